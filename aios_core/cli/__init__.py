@@ -1,0 +1,4 @@
+"""The command line `aios`."""
+def main() -> None:
+    """Entry point."""
+    raise SystemExit("not yet")

@@ -1,0 +1,204 @@
+"""The typed sections of a configuration file, one attrs class each.
+
+A field's type, validator and the string below it are its whole specification: the reader checks files
+against them, `aios config schema` prints them as JSON Schema. Sections that hold a component
+(``[noise]``, ``[sampler]``, ...) take the fields of whichever class ``type`` names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from attrs import Attribute, field, frozen, validators
+
+from aios_core.contracts import (
+    Backbone,
+    Dataset,
+    Executor,
+    Metric,
+    NoiseScheduler,
+    ProjectionHead,
+    Sampler,
+    Spacing,
+    Tokenizer,
+    Tracker,
+)
+
+Affects = Literal["training", "evaluation", "nothing"]
+"""What a change of a section makes void: the trained checkpoint (and all after it), what was
+measured with it, or nothing. Trials that agree in all that affects training share a checkpoint."""
+
+_positive = validators.gt(0)
+_at_least_1 = validators.ge(1)
+_fraction = validators.and_(validators.ge(0), validators.lt(1))
+
+
+@frozen
+class DiffusionConfig:
+    """How the network is taught to denoise."""
+
+    length: int = field(default=128, validator=_at_least_1)
+    """L, tokens a training sequence."""
+    times: Literal["stratified", "iid"] = "stratified"
+    """How times are drawn: one in each of B equal strata, or independently."""
+    time_epsilon: float = field(
+        default=1e-4, validator=validators.and_(validators.gt(0), validators.le(1e-3))
+    )
+    """Smallest time drawn; the NELBO is too low by about this fraction, so at most 1e-3."""
+
+
+@frozen
+class TrainingConfig:
+    """The optimiser's loop."""
+
+    steps: int = field(default=1000, validator=_at_least_1)
+    """Optimiser steps."""
+    batch_size: int = field(default=32, validator=_at_least_1)
+    """B, sequences a forward pass."""
+    accumulate: int = field(default=1, validator=_at_least_1)
+    """Forward passes a step; their gradients are averaged."""
+    learning_rate: float = field(default=2e-3, validator=_positive)
+    """Peak rate of AdamW, reached after the warm-up, then decayed by a cosine to a tenth."""
+    warmup_steps: int = field(default=50, validator=validators.ge(0))
+    """Steps of linear warm-up."""
+    weight_decay: float = field(default=0.1, validator=validators.ge(0))
+    """Of AdamW, on matrices only."""
+    clip_norm: float = field(default=1.0, validator=_positive)
+    """Largest norm of the whole gradient."""
+    ema_decay: float = field(default=0.99, validator=_fraction)
+    """Of the moving average of the weights that evaluation and sampling use; 0 switches it off."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the forward pass; auto is bfloat16 on CUDA and float32 elsewhere."""
+    device: str = "auto"
+    """A torch device; auto is CUDA where there is one."""
+    checkpoint_every: int = field(default=500, validator=_at_least_1)
+    """Steps between checkpoints; there is always one at the end and one on Ctrl-C."""
+    log_every: int = field(default=10, validator=_at_least_1)
+    """Steps between records in metrics.jsonl."""
+
+
+@frozen
+class SamplingConfig:
+    """What is sampled for an evaluation, whichever sampler does it."""
+
+    num_samples: int = field(default=16, validator=_at_least_1)
+    """Texts to sample."""
+    length: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    """Tokens a sample; unset: the length of the training sequences."""
+    batch_size: int = field(default=16, validator=_at_least_1)
+    """Texts sampled at once."""
+    temperature: float = field(default=1.0, validator=validators.ge(0))
+    """Divides log-probabilities before a token is drawn; 0 takes the most probable one."""
+    spacing: Spacing = "uniform"
+    """Of the sampler's time grid."""
+
+
+@frozen
+class EvaluationConfig:
+    """How a trained network and its samples are measured."""
+
+    twin: bool = True
+    """Train an autoregressive twin (same data, tokenizer and backbone) and judge samples by it."""
+    twin_seed: int = field(default=0, validator=validators.ge(0))
+    """Seed of the twin: one judge for all seeds of an ablation."""
+    draws: int = field(default=4, validator=_at_least_1)
+    """Noisy states drawn a sequence for the NELBO."""
+    batch_size: int = field(default=64, validator=_at_least_1)
+    """Sequences a forward pass."""
+    max_tokens: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    """Measure on the first so many held-out tokens; unset: on all."""
+
+
+@frozen
+class EvolutionConfig:
+    """Which evolution levels may adapt the model, in the order they are tried."""
+
+    levels: tuple[str, ...] = field(default=())
+    """Names of installed levels; empty: the model never changes after training."""
+
+    @levels.validator
+    def _installed(self, attribute: Attribute[Any], value: tuple[str, ...]) -> None:
+        if value:  # no hook before its first implementation, so nothing could honour a name
+            raise ValueError(f"no evolution level is installed, so {value[0]!r} cannot be; want []")
+
+
+@frozen
+class LoggingConfig:
+    """What is logged, and how. ``AIOS_LOG`` and ``--log-level`` win over it."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level that is shown."""
+    json: bool = False
+    """One JSON object a line on stderr instead of text for people."""
+
+
+@frozen
+class PluginsConfig:
+    """Which plugins this configuration relies on."""
+
+    use: dict[str, str] = field(factory=dict)
+    """Which distribution offers a component that several offer: ``"noise.cosine" = "their-dist"``."""
+    require: tuple[str, ...] = ()
+    """Distributions that must be installed, as requirements: ``"aios-cosine>=0.3"``."""
+
+
+def component(kind: str, default: str, affects: Affects = "training") -> Any:  # noqa: D417
+    """A section that holds one component of a kind, chosen by its key ``type``.
+
+    Args:
+        default: registry name taken when the file names none; the only way the core knows it.
+    """
+    return field(metadata={"kind": kind, "default": default, "affects": affects})
+
+
+def components(kind: str, default: tuple[str, ...], affects: Affects = "evaluation") -> Any:
+    """An array of tables, each of which holds a component of a kind."""
+    return field(metadata={"kind": kind, "default": default, "affects": affects, "many": True})
+
+
+def section(cls: type, affects: Affects) -> Any:
+    """A section with the fields of a class."""
+    return field(factory=cls, metadata={"affects": affects})
+
+
+@frozen(kw_only=True)
+class Config:
+    """A whole configuration, resolved: every component built, every default written out."""
+
+    name: str = field(
+        default="run",
+        validator=validators.matches_re(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
+        metadata={"affects": "nothing"},
+    )
+    """Of the run; its folder is ``runs/NAME`` unless ``--output`` says otherwise."""
+    seed: int = field(default=0, validator=validators.ge(0), metadata={"affects": "training"})
+    """Decides weights, batches, noise and samples."""
+    mode: Literal["diffusion", "ar"] = field(
+        default="diffusion", metadata={"affects": "training"}
+    )
+    """Masked diffusion, or the autoregressive twin: the same network with a causal mask."""
+
+    dataset: Dataset = component("dataset", "python-docs")
+    tokenizer: Tokenizer = component("tokenizer", "bpe")
+    noise: NoiseScheduler = component("noise", "loglinear")
+    head: ProjectionHead = component("head", "text")
+    backbone: Backbone = component("backbone", "transformer")
+    sampler: Sampler = component("sampler", "ancestral", "evaluation")
+    metrics: tuple[Metric, ...] = components(
+        "metric", ("nelbo", "likelihood", "entropy", "distinct", "twin")
+    )
+    tracker: Tracker = component("tracker", "jsonl", "nothing")
+    executor: Executor = component("executor", "processes", "nothing")
+
+    diffusion: DiffusionConfig = section(DiffusionConfig, "training")
+    training: TrainingConfig = section(TrainingConfig, "training")
+    sampling: SamplingConfig = section(SamplingConfig, "evaluation")
+    evaluation: EvaluationConfig = section(EvaluationConfig, "evaluation")
+    evolution: EvolutionConfig = section(EvolutionConfig, "evaluation")
+    logging: LoggingConfig = section(LoggingConfig, "nothing")
+    plugins: PluginsConfig = section(PluginsConfig, "nothing")
+
+
+RUNS: Final = Path("runs")
+"""Where runs are written unless a command says otherwise."""

@@ -1,0 +1,41 @@
+"""What a plugin must write: one file a kind.
+
+A component is a frozen attrs class that *is* its own configuration: its fields are what a config
+file may set, its validators are the error messages, its docstring is the help text, its methods do
+the work. Nothing here imports torch or numpy when it is imported.
+"""
+
+from aios_core.contracts.backbone import Backbone, Condition
+from aios_core.contracts.dataset import Dataset, Split
+from aios_core.contracts.executor import Executor, Outcome
+from aios_core.contracts.head import Corruption, ProjectionHead
+from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
+from aios_core.contracts.noise import NoiseScheduler, Spacing
+from aios_core.contracts.sampler import Denoiser, Sampler, SamplingContext, StepSampler
+from aios_core.contracts.tokenizer import Tokenizer, TrainedTokenizer, Vocabulary
+from aios_core.contracts.tracker import Tracker
+
+__all__ = [
+    "Backbone",
+    "Condition",
+    "Corruption",
+    "Dataset",
+    "Denoiser",
+    "Estimate",
+    "Evidence",
+    "Executor",
+    "Metric",
+    "NoiseScheduler",
+    "Outcome",
+    "ProjectionHead",
+    "Sampler",
+    "Samples",
+    "SamplingContext",
+    "Spacing",
+    "Split",
+    "StepSampler",
+    "Tokenizer",
+    "Tracker",
+    "TrainedTokenizer",
+    "Vocabulary",
+]

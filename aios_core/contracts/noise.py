@@ -1,0 +1,93 @@
+"""Noise schedules: how fast information is destroyed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Spacing = Literal["uniform", "cosine"]
+
+
+class NoiseScheduler(ABC):
+    """A schedule alpha(t): the probability that a token survives to time t.
+
+    t runs from 0 (clean) to 1 (pure noise). Write `alpha`; everything else follows from it and may
+    be overridden by a closed form. One schedule serves both worlds: a token is kept with
+    probability alpha(t), a continuous latent is ``signal(t) * x0 + noise(t) * eps``.
+
+    Every method takes and returns float64 tensors of any shape, elementwise.
+    """
+
+    @abstractmethod
+    def alpha(self, t: Tensor) -> Tensor:
+        """Survival probability: alpha(0) = 1 (or nearly), alpha(1) = 0 (or nearly), decreasing.
+
+        Args:
+            t: times in [0, 1], any shape, float64.
+        """
+
+    def alpha_prime(self, t: Tensor) -> Tensor:
+        """Slope d alpha / dt, at most 0; by automatic differentiation unless overridden."""
+        import torch
+
+        with torch.enable_grad():
+            t = t.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(self.alpha(t).sum(), t)
+        return slope
+
+    def inverse(self, alpha: Tensor) -> Tensor:
+        """The t at which alpha(t) has the given value; by bisection unless overridden.
+
+        Values outside [alpha(1), alpha(0)] give the nearer end.
+        """
+        import torch
+
+        low, high = torch.zeros_like(alpha), torch.ones_like(alpha)
+        for _ in range(54):  # one bit a round: float64 has 53
+            middle = (low + high) / 2
+            too_clean = self.alpha(middle) > alpha
+            low = torch.where(too_clean, middle, low)
+            high = torch.where(too_clean, high, middle)
+        return (low + high) / 2
+
+    def mask_rate(self, t: Tensor) -> Tensor:
+        """Probability 1 - alpha(t) that a token is corrupted; override where it cancels."""
+        return 1 - self.alpha(t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """Total noise -log alpha(t), infinite where alpha is 0 (SEDD, arXiv 2310.16834)."""
+        return -self.alpha(t).log()
+
+    def weight(self, t: Tensor) -> Tensor:
+        """NELBO weight -alpha'(t) / (1 - alpha(t)), infinite at t = 0 (MDLM, arXiv 2406.07524)."""
+        return -self.alpha_prime(t) / self.mask_rate(t)
+
+    def signal(self, t: Tensor) -> Tensor:
+        """Scale sqrt(alpha(t)) of the clean part of a Gaussian latent."""
+        return self.alpha(t).sqrt()
+
+    def noise(self, t: Tensor) -> Tensor:
+        """Scale sqrt(1 - alpha(t)) of the noise in a Gaussian latent."""
+        return self.mask_rate(t).sqrt()
+
+    def timesteps(self, steps: int, spacing: Spacing = "uniform") -> Tensor:
+        """Times from 1 down to 0 at which a sampler stops.
+
+        Args:
+            steps: number of steps, at least 1.
+            spacing: ``"uniform"`` in t, or ``"cosine"``: small steps first, while most is unknown
+                (MD4, arXiv 2406.04329).
+
+        Returns:
+            (steps + 1,) float64, strictly decreasing, exactly 1 at the start and 0 at the end.
+        """
+        import torch
+
+        grid = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+        if spacing == "cosine":
+            grid = torch.cos(torch.pi / 2 * (1 - grid))
+            grid[-1] = 0.0  # cos(pi / 2) is 6e-17
+        return grid

@@ -1,0 +1,146 @@
+"""Samplers: how noise becomes text."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+from attrs import field, frozen, validators
+
+from aios_core.contracts.noise import NoiseScheduler, Spacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aios_core.diffusion.random import RowRandom
+
+
+class Denoiser(Protocol):
+    """What a sampler asks: the distribution of the clean tokens, given a noisy state.
+
+    Memory, guidance and constraints wrap this callable; a sampler never knows which are active.
+    """
+
+    time_conditioned: bool
+    """Whether the answer depends on t; if not, an unchanged x keeps its prediction."""
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """Log-probabilities of the clean tokens.
+
+        Args:
+            x: (B, L) int64 token ids.
+            t: (B,) float64 times in [0, 1].
+
+        Returns:
+            (B, L, V) log-probabilities, normalised; minus infinity for the mask token, and a
+            one-hot at every position of x that is not masked.
+        """
+        ...
+
+
+@frozen
+class SamplingContext:
+    """All that a sampler may use besides the state and the prediction."""
+
+    noise: NoiseScheduler
+    """The schedule that the network was trained under."""
+    mask_id: int
+    """Token id of the mask."""
+    fixed: Tensor
+    """(B, L) bool: positions given by the caller (prompt, infilling, padding); never change them."""
+    random: RowRandom
+    """One generator a row, so that a row's text does not depend on its batch mates."""
+    temperature: float = 1.0
+    """Divides log-probabilities before a token is drawn; 0 takes the most probable token."""
+    spacing: Spacing = "uniform"
+    """Of the time grid."""
+
+    def masked(self, x: Tensor) -> Tensor:
+        """(B, L) bool: positions of x that are still to be filled."""
+        return (x == self.mask_id) & ~self.fixed
+
+    def uniform(self) -> Tensor:
+        """(B, L) float64 uniforms in [0, 1), each row from its own generator."""
+        return self.random.uniform()
+
+    def categorical(self, log_probs: Tensor, where: Tensor) -> Tensor:
+        """Draw a clean token where asked; the mask token is never drawn.
+
+        The draw is by inverse distribution function in float64: float32 Gumbel noise cannot reach
+        tokens of small probability and lowers the entropy of long runs (arXiv 2409.02908).
+
+        Args:
+            log_probs: (B, L, V) from the denoiser.
+            where: (B, L) bool.
+
+        Returns:
+            (B, L) int64; the mask id where not asked.
+        """
+        return self.random.categorical(log_probs, where, self.temperature, self.mask_id)
+
+
+class Sampler(ABC):
+    """Turns a (partly) masked state into a clean one.
+
+    Most people subclass `StepSampler` and write one method. Subclass this one to own the loop.
+    """
+
+    exact: ClassVar[Literal["always", "in the limit", "one at a time", "never"]]
+    """When samples follow the model's joint distribution: with any settings, as the number of
+    steps grows, when one token is committed a step, or never (say why in the docstring). The
+    contract suite measures it against an enumerated joint."""
+
+    remasks: ClassVar[bool] = False
+    """Whether a token that was committed may change again."""
+
+    @abstractmethod
+    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
+        """Run to the end, yielding each new state; the last one holds no mask.
+
+        Args:
+            denoiser: the model, possibly wrapped.
+            x: (B, L) int64, the mask id where text is wanted.
+            context: schedule, generators, fixed positions.
+
+        Yields:
+            (B, L) int64, a new tensor for each state after the first.
+        """
+
+
+@frozen
+class StepSampler(Sampler):
+    """A sampler that walks a time grid: write `step`, the loop is here."""
+
+    steps: int = field(default=64, kw_only=True, validator=validators.ge(1))
+    """Number of steps from pure noise to clean text."""
+
+    @abstractmethod
+    def step(
+        self, x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext
+    ) -> Tensor:
+        """One step from time t to the earlier time s.
+
+        Args:
+            x: (B, L) int64 state at time t.
+            t: () float64, the present time.
+            s: () float64, the time after the step; 0 at the last step, when nothing may stay masked.
+            log_probs: (B, L, V) the denoiser's answer for x at t.
+            context: schedule, generators, fixed positions.
+
+        Returns:
+            (B, L) int64, a new tensor.
+        """
+
+    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
+        """Walk the time grid; a network that ignores time is not asked twice about one state."""
+        grid = context.noise.timesteps(self.steps, context.spacing).to(x.device)
+        log_probs = None
+        for t, s in zip(grid[:-1], grid[1:], strict=True):
+            if log_probs is None or denoiser.time_conditioned:
+                log_probs = denoiser(x, t.expand(len(x)))
+            new = self.step(x, t, s, log_probs, context)
+            if not new.equal(x):
+                log_probs = None
+            x = new
+            yield x

@@ -1,0 +1,104 @@
+"""Tokenizers: text to ids and back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@frozen
+class Vocabulary:
+    """Size and special ids of a trained tokenizer, all that a network needs to know of it."""
+
+    size: int
+    """V, the special tokens included."""
+    mask_id: int
+    pad_id: int
+    bos_id: int
+    eos_id: int
+
+
+class TrainedTokenizer(ABC):
+    """A tokenizer that is ready to use; made by `Tokenizer.train` or `Tokenizer.load`."""
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> Vocabulary:
+        """Size and special ids."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hex digest of all that decides ids: equal fingerprints give equal ids."""
+
+    @abstractmethod
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """Ids of one text, (n,) int32, without special tokens."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
+        """Text of ids; special tokens are left out, broken UTF-8 becomes U+FFFD."""
+
+    @abstractmethod
+    def token(self, token_id: int) -> str:
+        """One token as a person may read it (a mask as ``<mask>``); for reports and inspection."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write what `Tokenizer.load` needs into an existing folder."""
+
+    def encode_batch(
+        self, texts: Sequence[str], length: int | None = None, side: Literal["left", "right"] = "right"
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Ids of several texts, padded to one length.
+
+        Args:
+            texts: B texts.
+            length: L; longer texts are cut at the end, shorter ones padded. None: the longest.
+            side: where the padding goes.
+
+        Returns:
+            ids (B, L) int32 and valid (B, L) bool, False at padding.
+        """
+        import numpy as np
+
+        rows = [self.encode(text)[:length] for text in texts]
+        width = length if length is not None else max((len(row) for row in rows), default=0)
+        ids = np.full((len(rows), width), self.vocabulary.pad_id, dtype=np.int32)
+        valid = np.zeros((len(rows), width), dtype=np.bool_)
+        for i, row in enumerate(rows):
+            place = slice(0, len(row)) if side == "right" else slice(width - len(row), width)
+            ids[i, place], valid[i, place] = row, True
+        return ids, valid
+
+    def decode_batch(self, rows: Iterable[Sequence[int] | NDArray[np.integer]]) -> list[str]:
+        """Texts of several rows of ids."""
+        return [self.decode(row) for row in rows]
+
+
+class Tokenizer(ABC):
+    """How to obtain a tokenizer: from texts, or from a folder that one was saved to."""
+
+    @abstractmethod
+    def train(self, texts: Iterable[str]) -> TrainedTokenizer:
+        """Learn from texts, the same from the same texts; one that has nothing to learn ignores them.
+
+        Raises:
+            TokenizerError: the texts hold too little for the settings.
+        """
+
+    @abstractmethod
+    def load(self, folder: Path) -> TrainedTokenizer:
+        """Read what `TrainedTokenizer.save` wrote.
+
+        Raises:
+            TokenizerError: a file is missing, damaged or hostile.
+        """

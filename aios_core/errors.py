@@ -1,0 +1,75 @@
+"""The error hierarchy. A message says what is wrong, where, and what would be right.
+
+The command line turns every `AIOSError` into one message on stderr and exit code 2; anything else
+is a defect of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class AIOSError(Exception):
+    """Root of every error that a user can cause and mend."""
+
+
+class ConfigError(AIOSError):
+    """One or more faults in a configuration, all of them reported at once.
+
+    Attributes:
+        problems: one line for each fault, ``where: key: what is wrong, what would be right``.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class PluginError(AIOSError):
+    """A plugin is missing, broken, ambiguous or does not meet its contract."""
+
+
+class DataError(AIOSError):
+    """A data set cannot be read, or holds too little to do what was asked."""
+
+
+class TrainingError(AIOSError):
+    """Training cannot start or go on: a loss that is not finite, a full disk, a foreign checkpoint."""
+
+
+class ModelLoadError(AIOSError):
+    """A checkpoint is missing, damaged, or belongs to something else."""
+
+
+class InferenceError(AIOSError):
+    """Sampling was asked for something that it cannot do."""
+
+
+class EvolutionError(AIOSError):
+    """An adaptation was refused or cannot be undone."""
+
+
+class StorageError(AIOSError):
+    """A vector store cannot be opened, read or written."""
+
+
+class QuantizationError(AIOSError):
+    """A tensor cannot be quantized, or a quantized one cannot be read."""
+
+
+class TokenizerError(AIOSError):
+    """A tokenizer cannot be trained, loaded or applied."""
+
+
+class MissingExtraError(AIOSError):
+    """An optional dependency is not installed.
+
+    Args:
+        feature: what the user asked for, as in ``"aios ablate"``.
+        extra: the extra of this distribution that brings it.
+        missing: the module that could not be imported.
+    """
+
+    def __init__(self, feature: str, extra: str, missing: str) -> None:
+        super().__init__(
+            f"{feature} needs the module {missing!r}, which is not installed; "
+            f"install it with: pip install 'ai-os-diffusion[{extra}]'"
+        )
