@@ -1,4 +1,4 @@
-"""The small core of ai-os-diffusion: hooks, contracts, registry, config, and the flows that compose plugins.
+"""The small core of ai-os-diffusion: hooks, contracts, registry, config, and what composes them.
 
 Importing it is cheap (pluggy and nothing heavier), because every plugin module does so.
 """

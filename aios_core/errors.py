@@ -32,7 +32,7 @@ class DataError(AIOSError):
 
 
 class TrainingError(AIOSError):
-    """Training cannot start or go on: a loss that is not finite, a full disk, a foreign checkpoint."""
+    """Training cannot start or go on: the loss is not finite, the disk is full, ..."""
 
 
 class ModelLoadError(AIOSError):

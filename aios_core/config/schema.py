@@ -1,7 +1,7 @@
 """The typed sections of a configuration file, one attrs class each.
 
-A field's type, validator and the string below it are its whole specification: the reader checks files
-against them, `aios config schema` prints them as JSON Schema. Sections that hold a component
+A field's type, validator and the string below it are its whole specification: the reader checks
+files against them, `aios config schema` prints them as JSON Schema. Sections that hold a component
 (``[noise]``, ``[sampler]``, ...) take the fields of whichever class ``type`` names.
 """
 
@@ -29,9 +29,9 @@ Affects = Literal["training", "evaluation", "nothing"]
 """What a change of a section makes void: the trained checkpoint (and all after it), what was
 measured with it, or nothing. Trials that agree in all that affects training share a checkpoint."""
 
-_positive = validators.gt(0)
-_at_least_1 = validators.ge(1)
-_fraction = validators.and_(validators.ge(0), validators.lt(1))
+_positive: Any = validators.gt(0)
+_at_least_1: Any = validators.ge(1)
+_fraction: Any = [validators.ge(0), validators.lt(1)]
 
 
 @frozen
@@ -42,9 +42,7 @@ class DiffusionConfig:
     """L, tokens a training sequence."""
     times: Literal["stratified", "iid"] = "stratified"
     """How times are drawn: one in each of B equal strata, or independently."""
-    time_epsilon: float = field(
-        default=1e-4, validator=validators.and_(validators.gt(0), validators.le(1e-3))
-    )
+    time_epsilon: float = field(default=1e-4, validator=[validators.gt(0), validators.le(1e-3)])
     """Smallest time drawn; the NELBO is too low by about this fraction, so at most 1e-3."""
 
 
@@ -138,7 +136,8 @@ class PluginsConfig:
     """Which plugins this configuration relies on."""
 
     use: dict[str, str] = field(factory=dict)
-    """Which distribution offers a component that several offer: ``"noise.cosine" = "their-dist"``."""
+    """Which distribution's component to take where several offer one name:
+    ``"noise.cosine" = "their-dist"``."""
     require: tuple[str, ...] = ()
     """Distributions that must be installed, as requirements: ``"aios-cosine>=0.3"``."""
 
@@ -174,9 +173,7 @@ class Config:
     """Of the run; its folder is ``runs/NAME`` unless ``--output`` says otherwise."""
     seed: int = field(default=0, validator=validators.ge(0), metadata={"affects": "training"})
     """Decides weights, batches, noise and samples."""
-    mode: Literal["diffusion", "ar"] = field(
-        default="diffusion", metadata={"affects": "training"}
-    )
+    mode: Literal["diffusion", "ar"] = field(default="diffusion", metadata={"affects": "training"})
     """Masked diffusion, or the autoregressive twin: the same network with a causal mask."""
 
     dataset: Dataset = component("dataset", "python-docs")

@@ -53,7 +53,7 @@ class Evidence:
     samples: Samples | None = None
     """Present for metrics of samples."""
     twin: Model | None = None
-    """The autoregressive twin: same data, tokenizer and backbone. None where it was switched off."""
+    """The autoregressive twin: same data, tokenizer, backbone. None where it was switched off."""
 
 
 class Metric(ABC):

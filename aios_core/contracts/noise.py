@@ -23,7 +23,7 @@ class NoiseScheduler(ABC):
 
     @abstractmethod
     def alpha(self, t: Tensor) -> Tensor:
-        """Survival probability: alpha(0) = 1 (or nearly), alpha(1) = 0 (or nearly), decreasing.
+        """Survival probability, decreasing from 1 (or nearly) at 0 to 0 (or nearly) at 1.
 
         Args:
             t: times in [0, 1], any shape, float64.

@@ -58,7 +58,8 @@ class SamplingContext:
 
     def masked(self, x: Tensor) -> Tensor:
         """(B, L) bool: positions of x that are still to be filled."""
-        return (x == self.mask_id) & ~self.fixed
+        masked: Tensor = x == self.mask_id
+        return masked & ~self.fixed
 
     def uniform(self) -> Tensor:
         """(B, L) float64 uniforms in [0, 1), each row from its own generator."""

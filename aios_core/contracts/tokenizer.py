@@ -56,7 +56,10 @@ class TrainedTokenizer(ABC):
         """Write what `Tokenizer.load` needs into an existing folder."""
 
     def encode_batch(
-        self, texts: Sequence[str], length: int | None = None, side: Literal["left", "right"] = "right"
+        self,
+        texts: Sequence[str],
+        length: int | None = None,
+        side: Literal["left", "right"] = "right",
     ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """Ids of several texts, padded to one length.
 
@@ -89,7 +92,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def train(self, texts: Iterable[str]) -> TrainedTokenizer:
-        """Learn from texts, the same from the same texts; one that has nothing to learn ignores them.
+        """Learn from texts, the same from the same texts; one without parameters ignores them.
 
         Raises:
             TokenizerError: the texts hold too little for the settings.
