@@ -56,17 +56,23 @@ class Registry:
             PluginError: a pin that cannot be honoured; under strictness, any fault.
         """
         registry = cls()
-        blocked = {_canonical(name) for name in environ.get("AIOS_DISABLE_PLUGINS", "").split(",")}
+        wanted = filter(None, environ.get("AIOS_DISABLE_PLUGINS", "").split(","))
+        blocked = {_canonical(name) for name in wanted}
+        unused = set(blocked)
         plugins, unreadable = discovery.entry_points()
         registry._record((), unreadable)
         for source, value in plugins:
-            if blocked & {_canonical(source.entry_point), _canonical(source.distribution)}:
+            names = {_canonical(source.entry_point), _canonical(source.distribution)}
+            if blocked & names:
+                unused -= names
                 reason = "blocked by AIOS_DISABLE_PLUGINS"
                 registry._disabled.append(
                     Failure(source.distribution, source.version, source.entry_point, reason)
                 )
             else:
                 registry._record(*discovery.load(source, value))
+        if unused:
+            logger.warning("AIOS_DISABLE_PLUGINS names no installed plugin: %s", _list(unused))
         registry = registry.pinned(use or {})
         if environ.get("AIOS_STRICT_PLUGINS") == "1":
             faults = [str(failure) for failure in registry.failures]
