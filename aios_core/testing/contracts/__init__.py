@@ -1,0 +1,1 @@
+"""The contract suites: one file a kind, each a class to subclass."""
