@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -33,7 +33,7 @@ class Executor(ABC):
         *,
         after: Mapping[str, Collection[str]] | None = None,
         started: Callable[[str], None] = lambda _: None,
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """Run ``function(*arguments)`` for every job and yield each outcome as it comes.
 
         A job that raises, or whose process dies, is an outcome with an error and harms no other

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -51,7 +51,7 @@ class Processes(Executor):
         *,
         after: Mapping[str, Collection[str]] | None = None,
         started: Callable[[str], None] = lambda _: None,
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """Run jobs as workers come free; see the contract."""
         schedule = Schedule(jobs, after)
         limit = min(self.workers or _cores(), len(jobs))

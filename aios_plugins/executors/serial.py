@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -24,7 +24,7 @@ class Serial(Executor):
         *,
         after: Mapping[str, Collection[str]] | None = None,
         started: Callable[[str], None] = lambda _: None,
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """Run each job when it is its turn; see the contract."""
         schedule = Schedule(jobs, after)
         while (key := schedule.next()) is not None:
