@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from typing import Any
 
 import attrs
@@ -79,6 +80,11 @@ class Component(Source):
         if problem:
             raise PluginError(f"{self.key} of {self.source} cannot be used: {problem}")
         return found  # type: ignore[no-any-return]  # _breach saw that it is a class
+
+
+def canonical(name: str) -> str:
+    """A distribution's or entry point's name as installers compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def resolve(reference: str) -> Any:
