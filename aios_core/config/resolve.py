@@ -60,13 +60,19 @@ def load(
     return structure(root, registry)
 
 
-def resolve(values: Mapping[str, Any], *, registry: Registry | None = None) -> Resolved:
+def resolve(
+    values: Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+) -> Resolved:
     """Like `load`, for plain data; relative paths are relative to the working directory.
 
     Raises:
         ConfigError: with all that is wrong, each with its key.
     """
-    return structure(tree(values, Source("", Path.cwd())), registry)
+    root = merge(tree(values, Source("", Path.cwd())), layer(overrides))
+    return structure(root, registry)
 
 
 def twin(resolved: Resolved) -> Resolved:
@@ -82,13 +88,13 @@ def structure(root: Node, registry: Registry | None) -> Resolved:
     Raises:
         ConfigError: with all that is wrong.
     """
-    pinned = _pinned(root, registry)
-    reader = Reader(pinned)
+    registry = pinned(root, registry)
+    reader = Reader(registry)
     config = reader.config(root.without(*OWN_KEYS))
-    return Resolved(config, reader.values, tuple(reader.components), tuple(reader.paths), pinned)
+    return Resolved(config, reader.values, tuple(reader.components), tuple(reader.paths), registry)
 
 
-def _pinned(root: Node, registry: Registry | None) -> Registry:
+def pinned(root: Node, registry: Registry | None) -> Registry:
     """A registry under the pins of ``[plugins.use]``, as far as these are right."""
     plugins = root.get("plugins")
     use = plugins.get("use") if plugins is not None else None
