@@ -45,7 +45,7 @@ def layer(overrides: Sequence[str]) -> Node:
         if not equals or path is None:
             problems.append(source.problem((), "want key=value, as in sampler.steps=16"))
         else:
-            _put(root, path, tree(_value(raw), source))
+            put(root, path, tree(_value(raw), source))
     if problems:
         raise ConfigError(*problems)
     return root
@@ -59,7 +59,8 @@ def _value(raw: str) -> Any:
     return table["v"] if len(table) == 1 else raw
 
 
-def _put(root: Node, path: tuple[str, ...], node: Node) -> None:
+def put(root: Node, path: tuple[str, ...], node: Node) -> None:
+    """Set one key of a tree, making the tables on the way."""
     table = root
     for part in path[:-1]:
         child = table.value.get(part)
