@@ -52,16 +52,16 @@ def _contract_test(name: str, component: Component) -> type:
     except PluginError as error:
         problem = str(error)
 
-        def test_loads(self: object) -> None:
+        def test_loads() -> None:
             pytest.fail(problem, pytrace=False)
 
-        return type(name, (), {"test_loads": test_loads})
+        return type(name, (), {"test_loads": staticmethod(test_loads)})
     needs = [field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING]
     if needs:
         reason = f"{component.key} needs {', '.join(needs)}; subclass the contract with an instance"
 
-        def test_contract(self: object) -> None:
+        def test_contract() -> None:
             pytest.skip(reason)
 
-        return type(name, (), {"test_contract": test_contract})
+        return type(name, (), {"test_contract": staticmethod(test_contract)})
     return type(name, (suite(component.kind),), {"component": cls, "__doc__": component.source})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -77,5 +78,6 @@ def _run(distribution: str) -> bool:
             "-p",
             "no:cacheprovider",
         )
-        done = subprocess.run((*command, tests.name), cwd=folder, check=False)  # noqa: S603  # ours
+        environ = {**os.environ, "AIOS_STRICT_PLUGINS": ""}  # others' faults are not in question
+        done = subprocess.run((*command, tests.name), cwd=folder, env=environ, check=False)  # noqa: S603  # ours
         return done.returncode == 0
