@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from aios_core.registry import Component, Registry
 if TYPE_CHECKING:
     from aios_core.config.lines import KeyPath
     from aios_core.config.schema import Config
+
+logger = logging.getLogger(__name__)
 
 OWN_KEYS = ("ablate", "lock")
 """Tables of a file that are about the configuration and no part of it."""
@@ -40,9 +43,13 @@ class Resolved:
 
 
 def load(
-    path: str | Path, *, overrides: Sequence[str] = (), registry: Registry | None = None
+    path: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+    allow_changes: bool = False,
 ) -> Resolved:
-    """Read a configuration file.
+    """Read a configuration file, also the ``run.lock.toml`` of a run.
 
     Relative paths in a file are relative to its folder, those of overrides to the working
     directory.
@@ -51,13 +58,21 @@ def load(
         path: a TOML file; its ``[ablate]`` is left aside.
         overrides: ``key=value`` each, on top of the file.
         registry: where components are looked up; None discovers the installed ones.
+        allow_changes: repeat a locked run although the versions of its plugins have changed.
 
     Raises:
         ConfigError: with all that is wrong, each with file, line and key.
         PluginError: a plugin is broken and ``AIOS_STRICT_PLUGINS=1``.
     """
-    root = merge(read(Path(path)), layer(overrides))
-    return structure(root, registry)
+    file = read(Path(path))
+    resolved = structure(merge(file, layer(overrides)), registry)
+    if "lock" in file.value:
+        from aios_core.config.lock import check_lock
+
+        check_lock(file, resolved, allow_changes=allow_changes)
+        if overrides:
+            logger.info("%s, changed by --set %s", path, ", --set ".join(overrides))
+    return resolved
 
 
 def resolve(

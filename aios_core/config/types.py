@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import types
 import typing
 from functools import cache
@@ -99,7 +100,8 @@ def _scalar(node: Node, hint: Any, literals: tuple[Any, ...]) -> Any:
     if hint is float:
         return float(value) if _is_number(value) else WRONG
     if hint is Path and isinstance(value, str) and value and "\0" not in value:
-        return Path(node.source.folder, value)
+        # By text, as relative paths of a lock are made: "run/../x" is "x" even if run is a link.
+        return Path(os.path.normpath(node.source.folder / value))
     return value if type(value) is hint else WRONG
 
 
