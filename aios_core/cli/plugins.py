@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    r"""List, inspect, check and begin plugins.
+    """List, inspect, check and begin plugins.
 
     \b
     Examples:
@@ -33,20 +33,20 @@ def command() -> None:
       aios plugins show noise.cosine
       aios plugins doctor
       aios plugins new aios-my-schedule --kind noise
-    """
+    """  # noqa: D301  # \b is for click
 
 
 @command.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    r"""List every component, and every plugin that could not be loaded.
+    """List every component, and every plugin that could not be loaded.
 
     \b
     Examples:
       aios plugins list
       aios plugins list --json
       AIOS_DISABLE_PLUGINS=aios-power aios plugins list
-    """
+    """  # noqa: D301  # \b is for click
     registry = _registry()
     conflicts = registry.conflicts
     if as_json:
@@ -74,7 +74,7 @@ def list_(as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def show(name: str, as_json: bool) -> None:
-    r"""Show where a component is from, what it does and which fields it has.
+    """Show where a component is from, what it does and which fields it has.
 
     NAME is a kind and a name, or the name alone where one kind has it.
 
@@ -82,7 +82,7 @@ def show(name: str, as_json: bool) -> None:
     Examples:
       aios plugins show noise.cosine
       aios plugins show confidence --json
-    """
+    """  # noqa: D301  # \b is for click
     found = [_description(one) for one in _named(_registry(), name)]
     if as_json:
         print_json(found[0] if len(found) == 1 else found)
@@ -95,7 +95,7 @@ def show(name: str, as_json: bool) -> None:
 @command.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    r"""Load every component, hold it against its contract, and tell all that is wrong.
+    """Load every component, hold it against its contract, and tell all that is wrong.
 
     Exits with 1 when anything is.
 
@@ -103,7 +103,7 @@ def doctor(as_json: bool) -> None:
     Examples:
       aios plugins doctor
       aios plugins doctor --json
-    """
+    """  # noqa: D301  # \b is for click
     registry = _registry()
     offers = registry.offers()
     problems = [str(failure) for failure in registry.failures]
@@ -129,7 +129,7 @@ def doctor(as_json: bool) -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--kind", type=click.Choice(["noise", "sampler"]), default="noise", show_default=True)
 def new(path: Path, kind: str) -> None:
-    r"""Write a package with one component and its test into the folder PATH.
+    """Write a package with one component and its test into the folder PATH.
 
     The folder's name becomes the distribution's.
 
@@ -137,7 +137,7 @@ def new(path: Path, kind: str) -> None:
     Examples:
       aios plugins new aios-my-schedule
       aios plugins new work/aios-my-sampler --kind sampler
-    """
+    """  # noqa: D301  # \b is for click
     from aios_core.scaffold import write_package
 
     package = write_package(path, kind)
@@ -149,7 +149,7 @@ def new(path: Path, kind: str) -> None:
 @command.command()
 @click.argument("distribution", metavar="DIST")
 def check(distribution: str) -> None:
-    r"""Run the contract suites over everything that an installed distribution offers.
+    """Run the contract suites over everything that an installed distribution offers.
 
     Exits with 1 when a contract is broken.
 
@@ -157,7 +157,7 @@ def check(distribution: str) -> None:
     Examples:
       aios plugins check ai-os-diffusion
       aios plugins check aios-my-schedule
-    """
+    """  # noqa: D301  # \b is for click
     from aios_core.testing.runner import check_distribution
 
     result = check_distribution(_registry(), distribution)
