@@ -14,7 +14,18 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
+
+from aios_core.contracts import (
+    Backbone,
+    Condition,
+    Corruption,
+    NoiseScheduler,
+    ProjectionHead,
+    Vocabulary,
+)
+from aios_core.diffusion.corruption import Absorbing
+from aios_core.diffusion.model import Model
 
 
 class Oracle:
@@ -68,6 +79,13 @@ class Oracle:
         self.nfe += 1
         return self._conditionals[_index(x, self.vocab + 1)]
 
+    def model(self, noise: NoiseScheduler) -> Model:
+        """The oracle as a `Model`, to test objectives with: its logits are the conditionals."""
+        vocabulary = Vocabulary(
+            size=self.vocab + 1, mask_id=self.mask_id, pad_id=0, bos_id=0, eos_id=0
+        )
+        return Model(_OracleHead(self), _Identity(), noise, vocabulary, length=self.length)
+
     def prior(self, rows: int) -> Tensor:
         """Masks alone, (rows, L) int64: what sampling starts from."""
         return torch.full((rows, self.length), self.mask_id)
@@ -79,6 +97,21 @@ class Oracle:
     def entropy(self) -> float:
         """Entropy of the joint in nats."""
         return -float((self.log_joint.exp() * self.log_joint).sum())
+
+    def masked_loss(self) -> Tensor:
+        """Cross-entropy summed over the masked positions and over all sets of k masks, exactly.
+
+        Returns:
+            (V**L, L + 1) nats, for every text and k from 0 to L.
+        """
+        loss = torch.zeros(len(self.texts), self.length + 1, dtype=torch.float64)
+        for hidden in _all_rows(2, self.length).bool():
+            log_probs = self._conditionals[
+                _index(self.texts.masked_fill(hidden, self.mask_id), self.vocab + 1)
+            ]
+            # Zero at what is not masked: there the conditional is one-hot.
+            loss[:, hidden.sum()] -= log_probs.gather(-1, self.texts[..., None]).sum((1, 2))
+        return loss
 
     def draw(self, rows: int, seed: int = 0) -> Tensor:
         """Independent samples of the joint, (rows, L) int64."""
@@ -104,6 +137,45 @@ class Oracle:
         """
         p = self.log_joint.exp()
         return float((p * (1 - p)).sqrt().sum() / math.sqrt(2 * math.pi * samples))
+
+
+class _OracleModule(nn.Module):
+    """Passes tokens through the network as numbers and looks the answer up behind it."""
+
+    def __init__(self, oracle: Oracle) -> None:
+        super().__init__()
+        self.oracle = oracle
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x[..., None].double()
+
+    def decode(self, h: Tensor) -> Tensor:
+        x = h[..., 0].long()
+        return self.oracle(x, torch.zeros(len(x)))
+
+
+class _OracleHead(ProjectionHead):
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle = oracle
+
+    def build(self, dim: int, vocabulary: Vocabulary) -> nn.Module:
+        return _OracleModule(self.oracle)
+
+    def corruption(self, vocabulary: Vocabulary) -> Corruption:
+        return Absorbing(vocabulary.mask_id)
+
+
+class _IdentityModule(nn.Module):
+    def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
+        return h
+
+
+class _Identity(Backbone):
+    dim = 1
+    time_conditioned = False
+
+    def build(self, *, causal: bool = False) -> nn.Module:
+        return _IdentityModule()
 
 
 def _all_rows(base: int, length: int) -> Tensor:
