@@ -27,16 +27,19 @@ DEFAULT_TYPES: Final[Mapping[str, str]] = {
 class Source:
     """Where a value was written."""
 
-    text: str
-    """For messages: ``"file.toml:7"``, ``"--set seed=1"``, or nothing for plain Python data."""
+    name: str
+    """The file, ``"--set seed=1"``, or nothing for plain Python data."""
     folder: Path
     """What a relative path written there is relative to."""
     raw: str | None = None
     """The very text after the equals sign of a ``--set``, which a string may be taken from."""
+    line: int = 0
+    """From 1; 0 where there are no lines."""
 
     def problem(self, key: KeyPath, message: str) -> str:
         """One line of a `ConfigError`."""
-        return ": ".join(part for part in (self.text, dotted(key), message) if part)
+        place = f"{self.name}:{self.line}" if self.line else self.name
+        return ": ".join(part for part in (place, dotted(key), message) if part)
 
 
 @frozen

@@ -99,7 +99,7 @@ def check_lock(file: Node, resolved: Resolved, *, allow_changes: bool) -> None:
 def _tell_differences(file: Node, lock: Node) -> None:
     """Log what may change a result, though it does not keep the run from being repeated."""
     digest = lock.get("sha256")
-    name = file.source.text
+    name = file.source.name
     if digest is None or digest.value != _hash(file.without("lock").plain()):
         logger.warning("%s was edited since its run wrote it", name)
     versions = lock.get("versions")

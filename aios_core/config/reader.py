@@ -55,7 +55,7 @@ def _parse(path: Path) -> Node:
         values = tomllib.loads(text)
         lines = find_lines(text)
         folder = path.parent.absolute()
-        places = {key: Source(f"{path}:{line}", folder) for key, line in lines.items()}
+        places = {key: Source(str(path), folder, line=line) for key, line in lines.items()}
         return tree(values, Source(str(path), folder), places)
     except tomllib.TOMLDecodeError as error:
         message = str(error)

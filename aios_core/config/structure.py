@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import NOTHING, Attribute
 
-from aios_core.config.document import Node, tree
+from aios_core.config.document import Node, Source, tree
+from aios_core.config.requirements import unmet
 from aios_core.config.schema import Config
 from aios_core.config.types import WRONG, convert, describe, fields, hints, show
 from aios_core.errors import ConfigError, PluginError
@@ -28,14 +29,14 @@ class Reader:
     """One reading of a tree; `config` is what it gives, and the attributes what was met.
 
     Attributes:
-        problems: faults, each with its place.
+        problems: faults, each with its place, in no order.
         components: those named, in the order of the sections.
         values: the tree with every default written out; keys that hold None are left out.
         paths: keys of the values that are paths of files.
     """
 
     def __init__(self, registry: Registry) -> None:
-        self.problems: list[str] = []
+        self.problems: list[tuple[Source, str]] = []
         self.components: list[Component] = []
         self.values: dict[str, Any] = {}
         self.paths: list[KeyPath] = []
@@ -58,9 +59,13 @@ class Reader:
                 given[key], self.values[key] = self._component(attribute, node, (key,))
             elif node is not None:
                 given[key] = convert(node, hints(Config)[key], (key,), self)
+        self._required(root.get("plugins"))
         config = self._make(Config, given, root, ())
         if self.problems:
-            raise ConfigError(*self.problems)
+            # By line within a file; files and overrides as they come.
+            names = list(dict.fromkeys(source.name for source, _ in self.problems))
+            self.problems.sort(key=lambda one: (names.index(one[0].name), one[0].line))
+            raise ConfigError(*(text for _, text in self.problems))
         for key, attribute in fields(Config).items():
             if "kind" not in attribute.metadata:
                 self.values[key] = self._plain(getattr(config, key), (key,))
@@ -69,11 +74,11 @@ class Reader:
 
     def tell(self, node: Node, key: KeyPath, message: str) -> None:
         """Record a problem."""
-        self.problems.append(node.source.problem(key, message))
+        self.problems.append((node.source, node.source.problem(key, message)))
 
-    def build(self, cls: Any, table: Node, key: KeyPath) -> Any:
-        """An attrs class from a table, or `WRONG`."""
-        self._unknown_keys(table, fields(cls), key, "key")
+    def build(self, cls: Any, table: Node, key: KeyPath, *, besides: tuple[str, ...] = ()) -> Any:
+        """An attrs class from a table that may have some keys besides, or `WRONG`."""
+        self._unknown_keys(table, [*besides, *fields(cls)], key, "key")
         given = {}
         for name, attribute in fields(cls).items():
             hint = hints(cls)[attribute.name]
@@ -109,7 +114,7 @@ class Reader:
             return WRONG, {}
         try:
             component = self._registry.get(kind, named.value)
-            made = self.build(component.load(), node.without("type"), key)
+            made = self.build(component.load(), node, key, besides=("type",))
         except PluginError as error:
             self.tell(named, (*key, "type"), str(error))
             return WRONG, {}
@@ -147,13 +152,23 @@ class Reader:
                 if not (isinstance(error, AttributeError) and WRONG in given.values()):
                     self.tell(table.value[name], (*key, name), _worded(error))
 
-    def _unknown_keys(self, table: Node, known: Mapping[str, Any], key: KeyPath, what: str) -> None:
+    def _unknown_keys(self, table: Node, known: Collection[str], key: KeyPath, what: str) -> None:
         for name, node in table.value.items():
             if name not in known:
                 near = get_close_matches(name, known, n=1)
                 meant = f"did you mean {near[0]!r}? " if near else ""
                 names = ", ".join(known) or "none"
                 self.tell(node, (*key, name), f"unknown {what}; {meant}known: {names}")
+
+    def _required(self, plugins: Node | None) -> None:
+        """Tell which of the distributions that the file requires are not there."""
+        require = plugins.get("require") if plugins is not None else None
+        if require is None or not isinstance(require.value, list):
+            return
+        for index, node in enumerate(require.value):
+            fault = unmet(node.value) if isinstance(node.value, str) else None
+            if fault:
+                self.tell(node, ("plugins", "require", index), fault)
 
     def _plain(self, value: Any, key: KeyPath) -> Any:
         """What a file would say to mean a value."""
