@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from aios_core.config import training_key, trial_key, trials, twin
+from aios_core.config.schema import RUNS
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
@@ -102,13 +103,17 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def make_plan(
-    file: Path, folder: Path, *, overrides: Sequence[str] = (), registry: Registry | None = None
+    file: Path,
+    folder: Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
 ) -> Plan:
     """Resolve every trial of a file; nothing runs and nothing is written.
 
     Args:
         file: a configuration, usually with ``[ablate]``.
-        folder: where results are, or will be.
+        folder: where results are, or will be; None: under ``runs/``, by the name in the file.
         overrides: ``key=value`` each.
         registry: where components are looked up; None discovers the installed ones.
 
@@ -138,7 +143,8 @@ def make_plan(
                 twin=judge if resolved.config.mode == "diffusion" else None,
             )
         )
-    return Plan(file.read_text("utf-8"), found[0].resolved.config.name, tuple(planned), folder)
+    name = found[0].resolved.config.name
+    return Plan(file.read_text("utf-8"), name, tuple(planned), folder or RUNS / name)
 
 
 def _fingerprint(dataset: Dataset) -> str:
