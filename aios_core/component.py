@@ -79,7 +79,8 @@ class Component(Source):
             problem = str(error)
         if problem:
             raise PluginError(f"{self.key} of {self.source} cannot be used: {problem}")
-        return found  # type: ignore[no-any-return]  # _breach saw that it is a class
+        cls: type[Any] = found
+        return cls
 
 
 def canonical(name: str) -> str:

@@ -55,8 +55,8 @@ class Registry:
             PluginError: a pin that cannot be honoured; under strictness, any fault.
         """
         registry = cls()
-        wanted = filter(None, environ.get("AIOS_DISABLE_PLUGINS", "").split(","))
-        blocked = {canonical(name) for name in wanted}
+        wanted = environ.get("AIOS_DISABLE_PLUGINS", "").split(",")
+        blocked = {canonical(name) for name in wanted if name.strip()}
         unused = set(blocked)
         plugins, unreadable = discovery.entry_points()
         registry._record((), unreadable)

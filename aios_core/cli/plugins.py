@@ -214,7 +214,7 @@ def _description(component: Component) -> dict[str, Any]:
 
 
 def _describe_fields(cls: type) -> list[Any]:
-    from aios_core.fields import describe_fields
+    from aios_core.cli.fields import describe_fields
 
     return list(describe_fields(cls))
 

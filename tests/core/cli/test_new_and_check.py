@@ -74,6 +74,14 @@ def test_check_knows_its_distributions(aios):
     assert "did you mean 'ai-os-diffusion'?" in done.stderr
 
 
+def test_check_says_which_extra_it_needs(aios, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = aios("check", "ai-os-diffusion")
+
+    assert 2 == done.exit_code
+    assert "pip install 'ai-os-diffusion[test]'" in done.stderr
+
+
 @pytest.mark.slow
 def test_check_passes_a_good_distribution_and_fails_a_bad_one(aios, tmp_plugin, capfd):
     tmp_plugin(GOOD, module="good", distribution="aios-good")
