@@ -31,7 +31,10 @@ DISTRIBUTION: Final = "ai-os-diffusion"
 """The distribution that the core is part of."""
 
 _TRAINS: Final = ("contracts", "diffusion", "training")
-"""Folders of the core whose code decides weights; with experiment/, also what is measured."""
+"""Folders of the core whose code decides weights; with `_MEASURES` also what is measured."""
+
+_MEASURES: Final = ("experiment/evaluate.py", "experiment/sampling.py")
+"""Modules of the core that measure; the others of experiment/ only count and draw."""
 
 _NOISELESS: Final = ("times", "time_epsilon")
 """Of the section diffusion: what an autoregressive network, which sees no noise, does not use."""
@@ -55,7 +58,7 @@ def trial_key(resolved: Resolved, data: str | None = None) -> str:
         resolved: the configuration.
         data: as for `training_key`.
     """
-    return _key(resolved, ("training", "evaluation"), (*_TRAINS, "experiment"), data)
+    return _key(resolved, ("training", "evaluation"), (*_TRAINS, *_MEASURES), data)
 
 
 def canonical(values: Any) -> bytes:
