@@ -2,13 +2,13 @@
 
 import aios_margin
 import torch
-from aios_core.testing.contracts.sampler import SamplerContract
 from aios_margin import Margin
 from attrs import frozen
 
 from aios_core.contracts import NoiseScheduler, SamplingContext
 from aios_core.diffusion.random import RowRandom
 from aios_core.registry import Registry
+from aios_core.testing.contracts.sampler import SamplerContract
 
 MASK = 3
 
