@@ -55,6 +55,11 @@ clean:  ## remove the environment and all that was built; runs/ stays
 # Asked only when it is needed, for `make lint` starts more often than it sets up.
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; sys.version_info < (3, 11) or print("$(name)")' 2>/dev/null)))
+# Of what pip says, the parts that take long.
+SHOW := function say(what) { print "  " what; fflush() }; \
+	/Downloading .*([0-9][0-9][0-9]\.[0-9] MB|GB)/ { sub(".*/", "", $$2); say("fetching " $$2 " " $$3 " " $$4) }; \
+	/Building editable.*started/ { say("compiling Rust") }; \
+	/Installing collected/ { say("unpacking") }
 fail = { echo 'cannot set up: $(1)' >&2; exit 2; }
 
 $(STAMP): $(SOURCES)
@@ -65,5 +70,5 @@ $(STAMP): $(SOURCES)
 		echo "setting up 1/2: creating $(VENV) for $$($(PYTHON) --version)"; \
 		$(PYTHON) -m venv --clear $(VENV) || $(call fail,venv is missing; on Debian install python3-venv); }
 	@echo 'setting up 2/2: installing torch and the rest, compiling Rust; 3 to 5 minutes the first time'
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/pip install --disable-pip-version-check --progress-bar off --editable '.[dev]' | awk '$(SHOW)'
 	@touch $@
