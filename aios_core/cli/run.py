@@ -74,6 +74,7 @@ def command(
     resolved = load(file, overrides=overrides)
     if not overrides:
         _check_data(file, resolved)
+    logs.follow(resolved.config.logging)
     folder = output or RUNS / resolved.config.name
     if fresh:
         _clear(folder)

@@ -138,20 +138,23 @@ class _Loop:
             with Interruption() as interruption, bar:
                 for done in range(first + 1, training.steps + 1):
                     self._steps.append(self._step(done))
-                    last = done == training.steps or interruption.wanted
+                    stop = interruption.wanted  # asked once: it may change while we save
+                    last = stop or done == training.steps
                     loss = self._log(done) if last or done % training.log_every == 0 else None
                     bar.advance(done, loss)
                     if last or done % training.checkpoint_every == 0:
                         self._save(done)
-                    if interruption.wanted and done < training.steps:
-                        log.warning(
-                            "%s: stopped after step %d of %d, which is saved; the same command "
-                            "goes on from there",
-                            self._folder,
-                            done,
-                            training.steps,
-                        )
-                        raise KeyboardInterrupt
+                    if stop:
+                        break
+                if interruption.wanted:
+                    log.warning(
+                        "%s: stopped after step %d of %d, which is saved; the same command goes on "
+                        "from there",
+                        self._folder,
+                        self._state.step,
+                        training.steps,
+                    )
+                    raise KeyboardInterrupt
         finally:
             self._tracking.finish()
         assert self._saved is not None
