@@ -186,7 +186,7 @@ class Config:
     backbone: Backbone = component("backbone", "transformer")
     sampler: Sampler = component("sampler", "ancestral", "evaluation")
     metrics: tuple[Metric, ...] = components(
-        "metric", ("nelbo", "likelihood", "entropy", "distinct", "twin")
+        "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
     tracker: Tracker = component("tracker", "jsonl", "nothing")
     executor: Executor = component("executor", "processes", "nothing")

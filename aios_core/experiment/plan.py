@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from aios_core.config import training_key, trial_key, trials, twin
+from aios_core.config import resolve, training_key, trial_key, trials, twin
 from aios_core.config.schema import RUNS
 
 if TYPE_CHECKING:
@@ -156,13 +156,13 @@ def _fingerprint(dataset: Dataset) -> str:
 
 
 def _model(resolved: Resolved, data: str) -> PlannedModel:
-    weights = training_key(resolved, data)
-    how = [weights, resolved.values["metrics"], resolved.values["evaluation"]]
-    digest = hashlib.sha256(json.dumps(how, sort_keys=True, default=str).encode()).hexdigest()
-    return PlannedModel(digest[:16], weights, resolved)
+    # A network is measured alike whatever samples from it.
+    values = {k: v for k, v in resolved.values.items() if k not in ("sampler", "sampling")}
+    bare = resolve(values, registry=resolved.registry)
+    return PlannedModel(trial_key(bare, data)[:16], training_key(bare, data), bare)
 
 
-def labeller(settings: Sequence[dict[str, Any]]) -> Any:
+def labeller(settings: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any]], str]:
     """A function from settings to the label of their arm, in as few words as tell arms apart."""
     seen: dict[str, set[str]] = {}
     for one in settings:
@@ -173,10 +173,19 @@ def labeller(settings: Sequence[dict[str, Any]]) -> Any:
         for key, values in seen.items()
         if key != "seed" and (len(values) > 1 or any(key not in one for one in settings))
     ]
+    sections = list(dict.fromkeys(key.partition(".")[0] for key in varied))
 
     def label(one: dict[str, Any]) -> str:
-        words = [_word(key, one[key]) for key in varied if key in one]
-        return " · ".join(words) or "the only arm"
+        own = [key for key in varied if key in one]
+        # A section's name first, then its other words, then its numbers.
+        own.sort(
+            key=lambda key: (
+                sections.index(key.partition(".")[0]),
+                not key.endswith(".type"),
+                not isinstance(one[key], str),
+            )
+        )
+        return " · ".join(_word(key, one[key]) for key in own) or "the only arm"
 
     return label
 
