@@ -1,11 +1,14 @@
-"""The default noise schedules."""
+"""The default noise schedules, beyond the suite that all defaults pass in tests/conformance."""
 
 import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aios_core.testing.contracts.noise import NoiseContract
+from aios_core.testing.strategies import times
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.cosine_mdlm import CosineMDLM
 from aios_plugins.noise.cosine_squared import CosineSquared
@@ -13,32 +16,12 @@ from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.noise.polynomial import Polynomial
 
 
-class TestLogLinear(NoiseContract):
-    component = LogLinear
-
-
 class TestLinear(NoiseContract):
     component = LogLinear(eps=0.0)
 
 
-class TestCosine(NoiseContract):
-    component = Cosine
-
-
-class TestCosineMDLM(NoiseContract):
-    component = CosineMDLM
-
-
 class TestCosineMDLMToTheEnd(NoiseContract):
     component = CosineMDLM(eps=0.0)
-
-
-class TestCosineSquared(NoiseContract):
-    component = CosineSquared
-
-
-class TestPolynomial(NoiseContract):
-    component = Polynomial
 
 
 class TestSquareRoot(NoiseContract):
@@ -79,3 +62,16 @@ def test_alpha_does_not_cancel_near_one():
     t = torch.tensor(1 - 2**-40, dtype=torch.float64)
     assert pytest.approx(math.pi**2 / 8 * 2**-80, rel=1e-12) == float(Cosine().alpha(t))
     assert pytest.approx(2 * 2**-40, rel=1e-11) == float(Polynomial().alpha(t))
+
+
+@settings(deadline=None)
+@given(times(1e-6, 1 - 1e-6), st.floats(0.1, 10), st.floats(0, 0.5))
+def test_inverse_holds_for_every_setting(t, exponent, eps):
+    """T2: alpha of the time of alpha is alpha."""
+    schedules = (LogLinear, CosineMDLM, CosineSquared)
+    for schedule in (Polynomial(exponent), Cosine(), *(cls(eps) for cls in schedules)):
+        alpha = schedule.alpha(t)
+        torch.testing.assert_close(
+            schedule.alpha(schedule.inverse(alpha)), alpha, atol=1e-9, rtol=0
+        )
+        torch.testing.assert_close(schedule.mask_rate(t), 1 - alpha, atol=1e-12, rtol=0)
