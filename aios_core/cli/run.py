@@ -82,7 +82,8 @@ def command(
         saved = train(resolved, folder, progress=not as_json)
         results = evaluate_run(folder, registry=resolved.registry, progress=not as_json)
     if as_json:
-        print_json({"folder": str(folder), "checkpoint": str(saved), "evaluation": results})
+        metrics = {part: found["metrics"] for part, found in results.items()}
+        print_json({"folder": str(folder), "checkpoint": str(saved), "metrics": metrics})
         return
     _print(results)
     click.echo(f"\n{folder}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ import click
 from attrs import frozen
 
 from aios_core.cli.common import json_option, print_json, set_option
+from aios_core.cli.watch import printable
 from aios_core.errors import InferenceError
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def command(
     for number, text in enumerate(texts):
         if num > 1:
             click.secho(f"--- {number + 1} of {num}, seed {seed}", dim=True)
-        click.echo(text)
+        click.echo(printable(text) if sys.stdout.isatty() else text)
 
 
 def _settings(checkpoint: Checkpoint, overrides: Sequence[str]) -> Resolved:

@@ -20,6 +20,11 @@ _PAUSE: Final = 0.06
 _STYLES: Final = {"given": "bold", "new": "bold black on green", "old": "", "masked": "dim"}
 
 
+def printable(text: str) -> str:
+    """Text that does no harm to a terminal: a young network writes any byte, escapes included."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text)
+
+
 class Screen:
     """A context manager that redraws the first text of a batch; silent where there is no terminal.
 
@@ -77,5 +82,6 @@ def frame(tokenizer: TrainedTokenizer, state: State) -> Text:
     # Runs of one style are decoded at once: a letter may be several tokens long.
     for name, positions in groupby(range(len(ids)), key=style):
         run = [ids[position] for position in positions]
-        text.append("░" * len(run) if name == "masked" else tokenizer.decode(run), _STYLES[name])
+        shown = "░" * len(run) if name == "masked" else printable(tokenizer.decode(run))
+        text.append(shown, _STYLES[name])
     return text
