@@ -5,6 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +66,7 @@ def command(
     from aios_core.experiment import ablate
     from aios_core.experiment.plan import make_plan
     from aios_core.experiment.report import write_report
-    from aios_core.experiment.results import read, write_about
+    from aios_core.experiment.results import read
 
     plan = make_plan(file, output, overrides=overrides)
     logs.follow(plan.trials[0].resolved.config.logging)
@@ -75,20 +78,8 @@ def command(
         return
     if force:
         ablate.forget(plan)
-    began = time.monotonic()
-    facts = {"command": _command()}
-    write_about(plan, facts)
-    try:
+    with _kept(plan):
         _run(plan, quiet=as_json)
-    except KeyboardInterrupt:
-        left = len(plan.missing_trials())
-        click.echo(
-            f"stopped with {left} of {len(plan.trials)} trials to do; what is done is kept, "
-            f"and the same command goes on:\n  {_command()}",
-            err=True,
-        )
-        sys.exit(130)
-    write_about(plan, {**facts, "seconds": time.monotonic() - began})
     results = read(plan.folder)
     written = write_report(results)
     failed = [trial for trial in results.trials if trial.status == "failed"]
@@ -126,8 +117,32 @@ def require_extra(feature: str) -> None:
             raise MissingExtraError(feature, "ablate", module)
 
 
-def _command() -> str:
-    return shlex.join(["aios", *sys.argv[1:]])
+@contextmanager
+def _kept(plan: Plan) -> Iterator[None]:
+    """Keep the plan and the time it takes, and say how to go on after Ctrl-C."""
+    from aios_core.experiment.plan import read_result
+    from aios_core.experiment.results import ABOUT, write_about
+
+    line = shlex.join(["aios", *sys.argv[1:]])
+    before = read_result(plan.folder / ABOUT)
+    now, began = datetime.now().astimezone(), time.monotonic()
+    started = datetime.fromisoformat(before["started"]) if "started" in before else now
+    spent = before.get("seconds", 0.0)
+    write_about(plan, command=line, started=started, seconds=spent)
+    idle = not plan.missing_trials()
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(
+            f"stopped; {len(plan.missing_trials())} trials are still to do. What is done is kept, "
+            f"and the same command goes on:\n  {line}",
+            err=True,
+        )
+        sys.exit(130)
+    finally:
+        if not idle:
+            spent += time.monotonic() - began
+            write_about(plan, command=line, started=started, seconds=spent)
 
 
 def _run(plan: Plan, *, quiet: bool) -> None:

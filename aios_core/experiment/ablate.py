@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import frozen
 
 from aios_core.experiment.jobs import run_job
+from aios_core.experiment.results import ABOUT
 from aios_core.training.files import remove_folder, replace_text
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def forget(plan: Plan) -> None:
     for folder in folders:
         if folder.exists():
             remove_folder(folder)
+    (plan.folder / ABOUT).unlink(missing_ok=True)
 
 
 def run(plan: Plan, tell: Callable[[Event], None]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from aios_core.experiment.factors import choices, curves, factors
+from aios_core.experiment.prose import number
 from aios_core.experiment.results import NFE
 from aios_core.experiment.statistics import Summary, summarise
 from aios_core.experiment.svg import FAINT, INK, MARKERS, SERIES, end_labels, picture, style
@@ -47,18 +50,19 @@ def against_cost(results: Results, metric: str) -> list[Panel]:
     plan = curves(results.arms)
     reference = results.reference(metric)
     limits = _limits(results.arms, metric, reference)
-    costs = sorted({round(c.mean) for arm in results.arms if (c := arm.summary(NFE))})
+    used = Counter(round(c.mean) for arm in results.arms if (c := arm.summary(NFE)))
+    costs = sorted(used)
     if limits is None or not costs:
         return []
     panels = []
     with style(f"cost-{metric}"):
         for title, lines in plan.panels.items():
             figure = Figure(figsize=_SIZE)
-            axes = figure.add_axes((0.13, 0.16, 0.57, 0.78))
+            axes = figure.add_axes((0.125, 0.15, 0.585, 0.82))
             if costs[-1] >= 4 * costs[0] > 0:
                 axes.set_xscale("log", base=2)
                 axes.xaxis.set_major_formatter(ScalarFormatter())
-            axes.xaxis.set_major_locator(FixedLocator(_apart(costs)))
+            axes.xaxis.set_major_locator(FixedLocator(_apart(used)))
             axes.xaxis.set_minor_locator(NullLocator())
             pad = max(costs[-1] / costs[0], 1.2) ** 0.06 if costs[0] else 1.1
             axes.set_xlim(costs[0] / pad, costs[-1] * pad)
@@ -122,14 +126,14 @@ def main_effects(results: Results, metric: str) -> list[Panel]:
     with style(f"effects-{metric}"):
         for factor, levels in found:
             figure = Figure(figsize=(_SIZE[0] * 0.8, _SIZE[1]))
-            axes = figure.add_axes((0.17, 0.22, 0.8, 0.72))
+            axes = figure.add_axes((0.16, 0.25, 0.81, 0.72))
             x = range(len(levels))
             axes.plot(x, [s.mean for _, s in levels], color=SERIES[0], marker="o", linewidth=1)
             for place, (_, summary) in zip(x, levels, strict=True):
                 if summary.low is not None and summary.high is not None:
                     axes.plot([place] * 2, [summary.low, summary.high], color=SERIES[0], alpha=0.7)
                 axes.annotate(
-                    f"{summary.mean:.3g}",
+                    number(summary.mean),
                     (place, summary.mean),
                     xytext=(7, 5),
                     textcoords="offset points",
@@ -139,13 +143,18 @@ def main_effects(results: Results, metric: str) -> list[Panel]:
                 axes.axhline(reference, color=FAINT, linestyle="--", linewidth=1.2)
             axes.set_xlim(-0.4, len(levels) - 0.4)
             axes.set_ylim(*limits)
-            axes.set_xticks(list(x), [str(level).replace(" · ", "\n") for level, _ in levels])
+            axes.set_xticks(list(x), [_wrapped(str(level), len(levels)) for level, _ in levels])
             axes.set_ylabel(axis_label(metric, results.metrics()[metric]))
             said = "; ".join(f"{level}: {summary.mean:.3f}" for level, summary in levels)
             panels.append(
                 Panel(factor.name, picture(figure, f"Mean {metric} by {factor.name}. {said}"))
             )
     return panels
+
+
+def _wrapped(level: str, levels: int) -> str:
+    """A level's name in lines that fit under its point."""
+    return textwrap.fill(level.replace(" · ", " "), max(8, 42 // levels))
 
 
 def _effect(results: Results, factor: Factor, level: Any, metric: str) -> Summary | None:
@@ -174,18 +183,18 @@ def training_curves(results: Results) -> Panel | None:
         drawn.append((label, records))
     if not drawn:
         return None
-    last = [loss for _, records in drawn for _, loss in records[len(records) // 10 :]]
+    smoothed = [_smooth([loss for _, loss in records]) for _, records in drawn]
+    later = [loss for losses in smoothed for loss in losses[len(losses) // 20 :]]
     with style("training"):
-        figure = Figure(figsize=(9.0, 3.6))
-        axes = figure.add_axes((0.075, 0.14, 0.75, 0.83))
-        axes.set_ylim(min(last) - 0.05 * (max(last) - min(last)), max(last))
+        figure = Figure(figsize=(7.6, 3.6))
+        axes = figure.add_axes((0.085, 0.14, 0.74, 0.83))
+        axes.set_ylim(*_padded(later, share=0.08))
         axes.set_xlabel("optimiser steps")
         axes.set_ylabel("training loss (nats/token)")
         ends = {}
-        for label, records in drawn:
+        for (label, records), smooth in zip(drawn, smoothed, strict=True):
             colour = SERIES[labels[label]]
             steps, losses = zip(*records, strict=True)
-            smooth = _smooth(losses)
             axes.plot(steps, losses, color=colour, linewidth=0.6, alpha=0.25)
             axes.plot(steps, smooth, color=colour)
             ends[label] = (steps[-1], smooth[-1], label.replace(" · ", " ·\n"), colour)
@@ -234,11 +243,11 @@ def _padded(values: Sequence[float], share: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _apart(costs: Sequence[int]) -> list[int]:
-    """Ticks that do not touch each other on a logarithmic axis."""
+def _apart(costs: Counter[int]) -> list[int]:
+    """Ticks that do not touch each other on a logarithmic axis, those of most arms first."""
     kept: list[int] = []
-    for cost in costs:
-        if not kept or math.log2(cost / kept[-1]) > 0.45:
+    for cost, _ in costs.most_common():
+        if all(abs(math.log2(max(cost, 1) / max(other, 1))) > 0.45 for other in kept):
             kept.append(cost)
     return kept
 

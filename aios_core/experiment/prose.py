@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attrs import frozen
+from markupsafe import Markup
 
 from aios_core.experiment.factors import factors
 from aios_core.experiment.results import NFE
@@ -30,8 +31,8 @@ def headline(results: Results) -> str | None:
     return next(found, None)
 
 
-def sentences(results: Results) -> list[str]:
-    """The summary, a sentence each."""
+def sentences(results: Results) -> list[Markup]:
+    """The summary, a sentence each; the arms and the numbers that matter are bold."""
     metric = headline(results)
     found = [_scope(results)]
     best = results.best(metric) if metric else None
@@ -40,10 +41,11 @@ def sentences(results: Results) -> list[str]:
         found += _cheapest(results, metric, best[0])
     found += _networks(results)
     if not any(len(arm.by_seed(NFE)) > 1 for arm in results.arms):
-        found.append("Every arm ran with one seed (n = 1), so there are no intervals.")
+        found.append(Markup("Every arm ran with one seed (n = 1), so there are no intervals."))
     failed = sum(trial.status == "failed" for trial in results.trials)
     if failed:
-        found.append(f"{failed} of {len(results.trials)} trials failed; the reasons are below.")
+        text = Markup("<strong>{} of {} trials failed</strong>; the reasons are below.")
+        found.append(text.format(failed, len(results.trials)))
     return found
 
 
@@ -82,35 +84,45 @@ def bounds(summary: Summary) -> str:
     return f"[{summary.low:.3f}, {summary.high:.3f}]"
 
 
-def _scope(results: Results) -> str:
-    varied = [f"{one.name} ({', '.join(map(str, one.levels))})" for one in factors(results.arms)]
+def signed(value: float) -> str:
+    """A difference, to three decimals."""
+    return f"{value:+.3f}"
+
+
+def _scope(results: Results) -> Markup:
+    varied = [f"{one.name}: {', '.join(map(str, one.levels))}" for one in factors(results.arms)]
     seeds = {trial.seed for trial in results.trials}
-    what = ", ".join(varied) or "nothing but the seed"
+    what = "; ".join(varied) or "nothing but the seed"
     many = f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"
-    return f"{len(results.arms)} arms, {many}. What varied: {what}."
+    return Markup("{} arms with {}. What varied: {}.").format(len(results.arms), many, what)
 
 
-def _winner(results: Results, metric: str, best: Arm, certain: bool) -> list[str]:
+def _winner(results: Results, metric: str, best: Arm, certain: bool) -> list[Markup]:
     summary, cost = best.summary(metric), best.summary(NFE)
     assert summary is not None
     assert cost is not None
     reference = results.reference(metric)
-    nearer = results.metrics()[metric]["better"] == "nearer" and reference is not None
-    goal = f" (held-out text has {number(reference)}; nearer is better)" if nearer else ""  # type: ignore[arg-type]
-    calls = f"{number(cost.mean)} network calls"
+    real = "" if reference is None else f", where held-out text has {number(reference)}"
     beside = [
         f"{name} {number(other.mean)}" + _of_real(results, name)
         for name in results.metrics()
         if name != metric and (other := best.summary(name))
     ]
-    with_it = f"; the same texts have {', '.join(beside)}" if beside else ""
-    found = [f"Best by {metric} is {best.label}: {number(summary.mean)}{goal} at {calls}{with_it}."]
+    found = [
+        Markup(
+            "Best by {} is <strong>{}</strong>: <strong>{}</strong>{}, at {} network calls."
+        ).format(metric, best.label, number(summary.mean), real, number(cost.mean))
+    ]
+    if beside:
+        found.append(Markup("The same texts have {}.").format(", ".join(beside)))
     if best is not results.baseline:
         found.append(_against_baseline(results, metric, best))
     if not certain and summary.n > 1:
         found.append(
-            "The seeds do not tell it from every other arm: somewhere the 95 % interval of the "
-            "paired difference includes zero, so no cell is marked as best."
+            Markup(
+                "The seeds do not tell it from every other arm: against at least one the 95 % "
+                "interval includes zero, so no cell is marked as best."
+            )
         )
     return found
 
@@ -120,23 +132,24 @@ def _of_real(results: Results, name: str) -> str:
     return "" if reference is None else f" (held-out {number(reference)})"
 
 
-def _against_baseline(results: Results, metric: str, best: Arm) -> str:
+def _against_baseline(results: Results, metric: str, best: Arm) -> Markup:
+    baseline = results.baseline.label
     difference = results.difference(best, metric)
     if difference is None:
-        return f"No seed has both it and the baseline, {results.baseline.label}."
-    way = "higher" if difference.mean > 0 else "lower"
-    text = f"That is {number(abs(difference.mean))} {way} than the baseline"
-    text += f" ({results.baseline.label})"
+        return Markup("No seed has both it and the baseline, {}.").format(baseline)
+    text = Markup("Its difference to the baseline, {}, is <strong>{}</strong>").format(
+        baseline, signed(difference.mean)
+    )
     if difference.low is None:
-        return f"{text}, by one seed, so without an interval."
-    verdict = "excludes zero" if difference.excludes_zero else "includes zero"
-    return (
-        f"{text}; the 95 % interval of the difference over {difference.n} paired seeds, "
-        f"{bounds(difference)}, {verdict}."
+        return text + " by one seed, so without an interval."
+    verdict = "excludes" if difference.excludes_zero else "includes"
+    return text + (
+        f"; the 95 % interval over {difference.n} paired seeds, {bounds(difference)}, "
+        f"{verdict} zero."
     )
 
 
-def _cheapest(results: Results, metric: str, best: Arm) -> list[str]:
+def _cheapest(results: Results, metric: str, best: Arm) -> list[Markup]:
     """What the lowest cost buys, and how far it is from the best."""
     costs = {arm.label: nfe.mean for arm in results.arms if (nfe := arm.summary(NFE))}
     lowest = min(costs.values())
@@ -150,28 +163,31 @@ def _cheapest(results: Results, metric: str, best: Arm) -> list[str]:
     gap = paired(scores, results.scores(best, metric))
     own = arm.summary(metric)
     assert own is not None
-    text = f"With {number(lowest)} calls the best is {arm.label}: {number(own.mean)}"
+    text = Markup("At the lowest cost, {} calls, the best is <strong>{}</strong> with {}").format(
+        number(lowest), arm.label, number(own.mean)
+    )
     if gap is None:
-        return [f"{text}."]
-    text += f", {number(gap.mean)} worse than the best at {number(top / lowest)} times the cost"
+        return [text + "."]
+    text += f": {gap.mean:.3f} worse for {number(lowest / top)} of the cost"
     if gap.low is None:
-        return [f"{text}."]
+        return [text + "."]
     verdict = "excludes" if gap.excludes_zero else "includes"
-    return [f"{text} (95 % interval {bounds(gap)}, which {verdict} zero)."]
+    return [text + f" (95 % interval {bounds(gap)}, which {verdict} zero)."]
 
 
-def _networks(results: Results) -> list[str]:
+def _networks(results: Results) -> list[Markup]:
     """How well the networks know the text, next to their twin."""
-    found: dict[tuple[str, str], list[float]] = {}
+    found: dict[bool, list[float]] = {}
     for model in results.models.values():
-        for name, measure in model["result"].get("metrics", {}).items():
+        for measure in model["result"].get("metrics", {}).values():
             if measure["unit"] == "bits/byte":
-                who = "the autoregressive twin" if model["twin"] else "the diffusion networks"
-                found.setdefault((who, name), []).append(measure["value"])
-    parts = []
-    for (who, _), values in found.items():
-        low, high = number(min(values)), number(max(values))
-        parts.append(f"{who} {low}" + ("" if low == high else f" to {high}"))
-    if not parts:
+                found.setdefault(model["twin"], []).append(measure["value"])
+    if not found:
         return []
-    return [f"Bits per byte of held-out text: {', '.join(sorted(parts, reverse=True))}."]
+    spans = {
+        twin: " to ".join(dict.fromkeys((number(min(values)), number(max(values)))))
+        for twin, values in found.items()
+    }
+    parts = [f"the diffusion networks need {spans[False]}"] if False in spans else []
+    parts += [f"the autoregressive twin {spans[True]}"] if True in spans else []
+    return [Markup("For held-out text {} bits a byte.").format(", ".join(parts))]

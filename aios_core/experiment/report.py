@@ -176,12 +176,16 @@ def _lanes(results: Results) -> list[int]:
 
 
 def _samples(results: Results) -> list[dict[str, Any]]:
+    metric = headline(results)
+    best = results.best(metric) if metric else None
+    opened = {results.baseline.label, *([best[0].label] if best else [])}
     found = []
     for arm in results.arms:
         trial = _shown(arm)
         if trial:
             texts = trial.result["texts"][:TEXTS]
-            found.append({"label": arm.label, "seed": trial.seed, "texts": texts})
+            is_open = arm.label in opened
+            found.append({"label": arm.label, "seed": trial.seed, "texts": texts, "open": is_open})
     return found
 
 
@@ -194,7 +198,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
         when = datetime.fromisoformat(results.about["started"])
         facts.append(("started", f"{when:%Y-%m-%d %H:%M %Z}"))
     if "seconds" in results.about:
-        facts.append(("duration of the last run", duration(results.about["seconds"])))
+        facts.append(("duration, all runs", duration(results.about["seconds"])))
     work = sum(one.get("seconds", 0) for one in (*done, *measured))
     facts.append(("work in all jobs", duration(work)))
     facts.append(("seeds", ", ".join(str(s) for s in sorted({t.seed for t in results.trials}))))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,13 +168,21 @@ def _without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key != "seed"}
 
 
-def write_about(plan: Plan, facts: Mapping[str, Any]) -> None:
+def write_about(plan: Plan, *, command: str, started: datetime, seconds: float) -> None:
     """Keep what is needed to read the results without the configuration.
 
     Args:
         plan: what was planned.
-        facts: how it was run: ``command``, ``versions``, ``seconds``, ...
+        command: the command line.
+        started: when its first run began.
+        seconds: that its runs took so far, all together.
     """
+    facts = {
+        "command": command,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": seconds,
+        "versions": _versions(plan),
+    }
     trials = [
         {
             "key": trial.key,
@@ -196,6 +207,17 @@ def write_about(plan: Plan, facts: Mapping[str, Any]) -> None:
     about = {"name": plan.name, "source": plan.source, **facts, "trials": trials, "models": models}
     plan.folder.mkdir(parents=True, exist_ok=True)
     replace_text(plan.folder / ABOUT, json.dumps(about, indent=1, default=str))
+
+
+def _versions(plan: Plan) -> dict[str, str]:
+    """Of Python, of torch, and of everything that offered a component."""
+    used = {
+        component.distribution: component.version
+        for trial in plan.trials
+        for component in trial.resolved.components
+        if component.distribution and component.version
+    }
+    return {"Python": platform.python_version(), "torch": version("torch"), **used}
 
 
 def _of_training(plan: Plan, model: str) -> dict[str, Any]:

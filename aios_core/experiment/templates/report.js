@@ -40,6 +40,7 @@ for (const list of document.querySelectorAll("[role=tablist]")) {
 }
 
 // Films: each lane shows the state of one sample after as many network calls as the clock says.
+const LEVELS = [0.05, 0.2, 0.5, 0.8]; // as the legend says
 const stored = document.getElementById("films");
 if (stored) {
   const { films, lanes } = JSON.parse(stored.textContent);
@@ -93,7 +94,7 @@ if (stored) {
       const filled = now[place];
       // A mask takes the room of the token to come, so that the text does not jump.
       cell.textContent = visible(filled ? filled[0] : film.tokens[place]);
-      cell.className = filled ? `q${Math.min(4, Math.floor(filled[1] * 5))}` : "masked";
+      cell.className = filled ? `q${LEVELS.filter((level) => filled[1] >= level).length}` : "masked";
       cell.ariaHidden = filled ? null : "true";
       cell.title = filled ? `probability ${filled[1].toFixed(3)}` : "mask";
       if (filled && fresh.has(place)) cell.classList.add("new");

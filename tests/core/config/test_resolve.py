@@ -32,7 +32,7 @@ def test_an_empty_file_is_the_defaults(registry, write):
     assert 1000 == resolved.config.training.steps
     assert "loglinear" == resolved.values["noise"]["type"]
     assert {"type": "ancestral", "steps": 64, "order": "random"} == resolved.values["sampler"]
-    assert ["nelbo", "likelihood", "entropy", "distinct", "twin"] == [
+    assert ["nelbo", "likelihood", "twin", "entropy", "distinct"] == [
         metric["type"] for metric in resolved.values["metrics"]
     ]
     assert "length" not in resolved.values["sampling"]
