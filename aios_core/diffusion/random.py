@@ -1,8 +1,8 @@
 """Randomness of samplers: one generator a row, all rows at once.
 
 A row's draws are a pure function of its seed, of how many draws came before, and of the position.
-So a row gives the same text alone and in any batch, padded or not, on every device; and 100,000
-rows cost no loop, which generators that carry a state would. Each row is SplitMix64 (Steele, Lea
+So a row draws the same numbers alone and in any batch, padded or not, on every device; and 100,000
+rows cost no loop, as generators that carry a state would. Each row is SplitMix64 (Steele, Lea
 and Flood, 2014), whose n-th number can be had without those before it.
 """
 
