@@ -103,7 +103,7 @@ def _check_data(file: Path, resolved: Resolved) -> None:
 
 
 def _clear(folder: Path) -> None:
-    from aios_core.training.files import remove_folder
+    from aios_core.files import remove_folder
 
     for name in _OURS:
         path = folder / name

@@ -50,7 +50,7 @@ def write_lock(resolved: Resolved, path: Path, *, data: Mapping[str, Any]) -> No
     """
     import tomli_w
 
-    from aios_core.training.files import replace_text
+    from aios_core.files import replace_text
 
     values = _relative(resolved, path.absolute().parent)
     lock: dict[str, Any] = {

@@ -21,9 +21,9 @@ from aios_core.config import twin as twin_of
 from aios_core.contracts import Evidence, Samples
 from aios_core.errors import ConfigError, PluginError
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
+from aios_core.files import replace_text
 from aios_core.training import checkpoint, device
 from aios_core.training.data import prepare
-from aios_core.training.files import replace_text
 from aios_core.training.trainer import train
 
 if TYPE_CHECKING:
