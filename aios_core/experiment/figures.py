@@ -55,8 +55,8 @@ def against_cost(results: Results, metric: str) -> list[Panel]:
     if limits is None or not costs:
         return []
     panels = []
-    with style(f"cost-{metric}"):
-        for title, lines in plan.panels.items():
+    for title, lines in plan.panels.items():
+        with style(f"cost {metric} {title}"):
             figure = Figure(figsize=_SIZE)
             axes = figure.add_axes((0.125, 0.15, 0.585, 0.82))
             if costs[-1] >= 4 * costs[0] > 0:
@@ -123,8 +123,8 @@ def main_effects(results: Results, metric: str) -> list[Panel]:
     reference = results.reference(metric)
     limits = _padded([*means, *([] if reference is None else [reference])], share=0.25)
     panels = []
-    with style(f"effects-{metric}"):
-        for factor, levels in found:
+    for factor, levels in found:
+        with style(f"effects {metric} {factor.name}"):
             figure = Figure(figsize=(_SIZE[0] * 0.8, _SIZE[1]))
             axes = figure.add_axes((0.16, 0.25, 0.81, 0.72))
             x = range(len(levels))
