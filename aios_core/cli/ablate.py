@@ -48,7 +48,7 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    r"""Run every variant of a configuration, and compare them.
+    """Run every variant of a configuration, and compare them.
 
     The table [ablate] of FILE says what varies. Variants that differ only in how they sample share
     one training. Results are kept one by one: a second run does only what is missing, an
@@ -60,7 +60,7 @@ def command(
     Examples:
       aios ablate examples/demo.toml --dry-run
       aios ablate examples/demo.toml --output runs/demo
-    """
+    """  # noqa: D301  # \b is for click
     require_extra("aios ablate")
     from aios_core import logs
     from aios_core.experiment import ablate

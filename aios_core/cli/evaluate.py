@@ -17,10 +17,11 @@ from aios_core.cli.common import json_option, print_json, print_table, set_optio
 @set_option
 @json_option
 def command(folder: Path, overrides: tuple[str, ...], *, as_json: bool) -> None:
-    """Measure the trained model in DIR, the folder of a run, and texts sampled from it.
+    """Measure a trained model and its samples.
 
-    Keys of sampler, sampling, metrics and evaluation may be set to other values than the run had.
-    The autoregressive twin that judges the texts is trained first where there is none yet.
+    DIR is the folder of a run. Keys of sampler, sampling, metrics and evaluation may be set to
+    other values than the run had. The autoregressive twin that judges the texts is trained first
+    where there is none yet.
 
     \b
     Examples:

@@ -14,13 +14,13 @@ from aios_core.cli.ablate import require_extra
     "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
 def command(folder: Path) -> None:
-    """Write the tables and report.html of DIR, the folder of an ablation, again.
+    """Write the report of an ablation again.
 
-    Nothing is trained or sampled. An ablation that is still running, or was interrupted, gives a
-    report of what it has so far.
+    Tables and report.html of the folder DIR are replaced, and nothing is trained or sampled. An
+    ablation that is still running, or was interrupted, gives a report of what it has so far.
 
     \b
-    Example:
+    Examples:
       aios report runs/demo
     """  # noqa: D301  # \b is for click
     require_extra("aios report")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,9 +12,9 @@ from aios_core.cli.common import (
     config_argument,
     json_option,
     print_json,
-    print_table,
     set_option,
 )
+from aios_core.cli.evaluate import print_evaluation
 from aios_core.errors import DataError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def command(
         metrics = {part: found["metrics"] for part, found in results.items()}
         print_json({"folder": str(folder), "checkpoint": str(saved), "metrics": metrics})
         return
-    _print(results)
+    print_evaluation(results)
     click.echo(f"\n{folder}")
 
 
@@ -117,18 +117,3 @@ def _clear(folder: Path) -> None:
             remove_folder(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def _print(results: dict[str, Any]) -> None:
-    """One row a value, the network's first."""
-    rows = [
-        (part, name, *map(_number, (value["value"], value["stderr"])), value["unit"] or "")
-        for part in ("model", "twin", "samples")
-        if part in results
-        for name, value in results[part]["metrics"].items()
-    ]
-    print_table(("of", "metric", "value", "s.e.", "unit"), rows)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
