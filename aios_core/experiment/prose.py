@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -117,6 +118,7 @@ def _winner(results: Results, metric: str, best: Arm, certain: bool) -> list[Mar
         found.append(Markup("The same texts have {}.").format(", ".join(beside)))
     if best is not results.baseline:
         found.append(_against_baseline(results, metric, best))
+        found += _contradicted(results, metric, best)
     if not certain and summary.n > 1:
         found.append(
             Markup(
@@ -147,6 +149,26 @@ def _against_baseline(results: Results, metric: str, best: Arm) -> Markup:
         f"; the 95 % interval over {difference.n} paired seeds, {bounds(difference)}, "
         f"{verdict} zero."
     )
+
+
+def _contradicted(results: Results, metric: str, best: Arm) -> list[Markup]:
+    """Where other metrics speak for the baseline: a text that repeats itself is a likely one."""
+    scores = {
+        name: [results.scores(arm, name) for arm in (best, results.baseline)]
+        for name in results.metrics()
+        if name != metric
+    }
+    against = [
+        name
+        for name, (own, other) in scores.items()
+        if own and other and fmean(own.values()) > fmean(other.values())
+    ]
+    if not against:
+        return []
+    text = Markup(
+        "By {} the baseline is better: <strong>no one number says which texts are good</strong>."
+    )
+    return [text.format(", ".join(against))]
 
 
 def _cheapest(results: Results, metric: str, best: Arm) -> list[Markup]:
