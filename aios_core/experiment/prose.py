@@ -190,7 +190,7 @@ def _cheapest(results: Results, metric: str, best: Arm) -> list[Markup]:
     )
     if gap is None:
         return [text + "."]
-    text += f": {gap.mean:.3f} worse for {lowest / top:.0%} of the cost"
+    text += f": {gap.mean:.3f} worse for {100 * lowest / top:.0f} % of the cost"
     if gap.low is None:
         return [text + "."]
     verdict = "excludes" if gap.excludes_zero else "includes"

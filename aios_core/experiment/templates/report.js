@@ -73,7 +73,7 @@ if (stored) {
   }
 
   function visible(token) {
-    return token.replace(/\n/g, "⏎\n");
+    return token.replace(/\n/g, "⏎"); // without the break: a text of many would not fit a screen
   }
 
   function draw(lane, calls) {
