@@ -23,6 +23,7 @@ from aios_core.contracts.tracker import Tracker
 
 __all__ = [
     "AdaptiveSampler",
+    "AdaptiveSampler",
     "Backbone",
     "Cache",
     "CachingModule",

@@ -62,6 +62,17 @@ class SamplingContext:
         masked: Tensor = x == self.mask_id
         return masked & ~self.fixed
 
+    def time(self, x: Tensor) -> Tensor:
+        """(B,) float64: when the schedule holds as many masks as x does, row by row.
+
+        For samplers without a time grid; 1 where all that may change is masked.
+        """
+        import torch
+
+        free = (~self.fixed).sum(-1).clamp(min=1)
+        one = torch.ones(len(x), dtype=torch.float64, device=x.device)
+        return self.noise.inverse(1 - self.masked(x).sum(-1) / free * self.noise.mask_rate(one))
+
     def uniform(self) -> Tensor:
         """(B, L) float64 uniforms in [0, 1), each row from its own generator."""
         return self.random.uniform()
@@ -85,7 +96,9 @@ class SamplingContext:
 class Sampler(ABC):
     """Turns a (partly) masked state into a clean one.
 
-    Most people subclass `StepSampler` and write one method. Subclass this one to own the loop.
+    Most people subclass `StepSampler`, which walks a time grid, or `AdaptiveSampler`, which fills in
+    as much at once as the prediction allows, and write one method. Subclass this one to own the
+    loop.
     """
 
     exact: ClassVar[Literal["always", "in the limit", "one at a time", "never"]]
@@ -134,14 +147,17 @@ class StepSampler(Sampler):
             (B, L) int64, a new tensor.
         """
 
+    def times(self, context: SamplingContext) -> Tensor:
+        """(steps + 1,) float64 times to stop at, from 1 down to 0; the grid of the schedule."""
+        return context.noise.timesteps(self.steps, context.spacing)
+
     def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
         """Walk the time grid; a network that ignores time is not asked twice about one state.
 
         Unless the sampler remasks, it ends when no mask is left.
         """
-        grid = context.noise.timesteps(self.steps, context.spacing).to(x.device)
         log_probs = None
-        for t, s in pairwise(grid):
+        for t, s in pairwise(self.times(context).to(x.device)):
             if not (self.remasks or context.masked(x).any()):
                 return
             if log_probs is None or denoiser.time_conditioned:
@@ -150,4 +166,36 @@ class StepSampler(Sampler):
             if not new.equal(x):
                 log_probs = None
             x = new
+            yield x
+
+
+class AdaptiveSampler(Sampler):
+    """A sampler that fills in as much at once as the prediction allows: write `choose`.
+
+    It has no number of steps; it asks the network until nothing is masked, at most L times.
+    """
+
+    @abstractmethod
+    def choose(self, masked: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
+        """Which positions to fill in now, each with a draw of its own.
+
+        Args:
+            masked: (B, L) bool, what is still to be filled.
+            log_probs: (B, L, V) the denoiser's answer.
+            context: schedule, generators, fixed positions.
+
+        Returns:
+            (B, L) bool; what is not masked is ignored, and in a row for which nothing is chosen
+            the position of the highest probability is.
+        """
+
+    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
+        """Ask, choose and draw, until no row holds a mask."""
+        while (masked := context.masked(x)).any():
+            log_probs = denoiser(x, context.time(x))
+            fill = self.choose(masked, log_probs, context) & masked
+            surest = log_probs.amax(-1).masked_fill(~masked, -float("inf")).argmax(-1, keepdim=True)
+            some = fill.any(-1, keepdim=True) | ~masked.any(-1, keepdim=True)
+            fill = fill.scatter(-1, surest, fill.gather(-1, surest) | ~some)
+            x = context.categorical(log_probs, fill).where(fill, x)
             yield x

@@ -6,12 +6,13 @@ import pytest
 import torch
 from attrs import evolve, frozen
 
+from aios_core.diffusion.selection import ranks
 from aios_core.testing.contracts.sampler import ROWS, Linear, SamplerContract, context, run
 from aios_core.testing.oracle import Oracle
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.ancestral import Ancestral
-from aios_plugins.samplers.confidence import Confidence, ranks
+from aios_plugins.samplers.confidence import Confidence
 from aios_plugins.samplers.first_hitting import FirstHitting
 
 
