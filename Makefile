@@ -70,5 +70,5 @@ $(STAMP): $(SOURCES)
 		echo "setting up 1/2: creating $(VENV) for $$($(PYTHON) --version)"; \
 		$(PYTHON) -m venv --clear $(VENV) || $(call fail,venv is missing; on Debian install python3-venv); }
 	@echo 'setting up 2/2: installing torch and the rest, compiling Rust; 3 to 5 minutes the first time'
-	@$(BIN)/pip install --disable-pip-version-check --progress-bar off --editable '.[dev]' | awk '$(SHOW)'
+	@PYTHONUNBUFFERED=1 $(BIN)/pip install --disable-pip-version-check --progress-bar off --editable '.[dev]' | awk '$(SHOW)'
 	@touch $@

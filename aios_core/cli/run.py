@@ -45,6 +45,11 @@ _OURS: Final = (
     "--fresh/--resume",
     help="Throw away what an earlier run left in the folder, or go on from it (the default).",
 )
+@click.option(
+    "--allow-changes",
+    is_flag=True,
+    help="Repeat a run.lock.toml although its plugins have other versions now.",
+)
 @json_option
 def command(
     *,
@@ -52,6 +57,7 @@ def command(
     overrides: tuple[str, ...],
     output: Path | None,
     fresh: bool,
+    allow_changes: bool,
     as_json: bool,
 ) -> None:
     """Train the model that FILE describes, and measure it.
@@ -71,7 +77,7 @@ def command(
     from aios_core.experiment.evaluate import evaluate_run
     from aios_core.training.trainer import train
 
-    resolved = load(file, overrides=overrides)
+    resolved = load(file, overrides=overrides, allow_changes=allow_changes)
     if not overrides:
         _check_data(file, resolved)
     logs.follow(resolved.config.logging)
@@ -103,7 +109,7 @@ def _check_data(file: Path, resolved: Resolved) -> None:
 
 
 def _clear(folder: Path) -> None:
-    from aios_core.training.files import remove_folder
+    from aios_core.files import remove_folder
 
     for name in _OURS:
         path = folder / name

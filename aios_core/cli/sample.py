@@ -95,8 +95,8 @@ def _settings(checkpoint: Checkpoint, overrides: Sequence[str]) -> Resolved:
         )
     if resolved.config.mode == "ar":
         raise InferenceError(
-            f"{checkpoint.folder}: is an autoregressive model, and autoregressive sampling arrives "
-            "with the engine; want a run with mode = 'diffusion'"
+            f"{checkpoint.folder}: is an autoregressive model, and samplers fill in masks; "
+            "want a run with mode = 'diffusion'"
         )
     return resolved
 

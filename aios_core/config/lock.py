@@ -50,7 +50,7 @@ def write_lock(resolved: Resolved, path: Path, *, data: Mapping[str, Any]) -> No
     """
     import tomli_w
 
-    from aios_core.training.files import replace_text
+    from aios_core.files import replace_text
 
     values = _relative(resolved, path.absolute().parent)
     lock: dict[str, Any] = {
@@ -90,7 +90,7 @@ def check_lock(file: Node, resolved: Resolved, *, allow_changes: bool) -> None:
             wrong = f"the run used {_phrase(entry.plain())}, installed is {_phrase(now)}"
             problems.append(entry.source.problem(place, f"{wrong}; install the former"))
     if problems and not allow_changes:
-        raise ConfigError(*(f"{problem}, or allow changes" for problem in problems))
+        raise ConfigError(*(f"{problem}, or say --allow-changes" for problem in problems))
     for problem in problems:
         logger.warning("%s (allowed)", problem)
     _tell_differences(file, lock)

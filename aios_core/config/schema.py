@@ -46,7 +46,7 @@ class DiffusionConfig:
     times: Literal["stratified", "iid"] = "stratified"
     """How times are drawn: one in each of B equal strata, or independently."""
     time_epsilon: float = field(default=1e-4, validator=[validators.gt(0), validators.le(1e-3)])
-    """Smallest time drawn; the NELBO is too low by about this fraction, so at most 1e-3."""
+    """Smallest time drawn; the NELBO differs by about this fraction, so at most 1e-3."""
 
 
 @frozen

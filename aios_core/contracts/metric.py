@@ -77,6 +77,12 @@ class Evidence:
     twin: Model | None = None
     """The autoregressive twin: same data, tokenizer, backbone. None where it was switched off."""
 
+    def bits_per_byte(self, nats_per_token: Estimate) -> Estimate:
+        """A measure of the held-out texts in bits a byte of UTF-8, to compare across tokenizers."""
+        factor = len(self.held_out.ids) / self.held_out.num_bytes / math.log(2)
+        stderr = nats_per_token.stderr
+        return Estimate(nats_per_token.value * factor, None if stderr is None else stderr * factor)
+
 
 class Metric(ABC):
     """Something that an evaluation measures; a frozen attrs class like every component."""

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from aios_core.experiment.jobs import run_job
 from aios_core.experiment.results import ABOUT
-from aios_core.training.files import remove_folder, replace_text
+from aios_core.files import remove_folder, replace_text
 
 if TYPE_CHECKING:
     from aios_core.experiment.plan import Plan, PlannedModel, PlannedTrial

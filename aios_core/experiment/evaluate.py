@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import torch
 
+from aios_core.config import resolve, training_key
+from aios_core.config import twin as twin_of
 from aios_core.contracts import Evidence, Samples
 from aios_core.errors import ConfigError, PluginError
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
+from aios_core.files import replace_text
 from aios_core.training import checkpoint, device
 from aios_core.training.data import prepare
-from aios_core.training.files import replace_text
+from aios_core.training.trainer import train
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
@@ -125,9 +128,6 @@ def evaluate_run(
         ModelLoadError: the folder holds no checkpoint, or a damaged one.
         ConfigError: an override is wrong, or would need another training.
     """
-    from aios_core.config import twin as twin_of
-    from aios_core.training.trainer import train
-
     resolved = _overridden(checkpoint.load(folder, registry=registry).resolved, overrides)
     subject = Subject.load(folder, resolved)
     results: dict[str, Any] = {"model": evaluate_model(subject)}
@@ -150,15 +150,9 @@ def machine(where: torch.device) -> str:
 
 
 def _overridden(resolved: Resolved, overrides: Sequence[str]) -> Resolved:
-    from aios_core.config import training_key
-    from aios_core.config.document import Source, merge, tree
-    from aios_core.config.overrides import layer
-    from aios_core.config.resolve import structure
-
     if not overrides:
         return resolved
-    root = merge(tree(resolved.values, Source("", Path.cwd())), layer(overrides))
-    changed = structure(root, resolved.registry)
+    changed = resolve(resolved.values, overrides=overrides, registry=resolved.registry)
     if training_key(changed) != training_key(resolved):
         raise ConfigError(
             f"--set {' --set '.join(overrides)}: would need another training; an evaluation can "

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from aios_core.config import Resolved, resolve, write_lock
 from aios_core.experiment.evaluate import Subject, evaluate_model, evaluate_samples
+from aios_core.files import replace_text
 from aios_core.training.data import prepare
-from aios_core.training.files import replace_text
 from aios_core.training.trainer import train
 
 

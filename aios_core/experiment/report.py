@@ -13,7 +13,7 @@ from aios_core.experiment.prose import headline, number, sentences, tiles
 from aios_core.experiment.results import NFE
 from aios_core.experiment.statistics import summarise
 from aios_core.experiment.tables import interval, write_tables
-from aios_core.training.files import replace_text
+from aios_core.files import replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path

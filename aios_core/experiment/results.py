@@ -15,7 +15,7 @@ from attrs import field, frozen
 from aios_core.errors import DataError
 from aios_core.experiment.plan import is_done, read_result
 from aios_core.experiment.statistics import Summary, paired, summarise
-from aios_core.training.files import replace_text
+from aios_core.files import replace_text
 
 if TYPE_CHECKING:
     from aios_core.experiment.plan import Plan

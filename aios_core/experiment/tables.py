@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from aios_core.experiment.results import NFE
-from aios_core.training.files import replace_text
+from aios_core.files import replace_text
 
 if TYPE_CHECKING:
     from aios_core.experiment.results import Arm, Results, Trial

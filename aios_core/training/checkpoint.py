@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from aios_core.config import resolve
 from aios_core.diffusion.model import Model
 from aios_core.errors import ModelLoadError, TokenizerError, TrainingError
-from aios_core.training.files import fault, manifest, new_folder, remove_folder, replace_text
+from aios_core.files import fault, manifest, new_folder, remove_folder, replace_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -15,9 +15,9 @@ import attrs
 
 from aios_core.config import resolve, training_key, write_lock
 from aios_core.errors import ConfigError, TrainingError
+from aios_core.files import new_folder, remove_folder
 from aios_core.training import checkpoint
 from aios_core.training.data import Prepared, prepare
-from aios_core.training.files import new_folder, remove_folder
 from aios_core.training.interrupt import Interruption
 from aios_core.training.learner import Learner, Step
 from aios_core.training.progress import TrainingProgress

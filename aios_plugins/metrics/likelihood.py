@@ -9,7 +9,6 @@ from attrs import frozen
 
 from aios_core.contracts import Estimate, Evidence, Metric
 from aios_core.diffusion.objective import nll
-from aios_plugins.metrics.nelbo import bits_per_byte
 
 
 @frozen
@@ -36,4 +35,4 @@ class Likelihood(Metric):
             for x0, kept in zip(ids.split(size), valid.split(size), strict=True)
         ]
         tokens = Estimate.ratio(torch.cat(totals).tolist(), valid.sum(-1).tolist())
-        return {"nll": tokens, "nll_bpb": bits_per_byte(tokens, evidence)}
+        return {"nll": tokens, "nll_bpb": evidence.bits_per_byte(tokens)}

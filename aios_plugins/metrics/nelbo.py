@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import torch
@@ -43,12 +42,4 @@ class Nelbo(Metric):
             bounds = [nelbo(model, x0, kept, part, generator) for part in times.split(len(x0))]
             totals.append(torch.stack(bounds).double().mean(0).cpu())
         tokens = Estimate.ratio(torch.cat(totals).tolist(), valid.sum(-1).tolist())
-        return {"nelbo": tokens, "nelbo_bpb": bits_per_byte(tokens, evidence)}
-
-
-def bits_per_byte(nats_per_token: Estimate, evidence: Evidence) -> Estimate:
-    """The same in bits a byte of UTF-8, which compares across tokenizers."""
-    held_out = evidence.held_out
-    factor = len(held_out.ids) / held_out.num_bytes / math.log(2)
-    stderr = nats_per_token.stderr
-    return Estimate(nats_per_token.value * factor, None if stderr is None else stderr * factor)
+        return {"nelbo": tokens, "nelbo_bpb": evidence.bits_per_byte(tokens)}

@@ -5,6 +5,7 @@ import logging
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,20 @@ def test_a_lock_file_is_not_repeated_on_other_texts(project):
 
     assert "are not those of the run" in refused.stderr
     assert not (project / "two").exists()
+
+
+def test_a_lock_file_is_repeated_with_other_plugins_only_if_allowed(project):
+    aios("run", "tiny.toml", "--output", "one")
+    lock = project / "one" / "run.lock.toml"
+    version = f'version = "{metadata.version("ai-os-diffusion")}"'
+    lock.write_text(lock.read_text().replace(version, 'version = "9.9"'))
+    refused = aios("run", str(lock), "--output", "two", code=2)
+    allowed = aios("run", str(lock), "--output", "two", "--allow-changes")
+
+    assert "the run used ai-os-diffusion 9.9" in refused.stderr
+    assert "--allow-changes" in refused.stderr
+    assert "9.9" in allowed.stderr
+    assert weights(project / "one") == weights(project / "two")
 
 
 @pytest.mark.parametrize(

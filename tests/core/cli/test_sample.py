@@ -139,7 +139,7 @@ def test_a_prompt_longer_than_the_text_is_an_error_of_inference():
 
 
 def test_an_autoregressive_run_is_told(run):
-    assert "arrives with the engine" in aios(run / "twin", code=2).stderr
+    assert "is an autoregressive model" in aios(run / "twin", code=2).stderr
 
 
 def test_a_folder_without_a_run(tmp_path):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aios_core.training.files import fault, manifest, new_folder, remove_folder, replace_text
+from aios_core.files import fault, manifest, new_folder, remove_folder, replace_text
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path):
