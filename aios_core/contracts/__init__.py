@@ -23,7 +23,6 @@ from aios_core.contracts.tracker import Tracker
 
 __all__ = [
     "AdaptiveSampler",
-    "AdaptiveSampler",
     "Backbone",
     "Cache",
     "CachingModule",

@@ -96,9 +96,9 @@ class SamplingContext:
 class Sampler(ABC):
     """Turns a (partly) masked state into a clean one.
 
-    Most people subclass `StepSampler`, which walks a time grid, or `AdaptiveSampler`, which fills in
-    as much at once as the prediction allows, and write one method. Subclass this one to own the
-    loop.
+    Most people subclass `StepSampler`, which walks a time grid, or `AdaptiveSampler`, which fills
+    in as much at once as the prediction allows, and write one method. Subclass this one to own
+    the loop.
     """
 
     exact: ClassVar[Literal["always", "in the limit", "one at a time", "never"]]

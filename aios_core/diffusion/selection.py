@@ -30,7 +30,8 @@ def sureness(log_probs: Tensor, measure: Measure) -> Tensor:
     if measure == "margin":
         first, second = log_probs.topk(2).values.exp().unbind(-1)
         return first - second
-    pieces = log_probs.flatten(0, 1).split(max(1, _PIECE // log_probs.shape[-1]))
+    rows, size = log_probs.flatten(0, 1), max(1, _PIECE // log_probs.shape[-1])
+    pieces = [rows[start : start + size] for start in range(0, len(rows), size)]
     entropy = [torch.special.entr(piece.exp()).sum(-1) for piece in pieces]
     return -torch.cat(entropy).view(log_probs.shape[:2])
 

@@ -32,8 +32,8 @@ class Confidence(StepSampler):
         validator=validators.in_(("choose-then-sample", "sample-then-choose")),
     )
     """``choose-then-sample`` takes positions by their distributions and then draws: exact when one
-    token is filled in a step. ``sample-then-choose`` draws everywhere and keeps the draws of highest
-    probability, or margin (MaskGIT): never exact, though without effect on entropy. It prefers
+    token is filled in a step. ``sample-then-choose`` draws everywhere and keeps the draws of
+    highest probability, or margin (MaskGIT): never exact, though the same for entropy. It prefers
     likely tokens as a low temperature does (arXiv 2510.04525): on the enumerated joint of our
     tests, one token a step, its total variation is 0.59 (margin: 0.65) and its entropy 2.3 (2.1)
     instead of 4.8 nats."""
