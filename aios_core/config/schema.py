@@ -14,6 +14,7 @@ from attrs import Attribute, field, frozen, validators
 
 from aios_core.contracts import (
     Backbone,
+    Controls,
     Dataset,
     Executor,
     Metric,
@@ -80,7 +81,7 @@ class TrainingConfig:
 
 
 @frozen
-class SamplingConfig:
+class SamplingConfig(Controls):
     """What is sampled for an evaluation, whichever sampler does it."""
 
     num_samples: int = field(default=16, validator=_at_least_1)
@@ -93,6 +94,8 @@ class SamplingConfig:
     """Divides log-probabilities before a token is drawn; 0 takes the most probable one."""
     spacing: Spacing = "uniform"
     """Of the sampler's time grid."""
+    block_size: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    """Fill in blocks of so many positions one after the other; unset: all at once."""
 
 
 @frozen

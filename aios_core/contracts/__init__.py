@@ -13,6 +13,7 @@ from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.noise import NoiseScheduler, Spacing
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
+    Controls,
     Denoiser,
     Sampler,
     SamplingContext,
@@ -27,6 +28,7 @@ __all__ = [
     "Cache",
     "CachingModule",
     "Condition",
+    "Controls",
     "Corruption",
     "Dataset",
     "Denoiser",

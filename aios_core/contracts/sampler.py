@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-from attrs import field, frozen, validators
+from attrs import field, fields, frozen, validators
 
 from aios_core.contracts.noise import NoiseScheduler, Spacing
 
@@ -38,6 +38,36 @@ class Denoiser(Protocol):
             one-hot at every position of x that is not masked.
         """
         ...
+
+
+@frozen
+class Controls:
+    """What may be drawn, whichever sampler draws; the defaults change nothing.
+
+    They change a token's distribution when it is drawn, never the confidence by which a sampler
+    decides where and when to draw. The names, and the order in which they apply, are those of
+    transformers.
+    """
+
+    top_k: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    """Draw one of the k likeliest tokens; unset: of all. Equal ones at the border all stay."""
+    top_p: float = field(default=1.0, validator=[validators.gt(0), validators.le(1)])
+    """Draw one of the fewest tokens that together have this probability: the likeliest ones, with
+    the one that crosses it. 1 is all."""
+    min_p: float = field(default=0.0, validator=[validators.ge(0), validators.le(1)])
+    """Draw no token less likely than this times the likeliest. 0 is all."""
+    repetition_penalty: float = field(default=1.0, validator=validators.gt(0))
+    """Multiplies the log-probability of tokens that the row holds already: more than 1 avoids
+    them, 1 does nothing (CTRL, arXiv 1909.05858)."""
+    suppress_tokens: tuple[int, ...] = field(
+        default=(), validator=validators.deep_iterable(validators.ge(0))
+    )
+    """Token ids that are never drawn."""
+
+    @property
+    def active(self) -> bool:
+        """Whether they change anything."""
+        return any(getattr(self, one.name) != one.default for one in fields(Controls))
 
 
 @frozen

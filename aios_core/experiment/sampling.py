@@ -48,6 +48,8 @@ def sample(config: Config, model: Model, tokenizer: TrainedTokenizer) -> Sampled
         mask_id,
         temperature=sampling.temperature,
         spacing=sampling.spacing,
+        controls=sampling,
+        block_size=sampling.block_size,
     )
     film = _Film(mask_id, tokenizer)
     generations = []
