@@ -156,15 +156,25 @@ class DiffusionCore:
         *,
         seeds: Sequence[int],
         lengths: Sequence[int] | None = None,
+        draws: Callable[[RowRandom], RowRandom] | None = None,
     ) -> Iterator[State]:
-        """Like `sample`, yielding the input and then the state after each step."""
+        """Like `sample`, yielding the input and then the state after each step.
+
+        Args:
+            x: as for `sample`, like all the others but the last.
+            fixed: see there.
+            seeds: see there.
+            lengths: see there.
+            draws: changes how tokens are drawn; hard constraints draw those of a row together.
+        """
         fixed, valid = self._check(x, fixed, seeds, lengths)
         process = LogitsProcessor(self.controls, self.mask_id) if self.controls.active else None
+        random = RowRandom(seeds, x.shape[1], x.device, process)
         context = SamplingContext(
             noise=self.noise,
             mask_id=self.mask_id,
             fixed=fixed,
-            random=RowRandom(seeds, x.shape[1], x.device, process),
+            random=random if draws is None else draws(random),
             temperature=self.temperature,
             spacing=self.spacing,
         )

@@ -8,6 +8,7 @@ and Flood, 2014), whose n-th number can be had without those before it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Final
@@ -36,6 +37,11 @@ def splitmix64(state: Tensor) -> Tensor:
     z = (state ^ _shift(state, 30)) * _FIRST
     z = (z ^ _shift(z, 27)) * _SECOND
     return z ^ _shift(z, 31)
+
+
+def row_seed(seed: int, row: int) -> int:
+    """Seed of one row, equal for all samplers, so that trials of one seed are paired."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{row}".encode()).digest()[:7], "big")
 
 
 class RowRandom:
