@@ -53,7 +53,6 @@ class InferenceCore:
         model: an autoregressive `Model`.
         temperature: divides log-probabilities before a token is drawn; 0 takes the likeliest.
         controls: what may be drawn besides.
-        restrict: a hard constraint, applied before all else.
         cached: keep keys and values where the backbone offers that; False reads everything again
             for each token, which gives the same and costs more.
     """
@@ -72,7 +71,7 @@ class InferenceCore:
         if not temperature >= 0:
             raise InferenceError(f"temperature is {temperature}; want 0 or more")
         self.model, self.temperature = model.eval(), temperature
-        self.controls, self.restrict = controls, restrict
+        self.controls = controls
         self.cached = cached and hasattr(model.backbone, "new_cache")
 
     @torch.no_grad()
@@ -83,6 +82,7 @@ class InferenceCore:
         seeds: Sequence[int],
         max_new_tokens: Sequence[int],
         eos_id: int | None = None,
+        restrict: Restrict | None = None,
     ) -> Iterator[Step]:
         """Continue prompts, until every row is done.
 
@@ -91,6 +91,7 @@ class InferenceCore:
             seeds: one for each row.
             max_new_tokens: of each row, at least 1.
             eos_id: token that ends a row, and belongs to it; None: only its number of tokens does.
+            restrict: a hard constraint, applied before all else.
 
         Raises:
             InferenceError: the input contradicts itself, or the network answers NaN.
@@ -117,8 +118,8 @@ class InferenceCore:
         count = 0
         while active.any():
             log_probs = self._predict(reader, x, valid)
-            if self.restrict is not None:
-                log_probs = self.restrict(log_probs, histories)
+            if restrict is not None:
+                log_probs = restrict(log_probs, histories)
             processor.observe(x.where(valid, vocabulary.mask_id))
             everywhere = torch.ones_like(x[:, -1:], dtype=torch.bool)
             tokens = random.categorical(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from attrs import frozen
+from torch import Tensor
 
 from aios_core.errors import InferenceError, TokenizerError
 
@@ -108,7 +109,7 @@ def painted(ids: Sequence[Sequence[int]], fixed: Any, mask_id: int) -> list[Row]
         InferenceError: ``fixed`` has another shape, holds something else than booleans, fixes a
             mask, or leaves nothing to do.
     """
-    flags = np.asarray(fixed)
+    flags = np.asarray(fixed.cpu() if isinstance(fixed, Tensor) else fixed)
     flags = flags[None] if flags.ndim == 1 else flags
     if {len(row) for row in ids} != {flags.shape[-1]} or flags.shape[:-1] != (len(ids),):
         shape = (len(ids), len(ids[0])) if ids else (0, 0)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aios_core.inference.autoregressive import InferenceCore
+    from aios_core.inference.language import Language
     from aios_core.inference.output import Update
     from aios_core.inference.progress import Progress
 
@@ -20,6 +21,7 @@ class CausalRun:
     """All that a batch needs besides its rows."""
 
     core: InferenceCore
+    language: Language | None
 
     def stream(self, progress: Progress, *, told: bool) -> Iterator[Update]:
         """Write a batch, and stop when every row has ended.
@@ -33,16 +35,17 @@ class CausalRun:
         log_probs = [[0.0] * len(prompt) for prompt in prompts]
         entropy = [[0.0] * len(prompt) for prompt in prompts]
         nfe = 0
+        counts = [
+            len(row.ids) - len(prompt) for row, prompt in zip(progress.rows, prompts, strict=True)
+        ]
         if told:
             yield progress.update(0, 0, ids, [[False] * len(row) for row in ids])
         for step in self.core.stream(
             prompts,
             seeds=progress.seeds,
-            max_new_tokens=[
-                len(row.ids) - len(prompt)
-                for row, prompt in zip(progress.rows, prompts, strict=True)
-            ],
+            max_new_tokens=counts,
             eos_id=progress.eos_id,
+            restrict=None if self.language is None else self.language.constraint.restrict(counts),
         ):
             nfe, active = step.nfe, step.active.tolist()
             kept: list[tuple[list[list[Any]], Tensor]] = [

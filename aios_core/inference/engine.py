@@ -6,26 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import attrs
-import torch
-from torch import Tensor
 
-from aios_core.config import resolve, training_key
-from aios_core.diffusion.random import row_seed
 from aios_core.errors import InferenceError
 from aios_core.inference.canvas import Prompt, Row, encoded, infilling, is_text, painted, prompted
 from aios_core.inference.embed import embed
+from aios_core.inference.loading import ready
 from aios_core.inference.output import Mode, Output, Update
 from aios_core.inference.plan import plan
 from aios_core.inference.progress import Progress
 from aios_core.inference.settings import DIFFUSION_ONLY, Settings
 from aios_core.training import checkpoint
-from aios_core.training.device import choose
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from aios_core.config.schema import Config
     from aios_core.contracts import TrainedTokenizer
     from aios_core.registry import Registry
     from aios_core.training.checkpoint import Checkpoint
@@ -109,11 +105,11 @@ class ArrowEngine:
             InferenceError: an override would change what was trained.
         """
         folder = Path(path)
-        first = _ready(checkpoint.load(folder, registry=registry), overrides)
+        first = ready(checkpoint.load(folder, registry=registry), overrides)
         models = {first.model.mode: first}
         beside = folder / "twin"
         if twin and "ar" not in models and checkpoint.latest(beside) is not None:
-            models["ar"] = _ready(checkpoint.load(beside, registry=registry), overrides)
+            models["ar"] = ready(checkpoint.load(beside, registry=registry), overrides)
         return cls(models, context=context)
 
     def generate(
@@ -155,8 +151,10 @@ class ArrowEngine:
         settings = Settings.of(options)
         mode = self._mode(mode, settings, fallback=fallback)
         rows = self._prompted(prompt, settings)
-        run = plan(self.models[mode], settings)  # errors come now, not with the first update
-        progress = self._progress(mode, rows, self._seeds(len(rows), settings), settings)
+        # Errors come now, not with the first update.
+        run = plan(self.models[mode], settings, rows, whole=False, context=self.context)
+        seeds = settings.row_seeds(len(rows), self._config.seed)
+        progress = Progress(mode, self.tokenizer, rows, seeds, self._eos(settings))
         return run.stream(progress, told=True)
 
     def diffuse(
@@ -189,8 +187,8 @@ class ArrowEngine:
         if is_text(prompt):
             raise InferenceError("fixed goes with token ids; want ids, masks where text is wanted")
         mask_id = self.tokenizer.vocabulary.mask_id
-        rows = painted(encoded(self.tokenizer, prompt), _plain(fixed), mask_id)
-        return self._write(mode, self._checked(rows, settings), settings)
+        rows = painted(encoded(self.tokenizer, prompt), fixed, mask_id)
+        return self._write(mode, self._checked(rows, settings), settings, whole=True)
 
     def infill(self, text: str | Sequence[str], *, gap: int = 8, **options: Any) -> Output:
         """Fill in the gaps of texts; only diffusion can.
@@ -208,7 +206,7 @@ class ArrowEngine:
         settings.reject(("max_new_tokens",), "the gaps say how long the text is")
         texts = [text] if isinstance(text, str) else text
         rows = [infilling(self.tokenizer, one, gap) for one in texts]
-        return self._write(mode, self._checked(rows, settings), settings)
+        return self._write(mode, self._checked(rows, settings), settings, whole=True)
 
     def encode(
         self, texts: str | Sequence[str], *, mode: Mode | None = None
@@ -251,8 +249,7 @@ class ArrowEngine:
 
     def _prompted(self, prompt: Prompt, settings: Settings) -> list[Row]:
         """A row for each text that is wanted, prompts repeated side by side."""
-        config = self.models[self.mode].resolved.config
-        length = config.sampling.length or config.diffusion.length
+        length = self._config.sampling.length or self._config.diffusion.length
         rows = []
         for ids in encoded(self.tokenizer, prompt):
             wanted = settings.max_new_tokens or length - len(ids)
@@ -276,53 +273,28 @@ class ArrowEngine:
                 )
         return [row for row in rows for _ in range(settings.num_return_sequences)]
 
-    def _seeds(self, rows: int, settings: Settings) -> list[int]:
-        if settings.seeds is not None:
-            if len(settings.seeds) != rows:
-                raise InferenceError(f"{len(settings.seeds)} seeds for {rows} rows; want one each")
-            return list(settings.seeds)
-        if settings.generator is not None:
-            drawn = torch.randint(2**62, (rows,), generator=settings.generator)
-            return [int(one) for one in drawn]
-        config = self.models[self.mode].resolved.config
-        seed = config.seed if settings.seed is None else settings.seed
-        return [row_seed(seed, row) for row in range(rows)]
+    @property
+    def _config(self) -> Config:
+        return self.models[self.mode].resolved.config
 
-    def _progress(
-        self, mode: Mode, rows: Sequence[Row], seeds: Sequence[int], settings: Settings
-    ) -> Progress:
-        eos_id = None if settings.ignore_eos else self.tokenizer.vocabulary.eos_id
-        return Progress(mode, self.tokenizer, rows, seeds, eos_id)
+    def _eos(self, settings: Settings) -> int | None:
+        return None if settings.ignore_eos else self.tokenizer.vocabulary.eos_id
 
-    def _write(self, mode: Mode, rows: list[Row], settings: Settings) -> Output:
-        """Write all rows, in batches of the configured size."""
-        seeds = self._seeds(len(rows), settings)
-        run = plan(self.models[mode], settings)
+    def _write(
+        self, mode: Mode, rows: list[Row], settings: Settings, *, whole: bool = False
+    ) -> Output:
+        """Write all rows, in batches of the configured size; whole texts have no early end."""
+        seeds = settings.row_seeds(len(rows), self._config.seed)
+        run = plan(self.models[mode], settings, rows, whole=whole, context=self.context)
+        eos_id = None if whole else self._eos(settings)
         size = self.models[mode].resolved.config.sampling.batch_size
         parts, callback = [], settings.callback_on_step_end
         for start in range(0, len(rows), size):
             batch = slice(start, start + size)
-            progress = self._progress(mode, rows[batch], seeds[batch], settings)
+            progress = Progress(mode, self.tokenizer, rows[batch], seeds[batch], eos_id)
             for update in run.stream(progress, told=callback is not None):
                 if callback is not None:
                     callback(update)
                 if update.output is not None:
                     parts.append(update.output)
         return Output.join(parts)
-
-
-def _ready(found: Checkpoint, overrides: Sequence[str]) -> Checkpoint:
-    """A model on its device, under overrides, which must not touch what was trained."""
-    resolved = resolve(found.state.values, overrides=overrides, registry=found.resolved.registry)
-    if training_key(resolved) != training_key(found.resolved):
-        raise InferenceError(
-            f"--set {' '.join(overrides)}: would change what {found.folder} was trained with; "
-            "want keys of [sampler] and [sampling] only"
-        )
-    model = found.model.to(choose(resolved.config.training)).eval()
-    return attrs.evolve(found, model=model, resolved=resolved)
-
-
-def _plain(flags: Any) -> Any:
-    """Booleans as numpy takes them."""
-    return flags.cpu().numpy() if isinstance(flags, Tensor) else flags

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aios_core.contracts import Controls, Denoiser, Sampler
     from aios_core.diffusion.model import Model
     from aios_core.inference.canvas import Row
+    from aios_core.inference.language import Language
     from aios_core.inference.output import Update
     from aios_core.inference.progress import Progress
 
@@ -81,7 +82,8 @@ class MaskedRun:
     controls: Controls
     block_size: int | None
     wrap: Callable[[Denoiser, Batch], Denoiser]
-    """Guidance and the like."""
+    """Guidance."""
+    language: Language | None
 
     def stream(self, progress: Progress, *, told: bool) -> Iterator[Update]:
         """Write a batch, and stop when nothing more can belong to a text.
@@ -96,6 +98,12 @@ class MaskedRun:
         vocabulary = self.model.vocabulary
         batch = Batch.of(progress.rows, vocabulary.pad_id, self.model.device)
         denoiser = self.wrap(self.model.denoiser(batch.condition), batch)
+        draws = None
+        if self.language is not None:
+            begins = [self.language.start(row) for row in progress.rows]
+            places = torch.arange(batch.x.shape[1], device=batch.x.device)
+            active = batch.valid & (places >= torch.tensor(begins, device=places.device)[:, None])
+            denoiser, draws = self.language.constraint.begin(denoiser, active, vocabulary.mask_id)
         kept = _Kept(denoiser)
         core = DiffusionCore(
             kept,
@@ -108,7 +116,9 @@ class MaskedRun:
             block_size=self.block_size,
         )
         entropy = torch.zeros(batch.x.shape, dtype=torch.float64, device=batch.x.device)
-        for state in core.stream(batch.x, batch.fixed, seeds=progress.seeds, lengths=batch.lengths):
+        for state in core.stream(
+            batch.x, batch.fixed, seeds=progress.seeds, lengths=batch.lengths, draws=draws
+        ):
             if state.step:
                 entropy[state.ids == vocabulary.mask_id] = 0.0
                 drawn = kept.last[state.committed]  # a copy of few positions, not of all
@@ -124,4 +134,6 @@ class MaskedRun:
                 break
         log_probs = state.confidence.log().masked_fill(batch.fixed, 0.0)
         output = progress.output(state.nfe, rows, batch.rows(log_probs), batch.rows(entropy))
+        if self.language is not None:
+            self.language.verify(progress.rows, output)
         yield progress.finish(state.step, output)

@@ -27,7 +27,7 @@ class Progress:
         tokenizer: of the model.
         rows: what is to be completed.
         seeds: one for each row.
-        eos_id: token that ends a text; None: texts are as long as their rows.
+        eos_id: written behind the prompt, it ends a text; None: texts are as long as their rows.
     """
 
     def __init__(
@@ -43,14 +43,9 @@ class Progress:
         self._told = [""] * len(rows)
 
     def end(self, number: int, ids: Sequence[int]) -> tuple[int, bool]:
-        """How much of a row belongs to its text, and whether an end-of-text token ends it.
-
-        Only a token that was written may end a text, and only where everything behind the prompt
-        was to be written: a text with gaps goes on behind them.
-        """
-        row, start = self.rows[number], len(self.rows[number].prompt)
-        if self.eos_id is not None and not any(row.fixed[start:]):
-            for place in range(start, len(ids)):
+        """How much of a row belongs to its text, and whether an end-of-text token ends it."""
+        if self.eos_id is not None:
+            for place in range(len(self.rows[number].prompt), len(ids)):
                 if ids[place] == self.eos_id:
                     return place + 1, True
                 if ids[place] == self.tokenizer.vocabulary.mask_id:

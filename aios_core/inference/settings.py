@@ -6,9 +6,11 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from attrs import field, fields_dict, frozen, validators
 
 from aios_core.contracts import Controls
+from aios_core.diffusion.random import row_seed
 from aios_core.errors import InferenceError
 
 if TYPE_CHECKING:
@@ -64,9 +66,10 @@ class Settings:
     callback_on_step_end: Callable[[Update], object] | None = None
     """Called with each state, what was given first."""
     regex: str | None = None
-    """What is written matches this regular expression as a whole."""
+    """The completion matches this regular expression (see `constraints.regex`); a text with gaps
+    matches as a whole."""
     json_schema: Mapping[str, Any] | None = None
-    """What is written is JSON without spaces that satisfies this schema."""
+    """Likewise JSON without spaces that satisfies this schema (see `constraints.schema`)."""
 
     num_inference_steps: int | None = field(default=None, validator=_at_least_1)
     """Diffusion only: steps of the sampler."""
@@ -101,6 +104,22 @@ class Settings:
         if self.cfg_scale is not None:
             return self.cfg_scale + 1
         return 1.0 if self.guidance_scale is None else self.guidance_scale
+
+    def row_seeds(self, rows: int, configured: int) -> list[int]:
+        """A seed for each row.
+
+        Raises:
+            InferenceError: another number of seeds is given.
+        """
+        if self.seeds is not None:
+            if len(self.seeds) != rows:
+                raise InferenceError(f"{len(self.seeds)} seeds for {rows} rows; want one each")
+            return list(self.seeds)
+        if self.generator is not None:
+            drawn = torch.randint(2**62, (rows,), generator=self.generator)
+            return [int(one) for one in drawn]
+        seed = configured if self.seed is None else self.seed
+        return [row_seed(seed, row) for row in range(rows)]
 
     def controls(self, configured: Controls) -> Controls:
         """What may be drawn: what is set here, and the rest as configured.

@@ -110,8 +110,10 @@ def test_a_restriction_sees_what_was_written():
         seen.append([list(row) for row in written])
         return torch.full_like(log_probs, -torch.inf).index_fill_(1, torch.tensor([2]), 0.0)
 
-    core = InferenceCore(model(), restrict=restrict)
-    assert [([2, 2], [0.0, 0.0])] * 2 == rows(core, [[1], []], [0, 1], count=2)
+    steps = InferenceCore(model()).stream(
+        [[1], []], seeds=[0, 1], max_new_tokens=[2, 2], restrict=restrict
+    )
+    assert [[2, 2], [2, 2]] == [step.tokens.tolist() for step in steps]
     assert [[[], []], [[2], [2]]] == seen
 
 

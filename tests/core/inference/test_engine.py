@@ -1,13 +1,16 @@
 """ArrowEngine."""
 
+import json
+import re
 from itertools import pairwise
 
 import attrs
+import jsonschema
 import numpy as np
 import pytest
 import torch
 
-from aios_core.contracts import Vocabulary
+from aios_core.contracts import Sampler, Vocabulary
 from aios_core.errors import InferenceError, ModelLoadError, PluginError
 from aios_core.inference import ArrowEngine
 from aios_plugins.samplers.confidence import Confidence
@@ -145,7 +148,7 @@ def test_deltas_hold_no_halves_of_characters(engine):
 
 
 def test_an_end_of_text_counts_once_nothing_before_it_is_masked(engine):
-    from aios_core.inference.canvas import Row, prompted
+    from aios_core.inference.canvas import prompted
     from aios_core.inference.progress import Progress
 
     eos = engine.tokenizer.vocabulary.eos_id
@@ -155,10 +158,6 @@ def test_an_end_of_text_counts_once_nothing_before_it_is_masked(engine):
     assert progress.complete(0, [eos, 1, 2, eos, MASK])
     output = progress.output(3, [[eos, 1, 2, eos, MASK]], [[0.0] * 5], [[0.0] * 5])
     assert (("stop",), ((eos, 1, 2, eos),)) == (output.finish_reasons, output.token_ids)
-
-    gaps = Row((MASK, 65, MASK), (False, True, False))
-    progress = Progress("diffusion", engine.tokenizer, [gaps], [0], eos)
-    assert (3, False) == progress.end(0, [eos, 65, 66])  # a text with gaps goes on behind them
 
 
 def test_texts_end_early(engine):
@@ -174,6 +173,82 @@ def test_texts_end_early(engine):
     assert eos == output.token_ids[0][-1]
     assert eos not in output.token_ids[0][:-1]
     assert output.nfe == len(output.token_ids[0]) - 4
+
+
+LANGUAGES = [
+    {"regex": "(milk|bottle)( [a-z]{1,3}){0,2}"},
+    {"json_schema": {"type": "array", "items": {"type": "integer"}, "minItems": 1}},
+]
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=["regex", "schema"])
+@pytest.mark.parametrize("sampler", ["ar", *SAMPLERS])
+def test_promises_are_kept_in_both_modes(engine, language, sampler):
+    """Whatever the order, with prompts of any length, for texts of any length that fits."""
+    options = {"mode": "ar"} if sampler == "ar" else {"sampler": sampler}
+    output = engine.generate(["a ", "", "x", "y"], max_new_tokens=14, **options, **language)
+    for text in output.completions:
+        if "regex" in language:
+            assert re.fullmatch(language["regex"], text)
+        else:
+            jsonschema.validate(json.loads(text), language["json_schema"])
+
+
+def test_every_sampler_keeps_promises(engine):
+    """All that is registered, also those that take tokens back."""
+    registry = engine.models["diffusion"].resolved.registry
+    for component in registry.components("sampler"):
+        output = engine.diffuse(
+            "a ", sampler=component.name, regex="[0-9]{2,4}-(milk|x+)", max_new_tokens=10
+        )
+        assert re.fullmatch("[0-9]{2,4}-(milk|x+)", output.completions[0]), component.name
+
+
+def test_promises_hold_whatever_else_is_asked(engine):
+    common = {"regex": "[a-c]+d", "max_new_tokens": 9, "num_return_sequences": 3}
+    for options in (
+        {"temperature": 0},
+        {"top_k": 1},
+        {"top_p": 0.1, "repetition_penalty": 2.0},
+        {"suppress_tokens": [97], "ignore_eos": True},
+        {"block_size": 2},
+        {"guidance_scale": 3.0},
+    ):
+        output = engine.diffuse("milk", **common, **options)
+        assert all(re.fullmatch("[a-c]+d", text) for text in output.completions)
+        if "ignore_eos" in options:
+            assert all(len(text) == 9 and "a" not in text for text in output.completions)
+
+
+def test_a_text_with_gaps_matches_as_a_whole(engine):
+    output = engine.infill("1<mask:2>4", regex=r"[0-9]*", num_return_sequences=5)
+    assert all(re.fullmatch(r"1\d\d4", text) for text in output.texts)
+    with pytest.raises(InferenceError, match="with the 2 that are given"):
+        engine.infill("1<mask:2>x", regex="[0-9]*")
+
+
+def test_guidance_leads_away_from_no_prompt(engine):
+    """T27, in the engine: a scale of 1 asks one model, another one two, in both conventions."""
+    plain = engine.diffuse("milk", seed=1)
+    assert plain.texts == engine.diffuse("milk", seed=1, guidance_scale=1.0).texts
+    assert plain.texts == engine.diffuse("milk", seed=1, cfg_scale=0).texts
+    guided = engine.diffuse(["milk", "a bo"], seed=1, guidance_scale=2.5)
+    assert guided.token_ids == engine.diffuse(["milk", "a bo"], seed=1, cfg_scale=1.5).token_ids
+    assert plain.log_probs[0] != guided.log_probs[0]
+    negative = engine.diffuse(
+        ["milk", "a bo"], seed=1, guidance_scale=2.5, negative_prompt="bottle", max_new_tokens=9
+    )
+    alone = engine.diffuse(
+        "a bo", seeds=negative.seeds[1:], guidance_scale=2.5, negative_prompt="bottle",
+        max_new_tokens=9,
+    )  # fmt: skip
+    assert negative.token_ids[1] == alone.token_ids[0]
+
+
+def test_a_negative_prompt_that_is_the_prompt_leads_nowhere(engine):
+    options = {"seed": 1, "max_new_tokens": 8}
+    led = engine.diffuse("milk", negative_prompt="milk", guidance_scale=3.0, **options)
+    assert engine.diffuse("milk", **options).token_ids == led.token_ids
 
 
 def test_vectors(engine):
@@ -222,6 +297,20 @@ def test_samplers_may_be_built(engine):
         ("generate", {"guidance_scale": 2, "cfg_scale": 1}, "one setting in two conventions"),
         ("generate", {"negative_prompt": "x"}, "negative_prompt has no effect"),
         ("generate", {"regex": "a", "json_schema": {}}, "regex and json_schema contradict"),
+        ("generate", {"regex": "("}, "a group is not closed"),
+        ("generate", {"regex": "a{30}"}, "no text of at most 24 tokens"),
+        ("generate", {"regex": "a", "suppress_tokens": [97]}, "no text of at most"),
+        ("generate", {"regex": "aaa", "max_new_tokens": 4, "ignore_eos": True}, "no text"),
+        ("generate", {"json_schema": {"enum": []}}, "with something in it"),
+        ("generate", {"json_schema": {"const": "long"}, "max_new_tokens": 3}, "no text of at"),
+        ("generate", {"guidance_scale": 2}, "a row gives nothing"),
+        ("generate", {"prompt": "x", "guidance_scale": 2, "mode": "ar"}, "has no such thing"),
+        (
+            "generate",
+            {"prompt": "x", "guidance_scale": 2, "negative_prompt": "y" * 9},
+            "negative_prompt has 9 tokens, with the answer 32",
+        ),
+        ("infill", {"text": "x_y___", "guidance_scale": 2, "negative_prompt": "y"}, "have none"),
         ("diffuse", {"modality": "image"}, "modality 'image' has no model here"),
         ("diffuse", {"prompt": "x", "fixed": [[True]]}, "fixed goes with token ids"),
         ("diffuse", {"prompt": [[1, MASK]], "fixed": [[True]]}, "fixed has the shape (1, 1)"),
@@ -304,3 +393,20 @@ def test_models_and_tokenizers_must_belong_together(engine, run, tmp_path):
     foreign = attrs.evolve(engine.models["ar"], tokenizer=Foreign())
     with pytest.raises(InferenceError, match="has another tokenizer"):
         ArrowEngine({"diffusion": first, "ar": foreign})
+
+
+@attrs.frozen
+class Stubborn(Sampler):
+    """Draws by itself."""
+
+    exact = "never"
+
+    def sample(self, denoiser, x, context):
+        log_probs = denoiser(x, torch.ones(len(x)).double())
+        chosen = log_probs.cumsum(-1).argmin(-1).clamp(max=99)
+        yield torch.where(context.masked(x), chosen, x)
+
+
+def test_a_promise_that_a_sampler_breaks_is_told(engine):
+    with pytest.raises(InferenceError, match=r"by other means than context\.categorical"):
+        engine.diffuse("milk", sampler=Stubborn(), regex="ab*")
