@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-
 from aios_core.errors import InferenceError
 from aios_core.inference.canvas import Prompt, Row, encoded, infilling, is_text, painted, prompted
 from aios_core.inference.embed import embed
