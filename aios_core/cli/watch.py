@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from aios_core.contracts import TrainedTokenizer
-    from aios_core.diffusion.core import State
+    from aios_core.inference import Update
 
 _PAUSE: Final = 0.06
 """Seconds a step is shown: a small network would be done before one can look."""
@@ -36,7 +36,7 @@ class Screen:
         from rich.console import Console
         from rich.live import Live
 
-        self._tokenizer = tokenizer
+        self._tokenizer, self._done = tokenizer, False
         self._live = Live(
             console=Console(stderr=True),
             auto_refresh=False,
@@ -57,26 +57,26 @@ class Screen:
     ) -> None:
         self._live.stop()
 
-    def show(self, state: State) -> None:
-        """Draw one state."""
-        if self._live.is_started:
-            text = frame(self._tokenizer, state)
-            text.append(f"\n\nstep {state.step}, {state.nfe} network calls", style="dim")
+    def show(self, update: Update) -> None:
+        """Draw one state; of several batches the first is shown."""
+        if self._live.is_started and not self._done:
+            text = frame(self._tokenizer, update)
+            text.append(f"\n\nstep {update.step}, {update.nfe} network calls", style="dim")
             self._live.update(text, refresh=True)
             time.sleep(_PAUSE)
+        self._done = self._done or update.output is not None
 
 
-def frame(tokenizer: TrainedTokenizer, state: State) -> Text:
+def frame(tokenizer: TrainedTokenizer, update: Update) -> Text:
     """The first text of a batch: given bold, new ones lit, masks as light blocks."""
     from rich.text import Text
 
-    ids = state.ids[0].tolist()
-    new, born = state.committed[0].tolist(), state.committed_at[0].tolist()
+    ids, given, new = update.token_ids[0], update.given[0], update.new[0]
 
     def style(position: int) -> str:
         if ids[position] == tokenizer.vocabulary.mask_id:
             return "masked"
-        return "given" if born[position] == 0 else "new" if new[position] else "old"
+        return "given" if given[position] else "new" if new[position] else "old"
 
     text = Text()
     # Runs of one style are decoded at once: a letter may be several tokens long.

@@ -36,7 +36,7 @@ _TRAINS: Final = ("contracts", "diffusion", "training")
 _MEASURES: Final = ("experiment/evaluate.py", "experiment/sampling.py")
 """Modules of the core that measure; the others of experiment/ only count and draw."""
 
-_NOISELESS: Final = ("times", "time_epsilon")
+_NOISELESS: Final = ("times", "time_epsilon", "mask_rates")
 """Of the section diffusion: what an autoregressive network, which sees no noise, does not use."""
 
 

@@ -14,6 +14,7 @@ from attrs import Attribute, field, frozen, validators
 
 from aios_core.contracts import (
     Backbone,
+    Controls,
     Dataset,
     Executor,
     Metric,
@@ -47,6 +48,15 @@ class DiffusionConfig:
     """How times are drawn: one in each of B equal strata, or independently."""
     time_epsilon: float = field(default=1e-4, validator=[validators.gt(0), validators.le(1e-3)])
     """Smallest time drawn; the NELBO differs by about this fraction, so at most 1e-3."""
+    mask_rates: tuple[float, float] = field(default=(0.0, 1.0))
+    """Mask rates between which training draws its times; evaluation always draws from all. Less
+    than all lowers the variance of gradients (the clipped schedules of BD3-LM,
+    arXiv 2503.09573)."""
+
+    @mask_rates.validator
+    def _rise(self, attribute: Attribute[Any], value: tuple[float, float]) -> None:
+        if not 0 <= value[0] < value[1] <= 1:
+            raise ValueError(f"want two rising numbers from 0 to 1, got {list(value)}")
 
 
 @frozen
@@ -80,7 +90,7 @@ class TrainingConfig:
 
 
 @frozen
-class SamplingConfig:
+class SamplingConfig(Controls):
     """What is sampled for an evaluation, whichever sampler does it."""
 
     num_samples: int = field(default=16, validator=_at_least_1)
@@ -93,6 +103,8 @@ class SamplingConfig:
     """Divides log-probabilities before a token is drawn; 0 takes the most probable one."""
     spacing: Spacing = "uniform"
     """Of the sampler's time grid."""
+    block_size: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    """Fill in blocks of so many positions one after the other; unset: all at once."""
 
 
 @frozen

@@ -5,19 +5,30 @@ file may set, its validators are the error messages, its docstring is the help t
 the work. Nothing here imports torch or numpy when it is imported.
 """
 
-from aios_core.contracts.backbone import Backbone, Condition
+from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition
 from aios_core.contracts.dataset import Dataset, Split
 from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import Corruption, ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.noise import NoiseScheduler, Spacing
-from aios_core.contracts.sampler import Denoiser, Sampler, SamplingContext, StepSampler
+from aios_core.contracts.sampler import (
+    AdaptiveSampler,
+    Controls,
+    Denoiser,
+    Sampler,
+    SamplingContext,
+    StepSampler,
+)
 from aios_core.contracts.tokenizer import Tokenizer, TrainedTokenizer, Vocabulary
 from aios_core.contracts.tracker import Tracker
 
 __all__ = [
+    "AdaptiveSampler",
     "Backbone",
+    "Cache",
+    "CachingModule",
     "Condition",
+    "Controls",
     "Corruption",
     "Dataset",
     "Denoiser",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
@@ -11,12 +11,35 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+class Cache(Protocol):
+    """What a module remembers of the positions that it has read, for one batch of rows."""
+
+    length: int
+    """P, the number of positions remembered; lower it to forget the last ones."""
+
+
 @frozen
 class Condition:
     """What a backbone may attend to besides its input; every field optional."""
 
     valid: Tensor | None = None
-    """(B, L) bool: False at padding, which no other position may see. None: all are valid."""
+    """(B, P + L) bool: False at padding, wherever it stands, which no other position may see.
+    None: all are valid."""
+    cache: Cache | None = None
+    """Of the P positions before the input, to which the module adds the input's. None: P = 0."""
+
+
+class CachingModule(Protocol):
+    """A module that need not read twice; any module of a backbone may be one.
+
+    With a cache it answers for the L new positions alone, as it would have for all P + L at once
+    if it is causal. A bidirectional one lets the new positions see all and leaves the answers for
+    the old ones as they were: an approximation.
+    """
+
+    def new_cache(self, capacity: int) -> Cache:
+        """An empty cache for up to so many positions."""
+        ...
 
 
 class Backbone(ABC):

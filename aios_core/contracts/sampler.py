@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-from attrs import field, frozen, validators
+from attrs import field, fields, frozen, validators
 
 from aios_core.contracts.noise import NoiseScheduler, Spacing
 
@@ -41,6 +41,36 @@ class Denoiser(Protocol):
 
 
 @frozen
+class Controls:
+    """What may be drawn, whichever sampler draws; the defaults change nothing.
+
+    They change a token's distribution when it is drawn, never the confidence by which a sampler
+    decides where and when to draw. The names, and the order in which they apply, are those of
+    transformers.
+    """
+
+    top_k: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    """Draw one of the k likeliest tokens; unset: of all. Equal ones at the border all stay."""
+    top_p: float = field(default=1.0, validator=[validators.gt(0), validators.le(1)])
+    """Draw one of the fewest tokens that together have this probability: the likeliest ones, with
+    the one that crosses it. 1 is all."""
+    min_p: float = field(default=0.0, validator=[validators.ge(0), validators.le(1)])
+    """Draw no token less likely than this times the likeliest. 0 is all."""
+    repetition_penalty: float = field(default=1.0, validator=validators.gt(0))
+    """Multiplies the log-probability of tokens that the row holds already: more than 1 avoids
+    them, 1 does nothing (CTRL, arXiv 1909.05858)."""
+    suppress_tokens: tuple[int, ...] = field(
+        default=(), validator=validators.deep_iterable(validators.ge(0))
+    )
+    """Token ids that are never drawn."""
+
+    @property
+    def active(self) -> bool:
+        """Whether they change anything."""
+        return any(getattr(self, one.name) != one.default for one in fields(Controls))
+
+
+@frozen
 class SamplingContext:
     """All that a sampler may use besides the state and the prediction."""
 
@@ -61,6 +91,17 @@ class SamplingContext:
         """(B, L) bool: positions of x that are still to be filled."""
         masked: Tensor = x == self.mask_id
         return masked & ~self.fixed
+
+    def time(self, x: Tensor) -> Tensor:
+        """(B,) float64: when the schedule holds as many masks as x does, row by row.
+
+        For samplers without a time grid; 1 where all that may change is masked.
+        """
+        import torch
+
+        free = (~self.fixed).sum(-1).clamp(min=1)
+        one = torch.ones(len(x), dtype=torch.float64, device=x.device)
+        return self.noise.inverse(1 - self.masked(x).sum(-1) / free * self.noise.mask_rate(one))
 
     def uniform(self) -> Tensor:
         """(B, L) float64 uniforms in [0, 1), each row from its own generator."""
@@ -85,7 +126,9 @@ class SamplingContext:
 class Sampler(ABC):
     """Turns a (partly) masked state into a clean one.
 
-    Most people subclass `StepSampler` and write one method. Subclass this one to own the loop.
+    Most people subclass `StepSampler`, which walks a time grid, or `AdaptiveSampler`, which fills
+    in as much at once as the prediction allows, and write one method. Subclass this one to own
+    the loop.
     """
 
     exact: ClassVar[Literal["always", "in the limit", "one at a time", "never"]]
@@ -134,14 +177,17 @@ class StepSampler(Sampler):
             (B, L) int64, a new tensor.
         """
 
+    def times(self, context: SamplingContext) -> Tensor:
+        """(steps + 1,) float64 times to stop at, from 1 down to 0; the grid of the schedule."""
+        return context.noise.timesteps(self.steps, context.spacing)
+
     def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
         """Walk the time grid; a network that ignores time is not asked twice about one state.
 
         Unless the sampler remasks, it ends when no mask is left.
         """
-        grid = context.noise.timesteps(self.steps, context.spacing).to(x.device)
         log_probs = None
-        for t, s in pairwise(grid):
+        for t, s in pairwise(self.times(context).to(x.device)):
             if not (self.remasks or context.masked(x).any()):
                 return
             if log_probs is None or denoiser.time_conditioned:
@@ -150,4 +196,36 @@ class StepSampler(Sampler):
             if not new.equal(x):
                 log_probs = None
             x = new
+            yield x
+
+
+class AdaptiveSampler(Sampler):
+    """A sampler that fills in as much at once as the prediction allows: write `choose`.
+
+    It has no number of steps; it asks the network until nothing is masked, at most L times.
+    """
+
+    @abstractmethod
+    def choose(self, masked: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
+        """Which positions to fill in now, each with a draw of its own.
+
+        Args:
+            masked: (B, L) bool, what is still to be filled.
+            log_probs: (B, L, V) the denoiser's answer.
+            context: schedule, generators, fixed positions.
+
+        Returns:
+            (B, L) bool; what is not masked is ignored, and in a row for which nothing is chosen
+            the position of the highest probability is.
+        """
+
+    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
+        """Ask, choose and draw, until no row holds a mask."""
+        while (masked := context.masked(x)).any():
+            log_probs = denoiser(x, context.time(x))
+            fill = self.choose(masked, log_probs, context) & masked
+            surest = log_probs.amax(-1).masked_fill(~masked, -float("inf")).argmax(-1, keepdim=True)
+            some = fill.any(-1, keepdim=True) | ~masked.any(-1, keepdim=True)
+            fill = fill.scatter(-1, surest, fill.gather(-1, surest) | ~some)
+            x = context.categorical(log_probs, fill).where(fill, x)
             yield x

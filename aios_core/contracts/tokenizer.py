@@ -86,6 +86,15 @@ class TrainedTokenizer(ABC):
     def token(self, token_id: int) -> str:
         """One token as a person may read it (a mask as ``<mask>``); for reports and inspection."""
 
+    def token_bytes(self, token_id: int) -> bytes:
+        """What a token adds to a text as UTF-8; nothing for a special one.
+
+        Override it where a token may be a part of a character: what cannot be decoded alone
+        counts as nothing here, and then no constrained text holds it.
+        """
+        text = self.decode([token_id])
+        return b"" if "\ufffd" in text else text.encode()
+
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write what `Tokenizer.load` needs into an existing folder.

@@ -10,12 +10,15 @@ from torch import Tensor
 
 from aios_core.contracts import (
     Condition,
+    Controls,
     Denoiser,
     NoiseScheduler,
     Sampler,
     SamplingContext,
     Spacing,
 )
+from aios_core.diffusion.blocks import Blocks
+from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.random import RowRandom
 from aios_core.errors import InferenceError
@@ -64,11 +67,13 @@ class _Watched:
 
     last: Tensor
 
-    def __init__(self, denoiser: Denoiser) -> None:
+    def __init__(self, denoiser: Denoiser, observe: Callable[[Tensor], None]) -> None:
         self.denoiser, self.time_conditioned, self.nfe = denoiser, denoiser.time_conditioned, 0
+        self.observe = observe
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         self.nfe += 1
+        self.observe(x)
         self.last = self.denoiser(x, t)
         if bool(self.last.isnan().any()):
             rows = self.last.isnan().any(-1).any(-1).nonzero()[:, 0].tolist()
@@ -89,6 +94,8 @@ class DiffusionCore:
         mask_id: token id of the mask.
         temperature: divides log-probabilities before a token is drawn; 0 takes the likeliest.
         spacing: of the sampler's time grid.
+        controls: what may be drawn besides.
+        block_size: fill in blocks of so many positions one after the other; unset: all at once.
     """
 
     def __init__(
@@ -100,13 +107,19 @@ class DiffusionCore:
         *,
         temperature: float = 1.0,
         spacing: Spacing = "uniform",
+        controls: Controls = Controls(),  # noqa: B008 - frozen
+        block_size: int | None = None,
     ) -> None:
         if isinstance(model, Model) and model.mode != "diffusion":
             raise InferenceError("an autoregressive model has no denoiser; want a diffusion model")
         if not temperature >= 0:
             raise InferenceError(f"temperature is {temperature}; want 0 or more")
+        if block_size is not None:
+            if block_size < 1:
+                raise InferenceError(f"block_size is {block_size}; want 1 or more")
+            sampler = Blocks(sampler, block_size)
         self.model, self.sampler, self.noise, self.mask_id = model, sampler, noise, mask_id
-        self.temperature, self.spacing = temperature, spacing
+        self.temperature, self.spacing, self.controls = temperature, spacing, controls
 
     def sample(
         self,
@@ -143,21 +156,37 @@ class DiffusionCore:
         *,
         seeds: Sequence[int],
         lengths: Sequence[int] | None = None,
+        draws: Callable[[RowRandom], RowRandom] | None = None,
     ) -> Iterator[State]:
-        """Like `sample`, yielding the input and then the state after each step."""
+        """Like `sample`, yielding the input and then the state after each step.
+
+        Args:
+            x: as for `sample`, like all the others but the last.
+            fixed: see there.
+            seeds: see there.
+            lengths: see there.
+            draws: changes how tokens are drawn; hard constraints draw those of a row together.
+        """
         fixed, valid = self._check(x, fixed, seeds, lengths)
+        process = LogitsProcessor(self.controls, self.mask_id) if self.controls.active else None
+        random = RowRandom(seeds, x.shape[1], x.device, process)
         context = SamplingContext(
             noise=self.noise,
             mask_id=self.mask_id,
             fixed=fixed,
-            random=RowRandom(seeds, x.shape[1], x.device),
+            random=random if draws is None else draws(random),
             temperature=self.temperature,
             spacing=self.spacing,
         )
-        if isinstance(self.model, Model):
-            denoiser = _Watched(self.model.denoiser(None if lengths is None else Condition(valid)))
-        else:
-            denoiser = _Watched(self.model)
+        inner = self.model
+        if isinstance(inner, Model):
+            inner = inner.denoiser(None if lengths is None else Condition(valid))
+
+        def observe(x: Tensor) -> None:
+            if process is not None:  # padding must not count as a token that is there already
+                process.observe(torch.where(valid, x, self.mask_id))
+
+        denoiser = _Watched(inner, observe)
         masked = x == self.mask_id
         state = State(
             step=0,

@@ -17,6 +17,7 @@ from aios_core.contracts import Condition
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
+    from aios_core.contracts import NoiseScheduler
     from aios_core.diffusion.model import Model
 
 
@@ -46,6 +47,26 @@ def draw_times(
     if kind == "stratified":
         u = (torch.randperm(batch, generator=generator) + u) / batch
     return epsilon + (1 - epsilon) * u
+
+
+def clip_times(times: Tensor, noise: NoiseScheduler, mask_rates: tuple[float, float]) -> Tensor:
+    """Times moved to where the mask rate lies within bounds: BD3-LM's clipped schedules.
+
+    For training alone (arXiv 2503.09573, section 5): a mean over part of the times is no bound.
+
+    Args:
+        times: (B,) float64 from `draw_times`; uniform in [0, 1] gives uniform between the bounds.
+        noise: the schedule.
+        mask_rates: lowest and highest; (0, 1) changes nothing.
+
+    Returns:
+        (B,) float64.
+    """
+    if mask_rates == (0.0, 1.0):
+        return times
+    low, high = noise.inverse(1 - torch.tensor(mask_rates, dtype=torch.float64))
+    clipped: Tensor = low + (high - low) * times
+    return clipped
 
 
 def training_loss(

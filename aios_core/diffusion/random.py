@@ -8,7 +8,9 @@ and Flood, 2014), whose n-th number can be had without those before it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Final
 
 import torch
@@ -37,6 +39,11 @@ def splitmix64(state: Tensor) -> Tensor:
     return z ^ _shift(z, 31)
 
 
+def row_seed(seed: int, row: int) -> int:
+    """Seed of one row, equal for all samplers, so that trials of one seed are paired."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{row}".encode()).digest()[:7], "big")
+
+
 class RowRandom:
     """One random stream for each row.
 
@@ -44,15 +51,29 @@ class RowRandom:
         seeds: B integers; equal seeds give equal streams.
         length: L, positions a row.
         device: where numbers are wanted.
+        process: changes distributions before a token is drawn of them; a `LogitsProcessor`.
     """
 
     def __init__(
-        self, seeds: Sequence[int], length: int, device: torch.device | str = "cpu"
+        self,
+        seeds: Sequence[int],
+        length: int,
+        device: torch.device | str = "cpu",
+        process: Callable[[Tensor, Tensor, float], Tensor] | None = None,
     ) -> None:
         states = torch.tensor([_signed(seed) for seed in seeds], device=device)
         self._keys = splitmix64(states + _GOLDEN)[:, None]  # seeds 0, 1, 2, ... start far apart
         self._positions = torch.arange(1, length + 1, device=device)
         self._draws = 0
+        self._process = process
+
+    def fork(self, number: int) -> RowRandom:
+        """New streams that depend on the seeds and a number, not on what was drawn before."""
+        forked = copy(self)
+        salt = torch.tensor(number + 1, device=self._keys.device) * _GOLDEN
+        forked._keys = splitmix64(self._keys ^ splitmix64(salt))  # noqa: SLF001 - of its own class
+        forked._draws = 0  # noqa: SLF001
+        return forked
 
     def uniform(self) -> Tensor:
         """(B, L) float64 uniforms in [0, 1), multiples of 2^-53."""
@@ -76,6 +97,8 @@ class RowRandom:
         """
         u = self.uniform()[where]
         weights = log_probs[where].double()
+        if self._process is not None:
+            weights = self._process(weights, where.nonzero()[:, 0], temperature)
         if temperature == 0:
             drawn = weights.argmax(-1)
         else:

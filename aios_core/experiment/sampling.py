@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +10,7 @@ from attrs import frozen
 
 from aios_core.contracts import Samples
 from aios_core.diffusion.core import DiffusionCore, State
+from aios_core.diffusion.random import row_seed
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
@@ -32,11 +32,6 @@ class Sampled:
     after each frame."""
 
 
-def row_seed(seed: int, row: int) -> int:
-    """Seed of one sample, equal for all samplers, so that trials of one seed are paired."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{row}".encode()).digest()[:7], "big")
-
-
 def sample(config: Config, model: Model, tokenizer: TrainedTokenizer) -> Sampled:
     """Sample what ``config.sampling`` asks for, from nothing but masks."""
     sampling, mask_id = config.sampling, model.vocabulary.mask_id
@@ -48,6 +43,8 @@ def sample(config: Config, model: Model, tokenizer: TrainedTokenizer) -> Sampled
         mask_id,
         temperature=sampling.temperature,
         spacing=sampling.spacing,
+        controls=sampling,
+        block_size=sampling.block_size,
     )
     film = _Film(mask_id, tokenizer)
     generations = []

@@ -12,7 +12,7 @@ from attrs import frozen
 from torch import nn
 
 from aios_core.diffusion.model import Model
-from aios_core.diffusion.objective import draw_times, training_loss
+from aios_core.diffusion.objective import clip_times, draw_times, training_loss
 from aios_core.errors import TrainingError
 from aios_core.training import device as devices
 from aios_core.training.checkpoint import PARTS, Part, State, named_tensors, read_tensors
@@ -75,9 +75,8 @@ class Learner:
         generator = torch.Generator().manual_seed(noise_seed)
         ids = self._tokens.batch(step, config.seed, rows, length).to(self._device)
         # Strata span the accumulated batch: drawn for each part alone they would be wider (T19).
-        times = draw_times(
-            rows, generator, config.diffusion.times, config.diffusion.time_epsilon
-        ).to(self._device)
+        times = draw_times(rows, generator, config.diffusion.times, config.diffusion.time_epsilon)
+        times = clip_times(times, config.noise, config.diffusion.mask_rates).to(self._device)
         valid = torch.ones_like(ids[: training.batch_size], dtype=torch.bool)
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self._device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from attrs import Attribute, field, frozen, validators
@@ -27,25 +27,64 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
 
 
+class KeyValueCache:
+    """Keys and values of positions that were read, a pair of tensors a layer.
+
+    Attributes:
+        capacity: most positions that it takes.
+        length: positions that it holds; what lies behind them is overwritten next.
+    """
+
+    def __init__(self, layers: int, capacity: int) -> None:
+        self.capacity, self.length = capacity, 0
+        self._layers: list[Tensor | None] = [None] * layers
+
+    def extend(self, layer: int, new: Tensor) -> Tensor:
+        """Add keys and values (2, B, H, L, D / H) and give all, (2, B, H, P + L, D / H)."""
+        start, end = self.length, self.length + new.shape[-2]
+        assert end <= self.capacity, f"{end} positions do not fit into a cache of {self.capacity}"
+        held = self._layers[layer]
+        if held is None:  # only now are rows, type and device known
+            held = new.new_empty((*new.shape[:-2], self.capacity, new.shape[-1]))
+            self._layers[layer] = held
+        held[..., start:end, :] = new
+        return held[..., :end, :]
+
+
+class View(NamedTuple):
+    """What every layer is told of the positions."""
+
+    rotary: tuple[Tensor, Tensor]
+    """Cosines and sines, (L, D / H / 2) each."""
+    mask: Tensor | None
+    """Broadcasts to (B, 1, L, P + L) bool, True where a query sees a key."""
+    causal: bool
+    """Instead of a mask: each of the L positions sees itself and those before."""
+    cache: KeyValueCache | None
+
+
 class Attention(nn.Module):
     """Multi-head attention with rotary positions."""
 
-    def __init__(self, config: Transformer, *, causal: bool) -> None:
+    def __init__(self, config: Transformer) -> None:
         super().__init__()
-        self.heads, self.dropout, self.causal = config.heads, config.dropout, causal
+        self.heads, self.dropout = config.heads, config.dropout
         self.qkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
         self.out = nn.Linear(config.dim, config.dim, bias=False)
 
-    def forward(self, h: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
-        """(B, L, D) to (B, L, D); mask is (B, 1, L, L) bool, True where a query sees a key."""
+    def forward(self, h: Tensor, view: View, layer: int) -> Tensor:
+        """(B, L, D) to (B, L, D)."""
         q, k, v = self.qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = rotate(q, *view.rotary), rotate(k, *view.rotary)
+        if view.cache is not None:
+            k, v = view.cache.extend(layer, torch.stack((k, v)))
         h = F.scaled_dot_product_attention(
-            rotate(q, *rotary),
-            rotate(k, *rotary),
+            q,
+            k,
             v,
-            attn_mask=mask,
+            attn_mask=view.mask,
             dropout_p=self.dropout if self.training else 0.0,
-            is_causal=self.causal and mask is None,
+            is_causal=view.causal,
         )
         out: Tensor = self.out(h.transpose(1, 2).flatten(2))
         return out
@@ -69,23 +108,21 @@ class SwiGLU(nn.Module):
 class Block(nn.Module):
     """Attention and feed-forward network, each behind a norm and on a residual path."""
 
-    def __init__(self, config: Transformer, *, causal: bool, timed: bool) -> None:
+    def __init__(self, config: Transformer, *, timed: bool) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.RMSNorm(config.dim) for _ in range(2))
-        self.attention = Attention(config, causal=causal)
+        self.attention = Attention(config)
         self.feed_forward = SwiGLU(config.dim, round(config.expansion * config.dim))
         self.dropout = nn.Dropout(config.dropout)
         self.modulation = nn.Linear(config.dim, 4 * config.dim) if timed else None
 
-    def forward(
-        self, h: Tensor, time: Tensor | None, rotary: tuple[Tensor, Tensor], mask: Tensor | None
-    ) -> Tensor:
+    def forward(self, h: Tensor, time: Tensor | None, view: View, layer: int) -> Tensor:
         """(B, L, D) to (B, L, D); time is (B, D) or None."""
         first, second = self.norms[0](h), None
         if self.modulation is not None:
             scale, shift, *second = self.modulation(time)[:, None].chunk(4, -1)
             first = first * (1 + scale) + shift
-        h = h + self.dropout(self.attention(first, rotary, mask))
+        h = h + self.dropout(self.attention(first, view, layer))
         inner = self.norms[1](h)
         if second:
             inner = inner * (1 + second[0]) + second[1]
@@ -100,9 +137,7 @@ class TransformerModule(nn.Module):
         super().__init__()
         timed = config.time_conditioned and not causal  # an autoregressive network has no time
         self.causal, self.head_dim = causal, config.dim // config.heads
-        self.blocks = nn.ModuleList(
-            Block(config, causal=causal, timed=timed) for _ in range(config.layers)
-        )
+        self.blocks = nn.ModuleList(Block(config, timed=timed) for _ in range(config.layers))
         self.time = (
             nn.Sequential(
                 nn.Linear(TIME_FEATURES, config.dim), nn.SiLU(), nn.Linear(config.dim, config.dim)
@@ -120,16 +155,26 @@ class TransformerModule(nn.Module):
 
     def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
         """(B, L, D) states at times t (B,) to (B, L, D)."""
-        length = h.shape[1]
+        cache = None if condition is None else condition.cache
+        assert cache is None or isinstance(cache, KeyValueCache)
+        past, length = 0 if cache is None else cache.length, h.shape[1]
+        key = torch.arange(past + length, device=h.device)
+        query = key[past:, None]
         exponent = torch.arange(0, self.head_dim, 2, device=h.device) / self.head_dim
-        angle = torch.arange(length, device=h.device)[:, None] * 10_000**-exponent
-        rotary = (angle.cos().to(h.dtype), angle.sin().to(h.dtype))
+        angle = query * 10_000**-exponent
         mask = None
         if condition is not None and condition.valid is not None:
-            visible = condition.valid[:, None, None, :]
             # Padding sees itself, for attention to nothing at all is not a number.
-            mask = visible | torch.eye(length, dtype=torch.bool, device=h.device)
-            mask = mask.tril() if self.causal else mask
+            mask = condition.valid[:, None, None, :] | (key == query)
+            mask = mask & (key <= query) if self.causal else mask
+        elif self.causal and past and length > 1:
+            mask = key <= query
+        view = View(
+            rotary=(angle.cos().to(h.dtype), angle.sin().to(h.dtype)),
+            mask=mask,
+            causal=self.causal and mask is None and not past,
+            cache=cache,
+        )
         time = None
         if self.time is not None:
             assert t is not None, "a network conditioned on time was not told the time"
@@ -137,9 +182,15 @@ class TransformerModule(nn.Module):
                 0, 10, TIME_FEATURES // 2, dtype=t.dtype, device=t.device
             )
             time = self.time(torch.cat((features.cos(), features.sin()), -1).to(h.dtype))
-        for block in self.blocks:
-            h = block(h, time, rotary, mask)
+        for layer, block in enumerate(self.blocks):
+            h = block(h, time, view, layer)
+        if cache is not None:
+            cache.length += length
         return h
+
+    def new_cache(self, capacity: int) -> KeyValueCache:
+        """An empty cache for up to so many positions."""
+        return KeyValueCache(len(self.blocks), capacity)
 
 
 @frozen

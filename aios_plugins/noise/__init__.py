@@ -12,6 +12,12 @@ def aios_noise_schedulers() -> dict[str, str]:
         "cosine": "aios_plugins.noise.cosine:Cosine",
         "cosine-mdlm": "aios_plugins.noise.cosine_mdlm:CosineMDLM",
         "cosine-squared": "aios_plugins.noise.cosine_squared:CosineSquared",
+        "cubic": "aios_plugins.noise.cubic:Cubic",
+        "custom": "aios_plugins.noise.custom:Custom",
+        "geometric": "aios_plugins.noise.geometric:Geometric",
+        "linear-sigma": "aios_plugins.noise.linear_sigma:LinearSigma",
+        "log": "aios_plugins.noise.log:Log",
         "loglinear": "aios_plugins.noise.loglinear:LogLinear",
+        "md4-clipped": "aios_plugins.noise.md4_clipped:MD4Clipped",
         "polynomial": "aios_plugins.noise.polynomial:Polynomial",
     }

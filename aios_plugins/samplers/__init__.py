@@ -9,7 +9,21 @@ AIOS_API = 1
 def aios_samplers() -> dict[str, str]:
     """Names and where they are defined."""
     return {
+        "analytic": "aios_plugins.samplers.analytic:Analytic",
         "ancestral": "aios_plugins.samplers.ancestral:Ancestral",
         "confidence": "aios_plugins.samplers.confidence:Confidence",
+        "credit": "aios_plugins.samplers.credit:Credit",
+        "dfm": "aios_plugins.samplers.dfm:DFM",
+        "entropy-bounded": "aios_plugins.samplers.entropy_bounded:EntropyBounded",
+        "euler": "aios_plugins.samplers.euler:Euler",
+        "factor": "aios_plugins.samplers.factor:Factor",
         "first-hitting": "aios_plugins.samplers.first_hitting:FirstHitting",
+        "forward-backward": "aios_plugins.samplers.forward_backward:ForwardBackward",
+        "hierarchical": "aios_plugins.samplers.hierarchical:Hierarchical",
+        "psi": "aios_plugins.samplers.psi:Psi",
+        "remdm-cap": "aios_plugins.samplers.remdm:Cap",
+        "remdm-conf": "aios_plugins.samplers.remdm:Conf",
+        "remdm-loop": "aios_plugins.samplers.remdm:Loop",
+        "remdm-rescale": "aios_plugins.samplers.remdm:Rescale",
+        "threshold": "aios_plugins.samplers.threshold:Threshold",
     }

@@ -71,6 +71,12 @@ class TrainedBpe(TrainedTokenizer):
         (checked,) = self.vocabulary.check([token_id])
         return self.engine.token(checked).decode(errors="backslashreplace")
 
+    def token_bytes(self, token_id: int) -> bytes:
+        """Bytes of the token."""
+        (checked,) = self.vocabulary.check([token_id])
+        special = checked in self.vocabulary.special_ids
+        return b"" if special else self.engine.token(checked)
+
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json``."""
         with _explained():

@@ -62,6 +62,11 @@ class TrainedBytes(TrainedTokenizer):
             return SPECIAL_TOKENS[checked - 256]
         return bytes([checked]).decode(errors="backslashreplace")
 
+    def token_bytes(self, token_id: int) -> bytes:
+        """The byte."""
+        (checked,) = self.vocabulary.check([token_id])
+        return bytes([checked]) if checked < 256 else b""
+
     def save(self, folder: Path) -> None:
         """Write ``bytes.json``."""
         try:

@@ -91,6 +91,35 @@ class BackboneContract:
         assert out.isfinite().all(), "padding gives NaN"
         assert_close(out[:, :LENGTH], expected, rtol=1e-3, atol=1e-4)
 
+    def test_padding_in_front_is_invisible(self, instance: Backbone) -> None:
+        """T16: prompts of different lengths are generated from together, padded on the left."""
+        module = stir(seeded(lambda: instance.build(causal=True)))
+        h = _states(instance, 2)
+        padded = torch.cat((torch.full_like(h[:, :4], 7.0), h), 1)
+        valid = torch.arange(LENGTH + 4).expand(2, -1) >= 4
+        out = module(padded, None, Condition(valid=valid))
+        assert out.isfinite().all(), "padding gives NaN"
+        assert_close(out[:, 4:], module(h, None, None), rtol=1e-3, atol=1e-4)
+
+    @pytest.mark.parametrize("padding", [0, 3])
+    def test_reads_once_as_it_reads_twice(self, instance: Backbone, padding: int) -> None:
+        """T22: in pieces, with a cache, a causal module answers as for the whole."""
+        module = stir(seeded(lambda: instance.build(causal=True)))
+        if not hasattr(module, "new_cache"):
+            pytest.skip("this backbone has no cache, which is allowed")
+        h = _states(instance, 2)
+        valid = torch.arange(LENGTH).expand(2, -1) >= padding
+        known = valid if padding else None
+        expected = module(h, None, Condition(valid=known))
+        cache = module.new_cache(LENGTH)
+        for start, end in ((0, 4), (4, 6), (4, 5), (5, 6), (6, LENGTH)):
+            cache.length = start  # what was read beyond is forgotten
+            seen = None if known is None else known[:, :end]
+            out = module(h[:, start:end], None, Condition(valid=seen, cache=cache))
+            assert cache.length == end
+            where = valid[:, start:end]
+            assert_close(out[where], expected[:, start:end][where], rtol=1e-4, atol=1e-5)
+
     def test_rows_are_independent(self, instance: Backbone) -> None:
         """T16: a row's answer does not depend on its batch mates."""
         module = stir(seeded(instance.build))

@@ -73,6 +73,19 @@ class TokenizerContract:
         """Reports print tokens of any id."""
         assert all(isinstance(trained.token(i), str) for i in range(trained.vocabulary.size))
 
+    def test_special_tokens_are_no_bytes(self, trained: TrainedTokenizer) -> None:
+        """Constrained texts are made of the others."""
+        assert not any(trained.token_bytes(i) for i in trained.vocabulary.special_ids)
+
+    @_property
+    @given(text=strategies.texts())
+    def test_bytes_of_tokens_are_those_of_the_text(
+        self, trained: TrainedTokenizer, text: str
+    ) -> None:
+        """Unless a token stands for nothing by itself, as a part of a character may."""
+        parts = [trained.token_bytes(int(i)) for i in trained.encode(text)]
+        assert not all(parts) or b"".join(parts) == text.encode()
+
     @_property
     @given(text=strategies.texts())
     @example(text="<mask> <pad> <bos> <eos>")

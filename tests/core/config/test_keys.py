@@ -46,7 +46,11 @@ def test_a_twin_does_not_depend_on_the_noise(registry):
         twin(resolve({"seed": seed, "noise": noise, "diffusion": diffusion}, registry=registry))
         for seed, noise, diffusion in (
             (0, {"type": "loglinear"}, {}),
-            (5, {"type": "power", "k": 9.0}, {"times": "iid", "time_epsilon": 1e-5}),
+            (
+                5,
+                {"type": "power", "k": 9.0},
+                {"times": "iid", "time_epsilon": 1e-5, "mask_rates": [0.3, 0.8]},
+            ),
         )
     ]
 

@@ -8,7 +8,14 @@ import torch
 
 from aios_core.config.schema import DiffusionConfig
 from aios_core.diffusion import objective
-from aios_core.diffusion.objective import draw_times, nelbo, nelbo_discrete, nelbo_exact_count, nll
+from aios_core.diffusion.objective import (
+    clip_times,
+    draw_times,
+    nelbo,
+    nelbo_discrete,
+    nelbo_exact_count,
+    nll,
+)
 from aios_core.testing.oracle import Oracle
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
@@ -214,3 +221,22 @@ def test_bfloat16_loss_is_computed_in_float32(small_model):
     logits[..., 3] = -torch.inf
     expected = -logits.log_softmax(-1).gather(-1, x[..., None]).sum()
     assert pytest.approx(expected.item(), rel=1e-6) == nll(model, x, valid(x)).item()
+
+
+@pytest.mark.parametrize("noise", [LogLinear(), Cosine()])
+def test_clipped_times_have_clipped_mask_rates(noise):
+    """T23: BD3-LM's clipped schedules, in training; the default leaves times as they are."""
+    times = draw_times(1000, generator())
+    clipped = clip_times(times, noise, (0.3, 0.8))
+    rates = noise.mask_rate(clipped)
+    assert pytest.approx(0.3, abs=0.01) == float(rates.min())
+    assert pytest.approx(0.8, abs=0.01) == float(rates.max())
+    middle = noise.inverse(torch.tensor([0.7, 0.2], dtype=torch.float64)).mean()
+    assert pytest.approx(float(middle), abs=0.001) == float(clipped.mean())
+    assert clip_times(times, noise, (0.0, 1.0)) is times
+
+
+@pytest.mark.parametrize("rates", [(0.5, 0.5), (0.8, 0.3), (-0.1, 1.0), (0.0, 1.1)])
+def test_bad_mask_rates_are_refused(rates):
+    with pytest.raises(ValueError, match="two rising numbers"):
+        DiffusionConfig(mask_rates=rates)

@@ -107,3 +107,15 @@ def test_entropy_of_long_tails_survives():
     drawn = RowRandom(range(10), 20).categorical(log_probs, torch.ones(10, 20).bool(), 1.0, 0)
     assert abs(float((drawn == 0).double().mean()) - 0.5) < 4 * math.sqrt(0.25 / 200)
     assert 90 < len(drawn[drawn > 0].unique())
+
+
+def test_forks_are_streams_of_their_own():
+    """Each number another stream, the same whatever was drawn before."""
+    random = RowRandom(range(2000), 20)
+    before = [random.fork(number).uniform() for number in (0, 1)]
+    draws = [random.uniform() for _ in range(2)]
+    assert torch.equal(before[1], random.fork(1).uniform())
+    assert torch.equal(before[1][7:8], RowRandom([7], 20).fork(1).uniform())
+    for a, b in ((before[0], before[1]), (before[0], draws[0]), (before[1], draws[1])):
+        correlation = torch.corrcoef(torch.stack((a.flatten(), b.flatten())))[0, 1]
+        assert abs(correlation) < 4 / math.sqrt(a.numel())

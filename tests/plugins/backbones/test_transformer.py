@@ -61,13 +61,29 @@ def test_keeps_its_precision(dtype):
     assert dtype == out.dtype
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_padding_on_the_left_is_invisible(causal):
-    """Positions are relative, and padding that sees nothing is no NaN."""
+def test_padding_on_the_left_is_invisible():
+    """Positions are relative; the suite says the same of the causal network."""
     torch.manual_seed(0)
-    module = Transformer(**SMALL).build(causal=causal)
-    h, t = torch.randn(2, 5, 16), None if causal else torch.rand(2).double()
+    module = Transformer(**SMALL).build()
+    h, t = torch.randn(2, 5, 16), torch.rand(2).double()
     padded = torch.cat((torch.full((2, 3, 16), 7.0), h), 1)
     out = module(padded, t, Condition(valid=torch.arange(8).expand(2, -1) >= 3))
     assert out.isfinite().all()
     torch.testing.assert_close(out[:, 3:], module(h, t, None))
+
+
+def test_a_network_that_sees_both_sides_reads_on():
+    """The new positions see all and each other; for them one layer makes no approximation."""
+    torch.manual_seed(0)
+    module = Transformer(dim=16, layers=1, heads=2).build()
+    h = torch.randn(2, 7, 16)
+    cache = module.new_cache(7)
+    module(h[:, :4], None, Condition(cache=cache))
+    late = module(h[:, 4:], None, Condition(cache=cache))
+    torch.testing.assert_close(late, module(h, None, None)[:, 4:])
+
+
+def test_a_cache_takes_no_more_than_it_was_made_for():
+    module = Transformer(**SMALL).build(causal=True)
+    with pytest.raises(AssertionError, match="5 positions do not fit into a cache of 4"):
+        module(torch.randn(1, 5, 16), None, Condition(cache=module.new_cache(4)))

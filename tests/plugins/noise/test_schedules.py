@@ -12,7 +12,13 @@ from aios_core.testing.strategies import times
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.cosine_mdlm import CosineMDLM
 from aios_plugins.noise.cosine_squared import CosineSquared
+from aios_plugins.noise.cubic import Cubic
+from aios_plugins.noise.custom import Custom
+from aios_plugins.noise.geometric import Geometric
+from aios_plugins.noise.linear_sigma import LinearSigma
+from aios_plugins.noise.log import Log
 from aios_plugins.noise.loglinear import LogLinear
+from aios_plugins.noise.md4_clipped import MD4Clipped
 from aios_plugins.noise.polynomial import Polynomial
 
 
@@ -32,6 +38,30 @@ class TestCubic(NoiseContract):
     component = Polynomial(exponent=3.0)
 
 
+class TestCubicBothWays(NoiseContract):
+    component = Cubic(start=0.0, end=0.0)
+
+
+class TestCubicTheOtherWay(NoiseContract):
+    component = Cubic(start=0.0, end=2.0)
+
+
+class TestTableOfMany(NoiseContract):
+    component = Custom(points=((0, 1), (0.2, 0.9), (0.3, 0.7), (0.6, 0.3), (0.8, 0.2), (1, 0)))
+
+
+class TestTableOfTwo(NoiseContract):
+    component = Custom(points=((0, 1), (1, 0)))
+
+
+class TestMD4ClippedSquare(NoiseContract):
+    component = MD4Clipped(eps=1e-3, exponent=2.0)
+
+
+class TestLinearSigmaFromAbove(NoiseContract):
+    component = LinearSigma(sigma_min=1e-3, sigma_max=7.0)
+
+
 @pytest.mark.parametrize("eps", [0.0, 1e-3, 0.1])
 def test_weight_of_loglinear_is_one_over_t(eps):
     """T2: exactly, whatever eps."""
@@ -48,7 +78,15 @@ def test_two_cosines_are_two_schedules():
 
 @pytest.mark.parametrize(
     ("schedule", "slope"),
-    [(Cosine(), math.pi / 2), (LogLinear(), 0.999), (Polynomial(exponent=1.0), 1.0)],
+    [
+        (Cosine(), math.pi / 2),
+        (LogLinear(), 0.999),
+        (Polynomial(exponent=1.0), 1.0),
+        (LinearSigma(), 10.0),
+        (Log(), 1 / math.log(2)),
+        (Cubic(), 2.0),
+        (Custom(points=((0, 1), (1, 0))), 1.0),
+    ],
 )
 def test_mask_rate_does_not_cancel_near_zero(schedule, slope):
     """T8: 1 - alpha would have no correct digit here."""
@@ -75,3 +113,69 @@ def test_inverse_holds_for_every_setting(t, exponent, eps):
             schedule.alpha(schedule.inverse(alpha)), alpha, atol=1e-9, rtol=0
         )
         torch.testing.assert_close(schedule.mask_rate(t), 1 - alpha, atol=1e-12, rtol=0)
+
+
+def test_custom_passes_through_its_points():
+    points = ((0.0, 1.0), (0.1, 0.95), (0.2, 0.3), (0.9, 0.28), (1.0, 0.0))
+    t, alpha = torch.tensor(points, dtype=torch.float64).unbind(1)
+    torch.testing.assert_close(Custom(points=points).alpha(t), alpha)
+    torch.testing.assert_close(Custom(points=points).inverse(alpha), t, atol=1e-9, rtol=0)
+
+
+def test_custom_is_scipys_monotone_cubic():
+    """The same interpolation where scipy has it."""
+    interpolate = pytest.importorskip("scipy.interpolate")
+    points = ((0.0, 1.0), (0.1, 0.95), (0.2, 0.3), (0.9, 0.28), (1.0, 0.0))
+    t, alpha = zip(*points, strict=True)
+    expected = interpolate.PchipInterpolator(t, alpha)
+    grid = torch.linspace(0, 1, 201, dtype=torch.float64)
+    found = Custom(points=points)
+    assert pytest.approx(expected(grid.numpy())) == found.alpha(grid).numpy()
+    assert pytest.approx(expected.derivative()(grid.numpy())) == found.alpha_prime(grid).numpy()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(1e-3, 1), st.floats(1e-3, 1)), min_size=1, max_size=8),
+    times(1e-3, 1),
+)
+def test_custom_falls_wherever_its_points_do(steps, t):
+    """Whatever the points."""
+    times_, rates = torch.tensor(steps, dtype=torch.float64).cumsum(0).unbind(1)
+    pairs = zip((times_ / times_[-1]).tolist(), (1 - rates / rates[-1]).tolist(), strict=True)
+    schedule = Custom(points=((0.0, 1.0), *pairs))
+    assert (schedule.alpha_prime(t) <= 1e-9).all()
+    assert ((schedule.alpha(t) >= -1e-12) & (schedule.alpha(t) <= 1)).all()
+    torch.testing.assert_close(
+        schedule.alpha(schedule.inverse(schedule.alpha(t))), schedule.alpha(t), atol=1e-9, rtol=0
+    )
+
+
+@settings(deadline=None)
+@given(st.floats(0, 4), st.floats(0, 4))
+def test_cubic_falls_or_is_refused(start, end):
+    t = torch.linspace(0, 1, 400, dtype=torch.float64)
+    slope = start + 2 * (3 - 2 * start - end) * t + 3 * (start + end - 2) * t**2
+    if slope.min() < -1e-6:
+        with pytest.raises(ValueError, match="alpha falls"):
+            Cubic(start=start, end=end)
+    elif slope.min() > 1e-3:
+        assert (Cubic(start=start, end=end).alpha_prime(t) <= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("cls", "settings_", "problem"),
+    [
+        (Custom, {"points": ()}, "t to rise"),
+        (Custom, {"points": ((0.0, 1.0),)}, "t to rise"),
+        (Custom, {"points": ((0.0, 1.0), (0.5, 0.5), (0.5, 0.4), (1.0, 0.0))}, "t to rise"),
+        (Custom, {"points": ((0.0, 0.9), (1.0, 0.0))}, "from 1 to 0"),
+        (Custom, {"points": ((0.0, 1.0), (1.0, 0.2))}, "from 1 to 0"),
+        (Custom, {"points": ((0.0, 1.0), (0.5, 0.4), (0.6, 0.4), (1.0, 0.0))}, "alpha to fall"),
+        (LinearSigma, {"sigma_min": 1e-3, "sigma_max": 1e-3}, "more than sigma_min"),
+        (Geometric, {"sigma_max": 1.0}, "sigma_max"),
+    ],
+)
+def test_no_schedule(cls, settings_, problem):
+    with pytest.raises(ValueError, match=problem):
+        cls(**settings_)

@@ -4,14 +4,18 @@ import itertools
 
 import pytest
 import torch
-from attrs import evolve, frozen
+from attrs import evolve
 
-from aios_core.testing.contracts.sampler import ROWS, Linear, SamplerContract, context, run
+from aios_core.diffusion.selection import ranks, sureness, sureness_of
+from aios_core.testing.contracts.sampler import ROWS, Linear, context, run
 from aios_core.testing.oracle import Oracle
 from aios_plugins.noise.cosine import Cosine
+from aios_plugins.noise.cosine_mdlm import CosineMDLM
 from aios_plugins.noise.loglinear import LogLinear
+from aios_plugins.samplers.analytic import Analytic
 from aios_plugins.samplers.ancestral import Ancestral
-from aios_plugins.samplers.confidence import Confidence, ranks
+from aios_plugins.samplers.confidence import Confidence
+from aios_plugins.samplers.euler import Euler
 from aios_plugins.samplers.first_hitting import FirstHitting
 
 
@@ -171,44 +175,66 @@ def test_ranks():
     assert [[2, 1, 0, 3]] == ranks(score, ties).tolist()
 
 
-@frozen
-class Remasking(Ancestral):
-    """ReMDM with a capped rate (arXiv 2503.00307), to see that the suite admits such samplers."""
-
-    remasks = True
-    eta: float = 0.05
-
-    def step(self, x, t, s, log_probs, context):
-        before, after = context.noise.mask_rate(t), context.noise.mask_rate(s)
-        back = torch.where(s > 0, (after / (1 - before)).clamp(max=self.eta), 0)
-        lift = (before - after + back * (1 - before)) / before
-        u = context.uniform()
-        masked = context.masked(x)
-        lifted = masked & ((u >= 1 - lift) | (s == 0))
-        x = torch.where(lifted, context.categorical(log_probs, lifted), x)
-        return torch.where(~masked & ~context.fixed & (u < back), context.mask_id, x)
-
-
-class TestRemasking(SamplerContract):
-    """T12, T14, T18: committed tokens may go, given ones may not."""
-
-    component = Remasking
-
-    def test_marginals(self):
-        """T18: remasking keeps the share of masks at 1 - alpha(s)."""
-        oracle = Oracle()
-        states = run(Remasking(steps=10), oracle, oracle.prior(12_000), range(12_000))
-        shares = torch.stack([(state == oracle.mask_id).double().mean() for state in states])
-        expected = torch.linspace(0.9, 0, 10).double()
-        torch.testing.assert_close(shares, expected, atol=0.006, rtol=0)
-
-
-def test_without_remasking_it_is_ancestral():
-    """T3: at rate 0 the same text, token by token."""
+@pytest.mark.parametrize("measure", ["margin", "entropy"])
+def test_other_measures_are_exact_one_at_a_time(measure):
+    """T3: whatever decides the order, if only each token is drawn from its conditional."""
     oracle = Oracle()
-    ends = [
-        run(sampler, oracle, oracle.prior(64), range(64))[-1]
-        for sampler in (Remasking(steps=10, eta=0.0), Ancestral(steps=10))
-    ]
-    same = (ends[0] == ends[1]).double().mean()
-    assert same > 0.99  # the two probabilities may differ in their last bit
+    for selection, choice in (("choose-then-sample", 1.0), ("sample-then-choose", 0.0)):
+        sampler = Confidence(
+            measure=measure, selection=selection, choice_temperature=choice, steps=20
+        )
+        far = distance(sampler, oracle) / oracle.floor(ROWS)
+        if (measure, selection) == ("margin", "sample-then-choose"):
+            assert pytest.approx(17.6, abs=0.6) == far, "biased as MaskGIT is"
+        else:
+            assert far < 1.25
+
+
+def test_measures():
+    p = torch.tensor([[[0.5, 0.3, 0.2], [0.9, 0.1, 0.0]]], dtype=torch.float64)
+    drawn = torch.tensor([[1, 0]])
+    expected = {
+        "probability": ([0.5, 0.9], [0.3, 0.9]),
+        "margin": ([0.2, 0.8], [-0.2, 0.8]),
+        "entropy": ([-1.029653, -0.325083], [-1.029653, -0.325083]),
+    }
+    for measure, (of_all, of_drawn) in expected.items():
+        found = sureness(p.log(), measure)[0], sureness_of(drawn, p.log(), measure)[0]
+        if measure == "probability":
+            found = [one.exp() for one in found]
+        assert pytest.approx(of_all, abs=1e-6) == found[0].tolist()
+        assert pytest.approx(of_drawn, abs=1e-6) == found[1].tolist()
+
+
+def test_choice_may_be_random():
+    """A high temperature of the choice makes any order as likely; the draws stay exact."""
+    oracle = Oracle()
+    x = oracle.prior(4000)
+    states = run(Confidence(steps=5, choice_temperature=1e6), oracle, x, range(4000))
+    first = (states[0] != oracle.mask_id).double().mean(0)
+    torch.testing.assert_close(first, torch.full((5,), 0.2).double(), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("noise", [Linear(), LogLinear(), Cosine(), CosineMDLM()])
+def test_analytic_is_ancestral_in_other_words(noise):
+    """The score of a denoiser gives the posterior of its clean tokens."""
+    oracle = Oracle()
+    x = oracle.prior(500)
+    ends = []
+    for sampler in (Analytic(steps=9), Ancestral(steps=9)):
+        surroundings = evolve(context(oracle, x, range(500)), noise=noise)
+        *_, last = sampler.sample(oracle, x, surroundings)
+        ends.append(last)
+    # The probabilities agree to rounding, and to alpha(1), which only one of them leaves out.
+    assert (ends[0] == ends[1]).double().mean() > 0.995
+
+
+@pytest.mark.parametrize(("jump", "expected"), [("linear", 1 - 1 / 8), ("exponential", 0.8825)])
+def test_euler_lifts_at_the_rate_of_the_start(jump, expected):
+    """On a linear schedule the rate is 1 / t: a step of 1/8 from 1 leaves 7/8, or exp(-1/8)."""
+    oracle = Oracle()
+    x = oracle.prior(8000)
+    first = next(Euler(steps=8, jump=jump).sample(oracle, x, context(oracle, x, range(8000))))
+    left = (first == oracle.mask_id).double().mean()
+    assert pytest.approx(expected, abs=0.006) == float(left)
+    assert distance(Euler(steps=200, jump=jump), oracle) < 1.25 * oracle.floor(ROWS)

@@ -1,0 +1,131 @@
+"""Rows to be completed: from prompts, from texts with gaps, from token ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from attrs import frozen
+from torch import Tensor
+
+from aios_core.errors import InferenceError, TokenizerError
+
+if TYPE_CHECKING:
+    from aios_core.contracts import TrainedTokenizer
+
+Prompt = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Any
+"""A text, texts, the token ids of one (also an array), or those of several."""
+
+_GAP: Final = re.compile(r"<mask(?::([0-9]{1,6}))?>|_{3,}")
+
+
+@frozen(eq=False)
+class Row:
+    """One text to be completed."""
+
+    ids: tuple[int, ...]
+    """L token ids, the mask id where text is wanted."""
+    fixed: tuple[bool, ...]
+    """L flags: what must not change."""
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        """What is given in front of the first token that is wanted."""
+        return self.ids[: self.fixed.index(False)]
+
+
+def is_text(prompt: Prompt) -> bool:
+    """Whether a prompt is text, one or several, rather than token ids."""
+    if isinstance(prompt, str):
+        return True
+    return isinstance(prompt, Sequence) and len(prompt) > 0 and isinstance(prompt[0], str)
+
+
+def encoded(tokenizer: TrainedTokenizer, prompt: Prompt) -> list[list[int]]:
+    """Token ids of each prompt.
+
+    Raises:
+        InferenceError: it is neither text nor token ids of the vocabulary.
+    """
+    found: Any = [prompt] if isinstance(prompt, str) else prompt
+    try:
+        if is_text(found):
+            return [row.tolist() for row in tokenizer.encode_each(list(found))]
+        if len(found) and np.ndim(found[0]) == 0:
+            found = [found]
+        return [tokenizer.vocabulary.check(row).tolist() for row in found]
+    except (TokenizerError, TypeError, ValueError) as error:
+        raise InferenceError(f"prompt: want text or token ids; {error}") from error
+
+
+def prompted(ids: Sequence[int], wanted: int, mask_id: int) -> Row:
+    """A text that begins with a prompt."""
+    return Row((*ids, *[mask_id] * wanted), (True,) * len(ids) + (False,) * wanted)
+
+
+def infilling(tokenizer: TrainedTokenizer, text: str, gap: int) -> Row:
+    """A text with gaps.
+
+    Args:
+        tokenizer: of the run.
+        text: ``___``, ``<mask>`` and ``<mask:N>`` are gaps, all else is given.
+        gap: tokens of a gap that does not say its own N.
+
+    Raises:
+        InferenceError: there is no gap, or one of no tokens.
+    """
+    ids: list[int] = []
+    fixed: list[bool] = []
+    end = 0
+
+    def give(part: str) -> None:
+        (tokens,) = encoded(tokenizer, part)
+        ids.extend(tokens)
+        fixed.extend([True] * len(tokens))
+
+    for match in _GAP.finditer(text):
+        give(text[end : match.start()])
+        wanted = gap if match[1] is None else int(match[1])
+        ids.extend([tokenizer.vocabulary.mask_id] * wanted)
+        fixed.extend([False] * wanted)
+        end = match.end()
+    give(text[end:])
+    if all(fixed):
+        raise InferenceError("the text has no gap; want ___, <mask> or <mask:12> in it")
+    return Row(tuple(ids), tuple(fixed))
+
+
+def painted(ids: Sequence[Sequence[int]], fixed: Any, mask_id: int) -> list[Row]:
+    """Rows of token ids, masks where text is wanted.
+
+    Args:
+        ids: B rows of L ids.
+        fixed: (B, L) or, for one row, (L,) booleans: what must not change.
+        mask_id: token id of the mask.
+
+    Raises:
+        InferenceError: ``fixed`` has another shape, holds something else than booleans, fixes a
+            mask, or leaves nothing to do.
+    """
+    flags = np.asarray(fixed.cpu() if isinstance(fixed, Tensor) else fixed)
+    flags = flags[None] if flags.ndim == 1 else flags
+    if {len(row) for row in ids} != {flags.shape[-1]} or flags.shape[:-1] != (len(ids),):
+        shape = (len(ids), len(ids[0])) if ids else (0, 0)
+        raise InferenceError(
+            f"fixed has the shape {np.shape(fixed)}; want that of the ids, {shape}"
+        )
+    if flags.dtype != np.bool_:
+        raise InferenceError(f"fixed holds {flags.dtype}; want booleans")
+    rows = [Row(tuple(row), tuple(flag.tolist())) for row, flag in zip(ids, flags, strict=True)]
+    for number, row in enumerate(rows):
+        for place, (token, kept) in enumerate(zip(row.ids, row.fixed, strict=True)):
+            if kept and token == mask_id:
+                raise InferenceError(
+                    f"row {number}, position {place} is fixed and holds a mask; give it a token, "
+                    "or let it be sampled"
+                )
+        if all(row.fixed):
+            raise InferenceError(f"row {number} is fixed as a whole; there is nothing to sample")
+    return rows

@@ -1,0 +1,299 @@
+"""ArrowEngine: the one class that most people touch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from aios_core.errors import InferenceError
+from aios_core.inference.canvas import Prompt, Row, encoded, infilling, is_text, painted, prompted
+from aios_core.inference.embed import embed
+from aios_core.inference.loading import ready
+from aios_core.inference.output import Mode, Output, Update
+from aios_core.inference.plan import plan
+from aios_core.inference.progress import Progress
+from aios_core.inference.settings import DIFFUSION_ONLY, Settings
+from aios_core.training import checkpoint
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from aios_core.config.schema import Config
+    from aios_core.contracts import TrainedTokenizer
+    from aios_core.registry import Registry
+    from aios_core.training.checkpoint import Checkpoint
+
+
+class ArrowEngine:
+    """Trained models, ready to write: autoregressive, by diffusion, or both.
+
+        engine = ArrowEngine.load("runs/demo")
+        engine.generate("Return the", max_new_tokens=20, mode="ar").texts
+        engine.diffuse("Return the", num_inference_steps=16, temperature=0.8).texts
+        engine.infill("Return ___ if the file <mask:4> exists.").texts
+
+    Prompts are a text, several texts, token ids, or several rows of them; answers have an entry
+    for each row. Options are the fields of `Settings`. Everything that cannot be done is an
+    `InferenceError` before any computation.
+
+    Args:
+        models: by mode; their tokenizers must be the same.
+        mode: of `generate` and `stream` where the caller names none; unset: the only one, or
+            diffusion.
+        context: most tokens of a text, prompt and all; unset: as many as in training.
+
+    Attributes:
+        models: what was loaded, by mode.
+        tokenizer: of all of them.
+        mode: see above.
+        context: see above.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[Mode, Checkpoint],
+        *,
+        mode: Mode | None = None,
+        context: int | None = None,
+    ) -> None:
+        if not models:
+            raise InferenceError("no model was given; want one for 'ar', 'diffusion', or both")
+        self.models = dict(models)
+        self.mode: Mode = mode or ("diffusion" if "diffusion" in models else "ar")
+        first = self.models[self.mode]
+        self.tokenizer: TrainedTokenizer = first.tokenizer
+        self.context = context or first.model.length
+        for name, one in self.models.items():
+            if one.model.mode != name:
+                raise InferenceError(f"{one.folder}: is no {name} model but {one.model.mode}")
+            if one.model.vocabulary != one.tokenizer.vocabulary:
+                raise InferenceError(
+                    f"{one.folder}: the model has {one.model.vocabulary}, its tokenizer "
+                    f"{one.tokenizer.vocabulary}; want the one that it was trained with"
+                )
+            if one.tokenizer.fingerprint != self.tokenizer.fingerprint:
+                raise InferenceError(
+                    f"{one.folder}: has another tokenizer than {first.folder}; models that are "
+                    "used together must read the same tokens"
+                )
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        overrides: Sequence[str] = (),
+        context: int | None = None,
+        twin: bool = True,
+        registry: Registry | None = None,
+    ) -> Self:
+        """Read what ``aios run`` left in a folder, with the autoregressive twin where it has one.
+
+        Args:
+            path: the folder of a run, or of one checkpoint.
+            overrides: ``key=value`` each, on top of the run's configuration; only settings that
+                do not affect training, as in ``sampler.type=confidence``.
+            context: most tokens of a text, prompt and all; unset: as many as in training.
+            twin: whether to read the twin.
+            registry: where components are looked up; None discovers the installed ones.
+
+        Raises:
+            ModelLoadError: there is no model, or it is damaged.
+            InferenceError: an override would change what was trained.
+        """
+        folder = Path(path)
+        first = ready(checkpoint.load(folder, registry=registry), overrides)
+        models = {first.model.mode: first}
+        beside = folder / "twin"
+        if twin and "ar" not in models and checkpoint.latest(beside) is not None:
+            models["ar"] = ready(checkpoint.load(beside, registry=registry), overrides)
+        return cls(models, context=context)
+
+    def generate(
+        self,
+        prompt: Prompt = "",
+        *,
+        mode: Mode | None = None,
+        fallback: bool = False,
+        **options: Any,
+    ) -> Output:
+        """Continue prompts.
+
+        Args:
+            prompt: see the class.
+            mode: which model writes; unset: that of the engine.
+            fallback: let the other model write where this mode is not loaded.
+            **options: fields of `Settings`.
+
+        Raises:
+            InferenceError: this cannot be done; the message says why.
+        """
+        settings = Settings.of(options)
+        mode = self._mode(mode, settings, fallback=fallback)
+        return self._write(mode, self._prompted(prompt, settings), settings)
+
+    def stream(
+        self,
+        prompt: Prompt = "",
+        *,
+        mode: Mode | None = None,
+        fallback: bool = False,
+        **options: Any,
+    ) -> Iterator[Update]:
+        """Like `generate`, yielding every state; the last `Update` holds the `Output`.
+
+        Its ``deltas`` are what to append to a text that grows from the left; its ``token_ids``
+        are the whole refinement, masks and all. All rows are written in one batch.
+        """
+        settings = Settings.of(options)
+        mode = self._mode(mode, settings, fallback=fallback)
+        rows = self._prompted(prompt, settings)
+        # Errors come now, not with the first update.
+        run = plan(self.models[mode], settings, rows, whole=False, context=self.context)
+        seeds = settings.row_seeds(len(rows), self._config.seed)
+        progress = Progress(mode, self.tokenizer, rows, seeds, self._eos(settings))
+        return run.stream(progress, told=True)
+
+    def diffuse(
+        self,
+        prompt: Prompt = "",
+        *,
+        modality: str = "text",
+        fixed: Any = None,
+        **options: Any,
+    ) -> Output:
+        """Write by diffusion: continue prompts, or fill in a canvas of tokens.
+
+        Args:
+            prompt: see the class; with ``fixed``, token ids with masks where text is wanted.
+            modality: ``"text"``.
+            fixed: (B, L) booleans, as nested lists, an array or a tensor: tokens that must not
+                change. What is neither fixed nor a mask may be changed by samplers that remask.
+            **options: fields of `Settings`.
+
+        Raises:
+            InferenceError: this cannot be done; the message says why.
+        """
+        if modality != "text":
+            raise InferenceError(f"modality {modality!r} has no model here; want 'text'")
+        settings = Settings.of(options)
+        mode = self._mode("diffusion", settings)
+        if fixed is None:
+            return self._write(mode, self._prompted(prompt, settings), settings)
+        settings.reject(("max_new_tokens",), "a canvas has a length; leave it out with fixed")
+        if is_text(prompt):
+            raise InferenceError("fixed goes with token ids; want ids, masks where text is wanted")
+        mask_id = self.tokenizer.vocabulary.mask_id
+        rows = painted(encoded(self.tokenizer, prompt), fixed, mask_id)
+        return self._write(mode, self._checked(rows, settings), settings, whole=True)
+
+    def infill(self, text: str | Sequence[str], *, gap: int = 8, **options: Any) -> Output:
+        """Fill in the gaps of texts; only diffusion can.
+
+        Args:
+            text: with gaps: ``___``, ``<mask>``, or ``<mask:12>`` for twelve tokens.
+            gap: tokens of a gap that does not say how many.
+            **options: fields of `Settings`.
+
+        Raises:
+            InferenceError: this cannot be done; the message says why.
+        """
+        settings = Settings.of(options)
+        mode = self._mode("diffusion", settings)
+        settings.reject(("max_new_tokens",), "the gaps say how long the text is")
+        texts = [text] if isinstance(text, str) else text
+        rows = [infilling(self.tokenizer, one, gap) for one in texts]
+        return self._write(mode, self._checked(rows, settings), settings, whole=True)
+
+    def encode(
+        self, texts: str | Sequence[str], *, mode: Mode | None = None
+    ) -> NDArray[np.float32]:
+        """Texts as vectors: the mean of the network's states over the tokens, of length 1.
+
+        Args:
+            texts: none of them empty.
+            mode: whose network; unset: that of the engine.
+
+        Returns:
+            (N, D) float32.
+
+        Raises:
+            InferenceError: a text is empty or longer than the context.
+        """
+        mode = self._mode(mode, Settings())
+        rows = encoded(self.tokenizer, texts)
+        for number, row in enumerate(rows):
+            if not 1 <= len(row) <= self.context:
+                raise InferenceError(
+                    f"text {number} has {len(row)} tokens; want 1 to {self.context}"
+                )
+        return embed(self.models[mode].model, rows)
+
+    def _mode(self, mode: Mode | None, settings: Settings, *, fallback: bool = False) -> Mode:
+        """The mode that writes, all options of which it can honour."""
+        wanted = mode or self.mode
+        if wanted not in ("ar", "diffusion"):
+            raise InferenceError(f"mode {wanted!r} is unknown; want 'ar' or 'diffusion'")
+        if wanted not in self.models and fallback:
+            wanted = self.mode
+        if wanted not in self.models:
+            raise InferenceError(
+                f"mode {wanted!r} is not loaded, but {self.mode!r} is; fallback=True would take it"
+            )
+        if wanted == "ar":
+            settings.reject(DIFFUSION_ONLY, "autoregressive generation has no such thing")
+        return wanted
+
+    def _prompted(self, prompt: Prompt, settings: Settings) -> list[Row]:
+        """A row for each text that is wanted, prompts repeated side by side."""
+        length = self._config.sampling.length or self._config.diffusion.length
+        rows = []
+        for ids in encoded(self.tokenizer, prompt):
+            wanted = settings.max_new_tokens or length - len(ids)
+            if wanted < 1:
+                raise InferenceError(
+                    f"the prompt has {len(ids)} tokens and samples have {length}; want a shorter "
+                    "prompt, or max_new_tokens"
+                )
+            rows.append(prompted(ids, wanted, self.tokenizer.vocabulary.mask_id))
+        return self._checked(rows, settings)
+
+    def _checked(self, rows: list[Row], settings: Settings) -> list[Row]:
+        """Rows that fit into the context, each as often as is wanted."""
+        if not rows:
+            raise InferenceError("there is no prompt; for none give ''")
+        for number, row in enumerate(rows):
+            if len(row.ids) > self.context:
+                raise InferenceError(
+                    f"row {number} would have {len(row.ids)} tokens, {sum(row.fixed)} of them "
+                    f"given; the context is {self.context}"
+                )
+        return [row for row in rows for _ in range(settings.num_return_sequences)]
+
+    @property
+    def _config(self) -> Config:
+        return self.models[self.mode].resolved.config
+
+    def _eos(self, settings: Settings) -> int | None:
+        return None if settings.ignore_eos else self.tokenizer.vocabulary.eos_id
+
+    def _write(
+        self, mode: Mode, rows: list[Row], settings: Settings, *, whole: bool = False
+    ) -> Output:
+        """Write all rows, in batches of the configured size; whole texts have no early end."""
+        seeds = settings.row_seeds(len(rows), self._config.seed)
+        run = plan(self.models[mode], settings, rows, whole=whole, context=self.context)
+        eos_id = None if whole else self._eos(settings)
+        size = self.models[mode].resolved.config.sampling.batch_size
+        parts, callback = [], settings.callback_on_step_end
+        for start in range(0, len(rows), size):
+            batch = slice(start, start + size)
+            progress = Progress(mode, self.tokenizer, rows[batch], seeds[batch], eos_id)
+            for update in run.stream(progress, told=callback is not None):
+                if callback is not None:
+                    callback(update)
+                if update.output is not None:
+                    parts.append(update.output)
+        return Output.join(parts)

@@ -1,0 +1,139 @@
+"""The diffusion path of the engine: rows with masks in, texts out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from aios_core.contracts import Condition
+from aios_core.diffusion.core import DiffusionCore
+
+if TYPE_CHECKING:
+    from aios_core.config.schema import Config
+    from aios_core.contracts import Controls, Denoiser, Sampler
+    from aios_core.diffusion.model import Model
+    from aios_core.inference.canvas import Row
+    from aios_core.inference.language import Language
+    from aios_core.inference.output import Update
+    from aios_core.inference.progress import Progress
+
+
+@frozen(eq=False)
+class Batch:
+    """Rows as tensors, padded on the right."""
+
+    x: Tensor
+    """(B, L) int64."""
+    fixed: Tensor
+    """(B, L) bool, padding included."""
+    valid: Tensor
+    """(B, L) bool, False at padding."""
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], pad_id: int, device: torch.device) -> Batch:
+        """Rows of any lengths."""
+        lengths = tuple(len(row.ids) for row in rows)
+        width = max(lengths)
+        ids = [[*row.ids, *[pad_id] * (width - len(row.ids))] for row in rows]
+        fixed = [[*row.fixed, *[True] * (width - len(row.ids))] for row in rows]
+        ends = torch.tensor(lengths, device=device)[:, None]
+        valid = torch.arange(width, device=device) < ends
+        return cls(
+            torch.tensor(ids, device=device), torch.tensor(fixed, device=device), valid, lengths
+        )
+
+    @property
+    def condition(self) -> Condition | None:
+        """What the network must be told of the padding."""
+        return None if bool(self.valid.all()) else Condition(self.valid)
+
+    def rows(self, values: Tensor) -> list[Any]:
+        """(B, L) values as lists without the padding."""
+        pairs = zip(values.tolist(), self.lengths, strict=True)
+        return [row[:length] for row, length in pairs]
+
+
+class _Kept:
+    """A denoiser whose last answer is kept, for the entropy of what is drawn from it."""
+
+    last: Tensor
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self.denoiser, self.time_conditioned = denoiser, denoiser.time_conditioned
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        self.last = self.denoiser(x, t)
+        return self.last
+
+
+@frozen(eq=False)
+class MaskedRun:
+    """All that a batch needs besides its rows."""
+
+    model: Model
+    config: Config
+    sampler: Sampler
+    temperature: float
+    controls: Controls
+    block_size: int | None
+    wrap: Callable[[Denoiser, Batch], Denoiser]
+    """Guidance."""
+    language: Language | None
+
+    def stream(self, progress: Progress, *, told: bool) -> Iterator[Update]:
+        """Write a batch, and stop when nothing more can belong to a text.
+
+        A token that was written stays as it is unless the sampler masks again, so a text is whole
+        as soon as an end-of-text token has no mask in front of it.
+
+        Args:
+            progress: the rows.
+            told: yield every state; otherwise the last alone.
+        """
+        vocabulary = self.model.vocabulary
+        batch = Batch.of(progress.rows, vocabulary.pad_id, self.model.device)
+        denoiser = self.wrap(self.model.denoiser(batch.condition), batch)
+        draws = None
+        if self.language is not None:
+            begins = [self.language.start(row) for row in progress.rows]
+            places = torch.arange(batch.x.shape[1], device=batch.x.device)
+            active = batch.valid & (places >= torch.tensor(begins, device=places.device)[:, None])
+            denoiser, draws = self.language.constraint.begin(denoiser, active, vocabulary.mask_id)
+        kept = _Kept(denoiser)
+        core = DiffusionCore(
+            kept,
+            self.sampler,
+            self.config.noise,
+            vocabulary.mask_id,
+            temperature=self.temperature,
+            spacing=self.config.sampling.spacing,
+            controls=self.controls,
+            block_size=self.block_size,
+        )
+        entropy = torch.zeros(batch.x.shape, dtype=torch.float64, device=batch.x.device)
+        for state in core.stream(
+            batch.x, batch.fixed, seeds=progress.seeds, lengths=batch.lengths, draws=draws
+        ):
+            if state.step:
+                entropy[state.ids == vocabulary.mask_id] = 0.0
+                drawn = kept.last[state.committed]  # a copy of few positions, not of all
+                entropy[state.committed] = torch.special.entr(drawn.double().exp_()).sum(-1)
+            rows = batch.rows(state.ids)
+            if told:
+                new = batch.rows(state.committed)
+                settled = not self.sampler.remasks
+                yield progress.update(state.step, state.nfe, rows, new, settled=settled)
+            if not self.sampler.remasks and all(
+                progress.complete(number, row) for number, row in enumerate(rows)
+            ):
+                break
+        log_probs = state.confidence.log().masked_fill(batch.fixed, 0.0)
+        output = progress.output(state.nfe, rows, batch.rows(log_probs), batch.rows(entropy))
+        if self.language is not None:
+            self.language.verify(progress.rows, output)
+        yield progress.finish(state.step, output)

@@ -1,0 +1,109 @@
+"""From options to the run that honours them; what cannot be honoured is refused here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from aios_core.errors import InferenceError
+from aios_core.inference.autoregressive import InferenceCore
+from aios_core.inference.canvas import encoded
+from aios_core.inference.causal import CausalRun
+from aios_core.inference.language import Language
+from aios_core.inference.masked import MaskedRun
+from aios_core.inference.prompting import guided
+
+if TYPE_CHECKING:
+    from aios_core.config import Resolved
+    from aios_core.contracts import Denoiser, Sampler
+    from aios_core.inference.canvas import Row
+    from aios_core.inference.masked import Batch
+    from aios_core.inference.settings import Settings
+    from aios_core.training.checkpoint import Checkpoint
+
+
+def plan(
+    found: Checkpoint, settings: Settings, rows: Sequence[Row], *, whole: bool, context: int
+) -> CausalRun | MaskedRun:
+    """How a model writes batches.
+
+    Args:
+        found: the model.
+        settings: options, the unset ones as its configuration has them.
+        rows: all that is to be completed.
+        whole: texts are filled as they are; otherwise prompts are continued.
+        context: most tokens of a text.
+
+    Raises:
+        InferenceError: an option is out of its range, or cannot be honoured for these rows.
+    """
+    sampling = found.resolved.config.sampling
+    temperature = settings.temperature
+    temperature = sampling.temperature if temperature is None else temperature
+    controls = settings.controls(sampling)
+    language = Language.of(settings, controls, found.tokenizer, whole=whole)
+    if language is not None:
+        language.check(rows)
+    if found.model.mode == "ar":
+        core = InferenceCore(found.model, temperature=temperature, controls=controls)
+        return CausalRun(core, language)
+    return MaskedRun(
+        model=found.model,
+        config=found.resolved.config,
+        sampler=choose_sampler(found.resolved, settings),
+        temperature=temperature,
+        controls=controls,
+        block_size=settings.block_size or sampling.block_size,
+        wrap=_guidance(found, settings, rows, whole=whole, context=context),
+        language=language,
+    )
+
+
+def _guidance(
+    found: Checkpoint, settings: Settings, rows: Sequence[Row], *, whole: bool, context: int
+) -> Callable[[Denoiser, Batch], Denoiser]:
+    gamma, negative = settings.gamma, None
+    if gamma == 1:
+        return lambda denoiser, _: denoiser
+    if not all(any(row.fixed) for row in rows):
+        raise InferenceError(
+            "guidance leads to what is given, and a row gives nothing; want prompts"
+        )
+    if settings.negative_prompt is not None:
+        (negative,) = encoded(found.tokenizer, settings.negative_prompt)
+        if whole:
+            raise InferenceError(
+                "negative_prompt: stands for a prompt, and texts with gaps have none"
+            )
+        longest = max(len(row.ids) - len(row.prompt) for row in rows) + len(negative)
+        if not negative or longest > context:
+            raise InferenceError(
+                f"negative_prompt has {len(negative)} tokens, with the answer {longest}; want at "
+                f"least one, and the context is {context}"
+            )
+    return lambda denoiser, batch: guided(found.model, denoiser, batch, gamma, negative)
+
+
+def choose_sampler(resolved: Resolved, settings: Settings) -> Sampler:
+    """The configured sampler, or the one that is asked for, with as many steps as are asked for.
+
+    Raises:
+        InferenceError: it has no number of steps.
+        PluginError: there is none of that name.
+    """
+    sampler: Any = resolved.config.sampler
+    if isinstance(settings.sampler, str):
+        sampler = resolved.registry.get("sampler", settings.sampler).load()()
+    elif settings.sampler is not None:
+        sampler = settings.sampler
+    if settings.num_inference_steps is not None:
+        if "steps" not in attrs.fields_dict(type(sampler)):
+            raise InferenceError(
+                f"num_inference_steps: {type(sampler).__name__} has no number of steps; leave it "
+                "out, or choose another sampler"
+            )
+        sampler = attrs.evolve(sampler, steps=settings.num_inference_steps)
+    chosen: Sampler = sampler
+    return chosen

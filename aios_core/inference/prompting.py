@@ -1,0 +1,50 @@
+"""What guidance leads away from: the same text without its prompt, or behind another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from aios_core.contracts import Condition
+from aios_core.diffusion.guidance import ClassifierFree, Reprompted
+
+if TYPE_CHECKING:
+    from aios_core.contracts import Denoiser
+    from aios_core.diffusion.model import Model
+    from aios_core.inference.masked import Batch
+
+
+def guided(
+    model: Model, denoiser: Denoiser, batch: Batch, gamma: float, negative: Sequence[int] | None
+) -> Denoiser:
+    """Lead a denoiser away from what it says without the prompt, or with another one.
+
+    Args:
+        model: of the denoiser.
+        denoiser: told the prompts.
+        batch: the rows.
+        gamma: the scale.
+        negative: tokens of the other prompt; None hides all that is given (arXiv 2410.18514).
+    """
+    vocabulary = model.vocabulary
+    if negative is None:
+        places = torch.arange(batch.x.shape[1], device=batch.x.device)
+        hidden = batch.fixed & batch.valid
+        take = torch.where(hidden, batch.x.shape[1], places)
+        extra = torch.tensor([vocabulary.mask_id], device=batch.x.device)
+        away = Reprompted(model.denoiser(batch.condition), extra, take, places.expand_as(take))
+        return ClassifierFree(denoiser, away, gamma, vocabulary.mask_id)
+    width, extra = batch.x.shape[1], torch.tensor([vocabulary.pad_id, *negative])
+    prompts = (batch.fixed & batch.valid).sum(-1)
+    lengths = torch.tensor(batch.lengths, device=batch.x.device) - prompts + len(negative)
+    places = torch.arange(int(lengths.max()), device=batch.x.device)
+    shifted = places - len(negative) + prompts[:, None]
+    take = torch.where(places < len(negative), width + 1 + places, shifted)
+    valid = places < lengths[:, None]
+    take = torch.where(valid, take, width)
+    back = torch.arange(width, device=batch.x.device) - prompts[:, None] + len(negative)
+    other = model.denoiser(None if bool(valid.all()) else Condition(valid))
+    away = Reprompted(other, extra.to(batch.x.device), take, back.clamp(0, len(places) - 1))
+    return ClassifierFree(denoiser, away, gamma, vocabulary.mask_id)

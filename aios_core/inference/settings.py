@@ -1,0 +1,177 @@
+"""What one may ask of the engine besides the prompt."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import field, fields_dict, frozen, validators
+
+from aios_core.contracts import Controls
+from aios_core.diffusion.random import row_seed
+from aios_core.errors import InferenceError
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from aios_core.contracts import Sampler
+    from aios_core.inference.output import Update
+
+_at_least_1: Any = validators.optional(
+    validators.and_(validators.instance_of(int), validators.ge(1))
+)
+_finite: Any = validators.optional(
+    validators.and_(validators.instance_of((int, float)), validators.lt(float("inf")))
+)
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Options of a generation; what is unset is as the run was configured.
+
+    Those of both modes mean the same in both. One that a mode cannot honour is an error there.
+    """
+
+    max_new_tokens: int | None = field(default=None, validator=_at_least_1)
+    """Most tokens after the prompt; unset: as many as the length of samples has room for."""
+    temperature: float | None = field(
+        default=None, validator=[_finite, validators.optional(validators.ge(0))]
+    )
+    """Divides log-probabilities before a token is drawn; 0 takes the most probable one."""
+    top_k: int | None = None
+    """Draw one of the k likeliest tokens."""
+    top_p: float | None = None
+    """Draw one of the likeliest tokens that together have this probability, with the one that
+    crosses it."""
+    min_p: float | None = None
+    """Draw no token less likely than this times the likeliest."""
+    repetition_penalty: float | None = None
+    """More than 1 avoids tokens that the row holds already."""
+    suppress_tokens: Sequence[int] | None = None
+    """Token ids that are never drawn."""
+    ignore_eos: bool = False
+    """Go on behind the end of a text, for exactly ``max_new_tokens``."""
+    seed: int | None = None
+    """Decides all rows, each through a seed of its own."""
+    seeds: Sequence[int] | None = None
+    """One for each row; a row depends on its own and on no other."""
+    generator: Generator | None = None
+    """Seeds are drawn from it; it must be on the CPU."""
+    num_return_sequences: int = field(
+        default=1, validator=[validators.instance_of(int), validators.ge(1)]
+    )
+    """Texts for each prompt."""
+    callback_on_step_end: Callable[[Update], object] | None = None
+    """Called with each state, what was given first."""
+    regex: str | None = None
+    """The completion matches this regular expression (see `constraints.regex`); a text with gaps
+    matches as a whole."""
+    json_schema: Mapping[str, Any] | None = None
+    """Likewise JSON without spaces that satisfies this schema (see `constraints.schema`)."""
+
+    num_inference_steps: int | None = field(default=None, validator=_at_least_1)
+    """Diffusion only: steps of the sampler."""
+    block_size: int | None = field(default=None, validator=_at_least_1)
+    """Diffusion only: fill in blocks of so many positions one after the other."""
+    sampler: str | Sampler | None = None
+    """Diffusion only: another sampler than the run's, by name or built."""
+    guidance_scale: float | None = field(default=None, validator=_finite)
+    """Diffusion only: gamma, 1 for the plain conditional model (the convention of diffusers)."""
+    cfg_scale: float | None = field(default=None, validator=_finite)
+    """Diffusion only: w = gamma - 1, 0 for the plain conditional model (that of LLaDA)."""
+    negative_prompt: str | None = None
+    """Diffusion only: guidance leads away from this prompt, instead of from none."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse options that contradict each other."""
+        for names in (("seed", "seeds", "generator"), ("regex", "json_schema")):
+            given = [name for name in names if getattr(self, name) is not None]
+            if len(given) > 1:
+                raise ValueError(f"{' and '.join(given)} contradict each other; want one of them")
+        if self.guidance_scale is not None and self.cfg_scale is not None:
+            raise ValueError(
+                "guidance_scale and cfg_scale are one setting in two conventions "
+                "(guidance_scale = cfg_scale + 1); want one of them"
+            )
+        if self.negative_prompt is not None and self.gamma == 1:
+            raise ValueError("negative_prompt has no effect without a guidance_scale other than 1")
+
+    @property
+    def gamma(self) -> float:
+        """The guidance scale in either convention."""
+        if self.cfg_scale is not None:
+            return self.cfg_scale + 1
+        return 1.0 if self.guidance_scale is None else self.guidance_scale
+
+    def row_seeds(self, rows: int, configured: int) -> list[int]:
+        """A seed for each row.
+
+        Raises:
+            InferenceError: another number of seeds is given.
+        """
+        if self.seeds is not None:
+            if len(self.seeds) != rows:
+                raise InferenceError(f"{len(self.seeds)} seeds for {rows} rows; want one each")
+            return list(self.seeds)
+        if self.generator is not None:
+            drawn = torch.randint(2**62, (rows,), generator=self.generator)
+            return [int(one) for one in drawn]
+        seed = configured if self.seed is None else self.seed
+        return [row_seed(seed, row) for row in range(rows)]
+
+    def controls(self, configured: Controls) -> Controls:
+        """What may be drawn: what is set here, and the rest as configured.
+
+        Raises:
+            InferenceError: a value is out of its range.
+        """
+        given = {
+            name: getattr(configured if getattr(self, name) is None else self, name)
+            for name in fields_dict(Controls)
+        }
+        try:
+            given["suppress_tokens"] = tuple(given["suppress_tokens"])
+            return Controls(**given)
+        except (ValueError, TypeError) as error:
+            raise InferenceError(str(error.args[0])) from error
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Settings:
+        """Check options by name.
+
+        Raises:
+            InferenceError: one is unknown, out of its range, or contradicts another.
+        """
+        for name in options.keys() - fields_dict(cls).keys():
+            near = difflib.get_close_matches(name, fields_dict(cls), n=1)
+            known = (
+                f"did you mean {near[0]}?" if near else f"known are {', '.join(fields_dict(cls))}"
+            )
+            raise InferenceError(f"{name}: is no option; {known}")
+        try:
+            return cls(**options)
+        except (ValueError, TypeError) as error:
+            raise InferenceError(str(error.args[0])) from error
+
+    def reject(self, names: Sequence[str], reason: str) -> None:
+        """Refuse options that cannot be honoured.
+
+        Raises:
+            InferenceError: one of them is set.
+        """
+        for name in names:
+            if getattr(self, name) != fields_dict(Settings)[name].default:
+                raise InferenceError(f"{name}: {reason}")
+
+
+DIFFUSION_ONLY = (
+    "num_inference_steps",
+    "block_size",
+    "sampler",
+    "guidance_scale",
+    "cfg_scale",
+    "negative_prompt",
+)
+"""Fields of `Settings` that autoregressive generation cannot honour."""

@@ -1,0 +1,83 @@
+"""A schedule given by points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from attrs import Attribute, field, frozen
+from torch import Tensor
+
+from aios_core.contracts import NoiseScheduler
+
+
+@frozen
+class Custom(NoiseScheduler):
+    """A smooth schedule through given points, for what has no formula: a table, or a measured one.
+
+    Between the points alpha is the monotone cubic of Fritsch and Carlson (SIAM J. Numer. Anal. 17,
+    1980): it passes through them all, has a slope everywhere, and falls wherever they do.
+    """
+
+    points: tuple[tuple[float, float], ...] = field(
+        default=((0.0, 1.0), (0.25, 0.8), (0.75, 0.2), (1.0, 0.0))
+    )
+    """Pairs of t and alpha(t), both without equals, t rising from 0 to 1 and alpha falling from 1,
+    or 0.999 at least, to 0, or 0.001 at most."""
+
+    @points.validator
+    def _fall(self, attribute: Attribute[Any], value: tuple[tuple[float, float], ...]) -> None:
+        t, alpha = [list(one) for one in zip(*value, strict=True)] if value else ([], [])
+        if len(t) < 2 or t[0] != 0 or t[-1] != 1 or t != sorted(set(t)):
+            raise ValueError(f"want t to rise from 0 to 1, got {t[:9]}")
+        if not (0.999 <= alpha[0] <= 1 and 0 <= alpha[-1] <= 1e-3):
+            raise ValueError(f"want alpha from 1 to 0, got {alpha[0]} and {alpha[-1]}")
+        if alpha[::-1] != sorted(set(alpha)):
+            raise ValueError(f"want alpha to fall, got {alpha[:9]}")
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """1 - mask_rate(t)."""
+        return (1 - self.mask_rate(t)).clamp(min=0)
+
+    def alpha_prime(self, t: Tensor) -> Tensor:
+        """The slope of the cubic."""
+        _, _, u, first, second, third = self._cubic(t)
+        return -(first + u * (2 * second + 3 * u * third))
+
+    def mask_rate(self, t: Tensor) -> Tensor:
+        """The cubic itself, in a form that does not cancel near t = 0."""
+        start, width, u, first, second, third = self._cubic(t)
+        return start + width * u * (first + u * (second + u * third))
+
+    def _cubic(self, t: Tensor) -> tuple[Tensor, ...]:
+        """The interval that t lies in: mask rate at its start, width, place in it, and the cubic.
+
+        Of the cubic those coefficients that make its mean slope from the start of the interval.
+        """
+        knots, alpha = torch.tensor(
+            self.points, dtype=torch.float64, device=t.device
+        ).T.contiguous()
+        rate = 1 - alpha
+        slope = _slopes(knots, rate)
+        i = torch.searchsorted(knots, t.detach().contiguous(), right=True) - 1
+        i = i.clamp(0, len(knots) - 2)
+        width = knots[i + 1] - knots[i]
+        mean, first, last = (rate[i + 1] - rate[i]) / width, slope[i], slope[i + 1]
+        second, third = 3 * mean - 2 * first - last, first + last - 2 * mean
+        return rate[i], width, (t - knots[i]) / width, first, second, third
+
+
+def _slopes(t: Tensor, rate: Tensor) -> Tensor:
+    """Slopes at the points for which each cubic is monotone: Fritsch and Butland's harmonic mean.
+
+    At the ends three-point formulas, cut to what keeps the cubic monotone.
+    """
+    h, d = t.diff(), rate.diff() / t.diff()
+    if len(h) == 1:
+        return d.repeat(2)
+    left, right = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
+    inner = (left + right) / (left / d[:-1] + right / d[1:])
+    first = ((2 * h[0] + h[1]) * d[0] - h[0] * d[1]) / (h[0] + h[1])
+    last = ((2 * h[-1] + h[-2]) * d[-1] - h[-1] * d[-2]) / (h[-1] + h[-2])
+    ends = [one.clamp(0 * side, 3 * side) for one, side in ((first, d[0]), (last, d[-1]))]
+    return torch.cat((ends[0][None], inner, ends[1][None]))

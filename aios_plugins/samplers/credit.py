@@ -1,0 +1,61 @@
+"""The sampler that gives credit to predictions which stay the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from attrs import field, frozen, validators
+
+from aios_core.contracts import AdaptiveSampler, Denoiser, SamplingContext
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@frozen
+class Credit(AdaptiveSampler):
+    """A confidence threshold on probabilities that grow while the network stays of one mind.
+
+    Each position's likeliest token gains credit C <- decay C + p^exponent in each step, and
+    log-probabilities gain weight log(1 + C) (credit decoding, arXiv 2510.06133). What is drawn
+    follows these sharpened probabilities, so it is never exact.
+    """
+
+    exact: ClassVar[Literal["never"]] = "never"
+
+    tau: float = field(default=0.9, validator=[validators.gt(0), validators.le(1)])
+    """Probability, with credit, from which on a position is sure."""
+    weight: float = field(default=0.7, validator=validators.ge(0))
+    """Of the credit; 0 is ``threshold``."""
+    exponent: float = field(default=0.2, validator=validators.ge(0))
+    """Of the probability in the credit that it earns: the smaller, the less it matters."""
+    decay: float = field(default=0.8, validator=[validators.ge(0), validators.lt(1)])
+    """Of credit from step to step."""
+
+    def choose(self, masked: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
+        """Where the likeliest token has probability tau."""
+        return log_probs.amax(-1) >= math.log(self.tau)
+
+    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
+        """Sample from a denoiser that remembers what it said."""
+        yield from super().sample(_Credited(denoiser, self), x, context)
+
+
+class _Credited:
+    """A denoiser with credit: for each token, which needs as much memory as one answer."""
+
+    def __init__(self, denoiser: Denoiser, settings: Credit) -> None:
+        self.denoiser, self.settings = denoiser, settings
+        self.time_conditioned = True  # each answer differs from the one before
+        self.credit: Tensor | None = None
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        log_probs = self.denoiser(x, t)
+        if self.credit is None:
+            self.credit = log_probs.new_zeros(log_probs.shape)
+        best, token = log_probs.max(-1, keepdim=True)
+        self.credit *= self.settings.decay
+        self.credit.scatter_add_(-1, token, (self.settings.exponent * best).exp())
+        return (log_probs + self.settings.weight * self.credit.log1p()).log_softmax(-1)

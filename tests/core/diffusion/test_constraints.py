@@ -1,0 +1,341 @@
+"""Hard constraints."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aios_core.diffusion.constraints import (
+    Constraint,
+    TokenAutomaton,
+    compile_pattern,
+    compile_schema,
+    lift,
+    parse,
+)
+from aios_core.diffusion.core import DiffusionCore
+from aios_core.diffusion.denoiser import substitute
+from aios_core.errors import InferenceError
+from aios_core.testing.oracle import Oracle
+from aios_plugins.noise.loglinear import LogLinear
+from aios_plugins.samplers.ancestral import Ancestral
+from aios_plugins.samplers.confidence import Confidence
+from aios_plugins.samplers.first_hitting import FirstHitting
+
+BYTES = [bytes([i]) for i in range(256)]
+MASK, EOS = 256, 257
+
+
+def automaton(regex):
+    return compile_pattern(parse(regex))
+
+
+@pytest.mark.parametrize(
+    ("regex", "texts"),
+    [
+        ("a{2,3}b", ["aab", "aaab", "ab", "aaaab", "aabb"]),
+        ("a{,2}", ["", "a", "aa", "aaa"]),
+        ("a{2,}", ["a", "aa", "aaaaa"]),
+        ("a{2}|b+?|(?:c*)", ["aa", "a", "b", "bb", "", "ccc", "cb"]),
+        ("[^x-z]*", ["", "abc", "axc", "é€😀", "\n"]),
+        ("[]a-]+", ["]", "a-", "b", "]]"]),
+        (r"[\d\-z]+\.", ["1-z.", "a.", "."]),
+        (r"\w\W\s\S\D", ["aé 1é", "é1 1a", "_- xx"]),
+        (".", ["a", "\n", "😀", "ab", ""]),
+        ("[é-€]", ["é", "€", "a", "中"]),
+        (r"\x41\u00e9\U0001F600\n\\", ["Aé😀\n\\", "A"]),
+        ("^ab$", ["ab", "a"]),
+        ("a{x}|b{|{", ["a{x}", "b{", "{", "ax"]),
+        ("(a|b)*abb", ["abb", "aabb", "babb", "ab"]),
+        ("", ["", "a"]),
+    ],
+)
+def test_regular_expressions_mean_what_they_mean_in_python(regex, texts):
+    for text in texts:
+        expected = re.fullmatch(regex, text, re.ASCII) is not None
+        assert expected == automaton(regex).matches(text.encode()), text
+
+
+@given(st.text(), st.lists(st.tuples(st.characters(), st.characters()), min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_sets_are_cut_rightly_into_bytes(text, pairs):
+    """Ranges of code points cross lengths of encodings and borders of bytes."""
+    ranges = "".join(f"{re.escape(min(p))}-{re.escape(max(p))}" for p in pairs)
+    machine = automaton(f"[{ranges}]")
+    for one in {*text, *(c for p in pairs for c in p)}:
+        expected = any(min(p) <= one <= max(p) for p in pairs)
+        assert expected == machine.matches(one.encode())
+
+
+@pytest.mark.parametrize(
+    ("regex", "expected"),
+    [
+        ("(a", "position 2: a group is not closed"),
+        ("a)", r"position 1: a \) closes nothing"),
+        ("[a", "it ends too early"),
+        ("a\\", "it ends too early"),
+        ("*a", r"nothing to repeat before \*"),
+        ("a**", "multiple repeat"),
+        ("a{2}{3}", "multiple repeat"),
+        ("a{3,2}", "at least 3 and at most 2"),
+        (r"\bx", r"\\b is not supported"),
+        (r"(a)\1", r"\\1 is not supported"),
+        ("(?=a)", r"\(\?...\) only"),
+        ("a^", r"\^ can only stand at the start"),
+        ("a$b", r"\$ can only stand at the end"),
+        ("[z-a]", "goes up"),
+        (r"[a-\d]", "from one character to another"),
+        (r"\xg1", "2 hexadecimal digits"),
+        (r"\ud800", "is no character"),
+        ("(" * 200, "100 groups"),
+        ("(a|b)*a(a|b){20}", "more than 4096 states"),
+        ("((a{999}){999}){999}", "more than 100000 parts"),
+        (r"[^\x00-\U0010ffff]", "no text at all"),
+    ],
+)
+def test_what_no_automaton_can_do_is_said(regex, expected):
+    with pytest.raises(InferenceError, match=expected):
+        automaton(regex)
+
+
+SCHEMAS = [
+    {"type": "integer"},
+    {"type": "number"},
+    {"type": ["boolean", "null"]},
+    {"type": "string", "maxLength": 4},
+    {"type": "string", "minLength": 1, "maxLength": 2},
+    {"type": "string", "pattern": "^[a-c]{2}$"},
+    {"type": "string", "pattern": "[.]"},
+    {"enum": ['a"b', 1, None, {"k": [1]}]},
+    {"enum": [1, "x", True], "type": "integer"},
+    {"const": [1, "é"]},
+    {"type": "array", "items": {"type": "boolean"}},
+    {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 3},
+    {"type": "object"},
+    {
+        "type": "object",
+        "properties": {"a": {"type": "boolean"}, "b": {"type": "null"}, "c": {"type": "integer"}},
+        "required": ["b"],
+        "additionalProperties": False,
+    },
+    {"type": "object", "properties": {"a": {"const": 1}, "b": {"const": 2}}},
+    {"anyOf": [{"$ref": "#/$defs/x"}, {"type": "null"}], "$defs": {"x": {"const": "x"}}},
+]  # fmt: skip
+
+
+class Uniform:
+    """A denoiser that likes everything equally, also what is no text."""
+
+    time_conditioned = False
+
+    def __init__(self, vocab=258, seed=None):
+        self.vocab, self.seed = vocab, seed
+
+    def __call__(self, x, t):
+        logits = torch.zeros(*x.shape, self.vocab, dtype=torch.float64)
+        if self.seed is not None:
+            generator = torch.Generator().manual_seed(self.seed)
+            logits += 2 * torch.randn(logits.shape[1:], generator=generator, dtype=torch.float64)
+        return substitute(logits, x, min(MASK, self.vocab - 1), torch.float64)
+
+
+def write(constraint, x, sampler, denoiser, *, temperature=1.0, seeds=None, mask=MASK, **options):
+    active = torch.ones_like(x, dtype=torch.bool)
+    wrapped, draws = constraint.begin(denoiser, active, mask)
+    core = DiffusionCore(wrapped, sampler, LogLinear(), mask, temperature=temperature, **options)
+    *_, last = core.stream(x, seeds=seeds or range(len(x)), draws=draws)
+    return last.ids
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=str)
+@pytest.mark.parametrize("sampler", [Ancestral(steps=3), FirstHitting(), Confidence(steps=2)])
+def test_documents_satisfy_their_schema(schema, sampler):
+    """Whatever the order and however many at a time; from a network that knows no JSON."""
+    tokens = [*BYTES, b"", b"", b'":', b"true"]
+    found = lift(compile_pattern(compile_schema(schema)), tokens, eos_id=EOS)
+    x = torch.full((4, 24), MASK)
+    for row in write(Constraint(found), x, sampler, Uniform(260, seed=1)).tolist():
+        text = b"".join(tokens[one] for one in row).decode()
+        jsonschema.validate(json.loads(text), schema)
+        assert text == json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False) or (
+            "number" in str(schema) or "string" in str(schema)
+        )
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({}, "says no type"),
+        ([], "want an object"),
+        ({"type": "text"}, "type is"),
+        ({"type": "integer", "minimum": 3}, "'minimum' cannot be promised"),
+        ({"type": "string", "format": "date"}, "'format' cannot be promised"),
+        ({"type": "string", "minLength": 3, "maxLength": 2}, "at least 3 and at most 2"),
+        ({"type": "string", "minLength": -1}, "want a whole number"),
+        ({"type": "string", "pattern": "a", "minLength": 2}, "together with a length"),
+        ({"type": "string", "pattern": "^a|b$"}, "ambiguous"),
+        ({"type": "array"}, "an array wants items"),
+        ({"enum": [1], "type": "string"}, "no value is left"),
+        ({"enum": []}, "with something in it"),
+        ({"const": float("nan")}, "is no JSON"),
+        ({"type": "object", "required": ["x"]}, "'x' is required"),
+        ({"$ref": "#/no"}, "leads nowhere"),
+        ({"$ref": "http://x"}, "leads out"),
+        ({"type": "array", "items": {"$ref": "#"}}, "recursive"),
+        ({"oneOf": [{"type": "null"}]}, "says no type"),
+    ],
+)
+def test_what_cannot_be_promised_is_refused(schema, expected):
+    with pytest.raises(InferenceError, match=expected):
+        compile_schema(schema)
+
+
+def test_tokens_of_several_bytes():
+    found = lift(automaton("abc|abd"), [b"a", b"ab", b"c", b"bd", b"", b"d"], eos_id=None)
+
+    for ids in ([0, 3], [1, 2], [1, 5]):
+        assert found.accepts(ids)
+    for ids in ([0, 2], [1], [1, 2, 4], [3], [1, 2, 2]):
+        assert not found.accepts(ids)
+
+
+def test_an_end_of_text_stands_where_the_text_may_end():
+    found = lift(automaton("a+"), [*BYTES[:98], b""], eos_id=98)
+    assert found.accepts([97, 97])
+    assert found.accepts([97, 98, 98])
+    assert not found.accepts([98])
+    assert not found.accepts([97, 98, 97])
+    assert not lift(automaton("a+"), [*BYTES[:98], b""], eos_id=98, forbidden={97}).accepts([97])
+
+
+ORACLE = Oracle(vocab=3, length=5, seed=0)
+LANGUAGE = lift(automaton("(ab|c)*a?"), [b"a", b"b", b"c", b""], eos_id=None)
+
+
+class Independent:
+    """Positions that are independent: the case in which the restriction is exact."""
+
+    time_conditioned = False
+    table = (1.5 * torch.randn(5, 4, generator=torch.Generator().manual_seed(3))).double()
+
+    def __call__(self, x, t):
+        return substitute(self.table.expand(len(x), -1, -1).clone(), x, 3, torch.float64)
+
+    def joint(self):
+        """(V**L,) log-probabilities of the accepted texts."""
+        logs = self.table.clone()
+        logs[:, 3] = -torch.inf
+        log_p = logs.log_softmax(-1)[range(5), ORACLE.texts].sum(-1)
+        allowed = torch.tensor([LANGUAGE.accepts(row) for row in ORACLE.texts.tolist()])
+        return log_p.masked_fill(~allowed, -torch.inf).log_softmax(0)
+
+
+@pytest.mark.parametrize("sampler", [Ancestral(steps=1), Ancestral(steps=3), FirstHitting()])
+def test_draws_follow_the_model_restricted_to_the_language(sampler):
+    """Any number at a time, in any order: total variation at the floor of as many draws."""
+    n = 20_000
+    expected = Independent().joint().exp()
+    x = torch.full((n, 5), 3)
+    ids = write(Constraint(LANGUAGE), x, sampler, Independent(), mask=3)
+    distance = (ORACLE.frequencies(ids) - expected).abs().sum() / 2
+    floor = (expected * (1 - expected)).sqrt().sum() / (2 * torch.pi * n) ** 0.5
+
+    assert distance < 1.5 * floor  # a dozen texts: the floor itself varies by a fifth
+
+
+def test_predictions_are_the_marginals():
+    joint = Independent().joint().exp()
+    wrapped, _ = Constraint(LANGUAGE).begin(Independent(), torch.ones(1, 5).bool(), 3)
+    x = torch.tensor([[3, 3, 2, 3, 3]])
+    found = wrapped(x, torch.ones(1)).exp()[0]
+    weights = joint * (ORACLE.texts[:, 2] == 2)
+    for place in (0, 1, 3, 4):
+        counts = torch.bincount(ORACLE.texts[:, place], weights, minlength=4) / weights.sum()
+        torch.testing.assert_close(found[place], counts, rtol=0, atol=1e-12)
+
+
+def test_without_temperature_the_likeliest_accepted_text_comes():
+    expected = ORACLE.texts[Independent().joint().argmax()]
+    for sampler in (Ancestral(steps=1), FirstHitting()):
+        ids = write(
+            Constraint(LANGUAGE),
+            torch.full((1, 5), 3),
+            sampler,
+            Independent(),
+            temperature=0,
+            mask=3,
+        )
+        assert expected.tolist() == ids[0].tolist()
+
+
+def test_left_to_right_the_language_is_kept_too():
+    restrict = Constraint(LANGUAGE).restrict([5, 4])
+    flat = torch.full((2, 4), 0.25, dtype=torch.float64).log()
+    torch.testing.assert_close(
+        torch.tensor([[1 / 2, 0, 1 / 2, 0], [0, 1, 0, 0]]).double(),
+        restrict(flat, [[], [0]]).exp(),
+    )
+    # One token is left: after "cccc" an a or a c, and after "cca" nothing but b.
+    torch.testing.assert_close(
+        torch.tensor([[1 / 2, 0, 1 / 2, 0], [0, 1, 0, 0]]).double(),
+        restrict(flat, [[2, 2, 2, 2], [2, 2, 0]]).exp(),
+    )
+
+
+def test_positions_outside_are_left_alone():
+    active = torch.tensor([[False, True, True, True, False]])
+    language = lift(automaton("abc"), [b"a", b"b", b"c", b""], eos_id=None)
+    active = active.expand(50, -1)
+    wrapped, draws = Constraint(language).begin(Independent(), active, 3)
+    core = DiffusionCore(wrapped, Ancestral(steps=2), LogLinear(), 3)
+    *_, last = core.stream(torch.full((50, 5), 3), seeds=range(50), draws=draws)
+    assert (torch.tensor([0, 1, 2]) == last.ids[:, 1:4]).all()
+    ends = {tuple(row[::4]) for row in last.ids.tolist()}
+    assert len(ends) > 3
+
+
+def test_rows_do_not_depend_on_their_batch():
+    x = torch.full((3, 5), 3)
+    together = write(Constraint(LANGUAGE), x, Ancestral(steps=3), Independent(), mask=3)
+    for row in range(3):
+        alone = write(
+            Constraint(LANGUAGE), x[:1], Ancestral(steps=3), Independent(), seeds=[row], mask=3
+        )
+        assert torch.equal(together[row], alone[0])
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ([3] * 5, None),
+        ([2, 3, 1, 3], None),
+        ([1, 3], "with the 1 that are given"),
+        ([0, 0], "with the 2 that are given"),
+        ([], None),
+    ],
+)
+def test_lengths_and_tokens_that_cannot_be_are_told(row, expected):
+    constraint = Constraint(LANGUAGE)
+    if expected is None:
+        constraint.check([row], 3)
+    else:
+        with pytest.raises(InferenceError, match=expected):
+            constraint.check([row], 3)
+
+
+def test_a_length_without_a_text_is_told():
+    even = Constraint(lift(automaton("(aa)+"), [b"a", b""], eos_id=None))
+    even.check([[1] * 4], 1)
+    with pytest.raises(InferenceError, match="no text of at most 3 tokens satisfies"):
+        even.check([[1] * 4, [1] * 3], 1)
+
+
+def test_automata_read_what_they_say():
+    assert isinstance(LANGUAGE, TokenAutomaton)
+    ends = lift(automaton("(aa)+|"), [b"a"], eos_id=None).reachable(2)
+    assert ends[:, 0].tolist() == [True, False, True]
+    assert 3 == len(ends)
