@@ -1,1 +1,3 @@
 //! Byte-level BPE without Python.
+
+pub mod engine;
