@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from typing import Any
 
 import attrs
@@ -78,7 +79,13 @@ class Component(Source):
             problem = str(error)
         if problem:
             raise PluginError(f"{self.key} of {self.source} cannot be used: {problem}")
-        return found  # type: ignore[no-any-return]  # _breach saw that it is a class
+        cls: type[Any] = found
+        return cls
+
+
+def canonical(name: str) -> str:
+    """A distribution's or entry point's name as installers compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def resolve(reference: str) -> Any:

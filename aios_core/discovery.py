@@ -198,8 +198,9 @@ def _known() -> str:
 
 def _origin(distribution: metadata.Distribution | None) -> tuple[str, str]:
     """Name and version; half-removed distributions have neither."""
-    found = distribution.metadata if distribution else {}
-    return found["Name"] or "unknown", found["Version"] or "unknown"
+    found = distribution.metadata if distribution else None
+    name, version = (found[key] if found and key in found else None for key in ("Name", "Version"))
+    return name or "unknown", version or "unknown"
 
 
 def _order(source: Source) -> tuple[str, str]:

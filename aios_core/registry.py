@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from aios_core import discovery
-from aios_core.component import Component, Failure, Source
+from aios_core.component import Component, Failure, Source, canonical
 from aios_core.errors import PluginError
 from aios_core.kinds import KINDS
 
@@ -56,13 +55,13 @@ class Registry:
             PluginError: a pin that cannot be honoured; under strictness, any fault.
         """
         registry = cls()
-        wanted = filter(None, environ.get("AIOS_DISABLE_PLUGINS", "").split(","))
-        blocked = {_canonical(name) for name in wanted}
+        wanted = environ.get("AIOS_DISABLE_PLUGINS", "").split(",")
+        blocked = {canonical(name) for name in wanted if name.strip()}
         unused = set(blocked)
         plugins, unreadable = discovery.entry_points()
         registry._record((), unreadable)
         for source, value in plugins:
-            names = {_canonical(source.entry_point), _canonical(source.distribution)}
+            names = {canonical(source.entry_point), canonical(source.distribution)}
             if blocked & names:
                 unused -= names
                 reason = "blocked by AIOS_DISABLE_PLUGINS"
@@ -76,7 +75,7 @@ class Registry:
         registry = registry.pinned(use or {})
         if environ.get("AIOS_STRICT_PLUGINS") == "1":
             faults = [str(failure) for failure in registry.failures]
-            faults += [_conflict(key, found) for key, found in registry.conflicts.items()]
+            faults += registry.conflict_messages()
             if faults:
                 raise PluginError("\n".join(("AIOS_STRICT_PLUGINS=1 and plugins fail:", *faults)))
         return registry
@@ -131,6 +130,10 @@ class Registry:
             if len(found := self._candidates(*key)) > 1
         }
 
+    def conflict_messages(self) -> list[str]:
+        """For each conflict, who is part of it and what settles it."""
+        return [_conflict(key, found) for key, found in self.conflicts.items()]
+
     def get(self, kind: str, name: str) -> Component:
         """The component of a kind that has a name.
 
@@ -145,22 +148,34 @@ class Registry:
             raise PluginError(_conflict(f"{kind}.{name}", found))
         if found:
             return found[0]
-        known = sorted(name for known_kind, name in self._offers if known_kind == kind)
-        lines = [f"no {kind} is called {name!r}; {_near(name, known)}"]
+        known = [name for known_kind, name in self._offers if known_kind == kind]
+        raise self.miss(kind, name, known)
+
+    def miss(self, what: str, name: str, known: Iterable[str]) -> PluginError:
+        """The error for a name that nothing has: near names, known names, and what failed to load.
+
+        Args:
+            what: what was looked for, as in ``"noise"``.
+            name: its name.
+            known: names that would have been found.
+        """
+        lines = [f"no {what} is called {name!r}; {_near(name, known)}"]
         if self._failures:
             lines += ["Plugins that failed to load:", *(f"  {fault}" for fault in self._failures)]
         if self._disabled:
             blocked = ", ".join(sorted({plugin.source for plugin in self._disabled}))
             lines.append(f"Plugins that AIOS_DISABLE_PLUGINS blocks: {blocked}")
-        raise PluginError("\n".join(lines))
+        return PluginError("\n".join(lines))
 
     def components(self, kind: str | None = None) -> list[Component]:
         """Every component that `get` gives, sorted by kind and name; conflicts are left out."""
-        return [
-            found[0]
-            for key in sorted(self._offers)
-            if kind in (None, key[0]) and len(found := self._candidates(*key)) == 1
-        ]
+        conflicts = self.conflicts
+        return [one for one in self.offers(kind) if one.key not in conflicts]
+
+    def offers(self, kind: str | None = None) -> list[Component]:
+        """Every component that is offered and not pinned away, conflicts among them."""
+        keys = [key for key in sorted(self._offers) if kind in (None, key[0])]
+        return [one for key in keys for one in self._candidates(*key)]
 
     def _record(self, components: Iterable[Component], failures: Iterable[Failure]) -> None:
         for component in components:
@@ -198,15 +213,8 @@ def _conflict(key: str, found: Iterable[Component]) -> str:
     return f"{text}; to settle it, write under [plugins.use]: {lines}"
 
 
-def _canonical(name: str) -> str:
-    """A name as installers compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
-
-
 def _same(distribution: str | None, component: Component) -> bool:
-    return distribution is not None and _canonical(distribution) == _canonical(
-        component.distribution
-    )
+    return distribution is not None and canonical(distribution) == canonical(component.distribution)
 
 
 def _list(names: Iterable[str]) -> str:

@@ -10,11 +10,12 @@ import click
 from aios_core.errors import AIOSError, ConfigError
 
 COMMANDS: Final = {
-    "run": "Train a model, and evaluate it, from one configuration file.",
-    "sample": "Write texts with a trained model.",
+    "run": "Train the model that FILE describes, and measure it.",
+    "sample": "Write texts with the model that `aios run` left in DIR.",
     "evaluate": "Measure a trained model and its samples.",
     "ablate": "Run every variant of a configuration, and compare them.",
     "report": "Write the report of an ablation again.",
+    "tokenizer": "Train tokenizers, and apply any tokenizer.json.",
     "config": "Show, check and describe configurations.",
     "plugins": "List, inspect, check and begin plugins.",
 }
@@ -76,14 +77,14 @@ class Commands(click.Group):
 )
 @click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
 def cli(log_level: str | None, log_json: bool) -> None:
-    r"""Discrete diffusion language models from plugins.
+    """Discrete diffusion language models from plugins.
 
     \b
     Examples:
       aios plugins list
       aios config show examples/demo.toml
       aios ablate examples/demo.toml --dry-run
-    """
+    """  # noqa: D301  # \b is for click
     from aios_core import logs
 
     logs.configure(log_level, json=log_json)

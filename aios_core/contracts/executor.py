@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
+
+from aios_core.errors import AIOSError
 
 
 @frozen
@@ -20,6 +23,18 @@ class Outcome:
     error: str | None = None
     """Why it failed, in one or more lines, the first of which says it all; None where it did
     not."""
+
+    @classmethod
+    def of(cls, key: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
+        """Run a job here and say how it ended; for those who write an executor."""
+        try:
+            return cls(key, function(*arguments))
+        except AIOSError as error:
+            return cls(key, error=str(error))
+        except Exception as error:  # noqa: BLE001 - a job may fail in any way, alone
+            summary = "".join(traceback.format_exception_only(error)).strip()
+            where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+            return cls(key, error=f"{summary}\n{where}")
 
 
 class Executor(ABC):

@@ -50,7 +50,7 @@ class NoiseScheduler(ABC):
         import torch
 
         low, high = torch.zeros_like(alpha), torch.ones_like(alpha)
-        for _ in range(54):  # one bit a round: float64 has 53
+        for _ in range(106):  # a bit a round: 53 would leave a square root only half of its digits
             middle = (low + high) / 2
             too_clean = self.alpha(middle) > alpha
             low = torch.where(too_clean, middle, low)
@@ -69,8 +69,15 @@ class NoiseScheduler(ABC):
         return torch.where(rate < 0.5, -torch.log1p(-rate), -self.alpha(t).log())
 
     def weight(self, t: Tensor) -> Tensor:
-        """NELBO weight -alpha'(t) / (1 - alpha(t)), infinite at t = 0 (MDLM, arXiv 2406.07524)."""
-        return -self.alpha_prime(t) / self.mask_rate(t)
+        """NELBO weight -alpha'(t) / (1 - alpha(t)) (MDLM, arXiv 2406.07524).
+
+        Without a closed form it is 0 where alpha(t) rounds to 1: no token is masked there, and
+        infinity times a loss of 0 would be no number.
+        """
+        import torch
+
+        rate = self.mask_rate(t)
+        return torch.where(rate > 0, -self.alpha_prime(t) / rate, 0.0)
 
     def signal(self, t: Tensor) -> Tensor:
         """Scale sqrt(alpha(t)) of the clean part of a Gaussian latent."""

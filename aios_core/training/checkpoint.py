@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from aios_core.config import resolve
 from aios_core.diffusion.model import Model
 from aios_core.errors import ModelLoadError, TokenizerError, TrainingError
-from aios_core.training.files import fault, manifest, new_folder, remove_folder, replace_text
+from aios_core.files import fault, manifest, new_folder, remove_folder, replace_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -94,8 +94,7 @@ def save(run: Path, state: State, parts: Mapping[Part, Mapping[str, Tensor]]) ->
             for part, tensors in parts.items():
                 contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
                 save_file(contiguous, temporary / f"{part}.safetensors")
-            state = attrs.evolve(state, files=manifest(temporary))
-            replace_text(temporary / "state.json", json.dumps(attrs.asdict(state), indent=1))
+            write_state(temporary, attrs.evolve(state, files=manifest(temporary)))
         replace_text(folder.parent / "latest", folder.name)
         _prune(folder)
     except (OSError, SafetensorError) as error:
@@ -103,6 +102,11 @@ def save(run: Path, state: State, parts: Mapping[Part, Mapping[str, Tensor]]) ->
             f"{folder}: the checkpoint cannot be written: {error}; the one before is kept"
         ) from error
     return folder
+
+
+def write_state(folder: Path, state: State) -> None:
+    """Say of a checkpoint what it is."""
+    replace_text(folder / "state.json", json.dumps(attrs.asdict(state), indent=1))
 
 
 def _prune(newest: Path) -> None:

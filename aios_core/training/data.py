@@ -15,7 +15,7 @@ import torch
 from attrs import frozen
 
 from aios_core.errors import DataError
-from aios_core.training.files import fault, manifest, new_folder, remove_folder, replace_text
+from aios_core.files import fault, manifest, new_folder, remove_folder, replace_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -34,6 +34,7 @@ class TrainingProgress:
 
     def __init__(self, label: str, steps: int, done: int, *, shown: bool) -> None:
         self._label, self._steps, self._shown = label, steps, shown
+        self._lines = done * _LINES // steps
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -56,7 +57,9 @@ class TrainingProgress:
         if loss is None:
             return
         self._bar.update(self._task, loss=f"loss {loss:.3f}")
-        if self._shown and self._bar.disable and done % max(1, self._steps // _LINES) == 0:
+        tenth = done * _LINES // self._steps
+        if self._shown and self._bar.disable and tenth > self._lines:
+            self._lines = tenth
             log.info("%s: step %d of %d, loss %.3f", self._label, done, self._steps, loss)
 
     def __enter__(self) -> Self:

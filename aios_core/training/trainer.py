@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from aios_core.config import training_key
-from aios_core.errors import TrainingError
+from aios_core.config import resolve, training_key, write_lock
+from aios_core.errors import ConfigError, TrainingError
+from aios_core.files import new_folder, remove_folder
 from aios_core.training import checkpoint
 from aios_core.training.data import Prepared, prepare
-from aios_core.training.files import new_folder, remove_folder
 from aios_core.training.interrupt import Interruption
 from aios_core.training.learner import Learner, Step
 from aios_core.training.progress import TrainingProgress
@@ -57,36 +57,60 @@ def train(resolved: Resolved, folder: Path, *, progress: bool = True) -> Path:
 
 
 def _train(resolved: Resolved, folder: Path, *, progress: bool) -> Path:
-    config, key = resolved.config, training_key(resolved)
+    config = resolved.config
     found = checkpoint.latest(folder)
     before = checkpoint.read_state(found) if found else None
-    if before and before.training_key != key:
+    if before and not _same_settings(before, resolved):
         raise TrainingError(
             f"{folder}: holds a run of another configuration, which is kept as it is; want another "
             "folder, or --fresh to throw that run away"
         )
     prepared = prepare(resolved)
-    state = checkpoint.State(
-        step=before.step if before else 0,
-        values=resolved.values,
-        training_key=key,
-        tokenizer=prepared.tokenizer.fingerprint,
-        data=prepared.fingerprint,
-    )
-    if before and before.data != state.data:
+    if before and before.data != prepared.fingerprint:
         raise TrainingError(
             f"{folder}: was trained on other texts than the data set holds now; want the texts as "
             "they were, another folder, or --fresh to throw that run away"
         )
-    if found and state.step >= config.training.steps:
+    state = checkpoint.State(
+        step=before.step if before else 0,
+        values=resolved.values,
+        training_key=training_key(resolved, prepared.fingerprint),
+        tokenizer=prepared.tokenizer.fingerprint,
+        data=prepared.fingerprint,
+    )
+    tokens = {
+        "train_tokens": len(prepared.train.ids),
+        "held_out_tokens": len(prepared.held_out.ids),
+    }
+    write_lock(
+        resolved, folder / "run.lock.toml", data={"fingerprint": prepared.fingerprint, **tokens}
+    )
+    if found and before and before.step == config.training.steps:
+        # What does not affect training may have changed: evaluations go by the new settings.
+        checkpoint.write_state(found, attrs.evolve(before, values=resolved.values))
         return found
     learner = Learner(config, prepared)
     if found and before:
         learner.restore(found, before)
         log.info("%s: going on after step %d", folder, before.step)
+        if before.training_key != state.training_key:
+            log.warning(
+                "%s: goes on with other code or versions than it began with, so it will not be "
+                "what either of them makes alone",
+                folder,
+            )
     else:
         _keep_tokenizer(prepared, folder / "tokenizer")
     return _Loop(resolved, folder, learner, state, found).run(progress=progress)
+
+
+def _same_settings(before: checkpoint.State, resolved: Resolved) -> bool:
+    """Whether a checkpoint's configuration would train the same network, wherever files lie."""
+    try:
+        then = resolve(before.values, registry=resolved.registry)
+    except ConfigError:  # a component of that run is no longer installed
+        return False
+    return training_key(then, before.data) == training_key(resolved, before.data)
 
 
 class _Loop:
@@ -114,20 +138,23 @@ class _Loop:
             with Interruption() as interruption, bar:
                 for done in range(first + 1, training.steps + 1):
                     self._steps.append(self._step(done))
-                    last = done == training.steps or interruption.wanted
+                    stop = interruption.wanted  # asked once: it may change while we save
+                    last = stop or done == training.steps
                     loss = self._log(done) if last or done % training.log_every == 0 else None
                     bar.advance(done, loss)
                     if last or done % training.checkpoint_every == 0:
                         self._save(done)
-                    if interruption.wanted and done < training.steps:
-                        log.warning(
-                            "%s: stopped after step %d of %d, which is saved; the same command "
-                            "goes on from there",
-                            self._folder,
-                            done,
-                            training.steps,
-                        )
-                        raise KeyboardInterrupt
+                    if stop:
+                        break
+                if interruption.wanted:
+                    log.warning(
+                        "%s: stopped after step %d of %d, which is saved; the same command goes on "
+                        "from there",
+                        self._folder,
+                        self._state.step,
+                        training.steps,
+                    )
+                    raise KeyboardInterrupt
         finally:
             self._tracking.finish()
         assert self._saved is not None

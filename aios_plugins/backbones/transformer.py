@@ -89,7 +89,8 @@ class Block(nn.Module):
         inner = self.norms[1](h)
         if second:
             inner = inner * (1 + second[0]) + second[1]
-        return h + self.dropout(self.feed_forward(inner))
+        out: Tensor = h + self.dropout(self.feed_forward(inner))
+        return out
 
 
 class TransformerModule(nn.Module):

@@ -38,7 +38,7 @@ class File(Dataset):
     @encoding.validator
     def _known(self, attribute: Attribute[str], value: str) -> None:
         try:
-            b"".decode(value)
+            " ".encode(value)
         except LookupError:
             raise ValueError(f"want a text encoding such as 'utf-8', got {value!r}") from None
 

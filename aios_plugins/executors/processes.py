@@ -20,8 +20,6 @@ from attrs import define, field, frozen, validators
 
 from aios_core.contracts import Executor, Outcome
 from aios_core.contracts.executor import Schedule
-from aios_core.errors import AIOSError
-from aios_plugins.executors.serial import explain
 
 _SPAWN = multiprocessing.get_context("spawn")  # a forked torch may hang in its thread pools
 _GRACE = 60.0
@@ -95,16 +93,15 @@ class _Worker:
     def begin(self, key: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self.key = key
         with contextlib.suppress(BrokenPipeError):  # it has died already: `result` will tell
-            self.pipe.send((function, arguments))
+            self.pipe.send((key, function, arguments))
 
     def result(self) -> tuple[Outcome, bool]:
         """What came of the job, and whether the worker lives on."""
         try:
-            value, error = self.pipe.recv()
+            return self.pipe.recv(), True
         except (EOFError, OSError):
             self.process.join()
             return Outcome(self.key, error=_cause(self.process.exitcode)), False
-        return Outcome(self.key, value, error), True
 
 
 def _cause(exitcode: int) -> str:
@@ -141,15 +138,7 @@ def _work(pipe: Connection) -> None:
     threading.Thread(target=_follow_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
-            function, arguments = pipe.recv()
-            answer: tuple[Any, str | None]
-            try:
-                answer = function(*arguments), None
-            except AIOSError as error:
-                answer = None, str(error)
-            except Exception as error:  # noqa: BLE001 - a job may fail in any way, alone
-                answer = None, explain(error)
-            pipe.send(answer)
+            pipe.send(Outcome.of(*pipe.recv()))
 
 
 def _follow_parent() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Collection, Generator, Mapping
 from typing import Any
 
@@ -10,7 +9,6 @@ from attrs import frozen
 
 from aios_core.contracts import Executor, Outcome
 from aios_core.contracts.executor import Schedule
-from aios_core.errors import AIOSError
 
 
 @frozen
@@ -29,16 +27,5 @@ class Serial(Executor):
         schedule = Schedule(jobs, after)
         while (key := schedule.next()) is not None:
             started(key)
-            try:
-                outcome = Outcome(key, function(*jobs[key]))
-            except AIOSError as error:
-                outcome = Outcome(key, error=str(error))
-            except Exception as error:  # noqa: BLE001 - a job may fail in any way, alone
-                outcome = Outcome(key, error=explain(error))
+            outcome = Outcome.of(key, function, jobs[key])
             yield from schedule.finish(outcome)
-
-
-def explain(error: Exception) -> str:
-    """What happened in a line, and below it where."""
-    summary = "".join(traceback.format_exception_only(error)).strip()
-    return summary + "\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip()

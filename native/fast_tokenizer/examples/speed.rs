@@ -29,11 +29,7 @@ fn main() {
         }
     }
     let [cold, warm] = best.map(|seconds| text.len() as f64 / seconds / 1e6);
-    println!(
-        "load {:.0} ms, {} ids, cold {cold:.0}, warm {warm:.0} MB/s",
-        load * 1e3,
-        ids.len()
-    );
+    println!("load {:.0} ms, {} ids, cold {cold:.0}, warm {warm:.0} MB/s", load * 1e3, ids.len());
     if let Some(path) = arguments.get(4) {
         let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         std::fs::write(path, bytes).unwrap();

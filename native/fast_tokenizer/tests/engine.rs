@@ -25,11 +25,7 @@ fn pairs_of_code_points_give_the_references_ids() {
             let [a, b] = [0; 2].map(|_| {
                 loop {
                     // Half of them from the planes that have letters, marks and numbers at all.
-                    let limit = if random.next().is_multiple_of(2) {
-                        0x3000
-                    } else {
-                        0x11_0000
-                    };
+                    let limit = if random.next().is_multiple_of(2) { 0x3000 } else { 0x11_0000 };
                     if let Some(code) = char::from_u32(random.next() as u32 % limit) {
                         break code;
                     }
@@ -52,28 +48,16 @@ fn decoding_gives_back_any_bytes() {
             engine.encode_into(&bytes, false, &mut ids);
             let decoded = engine.decode_bytes(&ids, false);
             // A tokenizer that puts a blank in front gives it back too.
-            assert!(
-                decoded.ends_with(&bytes) && decoded.len() <= bytes.len() + 1,
-                "{name}"
-            );
-            assert_eq!(
-                reference.decode(&ids, true).unwrap(),
-                engine.decode(&ids, true)
-            );
+            assert!(decoded.ends_with(&bytes) && decoded.len() <= bytes.len() + 1, "{name}");
+            assert_eq!(reference.decode(&ids, true).unwrap(), engine.decode(&ids, true));
             let mut stream = Stream::default();
-            let mut text: String = ids
-                .iter()
-                .map(|&id| stream.push(engine.token(id)))
-                .collect();
+            let mut text: String = ids.iter().map(|&id| stream.push(engine.token(id))).collect();
             text += &stream.finish();
             assert_eq!(String::from_utf8_lossy(&decoded), text);
         }
         let special = engine.encode("a<mask>b<pad>");
         for skip in [false, true] {
-            assert_eq!(
-                reference.decode(&special, skip).unwrap(),
-                engine.decode(&special, skip)
-            );
+            assert_eq!(reference.decode(&special, skip).unwrap(), engine.decode(&special, skip));
         }
         assert_eq!("", engine.decode(&[u32::MAX, 1 << 30], false));
     }
@@ -90,16 +74,10 @@ fn threads_change_nothing() {
         for added in [false, true] {
             let expected = engine.encode_batch(&texts, added, 1);
             for threads in [2, 5] {
-                assert!(
-                    expected == engine.encode_batch(&texts, added, threads),
-                    "{name}"
-                );
+                assert!(expected == engine.encode_batch(&texts, added, threads), "{name}");
             }
         }
-        let nothing = Batch {
-            ids: vec![],
-            offsets: vec![0],
-        };
+        let nothing = Batch { ids: vec![], offsets: vec![0] };
         assert_eq!(nothing, engine.encode_batch::<&str>(&[], true, 4));
     }
 }
@@ -107,18 +85,13 @@ fn threads_change_nothing() {
 #[test]
 fn the_worst_texts_take_no_time() {
     let (_, engine, _) = pair("cl100k");
-    let units = [
-        "a", " ", "\n", "😀", "\u{301}", "'", "1", "\n ", "a'", "ſ", "<mas", "\u{3000}",
-    ];
+    let units = ["a", " ", "\n", "😀", "\u{301}", "'", "1", "\n ", "a'", "ſ", "<mas", "\u{3000}"];
     let (_, stripping, _) = pair("qwen2");
     let tokens = "<mask> ".repeat(1 << 18);
     assert_eq!(1 << 18, stripping.encode(&tokens).len());
     for unit in units {
         let text = unit.repeat((1 << 20) / unit.len());
-        assert!(
-            text == engine.decode(&engine.encode(&text), false),
-            "{unit:?}"
-        );
+        assert!(text == engine.decode(&engine.encode(&text), false), "{unit:?}");
     }
 }
 
@@ -127,15 +100,10 @@ fn what_is_not_ours_is_refused_and_what_is_broken_is_named() {
     let change = |pointer: &str, value: serde_json::Value| {
         let mut file: serde_json::Value = serde_json::from_str(&json("gpt2")).unwrap();
         *file.pointer_mut(pointer).unwrap() = value;
-        Engine::from_json(&file.to_string())
-            .unwrap_err()
-            .to_string()
+        Engine::from_json(&file.to_string()).unwrap_err().to_string()
     };
     let told = change("/model/merges/3", serde_json::json!(["a", "nowhere"]));
-    assert!(
-        told.contains("model.merges[3]") && told.contains("nowhere"),
-        "{told}"
-    );
+    assert!(told.contains("model.merges[3]") && told.contains("nowhere"), "{told}");
     assert!(change("/model/merges/0", serde_json::json!("a b c")).contains("model.merges[0]"));
     assert!(change("/model/vocab/a", serde_json::json!(-1)).contains("model.vocab"));
     assert!(change("/model/vocab/a", serde_json::json!(u32::MAX)).contains("too many"));

@@ -23,11 +23,7 @@ fn compare(pattern: Pattern) {
             text += &format!("a{code}b 1{code}2 !{code} '{code}t  {code}\n{code}'{code}\r\n");
         }
         let expected = reference(pattern.regex().unwrap(), &text);
-        assert!(
-            expected == pattern.ends(text.as_bytes()),
-            "{pattern:?} from {:?}",
-            codes[0]
-        );
+        assert!(expected == pattern.ends(text.as_bytes()), "{pattern:?} from {:?}", codes[0]);
     }
 }
 

@@ -76,16 +76,8 @@ fn descend(
             end += leading_space(&inside[end..]);
         }
         // A token that took the space after it along may have swallowed what was found next.
-        descend(
-            rest,
-            text,
-            range.start + done..range.start + start.max(done),
-            each,
-        );
-        each(Segment {
-            range: range.start + start..range.start + end,
-            id: Some(token.id),
-        });
+        descend(rest, text, range.start + done..range.start + start.max(done), each);
+        each(Segment { range: range.start + start..range.start + end, id: Some(token.id) });
         done = end;
     }
     descend(rest, text, range.start + done..range.end, each);
@@ -109,9 +101,7 @@ fn leading_space(text: &[u8]) -> usize {
 fn trailing_space(text: &[u8]) -> usize {
     let (mut end, mut length) = (text.len(), 0);
     while end > 0 {
-        let start = (1..=end.min(4))
-            .find(|back| text[end - back] & 0xC0 != 0x80)
-            .unwrap_or(1);
+        let start = (1..=end.min(4)).find(|back| text[end - back] & 0xC0 != 0x80).unwrap_or(1);
         match std::str::from_utf8(&text[end - start..end]) {
             Ok(character) if character.trim_end().is_empty() => {
                 (end, length) = (end - start, length + start);
@@ -127,14 +117,7 @@ mod tests {
     use super::*;
 
     fn token(id: u32, content: &str, lstrip: bool, rstrip: bool, normalized: bool) -> Added {
-        Added {
-            id,
-            content: content.to_owned(),
-            special: true,
-            normalized,
-            lstrip,
-            rstrip,
-        }
+        Added { id, content: content.to_owned(), special: true, normalized, lstrip, rstrip }
     }
 
     fn segments(added: &[Added], text: &str) -> Vec<(String, Option<u32>)> {
@@ -147,10 +130,7 @@ mod tests {
     }
 
     fn owned(found: &[(&str, Option<u32>)]) -> Vec<(String, Option<u32>)> {
-        found
-            .iter()
-            .map(|(text, id)| ((*text).to_owned(), *id))
-            .collect()
+        found.iter().map(|(text, id)| ((*text).to_owned(), *id)).collect()
     }
 
     #[test]
@@ -160,12 +140,8 @@ mod tests {
             token(2, "<m>>", false, false, false),
             token(3, "ab", false, false, true),
         ];
-        let expected = owned(&[
-            ("x", None),
-            (" \u{3000}<m> ", Some(1)),
-            ("c", None),
-            ("ab", Some(3)),
-        ]);
+        let expected =
+            owned(&[("x", None), (" \u{3000}<m> ", Some(1)), ("c", None), ("ab", Some(3))]);
         assert_eq!(expected, segments(&added, "x \u{3000}<m> cab"));
         assert_eq!(owned(&[("<m>>", Some(2))]), segments(&added, "<m>>"));
         assert_eq!(owned(&[]), segments(&added, ""));

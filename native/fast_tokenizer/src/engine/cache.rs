@@ -50,10 +50,7 @@ impl Key {
         let both = u128::from_le_bytes(bytes);
         let keep = KEEP[length & SHORT];
         let high = (both >> 64) as u64 & keep[1] | (length as u64) << 56;
-        Self {
-            low: both as u64 & keep[0],
-            high,
-        }
+        Self { low: both as u64 & keep[0], high }
     }
 
     /// The piece, and zeros after it.
@@ -125,19 +122,13 @@ impl View<'_> {
             return None;
         }
         let way = usize::from(first != 0);
-        Some(Hit {
-            ids: bucket.ids[way],
-            count: (bucket.keys[way].high >> 60) as usize,
-        })
+        Some(Hit { ids: bucket.ids[way], count: (bucket.keys[way].high >> 60) as usize })
     }
 
     /// Asks for the memory of a bucket that is about to be looked up.
     #[inline(always)]
     pub fn prefetch(self, hash: u32) {
-        let bucket = self
-            .buckets
-            .as_ptr()
-            .wrapping_add(hash as usize & self.mask);
+        let bucket = self.buckets.as_ptr().wrapping_add(hash as usize & self.mask);
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a prefetch reads nothing, whatever the address.
         unsafe {
@@ -181,10 +172,7 @@ impl Cache {
     /// The short pieces, for looking up many.
     #[inline(always)]
     pub fn view(&self) -> View<'_> {
-        View {
-            buckets: &self.buckets,
-            mask: self.buckets.len() - 1,
-        }
+        View { buckets: &self.buckets, mask: self.buckets.len() - 1 }
     }
 
     /// Appends the ids of a short piece, wherever they are; false if it is not known.
@@ -219,14 +207,7 @@ impl Cache {
             self.ids.extend_from_slice(ids);
             count = APART;
         }
-        self.place(
-            Key {
-                low: key.low,
-                high: key.high | count << 60,
-            },
-            hash,
-            stored,
-        );
+        self.place(Key { low: key.low, high: key.high | count << 60 }, hash, stored);
         self.written += 1;
     }
 
@@ -246,10 +227,7 @@ impl Cache {
         for bucket in std::mem::replace(&mut self.buckets, larger) {
             for (key, ids) in bucket.keys.into_iter().zip(bucket.ids) {
                 if key != Key::default() {
-                    let bare = Key {
-                        low: key.low,
-                        high: key.high << 4 >> 4,
-                    };
+                    let bare = Key { low: key.low, high: key.high << 4 >> 4 };
                     self.place(key, bare.hash(), ids);
                     self.written += 1;
                 }
@@ -305,14 +283,10 @@ pub fn hash_long(piece: &[u8]) -> u64 {
         let product = u128::from(a) * u128::from(b);
         product as u64 ^ (product >> 64) as u64
     };
-    let low = mix(
-        first as u64 ^ 0x2D35_8DCC_AA6C_78A5,
-        (first >> 64) as u64 ^ 0x8BB8_4B93_962E_ACC9,
-    );
-    let high = mix(
-        last as u64 ^ 0x4B33_A62E_D433_D4A3,
-        (last >> 64) as u64 ^ 0x4D5A_2DA5_1DE1_AA47,
-    );
+    let low =
+        mix(first as u64 ^ 0x2D35_8DCC_AA6C_78A5, (first >> 64) as u64 ^ 0x8BB8_4B93_962E_ACC9);
+    let high =
+        mix(last as u64 ^ 0x4B33_A62E_D433_D4A3, (last >> 64) as u64 ^ 0x4D5A_2DA5_1DE1_AA47);
     mix(low ^ piece.len() as u64, high ^ 0xA076_1D64_78BD_642F)
 }
 

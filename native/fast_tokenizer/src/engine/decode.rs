@@ -1,8 +1,8 @@
 //! From ids to bytes and text.
 
-use super::alphabet;
 use super::memory::reserve;
 use super::spec::Spec;
+use crate::alphabet;
 
 /// Longest token that is copied in one go.
 const SHORT: usize = 15;
@@ -31,15 +31,8 @@ impl Decoder {
             bytes: Vec::new(),
             special: vec![false; size],
         };
-        let tokens = spec
-            .tokens
-            .iter()
-            .enumerate()
-            .filter_map(|(i, t)| Some((i, t.as_deref()?)));
-        let added = spec
-            .added
-            .iter()
-            .map(|token| (token.id as usize, token.content.as_str()));
+        let tokens = spec.tokens.iter().enumerate().filter_map(|(i, t)| Some((i, t.as_deref()?)));
+        let added = spec.added.iter().map(|token| (token.id as usize, token.content.as_str()));
         for token in &spec.added {
             decoder.special[token.id as usize] = token.special;
         }
@@ -57,6 +50,10 @@ impl Decoder {
             }
         }
         decoder
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.short.len()
     }
 
     /// The bytes of one id, nothing for an id that is none.
@@ -100,12 +97,7 @@ impl Decoder {
                     continue;
                 }
                 // SAFETY: 16 bytes of room were reserved for each id of a block, and 16 more.
-                unsafe {
-                    out.as_mut_ptr()
-                        .add(length)
-                        .cast::<[u8; 16]>()
-                        .write_unaligned(slot)
-                };
+                unsafe { out.as_mut_ptr().add(length).cast::<[u8; 16]>().write_unaligned(slot) };
                 length += usize::from(slot[SHORT]);
             }
             // SAFETY: the bytes up to `length` were written.
@@ -148,11 +140,7 @@ fn incomplete(bytes: &[u8]) -> usize {
         Some(0xF0..=0xF4) => 4,
         _ => 0,
     };
-    if invalid.len() < needs {
-        invalid.len()
-    } else {
-        0
-    }
+    if invalid.len() < needs { invalid.len() } else { 0 }
 }
 
 #[cfg(test)]

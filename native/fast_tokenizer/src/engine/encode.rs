@@ -17,15 +17,8 @@ pub struct State {
 
 impl State {
     pub(super) fn new(cache: Cache) -> Self {
-        let queue = Queue {
-            keys: [Key::default(); QUEUE],
-            hashes: [0; QUEUE],
-        };
-        Self {
-            cache,
-            scratch: Scratch::default(),
-            queue: Box::new(queue),
-        }
+        let queue = Queue { keys: [Key::default(); QUEUE], hashes: [0; QUEUE] };
+        Self { cache, scratch: Scratch::default(), queue: Box::new(queue) }
     }
 }
 
@@ -67,14 +60,7 @@ impl<'a> Encode<'a> {
         state: &'a mut State,
         out: &'a mut Vec<u32>,
     ) -> Self {
-        Self {
-            merges,
-            whole,
-            text,
-            state,
-            waiting: 0,
-            out,
-        }
+        Self { merges, whole, text, state, waiting: 0, out }
     }
 
     /// Looks up all that waits.
@@ -97,12 +83,7 @@ impl<'a> Encode<'a> {
                     break;
                 }
                 // SAFETY: room for `INLINE` ids of each waiting piece and `INLINE` more was reserved.
-                unsafe {
-                    start
-                        .add(count)
-                        .cast::<[u32; INLINE]>()
-                        .write_unaligned(hit.ids)
-                };
+                unsafe { start.add(count).cast::<[u32; INLINE]>().write_unaligned(hit.ids) };
                 count += hit.count;
                 done += 1;
             }
@@ -163,10 +144,7 @@ impl Sink for Encode<'_> {
             // SAFETY: `from` is below 64, and a window is 80 bytes long.
             let piece = unsafe { bytes.as_ptr().add(from).cast::<[u8; 16]>().read() };
             let key = if length > SHORT {
-                Key {
-                    low: (origin + from) as u64,
-                    high: length as u64,
-                }
+                Key { low: (origin + from) as u64, high: length as u64 }
             } else {
                 Key::new(piece, length)
             };
@@ -189,10 +167,7 @@ impl Sink for Encode<'_> {
     fn piece(&mut self, text: &[u8], start: usize, end: usize) {
         let length = end - start;
         let key = if length > SHORT {
-            Key {
-                low: start as u64,
-                high: length as u64,
-            }
+            Key { low: start as u64, high: length as u64 }
         } else {
             let mut bytes = [0; 16];
             bytes[..length].copy_from_slice(&text[start..end]);

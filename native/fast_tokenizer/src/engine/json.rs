@@ -100,11 +100,7 @@ impl Spec {
         let vocabulary: HashMap<String, u32> = serde_json::from_value(file.model.vocab)
             .map_err(|e| Unfit::Broken(format!("model.vocab: {e}")))?;
         let merges = merges(file.model.merges)?;
-        let Resolved {
-            tokens,
-            rules,
-            bytes,
-        } = resolve(&vocabulary, &merges)?;
+        let Resolved { tokens, rules, bytes } = resolve(&vocabulary, &merges)?;
         let added = added(&file.added_tokens, &vocabulary)?;
         let (before, after) = template(&file.post_processor)?;
         let ignore_merges = file.model.ignore_merges;
@@ -155,10 +151,7 @@ fn pattern(value: &Value) -> Result<(Pattern, bool), Unfit> {
                 return unknown();
             };
             let regex = flag(value, "use_regex").unwrap_or(true);
-            Ok((
-                if regex { Pattern::Gpt2 } else { Pattern::Whole },
-                prefix_space,
-            ))
+            Ok((if regex { Pattern::Gpt2 } else { Pattern::Whole }, prefix_space))
         }
         Some("Sequence") => {
             let steps = value.get("pretokenizers").and_then(Value::as_array);
@@ -197,10 +190,7 @@ fn added(tokens: &[Token], vocabulary: &HashMap<String, u32>) -> Result<Vec<Adde
             continue;
         }
         if added.iter().any(|other| other.content == token.content) {
-            return Unfit::other(format!(
-                "added_tokens[{i}] ({:?}) comes twice",
-                token.content
-            ));
+            return Unfit::other(format!("added_tokens[{i}] ({:?}) comes twice", token.content));
         }
         if token.single_word {
             return Unfit::other(format!("added_tokens[{i}] matches single words only"));
@@ -210,10 +200,7 @@ fn added(tokens: &[Token], vocabulary: &HashMap<String, u32>) -> Result<Vec<Adde
             next - 1
         });
         if id != token.id {
-            return Unfit::other(format!(
-                "added_tokens[{i}] says id {} and gets {id}",
-                token.id
-            ));
+            return Unfit::other(format!("added_tokens[{i}] says id {} and gets {id}", token.id));
         }
         added.push(Added {
             id,
@@ -251,12 +238,7 @@ fn template(value: &Value) -> Result<(Vec<u32>, Vec<u32>), Unfit> {
         }
         Some("TemplateProcessing") => {
             let (mut before, mut after, mut seen) = (Vec::new(), Vec::new(), false);
-            for piece in value
-                .get("single")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-            {
+            for piece in value.get("single").and_then(Value::as_array).into_iter().flatten() {
                 if piece.pointer("/Sequence/id").and_then(Value::as_str) == Some("A") && !seen {
                     seen = true;
                     continue;

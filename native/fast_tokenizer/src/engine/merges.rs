@@ -38,12 +38,7 @@ pub struct Scratch {
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self {
-            ids: [0; SCAN],
-            ranks: [NEVER; SCAN],
-            long: Vec::new(),
-            heap: BinaryHeap::new(),
-        }
+        Self { ids: [0; SCAN], ranks: [NEVER; SCAN], long: Vec::new(), heap: BinaryHeap::new() }
     }
 }
 
@@ -96,11 +91,7 @@ impl Merges {
     #[inline]
     fn rank(&self, left: u32, right: u32) -> u32 {
         let entry = self.table[self.slot(key(left, right))];
-        if entry == EMPTY {
-            NEVER
-        } else {
-            entry as u32 & (RANK_LIMIT - 1)
-        }
+        if entry == EMPTY { NEVER } else { entry as u32 & (RANK_LIMIT - 1) }
     }
 
     /// Ids of one piece, appended to `out`; at most one a byte.
@@ -134,9 +125,12 @@ impl Merges {
                 break;
             }
             ids[at] = self.results[best as usize];
-            ids.copy_within(at + 2..count, at + 1);
-            ranks.copy_within(at + 2..count, at + 1);
             count -= 1;
+            // A loop, because pieces are short and a call to move memory is not.
+            for i in at + 1..count {
+                ids[i] = ids[i + 1];
+                ranks[i] = ranks[i + 1];
+            }
             if at > 0 {
                 ranks[at - 1] = self.rank(ids[at - 1], ids[at]);
             }
@@ -149,11 +143,7 @@ impl Merges {
 
     /// The same for long pieces in n log n: a heap whose outdated entries are skipped.
     fn heap(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
-        let Scratch {
-            long: symbols,
-            heap,
-            ..
-        } = scratch;
+        let Scratch { long: symbols, heap, .. } = scratch;
         symbols.clear();
         heap.clear();
         let last = piece.len() as u32 - 1;
@@ -176,11 +166,7 @@ impl Merges {
             }
             let joined = self.results[rank as usize];
             let after = symbols[next as usize].next;
-            symbols[at as usize] = Symbol {
-                id: joined,
-                previous,
-                next: after,
-            };
+            symbols[at as usize] = Symbol { id: joined, previous, next: after };
             symbols[next as usize].id = NONE;
             if after != NONE {
                 symbols[after as usize].previous = at;
@@ -196,12 +182,7 @@ impl Merges {
                 }
             }
         }
-        out.extend(
-            symbols
-                .iter()
-                .map(|symbol| symbol.id)
-                .filter(|&id| id != NONE),
-        );
+        out.extend(symbols.iter().map(|symbol| symbol.id).filter(|&id| id != NONE));
     }
 }
 
@@ -218,10 +199,7 @@ mod tests {
     fn rules() -> Merges {
         let bytes = std::array::from_fn(|i| i as u32);
         let (a, b, c) = (97, 98, 99);
-        Merges::new(
-            bytes,
-            &[(a, b, 256), (256, c, 257), (a, a, 258), (258, 258, 259)],
-        )
+        Merges::new(bytes, &[(a, b, 256), (256, c, 257), (a, a, 258), (258, 258, 259)])
     }
 
     fn ids(piece: &[u8]) -> Vec<u32> {
@@ -245,9 +223,7 @@ mod tests {
         for length in 1..=SCAN {
             let piece: Vec<u8> = (0..length)
                 .map(|_| {
-                    state = state
-                        .wrapping_mul(6_364_136_223_846_793_005)
-                        .wrapping_add(99);
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
                     b"aaabcd"[(state >> 60) as usize % 6]
                 })
                 .collect();

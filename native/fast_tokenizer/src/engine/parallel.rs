@@ -23,6 +23,12 @@ pub struct Batch {
     pub offsets: Vec<usize>,
 }
 
+/// Threads for a wish, where 0 stands for as many as the machine runs at once.
+pub fn threads(wish: usize) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if wish == 0 { all() } else { wish }
+}
+
 /// Below this many bytes a thread does not pay.
 const SHARE: usize = 128 << 10;
 /// Texts longer than this are cut.
@@ -93,10 +99,7 @@ impl Engine {
     }
 
     fn in_turn<T: AsRef<[u8]>>(&self, texts: &[T], added: bool, bytes: usize) -> Batch {
-        let mut batch = Batch {
-            ids: Vec::new(),
-            offsets: Vec::with_capacity(texts.len() + 1),
-        };
+        let mut batch = Batch { ids: Vec::new(), offsets: Vec::with_capacity(texts.len() + 1) };
         reserve(&mut batch.ids, bytes / 3);
         let mut state = self.take();
         batch.offsets.push(0);
@@ -113,19 +116,12 @@ impl Engine {
         let mut parts = Vec::with_capacity(texts.len());
         for text in texts.iter().map(AsRef::as_ref) {
             if text.len() <= CUT {
-                let kind = if added {
-                    Kind::Mixed(text)
-                } else {
-                    Kind::Plain(text)
-                };
+                let kind = if added { Kind::Mixed(text) } else { Kind::Plain(text) };
                 parts.push(Part { kind, last: true });
                 continue;
             }
             self.segments(text, added, |segment| match segment.id {
-                Some(id) => parts.push(Part {
-                    kind: Kind::Added(id),
-                    last: false,
-                }),
+                Some(id) => parts.push(Part { kind: Kind::Added(id), last: false }),
                 None => {
                     let whole = &text[segment.range];
                     let mut start = 0;
@@ -190,20 +186,12 @@ fn portions(parts: &[Part], share: usize) -> Vec<Range<usize>> {
 
 /// Puts the portions one after the other.
 fn join(portions: Vec<Batch>, texts: usize) -> Batch {
-    let mut joined = Batch {
-        ids: Vec::new(),
-        offsets: Vec::with_capacity(texts + 1),
-    };
-    reserve(
-        &mut joined.ids,
-        portions.iter().map(|portion| portion.ids.len()).sum(),
-    );
+    let mut joined = Batch { ids: Vec::new(), offsets: Vec::with_capacity(texts + 1) };
+    reserve(&mut joined.ids, portions.iter().map(|portion| portion.ids.len()).sum());
     joined.offsets.push(0);
     for portion in portions {
         let base = joined.ids.len();
-        joined
-            .offsets
-            .extend(portion.offsets.iter().map(|end| base + end));
+        joined.offsets.extend(portion.offsets.iter().map(|end| base + end));
         joined.ids.extend_from_slice(&portion.ids);
     }
     joined

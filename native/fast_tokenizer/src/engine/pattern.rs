@@ -103,13 +103,7 @@ fn cl100k(text: &[u8], at: usize, digits: u8, classes: Classes) -> usize {
     if next < text.len() {
         let (following, following_length) = classes.at(text, next);
         if following == Class::Letter && !matches!(text[at], b'\r' | b'\n') {
-            return run(
-                text,
-                next + following_length,
-                Class::Letter,
-                usize::MAX,
-                classes,
-            );
+            return run(text, next + following_length, Class::Letter, usize::MAX, classes);
         }
         other |= text[at] == b' ' && following == Class::Other;
     }
@@ -117,9 +111,7 @@ fn cl100k(text: &[u8], at: usize, digits: u8, classes: Classes) -> usize {
         return spaces(text, at, classes, true);
     }
     let end = run(text, next, Class::Other, usize::MAX, classes);
-    let newlines = text[end..]
-        .iter()
-        .take_while(|b| matches!(b, b'\r' | b'\n'));
+    let newlines = text[end..].iter().take_while(|b| matches!(b, b'\r' | b'\n'));
     end + newlines.count()
 }
 
@@ -168,11 +160,7 @@ pub fn contraction(text: &[u8], at: usize, fold: bool) -> Option<usize> {
     }
     let letter = |i: usize| -> u8 {
         let byte = text.get(at + i).copied().unwrap_or(0);
-        if fold {
-            byte.to_ascii_lowercase()
-        } else {
-            byte
-        }
+        if fold { byte.to_ascii_lowercase() } else { byte }
     };
     match (letter(1), letter(2)) {
         (b's' | b't' | b'm' | b'd', _) => Some(at + 2),
@@ -190,16 +178,13 @@ mod tests {
     fn pieces(pattern: Pattern, text: &str) -> Vec<&str> {
         let mut start = 0;
         let ends = pattern.ends(text.as_bytes()).into_iter();
-        ends.map(|end| &text[std::mem::replace(&mut start, end)..end])
-            .collect()
+        ends.map(|end| &text[std::mem::replace(&mut start, end)..end]).collect()
     }
 
     #[test]
     fn gpt2_pieces() {
         assert_eq!(
-            vec![
-                "I", "'ll", " say", "   ", " it", "'s", " '", "S", "!", " 12345", "\n", "\n", "x"
-            ],
+            vec!["I", "'ll", " say", "   ", " it", "'s", " '", "S", "!", " 12345", "\n", "\n", "x"],
             pieces(Pattern::Gpt2, "I'll say    it's 'S! 12345\n\nx")
         );
     }
@@ -207,23 +192,15 @@ mod tests {
     #[test]
     fn cl100k_pieces() {
         assert_eq!(
-            vec![
-                "I", "'LL", " say", "   ", " it", "?\n", "  \n", "  ", " ", "123", "45", "(x"
-            ],
-            pieces(
-                Pattern::Cl100k { digits: 3 },
-                "I'LL say    it?\n  \n   12345(x"
-            )
+            vec!["I", "'LL", " say", "   ", " it", "?\n", "  \n", "  ", " ", "123", "45", "(x"],
+            pieces(Pattern::Cl100k { digits: 3 }, "I'LL say    it?\n  \n   12345(x")
         );
     }
 
     #[test]
     fn regexes_are_known_letter_by_letter() {
-        for pattern in [
-            Pattern::Gpt2,
-            Pattern::Cl100k { digits: 3 },
-            Pattern::Cl100k { digits: 1 },
-        ] {
+        for pattern in [Pattern::Gpt2, Pattern::Cl100k { digits: 3 }, Pattern::Cl100k { digits: 1 }]
+        {
             assert_eq!(Some(pattern), Pattern::from_regex(pattern.regex().unwrap()));
         }
         assert_eq!(None, Pattern::from_regex(r"\s+"));

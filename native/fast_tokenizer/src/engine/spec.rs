@@ -1,8 +1,8 @@
 //! What a byte-level BPE tokenizer consists of, checked.
 
-use super::alphabet;
 use super::merges::{ID_LIMIT, RANK_LIMIT};
 use super::pattern::Pattern;
+use crate::alphabet;
 
 /// A token that is looked for in the text before anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,17 +79,12 @@ pub(super) fn resolve(
 ) -> Result<Resolved, Unfit> {
     let size = vocabulary.values().max().map_or(0, |&id| id as usize + 1);
     if size >= ID_LIMIT as usize || merges.len() >= RANK_LIMIT as usize {
-        return Unfit::other(format!(
-            "{size} ids and {} merges are too many",
-            merges.len()
-        ));
+        return Unfit::other(format!("{size} ids and {} merges are too many", merges.len()));
     }
     let mut tokens = vec![None; size];
     for (spelling, &id) in vocabulary {
         if let Some(other) = tokens[id as usize].replace(spelling.clone()) {
-            return Unfit::other(format!(
-                "id {id} belongs to both {other:?} and {spelling:?}"
-            ));
+            return Unfit::other(format!("id {id} belongs to both {other:?} and {spelling:?}"));
         }
     }
     let mut bytes = [0; 256];
@@ -117,9 +112,5 @@ pub(super) fn resolve(
         joined.push_str(right);
         rules.push((id(left)?, id(right)?, id(&joined)?));
     }
-    Ok(Resolved {
-        tokens,
-        rules,
-        bytes,
-    })
+    Ok(Resolved { tokens, rules, bytes })
 }

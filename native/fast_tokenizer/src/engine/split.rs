@@ -98,27 +98,17 @@ unsafe fn windows<L: Lanes, S: Sink>(text: &[u8], pattern: Pattern, sink: &mut S
     while let Some(bytes) = text[at..].first_chunk::<READABLE>() {
         // SAFETY: this function's own condition.
         let next = unsafe { window::<L, S>(bytes, at, 64, pattern, sink) };
-        at = if next > at {
-            next
-        } else {
-            pieces(text, at, pattern, classes, sink)
-        };
+        at = if next > at { next } else { pieces(text, at, pattern, classes, sink) };
     }
     // What is left is copied to where reading beyond its end finds zeros.
     let (base, mut tail) = (at, [0; 2 * READABLE]);
     tail[..text.len() - base].copy_from_slice(&text[base..]);
     while at < text.len() {
-        let bytes = tail[at - base..]
-            .first_chunk::<READABLE>()
-            .expect("the copy is padded");
+        let bytes = tail[at - base..].first_chunk::<READABLE>().expect("the copy is padded");
         let length = (text.len() - at).min(64) as u32;
         // SAFETY: this function's own condition.
         let next = unsafe { window::<L, S>(bytes, at, length, pattern, sink) };
-        at = if next > at {
-            next
-        } else {
-            pieces(text, at, pattern, classes, sink)
-        };
+        at = if next > at { next } else { pieces(text, at, pattern, classes, sink) };
     }
 }
 
@@ -140,12 +130,7 @@ unsafe fn window<L: Lanes, S: Sink>(
     let masks = unsafe { L::masks(bytes64) };
     let ascii = masks.high.trailing_zeros().min(length);
     let last = length < 64 && ascii == length;
-    let view = Window {
-        masks,
-        length: ascii,
-        last,
-        bytes: bytes64,
-    };
+    let view = Window { masks, length: ascii, last, bytes: bytes64 };
     let starts = view.starts(pattern);
     let reach = 63 - starts.leading_zeros();
     if reach > 0 {
@@ -186,8 +171,7 @@ mod tests {
     impl Sink for Ends {
         fn window(&mut self, _: &[u8; READABLE], origin: usize, starts: u64) {
             assert_eq!(origin, self.0.last().copied().unwrap_or(0));
-            self.0
-                .extend((1..64).filter(|i| starts >> i & 1 == 1).map(|i| origin + i));
+            self.0.extend((1..64).filter(|i| starts >> i & 1 == 1).map(|i| origin + i));
         }
 
         fn piece(&mut self, _: &[u8], start: usize, end: usize) {
@@ -197,20 +181,12 @@ mod tests {
     }
 
     fn check(text: &[u8]) {
-        for pattern in [
-            Pattern::Gpt2,
-            Pattern::Cl100k { digits: 3 },
-            Pattern::Cl100k { digits: 1 },
-        ] {
+        for pattern in [Pattern::Gpt2, Pattern::Cl100k { digits: 3 }, Pattern::Cl100k { digits: 1 }]
+        {
             let expected = pattern.ends(text);
             let mut ends = Ends::default();
             split_portable(text, pattern, &mut ends);
-            assert_eq!(
-                expected,
-                ends.0,
-                "{pattern:?} {:?}",
-                String::from_utf8_lossy(text)
-            );
+            assert_eq!(expected, ends.0, "{pattern:?} {:?}", String::from_utf8_lossy(text));
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the features are asked for first.
             unsafe {
@@ -260,9 +236,7 @@ mod tests {
         for length in 0..400 {
             let bytes: Vec<u8> = (0..length)
                 .map(|_| {
-                    state = state
-                        .wrapping_mul(6_364_136_223_846_793_005)
-                        .wrapping_add(1);
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     (state >> 56) as u8
                 })
                 .collect();

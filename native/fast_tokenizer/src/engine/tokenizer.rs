@@ -3,7 +3,6 @@
 use std::sync::Mutex;
 
 use super::added::{Finder, Segment};
-use super::alphabet;
 use super::cache::{Cache, SHORT};
 use super::decode::Decoder;
 use super::encode::{Encode, State, Whole};
@@ -11,6 +10,7 @@ use super::memory::reserve;
 use super::merges::Merges;
 use super::spec::{Spec, Unfit};
 use super::split::{Sink, split};
+use crate::alphabet;
 
 /// Most bytes that the short pieces of one thread's cache may take.
 const CACHE_BYTES: usize = 64 << 20;
@@ -37,16 +37,10 @@ impl Engine {
     /// The added tokens are too many for one automaton.
     pub fn new(spec: Spec) -> Result<Self, Unfit> {
         let merges = Merges::new(spec.bytes, &spec.rules);
-        let spelled = || {
-            (0..)
-                .zip(&spec.tokens)
-                .filter_map(|(id, t)| Some((id, t.as_deref()?)))
-        };
-        let bytes = || spelled().filter_map(|(id, t)| Some((id, alphabet::bytes(t)?)));
+        let spelled = || (0..).zip(&spec.tokens).filter_map(|(id, t)| Some((id, t.as_deref()?)));
+        let bytes = || spelled().filter_map(|(id, t)| Some((id, alphabet::to_bytes(t)?)));
         let whole = if spec.ignore_merges {
-            bytes()
-                .map(|(id, token)| (token.into_boxed_slice(), id))
-                .collect()
+            bytes().map(|(id, token)| (token, id)).collect()
         } else {
             Whole::new()
         };
@@ -63,15 +57,7 @@ impl Engine {
             }
         }
         let (decoder, seeded) = (Decoder::new(&spec), state.cache);
-        Ok(Self {
-            spec,
-            merges,
-            whole,
-            finder,
-            decoder,
-            seeded,
-            idle: Mutex::default(),
-        })
+        Ok(Self { spec, merges, whole, finder, decoder, seeded, idle: Mutex::default() })
     }
 
     /// An engine for the text of a `tokenizer.json`.
@@ -125,10 +111,7 @@ impl Engine {
         if added {
             self.finder.segments(text, each);
         } else if !text.is_empty() {
-            each(Segment {
-                range: 0..text.len(),
-                id: None,
-            });
+            each(Segment { range: 0..text.len(), id: None });
         }
     }
 
@@ -157,6 +140,11 @@ impl Engine {
             Ok(text) => text,
             Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
         }
+    }
+
+    /// One more than the highest id.
+    pub fn vocab_size(&self) -> usize {
+        self.decoder.size()
     }
 
     /// The bytes that one id stands for, nothing for an id that is none.

@@ -28,11 +28,9 @@ struct Table {
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut flat = vec![Class::Other; 0x11_0000];
-    for (ranges, class) in [
-        (&LETTERS[..], Class::Letter),
-        (&NUMBERS[..], Class::Number),
-        (&SPACES[..], Class::Space),
-    ] {
+    for (ranges, class) in
+        [(&LETTERS[..], Class::Letter), (&NUMBERS[..], Class::Number), (&SPACES[..], Class::Space)]
+    {
         for &(first, last) in ranges {
             flat[first as usize..=last as usize].fill(class);
         }
@@ -68,9 +66,7 @@ impl Classes {
     #[inline]
     pub fn of(self, code: u32) -> Class {
         let page = self.0.index.get(code as usize / PAGE).copied();
-        page.map_or(Class::Other, |page| {
-            self.0.pages[page as usize][code as usize % PAGE]
-        })
+        page.map_or(Class::Other, |page| self.0.pages[page as usize][code as usize % PAGE])
     }
 
     /// Class and length in bytes of the character at `at`, which must lie inside `text`.

@@ -67,11 +67,7 @@ impl Window<'_> {
         let blanks = free & !newline;
         let mut candidates = blanks & ((newline & free) << 1);
         let (sum, overflow) = blanks.overflowing_add(candidates);
-        let open = if self.last || self.length == 64 {
-            0
-        } else {
-            1 << self.length
-        };
+        let open = if self.last || self.length == 64 { 0 } else { 1 << self.length };
         let unclear = newline | open;
         if !overflow && sum & !blanks & unclear == 0 {
             return candidates;

@@ -1,4 +1,5 @@
 //! Tokenizers of several kinds, each as the engine and as the reference, and texts to try.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use fast_tokenizer::engine::{Engine, Pattern};
 use serde_json::{Value, json};
@@ -14,10 +15,7 @@ pub struct Random(pub u64);
 
 impl Random {
     pub fn next(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
         self.0 >> 33
     }
 
@@ -80,11 +78,7 @@ pub fn nasty(random: &mut Random, length: usize) -> String {
     let mut text = String::new();
     while length > 0 && text.len() < length * 2 {
         let unit = random.pick(&UNITS);
-        let times = if random.next().is_multiple_of(8) {
-            random.next() % 70
-        } else {
-            1
-        };
+        let times = if random.next().is_multiple_of(8) { random.next() % 70 } else { 1 };
         text += &unit.repeat(times as usize);
         if random.next().is_multiple_of(4) {
             text.push(char::from_u32(random.next() as u32 % 0x11_0000).unwrap_or(' '));
@@ -100,11 +94,7 @@ pub fn json(kind: &str) -> String {
         .vocab_size(700)
         .show_progress(false)
         .initial_alphabet(alphabet)
-        .special_tokens(
-            ["<pad>", "<mask>"]
-                .map(|name| AddedToken::from(name, true))
-                .to_vec(),
-        )
+        .special_tokens(["<pad>", "<mask>"].map(|name| AddedToken::from(name, true)).to_vec())
         .build();
     let mut random = Random(1);
     let words: Vec<String> = (0..4000).map(|_| nasty(&mut random, 6)).collect();
@@ -143,22 +133,15 @@ pub fn json(kind: &str) -> String {
     let strip = kind == "qwen2";
     let mut next = model["vocab"].as_object().unwrap().len() as u64;
     let mut added = |content: &str, normalized: bool| {
-        let id = model["vocab"]
-            .get(content)
-            .and_then(Value::as_u64)
-            .unwrap_or_else(|| {
-                next += 1;
-                next - 1
-            });
+        let id = model["vocab"].get(content).and_then(Value::as_u64).unwrap_or_else(|| {
+            next += 1;
+            next - 1
+        });
         json!({"id": id, "content": content, "single_word": false, "lstrip": strip,
                "rstrip": strip && !normalized, "normalized": normalized, "special": !normalized})
     };
-    let added = [
-        added("<pad>", false),
-        added("<mask>", false),
-        added("!!", true),
-        added("!ä", true),
-    ];
+    let added =
+        [added("<pad>", false), added("<mask>", false), added("!!", true), added("!ä", true)];
     json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
         "added_tokens": added,
@@ -171,11 +154,7 @@ pub fn json(kind: &str) -> String {
 fn spell(byte: u8) -> char {
     let printable = |b: u8| matches!(b, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     let before = (0..byte).filter(|&b| !printable(b)).count() as u32;
-    if printable(byte) {
-        char::from(byte)
-    } else {
-        char::from_u32(256 + before).unwrap()
-    }
+    if printable(byte) { char::from(byte) } else { char::from_u32(256 + before).unwrap() }
 }
 
 /// The kind's name, the engine and the reference.
