@@ -25,7 +25,13 @@ _tokenizer = click.option(
 
 @click.group()
 def command() -> None:
-    """Train tokenizers, and apply any tokenizer.json."""
+    """Train tokenizers, and apply any tokenizer.json.
+
+    \b
+    Examples:
+      aios tokenizer train corpus/*.txt --vocab-size 32000 --output tokenizer.json
+      aios tokenizer inspect "Return the path." --tokenizer tokenizer.json
+    """  # noqa: D301  # \b is for click
 
 
 @command.command()

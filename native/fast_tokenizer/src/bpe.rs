@@ -57,17 +57,8 @@ impl Bpe {
             };
             Ok((id(a)?, id(b)?, id(&format!("{a}{b}"))?))
         };
-        let spec = Spec {
-            rules: merges.iter().enumerate().map(rule).collect::<Result<_>>()?,
-            bytes: std::array::from_fn(|i| ids[alphabet::character(i as u8).to_string().as_str()]),
-            tokens: tokens.into_iter().map(Some).collect(),
-            pattern: Pattern::Gpt2,
-            prefix_space: false,
-            ignore_merges: false,
-            added: Vec::new(),
-            before: Vec::new(),
-            after: Vec::new(),
-        };
+        let rules = merges.iter().enumerate().map(rule).collect::<Result<_>>()?;
+        let spec = Spec::from_learned(Learned { tokens, rules }, Pattern::Gpt2);
         let engine = Engine::new(spec).map_err(|error| Error::Engine(error.to_string()))?;
         Ok(Self { engine, tokens: bytes, merges })
     }

@@ -66,7 +66,12 @@ def test_a_change_of_path_is_told_and_can_be_refused(path, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("", "EOF"), ("{}", "model"), ('{"model": {"type": "BPE"}, "x": [', "EOF"), ("\udc80", "utf-8")],
+    [
+        ("", "EOF"),
+        ("{}", "model"),
+        ('{"model": {"type": "BPE"}, "x": [', "EOF"),
+        ("\udc80", "utf-8"),
+    ],
 )
 def test_hostile_files_are_errors(tmp_path, text, told):
     other = tmp_path / "tokenizer.json"

@@ -3,7 +3,8 @@
 //! Pieces are gathered first and looked up some dozens later: by then their part of the cache has
 //! arrived from memory, and nothing waits for it.
 
-use super::cache::{Cache, INLINE, Key, SHORT, hash_long};
+use super::cache::{Cache, INLINE};
+use super::key::{Key, SHORT, hash_long};
 use super::merges::{Merges, Scratch};
 use super::split::{READABLE, Sink};
 

@@ -6,6 +6,7 @@ mod count;
 mod decode;
 mod encode;
 mod json;
+mod key;
 mod lanes;
 mod memory;
 mod merges;

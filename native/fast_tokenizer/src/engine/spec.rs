@@ -2,6 +2,7 @@
 
 use super::merges::{ID_LIMIT, RANK_LIMIT};
 use super::pattern::Pattern;
+use super::train::Learned;
 use crate::alphabet;
 
 /// A token that is looked for in the text before anything else.
@@ -42,6 +43,29 @@ pub struct Spec {
     pub before: Vec<u32>,
     /// Ids put after it.
     pub after: Vec<u32>,
+}
+
+impl Spec {
+    /// What was just learned, with nothing around it.
+    pub fn from_learned(learned: Learned, pattern: Pattern) -> Self {
+        let mut bytes = [0; 256];
+        for (id, token) in (0..).zip(&learned.tokens) {
+            if let Some(&[byte]) = alphabet::to_bytes(token).as_deref() {
+                bytes[usize::from(byte)] = id;
+            }
+        }
+        Self {
+            tokens: learned.tokens.into_iter().map(Some).collect(),
+            rules: learned.rules,
+            bytes,
+            pattern,
+            prefix_space: false,
+            ignore_merges: false,
+            added: Vec::new(),
+            before: Vec::new(),
+            after: Vec::new(),
+        }
+    }
 }
 
 /// Why there is no engine for a description.

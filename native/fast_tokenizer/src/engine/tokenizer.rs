@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 
 use super::added::{Finder, Segment};
-use super::cache::{Cache, SHORT};
+use super::cache::Cache;
 use super::decode::Decoder;
 use super::encode::{Encode, State, Whole};
+use super::key::SHORT;
 use super::memory::reserve;
 use super::merges::Merges;
 use super::spec::{Spec, Unfit};
