@@ -46,7 +46,7 @@ def train(
     """Learn byte-level BPE from texts.
 
     \b
-    Example:
+    Examples:
       aios tokenizer train corpus/*.txt --vocab-size 32000 --output tokenizer.json
     """  # noqa: D301  # \b is for click
     from aios_core.registry import Registry
@@ -70,7 +70,13 @@ def train(
 @click.option("--jsonl-in", metavar="FILE", type=_path, help="A JSON array of texts; - is stdin.")
 @json_option
 def encode(text: str | None, file: Path, jsonl_in: Path | None, *, as_json: bool) -> None:
-    """Print the ids of TEXT, or of stdin."""
+    """Print the ids of TEXT, or of stdin.
+
+    \b
+    Examples:
+      aios tokenizer encode "Return the path." --tokenizer tokenizer.json
+      aios tokenizer encode --tokenizer tokenizer.json --json --jsonl-in texts.json
+    """  # noqa: D301  # \b is for click
     tokenizer = _load(file)
     if jsonl_in is not None:
         rows = tokenizer.encode_each(_array(jsonl_in))
@@ -84,7 +90,12 @@ def encode(text: str | None, file: Path, jsonl_in: Path | None, *, as_json: bool
 @click.argument("ids", nargs=-1, type=click.IntRange(min=0))
 @_tokenizer
 def decode(ids: tuple[int, ...], file: Path) -> None:
-    """Print the text of IDS."""
+    """Print the text of IDS.
+
+    \b
+    Examples:
+      aios tokenizer decode 312 260 95 --tokenizer tokenizer.json
+    """  # noqa: D301  # \b is for click
     click.echo(_load(file).decode(ids), nl=False)
 
 
@@ -93,7 +104,12 @@ def decode(ids: tuple[int, ...], file: Path) -> None:
 @_tokenizer
 @json_option
 def inspect(text: str | None, file: Path, *, as_json: bool) -> None:
-    """Show the pieces of TEXT, or of stdin, and how many there are."""
+    """Show the pieces of TEXT, or of stdin, and how many there are.
+
+    \b
+    Examples:
+      aios tokenizer inspect "Return the path." --tokenizer tokenizer.json
+    """  # noqa: D301  # \b is for click
     tokenizer = _load(file)
     text = sys.stdin.read() if text is None else text
     ids = tokenizer.encode(text).tolist()
