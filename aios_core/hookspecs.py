@@ -248,7 +248,8 @@ def aios_metrics() -> dict[str, str | type]:  # type: ignore[empty-body]
 def aios_executors() -> dict[str, str | type]:  # type: ignore[empty-body]
     """Executors, subclasses of `aios_core.contracts.Executor`.
 
-    Every job has exactly one outcome, in any order; a job that fails harms no other.
+    Every job has exactly one outcome, in any order but that of ``after``; a job that fails harms
+    none but those that build on it.
 
     Example::
 
@@ -256,12 +257,15 @@ def aios_executors() -> dict[str, str | type]:  # type: ignore[empty-body]
         class InOrder(contracts.Executor):
             '''One job after the other, in this process.'''
 
-            def run(self, function, jobs):
-                for key, arguments in jobs.items():
+            def run(self, function, jobs, *, after=None, started=lambda key: None):
+                schedule = contracts.executor.Schedule(jobs, after)
+                while (key := schedule.next()) is not None:
+                    started(key)
                     try:
-                        yield contracts.Outcome(key, value=function(*arguments))
+                        outcome = contracts.Outcome(key, value=function(*jobs[key]))
                     except Exception as error:
-                        yield contracts.Outcome(key, error=str(error))
+                        outcome = contracts.Outcome(key, error=str(error))
+                    yield from schedule.finish(outcome)
 
         @aios_core.hookimpl
         def aios_executors():

@@ -75,10 +75,6 @@ class {cls}(NoiseScheduler):
         """1 at t = 0, 0 at t = 1, decreasing; t and the answer are float64 tensors."""
         return 1 - t**self.k
 
-    def mask_rate(self, t):
-        """1 - alpha(t), written out because the difference cancels near t = 0."""
-        return t**self.k
-
 
 @aios_core.hookimpl
 def {hook}():

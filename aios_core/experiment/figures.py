@@ -125,8 +125,10 @@ def main_effects(results: Results, metric: str) -> list[Panel]:
     panels = []
     for factor, levels in found:
         with style(f"effects {metric} {factor.name}"):
-            figure = Figure(figsize=(_SIZE[0] * 0.8, _SIZE[1]))
-            axes = figure.add_axes((0.16, 0.25, 0.81, 0.72))
+            figure = Figure(figsize=(_SIZE[0] * 0.8, _SIZE[1] * 0.95))
+            names = [_wrapped(str(level), len(levels)) for level, _ in levels]
+            foot = 0.05 + 0.06 * max(name.count("\n") + 1 for name in names)
+            axes = figure.add_axes((0.16, foot, 0.81, 0.97 - foot))
             x = range(len(levels))
             axes.plot(x, [s.mean for _, s in levels], color=SERIES[0], marker="o", linewidth=1)
             for place, (_, summary) in zip(x, levels, strict=True):
@@ -143,7 +145,7 @@ def main_effects(results: Results, metric: str) -> list[Panel]:
                 axes.axhline(reference, color=FAINT, linestyle="--", linewidth=1.2)
             axes.set_xlim(-0.4, len(levels) - 0.4)
             axes.set_ylim(*limits)
-            axes.set_xticks(list(x), [_wrapped(str(level), len(levels)) for level, _ in levels])
+            axes.set_xticks(list(x), names)
             axes.set_ylabel(axis_label(metric, results.metrics()[metric]))
             said = "; ".join(f"{level}: {summary.mean:.3f}" for level, summary in levels)
             panels.append(
@@ -186,8 +188,8 @@ def training_curves(results: Results) -> Panel | None:
     smoothed = [_smooth([loss for _, loss in records]) for _, records in drawn]
     later = [loss for losses in smoothed for loss in losses[len(losses) // 20 :]]
     with style("training"):
-        figure = Figure(figsize=(7.6, 3.6))
-        axes = figure.add_axes((0.085, 0.14, 0.74, 0.83))
+        figure = Figure(figsize=_SIZE)
+        axes = figure.add_axes((0.105, 0.15, 0.69, 0.82))
         axes.set_ylim(*_padded(later, share=0.08))
         axes.set_xlabel("optimiser steps")
         axes.set_ylabel("training loss (nats/token)")

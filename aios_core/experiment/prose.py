@@ -34,7 +34,7 @@ def headline(results: Results) -> str | None:
 def sentences(results: Results) -> list[Markup]:
     """The summary, a sentence each; the arms and the numbers that matter are bold."""
     metric = headline(results)
-    found = [_scope(results)]
+    found: list[Markup] = []
     best = results.best(metric) if metric else None
     if metric and best:
         found += _winner(results, metric, *best)
@@ -47,6 +47,14 @@ def sentences(results: Results) -> list[Markup]:
         text = Markup("<strong>{} of {} trials failed</strong>; the reasons are below.")
         found.append(text.format(failed, len(results.trials)))
     return found
+
+
+def scope(results: Results) -> str:
+    """What was compared."""
+    varied = [f"{one.name}: {', '.join(map(str, one.levels))}" for one in factors(results.arms)]
+    seeds = len({trial.seed for trial in results.trials})
+    many = f"{len(results.arms)} arms with {seeds} seeds" if seeds > 1 else "One seed an arm"
+    return ". ".join((many, "; ".join(varied) or "nothing varied but the seed"))
 
 
 def tiles(results: Results) -> list[Tile]:
@@ -75,8 +83,8 @@ def tiles(results: Results) -> list[Tile]:
 
 
 def number(value: float) -> str:
-    """Three decimals at most, four digits that count."""
-    return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+    """Three digits that count, and all of those before the point."""
+    return f"{value:#.3g}".rstrip(".") if abs(value) < 100 and value % 1 else f"{value:.0f}"
 
 
 def bounds(summary: Summary) -> str:
@@ -87,14 +95,6 @@ def bounds(summary: Summary) -> str:
 def signed(value: float) -> str:
     """A difference, to three decimals."""
     return f"{value:+.3f}"
-
-
-def _scope(results: Results) -> Markup:
-    varied = [f"{one.name}: {', '.join(map(str, one.levels))}" for one in factors(results.arms)]
-    seeds = {trial.seed for trial in results.trials}
-    what = "; ".join(varied) or "nothing but the seed"
-    many = f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"
-    return Markup("{} arms with {}. What varied: {}.").format(len(results.arms), many, what)
 
 
 def _winner(results: Results, metric: str, best: Arm, certain: bool) -> list[Markup]:
@@ -168,7 +168,7 @@ def _cheapest(results: Results, metric: str, best: Arm) -> list[Markup]:
     )
     if gap is None:
         return [text + "."]
-    text += f": {gap.mean:.3f} worse for {number(lowest / top)} of the cost"
+    text += f": {gap.mean:.3f} worse for {lowest / top:.0%} of the cost"
     if gap.low is None:
         return [text + "."]
     verdict = "excludes" if gap.excludes_zero else "includes"

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from aios_core.experiment import figures
 from aios_core.experiment.factors import choices
-from aios_core.experiment.prose import headline, number, sentences, tiles
+from aios_core.experiment.prose import headline, number, scope, sentences, tiles
 from aios_core.experiment.results import NFE
 from aios_core.experiment.statistics import summarise
 from aios_core.experiment.tables import interval, write_tables
@@ -66,6 +66,7 @@ def render(results: Results) -> str:
     metric = headline(results)
     return environment.get_template("report.html.jinja").render(
         about=results.about,
+        scope=scope(results),
         sentences=sentences(results),
         tiles=tiles(results),
         headline=metric,
@@ -127,7 +128,7 @@ def _cell(results: Results, arm: Arm, name: str) -> Cell:
 def _names(results: Results) -> dict[str, str]:
     """Metrics of networks, the twin's among them, with their units."""
     found: dict[str, str] = {}
-    for model in results.models.values():
+    for model in sorted(results.models.values(), key=lambda model: bool(model["twin"])):
         for name, measure in model["result"].get("metrics", {}).items():
             found[name] = measure["unit"] or ""
     return found

@@ -4,6 +4,7 @@ Only torch and its like are borrowed from the environment that runs the tests: a
 minutes and prove nothing.
 """
 
+import csv
 import json
 import os
 import shutil
@@ -22,6 +23,21 @@ PACKAGES = {
     "aios-sigmoid-schedule": "noise.sigmoid",
     "aios-margin-sampler": "sampler.margin",
 }
+
+ABLATION = """
+dataset = { type = "file", path = "corpus.txt" }
+tokenizer = { type = "bytes" }
+backbone = { dim = 32, layers = 1, heads = 2 }
+diffusion = { length = 16 }
+training = { steps = 4, batch_size = 4, warmup_steps = 2 }
+sampling = { num_samples = 2 }
+evaluation = { max_tokens = 200 }
+
+[ablate]
+"noise.type" = ["loglinear", "sigmoid"]
+"sampler.type" = ["ancestral", "margin"]
+"sampler.steps" = [4]
+"""
 
 
 def call(*command, cwd, **environ):
@@ -106,3 +122,18 @@ def test_they_pass_their_own_tests(environment, tmp_path, package):
     pytest_ = (environment / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
     assert "passed" in call(*pytest_, tests, cwd=tmp_path)
+
+
+def test_they_stand_in_the_table_beside_the_defaults(environment, tmp_path):
+    (tmp_path / "corpus.txt").write_text("a corpus of a few words, again and again\n" * 100)
+    (tmp_path / "ablation.toml").write_text(ABLATION)
+    ablate = (environment / "aios", "ablate", "ablation.toml", "--output", "out")
+    call(*ablate, cwd=tmp_path, AIOS_CACHE=str(tmp_path / "cache"))
+
+    with (tmp_path / "out" / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    arms = {(row["noise.type"], row["sampler.type"]) for row in rows}
+    expected = {(n, s) for n in ("loglinear", "sigmoid") for s in ("ancestral", "margin")}
+    assert expected == arms
+    assert all(row["twin_nll_mean"] for row in rows)
+    assert "sigmoid" in (tmp_path / "out" / "report.html").read_text("utf-8")

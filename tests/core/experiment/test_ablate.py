@@ -82,12 +82,20 @@ def test_results_say_all_sample_metrics_together_with_the_dtype(finished):
         assert "float64" == result["dtype"]
 
 
-def test_one_seed_draws_the_same_numbers_for_every_sampler(tmp_path, write_config):
-    grid = '[ablate]\n"sampler.type" = ["ancestral", "first-hitting"]\nseed = [0]\n'
+def test_a_seed_decides_each_text_whatever_else_is_sampled(tmp_path, run_plan, write_config):
+    grid = (
+        '[ablate]\n"sampling.batch_size" = [1, 4]\n"sampling.num_samples" = [3, 5]\nseed = [0, 1]\n'
+    )
     plan = make_plan(write_config(tmp_path, grid), tmp_path / "out")
 
-    assert 1 == len({trial.model.training_key for trial in plan.trials})
-    assert {0} == {trial.seed for trial in plan.trials}
+    _, results = run_plan(plan)
+
+    texts = {seed: [] for seed in (0, 1)}
+    for trial in results.trials:
+        texts[trial.seed].append(trial.result["texts"][:3])
+    assert all(found == [found[0]] * 4 for found in texts.values())
+    assert texts[0][0] != texts[1][0]
+    assert 2 + 1 == len(plan.models)
 
 
 def test_parquet_has_a_row_for_every_trial(finished):
