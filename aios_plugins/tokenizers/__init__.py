@@ -11,4 +11,5 @@ def aios_tokenizers() -> dict[str, str]:
     return {
         "bpe": "aios_plugins.tokenizers.bpe:Bpe",
         "bytes": "aios_plugins.tokenizers.bytes:Bytes",
+        "hf": "aios_plugins.tokenizers.hf:Hf",
     }

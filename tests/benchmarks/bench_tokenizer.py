@@ -1,39 +1,232 @@
-"""How fast BPE is trained and applied: one JSON object a measurement."""
+"""How fast tokenizers are trained and applied, beside the peers that are installed.
 
+    python tests/benchmarks/bench_tokenizer.py [--megabytes 30] [--rounds 5] [--peer gigatoken ...]
+
+One JSON object a measurement. Ours and each peer take turns in one process, on the sources of the
+standard library and a vocabulary of 32,000 trained on them; identical ids are asserted first.
+`ratio` compares best times; `cpu_ratio` compares processor time, which other processes disturb
+less, and is for cases of one thread. Peers: gigatoken, tiktoken, tokenizers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
 import json
+import statistics
 import sys
+import sysconfig
+import tempfile
 import time
-from collections.abc import Callable
-from pydoc_data.topics import topics
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from aios_plugins.tokenizers.bpe import Bpe
+import numpy as np
 
-REPEATS = 5
+from aios_plugins._native import fast_tokenizer
+
+PIECE = 1200
+"""Characters of one of many documents."""
+
+CL100K = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
-def report(name: str, megabytes: float, function: Callable[[], Any]) -> None:
-    """Print the best of several runs."""
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - start)
-    best = min(seconds)
-    record = {"name": name, "seconds": best, "megabytes_per_second": megabytes / best}
-    sys.stdout.write(json.dumps(record) + "\n")
+def corpus(megabytes: float) -> list[str]:
+    """Sources of the standard library."""
+    texts: list[str] = []
+    size = 0
+    for path in sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py")):
+        if "site-packages" in path.parts or size > megabytes * 1e6:
+            continue
+        try:
+            texts.append(path.read_bytes().decode())
+        except UnicodeDecodeError:
+            continue
+        size += path.stat().st_size
+    return texts
+
+
+def in_turn(ours: Callable[[], Any], peer: Callable[[], Any], rounds: int) -> dict[str, float]:
+    """Best and median of several rounds, ours and the peer's one after the other."""
+    wall: tuple[list[float], list[float]] = [], []
+    processor: tuple[list[float], list[float]] = [], []
+    for _ in range(rounds):
+        for i, function in enumerate((ours, peer)):
+            begun, busy = time.perf_counter(), time.process_time()
+            function()
+            wall[i].append(time.perf_counter() - begun)
+            processor[i].append(time.process_time() - busy)
+    return {
+        "seconds": min(wall[0]),
+        "peer_seconds": min(wall[1]),
+        "ratio": min(wall[1]) / min(wall[0]),
+        "median_ratio": statistics.median(wall[1]) / statistics.median(wall[0]),
+        "cpu_ratio": min(processor[1]) / max(min(processor[0]), 1e-9),
+    }
+
+
+def control(rounds: int) -> float:
+    """How much two threads do of what one does in the same time: gate two-thread figures on it."""
+    import hashlib
+    from concurrent.futures import ThreadPoolExecutor
+
+    data = bytes(16 << 20)
+    with ThreadPoolExecutor(2) as pool:
+        figures = in_turn(
+            lambda: list(pool.map(hashlib.sha256, [data, data])),
+            lambda: [hashlib.sha256(data), hashlib.sha256(data)],
+            rounds,
+        )
+    return figures["ratio"]
+
+
+class Peer:
+    """Another library behind the four calls that are measured."""
+
+    def __init__(self, name: str, file: Path) -> None:
+        self.name = name
+        self.module = importlib.import_module(name)
+        self.file = file
+        self.fresh()
+
+    def fresh(self) -> None:
+        """Forget what earlier texts taught it."""
+        make = {
+            "gigatoken": lambda: self.module.Tokenizer(str(self.file)),
+            "tokenizers": lambda: self.module.Tokenizer.from_file(str(self.file)),
+            "tiktoken": lambda: tiktoken(self.module, self.file),
+        }
+        self.tokenizer = make[self.name]()
+
+    def encode(self, text: str) -> np.ndarray:
+        """Ids of one text."""
+        if self.name == "tokenizers":
+            return np.array(self.tokenizer.encode(text, add_special_tokens=False).ids, np.uint32)
+        if self.name == "tiktoken":
+            return self.tokenizer.encode_to_numpy(text, disallowed_special=())
+        return self.tokenizer.encode(text)
+
+    def batch(self, texts: Sequence[str], threads: int) -> Any:
+        """Ids of several texts, in the library's own shape."""
+        if self.name == "tokenizers":
+            return self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        if self.name == "tiktoken":
+            return self.tokenizer.encode_ordinary_batch(texts, num_threads=threads)
+        return self.tokenizer.encode_batch(texts, parallel=threads > 1)
+
+    def decode(self, ids: np.ndarray) -> Any:
+        """Text or bytes of ids."""
+        if self.name == "tokenizers":
+            return self.tokenizer.decode(ids.tolist(), skip_special_tokens=False)
+        if self.name == "tiktoken":
+            return self.tokenizer.decode_bytes(ids.tolist())
+        return self.tokenizer.decode(ids)
+
+
+def tiktoken(module: Any, file: Path) -> Any:
+    """The same vocabulary as ranks, which is sound where merges are in the order of ids."""
+    own = fast_tokenizer.Tokenizer(file.read_text())
+    special = own.added_tokens()
+    names = {own.token(i): i for i in range(own.vocab_size) if i not in special.values()}
+    ranks = {token: i - len(special) for token, i in names.items()}
+    pattern = (
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+        if "Split" not in file.read_text()
+        else CL100K
+    )
+    return module.Encoding("bench", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+
+
+def vocabularies(texts: Sequence[str], folder: Path) -> dict[str, Path]:
+    """One file with GPT-2's pattern, one with GPT-4's."""
+    trained = fast_tokenizer.Bpe.train(texts, vocab_size=32_000, min_frequency=1)
+    file = json.loads(trained.to_json())
+    paths = {"gpt2": folder / "gpt2.json", "gpt4": folder / "gpt4.json"}
+    paths["gpt2"].write_text(json.dumps(file))
+    level = file["decoder"] | {"use_regex": False}
+    split = {"type": "Split", "pattern": {"Regex": CL100K}, "behavior": "Isolated"}
+    steps = [split | {"invert": False}, level]
+    file["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
+    paths["gpt4"].write_text(json.dumps(file))
+    return paths
+
+
+def tell(case: str, **figures: Any) -> None:
+    """Print one measurement."""
+    rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}
+    sys.stdout.write(json.dumps({"case": case, **rounded}) + "\n")
+    sys.stdout.flush()
+
+
+def compare(peer: Peer, file: Path, texts: Sequence[str], rounds: int, name: str) -> None:
+    """All cases against one peer."""
+    text = "".join(texts)
+    size = len(text.encode()) / 1e6
+    json_text = file.read_text()
+    documents = [text[i : i + PIECE] for i in range(0, len(text), PIECE)]
+    own = fast_tokenizer.Tokenizer(json_text, strict=True)
+    shift = 4 if peer.name == "tiktoken" else 0
+    ids = own.encode(text)
+    np.testing.assert_array_equal(ids, np.asarray(peer.encode(text)) + shift)
+    known = {"peer": peer.name, "pattern": name, "megabytes": size}
+
+    cold: list[tuple[float, float]] = []
+    for _ in range(rounds):
+        fresh = fast_tokenizer.Tokenizer(json_text)
+        peer.fresh()
+        times = [time.process_time()]
+        for function in (lambda: fresh.encode(text), lambda: peer.encode(text)):  # noqa: B023
+            function()
+            times.append(time.process_time())
+        cold.append((times[1] - times[0], times[2] - times[1]))
+    ours, theirs = min(a for a, _ in cold), min(b for _, b in cold)
+    tell("one document, cold", **known, cpu_seconds=ours, cpu_ratio=theirs / ours)
+    figures = in_turn(lambda: own.encode(text), lambda: peer.encode(text), rounds)
+    tell("one document, warm", **known, **figures)
+    for threads in (1, 2):
+        figures = in_turn(
+            lambda: own.encode_batch(documents, threads=threads),  # noqa: B023
+            lambda: peer.batch(documents, threads),  # noqa: B023
+            rounds,
+        )
+        scale = {"control": control(3)} if threads > 1 else {}
+        tell(f"{len(documents)} documents, {threads} threads", **known, **scale, **figures)
+    figures = in_turn(lambda: own.decode_bytes(ids), lambda: peer.decode(ids), rounds)
+    tell("decode", **known, **figures)
+    prompt = text[5000:5100]
+
+    def many(function: Callable[[str], Any]) -> None:
+        for _ in range(10_000):
+            function(prompt)
+
+    figures = in_turn(lambda: many(own.encode), lambda: many(peer.encode), rounds)
+    tell("prompt of 100 characters, 10000 times", **known, **figures)
 
 
 def main() -> None:
-    """Measure on the language reference of Python, and on twenty times as much in batches."""
-    texts = [topics[name] for name in sorted(topics)]
-    megabytes = sum(len(text.encode()) for text in texts) / 1e6
-    tokenizer = Bpe(vocab_size=4096).train(texts)
-    ids = [tokenizer.encode(text) for text in texts]
-    report("bpe.train", megabytes, lambda: Bpe(vocab_size=4096).train(texts))
-    report("bpe.encode", megabytes, lambda: [tokenizer.encode(text) for text in texts])
-    report("bpe.encode_each", 20 * megabytes, lambda: tokenizer.encode_each(texts * 20))
-    report("bpe.decode", megabytes, lambda: tokenizer.decode_batch(ids))
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=float, default=30)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peer", action="append")
+    options = parser.parse_args()
+    texts = corpus(options.megabytes)
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        files = vocabularies(texts, Path(folder))
+        tell("train 32000", seconds=time.perf_counter() - begun)
+        for name in options.peer or ["gigatoken", "tiktoken", "tokenizers"]:
+            for pattern, file in files.items():
+                try:
+                    peer = Peer(name, file)
+                except ImportError:
+                    tell("not installed", peer=name)
+                    break
+                compare(peer, file, texts, options.rounds, pattern)
 
 
 if __name__ == "__main__":

@@ -22,4 +22,5 @@ mod _native {
     }
 }
 
+mod any;
 mod tokenizer;

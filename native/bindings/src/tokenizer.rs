@@ -21,6 +21,9 @@ pub(crate) mod fast_tokenizer {
     );
 
     #[pymodule_export]
+    use crate::any::{Stream, Tokenizer};
+
+    #[pymodule_export]
     const MAX_VOCAB: usize = engine::MAX_VOCAB;
     #[pymodule_export]
     const MIN_VOCAB: usize = engine::MIN_VOCAB;
@@ -30,7 +33,7 @@ pub(crate) mod fast_tokenizer {
     /// Bytes of text that are taken from Python before the GIL is released to count their words.
     const CHUNK: usize = 1 << 20;
 
-    fn error(error: engine::Error) -> PyErr {
+    pub(crate) fn error(error: engine::Error) -> PyErr {
         FastTokenizerError::new_err(error.to_string())
     }
 

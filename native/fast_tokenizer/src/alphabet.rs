@@ -35,6 +35,16 @@ const BYTES: [Option<u8>; 0x144] = {
     bytes
 };
 
+/// The character of one byte.
+pub(crate) fn character(byte: u8) -> char {
+    CHARS[usize::from(byte)]
+}
+
+/// What a token decodes to: the bytes it spells, or its own where it is not spelled in bytes.
+pub(crate) fn decoded(token: &str) -> Box<[u8]> {
+    to_bytes(token).unwrap_or_else(|| token.as_bytes().into())
+}
+
 /// Writes bytes as characters of the alphabet.
 pub(crate) fn to_chars(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| CHARS[usize::from(byte)]).collect()

@@ -1,26 +1,21 @@
 //! The trained tokenizer.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use rayon::{ThreadPoolBuilder, prelude::*};
-use tokenizers::Model;
-use tokenizers::models::bpe::{BPE, Vocab};
-
+use crate::engine::{self, Engine, Learned, Pattern, Spec};
 use crate::format::{self, Merge, shorten};
-use crate::{Error, MAX_VOCAB, MIN_VOCAB, Result, SPECIAL_TOKENS, alphabet, split};
+use crate::{Error, MAX_VOCAB, MIN_VOCAB, Result, SPECIAL_TOKENS, alphabet};
 
 /// Largest file that is read; a vocabulary of `MAX_VOCAB` tokens takes about half of it.
 const MAX_FILE: u64 = 1 << 26;
 
-/// Starting threads costs more than encoding less than so many bytes.
-const PARALLEL_BYTES: usize = 1 << 18;
-
 /// A byte-level BPE tokenizer, ready to use; made by [`crate::Trainer`] or [`Bpe::load`].
 #[derive(Debug)]
 pub struct Bpe {
-    model: BPE,
+    engine: Engine,
     /// Bytes of each token, its name where it is special.
     tokens: Vec<Box<[u8]>>,
     merges: Vec<Merge>,
@@ -51,24 +46,27 @@ impl Bpe {
         if singles != 256 {
             return error(format!("has a token for {singles} of the 256 bytes; want all"));
         }
-        let vocab: Vocab = (0..).zip(tokens).map(|(id, token)| (token, id)).collect();
-        let ordinary = |token: &str| vocab.get(token).is_some_and(|&id| !is_special(id as usize));
-        for (i, (a, b)) in merges.iter().enumerate() {
-            if let Some(token) = [a, b, &format!("{a}{b}")].into_iter().find(|t| !ordinary(t)) {
-                let problem = format!("{:?} is not an ordinary token", shorten(token));
-                return Err(Error::entry(format!("model.merges[{i}]"), problem));
-            }
-        }
-        let model = BPE::builder()
-            .vocab_and_merges(vocab, merges.clone())
-            .build()
-            .map_err(|error| Error::Engine(error.to_string()))?;
-        Ok(Self { model, tokens: bytes, merges })
+        let ids: HashMap<&str, u32> = tokens.iter().map(String::as_str).zip(0..).collect();
+        let rule = |(i, (a, b)): (usize, &Merge)| {
+            let id = |token: &str| match ids.get(token) {
+                Some(&id) if !is_special(id as usize) => Ok(id),
+                _ => {
+                    let problem = format!("{:?} is not an ordinary token", shorten(token));
+                    Err(Error::entry(format!("model.merges[{i}]"), problem))
+                }
+            };
+            Ok((id(a)?, id(b)?, id(&format!("{a}{b}"))?))
+        };
+        let rules = merges.iter().enumerate().map(rule).collect::<Result<_>>()?;
+        let spec = Spec::from_learned(Learned { tokens, rules }, Pattern::Gpt2);
+        let engine = Engine::new(spec).map_err(|error| Error::Engine(error.to_string()))?;
+        Ok(Self { engine, tokens: bytes, merges })
     }
 
-    /// Takes over what the engine has learned.
-    pub(crate) fn from_engine(model: &BPE) -> Result<Self> {
-        let (tokens, merges) = format::parts(&mut serde_json::to_value(model)?)?;
+    /// Takes over what was learned.
+    pub(crate) fn from_learned(Learned { tokens, rules }: Learned) -> Result<Self> {
+        let spelled = |id: u32| tokens[id as usize].clone();
+        let merges = rules.iter().map(|&(a, b, _)| (spelled(a), spelled(b))).collect();
         Self::new(tokens, merges)
     }
 
@@ -126,32 +124,26 @@ impl Bpe {
     /// Ids of a text, none of them special.
     ///
     /// # Errors
-    /// None that is known; the engine's signature allows one.
+    /// None that is known.
     pub fn encode(&self, text: &str) -> Result<Vec<i32>> {
-        let mut ids = Vec::with_capacity(text.len() / 3);
-        for word in split::words(text) {
-            let tokens = self.model.tokenize(&alphabet::to_chars(word.as_bytes()));
-            let tokens = tokens.map_err(|error| Error::Engine(error.to_string()))?;
-            ids.extend(tokens.iter().map(|token| token.id as i32)); // at most MAX_VOCAB
-        }
-        Ok(ids)
+        let mut ids = Vec::new();
+        self.engine.encode_into(text.as_bytes(), false, &mut ids);
+        Ok(signed(ids))
     }
 
     /// Ids of each of several texts, by several threads if that pays; 0 threads are all.
     ///
     /// # Errors
-    /// If there are no threads.
-    pub fn encode_batch<S: AsRef<str> + Sync>(
+    /// None that is known.
+    pub fn encode_batch<S: AsRef<str>>(
         &self,
         texts: &[S],
         threads: usize,
     ) -> Result<Vec<Vec<i32>>> {
-        let bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
-        if bytes < PARALLEL_BYTES {
-            return texts.iter().map(|text| self.encode(text.as_ref())).collect();
-        }
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
-        pool.install(|| texts.par_iter().map(|text| self.encode(text.as_ref())).collect())
+        let texts: Vec<&[u8]> = texts.iter().map(|text| text.as_ref().as_bytes()).collect();
+        let batch = self.engine.encode_batch(&texts, false, engine::threads(threads));
+        let ids = signed(batch.ids);
+        Ok(batch.offsets.windows(2).map(|ends| ids[ends[0]..ends[1]].to_vec()).collect())
     }
 
     /// Text of ids without the special ones; bytes that are not UTF-8 become U+FFFD.
@@ -181,6 +173,11 @@ impl Bpe {
             .map(AsRef::as_ref)
             .ok_or(Error::UnknownId { id, size })
     }
+}
+
+/// The same numbers, all below `MAX_VOCAB`, in the same memory.
+fn signed(ids: Vec<u32>) -> Vec<i32> {
+    ids.into_iter().map(|id| id as i32).collect()
 }
 
 fn is_special(id: usize) -> bool {

@@ -31,10 +31,6 @@ pub enum Error {
         min_frequency: u64,
     },
 
-    /// More text than the engine's counters hold.
-    #[error("the texts are longer than {0} bytes, the most that can be counted; train on a part")]
-    TooMuchText(u64),
-
     /// A file that cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -78,10 +74,6 @@ pub enum Error {
         /// Number of tokens.
         size: usize,
     },
-
-    /// The operating system gave no threads.
-    #[error("cannot start threads: {0}")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
 
     /// The engine refused; not known to happen.
     #[error("tokenizer engine: {0}")]

@@ -1,9 +1,9 @@
 //! Byte-level BPE without Python: train, save, load, encode, decode.
 //!
 //! Any text survives a round trip, because every byte is a token. Four special tokens take the ids
-//! 0 to 3; no text ever encodes to one of them, not even their names. Merges are learned and
-//! applied by the `tokenizers` crate, and what is saved is a `tokenizer.json` that Hugging Face
-//! tokenizers read and encode with alike. Nothing outside this crate sees that engine.
+//! 0 to 3; no text ever encodes to one of them, not even their names. What is
+//! saved is a `tokenizer.json` that Hugging Face tokenizers read and encode with alike. Merges are
+//! learned and applied by [`engine`], which also serves byte-level files from elsewhere.
 //!
 //! ```
 //! use fast_tokenizer::{Bpe, Settings, Trainer};
@@ -16,12 +16,14 @@
 //! ```
 
 mod alphabet;
+mod any;
 mod bpe;
+pub mod engine;
 mod error;
 mod format;
-mod split;
 mod train;
 
+pub use any::{Any, Backend};
 pub use bpe::Bpe;
 pub use error::{Error, Result};
 pub use train::{Settings, Trainer};

@@ -1,18 +1,7 @@
 //! Learns merges from texts.
 
-use std::collections::HashMap;
-
-use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
-use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::{AddedToken, pre_tokenizers::byte_level::ByteLevel};
-
-use crate::{Bpe, Error, MAX_VOCAB, MIN_VOCAB, Result, SPECIAL_TOKENS, alphabet, split};
-
-/// The engine counts in 32 bits and does not check them.
-const MAX_BYTES: u64 = i32::MAX as u64;
-
-/// The engine's time is quadratic in the length of a word, so longer ones are learned in parts.
-const MAX_WORD: usize = 256;
+use crate::engine::{self, Pattern};
+use crate::{Bpe, Error, MAX_VOCAB, MIN_VOCAB, Result, SPECIAL_TOKENS};
 
 /// What to learn.
 #[derive(Debug, Clone, Copy)]
@@ -29,51 +18,29 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Trainer {
     settings: Settings,
-    // A pool of its own rather than the global one, whose threads are missing after a fork.
-    pool: ThreadPool,
-    counts: HashMap<Box<str>, u64>,
-    bytes: u64,
+    engine: engine::Trainer,
 }
 
 impl Trainer {
     /// A trainer that has seen nothing.
     ///
     /// # Errors
-    /// If the vocabulary is too small or too large, or there are no threads.
+    /// If the vocabulary is too small or too large.
     pub fn new(settings: Settings) -> Result<Self> {
         if !(MIN_VOCAB..=MAX_VOCAB).contains(&settings.vocab_size) {
             return Err(Error::VocabSize(settings.vocab_size));
         }
-        Ok(Self {
-            settings,
-            pool: ThreadPoolBuilder::new().num_threads(settings.threads).build()?,
-            counts: HashMap::new(),
-            bytes: 0,
-        })
+        let threads = engine::threads(settings.threads);
+        Ok(Self { settings, engine: engine::Trainer::new(Pattern::Gpt2, threads) })
     }
 
     /// Counts the words of some texts. Only the counts are kept.
     ///
     /// # Errors
-    /// If the texts so far are longer than 2 GiB.
+    /// None that is known.
     pub fn feed<S: AsRef<str> + Sync>(&mut self, texts: &[S]) -> Result<()> {
-        self.bytes += texts.iter().map(|text| text.as_ref().len() as u64).sum::<u64>();
-        if self.bytes > MAX_BYTES {
-            return Err(Error::TooMuchText(MAX_BYTES));
-        }
-        let parts: Vec<HashMap<&str, u64>> = self.pool.install(|| {
-            let count = |mut counts: HashMap<_, _>, text| {
-                split::words(text).for_each(|word| *counts.entry(word).or_default() += 1);
-                counts
-            };
-            texts.par_iter().map(S::as_ref).fold(HashMap::new, count).collect()
-        });
-        for (word, count) in parts.into_iter().flatten() {
-            match self.counts.get_mut(word) {
-                Some(total) => *total += count,
-                None => drop(self.counts.insert(word.into(), count)),
-            }
-        }
+        let texts: Vec<&[u8]> = texts.iter().map(|text| text.as_ref().as_bytes()).collect();
+        self.engine.feed(&texts);
         Ok(())
     }
 
@@ -82,30 +49,20 @@ impl Trainer {
     /// # Errors
     /// If the texts hold too few pairs for the vocabulary.
     pub fn finish(self) -> Result<Bpe> {
+        self.finish_watched(|_| true)
+    }
+
+    /// The same, telling `each` after every merge how many tokens there are; false stops there.
+    ///
+    /// # Errors
+    /// If the texts hold too few pairs for the vocabulary.
+    pub fn finish_watched(self, each: impl FnMut(usize) -> bool) -> Result<Bpe> {
         let Settings { vocab_size: wanted, min_frequency, .. } = self.settings;
-        let trainer = BpeTrainer::builder()
-            .vocab_size(wanted)
-            .min_frequency(min_frequency)
-            .show_progress(false)
-            .special_tokens(SPECIAL_TOKENS.map(|name| AddedToken::from(name, true)).into())
-            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
-            .build();
-        let mut counts = HashMap::new();
-        for (word, count) in self.counts {
-            for part in word.as_bytes().chunks(MAX_WORD) {
-                *counts.entry(alphabet::to_chars(part)).or_default() += count;
-            }
-        }
-        let counts = counts.into_iter().map(|(word, count)| (word.into(), count)).collect();
-        let mut model = BPE::default();
-        self.pool
-            .install(|| trainer.do_train(&counts, &mut model))
-            .map_err(|error| Error::Engine(error.to_string()))?;
-        let bpe = Bpe::from_engine(&model)?;
-        if bpe.vocab_size() < wanted {
-            let reached = bpe.vocab_size();
+        let learned = self.engine.finish(wanted, min_frequency, &SPECIAL_TOKENS, each);
+        let reached = learned.tokens.len();
+        if reached < wanted {
             return Err(Error::TooLittleText { wanted, reached, min_frequency });
         }
-        Ok(bpe)
+        Bpe::from_learned(learned)
     }
 }

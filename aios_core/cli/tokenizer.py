@@ -1,0 +1,174 @@
+"""`aios tokenizer`: train a tokenizer, and apply or inspect one from any ``tokenizer.json``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aios_core.cli.common import json_option, print_json
+from aios_core.errors import TokenizerError
+
+if TYPE_CHECKING:
+    from aios_core.contracts import TrainedTokenizer
+
+_path = click.Path(path_type=Path)
+_tokenizer = click.option(
+    "--tokenizer", "file", metavar="FILE", required=True, type=_path, help="A tokenizer.json."
+)
+
+
+@click.group()
+def command() -> None:
+    """Train tokenizers, and apply any tokenizer.json.
+
+    \b
+    Examples:
+      aios tokenizer train corpus/*.txt --vocab-size 32000 --output tokenizer.json
+      aios tokenizer inspect "Return the path." --tokenizer tokenizer.json
+    """  # noqa: D301  # \b is for click
+
+
+@command.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_path)
+@click.option("--vocab-size", default=32_000, show_default=True, type=click.IntRange(min=1))
+@click.option("--min-frequency", default=2, show_default=True, type=click.IntRange(min=1))
+@click.option("--field", metavar="NAME", help="FILEs are JSON lines; the field that holds text.")
+@click.option("--output", metavar="FILE", required=True, type=_path, help="Where to write it.")
+def train(
+    files: tuple[Path, ...], vocab_size: int, min_frequency: int, field: str | None, output: Path
+) -> None:
+    """Learn byte-level BPE from texts.
+
+    \b
+    Examples:
+      aios tokenizer train corpus/*.txt --vocab-size 32000 --output tokenizer.json
+    """  # noqa: D301  # \b is for click
+    from aios_core.registry import Registry
+
+    kind = Registry.discover().get("tokenizer", "bpe").load()
+    tokenizer = kind(vocab_size=vocab_size, min_frequency=min_frequency)
+    trained = tokenizer.train(_texts(files, field))
+    with tempfile.TemporaryDirectory() as folder:
+        trained.save(Path(folder))
+        (saved,) = Path(folder).iterdir()
+        try:
+            output.write_bytes(saved.read_bytes())
+        except OSError as error:
+            raise TokenizerError(f"{output}: {error.strerror}") from error
+    click.echo(f"{output}: {trained.vocabulary.size} tokens", err=True)
+
+
+@command.command()
+@click.argument("text", required=False)
+@_tokenizer
+@click.option("--jsonl-in", metavar="FILE", type=_path, help="A JSON array of texts; - is stdin.")
+@json_option
+def encode(text: str | None, file: Path, jsonl_in: Path | None, *, as_json: bool) -> None:
+    """Print the ids of TEXT, or of stdin.
+
+    \b
+    Examples:
+      aios tokenizer encode "Return the path." --tokenizer tokenizer.json
+      aios tokenizer encode --tokenizer tokenizer.json --json --jsonl-in texts.json
+    """  # noqa: D301  # \b is for click
+    tokenizer = _load(file)
+    if jsonl_in is not None:
+        rows = tokenizer.encode_each(_array(jsonl_in))
+        click.echo(json.dumps([row.tolist() for row in rows]))
+        return
+    ids = tokenizer.encode(sys.stdin.read() if text is None else text).tolist()
+    click.echo(json.dumps(ids) if as_json else " ".join(map(str, ids)))
+
+
+@command.command()
+@click.argument("ids", nargs=-1, type=click.IntRange(min=0))
+@_tokenizer
+def decode(ids: tuple[int, ...], file: Path) -> None:
+    """Print the text of IDS.
+
+    \b
+    Examples:
+      aios tokenizer decode 312 260 95 --tokenizer tokenizer.json
+    """  # noqa: D301  # \b is for click
+    click.echo(_load(file).decode(ids), nl=False)
+
+
+@command.command()
+@click.argument("text", required=False)
+@_tokenizer
+@json_option
+def inspect(text: str | None, file: Path, *, as_json: bool) -> None:
+    """Show the pieces of TEXT, or of stdin, and how many there are.
+
+    \b
+    Examples:
+      aios tokenizer inspect "Return the path." --tokenizer tokenizer.json
+    """  # noqa: D301  # \b is for click
+    tokenizer = _load(file)
+    text = sys.stdin.read() if text is None else text
+    ids = tokenizer.encode(text).tolist()
+    pieces = [tokenizer.token(i) for i in ids]
+    words, size = len(text.split()), len(text.encode())
+    facts = {
+        "tokens": len(ids),
+        "fertility": len(ids) / words if words else None,
+        "bytes_per_token": size / len(ids) if ids else None,
+    }
+    if as_json:
+        print_json({"ids": ids, "pieces": pieces, **facts})
+        return
+    colours = ("cyan", "magenta")
+    shown = (click.style(p, fg=colours[i % 2], reverse=True) for i, p in enumerate(pieces))
+    click.echo("".join(shown))
+    told = (f"{name.replace('_', ' ')} {value:.3g}" for name, value in facts.items() if value)
+    click.echo(", ".join(told), err=True)
+
+
+def _load(file: Path) -> TrainedTokenizer:
+    """The tokenizer of a file, by the engine where that gives the same ids."""
+    from aios_core.registry import Registry
+
+    kind = Registry.discover().get("tokenizer", "hf").load()
+    tokenizer: TrainedTokenizer = kind(file=str(file), engine=True).train([])
+    return tokenizer
+
+
+def _array(file: Path) -> Sequence[str]:
+    """The texts of a JSON array."""
+    try:
+        content = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        texts = json.loads(content)
+    except OSError as error:
+        raise TokenizerError(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise TokenizerError(f"{file}: not valid JSON: {error}") from error
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise TokenizerError(f"{file}: want a JSON array of texts")
+    return texts
+
+
+def _texts(files: Sequence[Path], field: str | None) -> Iterator[str]:
+    """Whole files, or the field of every line; only one file is in memory at a time."""
+    for file in files:
+        try:
+            content = file.read_bytes().decode()
+        except OSError as error:
+            raise TokenizerError(f"{file}: {error.strerror}") from error
+        except ValueError as error:
+            raise TokenizerError(f"{file}: {error}") from error
+        if field is None:
+            yield content
+            continue
+        for number, line in enumerate(content.splitlines(), 1):
+            try:
+                yield str(json.loads(line)[field])
+            except (ValueError, KeyError, TypeError) as error:
+                raise TokenizerError(
+                    f"{file}:{number}: want a JSON object with the field {field!r}"
+                ) from error

@@ -1,0 +1,132 @@
+"""Any ``tokenizer.json``, whoever made it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from attrs import field, frozen, validators
+
+from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary
+from aios_core.errors import TokenizerError
+from aios_plugins._native import fast_tokenizer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FILE: Final = "tokenizer.json"
+"""Name of the file in the folder of a saved tokenizer."""
+
+SPECIAL_TOKENS: Final = ("<mask>", "<pad>", "<bos>", "<eos>")
+
+MAX_FILE: Final = 1 << 27
+"""Largest file that is read, in bytes; published ones are below a quarter of it."""
+
+
+def read(path: Path, *, engine: bool, strict: bool = False) -> fast_tokenizer.Tokenizer:
+    """The tokenizer of a file.
+
+    Args:
+        path: a ``tokenizer.json``.
+        engine: by our engine where it gives the ids that `tokenizers` gives.
+        strict: refuse a file that is not for the engine.
+
+    Raises:
+        TokenizerError: the file is missing, damaged, hostile or, if `strict`, not for the engine.
+    """
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_FILE:
+            raise TokenizerError(f"{path}: want a regular file of at most {MAX_FILE} bytes")
+        text = path.read_text(encoding="utf-8")
+        return fast_tokenizer.Tokenizer(text, engine=engine, strict=strict)
+    except OSError as error:
+        raise TokenizerError(f"{path}: {error.strerror}") from error
+    except ValueError as error:  # of the engine, and bytes that are not UTF-8
+        raise TokenizerError(f"{path}: {error}") from error
+
+
+@frozen
+class TrainedHf(TrainedTokenizer):
+    """The file's ids, then mask, pad, bos and eos of our own, which no text encodes to."""
+
+    engine: fast_tokenizer.Tokenizer
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The file's ids and four more."""
+        size = self.engine.vocab_size
+        return Vocabulary(
+            size=size + 4, mask_id=size, pad_id=size + 1, bos_id=size + 2, eos_id=size + 3
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file and of the version of the Unicode tables."""
+        text = f"{self.engine.unicode_version}\n{self.engine.to_json()}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """Ids as the file has them, without its template; its own special tokens are text."""
+        try:
+            return self.engine.encode(text).view(np.int32)
+        except UnicodeEncodeError as error:
+            raise TokenizerError(
+                f"the text holds a lone surrogate at position {error.start}, which is no character"
+            ) from error
+
+    def encode_each(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """Ids of several texts, on several threads."""
+        try:
+            ids, offsets = self.engine.encode_batch(texts)
+        except UnicodeEncodeError as error:
+            raise TokenizerError(
+                f"a text holds a lone surrogate at position {error.start}, which is no character"
+            ) from error
+        rows: list[NDArray[np.int32]] = np.split(ids.view(np.int32), offsets[1:-1])
+        return rows[: len(texts)]
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
+        """Text of the file's ids, its own special tokens included."""
+        checked = self.vocabulary.check(ids)
+        known = checked[checked < self.engine.vocab_size]
+        return self.engine.decode(known.astype(np.uint32), skip_special=False)
+
+    def token(self, token_id: int) -> str:
+        r"""The token as text; ``\x..`` for bytes that are only a part of a character."""
+        (checked,) = self.vocabulary.check([token_id])
+        special = int(checked) - self.engine.vocab_size
+        if special >= 0:
+            return SPECIAL_TOKENS[special]
+        return self.engine.token(checked).decode(errors="backslashreplace")
+
+    def save(self, folder: Path) -> None:
+        """Write the file as it was read."""
+        path = folder / FILE
+        try:
+            path.write_text(self.engine.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise TokenizerError(f"{path}: {error.strerror}") from error
+
+
+@frozen
+class Hf(Tokenizer):
+    """A tokenizer from a ``tokenizer.json`` as Hugging Face tokenizers write it."""
+
+    file: str = field(default=FILE, validator=validators.min_len(1))
+    """The file; what it says is all there is to it, so there is nothing to train."""
+    engine: bool = False
+    """Whether our own engine works where it gives the same ids; else the `tokenizers` crate."""
+    strict: bool = False
+    """Whether a file that is not for the engine is refused; only with `engine`."""
+
+    def train(self, texts: Iterable[str]) -> TrainedHf:
+        """Read the file; the texts are not looked at."""
+        return TrainedHf(read(Path(self.file), engine=self.engine, strict=self.strict))
+
+    def load(self, folder: Path) -> TrainedHf:
+        """Read what `TrainedHf.save` wrote."""
+        return TrainedHf(read(folder / FILE, engine=self.engine, strict=self.strict))

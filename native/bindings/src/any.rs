@@ -1,0 +1,194 @@
+//! Binds tokenizers from any file.
+
+use ::fast_tokenizer as engine;
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::PyBytes;
+
+use crate::tokenizer::fast_tokenizer::{FastTokenizerError, error};
+
+/// A tokenizer from any `tokenizer.json`.
+///
+/// It pickles by content.
+#[pyclass(frozen, module = "aios_plugins._native.fast_tokenizer")]
+pub(crate) struct Tokenizer(engine::Any);
+
+type Arrays<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
+
+#[pymethods]
+impl Tokenizer {
+    /// Reads the text of a `tokenizer.json`.
+    #[new]
+    #[pyo3(signature = (json, *, engine = true, strict = false))]
+    fn new(py: Python<'_>, json: String, engine: bool, strict: bool) -> PyResult<Self> {
+        py.detach(|| engine::Any::from_json(json, engine, strict)).map(Self).map_err(error)
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, (String, bool, bool))> {
+        let own = matches!(slf.get().0.backend(), engine::Backend::Engine(_));
+        let rebuild = slf.get_type().getattr("_rebuild")?;
+        Ok((rebuild, (slf.get().0.json().to_owned(), own, own)))
+    }
+
+    #[staticmethod]
+    fn _rebuild(py: Python<'_>, json: String, own: bool, strict: bool) -> PyResult<Self> {
+        Self::new(py, json, own, strict)
+    }
+
+    /// `engine` or `tokenizers`: who works out the ids.
+    #[getter]
+    fn backend(&self) -> &'static str {
+        match self.0.backend() {
+            engine::Backend::Engine(_) => "engine",
+            engine::Backend::Reference(..) => "tokenizers",
+        }
+    }
+
+    /// Why it is not the engine, None if it is.
+    #[getter]
+    fn reason(&self) -> Option<&str> {
+        match self.0.backend() {
+            engine::Backend::Engine(_) => None,
+            engine::Backend::Reference(_, reason) => Some(reason),
+        }
+    }
+
+    /// The file's text.
+    fn to_json(&self) -> &str {
+        self.0.json()
+    }
+
+    /// Version of the Unicode tables that decide where the engine cuts.
+    #[getter]
+    fn unicode_version(&self) -> &'static str {
+        self.0.unicode_version()
+    }
+
+    /// One more than the highest id.
+    #[getter]
+    fn vocab_size(&self) -> usize {
+        self.0.vocab_size()
+    }
+
+    /// Added tokens and their ids.
+    fn added_tokens(&self) -> std::collections::HashMap<String, u32> {
+        self.0.added()
+    }
+
+    /// Ids of a text; `template` adds what the file's post-processor puts around it.
+    #[pyo3(signature = (text, *, template = false))]
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        text: &str,
+        template: bool,
+    ) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        // A prompt takes less time than letting other threads run would.
+        let ids = if text.len() < 1024 {
+            self.0.encode(text, template)
+        } else {
+            py.detach(|| self.0.encode(text, template))
+        };
+        Ok(ids.map_err(error)?.into_pyarray(py))
+    }
+
+    /// Ids of several texts in one array, and where each text's ids start and end in it.
+    #[pyo3(signature = (texts, *, threads = 0))]
+    fn encode_batch<'py>(
+        &self,
+        py: Python<'py>,
+        texts: Vec<PyBackedStr>,
+        threads: usize,
+    ) -> PyResult<Arrays<'py>> {
+        let batch = py.detach(|| self.0.encode_batch(&texts, threads)).map_err(error)?;
+        let offsets: Vec<i64> = batch.offsets.into_iter().map(|end| end as i64).collect();
+        Ok((batch.ids.into_pyarray(py), offsets.into_pyarray(py)))
+    }
+
+    /// Text of ids.
+    #[pyo3(signature = (ids, *, skip_special = true))]
+    fn decode(
+        &self,
+        py: Python<'_>,
+        ids: PyReadonlyArray1<'_, u32>,
+        skip_special: bool,
+    ) -> PyResult<String> {
+        let ids = ids.as_array().to_vec(); // others may write to it while the GIL is released
+        py.detach(|| self.0.decode(&ids, skip_special)).map_err(error)
+    }
+
+    /// Bytes of ids, of which not all need be whole characters; only by the engine.
+    #[pyo3(signature = (ids, *, skip_special = true))]
+    fn decode_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        ids: PyReadonlyArray1<'_, u32>,
+        skip_special: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let engine::Backend::Engine(own) = self.0.backend() else {
+            return Err(FastTokenizerError::new_err("only the engine decodes to bytes"));
+        };
+        let ids = ids.as_array().to_vec(); // others may write to it while the GIL is released
+        let bytes = py.detach(|| own.decode_bytes(&ids, skip_special));
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// Bytes of one token, nothing for an id that is none.
+    fn token<'py>(&self, py: Python<'py>, token_id: u32) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.token(token_id))
+    }
+
+    /// Ids of a text, and for each its start and end in bytes or in characters; by the engine.
+    #[pyo3(signature = (text, *, unit = "characters"))]
+    fn encode_with_offsets<'py>(
+        &self,
+        py: Python<'py>,
+        text: &str,
+        unit: &str,
+    ) -> PyResult<Arrays<'py>> {
+        let engine::Backend::Engine(own) = self.0.backend() else {
+            return Err(FastTokenizerError::new_err("only the engine tells offsets"));
+        };
+        let (ids, mut ranges) = own.encode_with_offsets(text.as_bytes(), true);
+        match unit {
+            "bytes" => {}
+            "characters" => ranges = engine::engine::in_characters(text, &ranges),
+            _ => {
+                let problem = format!("unit is {unit:?}; want \"bytes\" or \"characters\"");
+                return Err(FastTokenizerError::new_err(problem));
+            }
+        }
+        let flat: Vec<i64> =
+            ranges.into_iter().flat_map(|r| [r.start as i64, r.end as i64]).collect();
+        Ok((ids.into_pyarray(py), flat.into_pyarray(py)))
+    }
+
+    /// A decoder for ids that come one after the other.
+    fn stream(slf: Py<Self>) -> Stream {
+        Stream { tokenizer: slf, stream: engine::engine::Stream::default().into() }
+    }
+}
+
+/// Text of ids as it becomes complete, never half a character.
+#[pyclass(frozen, module = "aios_plugins._native.fast_tokenizer")]
+pub(crate) struct Stream {
+    tokenizer: Py<Tokenizer>,
+    stream: std::sync::Mutex<engine::engine::Stream>,
+}
+
+#[pymethods]
+impl Stream {
+    /// The text that is certain after one more id.
+    fn push(&self, token_id: u32) -> String {
+        let bytes = self.tokenizer.get().0.token(token_id);
+        self.stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(&bytes)
+    }
+
+    /// What is left: U+FFFD if a character was begun.
+    fn finish(&self) -> String {
+        self.stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner).finish()
+    }
+}

@@ -1,0 +1,269 @@
+//! Ids of pieces seen before, in bounded memory.
+//!
+//! Short pieces live in buckets of one cache line's worth of keys and one of ids, two ways each. A
+//! key is the piece itself (15 bytes, zero-padded) and its length, so a hit is exact; the count of
+//! ids hides in the four bits of the key that the length leaves free, and up to four ids sit beside
+//! it. A full bucket overflows into its neighbour, and when that is full too it forgets an entry.
+//! Longer pieces are found by hash in a direct-mapped table and compared byte by byte.
+
+use super::key::Key;
+use super::memory::filled;
+
+/// Ids stored beside a key; pieces with more are kept apart.
+pub const INLINE: usize = 4;
+
+const WAYS: usize = 2;
+const LONG_SLOTS: usize = 1 << 15;
+/// Longer pieces are hardly ever seen twice.
+const LONGEST: usize = 256;
+/// Most ids or bytes kept apart; then they are all forgotten at once.
+const ARENA: usize = 1 << 21;
+/// Count that says the ids are kept apart.
+const APART: u64 = 15;
+
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+pub struct Bucket {
+    keys: [Key; WAYS],
+    ids: [[u32; INLINE]; WAYS],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Long {
+    hash: u64,
+    bytes: u32,
+    length: u32,
+    ids: u32,
+    count: u32,
+}
+
+/// What a look-up found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// The ids, `count` of them, if they fit.
+    pub ids: [u32; INLINE],
+    /// How many ids; above [`INLINE`] they are kept apart.
+    pub count: usize,
+}
+
+/// The table of short pieces as it is now.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    buckets: &'a [Bucket],
+    mask: usize,
+}
+
+impl View<'_> {
+    /// The ids of a short piece, if its own bucket has them.
+    #[inline(always)]
+    pub fn get(self, key: Key, hash: u32) -> Option<Hit> {
+        // SAFETY: the mask is one less than the count of buckets, a power of two.
+        let bucket = unsafe { self.buckets.get_unchecked(hash as usize & self.mask) };
+        let differs = |way: usize| {
+            let stored = bucket.keys[way];
+            (stored.low ^ key.low) | (stored.high ^ key.high) << 4
+        };
+        let (first, second) = (differs(0), differs(1));
+        if first != 0 && second != 0 {
+            return None;
+        }
+        let way = usize::from(first != 0);
+        Some(Hit { ids: bucket.ids[way], count: (bucket.keys[way].high >> 60) as usize })
+    }
+
+    /// Asks for the memory of a bucket that is about to be looked up.
+    #[inline(always)]
+    pub fn prefetch(self, hash: u32) {
+        let bucket = self.buckets.as_ptr().wrapping_add(hash as usize & self.mask);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch reads nothing, whatever the address.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(bucket.cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = bucket;
+    }
+}
+
+/// Pieces and their ids.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    buckets: Vec<Bucket>,
+    long: Vec<Long>,
+    long_bytes: Vec<u8>,
+    ids: Vec<u32>,
+    /// Entries written since the table last grew.
+    written: usize,
+    /// Buckets that the table may grow to.
+    limit: usize,
+}
+
+impl Cache {
+    /// A cache for about `pieces` pieces that grows to at most `limit` bytes of short ones.
+    pub fn new(pieces: usize, limit: usize) -> Self {
+        let limit = (limit / size_of::<Bucket>()).max(64);
+        let limit = 1 << limit.ilog2();
+        let buckets = (2 * pieces).next_power_of_two().clamp(64, limit);
+        Self {
+            buckets: filled(Bucket::default(), buckets),
+            long: vec![Long::default(); LONG_SLOTS],
+            long_bytes: Vec::new(),
+            ids: Vec::new(),
+            written: 0,
+            limit,
+        }
+    }
+
+    /// The short pieces, for looking up many.
+    #[inline(always)]
+    pub fn view(&self) -> View<'_> {
+        View { buckets: &self.buckets, mask: self.buckets.len() - 1 }
+    }
+
+    /// Appends the ids of a short piece, wherever they are; false if it is not known.
+    pub fn find(&self, key: Key, hash: u32, out: &mut Vec<u32>) -> bool {
+        let view = self.view();
+        let Some(hit) = view.get(key, hash).or_else(|| view.get(key, hash ^ 1)) else {
+            return false;
+        };
+        if hit.count <= INLINE {
+            out.extend_from_slice(&hit.ids[..hit.count]);
+        } else {
+            let [start, count, ..] = hit.ids;
+            out.extend_from_slice(&self.ids[start as usize..(start + count) as usize]);
+        }
+        true
+    }
+
+    /// Remembers a short piece.
+    pub fn put(&mut self, key: Key, hash: u32, ids: &[u32]) {
+        if self.ids.len() > ARENA {
+            self.clear();
+        }
+        if self.written >= self.buckets.len() && self.buckets.len() < self.limit {
+            self.grow();
+        }
+        let mut stored = [0; INLINE];
+        let mut count = ids.len() as u64;
+        if ids.len() <= INLINE {
+            stored[..ids.len()].copy_from_slice(ids);
+        } else {
+            stored[..2].copy_from_slice(&[self.ids.len() as u32, ids.len() as u32]);
+            self.ids.extend_from_slice(ids);
+            count = APART;
+        }
+        self.place(Key { low: key.low, high: key.high | count << 60 }, hash, stored);
+        self.written += 1;
+    }
+
+    /// Writes an entry into an empty way of its bucket or the neighbouring one, else over another.
+    fn place(&mut self, key: Key, hash: u32, ids: [u32; INLINE]) {
+        let home = hash as usize & (self.buckets.len() - 1);
+        let ways = [(home, 0), (home, 1), (home ^ 1, 0), (home ^ 1, 1)];
+        let empty = |&&(at, way): &&(usize, usize)| self.buckets[at].keys[way] == Key::default();
+        let (at, way) = ways.iter().find(empty).copied().unwrap_or((home, 1));
+        self.buckets[at].keys[way] = key;
+        self.buckets[at].ids[way] = ids;
+    }
+
+    fn grow(&mut self) {
+        let larger = filled(Bucket::default(), self.buckets.len() * 2);
+        self.written = 0;
+        for bucket in std::mem::replace(&mut self.buckets, larger) {
+            for (key, ids) in bucket.keys.into_iter().zip(bucket.ids) {
+                if key != Key::default() {
+                    let bare = Key { low: key.low, high: key.high << 4 >> 4 };
+                    self.place(key, bare.hash(), ids);
+                    self.written += 1;
+                }
+            }
+        }
+    }
+
+    /// The ids of a long piece, if known.
+    pub fn get_long(&self, piece: &[u8], hash: u64) -> Option<&[u32]> {
+        let slot = &self.long[hash as usize & (LONG_SLOTS - 1)];
+        let bytes = slot.bytes as usize..(slot.bytes + slot.length) as usize;
+        let same = slot.hash == hash && &self.long_bytes[bytes] == piece;
+        same.then(|| &self.ids[slot.ids as usize..(slot.ids + slot.count) as usize])
+    }
+
+    /// Remembers a long piece, unless it is too long to come again.
+    pub fn put_long(&mut self, piece: &[u8], hash: u64, ids: &[u32]) {
+        if piece.len() > LONGEST {
+            return;
+        }
+        if self.ids.len() > ARENA || self.long_bytes.len() > ARENA {
+            self.clear();
+        }
+        self.long[hash as usize & (LONG_SLOTS - 1)] = Long {
+            hash,
+            bytes: self.long_bytes.len() as u32,
+            length: piece.len() as u32,
+            ids: self.ids.len() as u32,
+            count: ids.len() as u32,
+        };
+        self.long_bytes.extend_from_slice(piece);
+        self.ids.extend_from_slice(ids);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.buckets.fill(Bucket::default());
+        self.long.fill(Long::default());
+        self.long_bytes.clear();
+        self.ids.clear();
+        self.written = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::{SHORT, hash_long};
+    use super::*;
+
+    fn key(piece: &[u8]) -> Key {
+        let mut bytes = [0xAB; 16];
+        bytes[..piece.len()].copy_from_slice(piece);
+        Key::new(bytes, piece.len())
+    }
+
+    #[test]
+    fn finds_what_was_put_and_nothing_else() {
+        let mut cache = Cache::new(64, 1 << 20);
+        let ids: Vec<u32> = (0..15).collect();
+        for length in 1..=SHORT {
+            let piece = &b"\0\0abcdefghijklm"[..length];
+            cache.put(key(piece), key(piece).hash(), &ids[..length]);
+        }
+        for length in 1..=SHORT {
+            let piece = &b"\0\0abcdefghijklm"[..length];
+            let mut found = Vec::new();
+            assert!(cache.find(key(piece), key(piece).hash(), &mut found));
+            assert_eq!(&ids[..length], found);
+            assert_eq!(piece, &key(piece).bytes()[..key(piece).length().unwrap()]);
+        }
+        assert_eq!(None, cache.view().get(key(b"x"), key(b"x").hash()));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_growth_keeps_entries() {
+        let mut cache = Cache::new(64, 64 * 1024);
+        for i in 0..100_000_u32 {
+            let key = key(&i.to_le_bytes());
+            cache.put(key, key.hash(), &[i]);
+            let mut found = Vec::new();
+            assert!(cache.find(key, key.hash(), &mut found));
+            assert_eq!(vec![i], found);
+        }
+        assert_eq!(1024, cache.buckets.len());
+        for i in 0..300_000_u32 {
+            let piece = format!("a piece that is too long for a key {i}");
+            cache.put_long(piece.as_bytes(), hash_long(piece.as_bytes()), &[i]);
+            let found = cache.get_long(piece.as_bytes(), hash_long(piece.as_bytes()));
+            assert_eq!(Some(&[i][..]), found);
+        }
+        assert!(cache.long_bytes.len() <= ARENA + LONGEST);
+    }
+}

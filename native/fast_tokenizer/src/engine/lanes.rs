@@ -1,0 +1,162 @@
+//! Sixty-four bytes classified at once: one bit a byte for each class that the patterns ask about.
+
+/// Bits of the bytes at a window's start; bit i speaks of byte i.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Masks {
+    /// ASCII letters.
+    pub letter: u64,
+    /// ASCII digits.
+    pub digit: u64,
+    /// ASCII white space, the blank and line ends included.
+    pub space: u64,
+    /// The blank, U+0020.
+    pub blank: u64,
+    /// Carriage return and line feed.
+    pub newline: u64,
+    /// The apostrophe.
+    pub apostrophe: u64,
+    /// Bytes that are not ASCII.
+    pub high: u64,
+}
+
+/// An instruction set that computes [`Masks`].
+pub trait Lanes {
+    /// Masks of 64 bytes.
+    ///
+    /// # Safety
+    ///
+    /// The processor must have the instruction set.
+    unsafe fn masks(bytes: &[u8; 64]) -> Masks;
+}
+
+/// Any processor; also what the others are tested against.
+pub struct Portable;
+
+impl Lanes for Portable {
+    #[inline(always)]
+    unsafe fn masks(bytes: &[u8; 64]) -> Masks {
+        let mut masks = Masks::default();
+        for (i, &byte) in bytes.iter().enumerate() {
+            masks.letter |= u64::from(byte.is_ascii_alphabetic()) << i;
+            masks.digit |= u64::from(byte.is_ascii_digit()) << i;
+            masks.space |= u64::from(byte == b' ' || byte.wrapping_sub(9) < 5) << i;
+            masks.blank |= u64::from(byte == b' ') << i;
+            masks.newline |= u64::from(byte == b'\r' || byte == b'\n') << i;
+            masks.apostrophe |= u64::from(byte == b'\'') << i;
+            masks.high |= u64::from(byte >= 0x80) << i;
+        }
+        masks
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{
+        __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256,
+        _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm512_cmpeq_epi8_mask,
+        _mm512_cmplt_epu8_mask, _mm512_loadu_si512, _mm512_movepi8_mask, _mm512_or_si512,
+        _mm512_set1_epi8, _mm512_sub_epi8,
+    };
+
+    use super::{Lanes, Masks};
+
+    /// AVX-512 with byte instructions (F and BW).
+    pub struct Avx512;
+
+    impl Lanes for Avx512 {
+        #[inline(always)]
+        unsafe fn masks(bytes: &[u8; 64]) -> Masks {
+            // SAFETY: the caller vouches for the instructions; the load reads the array's 64 bytes.
+            unsafe {
+                let v = _mm512_loadu_si512(bytes.as_ptr().cast());
+                let is = |byte: u8| _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(byte as i8));
+                let lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
+                let within = |v, first: u8, count: u8| {
+                    let moved = _mm512_sub_epi8(v, _mm512_set1_epi8(first as i8));
+                    _mm512_cmplt_epu8_mask(moved, _mm512_set1_epi8(count as i8))
+                };
+                let blank = is(b' ');
+                Masks {
+                    letter: within(lower, b'a', 26),
+                    digit: within(v, b'0', 10),
+                    space: blank | within(v, 9, 5),
+                    blank,
+                    newline: is(b'\r') | is(b'\n'),
+                    apostrophe: is(b'\''),
+                    high: _mm512_movepi8_mask(v),
+                }
+            }
+        }
+    }
+
+    /// AVX2, in two halves.
+    pub struct Avx2;
+
+    impl Lanes for Avx2 {
+        #[inline(always)]
+        unsafe fn masks(bytes: &[u8; 64]) -> Masks {
+            // SAFETY: the caller vouches for the instructions; the loads read bytes 0..32 and 32..64.
+            unsafe {
+                let low = _mm256_loadu_si256(bytes.as_ptr().cast());
+                let high = _mm256_loadu_si256(bytes.as_ptr().add(32).cast());
+                let bits = |a: __m256i, b: __m256i| {
+                    let low = _mm256_movemask_epi8(a) as u32;
+                    let high = _mm256_movemask_epi8(b) as u32;
+                    u64::from(low) | u64::from(high) << 32
+                };
+                let is = |byte: u8| {
+                    let byte = _mm256_set1_epi8(byte as i8);
+                    bits(_mm256_cmpeq_epi8(low, byte), _mm256_cmpeq_epi8(high, byte))
+                };
+                // Moves the range to the bottom of the signed bytes, where one comparison finds it.
+                let within = |or: u8, first: u8, count: u8| {
+                    let or = _mm256_set1_epi8(or as i8);
+                    let shift = _mm256_set1_epi8(0x80_u8.wrapping_sub(first) as i8);
+                    let end = _mm256_set1_epi8(0x80_u8.wrapping_add(count) as i8);
+                    let half =
+                        |v| _mm256_cmpgt_epi8(end, _mm256_add_epi8(_mm256_or_si256(v, or), shift));
+                    bits(half(low), half(high))
+                };
+                let blank = is(b' ');
+                Masks {
+                    letter: within(0x20, b'a', 26),
+                    digit: within(0, b'0', 10),
+                    space: blank | within(0, 9, 5),
+                    blank,
+                    newline: is(b'\r') | is(b'\n'),
+                    apostrophe: is(b'\''),
+                    high: bits(low, high),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instruction_set_agrees_on_every_byte() {
+        for shift in 0..=255_u8 {
+            let bytes: [u8; 64] = std::array::from_fn(|i| (i as u8).wrapping_mul(7) ^ shift);
+            // SAFETY: portable code needs nothing; the others are asked for first.
+            unsafe {
+                let expected = Portable::masks(&bytes);
+                #[cfg(target_arch = "x86_64")]
+                {
+                    if is_x86_feature_detected!("avx2") {
+                        assert_eq!(expected, Avx2::masks(&bytes));
+                    }
+                    if is_x86_feature_detected!("avx512bw") {
+                        assert_eq!(expected, Avx512::masks(&bytes));
+                    }
+                }
+                assert_eq!(64, (expected.high | !expected.high).count_ones());
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The engine: byte-level BPE with nothing between text and ids but this folder.
+
+mod added;
+mod cache;
+mod count;
+mod decode;
+mod encode;
+mod json;
+mod key;
+mod lanes;
+mod memory;
+mod merges;
+mod offsets;
+mod parallel;
+mod pattern;
+mod spec;
+mod split;
+mod tables;
+mod tokenizer;
+mod train;
+mod unicode;
+mod window;
+
+pub use decode::Stream;
+pub use offsets::in_characters;
+pub use parallel::{Batch, threads};
+pub use pattern::Pattern;
+pub use spec::{Added, Spec, Unfit};
+pub use tables::UNICODE_VERSION;
+pub use tokenizer::Engine;
+pub use train::{Learned, Trainer};

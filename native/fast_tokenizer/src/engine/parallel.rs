@@ -1,0 +1,198 @@
+//! Many texts, and long ones, on several threads; the ids do not depend on how many.
+//!
+//! Threads are started for a call and end with it, so nothing is left to break when a process
+//! forks. A long text is cut where a piece must end whatever surrounds it: between an ASCII letter
+//! or digit and ASCII white space. No pattern has a piece that holds the two in this order, and
+//! none looks past the cut from the left, because only white space looks ahead.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::encode::State;
+use super::memory::reserve;
+use super::pattern::Pattern;
+use super::tokenizer::Engine;
+
+/// Ids of several texts, one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The ids.
+    pub ids: Vec<u32>,
+    /// Where each text's ids start, and at last their count: one more than there are texts.
+    pub offsets: Vec<usize>,
+}
+
+/// Threads for a wish, where 0 stands for as many as the machine runs at once.
+pub fn threads(wish: usize) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if wish == 0 { all() } else { wish }
+}
+
+/// Below this many bytes a thread does not pay.
+const SHARE: usize = 128 << 10;
+/// Texts longer than this are cut.
+const CUT: usize = 1 << 20;
+/// Portions a thread, so that all end at about the same time.
+const PORTIONS: usize = 6;
+
+/// A stretch of one text, and whether the text ends with it.
+struct Part<'a> {
+    kind: Kind<'a>,
+    last: bool,
+}
+
+/// What a part is.
+enum Kind<'a> {
+    /// Text in which added tokens may lie.
+    Mixed(&'a [u8]),
+    /// Text in which none is looked for.
+    Plain(&'a [u8]),
+    /// An added token.
+    Added(u32),
+}
+
+impl Part<'_> {
+    fn bytes(&self) -> usize {
+        match self.kind {
+            Kind::Mixed(text) | Kind::Plain(text) => text.len(),
+            Kind::Added(_) => 0,
+        }
+    }
+}
+
+impl Engine {
+    /// Ids of texts on at most `threads` threads; `added` says whether added tokens are looked for.
+    pub fn encode_batch<T: AsRef<[u8]>>(&self, texts: &[T], added: bool, threads: usize) -> Batch {
+        let bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
+        let threads = threads.min(bytes / SHARE).max(1);
+        if threads == 1 {
+            return self.in_turn(texts, added, bytes);
+        }
+        let parts = self.parts(texts, added);
+        let portions = portions(&parts, bytes.div_ceil(threads * PORTIONS));
+        let done: Vec<Mutex<Batch>> = portions.iter().map(|_| Mutex::default()).collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut state = self.take();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(portion) = portions.get(index) else {
+                    break;
+                };
+                let batch = self.portion(&parts[portion.clone()], &mut state);
+                *done[index].lock().unwrap_or_else(PoisonError::into_inner) = batch;
+            }
+            self.give_back(state);
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                // A thread that the system refuses leaves its work to the others.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+        let unlocked = done
+            .into_iter()
+            .map(|batch| batch.into_inner().unwrap_or_else(PoisonError::into_inner));
+        join(unlocked.collect(), texts.len())
+    }
+
+    fn in_turn<T: AsRef<[u8]>>(&self, texts: &[T], added: bool, bytes: usize) -> Batch {
+        let mut batch = Batch { ids: Vec::new(), offsets: Vec::with_capacity(texts.len() + 1) };
+        reserve(&mut batch.ids, bytes / 3);
+        let mut state = self.take();
+        batch.offsets.push(0);
+        for text in texts {
+            self.encode_with(text.as_ref(), added, &mut state, &mut batch.ids);
+            batch.offsets.push(batch.ids.len());
+        }
+        self.give_back(state);
+        batch
+    }
+
+    /// Texts cut at added tokens if they are long, and then where it is safe.
+    fn parts<'a, T: AsRef<[u8]>>(&self, texts: &'a [T], added: bool) -> Vec<Part<'a>> {
+        let mut parts = Vec::with_capacity(texts.len());
+        for text in texts.iter().map(AsRef::as_ref) {
+            if text.len() <= CUT {
+                let kind = if added { Kind::Mixed(text) } else { Kind::Plain(text) };
+                parts.push(Part { kind, last: true });
+                continue;
+            }
+            self.segments(text, added, |segment| match segment.id {
+                Some(id) => parts.push(Part { kind: Kind::Added(id), last: false }),
+                None => {
+                    let whole = &text[segment.range];
+                    let mut start = 0;
+                    while start < whole.len() {
+                        let end = self.cut(whole, start + CUT / 2);
+                        let kind = Kind::Plain(&whole[start..end]);
+                        parts.push(Part { kind, last: false });
+                        start = end;
+                    }
+                }
+            });
+            if let Some(part) = parts.last_mut() {
+                part.last = true;
+            }
+        }
+        parts
+    }
+
+    /// The first safe cut from `from` on, or the end.
+    fn cut(&self, text: &[u8], from: usize) -> usize {
+        // A blank put in front of every segment would come in front of every part.
+        if from >= text.len() || self.spec().pattern == Pattern::Whole || self.spec().prefix_space {
+            return text.len();
+        }
+        let safe = |pair: &[u8]| {
+            pair[0].is_ascii_alphanumeric() && matches!(pair[1], b' ' | b'\t' | b'\n' | b'\r')
+        };
+        let found = text[from - 1..].windows(2).position(safe);
+        found.map_or(text.len(), |at| from + at)
+    }
+
+    fn portion(&self, parts: &[Part], state: &mut State) -> Batch {
+        let bytes: usize = parts.iter().map(Part::bytes).sum();
+        let mut batch = Batch::default();
+        reserve(&mut batch.ids, bytes / 3);
+        for part in parts {
+            match part.kind {
+                Kind::Mixed(text) => self.encode_with(text, true, state, &mut batch.ids),
+                Kind::Plain(text) => self.encode_with(text, false, state, &mut batch.ids),
+                Kind::Added(id) => batch.ids.push(id),
+            }
+            if part.last {
+                batch.offsets.push(batch.ids.len());
+            }
+        }
+        batch
+    }
+}
+
+/// Runs of parts of about `share` bytes.
+fn portions(parts: &[Part], share: usize) -> Vec<Range<usize>> {
+    let (mut portions, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (i, part) in parts.iter().enumerate() {
+        bytes += part.bytes();
+        if bytes >= share || i + 1 == parts.len() {
+            portions.push(start..i + 1);
+            (start, bytes) = (i + 1, 0);
+        }
+    }
+    portions
+}
+
+/// Puts the portions one after the other.
+fn join(portions: Vec<Batch>, texts: usize) -> Batch {
+    let mut joined = Batch { ids: Vec::new(), offsets: Vec::with_capacity(texts + 1) };
+    reserve(&mut joined.ids, portions.iter().map(|portion| portion.ids.len()).sum());
+    joined.offsets.push(0);
+    for portion in portions {
+        let base = joined.ids.len();
+        joined.offsets.extend(portion.offsets.iter().map(|end| base + end));
+        joined.ids.extend_from_slice(&portion.ids);
+    }
+    joined
+}

@@ -1,0 +1,101 @@
+"""Tokenizers from files, by the engine and by the `tokenizers` crate."""
+
+import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from aios_core.errors import TokenizerError
+from aios_core.testing import strategies
+from aios_core.testing.contracts.tokenizer import TokenizerContract
+from aios_plugins._native import fast_tokenizer
+from aios_plugins.tokenizers.bpe import Bpe
+from aios_plugins.tokenizers.hf import Hf
+
+TEXTS = ["the thesis is that the thicker thief thinks", "then the <mask> thins 香蕉 the <mask>"]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    Bpe(vocab_size=280, min_frequency=1).train(TEXTS * 2).save(folder)
+    return folder / "tokenizer.json"
+
+
+@pytest.mark.parametrize("engine", [False, True], scope="class")
+class TestHf(TokenizerContract):
+    component = Hf
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def instance(cls, path, engine):
+        return Hf(file=str(path), engine=engine)
+
+
+def test_engine_and_reference_agree(path):
+    ours, theirs = (Hf(file=str(path), engine=engine).train([]) for engine in (True, False))
+
+    assert ("engine", "tokenizers") == (ours.engine.backend, theirs.engine.backend)
+
+    @settings(deadline=None)
+    @given(strategies.texts())
+    def check(text):
+        assert theirs.encode(text).tolist() == ours.encode(text).tolist()
+        assert text == ours.decode(ours.encode(text))
+
+    check()
+    rows = [ours.encode(text).tolist() for text in TEXTS]
+    assert rows == [row.tolist() for row in ours.encode_each(TEXTS)]
+    assert rows == [row.tolist() for row in theirs.encode_each(TEXTS)]
+
+
+def test_a_change_of_path_is_told_and_can_be_refused(path, tmp_path):
+    file = json.loads(path.read_text())
+    file["normalizer"] = {"type": "NFC"}
+    other = tmp_path / "tokenizer.json"
+    other.write_text(json.dumps(file))
+
+    tokenizer = Hf(file=str(other), engine=True).train([]).engine
+    assert ("tokenizers", "it has a normalizer") == (tokenizer.backend, tokenizer.reason)
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json: .*normalizer"):
+        Hf(file=str(other), engine=True, strict=True).train([])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "EOF"),
+        ("{}", "model"),
+        ('{"model": {"type": "BPE"}, "x": [', "EOF"),
+        ("\udc80", "utf-8"),
+    ],
+)
+def test_hostile_files_are_errors(tmp_path, text, told):
+    other = tmp_path / "tokenizer.json"
+    other.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(TokenizerError, match=told):
+        Hf(file=str(other), engine=True).train([])
+
+
+def test_offsets_streams_pickles_and_threads(path):
+    tokenizer = fast_tokenizer.Tokenizer(path.read_text())
+    text = "the 香蕉 <mask>thin é"
+    ids, flat = tokenizer.encode_with_offsets(text, unit="bytes")
+    spans = flat.reshape(-1, 2)
+    assert [tokenizer.token(i) for i in ids] == [text.encode()[a:b] for a, b in spans]
+    characters = tokenizer.encode_with_offsets(text)[1].reshape(-1, 2)
+    assert all(0 <= a < b <= len(text) for a, b in characters)
+
+    stream = tokenizer.stream()
+    parts = [stream.push(int(i)) for i in ids]
+    assert text == "".join(parts) + stream.finish()
+    assert not any("\ufffd" in part for part in parts)
+
+    again = pickle.loads(pickle.dumps(tokenizer))
+    assert ids.tolist() == again.encode(text).tolist()
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(tokenizer.encode, [text * 50] * 32):
+            np.testing.assert_array_equal(tokenizer.encode(text * 50), found)
