@@ -28,6 +28,12 @@ impl<'a> Bitmap<'a> {
         (0..rows.div_ceil(64)).map(|i| self.word(i, 0..rows).count_ones() as usize).sum()
     }
 
+    /// The rows that are also in another bitmap.
+    #[must_use]
+    pub fn and(self, other: &[u64]) -> Vec<u64> {
+        self.words.iter().zip(other).map(|(a, b)| a & b).collect()
+    }
+
     /// The allowed rows of a range as runs of consecutive rows, in order.
     pub fn runs(self, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + 'a {
         let mut at = range.start;

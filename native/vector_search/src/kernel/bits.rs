@@ -17,12 +17,10 @@ pub type Sums = fn(query: &Query, rows: &[u64], out: &mut [u32]);
 #[must_use]
 pub fn sums(level: Level) -> Sums {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a level above portable is made only by `Level::available`, which found all the
-    // features that its function enables.
     match level.0 {
         Tier::Portable => portable,
-        Tier::Avx2 => |q, r, o| unsafe { avx2(q, r, o) },
-        Tier::Avx512 => |q, r, o| unsafe { avx512(q, r, o) },
+        Tier::Avx2 => checked!(avx2, q, r, o),
+        Tier::Avx512 => checked!(avx512, q, r, o),
     }
     #[cfg(not(target_arch = "x86_64"))]
     {

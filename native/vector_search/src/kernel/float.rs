@@ -155,12 +155,10 @@ fn avx512<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32])
 
 #[cfg(target_arch = "x86_64")]
 fn choose<O: Op, E: Element>(level: Level) -> Block<E::Item> {
-    // SAFETY: a level above portable is made only by `Level::available`, which found all the
-    // features that its function enables.
     match level.0 {
         Tier::Portable => portable::<O, E>,
-        Tier::Avx2 => |q, r, o| unsafe { avx2::<O, E>(q, r, o) },
-        Tier::Avx512 => |q, r, o| unsafe { avx512::<O, E>(q, r, o) },
+        Tier::Avx2 => checked!(avx2::<O, E>, q, r, o),
+        Tier::Avx512 => checked!(avx512::<O, E>, q, r, o),
     }
 }
 

@@ -35,12 +35,10 @@ pub type Dots = fn(query: &Query, rows: &[i8], out: &mut [i32]);
 #[must_use]
 pub fn dots(level: Level) -> Dots {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a level above portable is made only by `Level::available`, which found all the
-    // features that its function enables.
     match level.0 {
         Tier::Portable => portable,
-        Tier::Avx2 => |q, r, o| unsafe { avx2(q, r, o) },
-        Tier::Avx512 => |q, r, o| unsafe { avx512(q, r, o) },
+        Tier::Avx2 => checked!(avx2, q, r, o),
+        Tier::Avx512 => checked!(avx512, q, r, o),
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
@@ -70,7 +68,7 @@ fn avx2(query: &Query, rows: &[i8], out: &mut [i32]) {
         let mut sums = [_mm256_setzero_si256(); 2];
         for (q, x) in chunks.iter().zip(pieces) {
             prefetch(x.as_ptr());
-            for half in 0..2 {
+            for (half, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: both arrays hold 32 values; each half reads 16 of them.
                 let (q, x) = unsafe {
                     (
@@ -79,7 +77,7 @@ fn avx2(query: &Query, rows: &[i8], out: &mut [i32]) {
                     )
                 };
                 let product = _mm256_madd_epi16(_mm256_cvtepi8_epi16(x), q);
-                sums[half] = _mm256_add_epi32(sums[half], product);
+                *sum = _mm256_add_epi32(*sum, product);
             }
         }
         let mut lanes = [0i32; 8];

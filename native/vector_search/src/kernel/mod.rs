@@ -4,8 +4,21 @@
 //! the float loops. Only what it does not find by itself (half precision, integer products, the
 //! register tile of the batch) is written with intrinsics. Every level is tested against portable.
 
+/// A function of one level as a safe function pointer.
+#[cfg(target_arch = "x86_64")]
+macro_rules! checked {
+    ($function:expr, $($argument:ident),+) => {
+        |$($argument),+| {
+            // SAFETY: a level above portable is made only by `Level::available`, which found all
+            // the features that its functions enable.
+            unsafe { $function($($argument),+) }
+        }
+    };
+}
+
 pub mod bits;
 pub mod float;
+pub mod gather;
 pub mod int8;
 mod simd;
 pub mod tile;

@@ -43,16 +43,10 @@ impl Tile {
 
 fn choose<const SQUARES: bool>(level: Level) -> Tile {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a level above portable is made only by `Level::available`, which found all the
-    // features that its function enables; `Tile::run` checked all lengths.
     match level.0 {
         Tier::Portable => Tile { rows: 4, queries: 8, run: portable::<SQUARES> },
-        Tier::Avx2 => {
-            Tile { rows: 6, queries: 16, run: |r, p, o| unsafe { avx2::<SQUARES>(r, p, o) } }
-        }
-        Tier::Avx512 => {
-            Tile { rows: 12, queries: 32, run: |r, p, o| unsafe { avx512::<SQUARES>(r, p, o) } }
-        }
+        Tier::Avx2 => Tile { rows: 6, queries: 16, run: checked!(avx2::<SQUARES>, r, p, o) },
+        Tier::Avx512 => Tile { rows: 12, queries: 32, run: checked!(avx512::<SQUARES>, r, p, o) },
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
