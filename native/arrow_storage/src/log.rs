@@ -32,13 +32,20 @@ pub(crate) enum Record {
 }
 
 impl Record {
+    /// The content, after room for its head.
     fn encode(&self) -> Result<Vec<u8>> {
         let (kind, batch) = match self {
-            Self::Put(batch) => (1, batch),
-            Self::Delete(batch) => (2, batch),
-            Self::Close => return Ok(vec![3]),
+            Self::Put(batch) => (1, Some(batch)),
+            Self::Delete(batch) => (2, Some(batch)),
+            Self::Close => (3, None),
         };
-        let mut writer = StreamWriter::try_new(vec![kind], &batch.schema())?;
+        let size = batch.map_or(0, RecordBatch::get_array_memory_size);
+        let mut framed =
+            Vec::with_capacity(HEAD + 1 + size + size / 8 + 1024 * usize::from(size > 0));
+        framed.resize(HEAD, 0);
+        framed.push(kind);
+        let Some(batch) = batch else { return Ok(framed) };
+        let mut writer = StreamWriter::try_new(framed, &batch.schema())?;
         writer.write(batch)?;
         Ok(writer.into_inner()?)
     }
@@ -65,19 +72,19 @@ fn head_sum(length: u32, at: u64) -> u32 {
     hasher.finalize()
 }
 
-/// Frame a record that will start at a place in the file.
-fn frame(content: &[u8], at: u64) -> Result<Vec<u8>> {
+/// A record as it will stand at a place in the file.
+fn frame(record: &Record, at: u64) -> Result<Vec<u8>> {
+    let mut framed = record.encode()?;
+    let (head, content) = framed.split_at_mut(HEAD);
     let Ok(length) = u32::try_from(content.len()) else {
         let size = content.len();
         return Err(Error::Schema(format!(
             "a batch of {size} bytes is too large; write it in parts"
         )));
     };
-    let mut framed = Vec::with_capacity(HEAD + content.len());
-    framed.extend(length.to_le_bytes());
-    framed.extend(head_sum(length, at).to_le_bytes());
-    framed.extend(crc32fast::hash(content).to_le_bytes());
-    framed.extend(content);
+    head[..4].copy_from_slice(&length.to_le_bytes());
+    head[4..8].copy_from_slice(&head_sum(length, at).to_le_bytes());
+    head[8..].copy_from_slice(&crc32fast::hash(content).to_le_bytes());
     Ok(framed)
 }
 
@@ -200,7 +207,7 @@ impl Log {
     pub fn append(&self, record: &Record) -> Result<u64> {
         self.check()?;
         let at = self.length();
-        let framed = frame(&record.encode()?, at)?;
+        let framed = frame(record, at)?;
         if let Err(source) = self.sink.write(&framed) {
             return self.failed(source);
         }

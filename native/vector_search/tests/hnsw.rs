@@ -132,3 +132,51 @@ fn unfit_requests_change_nothing() {
     assert!(Hnsw::new(Metric::L2, 0, Settings::default()).is_err());
     assert!(Hnsw::new(Metric::L2, 8, Settings { degree: 1, build_width: 8 }).is_err());
 }
+
+#[test]
+fn a_saved_graph_comes_back_and_goes_on() {
+    let values = clusters(6, 600, DIM);
+    let vectors = Vectors::f32(&values, DIM).unwrap();
+    let mut graph = Hnsw::new(Metric::Cosine, DIM, Settings::default()).unwrap();
+    graph.insert(&vectors, &(0..500).collect::<Vec<_>>()).unwrap();
+    graph.remove(&(100..150).collect::<Vec<_>>());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("graph");
+    graph.save(&path).unwrap();
+    let mut back = Hnsw::load(&path).unwrap();
+    assert_eq!((graph.len(), graph.slots()), (back.len(), back.slots()));
+    for query in values[..20 * DIM].chunks(DIM) {
+        let find = |graph: &Hnsw| graph.search(&vectors, query, K, 50, None).unwrap();
+        assert_eq!(find(&graph), find(&back));
+    }
+    back.insert(&vectors, &(500..600).collect::<Vec<_>>()).unwrap();
+    assert!(back.unreachable().is_empty());
+    assert_eq!(550, back.len());
+    let mut empty = Hnsw::new(Metric::L2, DIM, Settings::default()).unwrap();
+    assert!(Hnsw::from_bytes(&empty.to_bytes()).unwrap().is_empty());
+}
+
+#[test]
+fn damaged_bytes_are_refused_and_even_signed_nonsense_does_no_harm() {
+    let values = clusters(7, 60, DIM);
+    let vectors = Vectors::f32(&values, DIM).unwrap();
+    let mut graph = Hnsw::new(Metric::Cosine, DIM, Settings::default()).unwrap();
+    graph.insert(&vectors, &(0..60).collect::<Vec<_>>()).unwrap();
+    let good = graph.to_bytes();
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1 << (at % 8);
+        assert!(matches!(Hnsw::from_bytes(&bad), Err(Error::Corrupt(_))), "{at}");
+        assert!(Hnsw::from_bytes(&good[..at]).is_err());
+        // With a checksum that fits, as an attacker would make: an error, or a graph that works.
+        let end = bad.len() - 4;
+        let sum = crc32fast::hash(&bad[..end]).to_le_bytes();
+        bad[end..].copy_from_slice(&sum);
+        if let Ok(mut odd) = Hnsw::from_bytes(&bad)
+            && odd.insert(&vectors, &[]).is_ok()
+        {
+            let _ = odd.search(&vectors, &values[..DIM], K, 20, None);
+            odd.settle();
+        }
+    }
+}

@@ -79,12 +79,12 @@ impl Faulty {
             let Ok(mut bytes) = fs::read(path) else { continue };
             let keep = synced + seed % (written - synced + 1);
             bytes.truncate(keep as usize);
-            if seed % 3 == 0 {
+            if seed.is_multiple_of(3) {
                 bytes[synced as usize..].fill(0);
             }
             fs::write(path, bytes).unwrap();
         }
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             for (from, to, before) in memory.renamed.iter().rev() {
                 fs::rename(to, from).unwrap();
                 if let Some(before) = before {

@@ -6,6 +6,7 @@
 mod insert;
 mod links;
 mod nodes;
+mod persist;
 
 mod repair;
 mod walk;
