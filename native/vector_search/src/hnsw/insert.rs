@@ -63,7 +63,7 @@ impl Hnsw {
         }
         list.push(to);
         if list.len() > self.links.most(level) {
-            list = self.select(&self.sorted(from, &list), self.links.most(level));
+            list = self.select(&self.sorted(from, &list), self.links.wanted(level));
         }
         self.links.write(from, level, &list);
     }
@@ -89,7 +89,7 @@ impl Hnsw {
             }
             let probe = self.nodes.at(candidate.row);
             // Checked in pieces, since most candidates that fail do so early.
-            let apart = chosen.chunks(4).all(|piece| {
+            let apart = chosen.chunks(8).all(|piece| {
                 self.nodes.distances(&probe, piece, &mut distances);
                 distances.iter().all(|&d| d >= candidate.distance)
             });

@@ -8,6 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Places in every bottom list that only repair may fill.
 pub(super) const SPARE: usize = 2;
+/// Links that a list may have beyond its degree before all are chosen anew: choosing costs most of
+/// a build, and is needed that many times less often.
+pub(super) const SLACK: usize = 6;
 
 /// Adjacency lists: one of `2 * degree` a slot at the bottom, one of `degree` on each level above.
 ///
@@ -31,7 +34,7 @@ impl Links {
     }
 
     fn stride(&self) -> usize {
-        1 + 2 * self.degree + SPARE
+        1 + self.most(0) + SPARE
     }
 
     pub fn slots(&self) -> usize {
@@ -57,9 +60,14 @@ impl Links {
         self.upper[slot as usize].len() / (1 + self.degree)
     }
 
+    /// How many links are kept when they are chosen.
+    pub fn wanted(&self, level: usize) -> usize {
+        if level == 0 { 2 * self.degree } else { self.degree }
+    }
+
     /// How many links a list may have, spare places aside.
     pub fn most(&self, level: usize) -> usize {
-        if level == 0 { 2 * self.degree } else { self.degree }
+        self.wanted(level) + if level == 0 { SLACK } else { 0 }
     }
 
     /// The places of a list; none where the slot is not on the level.

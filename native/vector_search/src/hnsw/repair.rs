@@ -43,7 +43,7 @@ impl Hnsw {
         near.retain(|&other| other != slot && !self.is_dead(other));
         near.sort_unstable();
         near.dedup();
-        let chosen = self.select(&self.sorted(slot, &near), self.links.most(level));
+        let chosen = self.select(&self.sorted(slot, &near), self.links.wanted(level));
         let _guard = self.links.lock(slot);
         self.links.write(slot, level, &chosen);
     }

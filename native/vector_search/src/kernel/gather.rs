@@ -92,9 +92,16 @@ fn avx512(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]) {
         _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_reduce_add_epi32,
         _mm512_set1_epi8, _mm512_setzero_si512, _mm512_xor_si512,
     };
-    let bias: i32 = query.iter().map(|&x| 128 * i32::from(x)).sum();
+    // As a signed byte -128, as an unsigned one 128: the bias of the rows.
     let minus = _mm512_set1_epi8(i8::MIN);
     let (query, _) = query.as_chunks::<64>();
+    let mut bias = _mm512_setzero_si512();
+    for q in query {
+        // SAFETY: the array holds the 64 bytes read.
+        let q = unsafe { _mm512_loadu_si512(q.as_ptr().cast()) };
+        bias = _mm512_dpbusd_epi32(bias, minus, q);
+    }
+    let bias = _mm512_reduce_add_epi32(bias);
     each(query.len() * 64, table, slots, out, |row| {
         let mut sums = [_mm512_setzero_si512(); 2];
         for (i, (q, x)) in query.iter().zip(row.as_chunks::<64>().0).enumerate() {
