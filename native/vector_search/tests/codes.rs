@@ -25,7 +25,7 @@ fn few_candidates_suffice() {
     let queries = &values[..dim * 20];
     for metric in Metric::ALL {
         let (int8, binary) =
-            (Int8Codes::encode(&vectors, metric), BinaryCodes::encode(&vectors, metric));
+            (Int8Codes::encode(&vectors, metric).unwrap(), BinaryCodes::encode(&vectors, metric));
         for level in Level::available() {
             let options = Options { level, ..Options::new(metric, k) };
             let all = |run: &dyn Fn(&[f32]) -> Vec<Neighbor>| {
@@ -49,8 +49,10 @@ fn extreme_rows_have_codes_and_keep_their_exact_distances() {
     for metric in Metric::ALL {
         let options = Options::new(metric, 5);
         let exact = search(&vectors, &[1.0; 8], &options).unwrap();
-        let int8 =
-            Int8Codes::encode(&vectors, metric).search(&vectors, &[1.0; 8], 5, &options).unwrap();
+        let int8 = Int8Codes::encode(&vectors, metric)
+            .unwrap()
+            .search(&vectors, &[1.0; 8], 5, &options)
+            .unwrap();
         assert!(int8.iter().all(|n| exact.contains(n)), "{metric:?}");
         let binary = BinaryCodes::encode(&vectors, metric);
         assert!(binary.search(&vectors, &[1.0; 8], 5, &options).is_ok());

@@ -3,7 +3,7 @@
 use crate::exact::{Options, pieces, rescore, row_number, scan};
 use crate::kernel::int8::{Query, dots};
 use crate::vectors::check;
-use crate::{Metric, Neighbor, Result, Vectors};
+use crate::{Error, Metric, Neighbor, Result, Vectors};
 use rayon::prelude::*;
 
 /// Rows scanned before the heap looks at them.
@@ -50,9 +50,14 @@ impl Int8Codes {
     /// Encode all rows, in parallel.
     ///
     /// Rows that are not finite get codes too; their exact distance decides.
-    #[must_use]
-    pub fn encode(vectors: &Vectors<'_>, metric: Metric) -> Self {
+    ///
+    /// # Errors
+    /// If the dimension is above 65536, where integer products could overflow.
+    pub fn encode(vectors: &Vectors<'_>, metric: Metric) -> Result<Self> {
         let (dim, rows) = (vectors.dim(), vectors.len());
+        if dim > 1 << 16 {
+            return Err(Error::Dimension(dim));
+        }
         let mut codes = vec![0; dim * rows];
         let mut lines = vec![[0.0; 2]; rows];
         codes.par_chunks_mut(dim).zip(&mut lines).enumerate().for_each_init(
@@ -63,7 +68,7 @@ impl Int8Codes {
                 *out = line(metric, values, scale);
             },
         );
-        Self { metric, dim, codes, lines }
+        Ok(Self { metric, dim, codes, lines })
     }
 
     /// The rows with the smallest approximate distances.

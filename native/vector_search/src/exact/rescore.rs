@@ -5,6 +5,9 @@ use crate::top_k::TopK;
 use crate::vectors::check;
 use crate::{Error, Metric, Neighbor, Result, Vectors};
 
+/// How many rows ahead memory is asked for.
+const AHEAD: usize = 2;
+
 /// The `k` nearest of some rows, by exact distance.
 ///
 /// # Errors
@@ -19,10 +22,14 @@ pub fn rescore(
     check("query", query, vectors.dim())?;
     let query = metric.prepare(query);
     let scanner = Scanner::new(vectors, metric, Level::best());
+    let rows: Vec<u32> = rows.into_iter().collect();
+    if let Some(&row) = rows.iter().find(|&&row| row as usize >= vectors.len()) {
+        return Err(Error::NoSuchRow { row, rows: vectors.len() });
+    }
     let mut best = TopK::new(k);
-    for row in rows {
-        if row as usize >= vectors.len() {
-            return Err(Error::NoSuchRow { row, rows: vectors.len() });
+    for (i, &row) in rows.iter().enumerate() {
+        if let Some(&later) = rows.get(i + AHEAD) {
+            scanner.prefetch(later);
         }
         best.push(scanner.distance(&query, row), row);
     }

@@ -257,7 +257,7 @@ impl Hnsw {
                     && filter.is_none_or(|f| f.contains(self.nodes.rows[slot as usize]))
             };
             let mut found = self.beam(&probe, at, 0, width.max(k), accept);
-            found.truncate(2 * k + 10);
+            found.truncate(k + k / 2 + 10);
             if found.len() >= k.min(matches) {
                 let rows = found.iter().map(|n| self.nodes.rows[n.row as usize]);
                 return rescore(vectors, query, metric, rows, k);

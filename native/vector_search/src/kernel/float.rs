@@ -81,7 +81,10 @@ unsafe fn group<S: Simd, O: Op, E: Element, const R: usize, const C: usize>(
         let mut step = |chain: usize, at: usize| {
             let q = S::f32(query.as_ptr().add(at));
             for r in 0..R {
-                prefetch(pointers[r].wrapping_add(at / E::VALUES));
+                // A single row is one of a few scattered ones: what lies behind it is not next.
+                if R > 1 {
+                    prefetch(pointers[r].wrapping_add(at / E::VALUES));
+                }
                 sums[r][chain] = O::step::<S>(sums[r][chain], q, E::load::<S>(pointers[r], at));
             }
         };

@@ -140,6 +140,18 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Ask for the memory of a row that will be read soon; one that does not exist is passed over.
+    pub fn prefetch(&self, row: u32) {
+        let values = row as usize * self.dim..(row as usize + 1) * self.dim;
+        match self.kind {
+            Kind::F32(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
+            Kind::F16(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
+            Kind::Bf16(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
+            Kind::I8(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
+            Kind::Signs(..) => {}
+        }
+    }
+
     /// The distance of one row.
     ///
     /// # Panics

@@ -156,13 +156,13 @@ pub fn prefetch<T>(at: *const T) {
 
 /// Ask for a whole row that will be read soon.
 #[inline(always)]
-pub fn prefetch_row(row: &[i8]) {
+pub fn prefetch_row<T>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    for line in row.chunks(64) {
+    for line in row.chunks(64 / size_of::<T>().max(1)) {
         // SAFETY: a prefetch reads nothing, so no address is wrong.
         unsafe {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr());
+            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
