@@ -29,6 +29,9 @@ Affects = Literal["training", "evaluation", "nothing"]
 """What a change of a section makes void: the trained checkpoint (and all after it), what was
 measured with it, or nothing. Trials that agree in all that affects training share a checkpoint."""
 
+_NO_EFFECT: Final = {"affects": "nothing"}
+"""On a single field: unlike the rest of its section, it makes nothing void."""
+
 _positive: Any = validators.gt(0)
 _at_least_1: Any = validators.ge(1)
 _fraction: Any = [validators.ge(0), validators.lt(1)]
@@ -43,7 +46,7 @@ class DiffusionConfig:
     times: Literal["stratified", "iid"] = "stratified"
     """How times are drawn: one in each of B equal strata, or independently."""
     time_epsilon: float = field(default=1e-4, validator=[validators.gt(0), validators.le(1e-3)])
-    """Smallest time drawn; the NELBO is too low by about this fraction, so at most 1e-3."""
+    """Smallest time drawn; the NELBO differs by about this fraction, so at most 1e-3."""
 
 
 @frozen
@@ -68,11 +71,11 @@ class TrainingConfig:
     """Of the moving average of the weights that evaluation and sampling use; 0 switches it off."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the forward pass; auto is bfloat16 on CUDA and float32 elsewhere."""
-    device: str = "auto"
+    device: str = field(default="auto", metadata=_NO_EFFECT)
     """A torch device; auto is CUDA where there is one."""
-    checkpoint_every: int = field(default=500, validator=_at_least_1)
+    checkpoint_every: int = field(default=500, validator=_at_least_1, metadata=_NO_EFFECT)
     """Steps between checkpoints; there is always one at the end and one on Ctrl-C."""
-    log_every: int = field(default=10, validator=_at_least_1)
+    log_every: int = field(default=10, validator=_at_least_1, metadata=_NO_EFFECT)
     """Steps between records in metrics.jsonl."""
 
 
@@ -183,7 +186,7 @@ class Config:
     backbone: Backbone = component("backbone", "transformer")
     sampler: Sampler = component("sampler", "ancestral", "evaluation")
     metrics: tuple[Metric, ...] = components(
-        "metric", ("nelbo", "likelihood", "entropy", "distinct", "twin")
+        "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
     tracker: Tracker = component("tracker", "jsonl", "nothing")
     executor: Executor = component("executor", "processes", "nothing")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from attrs import frozen
@@ -11,6 +12,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from aios_core.config.schema import Config
     from aios_core.contracts.tokenizer import TrainedTokenizer
     from aios_core.diffusion.model import Model
     from aios_core.training.data import Tokens
@@ -24,6 +26,25 @@ class Estimate:
     stderr: float | None = None
     """Standard error of the value over the units it was averaged over; None where it has none."""
 
+    @classmethod
+    def ratio(cls, totals: Sequence[float], sizes: Sequence[float]) -> Estimate:
+        """``sum(totals) / sum(sizes)`` with its standard error over the units.
+
+        For nats a token over sequences of different lengths: the mean of the sequences' own means
+        would give the tokens of a short one more weight. With equal sizes it is the mean and its
+        usual standard error.
+
+        Args:
+            totals: one for each unit.
+            sizes: one for each unit, with a positive sum.
+        """
+        n, size = len(totals), math.fsum(sizes)
+        value = math.fsum(totals) / size
+        if n < 2:
+            return cls(value)
+        squares = math.fsum((x - value * w) ** 2 for x, w in zip(totals, sizes, strict=True))
+        return cls(value, math.sqrt(squares * n / (n - 1)) / size)
+
 
 @frozen
 class Samples:
@@ -32,9 +53,8 @@ class Samples:
     ids: Tensor
     """(N, L) int64 on the CPU."""
     texts: tuple[str, ...]
-    nfe: int
-    """Number of function evaluations: calls of the denoiser for one batch, the mean over batches
-    rounded up."""
+    nfe: float
+    """Number of function evaluations: calls of the denoiser for a batch, the mean over batches."""
     seconds: float
     dtype: str
     """In which probabilities were sampled from, as in ``"float64"``; low precision lowers entropy,
@@ -45,15 +65,23 @@ class Samples:
 class Evidence:
     """What a metric may look at."""
 
+    config: Config
+    """Of the run: its seed, and how to measure (``config.evaluation``, ``config.diffusion``)."""
     model: Model
+    """In evaluation mode, on its device."""
     tokenizer: TrainedTokenizer
     held_out: Tokens
-    """Validation split of the data set, as tokens."""
-    seed: int
+    """Validation split of the data set, as tokens; the first ``evaluation.max_tokens`` of it."""
     samples: Samples | None = None
     """Present for metrics of samples."""
     twin: Model | None = None
     """The autoregressive twin: same data, tokenizer, backbone. None where it was switched off."""
+
+    def bits_per_byte(self, nats_per_token: Estimate) -> Estimate:
+        """A measure of the held-out texts in bits a byte of UTF-8, to compare across tokenizers."""
+        factor = len(self.held_out.ids) / self.held_out.num_bytes / math.log(2)
+        stderr = nats_per_token.stderr
+        return Estimate(nats_per_token.value * factor, None if stderr is None else stderr * factor)
 
 
 class Metric(ABC):
@@ -63,8 +91,10 @@ class Metric(ABC):
     """What it measures. Metrics of the model are measured once a checkpoint, metrics of samples
     once a trial."""
 
-    better: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {}
-    """For each value where one direction is better, which; a value not named is descriptive."""
+    better: ClassVar[Mapping[str, Literal["lower", "higher", "nearer"]]] = {}
+    """For each value of which one may be better than another, how: ``"nearer"`` means nearer to
+    what the same metric says of held-out texts, for what a perfect model reaches and no more. A
+    value not named is descriptive."""
 
     units: ClassVar[Mapping[str, str]] = {}
     """For each value that has one, its unit, as in ``"nats/token"``."""

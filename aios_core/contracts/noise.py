@@ -25,6 +25,10 @@ class NoiseScheduler(ABC):
     def alpha(self, t: Tensor) -> Tensor:
         """Survival probability, decreasing from 1 (or nearly) at 0 to 0 (or nearly) at 1.
 
+        Sampling starts from masks alone whatever alpha(1) is, so keep alpha(1) at 1e-3 or less:
+        what survives at t = 1 is seen in training and never when sampling, and the NELBO leaves
+        out about alpha(1) times the loss of a fully masked text.
+
         Args:
             t: times in [0, 1], any shape, float64.
         """
@@ -33,8 +37,8 @@ class NoiseScheduler(ABC):
         """Slope d alpha / dt, at most 0; by automatic differentiation unless overridden."""
         import torch
 
-        with torch.enable_grad():
-            t = t.detach().requires_grad_()
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            t = t.detach().clone().requires_grad_()  # what inference mode made cannot be traced
             (slope,) = torch.autograd.grad(self.alpha(t).sum(), t)
         return slope
 
@@ -46,7 +50,7 @@ class NoiseScheduler(ABC):
         import torch
 
         low, high = torch.zeros_like(alpha), torch.ones_like(alpha)
-        for _ in range(54):  # one bit a round: float64 has 53
+        for _ in range(106):  # a bit a round: 53 would leave a square root only half of its digits
             middle = (low + high) / 2
             too_clean = self.alpha(middle) > alpha
             low = torch.where(too_clean, middle, low)
@@ -59,11 +63,21 @@ class NoiseScheduler(ABC):
 
     def sigma(self, t: Tensor) -> Tensor:
         """Total noise -log alpha(t), infinite where alpha is 0 (SEDD, arXiv 2310.16834)."""
-        return -self.alpha(t).log()
+        import torch
+
+        rate = self.mask_rate(t)  # precise where alpha is almost 1, as alpha is where it is small
+        return torch.where(rate < 0.5, -torch.log1p(-rate), -self.alpha(t).log())
 
     def weight(self, t: Tensor) -> Tensor:
-        """NELBO weight -alpha'(t) / (1 - alpha(t)), infinite at t = 0 (MDLM, arXiv 2406.07524)."""
-        return -self.alpha_prime(t) / self.mask_rate(t)
+        """NELBO weight -alpha'(t) / (1 - alpha(t)) (MDLM, arXiv 2406.07524).
+
+        Without a closed form it is 0 where alpha(t) rounds to 1: no token is masked there, and
+        infinity times a loss of 0 would be no number.
+        """
+        import torch
+
+        rate = self.mask_rate(t)
+        return torch.where(rate > 0, -self.alpha_prime(t) / rate, 0.0)
 
     def signal(self, t: Tensor) -> Tensor:
         """Scale sqrt(alpha(t)) of the clean part of a Gaussian latent."""

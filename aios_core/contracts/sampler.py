@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from attrs import field, frozen, validators
@@ -48,7 +49,7 @@ class SamplingContext:
     mask_id: int
     """Token id of the mask."""
     fixed: Tensor
-    """(B, L) bool: positions given by the caller (prompt, infilling, padding); never change them."""
+    """(B, L) bool: what the caller gave (prompt, infilling, padding); never change it."""
     random: RowRandom
     """One generator a row, so that a row's text does not depend on its batch mates."""
     temperature: float = 1.0
@@ -89,8 +90,8 @@ class Sampler(ABC):
 
     exact: ClassVar[Literal["always", "in the limit", "one at a time", "never"]]
     """When samples follow the model's joint distribution: with any settings, as the number of
-    steps grows, when one token is committed a step, or never (say why in the docstring). The
-    contract suite measures it against an enumerated joint."""
+    steps grows, when one token is committed a step, or never (say why in the docstring). With
+    its fields at their defaults; the contract suite measures it against an enumerated joint."""
 
     remasks: ClassVar[bool] = False
     """Whether a token that was committed may change again."""
@@ -125,7 +126,7 @@ class StepSampler(Sampler):
         Args:
             x: (B, L) int64 state at time t.
             t: () float64, the present time.
-            s: () float64, the time after the step; 0 at the last step, when nothing may stay masked.
+            s: () float64, the time after the step; 0 at the last, when nothing may stay masked.
             log_probs: (B, L, V) the denoiser's answer for x at t.
             context: schedule, generators, fixed positions.
 
@@ -134,10 +135,15 @@ class StepSampler(Sampler):
         """
 
     def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
-        """Walk the time grid; a network that ignores time is not asked twice about one state."""
+        """Walk the time grid; a network that ignores time is not asked twice about one state.
+
+        Unless the sampler remasks, it ends when no mask is left.
+        """
         grid = context.noise.timesteps(self.steps, context.spacing).to(x.device)
         log_probs = None
-        for t, s in zip(grid[:-1], grid[1:], strict=True):
+        for t, s in pairwise(grid):
+            if not (self.remasks or context.masked(x).any()):
+                return
             if log_probs is None or denoiser.time_conditioned:
                 log_probs = denoiser(x, t.expand(len(x)))
             new = self.step(x, t, s, log_probs, context)

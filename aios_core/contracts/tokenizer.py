@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
+from aios_core.errors import TokenizerError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -24,6 +26,31 @@ class Vocabulary:
     pad_id: int
     bos_id: int
     eos_id: int
+
+    @property
+    def special_ids(self) -> tuple[int, ...]:
+        """Ids that stand for no text: mask, pad, bos, eos."""
+        return self.mask_id, self.pad_id, self.bos_id, self.eos_id
+
+    def check(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int32]:
+        """One row of ids as an array, after a look at each.
+
+        Raises:
+            TokenizerError: they are not one row of whole numbers, each below `size`.
+        """
+        import numpy as np
+
+        array = np.asarray(ids)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise TokenizerError(
+                f"ids are {array.dtype} of shape {array.shape}; want one row of whole numbers"
+            )
+        for token_id in (array.min(), array.max()) if array.size else ():
+            if not 0 <= token_id < self.size:
+                raise TokenizerError(
+                    f"id {token_id} is not in the vocabulary; want 0 to {self.size - 1}"
+                )
+        return array.astype(np.int32)
 
 
 class TrainedTokenizer(ABC):
@@ -41,11 +68,19 @@ class TrainedTokenizer(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> NDArray[np.int32]:
-        """Ids of one text, (n,) int32, without special tokens."""
+        """Ids of one text, (n,) int32, none of them special: a text may say ``<mask>``.
+
+        Raises:
+            TokenizerError: the text holds a lone surrogate, which is no character.
+        """
 
     @abstractmethod
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
-        """Text of ids; special tokens are left out, broken UTF-8 becomes U+FFFD."""
+        """Text of ids; special tokens are left out, broken UTF-8 becomes U+FFFD.
+
+        Raises:
+            TokenizerError: an id is not in the vocabulary.
+        """
 
     @abstractmethod
     def token(self, token_id: int) -> str:
@@ -53,7 +88,15 @@ class TrainedTokenizer(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write what `Tokenizer.load` needs into an existing folder."""
+        """Write what `Tokenizer.load` needs into an existing folder.
+
+        Raises:
+            TokenizerError: a file cannot be written.
+        """
+
+    def encode_each(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """Ids of several texts, each as `encode` has them; override it if together is faster."""
+        return [self.encode(text) for text in texts]
 
     def encode_batch(
         self,
@@ -73,7 +116,7 @@ class TrainedTokenizer(ABC):
         """
         import numpy as np
 
-        rows = [self.encode(text)[:length] for text in texts]
+        rows = [row[:length] for row in self.encode_each(texts)]
         width = length if length is not None else max((len(row) for row in rows), default=0)
         ids = np.full((len(rows), width), self.vocabulary.pad_id, dtype=np.int32)
         valid = np.zeros((len(rows), width), dtype=np.bool_)

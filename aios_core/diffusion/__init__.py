@@ -1,0 +1,1 @@
+"""Masked diffusion: corruption, denoiser, objective, and the loop around a sampler."""

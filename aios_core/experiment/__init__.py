@@ -1,0 +1,1 @@
+"""Experiments: evaluate a run, ablate a configuration, report what came of it."""

@@ -1,0 +1,1 @@
+"""From texts to a trained network: data, the optimiser's loop, checkpoints."""

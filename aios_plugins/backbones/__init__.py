@@ -8,4 +8,4 @@ AIOS_API = 1
 @aios_core.hookimpl
 def aios_backbones() -> dict[str, str]:
     """Names and where they are defined."""
-    return {}
+    return {"transformer": "aios_plugins.backbones.transformer:Transformer"}

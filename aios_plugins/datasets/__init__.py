@@ -8,4 +8,7 @@ AIOS_API = 1
 @aios_core.hookimpl
 def aios_datasets() -> dict[str, str]:
     """Names and where they are defined."""
-    return {}
+    return {
+        "file": "aios_plugins.datasets.file:File",
+        "python-docs": "aios_plugins.datasets.python_docs:PythonDocs",
+    }

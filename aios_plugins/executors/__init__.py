@@ -8,4 +8,7 @@ AIOS_API = 1
 @aios_core.hookimpl
 def aios_executors() -> dict[str, str]:
     """Names and where they are defined."""
-    return {}
+    return {
+        "processes": "aios_plugins.executors.processes:Processes",
+        "serial": "aios_plugins.executors.serial:Serial",
+    }

@@ -1,4 +1,4 @@
-"""The default heads, one a file; each is imported only when it is used."""
+"""The default projection heads, one a file; each is imported only when it is used."""
 
 import aios_core
 
@@ -8,4 +8,4 @@ AIOS_API = 1
 @aios_core.hookimpl
 def aios_projection_heads() -> dict[str, str]:
     """Names and where they are defined."""
-    return {}
+    return {"text": "aios_plugins.heads.text:Text"}

@@ -8,4 +8,10 @@ AIOS_API = 1
 @aios_core.hookimpl
 def aios_metrics() -> dict[str, str]:
     """Names and where they are defined."""
-    return {}
+    return {
+        "distinct": "aios_plugins.metrics.distinct:Distinct",
+        "entropy": "aios_plugins.metrics.entropy:Entropy",
+        "likelihood": "aios_plugins.metrics.likelihood:Likelihood",
+        "nelbo": "aios_plugins.metrics.nelbo:Nelbo",
+        "twin": "aios_plugins.metrics.twin:Twin",
+    }

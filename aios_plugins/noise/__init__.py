@@ -8,4 +8,10 @@ AIOS_API = 1
 @aios_core.hookimpl
 def aios_noise_schedulers() -> dict[str, str]:
     """Names and where they are defined."""
-    return {}
+    return {
+        "cosine": "aios_plugins.noise.cosine:Cosine",
+        "cosine-mdlm": "aios_plugins.noise.cosine_mdlm:CosineMDLM",
+        "cosine-squared": "aios_plugins.noise.cosine_squared:CosineSquared",
+        "loglinear": "aios_plugins.noise.loglinear:LogLinear",
+        "polynomial": "aios_plugins.noise.polynomial:Polynomial",
+    }

@@ -8,4 +8,8 @@ AIOS_API = 1
 @aios_core.hookimpl
 def aios_samplers() -> dict[str, str]:
     """Names and where they are defined."""
-    return {}
+    return {
+        "ancestral": "aios_plugins.samplers.ancestral:Ancestral",
+        "confidence": "aios_plugins.samplers.confidence:Confidence",
+        "first-hitting": "aios_plugins.samplers.first_hitting:FirstHitting",
+    }

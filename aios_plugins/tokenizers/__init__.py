@@ -8,4 +8,7 @@ AIOS_API = 1
 @aios_core.hookimpl
 def aios_tokenizers() -> dict[str, str]:
     """Names and where they are defined."""
-    return {}
+    return {
+        "bpe": "aios_plugins.tokenizers.bpe:Bpe",
+        "bytes": "aios_plugins.tokenizers.bytes:Bytes",
+    }

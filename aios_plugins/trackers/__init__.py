@@ -8,4 +8,4 @@ AIOS_API = 1
 @aios_core.hookimpl
 def aios_trackers() -> dict[str, str]:
     """Names and where they are defined."""
-    return {}
+    return {"jsonl": "aios_plugins.trackers.jsonl:Jsonl"}

@@ -1,4 +1,6 @@
 //! The only crate that knows Python: one submodule for each Rust crate.
+//!
+//! It converts, checks, releases the GIL, and does nothing else.
 
 use pyo3::prelude::*;
 
@@ -8,8 +10,16 @@ use pyo3::prelude::*;
 mod _native {
     use super::*;
 
+    #[pymodule_export]
+    use crate::tokenizer::fast_tokenizer;
+
+    /// Puts every submodule into `sys.modules`, so that `import` finds it.
     #[pymodule_init]
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
-        m.add("__version__", env!("CARGO_PKG_VERSION"))
+        m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        let modules = m.py().import("sys")?.getattr("modules")?;
+        modules.set_item("aios_plugins._native.fast_tokenizer", m.getattr("fast_tokenizer")?)
     }
 }
+
+mod tokenizer;

@@ -1,0 +1,228 @@
+"""`aios ablate`: every variant of a configuration, compared."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aios_core.cli.common import (
+    config_argument,
+    console,
+    json_option,
+    print_json,
+    print_table,
+    set_option,
+)
+
+if TYPE_CHECKING:
+    from aios_core.experiment.plan import Plan
+    from aios_core.experiment.results import Results
+
+EXTRA = ("jinja2", "matplotlib", "scipy")
+"""Modules that the report needs."""
+
+
+@click.command(name="ablate")
+@config_argument
+@set_option
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder of the results [runs/NAME]."
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--force", is_flag=True, help="Throw away what is stored and run all of it again.")
+@json_option
+def command(
+    file: Path,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    *,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    r"""Run every variant of a configuration, and compare them.
+
+    The table [ablate] of FILE says what varies. Variants that differ only in how they sample share
+    one training. Results are kept one by one: a second run does only what is missing, an
+    interrupted one goes on where it stopped.
+
+    Exit code 1 if a trial failed; the others are reported all the same.
+
+    \b
+    Examples:
+      aios ablate examples/demo.toml --dry-run
+      aios ablate examples/demo.toml --output runs/demo
+    """
+    require_extra("aios ablate")
+    from aios_core import logs
+    from aios_core.experiment import ablate
+    from aios_core.experiment.plan import make_plan
+    from aios_core.experiment.report import write_report
+    from aios_core.experiment.results import read
+
+    plan = make_plan(file, output, overrides=overrides)
+    logs.follow(plan.trials[0].resolved.config.logging)
+    if not as_json:
+        _print_plan(plan, force=force)
+    if dry_run:
+        if as_json:
+            print_json(_plan_data(plan))
+        return
+    if force:
+        ablate.forget(plan)
+    with _kept(plan):
+        _run(plan, quiet=as_json)
+    results = read(plan.folder)
+    written = write_report(results)
+    failed = [trial for trial in results.trials if trial.status == "failed"]
+    if as_json:
+        print_json(
+            {
+                "folder": str(plan.folder),
+                "report": str(written),
+                "trials": len(results.trials),
+                "failed": {trial.key: trial.result.get("reason") for trial in failed},
+            }
+        )
+    else:
+        print_results(results)
+        click.echo(f"\n{len(results.trials) - len(failed)} trials done, {len(failed)} failed")
+        for trial in failed:
+            reason = str(trial.result.get("reason")).partition("\n")[0]
+            click.echo(f"  {trial.arm}, seed {trial.seed}: {reason}")
+        click.echo(f"report: {written}")
+    sys.exit(1 if failed else 0)
+
+
+def require_extra(feature: str) -> None:
+    """Raise at once what would otherwise come after an hour of training.
+
+    Raises:
+        MissingExtraError: a module of the extra is not installed.
+    """
+    from importlib.util import find_spec
+
+    from aios_core.errors import MissingExtraError
+
+    for module in EXTRA:
+        if find_spec(module) is None:
+            raise MissingExtraError(feature, "ablate", module)
+
+
+@contextmanager
+def _kept(plan: Plan) -> Iterator[None]:
+    """Keep the plan and the time it takes, and say how to go on after Ctrl-C."""
+    from aios_core.experiment.plan import read_result
+    from aios_core.experiment.results import ABOUT, write_about
+
+    line = shlex.join(["aios", *sys.argv[1:]])
+    before = read_result(plan.folder / ABOUT)
+    now, began = datetime.now().astimezone(), time.monotonic()
+    started = datetime.fromisoformat(before["started"]) if "started" in before else now
+    spent = before.get("seconds", 0.0)
+    write_about(plan, command=line, started=started, seconds=spent)
+    idle = not plan.missing_trials()
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(
+            f"stopped; {len(plan.missing_trials())} trials are still to do. What is done is kept, "
+            f"and the same command goes on:\n  {line}",
+            err=True,
+        )
+        sys.exit(130)
+    finally:
+        if not idle:
+            spent += time.monotonic() - began
+            write_about(plan, command=line, started=started, seconds=spent)
+
+
+def _run(plan: Plan, *, quiet: bool) -> None:
+    from aios_core.experiment import ablate
+    from aios_core.experiment.progress import AblationProgress
+
+    if quiet:
+        ablate.run(plan, lambda _: None)
+        return
+    missing = plan.missing_trials()
+    done = len({trial.key for trial in plan.trials}) - len(missing)
+    with AblationProgress(len(plan.missing_models()), len(missing), done) as progress:
+        ablate.run(plan, progress.tell)
+
+
+def _plan_data(plan: Plan) -> dict[str, object]:
+    missing = {trial.key for trial in plan.missing_trials()}
+    return {
+        "folder": str(plan.folder),
+        "trainings": len(plan.models),
+        "trainings_missing": len(plan.missing_models()),
+        "trials": [
+            {
+                "key": trial.key,
+                "arm": trial.arm,
+                "seed": trial.seed,
+                "settings": trial.settings,
+                "baseline": trial.baseline,
+                "training": trial.model.training_key,
+                "done": trial.key not in missing,
+            }
+            for trial in plan.trials
+        ],
+    }
+
+
+def _print_plan(plan: Plan, *, force: bool) -> None:
+    """What there is to do, arm by arm, and how little of it."""
+    missing = {trial.key for trial in plan.missing_trials()}
+    trainings = plan.models
+    twins = sum(model.resolved.config.mode == "ar" for model in trainings.values())
+    rows = []
+    for arm in plan.arms:
+        trials = [trial for trial in plan.trials if trial.arm == arm]
+        done = 0 if force else sum(trial.key not in missing for trial in trials)
+        seeds = ", ".join(str(trial.seed) for trial in trials)
+        shared = ", ".join(dict.fromkeys(trial.model.training_key[:8] for trial in trials))
+        mark = "baseline" if trials[0].baseline else ""
+        rows.append((arm, seeds, shared, f"{done} of {len(trials)}", mark))
+    print_table(("arm", "seeds", "trainings", "done", ""), rows)
+    left = trainings if force else {model.key: model for model in plan.missing_models()}
+    click.echo(
+        f"\n{_count(len(plan.trials), 'trial')} in {_count(len(plan.arms), 'arm')}, sharing "
+        f"{_count(len(trainings), 'training')}"
+        + (f" ({_count(twins, 'autoregressive twin')} among them)" if twins else "")
+        + f"; to do: {_count(len(left), 'training')}, "
+        f"{_count(len(plan.trials) if force else len(missing), 'trial')}; folder: {plan.folder}"
+    )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
+def print_results(results: Results) -> None:
+    """The table of arms: means with 95 % intervals, and cost."""
+    from aios_core.experiment.results import NFE
+    from aios_core.experiment.tables import interval
+
+    metrics = list(results.metrics())
+    rows = []
+    for arm in results.arms:
+        n = sum(trial.status == "done" for trial in arm.trials)
+        cost = arm.summary(NFE)
+        cells = [interval(arm.summary(name)) for name in metrics]
+        label = f"{arm.label} (baseline)" if arm.baseline else arm.label
+        rows.append((label, str(n), f"{cost.mean:.4g}" if cost else "—", *cells))
+    reference = [results.reference(name) for name in metrics]
+    if any(value is not None for value in reference):
+        cells = ["—" if value is None else f"{value:.3f}" for value in reference]
+        rows.append(("held-out text", "", "", *cells))
+    print_table(("arm", "n", "NFE", *metrics), rows)
+    console().print("mean ± half of the 95 % interval over n seeds; one seed has none", style="dim")

@@ -1,0 +1,64 @@
+"""What commands share: arguments, options, and how they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def config_argument(function: Function) -> Function:
+    """The argument FILE, a configuration; the parameter ``file``."""
+    kind = click.Path(path_type=Path)  # the reader says what is wrong with a missing file
+    return click.argument("file", metavar="FILE", type=kind)(function)
+
+
+def set_option(function: Function) -> Function:
+    """The option ``--set KEY=VALUE``, as often as wanted; the parameter ``overrides``."""
+    text = "Override one key, as in sampler.steps=8; may be repeated."
+    return click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=text)(
+        function
+    )
+
+
+def json_option(function: Function) -> Function:
+    """The flag ``--json``; the parameter ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def print_json(data: Any) -> None:
+    """Print plain data as indented JSON."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def console() -> Console:
+    """A rich console on stdout; it writes plain text where stdout is no terminal."""
+    from rich.console import Console
+
+    return Console(soft_wrap=not sys.stdout.isatty())
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table: drawn on a terminal, aligned plain lines elsewhere (rich stays unimported)."""
+    if sys.stdout.isatty():
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*columns)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console().print(table)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo(line.rstrip())

@@ -1,0 +1,79 @@
+"""``aios config``: show, check and describe configuration files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aios_core.cli.common import config_argument, json_option, print_json, set_option
+
+
+@click.group()
+def command() -> None:
+    """Show, check and describe configurations.
+
+    \b
+    Examples:
+      aios config show examples/demo.toml --set sampler.type=confidence
+      aios config check examples/demo.toml
+      aios config schema > aios.schema.json
+    """  # noqa: D301  # \b is for click
+
+
+@command.command()
+@config_argument
+@set_option
+@json_option
+def show(file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Print FILE resolved: what it extends merged in, every default written out.
+
+    \b
+    Examples:
+      aios config show examples/demo.toml
+      aios config show examples/demo.toml --set noise.type=cosine --json
+    """  # noqa: D301  # \b is for click
+    from aios_core.config import load
+
+    values = load(file, overrides=overrides).values
+    if as_json:
+        print_json(values)
+        return
+    import tomli_w
+
+    click.echo(tomli_w.dumps(values), nl=False)
+
+
+@command.command()
+@config_argument
+@set_option
+def check(file: Path, overrides: tuple[str, ...]) -> None:
+    """Check FILE, and every trial of its [ablate]; all that is wrong is told at once.
+
+    \b
+    Examples:
+      aios config check examples/demo.toml
+      aios config check examples/demo.toml --set training.steps=10
+    """  # noqa: D301  # \b is for click
+    from aios_core.config import load, trials
+
+    found = trials(file, overrides=overrides)
+    if not found[0].settings:
+        load(file, overrides=overrides)  # which also holds a lock against what is installed
+    click.echo("ok" if len(found) == 1 else f"ok, {len(found)} trials")
+
+
+@command.command()
+def schema() -> None:
+    """Print a JSON Schema of configuration files, from the plugins that are installed.
+
+    Editors complete and check a file whose first line is `#:schema ./aios.schema.json`.
+
+    \b
+    Examples:
+      aios config schema > aios.schema.json
+    """  # noqa: D301  # \b is for click
+    from aios_core.config.json_schema import json_schema
+    from aios_core.registry import Registry
+
+    print_json(json_schema(Registry.discover()))

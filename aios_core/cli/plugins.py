@@ -1,0 +1,236 @@
+"""``aios plugins``: what is installed, where it is from, whether it works, and how to begin one.
+
+Every command works while any plugin is broken: that is when they are needed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from aios_core.cli.common import json_option, print_json, print_table
+from aios_core.errors import PluginError
+from aios_core.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
+    from aios_core.component import Component, Failure
+
+
+@click.group()
+def command() -> None:
+    """List, inspect, check and begin plugins.
+
+    \b
+    Examples:
+      aios plugins list
+      aios plugins show noise.cosine
+      aios plugins doctor
+      aios plugins new aios-my-schedule --kind noise
+    """  # noqa: D301  # \b is for click
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List every component, and every plugin that could not be loaded.
+
+    \b
+    Examples:
+      aios plugins list
+      aios plugins list --json
+      AIOS_DISABLE_PLUGINS=aios-power aios plugins list
+    """  # noqa: D301  # \b is for click
+    registry = _registry()
+    conflicts = registry.conflicts
+    if as_json:
+        print_json(
+            {
+                "components": [
+                    {**_plain(one), "status": _status(one, conflicts)} for one in registry.offers()
+                ],
+                "failed": [attrs.asdict(failure) for failure in registry.failures],
+                "disabled": [attrs.asdict(plugin) for plugin in registry.disabled],
+            }
+        )
+        return
+    rows, last = [], None
+    for one in registry.offers():
+        kind = one.kind if one.kind != last else ""  # the kind heads its group
+        last = one.kind
+        rows.append((kind, one.name, f"{one.distribution} {one.version}", _status(one, conflicts)))
+    print_table(("kind", "name", "distribution", "status"), rows)
+    _print_failures("failed to load:", registry.failures)
+    _print_failures("disabled:", registry.disabled)
+
+
+@command.command()
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show where a component is from, what it does and which fields it has.
+
+    NAME is a kind and a name, or the name alone where one kind has it.
+
+    \b
+    Examples:
+      aios plugins show noise.cosine
+      aios plugins show confidence --json
+    """  # noqa: D301  # \b is for click
+    found = [_description(one) for one in _named(_registry(), name)]
+    if as_json:
+        print_json(found[0] if len(found) == 1 else found)
+    else:
+        click.echo("\n\n".join(map(_page, found)))
+    if any("problem" in one for one in found):
+        raise SystemExit(1)
+
+
+@command.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Load every component, hold it against its contract, and tell all that is wrong.
+
+    Exits with 1 when anything is.
+
+    \b
+    Examples:
+      aios plugins doctor
+      aios plugins doctor --json
+    """  # noqa: D301  # \b is for click
+    registry = _registry()
+    offers = registry.offers()
+    problems = [str(failure) for failure in registry.failures]
+    problems += registry.conflict_messages()
+    for one in offers:
+        try:
+            _describe_fields(one.load())
+        except PluginError as error:
+            problems.append(str(error))
+    if as_json:
+        disabled = [attrs.asdict(plugin) for plugin in registry.disabled]
+        print_json({"loaded": len(offers), "problems": problems, "disabled": disabled})
+    else:
+        for problem in problems:
+            click.echo(f"problem: {problem}")
+        _print_failures("disabled:", registry.disabled)
+        click.echo(f"{len(offers)} components, {len(problems) or 'no'} problems")
+    if problems:
+        raise SystemExit(1)
+
+
+@command.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--kind", type=click.Choice(["noise", "sampler"]), default="noise", show_default=True)
+def new(path: Path, kind: str) -> None:
+    """Write a package with one component and its test into the folder PATH.
+
+    The folder's name becomes the distribution's.
+
+    \b
+    Examples:
+      aios plugins new aios-my-schedule
+      aios plugins new work/aios-my-sampler --kind sampler
+    """  # noqa: D301  # \b is for click
+    from aios_core.scaffold import write_package
+
+    package = write_package(path, kind)
+    click.echo("\n".join(("wrote", *(f"  {file}" for file in package.files), "now")))
+    click.echo(f"  cd {path}\n  pip install -e '.[test]'\n  pytest")
+    click.echo(f"  aios plugins show {kind}.{package.name}")
+
+
+@command.command()
+@click.argument("distribution", metavar="DIST")
+def check(distribution: str) -> None:
+    """Run the contract suites over everything that an installed distribution offers.
+
+    Exits with 1 when a contract is broken.
+
+    \b
+    Examples:
+      aios plugins check ai-os-diffusion
+      aios plugins check aios-my-schedule
+    """  # noqa: D301  # \b is for click
+    from aios_core.testing.runner import check_distribution
+
+    result = check_distribution(_registry(), distribution)
+    click.echo(result.summary)
+    if not result.passed:
+        raise SystemExit(1)
+
+
+def _registry() -> Registry:
+    """What is installed; strictness would lock users out of the commands that help."""
+    return Registry.discover(environ={**os.environ, "AIOS_STRICT_PLUGINS": ""})
+
+
+def _status(component: Component, conflicts: Container[str]) -> str:
+    return "conflict" if component.key in conflicts else "ok"
+
+
+def _plain(component: Component) -> dict[str, Any]:
+    plain = attrs.asdict(component)
+    return {**plain, "reference": component.place}
+
+
+def _print_failures(title: str, failures: Iterable[Failure]) -> None:
+    lines = [f"  {failure}" for failure in failures]
+    if lines:
+        click.echo("\n".join(("", title, *lines)))
+
+
+def _named(registry: Registry, name: str) -> list[Component]:
+    """All that offer a name; more than one where they are in conflict."""
+    if "." in name:
+        kind, _, name = name.partition(".")
+        found = [one for one in registry.offers(kind) if one.name == name]
+        return found or [registry.get(kind, name)]  # which tells near names
+    found = [one for one in registry.offers() if one.name == name]
+    if not found:
+        known = sorted({one.name for one in registry.offers()})
+        raise registry.miss("component", name, known)
+    if len(keys := sorted({one.key for one in found})) > 1:
+        raise PluginError(f"{name!r} is the name of several components; want one of {keys}")
+    return found
+
+
+def _description(component: Component) -> dict[str, Any]:
+    """Everything about a component; under ``problem``, why it cannot be used."""
+    description = _plain(component)
+    try:
+        cls = component.load()
+        fields = _describe_fields(cls)
+    except PluginError as error:
+        return {**description, "problem": str(error)}
+    doc = inspect.getdoc(cls) or ""
+    return {**description, "doc": doc, "fields": [attrs.asdict(field) for field in fields]}
+
+
+def _describe_fields(cls: type) -> list[Any]:
+    from aios_core.cli.fields import describe_fields
+
+    return list(describe_fields(cls))
+
+
+def _page(description: dict[str, Any]) -> str:
+    """A description for people."""
+    source = "{distribution} {version} (entry point {entry_point})".format(**description)
+    lines = [f"{description['kind']}.{description['name']}", f"  from {source}"]
+    lines.append(f"  at   {description['reference']}")
+    if "problem" in description:
+        return "\n".join((*lines, f"  {description['problem']}"))
+    lines += ["", *(f"  {line}".rstrip() for line in description["doc"].splitlines()), ""]
+    lines += [] if description["fields"] else ["  It has no fields."]
+    for field in description["fields"]:
+        default = "required" if field["required"] else f"default {field['default'] or 'unset'}"
+        facts = ", ".join((field["type"], *field["bounds"], default))
+        lines.append(f"  {field['name']}: {facts}")
+        lines += [f"      {line}" for line in field["doc"].splitlines()]
+    return "\n".join(lines)

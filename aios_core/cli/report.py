@@ -1,0 +1,30 @@
+"""`aios report`: the report of an ablation, written again from what is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aios_core.cli.ablate import require_extra
+
+
+@click.command(name="report")
+@click.argument(
+    "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+def command(folder: Path) -> None:
+    """Write the tables and report.html of DIR, the folder of an ablation, again.
+
+    Nothing is trained or sampled. An ablation that is still running, or was interrupted, gives a
+    report of what it has so far.
+
+    \b
+    Example:
+      aios report runs/demo
+    """  # noqa: D301  # \b is for click
+    require_extra("aios report")
+    from aios_core.experiment.report import write_report
+    from aios_core.experiment.results import read
+
+    click.echo(f"report: {write_report(read(folder))}")

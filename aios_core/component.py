@@ -1,0 +1,150 @@
+"""What a registry holds: components to load, and plugins that cannot be, with the reason."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from aios_core.errors import PluginError
+from aios_core.kinds import KINDS
+
+
+@frozen
+class Source:
+    """Where something comes from, as every message about a plugin names it."""
+
+    distribution: str
+    """Name of the installed distribution."""
+    version: str
+    """Of the distribution."""
+    entry_point: str
+    """Name of the entry point in the group ``aios.plugins``."""
+
+    @property
+    def source(self) -> str:
+        """One phrase for messages, as in ``aios-power 1.2 (entry point power)``."""
+        return f"{self.distribution} {self.version} (entry point {self.entry_point})"
+
+
+@frozen
+class Failure(Source):
+    """A plugin, or a part of one, that is not available."""
+
+    reason: str
+    """What is wrong, and what would be right."""
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
+@frozen
+class Component(Source):
+    """A component that a plugin offers; its module is imported only by `load`."""
+
+    kind: str
+    """A key of `aios_core.kinds.KINDS`."""
+    name: str
+    """What a configuration calls it."""
+    reference: str | type
+    """``"module:Class"``, or the class itself."""
+
+    @property
+    def key(self) -> str:
+        """The kind and the name, as in ``"noise.cosine"``."""
+        return f"{self.kind}.{self.name}"
+
+    @property
+    def place(self) -> str:
+        """``"module:Class"``, also where the plugin gave the class itself."""
+        if isinstance(self.reference, str):
+            return self.reference
+        return f"{self.reference.__module__}:{self.reference.__qualname__}"
+
+    def load(self) -> type[Any]:
+        """The component's class, imported and held against the contract of its kind.
+
+        Raises:
+            PluginError: it cannot be imported, is not a frozen attrs class, does not subclass the
+                contract, or leaves a part of it unwritten.
+        """
+        try:
+            found = resolve(self.reference) if isinstance(self.reference, str) else self.reference
+            problem = _breach(found, resolve(KINDS[self.kind].contract))
+        except PluginError as error:
+            problem = str(error)
+        if problem:
+            raise PluginError(f"{self.key} of {self.source} cannot be used: {problem}")
+        cls: type[Any] = found
+        return cls
+
+
+def canonical(name: str) -> str:
+    """A distribution's or entry point's name as installers compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def resolve(reference: str) -> Any:
+    """The object that ``"module:Class"`` names.
+
+    Raises:
+        PluginError: the module cannot be imported, or has no such attribute.
+    """
+    module_name, _, path = reference.partition(":")
+    try:
+        found = importlib.import_module(module_name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # foreign code: SystemExit and Rust's panics are no Exception
+        raise PluginError(import_fault(error, module_name)) from error
+    for attribute in filter(None, path.split(".")):
+        try:
+            found = getattr(found, attribute)
+        except AttributeError:
+            raise PluginError(f"{module_name} has no {path}, named by {reference!r}") from None
+    return found
+
+
+def import_fault(error: BaseException, module_name: str) -> str:
+    """Why importing a module failed, in one line."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        if f"{module_name}.".startswith(f"{error.name}."):
+            return (
+                f"the module {module_name} is gone (stale metadata, or never installed); "
+                "want the distribution reinstalled or uninstalled"
+            )
+        return f"importing {module_name} needs the module {error.name}, which is not installed"
+    return f"importing {module_name} raised {describe(error)}"
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: its type, its message, and the line of the plugin it left from."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    trace = error.__traceback__
+    place = ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if not code.co_filename.startswith("<") and code.co_filename not in _LOADERS:
+            place = f" ({code.co_filename}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return text + place
+
+
+_LOADERS = {__file__, importlib.__file__}  # frames of ours, no news to a plugin's author
+
+
+def _breach(found: Any, contract: type) -> str | None:
+    """How an object breaks its contract, or None where it keeps it."""
+    if not inspect.isclass(found):
+        return f"it is {found!r}; want a class"
+    if "__attrs_attrs__" not in vars(found) or not attrs.inspect(found).is_frozen:
+        return f"{found.__qualname__} is no frozen attrs class; want @attrs.frozen above it"
+    if not issubclass(found, contract):
+        return f"{found.__qualname__} does not subclass {contract.__module__}.{contract.__name__}"
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        return f"{found.__qualname__} does not write {', '.join(missing)} of {contract.__name__}"
+    return None

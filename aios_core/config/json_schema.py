@@ -1,0 +1,176 @@
+"""JSON Schema of configuration files, so that editors complete, explain and check them.
+
+Built from the same classes that the reader builds, those of installed plugins among them. The words
+are those of draft 4, which every editor's TOML support understands. What only code can say (a
+validator of a plugin's own, fields that depend on each other) the reader alone checks.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+from attrs import NOTHING, Attribute
+
+from aios_core.config.schema import Config
+from aios_core.config.types import fields, hints
+from aios_core.errors import PluginError
+from aios_core.fields import field_docs
+
+if TYPE_CHECKING:
+    from aios_core.registry import Component, Registry
+
+Schema = dict[str, Any]
+
+_SCALARS: Final[dict[Any, Schema]] = {
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    str: {"type": "string"},
+    Path: {"type": "string"},
+    Any: {},
+}
+
+_OWN: Final[Schema] = {
+    "extends": {
+        "description": "Files that this one builds on, relative to it; later ones win.",
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+    },
+    "ablate": {
+        "description": 'What varies: a grid of "section.key" = [values].',
+        "type": "object",
+        "properties": {
+            "zip": {
+                "description": "Lists of equal length that vary together.",
+                "type": "array",
+                "items": {"type": "object"},
+            },
+            "baseline": {
+                "description": "Settings of the arm that others are compared with.",
+                "type": "object",
+            },
+        },
+        "additionalProperties": {"anyOf": [{"type": "array", "minItems": 1}, {"type": "object"}]},
+    },
+    "lock": {"description": "Written by a run; `aios run` checks it.", "type": "object"},
+}
+
+
+def json_schema(registry: Registry) -> Schema:
+    """The schema of a configuration file.
+
+    Args:
+        registry: whose components may be named.
+    """
+    properties = dict(_OWN)
+    docs = field_docs(Config)
+    for key, attribute in fields(Config).items():
+        meta = attribute.metadata
+        if "kind" not in meta:
+            properties[key] = _field(attribute, hints(Config)[key], docs.get(key))
+            continue
+        default = None if meta.get("many") else meta["default"]
+        offered = registry.components(meta["kind"])
+        one = {"anyOf": [_component(component, default) for component in offered]}
+        properties[key] = {"type": "array", "items": one} if meta.get("many") else one
+    return {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "title": "A configuration of ai-os-diffusion",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _component(component: Component, default: str | None) -> Schema:
+    """The section of one component; the default one needs no type."""
+    named: Schema = {"enum": [component.name]}
+    try:
+        cls = component.load()
+        schema = _table(cls)
+    except PluginError as error:
+        # It cannot be used, which the reader explains; an editor need not refuse its other keys.
+        schema = {"type": "object", "description": str(error), "properties": {}}
+    schema["title"] = component.name
+    schema["properties"] = {"type": named, **schema["properties"]}
+    if component.name != default:
+        schema["required"] = ["type", *schema.get("required", [])]
+    return schema
+
+
+def _table(cls: Any) -> Schema:
+    docs, types_ = field_docs(cls), hints(cls)
+    schema: Schema = {
+        "type": "object",
+        "description": inspect.getdoc(cls) or "",
+        "properties": {
+            key: _field(attribute, types_[attribute.name], docs.get(attribute.name))
+            for key, attribute in fields(cls).items()
+        },
+        "additionalProperties": False,
+    }
+    required = [key for key, attribute in fields(cls).items() if attribute.default is NOTHING]
+    if required:  # draft 4 allows no empty list
+        schema["required"] = required
+    return schema
+
+
+def _field(attribute: Attribute[Any], hint: Any, doc: str | None) -> Schema:
+    schema = _type(hint)
+    _bounds(attribute.validator, schema)
+    if doc:
+        schema["description"] = doc
+    default: Any = attribute.default
+    if isinstance(default, bool | int | float | str):
+        schema["default"] = default
+    elif isinstance(default, tuple):
+        schema["default"] = list(default)
+    return schema
+
+
+def _type(hint: Any) -> Schema:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin in (typing.Union, types.UnionType):
+        members = [_type(one) for one in arguments if one is not types.NoneType]
+        return members[0] if len(members) == 1 else {"anyOf": members}
+    if origin is tuple and Ellipsis in arguments:
+        return {"type": "array", "items": _type(arguments[0])}
+    if origin is tuple:
+        items = [_type(one) for one in arguments]
+        return {"type": "array", "items": items, "minItems": len(items), "maxItems": len(items)}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _type(arguments[1])}
+    return _table(hint) if attrs.has(hint) else dict(_SCALARS.get(hint, {}))
+
+
+def _bounds(validator: Any, schema: Schema) -> None:
+    """Add what a validator of attrs asks for; others say nothing that a schema could."""
+    match type(validator).__name__:  # their classes are private, their attributes are documented
+        case "_NumberValidator":
+            word = "minimum" if ">" in validator.compare_op else "maximum"
+            schema[word] = validator.bound
+            if "=" not in validator.compare_op:
+                schema[f"exclusive{word.capitalize()}"] = True
+        case "_AndValidator":
+            for one in validator._validators:  # noqa: SLF001
+                _bounds(one, schema)
+        case "_OptionalValidator":
+            _bounds(validator.validator, schema)
+        case "_InValidator":
+            schema["enum"] = list(validator.options)
+        case "_MatchesReValidator":
+            schema["pattern"] = f"^(?:{validator.pattern.pattern})$"
+        case "_MinLengthValidator":
+            schema["minItems" if schema.get("type") == "array" else "minLength"] = (
+                validator.min_length
+            )
+        case "_MaxLengthValidator":
+            schema["maxItems" if schema.get("type") == "array" else "maxLength"] = (
+                validator.max_length
+            )

@@ -1,0 +1,132 @@
+"""What decides a result, as hashes: runs with the same key need not be done twice.
+
+A key covers the values that affect what it names, the versions of the distributions whose
+components are used, and source code: that of the core, and the package (or the single module) that
+each component lives in. Tables, reports and the command line change no result and are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+import aios_core
+from aios_core.config.schema import Config
+from aios_core.config.types import fields, hints
+
+if TYPE_CHECKING:
+    from aios_core.config.resolve import Resolved
+    from aios_core.registry import Component
+
+DISTRIBUTION: Final = "ai-os-diffusion"
+"""The distribution that the core is part of."""
+
+_TRAINS: Final = ("contracts", "diffusion", "training")
+"""Folders of the core whose code decides weights; with `_MEASURES` also what is measured."""
+
+_MEASURES: Final = ("experiment/evaluate.py", "experiment/sampling.py")
+"""Modules of the core that measure; the others of experiment/ only count and draw."""
+
+_NOISELESS: Final = ("times", "time_epsilon")
+"""Of the section diffusion: what an autoregressive network, which sees no noise, does not use."""
+
+
+def training_key(resolved: Resolved, data: str | None = None) -> str:
+    """Hex SHA-256 of all that decides the trained weights.
+
+    Args:
+        resolved: the configuration.
+        data: fingerprint of the data where it is known; it then stands for the paths in the
+            section of the data set, so that the key is the same on every machine.
+    """
+    return _key(resolved, ("training",), _TRAINS, data)
+
+
+def trial_key(resolved: Resolved, data: str | None = None) -> str:
+    """Hex SHA-256 of all that decides what is measured: training, and evaluation after it.
+
+    Args:
+        resolved: the configuration.
+        data: as for `training_key`.
+    """
+    return _key(resolved, ("training", "evaluation"), (*_TRAINS, *_MEASURES), data)
+
+
+def canonical(values: Any) -> bytes:
+    """Plain data as JSON that is the same for equal data."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def _key(
+    resolved: Resolved, affects: tuple[str, ...], folders: tuple[str, ...], data: str | None
+) -> str:
+    values = _values(resolved, affects, data)
+    kinds = {fields(Config)[name].metadata.get("kind") for name in values}
+    components = [one for one in resolved.components if one.kind in kinds]
+    core = Path(aios_core.__file__).parent
+    facts = {
+        "values": values,
+        "versions": sorted({(one.distribution, one.version) for one in components}),
+        "core": [version(DISTRIBUTION), *(_code(core / folder) for folder in folders)],
+        "code": sorted({_code(_home(one)) for one in components}),
+        "data": data,
+    }
+    return hashlib.sha256(canonical(facts)).hexdigest()
+
+
+def _values(resolved: Resolved, affects: tuple[str, ...], data: str | None) -> dict[str, Any]:
+    """The values that count, down to the single keys of a section."""
+    counted = _counted(Config, resolved.values, affects)
+    if resolved.config.mode == "ar":
+        counted.pop("noise", None)
+        kept = counted["diffusion"].items()
+        counted["diffusion"] = {k: v for k, v in kept if k not in _NOISELESS}
+    if data is not None:
+        for section, key, *_ in (path for path in resolved.paths if path[0] == "dataset"):
+            counted[str(section)] = {k: v for k, v in counted[str(section)].items() if k != key}
+    return counted
+
+
+def _counted(cls: Any, values: Mapping[str, Any], affects: tuple[str, ...]) -> dict[str, Any]:
+    found = {}
+    for name, attribute in fields(cls).items():
+        if name not in values or attribute.metadata.get("affects", affects[0]) not in affects:
+            continue
+        value, inner = values[name], hints(cls)[attribute.name]
+        plain = "kind" not in attribute.metadata and attrs.has(inner)
+        found[name] = _counted(inner, value, affects) if plain else value
+    return found
+
+
+def _home(component: Component) -> Path:
+    """The folder of the package that a component's module lies in, or the module's own file."""
+    module = sys.modules[component.load().__module__]
+    file = Path(inspect.getsourcefile(module) or str(module.__file__))
+    package = sys.modules.get(module.__package__ or "")
+    regular = package is not None and getattr(package, "__file__", None) is not None
+    return file.parent if regular else file
+
+
+@cache
+def _code(place: Path) -> str:
+    """Hash of a module, or of all modules under a folder."""
+    digest = hashlib.sha256()
+    for file in [place] if place.is_file() else _modules(place):
+        name = file.name if place.is_file() else file.relative_to(place).as_posix()
+        digest.update(f"{place.name}/{name}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _modules(folder: Path) -> Iterable[Path]:
+    return sorted(folder.rglob("*.py"))

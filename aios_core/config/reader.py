@@ -1,0 +1,90 @@
+"""Reads TOML files into trees: syntax errors with their line, ``extends`` with its chain."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Final
+
+from aios_core.config.document import Node, Source, merge, tree
+from aios_core.config.lines import find_lines
+from aios_core.errors import ConfigError
+
+MAX_BYTES: Final = 4 * 2**20
+"""A configuration is small; a larger file is something else, given by mistake."""
+
+_PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+def read(path: Path, *, chain: tuple[Path, ...] = ()) -> Node:
+    """A file and all that it extends, merged; the tables of `OWN_KEYS` are still in it.
+
+    Args:
+        path: the file; messages name it just so.
+        chain: the files that led here by ``extends``.
+
+    Raises:
+        ConfigError: unreadable, no valid TOML, or extending itself.
+    """
+    node = _parse(path)
+    extends = node.get("extends")
+    if extends is None:
+        return node
+    bases = extends.value if isinstance(extends.value, list) else [extends]
+    merged = Node({}, node.source)
+    for base in bases:
+        if not isinstance(base.value, str):
+            wrong = f"want the name of a file or an array of them, got {base.plain()!r}"
+            raise ConfigError(base.source.problem(("extends",), wrong))
+        target = path.parent / base.value
+        seen = [*chain, path]
+        if target.resolve() in [file.resolve() for file in seen]:
+            loop = " -> ".join(str(file) for file in [*seen, target])
+            raise ConfigError(base.source.problem(("extends",), f"a file extends itself: {loop}"))
+        if not target.is_file():
+            raise ConfigError(base.source.problem(("extends",), f"there is no file {target}"))
+        # A snapshot describes the run it came from, not the one that builds on its values.
+        merged = merge(merged, read(target, chain=tuple(seen)).without("lock"))
+    return merge(merged, node.without("extends"))
+
+
+def _parse(path: Path) -> Node:
+    text = _text(path)
+    try:
+        values = tomllib.loads(text)
+        lines = find_lines(text)
+        folder = path.parent.absolute()
+        places = {key: Source(str(path), folder, line=line) for key, line in lines.items()}
+        return tree(values, Source(str(path), folder), places)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        place = _PLACE.search(message)
+        line = len(text.splitlines()) or 1
+        if place is not None:
+            message = message[: place.start()]
+            if place[1] is not None:
+                line, message = int(place[1]), f"{message} (column {place[2]})"
+        raise ConfigError(f"{path}:{line}: not valid TOML: {message}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not a configuration: nested too deeply") from None
+
+
+def _text(path: Path) -> str:
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no such file")
+    if not path.is_file():
+        raise ConfigError(f"{path}: not a file; want a TOML file")
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ConfigError(f"{path}: {size} bytes; a configuration has at most {MAX_BYTES}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        wrong = f"byte {data[error.start]:#04x} is not valid UTF-8; want a text file in UTF-8"
+        raise ConfigError(f"{path}:{line}: {wrong}") from None

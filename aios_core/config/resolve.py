@@ -1,0 +1,126 @@
+"""From a file, overrides and plugins to a configuration that is ready to use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from aios_core.config.document import Node, Source, merge, tree
+from aios_core.config.overrides import layer
+from aios_core.config.reader import read
+from aios_core.config.structure import Reader
+from aios_core.errors import ConfigError, PluginError
+from aios_core.registry import Component, Registry
+
+if TYPE_CHECKING:
+    from aios_core.config.lines import KeyPath
+    from aios_core.config.schema import Config
+
+logger = logging.getLogger(__name__)
+
+OWN_KEYS = ("ablate", "lock")
+"""Tables of a file that are about the configuration and no part of it."""
+
+
+@frozen
+class Resolved:
+    """A configuration in which every default is written out and every component is built."""
+
+    config: Config
+    values: dict[str, Any]
+    """The same as plain data, component names under ``type``, paths absolute; a key that holds
+    None is left out. `resolve` takes it again."""
+    components: tuple[Component, ...] = field(repr=False)
+    """The components used, in the order of the sections."""
+    paths: tuple[KeyPath, ...] = field(repr=False)
+    """Keys of the values that are paths of files."""
+    registry: Registry = field(repr=False, eq=False)
+    """Where the components were looked up."""
+
+
+def load(
+    path: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+    allow_changes: bool = False,
+) -> Resolved:
+    """Read a configuration file, also the ``run.lock.toml`` of a run.
+
+    Relative paths in a file are relative to its folder, those of overrides to the working
+    directory.
+
+    Args:
+        path: a TOML file; its ``[ablate]`` is left aside.
+        overrides: ``key=value`` each, on top of the file.
+        registry: where components are looked up; None discovers the installed ones.
+        allow_changes: repeat a locked run although the versions of its plugins have changed.
+
+    Raises:
+        ConfigError: with all that is wrong, each with file, line and key.
+        PluginError: a plugin is broken and ``AIOS_STRICT_PLUGINS=1``.
+    """
+    file = read(Path(path))
+    resolved = structure(merge(file, layer(overrides)), registry)
+    if "lock" in file.value:
+        from aios_core.config.lock import check_lock
+
+        check_lock(file, resolved, allow_changes=allow_changes)
+        if overrides:
+            logger.info("%s, changed by --set %s", path, ", --set ".join(overrides))
+    return resolved
+
+
+def resolve(
+    values: Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+) -> Resolved:
+    """Like `load`, for plain data; relative paths are relative to the working directory.
+
+    Raises:
+        ConfigError: with all that is wrong, each with its key.
+    """
+    root = merge(tree(values, Source("", Path.cwd())), layer(overrides))
+    return structure(root, registry)
+
+
+def twin(resolved: Resolved) -> Resolved:
+    """The autoregressive twin of a run: same network and data, judging the run's samples."""
+    seed = resolved.config.evaluation.twin_seed
+    values = {**resolved.values, "mode": "ar", "seed": seed}
+    return resolve(values, registry=resolved.registry)
+
+
+def structure(root: Node, registry: Registry | None) -> Resolved:
+    """Resolve a whole tree.
+
+    Raises:
+        ConfigError: with all that is wrong.
+    """
+    registry = pinned(root, registry)
+    reader = Reader(registry)
+    config = reader.config(root.without(*OWN_KEYS))
+    return Resolved(config, reader.values, tuple(reader.components), tuple(reader.paths), registry)
+
+
+def pinned(root: Node, registry: Registry | None) -> Registry:
+    """A registry under the pins of ``[plugins.use]``, as far as these are right."""
+    plugins = root.get("plugins")
+    use = plugins.get("use") if plugins is not None else None
+    pins = use.plain() if use is not None else {}
+    if not isinstance(pins, dict) or not all(isinstance(one, str) for one in pins.values()):
+        pins = {}
+    try:
+        if registry is None:
+            return Registry.discover(use=pins)
+        return registry.pinned(pins) if pins else registry
+    except PluginError as error:
+        if use is None:
+            raise
+        raise ConfigError(use.source.problem(("plugins", "use"), str(error))) from error

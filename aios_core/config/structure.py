@@ -1,0 +1,200 @@
+"""Builds the attrs classes of a configuration from a tree, and tells every fault at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import NOTHING, Attribute
+
+from aios_core.config.document import Node, Source, tree
+from aios_core.config.requirements import unmet
+from aios_core.config.schema import Config
+from aios_core.config.types import WRONG, convert, describe, fields, hints, show
+from aios_core.errors import ConfigError, PluginError
+
+if TYPE_CHECKING:
+    from aios_core.config.lines import KeyPath
+    from aios_core.registry import Component, Registry
+
+_BOUND = re.compile(r"(?s)(must be .*?): ([^:]*)")
+"""How attrs words a value out of bounds: ``must be >= 1: 0``."""
+
+
+class Reader:
+    """One reading of a tree; `config` is what it gives, and the attributes what was met.
+
+    Attributes:
+        problems: faults, each with its place, in no order.
+        components: those named, in the order of the sections.
+        values: the tree with every default written out; keys that hold None are left out.
+        paths: keys of the values that are paths of files.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self.problems: list[tuple[Source, str]] = []
+        self.components: list[Component] = []
+        self.values: dict[str, Any] = {}
+        self.paths: list[KeyPath] = []
+        self._registry = registry
+
+    def config(self, root: Node) -> Config:
+        """The whole configuration.
+
+        Raises:
+            ConfigError: with all that is wrong.
+        """
+        given: dict[str, Any] = {}
+        self._unknown_keys(root, fields(Config), (), "section")
+        for key, attribute in fields(Config).items():
+            node = root.get(key)
+            if attribute.metadata.get("many"):
+                given[key], self.values[key] = self._several(attribute, node, root)
+            elif "kind" in attribute.metadata:
+                node = node or Node({}, root.source)
+                given[key], self.values[key] = self._component(attribute, node, (key,))
+            elif node is not None:
+                given[key] = convert(node, hints(Config)[key], (key,), self)
+        self._required(root.get("plugins"))
+        config = self._make(Config, given, root, ())
+        if self.problems:
+            # By line within a file; files and overrides as they come.
+            names = list(dict.fromkeys(source.name for source, _ in self.problems))
+            self.problems.sort(key=lambda one: (names.index(one[0].name), one[0].line))
+            raise ConfigError(*(text for _, text in self.problems))
+        for key, attribute in fields(Config).items():
+            if "kind" not in attribute.metadata:
+                self.values[key] = self._plain(getattr(config, key), (key,))
+        self.values = {key: self.values[key] for key in fields(Config)}
+        return config  # type: ignore[no-any-return]  # WRONG would have come with a problem
+
+    def tell(self, node: Node, key: KeyPath, message: str) -> None:
+        """Record a problem."""
+        self.problems.append((node.source, node.source.problem(key, message)))
+
+    def build(self, cls: Any, table: Node, key: KeyPath, *, besides: tuple[str, ...] = ()) -> Any:
+        """An attrs class from a table that may have some keys besides, or `WRONG`."""
+        self._unknown_keys(table, [*besides, *fields(cls)], key, "key")
+        given = {}
+        for name, attribute in fields(cls).items():
+            hint = hints(cls)[attribute.name]
+            if name in table.value:
+                given[name] = convert(table.value[name], hint, (*key, name), self)
+            elif attribute.default is NOTHING:
+                given[name] = WRONG
+                self.tell(table, (*key, name), f"is missing; want {describe(hint)}")
+        return self._make(cls, given, table, key)
+
+    def _several(self, attribute: Attribute[Any], node: Node | None, root: Node) -> Any:
+        """The components of an array of tables, and their values."""
+        name = attribute.name
+        if node is None:
+            node = tree([{"type": one} for one in attribute.metadata["default"]], root.source)
+        if not isinstance(node.value, list):
+            self.tell(node, (name,), f"want an array of tables, [[{name}]], got {show(node.value)}")
+            return WRONG, []
+        pairs = [self._component(attribute, one, (name, i)) for i, one in enumerate(node.value)]
+        made = [component for component, _ in pairs]
+        return (WRONG if WRONG in made else tuple(made)), [values for _, values in pairs]
+
+    def _component(self, attribute: Attribute[Any], node: Node, key: KeyPath) -> Any:
+        """A component, and its values."""
+        kind, default = attribute.metadata["kind"], attribute.metadata["default"]
+        if not isinstance(node.value, dict):
+            self.tell(node, key, f"want a table with a key type, got {show(node.value)}")
+            return WRONG, {}
+        named = node.get("type") or tree(default, node.source)
+        if not isinstance(named.value, str):
+            fault = "is missing; want" if "type" not in node.value else "want"
+            self.tell(named, (*key, "type"), f"{fault} the name of a {kind}, as a string")
+            return WRONG, {}
+        try:
+            component = self._registry.get(kind, named.value)
+            made = self.build(component.load(), node, key, besides=("type",))
+        except PluginError as error:
+            self.tell(named, (*key, "type"), str(error))
+            return WRONG, {}
+        self.components.append(component)
+        return made, {} if made is WRONG else {"type": named.value, **self._plain(made, key)}
+
+    def _make(self, cls: Any, given: dict[str, Any], table: Node, key: KeyPath) -> Any:
+        """An instance, once each validator had its say about the values that are right so far."""
+        before = len(self.problems)
+        self._validate(cls, given, table, key)
+        if len(self.problems) > before or WRONG in given.values():
+            return WRONG
+        try:
+            return cls(**given)
+        except Exception as error:  # noqa: BLE001  # whatever a plugin's class raises is its answer
+            self.tell(table, key, _worded(error))
+            return WRONG
+
+    def _validate(self, cls: Any, given: dict[str, Any], table: Node, key: KeyPath) -> None:
+        """Run the validators one by one on a probe, for a constructor stops at the first fault."""
+        probe: Any = object.__new__(cls)
+        for name, attribute in fields(cls).items():
+            if given.get(name, WRONG) is not WRONG:
+                object.__setattr__(probe, attribute.name, given[name])
+            elif attribute.default is not NOTHING:
+                object.__setattr__(probe, attribute.name, _default(attribute, probe))
+        for name, attribute in fields(cls).items():
+            value = given.get(name, WRONG)
+            if value is WRONG or attribute.validator is None or attribute.converter is not None:
+                continue
+            try:
+                attribute.validator(probe, attribute, value)
+            except Exception as error:  # noqa: BLE001  # as above
+                # One that looks at a field which has no right value yet has nothing to say.
+                if not (isinstance(error, AttributeError) and WRONG in given.values()):
+                    self.tell(table.value[name], (*key, name), _worded(error))
+
+    def _unknown_keys(self, table: Node, known: Collection[str], key: KeyPath, what: str) -> None:
+        for name, node in table.value.items():
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                meant = f"did you mean {near[0]!r}? " if near else ""
+                names = ", ".join(known) or "none"
+                self.tell(node, (*key, name), f"unknown {what}; {meant}known: {names}")
+
+    def _required(self, plugins: Node | None) -> None:
+        """Tell which of the distributions that the file requires are not there."""
+        require = plugins.get("require") if plugins is not None else None
+        if require is None or not isinstance(require.value, list):
+            return
+        for index, node in enumerate(require.value):
+            fault = unmet(node.value) if isinstance(node.value, str) else None
+            if fault:
+                self.tell(node, ("plugins", "require", index), fault)
+
+    def _plain(self, value: Any, key: KeyPath) -> Any:
+        """What a file would say to mean a value."""
+        if attrs.has(type(value)):
+            pairs = [(k, getattr(value, a.name)) for k, a in fields(type(value)).items()]
+            return {k: self._plain(v, (*key, k)) for k, v in pairs if v is not None}
+        if isinstance(value, Mapping):
+            return {k: self._plain(v, (*key, k)) for k, v in value.items()}
+        if isinstance(value, tuple | list):
+            return [self._plain(one, (*key, i)) for i, one in enumerate(value)]
+        if isinstance(value, Path):
+            self.paths.append(key)
+            return str(value)
+        return value
+
+
+def _default(attribute: Attribute[Any], probe: Any) -> Any:
+    default: Any = attribute.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class, typed as a function
+        return default.factory(probe) if default.takes_self else default.factory()
+    return default
+
+
+def _worded(error: Exception) -> str:
+    """A validator's message without the name of the field, which the key before it tells."""
+    text = str(error.args[0] if error.args else "") or type(error).__name__
+    text = re.sub(r"^'\w+' (?=must )", "", text)
+    bound = _BOUND.fullmatch(text)
+    return f"{bound[1]}, got {bound[2]}" if bound else text

@@ -1,0 +1,175 @@
+"""Values of a file to values of a field: strict, nothing is coerced but an integer to a float."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import types
+import typing
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+import attrs
+
+from aios_core.errors import PluginError
+
+if TYPE_CHECKING:
+    from attrs import Attribute
+
+    from aios_core.config.document import Node
+    from aios_core.config.lines import KeyPath
+
+WRONG: Final[Any] = object()
+"""Returned instead of a value that could not be converted; the problem has been told."""
+
+_WORDS: Final[dict[Any, str]] = {
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    str: "a string",
+    Path: "a path",
+}
+
+
+class Reading(Protocol):
+    """What a conversion needs from the reading of a configuration that it is part of."""
+
+    def tell(self, node: Node, key: KeyPath, message: str) -> None:
+        """Record a problem: where, which key, and what is wrong."""
+
+    def build(self, cls: Any, table: Node, key: KeyPath) -> Any:
+        """An attrs class from a table, or `WRONG`."""
+
+
+def fields(cls: Any) -> dict[str, Attribute[Any]]:
+    """What a table may set of an attrs class, by key."""
+    return {a.alias or a.name: a for a in attrs.fields(cls) if a.init}
+
+
+@cache
+def hints(cls: Any) -> dict[str, Any]:
+    """Types of a class's fields, string annotations resolved.
+
+    Raises:
+        PluginError: a name in an annotation cannot be resolved.
+    """
+    try:
+        return typing.get_type_hints(cls)
+    except (NameError, TypeError, AttributeError) as error:
+        raise PluginError(
+            f"{cls.__module__}.{cls.__qualname__}: the types of its fields cannot be read: "
+            f"{error}; import what they name outside `if TYPE_CHECKING`"
+        ) from error
+
+
+def convert(node: Node, hint: Any, key: KeyPath, reading: Reading) -> Any:
+    """The value of a node as a field of type ``hint`` wants it, or `WRONG`."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        members = [one for one in arguments if one is not types.NoneType]
+        hint = members[0] if len(members) == 1 else _member(node.value, members)
+        if hint is not None:
+            return convert(node, hint, key, reading)
+        value, hint = WRONG, typing.Union[tuple(members)]  # noqa: UP007  # of a list
+    elif origin is tuple and isinstance(node.value, list):
+        return _tuple(node, hint, key, reading)
+    elif origin is dict and isinstance(node.value, dict):
+        items = {k: convert(v, arguments[1], (*key, k), reading) for k, v in node.value.items()}
+        return WRONG if WRONG in items.values() else items
+    elif attrs.has(hint) and isinstance(node.value, dict):
+        return reading.build(hint, node, key)
+    else:
+        value = _scalar(node, hint, arguments if origin is Literal else ())
+    if value is WRONG:
+        reading.tell(node, key, f"want {describe(hint)}, got {show(node.value)}")
+    return value
+
+
+def _scalar(node: Node, hint: Any, literals: tuple[Any, ...]) -> Any:
+    value = node.value
+    textual = hint in (str, Path) or any(isinstance(literal, str) for literal in literals)
+    if textual and not isinstance(value, str) and node.source.raw is not None:
+        value = node.source.raw  # a bare word on the command line that happens to look like TOML
+    if literals:
+        same = (one for one in literals if type(one) is type(value) and one == value)
+        return next(same, WRONG)
+    if hint is Any:
+        return node.plain()
+    if hint is float:
+        return float(value) if _is_number(value) else WRONG
+    if hint is Path and isinstance(value, str) and value and "\0" not in value:
+        # By text, as relative paths of a lock are made: "run/../x" is "x" even if run is a link.
+        return Path(os.path.normpath(node.source.folder / value))
+    return value if type(value) is hint else WRONG
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a float can hold it: no bool, no NaN, no integer beyond the largest float."""
+    if type(value) is int:
+        return abs(value) < 2**1023
+    return type(value) is float and not math.isnan(value)
+
+
+def _member(value: Any, members: list[Any]) -> Any:
+    """The member of a union that a value can only mean; 3 is an int before it is a float."""
+
+    def fits(hint: Any) -> bool:
+        origin = typing.get_origin(hint)
+        if isinstance(value, dict):
+            return origin is dict or attrs.has(hint)
+        if isinstance(value, list):
+            return origin is tuple
+        if origin is Literal:
+            return value in typing.get_args(hint)
+        return hint is Any or type(value) in _ACCEPTED.get(hint, ())
+
+    members = sorted(members, key=lambda hint: hint is not type(value))
+    return next((hint for hint in members if fits(hint)), None)
+
+
+_ACCEPTED: Final[dict[Any, tuple[type, ...]]] = {
+    int: (int,),
+    float: (float, int),
+    bool: (bool,),
+    str: (str,),
+    Path: (str,),
+}
+
+
+def _tuple(node: Node, hint: Any, key: KeyPath, reading: Reading) -> Any:
+    arguments = typing.get_args(hint)
+    if Ellipsis in arguments:
+        arguments = (arguments[0],) * len(node.value)
+    elif len(arguments) != len(node.value):
+        reading.tell(node, key, f"want {describe(hint)}, got {len(node.value)} values")
+        return WRONG
+    pairs = enumerate(zip(node.value, arguments, strict=True))
+    items = [convert(one, inner, (*key, i), reading) for i, (one, inner) in pairs]
+    return WRONG if WRONG in items else tuple(items)
+
+
+def describe(hint: Any) -> str:
+    """A type in the words of someone who writes a file."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(map(show, arguments))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(describe(one) for one in arguments if one is not types.NoneType)
+    if origin is tuple and Ellipsis in arguments:
+        return f"an array, of each {describe(arguments[0])}"
+    if origin is tuple:
+        return f"an array of {len(arguments)}: {', '.join(map(describe, arguments))}"
+    if origin is dict:
+        return f"a table, of each {describe(arguments[1])}"
+    return _WORDS.get(hint) or ("a table" if attrs.has(hint) else str(hint))
+
+
+def show(value: Any) -> str:
+    """A value as a file would write it, cut when it is long."""
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "an array"
+    is_json = isinstance(value, bool | str)
+    text = json.dumps(value, ensure_ascii=False) if is_json else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

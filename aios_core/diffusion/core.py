@@ -1,0 +1,233 @@
+"""DiffusionCore: the loop around a sampler, from a partly masked text to a whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from attrs import evolve, frozen
+from torch import Tensor
+
+from aios_core.contracts import (
+    Condition,
+    Denoiser,
+    NoiseScheduler,
+    Sampler,
+    SamplingContext,
+    Spacing,
+)
+from aios_core.diffusion.model import Model
+from aios_core.diffusion.random import RowRandom
+from aios_core.errors import InferenceError
+
+GIVEN = 0
+"""`State.committed_at` of what the caller gave."""
+MASKED = -1
+"""`State.committed_at` of a position that holds a mask."""
+
+
+@frozen
+class State:
+    """Where sampling stands after a step; every tensor on the device of the input."""
+
+    step: int
+    """From 1 on; 0 is the input."""
+    nfe: int
+    """Calls of the denoiser so far, each for the whole batch."""
+    ids: Tensor
+    """(B, L) int64."""
+    committed: Tensor
+    """(B, L) bool: positions that got their token in this step."""
+    confidence: Tensor
+    """(B, L) float64: probability of each token, before any temperature, in the prediction it was
+    drawn from; 1 for what was given, 0 for masks."""
+    committed_at: Tensor
+    """(B, L) int64: step at which each token came, `GIVEN` or `MASKED`."""
+
+
+@frozen
+class Generation:
+    """What sampling made; the fields are those of the last `State`."""
+
+    ids: Tensor
+    """(B, L) int64, without masks."""
+    nfe: int
+    """Calls of the denoiser, each for the whole batch."""
+    confidence: Tensor
+    """(B, L) float64."""
+    committed_at: Tensor
+    """(B, L) int64."""
+
+
+class _Watched:
+    """A denoiser whose calls are counted and whose last answer is kept."""
+
+    last: Tensor
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self.denoiser, self.time_conditioned, self.nfe = denoiser, denoiser.time_conditioned, 0
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        self.nfe += 1
+        self.last = self.denoiser(x, t)
+        if bool(self.last.isnan().any()):
+            rows = self.last.isnan().any(-1).any(-1).nonzero()[:, 0].tolist()
+            raise InferenceError(
+                f"the network answered with NaN in call {self.nfe} (rows {rows[:8]}); "
+                "its weights are damaged or its precision is too low"
+            )
+        return self.last
+
+
+class DiffusionCore:
+    """Samples from a model with a sampler.
+
+    Args:
+        model: a diffusion `Model`, or any `Denoiser` (a wrapped one, an `Oracle`, ...).
+        sampler: which sampler, with its settings.
+        noise: schedule that the model was trained under.
+        mask_id: token id of the mask.
+        temperature: divides log-probabilities before a token is drawn; 0 takes the likeliest.
+        spacing: of the sampler's time grid.
+    """
+
+    def __init__(
+        self,
+        model: Model | Denoiser,
+        sampler: Sampler,
+        noise: NoiseScheduler,
+        mask_id: int,
+        *,
+        temperature: float = 1.0,
+        spacing: Spacing = "uniform",
+    ) -> None:
+        if isinstance(model, Model) and model.mode != "diffusion":
+            raise InferenceError("an autoregressive model has no denoiser; want a diffusion model")
+        if not temperature >= 0:
+            raise InferenceError(f"temperature is {temperature}; want 0 or more")
+        self.model, self.sampler, self.noise, self.mask_id = model, sampler, noise, mask_id
+        self.temperature, self.spacing = temperature, spacing
+
+    def sample(
+        self,
+        x: Tensor,
+        fixed: Tensor | None = None,
+        *,
+        seeds: Sequence[int],
+        lengths: Sequence[int] | None = None,
+        callback: Callable[[State], object] | None = None,
+    ) -> Generation:
+        """Fill in the masks of x.
+
+        Args:
+            x: (B, L) int64, the mask id where text is wanted.
+            fixed: (B, L) bool, what must not change; unset: all that is not masked.
+            seeds: one for each row; a row's text depends on its own seed and on no other row.
+            lengths: tokens of each row, the rest being padding on the right, which stays as it is
+                and which no token sees; unset: all rows are whole.
+            callback: called with each state, the input first.
+
+        Raises:
+            InferenceError: the input is empty, contradicts itself, or the network answers NaN.
+        """
+        for state in self.stream(x, fixed, seeds=seeds, lengths=lengths):
+            if callback is not None:
+                callback(state)
+        return Generation(state.ids, state.nfe, state.confidence, state.committed_at)
+
+    @torch.no_grad()
+    def stream(
+        self,
+        x: Tensor,
+        fixed: Tensor | None = None,
+        *,
+        seeds: Sequence[int],
+        lengths: Sequence[int] | None = None,
+    ) -> Iterator[State]:
+        """Like `sample`, yielding the input and then the state after each step."""
+        fixed, valid = self._check(x, fixed, seeds, lengths)
+        context = SamplingContext(
+            noise=self.noise,
+            mask_id=self.mask_id,
+            fixed=fixed,
+            random=RowRandom(seeds, x.shape[1], x.device),
+            temperature=self.temperature,
+            spacing=self.spacing,
+        )
+        if isinstance(self.model, Model):
+            denoiser = _Watched(self.model.denoiser(None if lengths is None else Condition(valid)))
+        else:
+            denoiser = _Watched(self.model)
+        masked = x == self.mask_id
+        state = State(
+            step=0,
+            nfe=0,
+            ids=x,
+            committed=torch.zeros_like(fixed),
+            confidence=(~masked).double(),
+            committed_at=torch.where(masked, MASKED, GIVEN),
+        )
+        yield state
+        for new in self.sampler.sample(denoiser, x, context):
+            state = self._advance(state, new, denoiser)
+            yield state
+        left = context.masked(state.ids)
+        if left.any():  # a sampler need not be tidy: one draw for all that it left
+            log_probs = denoiser(state.ids, torch.zeros(len(x), dtype=torch.float64).to(x.device))
+            new = torch.where(left, context.categorical(log_probs, left), state.ids)
+            yield self._advance(state, new, denoiser)
+
+    def _advance(self, state: State, ids: Tensor, denoiser: _Watched) -> State:
+        """The state after a step that led to new ids."""
+        changed, masked = ids != state.ids, ids == self.mask_id
+        if not changed.any():  # a cached step: nothing to look up in a large answer
+            return evolve(state, step=state.step + 1, nfe=denoiser.nfe, committed=changed)
+        probability = denoiser.last.gather(-1, ids[..., None])[..., 0].double().exp()
+        step = state.step + 1
+        return State(
+            step=step,
+            nfe=denoiser.nfe,
+            ids=ids,
+            committed=changed & ~masked,
+            confidence=torch.where(changed, probability, state.confidence).masked_fill(masked, 0),
+            committed_at=torch.where(changed, step, state.committed_at).masked_fill(masked, MASKED),
+        )
+
+    def _check(
+        self,
+        x: Tensor,
+        fixed: Tensor | None,
+        seeds: Sequence[int],
+        lengths: Sequence[int] | None,
+    ) -> tuple[Tensor, Tensor]:
+        """The fixed positions, padding included, and the valid ones, both (B, L) bool."""
+        if x.ndim != 2 or x.numel() == 0 or x.dtype != torch.int64:
+            raise InferenceError(
+                f"nothing to sample: x is {x.dtype} of shape {tuple(x.shape)}; "
+                "want int64 (rows, length), both at least 1"
+            )
+        rows, length = x.shape
+        if len(seeds) != rows:
+            raise InferenceError(f"{len(seeds)} seeds for {rows} rows; want one each")
+        masked = x == self.mask_id
+        fixed = ~masked if fixed is None else fixed
+        if fixed.shape != x.shape or fixed.dtype != torch.bool:
+            raise InferenceError(
+                f"fixed is {fixed.dtype} of shape {tuple(fixed.shape)}; want bool {tuple(x.shape)}"
+            )
+        valid = torch.ones_like(fixed)
+        if lengths is not None:
+            if len(lengths) != rows or not all(1 <= n <= length for n in lengths):
+                raise InferenceError(
+                    f"lengths {list(lengths)[:8]}; want {rows} numbers from 1 to {length}"
+                )
+            ends = torch.tensor(lengths, device=x.device)
+            valid = torch.arange(length, device=x.device) < ends[:, None]
+        fixed = fixed | ~valid
+        if (masked & fixed).any():
+            row, column = (masked & fixed).nonzero()[0].tolist()
+            raise InferenceError(
+                f"row {row}, position {column} is fixed and holds a mask; give it a token, or let "
+                "it be sampled (padding, too, holds any token but the mask)"
+            )
+        return fixed, valid

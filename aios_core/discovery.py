@@ -1,0 +1,207 @@
+"""From installed distributions to what their plugins offer, one plugin at a time.
+
+A fault costs what it touches and nothing else: a module that cannot be imported costs its plugin, a
+hook that raises costs that hook, a bad name costs that name.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from importlib import metadata
+from inspect import isroutine
+from types import ModuleType
+from typing import Any, Final
+
+import pluggy
+
+import aios_core
+from aios_core import hookspecs
+from aios_core.component import Component, Failure, Source, describe, resolve
+from aios_core.errors import PluginError
+from aios_core.kinds import KINDS
+
+logger = logging.getLogger(__name__)
+
+GROUP: Final = "aios.plugins"
+"""The entry-point group of plugins."""
+
+HOOKS: Final = {kind.hook: kind.name for kind in KINDS.values()}
+"""Hook to kind."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_MODULE = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
+
+
+def entry_points() -> tuple[list[tuple[Source, str]], list[Failure]]:
+    """Every plugin that is installed, as its source and its ``"module"`` or ``"module:object"``.
+
+    Returns:
+        The plugins, sorted by distribution and entry point, and the distributions whose metadata
+        cannot be read.
+    """
+    failures = []
+    try:
+        found = list(metadata.entry_points(group=GROUP))
+    except Exception:  # noqa: BLE001  # one distribution's file is malformed: find out which
+        found = []
+        for distribution in metadata.distributions():
+            try:
+                found += distribution.entry_points.select(group=GROUP)
+            except Exception as error:  # noqa: BLE001  # the parser lets all kinds of them out
+                reason = f"its entry_points.txt cannot be read: {describe(error)}"
+                failures.append(Failure(*_origin(distribution), "-", reason))
+    plugins = [(Source(*_origin(point.dist), point.name), point.value) for point in found]
+    return sorted(plugins, key=lambda plugin: (*_order(plugin[0]), plugin[1])), failures
+
+
+def load(source: Source, value: str) -> tuple[list[Component], list[Failure]]:
+    """Import a plugin and ask its hooks.
+
+    Args:
+        source: where the plugin comes from.
+        value: ``"module"`` or ``"module:object"``, as the entry point gives it.
+    """
+    try:
+        if not _MODULE.fullmatch(value):
+            raise PluginError(f"the entry point says {value!r}; want a module")  # noqa: TRY301
+        plugin = resolve(value)
+    except PluginError as error:
+        logger.debug("%s", source.source, exc_info=error)
+        return [], [Failure(source.distribution, source.version, source.entry_point, str(error))]
+    return collect(plugin, source)
+
+
+def collect(plugin: object, source: Source) -> tuple[list[Component], list[Failure]]:
+    """Ask the hooks of a plugin that has been imported.
+
+    Args:
+        plugin: a module, or an object that has the hooks as attributes.
+        source: what its components and failures are recorded under.
+    """
+    origin = (source.distribution, source.version, source.entry_point)
+    try:
+        _check_api(plugin)
+    except PluginError as error:
+        return [], [Failure(*origin, str(error))]
+    manager = pluggy.PluginManager(aios_core.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    components, failures, silent = [], [], True
+    for attribute, function in _candidates(plugin):
+        silent = False
+        try:
+            hook, offered = _ask(manager, attribute, function)
+        except PluginError as error:
+            logger.debug("%s", source.source, exc_info=error)
+            failures.append(Failure(*origin, str(error)))
+            continue
+        for name, reference in offered.items():
+            if problem := _fault(name, reference):
+                failures.append(Failure(*origin, f"{hook} offers {name!r}: {problem}"))
+            else:
+                components.append(Component(*origin, HOOKS[hook], name, reference))
+    if silent:
+        reason = f"implements no hook; want a function marked @aios_core.hookimpl: {_known()}"
+        failures.append(Failure(*origin, reason))
+    return components, failures
+
+
+def _check_api(plugin: object) -> None:
+    """Refuse a plugin that was written for another core."""
+    want = aios_core.API_VERSION
+    spoken = getattr(plugin, "AIOS_API", None)
+    if spoken is None:
+        raise PluginError(
+            f"sets no AIOS_API; this core speaks plugin API {want}, want AIOS_API = {want}"
+        )
+    if spoken != want:
+        raise PluginError(f"is built for plugin API {spoken!r}; this core speaks {want}")
+
+
+def _candidates(plugin: object) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Functions that are hooks, or look as if they were meant to be."""
+    for attribute in dir(plugin):
+        function = getattr(plugin, attribute, None)
+        if not isroutine(function):
+            continue
+        marked = hasattr(function, f"{aios_core.PROJECT}_impl")
+        if marked or (attribute.startswith("aios_") and _near(attribute)):
+            yield attribute, function
+
+
+def _ask(
+    manager: pluggy.PluginManager, attribute: str, function: Callable[..., Any]
+) -> tuple[str, dict[Any, Any]]:
+    """Validate one implementation and call it; the hook's name and what it returned."""
+    marker = f"{aios_core.PROJECT}_impl"
+    options = getattr(function, marker, None)
+    if options is None:
+        foreign = [name.removesuffix("_impl") for name in vars(function) if name.endswith("_impl")]
+        if foreign:
+            raise PluginError(
+                f"{attribute} carries the marker of the project {foreign[0]!r}; "
+                "want @aios_core.hookimpl"
+            )
+        meant = "" if attribute in HOOKS else f" (did you mean {_near(attribute)[0]}?)"
+        raise PluginError(
+            f"defines {attribute}{meant} but implements no hook with it; is @hookimpl missing?"
+        )
+    hook = options.get("specname") or attribute
+    if hook not in HOOKS:
+        near = "".join(f"did you mean {name}? " for name in _near(hook))
+        raise PluginError(f"implements {hook}, which is no hook; {near}{_known()}")
+    if options["wrapper"] or options["hookwrapper"]:
+        raise PluginError(f"wraps {hook}; want a plain function, for hooks only collect")
+    # Each implementation is registered by itself: a faulty one does not cost its neighbours.
+    holder = ModuleType(attribute)
+    setattr(holder, attribute, function)
+    try:
+        manager.register(holder)
+        answers = getattr(manager.hook, hook)()
+    except KeyboardInterrupt:
+        raise
+    except pluggy.PluginValidationError as error:
+        raise PluginError(" ".join(str(error).split())) from error
+    except BaseException as error:  # foreign code: SystemExit and Rust's panics are no Exception
+        raise PluginError(f"{hook} raised {describe(error)}") from error
+    finally:
+        if manager.is_registered(holder):
+            manager.unregister(holder)
+    answer = answers[0] if answers else None  # pluggy leaves out None
+    if not isinstance(answer, dict):
+        want = 'a dict, as in {"name": "module:Class"}'
+        raise PluginError(f"{hook} returned {answer!r}; want {want}")
+    return hook, answer
+
+
+def _fault(name: object, reference: object) -> str | None:
+    """What is wrong with one entry of a hook's answer."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return "no legal name; want lower-case letters, digits and hyphens, as in 'my-schedule'"
+    if not isinstance(reference, type) and not (
+        isinstance(reference, str) and _REFERENCE.fullmatch(reference)
+    ):
+        return f"refers to {reference!r}; want a class or 'module:Class'"
+    return None
+
+
+def _near(hook: str) -> list[str]:
+    return get_close_matches(hook, HOOKS, n=1, cutoff=0.75)
+
+
+def _known() -> str:
+    return f"hooks: {', '.join(HOOKS)}"
+
+
+def _origin(distribution: metadata.Distribution | None) -> tuple[str, str]:
+    """Name and version; half-removed distributions have neither."""
+    found = distribution.metadata if distribution else None
+    name, version = (found[key] if found and key in found else None for key in ("Name", "Version"))
+    return name or "unknown", version or "unknown"
+
+
+def _order(source: Source) -> tuple[str, str]:
+    return source.distribution, source.entry_point

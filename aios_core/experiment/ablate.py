@@ -1,0 +1,116 @@
+"""Runs what a plan lacks, and keeps every outcome on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import frozen
+
+from aios_core.experiment.jobs import run_job
+from aios_core.experiment.results import ABOUT
+from aios_core.files import remove_folder, replace_text
+
+if TYPE_CHECKING:
+    from aios_core.experiment.plan import Plan, PlannedModel, PlannedTrial
+
+
+@frozen
+class Event:
+    """Something that happened to a job."""
+
+    kind: Literal["model", "trial"]
+    key: str
+    label: str
+    what: Literal["started", "done", "failed"]
+    reason: str | None = None
+    """Why it failed."""
+
+
+def forget(plan: Plan) -> None:
+    """Remove what is stored of the plan's trainings and trials."""
+    folders = {plan.model_folder(model) for model in plan.models.values()}
+    folders |= {plan.trial_result(trial).parent for trial in plan.trials}
+    for folder in folders:
+        if folder.exists():
+            remove_folder(folder)
+    (plan.folder / ABOUT).unlink(missing_ok=True)
+
+
+def run(plan: Plan, tell: Callable[[Event], None]) -> None:
+    """Train, sample and measure whatever has no result yet; each trial as soon as it can.
+
+    Args:
+        plan: what to do, and where.
+        tell: called when a job starts and when it ends.
+
+    Raises:
+        KeyboardInterrupt: after running jobs had time to save their work.
+    """
+    models = {model.key: model for model in plan.missing_models()}
+    trials = {trial.key: trial for trial in plan.missing_trials()}
+    jobs = {key: _model_job(plan, model) for key, model in models.items()}
+    jobs |= {key: _trial_job(plan, trial) for key, trial in trials.items()}
+    after = _in_turn(models) | {
+        key: [need.key for need in (trial.model, trial.twin) if need]
+        for key, trial in trials.items()
+    }
+    labels = {key: _name(model) for key, model in models.items()}
+    labels |= {key: f"{trial.arm} · seed {trial.seed}" for key, trial in trials.items()}
+
+    def event(key: str, what: Literal["started", "done", "failed"], reason: str | None) -> None:
+        tell(Event("model" if key in models else "trial", key, labels[key], what, reason))
+
+    if not jobs:
+        return
+    executor = plan.trials[0].resolved.config.executor
+    failed: dict[str, str] = {}
+    outcomes: Generator[Any, None, None] = executor.run(
+        run_job, jobs, after=after, started=lambda key: event(key, "started", None)
+    )
+    with closing(outcomes):
+        for outcome in outcomes:
+            if outcome.error is None:
+                event(outcome.key, "done", None)
+                continue
+            cause = next((need for need in after.get(outcome.key, ()) if need in failed), None)
+            reason = f"{labels[cause]} failed: {failed[cause]}" if cause else outcome.error
+            failed[outcome.key] = reason
+            _store_failure(Path(jobs[outcome.key][2]), reason)
+            event(outcome.key, "failed", reason)
+
+
+def _model_job(plan: Plan, model: PlannedModel) -> tuple[Any, ...]:
+    result, folder = plan.model_result(model), plan.model_folder(model)
+    return ("model", model.resolved.values, str(result), str(folder))
+
+
+def _trial_job(plan: Plan, trial: PlannedTrial) -> tuple[Any, ...]:
+    twin = (trial.twin.resolved.values, str(plan.model_folder(trial.twin))) if trial.twin else None
+    result, folder = plan.trial_result(trial), plan.model_folder(trial.model)
+    return ("trial", trial.resolved.values, str(result), str(folder), twin)
+
+
+def _in_turn(models: dict[str, PlannedModel]) -> dict[str, list[str]]:
+    """Networks of one training that are measured in several ways are trained by the first."""
+    first: dict[str, str] = {}
+    after = {}
+    for key, model in models.items():
+        if model.training_key in first:
+            after[key] = [first[model.training_key]]
+        first[model.training_key] = key
+    return after
+
+
+def _name(model: PlannedModel) -> str:
+    config = model.resolved.config
+    what = "the twin" if config.mode == "ar" else model.resolved.values["noise"]["type"]
+    return f"training {what} · seed {config.seed}"
+
+
+def _store_failure(result: Path, reason: str) -> None:
+    result.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(result, json.dumps({"status": "failed", "reason": reason}))

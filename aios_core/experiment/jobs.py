@@ -1,0 +1,70 @@
+"""What the executor runs: one training, or one trial, each leaving its result in a file.
+
+A job takes plain data and paths, so that any process that sees the same file system can run it. Its
+result is written whole or not at all, so an interrupted ablation goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from aios_core.config import Resolved, resolve, write_lock
+from aios_core.experiment.evaluate import Subject, evaluate_model, evaluate_samples
+from aios_core.files import replace_text
+from aios_core.training.data import prepare
+from aios_core.training.trainer import train
+
+
+def run_job(
+    kind: Literal["model", "trial"],
+    values: Mapping[str, Any],
+    result: str,
+    model_folder: str,
+    twin: tuple[Mapping[str, Any], str] | None = None,
+) -> float:
+    """Train and measure a network, or sample from one and measure that.
+
+    Args:
+        kind: which of the two.
+        values: the resolved configuration.
+        result: the JSON file to write; what else is kept goes into its folder.
+        model_folder: where the network is, or shall be, trained.
+        twin: values and folder of the twin, which is trained already.
+
+    Returns:
+        Seconds that it took.
+
+    Raises:
+        AIOSError: as training and evaluation do.
+    """
+    began = time.monotonic()
+    path, resolved = Path(result), resolve(values)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "model":
+        train(resolved, Path(model_folder), progress=False)
+        trained = time.monotonic()
+        measured = evaluate_model(Subject.load(Path(model_folder), resolved))
+        measured["training_seconds"] = trained - began
+    else:
+        measured = _trial(resolved, Path(model_folder), twin)
+    data = {"fingerprint": prepare(resolved).fingerprint}
+    write_lock(resolved, path.with_name("run.lock.toml"), data=data)
+    seconds = time.monotonic() - began
+    replace_text(path, json.dumps({"status": "done", "seconds": seconds, **measured}))
+    return seconds
+
+
+def _trial(
+    resolved: Resolved, folder: Path, twin: tuple[Mapping[str, Any], str] | None
+) -> dict[str, Any]:
+    judge = None
+    if twin is not None:
+        values, twin_folder = twin
+        judge = Subject.load(Path(twin_folder), resolve(values)).model
+    measured = evaluate_samples(Subject.load(folder, resolved), judge)
+    measured["sampling_seconds"] = measured.pop("seconds")
+    return measured

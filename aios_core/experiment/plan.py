@@ -1,0 +1,197 @@
+"""The plan of an ablation: its trials, the arms they belong to, and the trainings they share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from aios_core.config import resolve, training_key, trial_key, trials, twin
+from aios_core.config.schema import RUNS
+
+if TYPE_CHECKING:
+    from aios_core.config import Resolved
+    from aios_core.contracts import Dataset
+    from aios_core.registry import Registry
+
+
+@frozen
+class PlannedModel:
+    """A network to train and measure."""
+
+    key: str
+    """Digest of what decides its measures."""
+    training_key: str
+    """Digest of what decides its weights; names its folder."""
+    resolved: Resolved
+
+
+@frozen
+class PlannedTrial:
+    """A combination of settings to sample with."""
+
+    key: str
+    settings: dict[str, Any]
+    arm: str
+    """Label of the settings without the seed."""
+    baseline: bool
+    seed: int
+    resolved: Resolved
+    model: PlannedModel
+    twin: PlannedModel | None
+
+
+@frozen
+class Plan:
+    """All that an ablation has to do."""
+
+    source: str
+    """The file as it was written."""
+    name: str
+    trials: tuple[PlannedTrial, ...]
+    folder: Path
+
+    @property
+    def models(self) -> dict[str, PlannedModel]:
+        """Every network once, by key; those that judge come first, for all wait for them."""
+        twins = [trial.twin for trial in self.trials if trial.twin]
+        return {model.key: model for model in (*twins, *(trial.model for trial in self.trials))}
+
+    @property
+    def arms(self) -> list[str]:
+        """Labels, in the order of the file."""
+        return list(dict.fromkeys(trial.arm for trial in self.trials))
+
+    def model_folder(self, model: PlannedModel) -> Path:
+        """Where a network is trained."""
+        return self.folder / "models" / model.training_key
+
+    def model_result(self, model: PlannedModel) -> Path:
+        """What was measured of a network."""
+        return self.model_folder(model) / f"measured-{model.key}.json"
+
+    def trial_result(self, trial: PlannedTrial) -> Path:
+        """What was measured of a trial."""
+        return self.folder / "trials" / trial.key / "result.json"
+
+    def missing_models(self) -> list[PlannedModel]:
+        """Networks that are not trained and measured yet."""
+        return [model for model in self.models.values() if not is_done(self.model_result(model))]
+
+    def missing_trials(self) -> list[PlannedTrial]:
+        """Trials that have no result yet, or failed."""
+        unique = {trial.key: trial for trial in self.trials}
+        return [trial for trial in unique.values() if not is_done(self.trial_result(trial))]
+
+
+def is_done(result: Path) -> bool:
+    """Whether a result is there and tells of success."""
+    return read_result(result).get("status") == "done"
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A stored result; empty where there is none or it is damaged, for then it is made again."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return result if isinstance(result, dict) else {}
+
+
+def make_plan(
+    file: Path,
+    folder: Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+) -> Plan:
+    """Resolve every trial of a file; nothing runs and nothing is written.
+
+    Args:
+        file: a configuration, usually with ``[ablate]``.
+        folder: where results are, or will be; None: under ``runs/``, by the name in the file.
+        overrides: ``key=value`` each.
+        registry: where components are looked up; None discovers the installed ones.
+
+    Raises:
+        ConfigError: with all that is wrong.
+    """
+    found = trials(file, overrides=overrides, registry=registry)
+    label = labeller([trial.settings for trial in found])
+    data: dict[str, str] = {}
+    planned = []
+    for trial in found:
+        resolved = trial.resolved
+        dataset = json.dumps(resolved.values["dataset"], sort_keys=True, default=str)
+        if dataset not in data:
+            data[dataset] = _fingerprint(resolved.config.dataset)
+        texts = data[dataset]
+        judge = _model(twin(resolved), texts) if resolved.config.evaluation.twin else None
+        planned.append(
+            PlannedTrial(
+                key=trial_key(resolved, texts),
+                settings=trial.settings,
+                arm=label(trial.settings),
+                baseline=trial.baseline,
+                seed=resolved.config.seed,
+                resolved=resolved,
+                model=_model(resolved, texts),
+                twin=judge if resolved.config.mode == "diffusion" else None,
+            )
+        )
+    name = found[0].resolved.config.name
+    return Plan(file.read_text("utf-8"), name, tuple(planned), folder or RUNS / name)
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """Digest of all texts, so that a changed file is not taken for the one that was measured."""
+    digest = hashlib.sha256()
+    for document in dataset.documents():
+        digest.update(hashlib.sha256(document.encode()).digest())
+    return digest.hexdigest()
+
+
+def _model(resolved: Resolved, data: str) -> PlannedModel:
+    # A network is measured alike whatever samples from it.
+    values = {k: v for k, v in resolved.values.items() if k not in ("sampler", "sampling")}
+    bare = resolve(values, registry=resolved.registry)
+    return PlannedModel(trial_key(bare, data)[:16], training_key(bare, data), bare)
+
+
+def labeller(settings: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any]], str]:
+    """A function from settings to the label of their arm, in as few words as tell arms apart."""
+    seen: dict[str, set[str]] = {}
+    for one in settings:
+        for key, value in one.items():
+            seen.setdefault(key, set()).add(repr(value))
+    varied = [
+        key
+        for key, values in seen.items()
+        if key != "seed" and (len(values) > 1 or any(key not in one for one in settings))
+    ]
+    sections = list(dict.fromkeys(key.partition(".")[0] for key in varied))
+
+    def label(one: dict[str, Any]) -> str:
+        own = [key for key in varied if key in one]
+        # A section's name first, then its other words, then its numbers.
+        own.sort(
+            key=lambda key: (
+                sections.index(key.partition(".")[0]),
+                not key.endswith(".type"),
+                not isinstance(one[key], str),
+            )
+        )
+        return " · ".join(_word(key, one[key]) for key in own) or "the only arm"
+
+    return label
+
+
+def _word(key: str, value: Any) -> str:
+    """A setting in a word or two: names speak for themselves, numbers need their key."""
+    if isinstance(value, str):
+        return value
+    return f"{key.rpartition('.')[2]} {json.dumps(value, default=str)}"

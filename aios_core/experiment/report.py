@@ -1,0 +1,229 @@
+"""Writes the report of an ablation: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from aios_core.experiment import figures
+from aios_core.experiment.factors import choices
+from aios_core.experiment.prose import headline, number, scope, sentences, tiles
+from aios_core.experiment.results import NFE
+from aios_core.experiment.statistics import summarise
+from aios_core.experiment.tables import interval, write_tables
+from aios_core.files import replace_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aios_core.experiment.results import Arm, Results, Trial
+
+TEXTS: Final = 3
+"""Samples shown of an arm."""
+FILMS: Final = 24
+"""Arms whose film is in the page: each takes a few kilobytes."""
+
+
+@frozen
+class Cell:
+    """An arm's value of one metric."""
+
+    text: str
+    value: float | None
+    """To sort by."""
+    difference: str
+    verdict: str
+    """``"better"`` or ``"worse"`` than the baseline where the interval says so, else empty."""
+    best: bool
+
+
+def write_report(results: Results) -> Path:
+    """Write the tables and ``report.html`` into the folder of the results.
+
+    Returns:
+        The path of the report.
+    """
+    write_tables(results)
+    path = results.folder / "report.html"
+    replace_text(path, render(results))
+    return path
+
+
+def render(results: Results) -> str:
+    """The page; every text in it is escaped, for a sample may hold anything."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("aios_core.experiment"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["number"] = number
+    metric = headline(results)
+    return environment.get_template("report.html.jinja").render(
+        about=results.about,
+        scope=scope(results),
+        sentences=sentences(results),
+        tiles=tiles(results),
+        headline=metric,
+        metrics=results.metrics(),
+        arms=[_arm(results, arm) for arm in results.arms],
+        reference={name: results.reference(name) for name in results.metrics()},
+        cost={name: figures.against_cost(results, name) for name in _plotted(results)},
+        effects=figures.main_effects(results, metric) if metric else [],
+        training=figures.training_curves(results),
+        models=_models(results),
+        model_metrics=_names(results),
+        films=_films(results),
+        lanes=_lanes(results),
+        samples=_samples(results),
+        failures=[trial for trial in results.trials if trial.status == "failed"],
+        facts=_facts(results),
+        keys=[(trial.arm, trial.seed, trial.key, trial.training_key) for trial in results.trials],
+    )
+
+
+def _plotted(results: Results) -> list[str]:
+    """Metrics worth a plot against cost, the headline first."""
+    return [name for name, about in results.metrics().items() if about["better"]]
+
+
+def _arm(results: Results, arm: Arm) -> dict[str, Any]:
+    done = [trial for trial in arm.trials if trial.status == "done"]
+    cost, seconds = arm.summary(NFE), arm.summary("seconds")
+    return {
+        "label": arm.label,
+        "baseline": arm is results.baseline,
+        "n": len(done),
+        "failed": sum(trial.status == "failed" for trial in arm.trials),
+        "cost": cost.mean if cost else None,
+        "seconds": seconds.mean if seconds else None,
+        "cells": {name: _cell(results, arm, name) for name in results.metrics()},
+    }
+
+
+def _cell(results: Results, arm: Arm, name: str) -> Cell:
+    summary, difference = arm.summary(name), results.difference(arm, name)
+    scores, baseline = results.scores(arm, name), results.scores(results.baseline, name)
+    best = results.best(name)
+    verdict = ""
+    if scores and baseline and difference is not None:
+        shared = [scores[seed] - baseline[seed] for seed in scores if seed in baseline]
+        gap = summarise(shared)
+        if gap.excludes_zero:
+            verdict = "better" if gap.mean < 0 else "worse"
+    return Cell(
+        text=interval(summary),
+        value=summary.mean if summary else None,
+        difference="" if difference is None else interval(difference, sign="+"),
+        verdict=verdict,
+        best=best is not None and best[1] and best[0] is arm,
+    )
+
+
+def _names(results: Results) -> dict[str, str]:
+    """Metrics of networks, the twin's among them, with their units."""
+    found: dict[str, str] = {}
+    for model in sorted(results.models.values(), key=lambda model: bool(model["twin"])):
+        for name, measure in model["result"].get("metrics", {}).items():
+            found[name] = measure["unit"] or ""
+    return found
+
+
+def _models(results: Results) -> list[dict[str, Any]]:
+    rows = []
+    for model in results.models.values():
+        words = " · ".join(str(level) for level in choices(model["settings"]).values())
+        rows.append(
+            {
+                "label": "autoregressive twin" if model["twin"] else words or "diffusion",
+                "twin": model["twin"],
+                "seed": model["seed"],
+                "metrics": model["result"].get("metrics", {}),
+                "seconds": model["result"].get("training_seconds"),
+                "parameters": model["result"].get("parameters"),
+            }
+        )
+    return sorted(rows, key=lambda row: bool(row["twin"]))
+
+
+def _shown(arm: Arm) -> Trial | None:
+    """The trial whose texts stand for an arm: the first that is done."""
+    return next((trial for trial in arm.trials if trial.status == "done"), None)
+
+
+def _films(results: Results) -> list[dict[str, Any]]:
+    shown = [(arm, trial) for arm in results.arms if (trial := _shown(arm))]
+    return [
+        {"label": arm.label, "seed": trial.seed, **trial.result["film"]}
+        for arm, trial in shown[:FILMS]
+    ]
+
+
+def _lanes(results: Results) -> list[int]:
+    """Which films stand side by side at first: the baseline, the best, and the cheapest other."""
+    labels = [film["label"] for film in _films(results)]
+    metric = headline(results)
+    best = results.best(metric) if metric else None
+    by_cost = sorted((cost.mean, arm.label) for arm in results.arms if (cost := arm.summary(NFE)))
+    wanted = [results.baseline.label, *([best[0].label] if best else [])]
+    wanted += [label for _, label in by_cost]
+    found = [labels.index(label) for label in dict.fromkeys(wanted) if label in labels]
+    return found[:3]
+
+
+def _samples(results: Results) -> list[dict[str, Any]]:
+    metric = headline(results)
+    best = results.best(metric) if metric else None
+    opened = {results.baseline.label, *([best[0].label] if best else [])}
+    found = []
+    for arm in results.arms:
+        trial = _shown(arm)
+        if trial:
+            texts = trial.result["texts"][:TEXTS]
+            is_open = arm.label in opened
+            found.append({"label": arm.label, "seed": trial.seed, "texts": texts, "open": is_open})
+    return found
+
+
+def _facts(results: Results) -> list[tuple[str, str]]:
+    """How it was run, as pairs of a name and a value."""
+    done = [trial.result for trial in results.trials if trial.status == "done"]
+    measured = [model["result"] for model in results.models.values() if model["result"]]
+    facts = [("command", results.about.get("command", ""))]
+    if "started" in results.about:
+        when = datetime.fromisoformat(results.about["started"])
+        facts.append(("started", f"{when:%Y-%m-%d %H:%M %Z}"))
+    if "seconds" in results.about:
+        facts.append(("duration, all runs", duration(results.about["seconds"])))
+    work = sum(one.get("seconds", 0) for one in (*done, *measured))
+    facts.append(("work in all jobs", duration(work)))
+    facts.append(("seeds", ", ".join(str(s) for s in sorted({t.seed for t in results.trials}))))
+    for name, key, source in (
+        ("machine", "machine", measured),
+        ("time_epsilon of the NELBO", "time_epsilon", measured),
+        ("held-out tokens measured", "tokens", measured),
+        ("held-out bytes measured", "bytes", measured),
+        ("sampling dtype", "dtype", done),
+        ("samples a trial", "samples", done),
+        ("tokens a sample", "length", done),
+    ):
+        values = {str(one[key]) for one in source if key in one}
+        if values:
+            facts.append((name, ", ".join(sorted(values))))
+    versions = results.about.get("versions", {})
+    facts.append(("versions", ", ".join(f"{name} {value}" for name, value in versions.items())))
+    return facts
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

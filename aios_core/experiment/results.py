@@ -1,0 +1,270 @@
+"""What an ablation found: read from its folder, gathered by arm, compared with the baseline."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from aios_core.errors import DataError
+from aios_core.experiment.plan import is_done, read_result
+from aios_core.experiment.statistics import Summary, paired, summarise
+from aios_core.files import replace_text
+
+if TYPE_CHECKING:
+    from aios_core.experiment.plan import Plan
+
+ABOUT = "ablation.json"
+"""File with what was planned; results are files of their own."""
+
+NFE = "nfe"
+"""Name under which the cost of a trial stands beside its metrics."""
+
+
+@frozen
+class Trial:
+    """One row of the table."""
+
+    key: str
+    arm: str
+    baseline: bool
+    seed: int
+    settings: dict[str, Any]
+    training_key: str
+    model: dict[str, Any]
+    """Result of its network; empty where there is none."""
+    result: dict[str, Any]
+    """Its own; empty where there is none."""
+
+    @property
+    def status(self) -> str:
+        """``"done"``, ``"failed"`` or ``"missing"``."""
+        return str(self.result.get("status", "missing"))
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Every measured value by name: of the samples, their cost, and the network."""
+        if self.status != "done":
+            return {}
+        own = {name: m["value"] for name, m in self.result["metrics"].items()}
+        cost = {NFE: self.result["nfe"], "seconds": self.result["sampling_seconds"]}
+        return {**own, **cost, **self.model_values}
+
+    @property
+    def model_values(self) -> dict[str, float]:
+        """What was measured of its network."""
+        return {name: m["value"] for name, m in self.model.get("metrics", {}).items()}
+
+
+@frozen
+class Arm:
+    """Trials that differ in their seed alone."""
+
+    label: str
+    baseline: bool
+    settings: dict[str, Any]
+    trials: tuple[Trial, ...]
+
+    def by_seed(self, name: str) -> dict[int, float]:
+        """A value of every trial that has it."""
+        return {trial.seed: trial.values[name] for trial in self.trials if name in trial.values}
+
+    def summary(self, name: str) -> Summary | None:
+        """Over seeds; None where no trial has the value."""
+        values = list(self.by_seed(name).values())
+        return summarise(values) if values else None
+
+
+@frozen
+class Results:
+    """An ablation as it stands in its folder."""
+
+    folder: Path
+    about: dict[str, Any]
+    trials: tuple[Trial, ...]
+    models: dict[str, dict[str, Any]]
+    """By key, the networks of trials and their twins: ``settings``, ``seed``, ``training_key``,
+    ``twin`` and ``result``."""
+    arms: tuple[Arm, ...] = field(init=False)
+
+    @arms.default
+    def _gather(self) -> tuple[Arm, ...]:
+        found: dict[str, list[Trial]] = {}
+        for trial in self.trials:
+            found.setdefault(trial.arm, []).append(trial)
+        return tuple(
+            Arm(label, trials[0].baseline, _without_seed(trials[0].settings), tuple(trials))
+            for label, trials in found.items()
+        )
+
+    @property
+    def baseline(self) -> Arm:
+        """The arm that others are compared with."""
+        return next((arm for arm in self.arms if arm.baseline), self.arms[0])
+
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """Name to unit and direction of every value measured of samples, in their order."""
+        found: dict[str, dict[str, Any]] = {}
+        for trial in self.trials:
+            found |= trial.result.get("metrics", {})
+        return found
+
+    def model_metrics(self) -> dict[str, dict[str, Any]]:
+        """The same of networks."""
+        found: dict[str, dict[str, Any]] = {}
+        for model in self.models.values():
+            if not model["twin"]:
+                found |= model["result"].get("metrics", {})
+        return found
+
+    def reference(self, name: str) -> float | None:
+        """What held-out texts have for a metric of samples."""
+        for trial in self.trials:
+            if name in trial.result.get("reference", {}):
+                return float(trial.result["reference"][name]["value"])
+        return None
+
+    def difference(self, arm: Arm, name: str) -> Summary | None:
+        """An arm's value less the baseline's, seed by seed; None for the baseline itself."""
+        if arm is self.baseline:
+            return None
+        return paired(arm.by_seed(name), self.baseline.by_seed(name))
+
+    def scores(self, arm: Arm, name: str) -> dict[int, float]:
+        """How bad an arm is by a metric, one number a seed, lower being better; may be empty."""
+        better = self.metrics().get(name, {}).get("better")
+        reference = self.reference(name)
+        values = arm.by_seed(name)
+        if better == "lower":
+            return values
+        if better == "higher":
+            return {seed: -value for seed, value in values.items()}
+        if better == "nearer" and reference is not None:
+            return {seed: abs(value - reference) for seed, value in values.items()}
+        return {}
+
+    def best(self, name: str) -> tuple[Arm, bool] | None:
+        """The arm with the best mean, and whether seeds tell it from every other arm.
+
+        They do where all its paired differences have a 95 % interval beyond zero.
+        """
+        scores = {arm.label: self.scores(arm, name) for arm in self.arms}
+        means = {label: summarise(list(s.values())).mean for label, s in scores.items() if s}
+        if len(means) < 2:
+            return None
+        first = min(means, key=lambda label: means[label])
+        others = [paired(scores[first], scores[label]) for label in means if label != first]
+        certain = all(d is not None and d.high is not None and d.high < 0 for d in others)
+        return next(arm for arm in self.arms if arm.label == first), certain
+
+
+def _without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != "seed"}
+
+
+def write_about(plan: Plan, *, command: str, started: datetime, seconds: float) -> None:
+    """Keep what is needed to read the results without the configuration.
+
+    Args:
+        plan: what was planned.
+        command: the command line.
+        started: when its first run began.
+        seconds: that its runs took so far, all together.
+    """
+    facts = {
+        "command": command,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": seconds,
+        "versions": _versions(plan),
+    }
+    trials = [
+        {
+            "key": trial.key,
+            "arm": trial.arm,
+            "baseline": trial.baseline,
+            "seed": trial.seed,
+            "settings": trial.settings,
+            "model": trial.model.key,
+            "twin": trial.twin.key if trial.twin else None,
+        }
+        for trial in plan.trials
+    ]
+    models = {
+        model.key: {
+            "training_key": model.training_key,
+            "seed": model.resolved.config.seed,
+            "twin": model.resolved.config.mode == "ar",
+            "settings": _of_training(plan, model.key),
+        }
+        for model in plan.models.values()
+    }
+    about = {"name": plan.name, "source": plan.source, **facts, "trials": trials, "models": models}
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    replace_text(plan.folder / ABOUT, json.dumps(about, indent=1, default=str))
+
+
+def _versions(plan: Plan) -> dict[str, str]:
+    """Of Python, of torch, and of everything that offered a component."""
+    used = {
+        component.distribution: component.version
+        for trial in plan.trials
+        for component in trial.resolved.components
+        if component.distribution and component.version
+    }
+    return {"Python": platform.python_version(), "torch": version("torch"), **used}
+
+
+def _of_training(plan: Plan, model: str) -> dict[str, Any]:
+    """The settings that all trials of a network agree on: those that its training depends on."""
+    agreed: dict[str, Any] | None = None
+    for trial in plan.trials:
+        if model == trial.model.key:
+            own = _without_seed(trial.settings)
+            shared = own if agreed is None else agreed
+            agreed = {key: v for key, v in shared.items() if key in own and own[key] == v}
+    return agreed or {}
+
+
+def read(folder: Path) -> Results:
+    """Read an ablation.
+
+    Raises:
+        DataError: the folder holds none.
+    """
+    about = read_result(folder / ABOUT)
+    if not about.get("trials"):
+        raise DataError(
+            f"{folder}: holds no {ABOUT}; want the folder that `aios ablate --output` wrote"
+        )
+    models = {
+        key: {**model, "result": _done(_model_file(folder, key, model))}
+        for key, model in about["models"].items()
+    }
+    trials = tuple(
+        Trial(
+            key=one["key"],
+            arm=one["arm"],
+            baseline=one["baseline"],
+            seed=one["seed"],
+            settings=one["settings"],
+            training_key=models[one["model"]]["training_key"],
+            model=models[one["model"]]["result"],
+            result=read_result(folder / "trials" / one["key"] / "result.json"),
+        )
+        for one in about["trials"]
+    )
+    return Results(folder, about, trials, models)
+
+
+def _model_file(folder: Path, key: str, model: Mapping[str, Any]) -> Path:
+    return folder / "models" / str(model["training_key"]) / f"measured-{key}.json"
+
+
+def _done(path: Path) -> dict[str, Any]:
+    return read_result(path) if is_done(path) else {}

@@ -1,0 +1,140 @@
+"""The tables of an ablation as files: a row a trial for programs, a row an arm for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from aios_core.experiment.results import NFE
+from aios_core.files import replace_text
+
+if TYPE_CHECKING:
+    from aios_core.experiment.results import Arm, Results, Trial
+    from aios_core.experiment.statistics import Summary
+
+
+def write_tables(results: Results) -> None:
+    """Write ``trials.parquet``, ``table.csv`` and ``table.md`` into the folder."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [_row(results, trial) for trial in results.trials]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: _column([row.get(name) for row in rows]) for name in names}
+    temporary = results.folder / ".trials.parquet"
+    pq.write_table(pa.table(columns), temporary)
+    temporary.replace(results.folder / "trials.parquet")
+    replace_text(results.folder / "table.csv", _csv(results))
+    replace_text(results.folder / "table.md", markdown(results))
+
+
+def _row(results: Results, trial: Trial) -> dict[str, Any]:
+    row: dict[str, Any] = {"arm": trial.arm, **trial.settings, "seed": trial.seed}
+    row |= {"baseline": trial.baseline, "status": trial.status}
+    row |= {"reason": trial.result.get("reason")}
+    measures = {**results.metrics(), **results.model_metrics()}
+    found = {**trial.result.get("metrics", {}), **trial.model.get("metrics", {})}
+    for name in measures:
+        row[name] = found.get(name, {}).get("value")
+        row[f"{name}_stderr"] = found.get(name, {}).get("stderr")
+    row |= {NFE: trial.result.get("nfe"), "seconds": trial.result.get("sampling_seconds")}
+    row |= {"dtype": trial.result.get("dtype"), "trial_key": trial.key}
+    return row | {"training_key": trial.training_key}
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Values that Arrow can take as they are, or as JSON where their types differ."""
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) <= 1 or kinds <= {int, float}:
+        return [float(v) if kinds == {int, float} and v is not None else v for v in values]
+    return [None if value is None else json.dumps(value) for value in values]
+
+
+def _csv(results: Results) -> str:
+    names = [*results.metrics(), NFE, "seconds", *results.model_metrics()]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    keys = list(dict.fromkeys(key for arm in results.arms for key in arm.settings))
+    statistics = ("n", "mean", "sd", "low", "high", "difference", "difference_low")
+    columns = [f"{name}_{what}" for name in names for what in (*statistics, "difference_high")]
+    writer.writerow(["arm", "baseline", *keys, "trials", "failed", *columns])
+    for arm in results.arms:
+        failed = sum(trial.status == "failed" for trial in arm.trials)
+        cells: list[Any] = [arm.label, arm.baseline, *(arm.settings.get(key, "") for key in keys)]
+        cells += [len(arm.trials), failed]
+        for name in names:
+            own, difference = arm.summary(name), results.difference(arm, name)
+            cells += [own.n, own.mean, own.sd, own.low, own.high] if own else [0] + [None] * 4
+            cells += (
+                [difference.mean, difference.low, difference.high] if difference else [None] * 3
+            )
+        writer.writerow(cells)
+    return file.getvalue()
+
+
+def markdown(results: Results) -> str:
+    """The table for people: means with 95 % intervals, and differences to the baseline."""
+    metrics = results.metrics()
+    head = ["arm", "n", "NFE"]
+    for name, about in metrics.items():
+        head += [f"{name} ({about['unit']})" if about["unit"] else name, f"Δ {name}"]
+    lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
+    for arm in results.arms:
+        done = [trial for trial in arm.trials if trial.status == "done"]
+        cost = arm.summary(NFE)
+        cells = [f"**{arm.label}** (baseline)" if arm.baseline else arm.label]
+        cells += [str(len(done)), f"{cost.mean:.4g}" if cost else "—"]
+        for name in metrics:
+            cells += [_cell(arm, name), interval(results.difference(arm, name), sign="+")]
+        lines.append(_line(cells))
+    reference = [results.reference(name) for name in metrics]
+    if any(value is not None for value in reference):
+        cells = ["*held-out text*", "", ""]
+        for value in reference:
+            cells += ["—" if value is None else f"{value:.3f}", ""]
+        lines.append(_line(cells))
+    notes = [
+        "",
+        "Mean ± half of the 95 % interval over seeds (Student's t, n seeds); sd is the standard "
+        "deviation between seeds; Δ is the paired difference to the baseline, same seeds. One "
+        "seed has no interval. " + _dtypes(results),
+    ]
+    failures = [trial for trial in results.trials if trial.status == "failed"]
+    if failures:
+        notes += ["", "Failed trials:", ""]
+        notes += [
+            f"- {trial.arm}, seed {trial.seed}: {_first_line(trial.result.get('reason'))}"
+            for trial in failures
+        ]
+    return "\n".join([f"# {results.about['name']}", "", *lines, *notes, ""])
+
+
+def _cell(arm: Arm, name: str) -> str:
+    summary = arm.summary(name)
+    text = interval(summary)
+    return text if summary is None or summary.sd is None else f"{text} (sd {summary.sd:.3f})"
+
+
+def interval(summary: Summary | None, sign: str = "") -> str:
+    """``1.234 ± 0.056``, or the mean alone where one seed gives no interval."""
+    if summary is None:
+        return "—"
+    mean = f"{summary.mean:{sign}.3f}"
+    if summary.high is None:
+        return mean
+    return f"{mean} ± {summary.high - summary.mean:.3f}"
+
+
+def _dtypes(results: Results) -> str:
+    found = {t.result["dtype"] for t in results.trials if t.status == "done"}
+    return f"Probabilities were sampled from in {', '.join(sorted(found))}." if found else ""
+
+
+def _first_line(reason: str | None) -> str:
+    return (reason or "").partition("\n")[0]
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

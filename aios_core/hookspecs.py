@@ -1,0 +1,302 @@
+"""Every hook: what it collects, what an implementation promises, and an example of a whole plugin.
+
+A hook takes no arguments and returns a dict from names to components: the class, or
+``"module:Class"``, which is imported only when it is used. Names are lower-case letters, digits and
+hyphens, and say nothing of the distribution. Hooks collect and never choose: in which order plugins
+are found has no meaning, and a name that two of them offer is an error until the user's
+configuration pins one. A component is a frozen `attrs` class that subclasses the contract of its
+kind; it draws no random numbers but those it is given, keeps no state between calls, and raises
+errors of `aios_core.errors`.
+
+Each example is a whole plugin file once these lines stand above it; ``my_plugin = "my_plugin"``
+under ``[project.entry-points."aios.plugins"]`` of its pyproject.toml makes it known::
+
+    import aios_core
+    from aios_core import contracts
+    from attrs import field, frozen, validators
+
+    AIOS_API = 1
+"""
+
+from __future__ import annotations
+
+import pluggy
+
+from aios_core import PROJECT
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+
+
+@hookspec
+def aios_noise_schedulers() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Noise schedules, subclasses of `aios_core.contracts.NoiseScheduler`.
+
+    ``alpha`` decreases from 1 (or nearly) at t = 0 to 0 (or nearly) at t = 1, elementwise, in
+    float64. A method that is overridden by a closed form agrees with the one that it overrides.
+
+    Example::
+
+        @frozen
+        class Power(contracts.NoiseScheduler):
+            '''Keep a token until time t with probability 1 - t**k.'''
+
+            k: float = field(default=2.0, validator=validators.gt(0))
+            '''Larger: information is destroyed later.'''
+
+            def alpha(self, t):
+                return 1 - t**self.k
+
+        @aios_core.hookimpl
+        def aios_noise_schedulers():
+            return {"power": Power}
+    """
+
+
+@hookspec
+def aios_samplers() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Samplers, subclasses of `aios_core.contracts.Sampler` or its `StepSampler`.
+
+    A sampler never changes a fixed position, leaves no mask behind, draws only from the context
+    (one generator a row, so a row never depends on its batch mates), and says when it is exact.
+
+    Example::
+
+        @frozen
+        class LeftToRight(contracts.Sampler):
+            '''Fill one position after the other, as an autoregressive model would.'''
+
+            exact = "one at a time"
+
+            def sample(self, denoiser, x, context):
+                for position in range(x.shape[1]):
+                    known = x.new_full((len(x),), position).double() / x.shape[1]
+                    log_probs = denoiser(x, context.noise.inverse(known))
+                    here = context.masked(x)
+                    here[:, :position] = here[:, position + 1 :] = False
+                    x = context.categorical(log_probs, here).where(here, x)
+                    yield x
+
+        @aios_core.hookimpl
+        def aios_samplers():
+            return {"left-to-right": LeftToRight}
+    """
+
+
+@hookspec
+def aios_projection_heads() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Projection heads, subclasses of `aios_core.contracts.ProjectionHead`.
+
+    The module that ``build`` returns keeps shapes: (B, L) to (B, L, D) and back to (B, L, V). The
+    corruption leaves a token alone with probability alpha.
+
+    Example::
+
+        @frozen
+        class Tied(contracts.ProjectionHead):
+            '''One matrix for both ways.'''
+
+            def build(self, dim, vocabulary):
+                from torch import nn
+
+                class Module(nn.Module):
+                    def __init__(self):
+                        super().__init__()
+                        self.table = nn.Embedding(vocabulary.size, dim)
+
+                    def encode(self, x):
+                        return self.table(x)
+
+                    def decode(self, h):
+                        return h @ self.table.weight.T
+
+                return Module()
+
+            def corruption(self, vocabulary):
+                from aios_core.diffusion.corruption import Absorbing
+
+                return Absorbing(vocabulary.mask_id)
+
+        @aios_core.hookimpl
+        def aios_projection_heads():
+            return {"tied": Tied}
+    """
+
+
+@hookspec
+def aios_backbones() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Backbones, subclasses of `aios_core.contracts.Backbone`.
+
+    The module keeps the shape (B, L, D), lets nothing look at padding and, where it is causal, no
+    position look ahead.
+
+    Example::
+
+        @frozen
+        class Pointwise(contracts.Backbone):
+            '''A network that looks at one position at a time: the floor of any comparison.'''
+
+            dim: int = field(default=64, validator=validators.ge(1))
+            time_conditioned = False
+
+            def build(self, *, causal=False):
+                from torch import nn
+
+                class Module(nn.Sequential):
+                    def forward(self, h, t=None, condition=None):
+                        return super().forward(h)
+
+                return Module(nn.Linear(self.dim, self.dim), nn.GELU())
+
+        @aios_core.hookimpl
+        def aios_backbones():
+            return {"pointwise": Pointwise}
+    """
+
+
+@hookspec
+def aios_tokenizers() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Tokenizers, subclasses of `aios_core.contracts.Tokenizer`.
+
+    Training on the same texts gives the same ids; what is saved and loaded has the same
+    fingerprint; decoding an encoded text gives the text back. A folder that is loaded is untrusted.
+
+    Example::
+
+        class Trained(contracts.TrainedTokenizer):
+            vocabulary = contracts.Vocabulary(132, mask_id=128, pad_id=129, bos_id=130, eos_id=131)
+            fingerprint = "a5c11"
+
+            def encode(self, text):
+                import numpy as np
+
+                return np.frombuffer(text.encode("ascii", "replace"), np.uint8).astype(np.int32)
+
+            def decode(self, ids):
+                return "".join(chr(i) for i in ids if i < 128)
+
+            def token(self, token_id):
+                return chr(token_id) if token_id < 128 else "<special>"
+
+            def save(self, folder):
+                pass
+
+        @frozen
+        class Ascii(contracts.Tokenizer):
+            '''One token a character; what is not ASCII becomes a question mark.'''
+
+            def train(self, texts):
+                return Trained()
+
+            def load(self, folder):
+                return Trained()
+
+        @aios_core.hookimpl
+        def aios_tokenizers():
+            return {"ascii": Ascii}
+    """
+
+
+@hookspec
+def aios_datasets() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Data sets, subclasses of `aios_core.contracts.Dataset`.
+
+    Documents come in the same order each time, and are read again at each call.
+
+    Example::
+
+        @frozen
+        class Counting(contracts.Dataset):
+            '''The numbers in decimal, one document each.'''
+
+            upto: int = field(default=1000, validator=validators.ge(10))
+
+            def documents(self):
+                return map(str, range(self.upto))
+
+        @aios_core.hookimpl
+        def aios_datasets():
+            return {"counting": Counting}
+    """
+
+
+@hookspec
+def aios_metrics() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Metrics, subclasses of `aios_core.contracts.Metric`.
+
+    Names of values are stable and unique to the metric; the same evidence gives the same values;
+    an empty dict says that the metric does not apply.
+
+    Example::
+
+        @frozen
+        class Characters(contracts.Metric):
+            '''How long samples are, in characters.'''
+
+            of = "samples"
+
+            def measure(self, evidence):
+                texts = evidence.samples.texts
+                return {"characters": contracts.Estimate(sum(map(len, texts)) / len(texts))}
+
+        @aios_core.hookimpl
+        def aios_metrics():
+            return {"characters": Characters}
+    """
+
+
+@hookspec
+def aios_executors() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Executors, subclasses of `aios_core.contracts.Executor`.
+
+    Every job has exactly one outcome, in any order but that of ``after``; a job that fails harms
+    none but those that build on it.
+
+    Example::
+
+        @frozen
+        class InOrder(contracts.Executor):
+            '''One job after the other, in this process.'''
+
+            def run(self, function, jobs, *, after=None, started=lambda key: None):
+                schedule = contracts.executor.Schedule(jobs, after)
+                while (key := schedule.next()) is not None:
+                    started(key)
+                    try:
+                        outcome = contracts.Outcome(key, value=function(*jobs[key]))
+                    except Exception as error:
+                        outcome = contracts.Outcome(key, error=str(error))
+                    yield from schedule.finish(outcome)
+
+        @aios_core.hookimpl
+        def aios_executors():
+            return {"in-order": InOrder}
+    """
+
+
+@hookspec
+def aios_trackers() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Trackers, subclasses of `aios_core.contracts.Tracker`.
+
+    A run that is resumed at a step forgets the later ones; ``finish`` is called once, also after
+    an error.
+
+    Example::
+
+        class Printing(contracts.tracker.Tracking):
+            def log(self, values, step):
+                print(step, dict(values))
+
+            def finish(self):
+                pass
+
+        @frozen
+        class Print(contracts.Tracker):
+            '''Print every record.'''
+
+            def start(self, folder, config):
+                return Printing()
+
+        @aios_core.hookimpl
+        def aios_trackers():
+            return {"print": Print}
+    """

@@ -1,0 +1,228 @@
+"""Look-up of components by name, whatever is broken.
+
+Installing a package never changes a result: a name that two plugins offer is an error until the
+user's configuration pins one of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+from aios_core import discovery
+from aios_core.component import Component, Failure, Source, canonical
+from aios_core.errors import PluginError
+from aios_core.kinds import KINDS
+
+__all__ = ["Component", "Failure", "Registry"]
+
+logger = logging.getLogger(__name__)
+
+
+class Registry:
+    """The components that plugins offer.
+
+    Make one with `Registry.discover`, or with `Registry.empty` and `add` where only what is added
+    shall be seen. There is none at module level.
+    """
+
+    def __init__(self) -> None:
+        self._offers: defaultdict[tuple[str, str], list[Component]] = defaultdict(list)
+        self._failures: list[Failure] = []
+        self._disabled: list[Failure] = []
+        self._pins: dict[str, str] = {}
+
+    @classmethod
+    def empty(cls) -> Registry:
+        """A registry that has discovered nothing; `add` fills it."""
+        return cls()
+
+    @classmethod
+    def discover(
+        cls, *, use: Mapping[str, str] | None = None, environ: Mapping[str, str] = os.environ
+    ) -> Registry:
+        """Load every installed plugin; no component is imported.
+
+        Args:
+            use: pins, ``"noise.cosine"`` to the distribution that shall offer it.
+            environ: read for ``AIOS_DISABLE_PLUGINS`` (names of entry points or distributions,
+                separated by commas) and ``AIOS_STRICT_PLUGINS`` (``1``: any fault is an error).
+
+        Raises:
+            PluginError: a pin that cannot be honoured; under strictness, any fault.
+        """
+        registry = cls()
+        wanted = environ.get("AIOS_DISABLE_PLUGINS", "").split(",")
+        blocked = {canonical(name) for name in wanted if name.strip()}
+        unused = set(blocked)
+        plugins, unreadable = discovery.entry_points()
+        registry._record((), unreadable)
+        for source, value in plugins:
+            names = {canonical(source.entry_point), canonical(source.distribution)}
+            if blocked & names:
+                unused -= names
+                reason = "blocked by AIOS_DISABLE_PLUGINS"
+                registry._disabled.append(
+                    Failure(source.distribution, source.version, source.entry_point, reason)
+                )
+            else:
+                registry._record(*discovery.load(source, value))
+        if unused:
+            logger.warning("AIOS_DISABLE_PLUGINS names no installed plugin: %s", _list(unused))
+        registry = registry.pinned(use or {})
+        if environ.get("AIOS_STRICT_PLUGINS") == "1":
+            faults = [str(failure) for failure in registry.failures]
+            faults += registry.conflict_messages()
+            if faults:
+                raise PluginError("\n".join(("AIOS_STRICT_PLUGINS=1 and plugins fail:", *faults)))
+        return registry
+
+    def add(
+        self, plugin: object, *, distribution: str = "local", version: str = "0", name: str = ""
+    ) -> None:
+        """Add what a plugin offers, as if it had been discovered; its faults become failures.
+
+        Args:
+            plugin: a module, or an object with the hooks as attributes.
+            distribution: recorded as its distribution.
+            version: recorded as the distribution's version.
+            name: recorded as its entry point; unset: the module's name.
+        """
+        name = name or getattr(plugin, "__name__", type(plugin).__name__)
+        self._record(*discovery.collect(plugin, Source(distribution, version, name)))
+
+    def pinned(self, use: Mapping[str, str]) -> Registry:
+        """The same components under other pins.
+
+        Args:
+            use: ``"noise.cosine"`` to the distribution that shall offer it.
+
+        Raises:
+            PluginError: a pin names what its distribution does not offer; all such pins at once.
+        """
+        problems = [problem for pin in use.items() if (problem := self._pin_fault(*pin))]
+        if problems:
+            raise PluginError("\n".join(problems))
+        registry = Registry()
+        registry._offers, registry._failures = self._offers, self._failures
+        registry._disabled, registry._pins = self._disabled, dict(use)
+        return registry
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What could not be loaded, with reasons."""
+        return tuple(self._failures)
+
+    @property
+    def disabled(self) -> tuple[Failure, ...]:
+        """Plugins that were blocked on purpose."""
+        return tuple(self._disabled)
+
+    @property
+    def conflicts(self) -> dict[str, tuple[Component, ...]]:
+        """Names that more than one plugin offers and no pin settles, such as ``"noise.cosine"``."""
+        return {
+            ".".join(key): tuple(found)
+            for key in sorted(self._offers)
+            if len(found := self._candidates(*key)) > 1
+        }
+
+    def conflict_messages(self) -> list[str]:
+        """For each conflict, who is part of it and what settles it."""
+        return [_conflict(key, found) for key, found in self.conflicts.items()]
+
+    def get(self, kind: str, name: str) -> Component:
+        """The component of a kind that has a name.
+
+        Raises:
+            PluginError: there is none (near names, known names and failed plugins are listed), or
+                several plugins offer it and no pin settles which.
+        """
+        if kind not in KINDS:
+            raise PluginError(f"there is no kind {kind!r}; {_near(kind, KINDS)}")
+        found = self._candidates(kind, name)
+        if len(found) > 1:
+            raise PluginError(_conflict(f"{kind}.{name}", found))
+        if found:
+            return found[0]
+        known = [name for known_kind, name in self._offers if known_kind == kind]
+        raise self.miss(kind, name, known)
+
+    def miss(self, what: str, name: str, known: Iterable[str]) -> PluginError:
+        """The error for a name that nothing has: near names, known names, and what failed to load.
+
+        Args:
+            what: what was looked for, as in ``"noise"``.
+            name: its name.
+            known: names that would have been found.
+        """
+        lines = [f"no {what} is called {name!r}; {_near(name, known)}"]
+        if self._failures:
+            lines += ["Plugins that failed to load:", *(f"  {fault}" for fault in self._failures)]
+        if self._disabled:
+            blocked = ", ".join(sorted({plugin.source for plugin in self._disabled}))
+            lines.append(f"Plugins that AIOS_DISABLE_PLUGINS blocks: {blocked}")
+        return PluginError("\n".join(lines))
+
+    def components(self, kind: str | None = None) -> list[Component]:
+        """Every component that `get` gives, sorted by kind and name; conflicts are left out."""
+        conflicts = self.conflicts
+        return [one for one in self.offers(kind) if one.key not in conflicts]
+
+    def offers(self, kind: str | None = None) -> list[Component]:
+        """Every component that is offered and not pinned away, conflicts among them."""
+        keys = [key for key in sorted(self._offers) if kind in (None, key[0])]
+        return [one for key in keys for one in self._candidates(*key)]
+
+    def _record(self, components: Iterable[Component], failures: Iterable[Failure]) -> None:
+        for component in components:
+            self._offers[component.kind, component.name].append(component)
+        for failure in failures:
+            self._failures.append(failure)
+            logger.warning("plugin not loaded: %s", failure)
+
+    def _candidates(self, kind: str, name: str) -> list[Component]:
+        """Who offers a name, once the pins have spoken."""
+        found = self._offers.get((kind, name), [])
+        pin = self._pins.get(f"{kind}.{name}")
+        return [one for one in found if pin in (None, one.distribution) or _same(pin, one)]
+
+    def _pin_fault(self, key: str, distribution: str) -> str | None:
+        """Why a pin cannot be honoured."""
+        kind, _, name = key.partition(".")
+        if kind not in KINDS or not name:
+            want = f"kind.name, as in 'noise.cosine', with a kind of: {_list(KINDS)}"
+            return f"cannot pin {key!r}; want {want}"
+        found = self._offers.get((kind, name), [])
+        if any(_same(distribution, one) for one in found):
+            return None
+        offered = _list(one.distribution for one in found) or "no plugin that loads"
+        return f"cannot pin {key!r} to {distribution!r}, which does not offer it; {offered} does"
+
+
+def _conflict(key: str, found: Iterable[Component]) -> str:
+    """A conflict, and what would settle it."""
+    text = f"{key} is offered more than once: by {', and by '.join(o.source for o in found)}"
+    pins = sorted({one.distribution for one in found})
+    if len(pins) == 1:
+        return f"{text}; {pins[0]} must be mended, or one of them named in AIOS_DISABLE_PLUGINS"
+    lines = " or ".join(f'"{key}" = "{pin}"' for pin in pins)
+    return f"{text}; to settle it, write under [plugins.use]: {lines}"
+
+
+def _same(distribution: str | None, component: Component) -> bool:
+    return distribution is not None and canonical(distribution) == canonical(component.distribution)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names)))
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    near = [f"{one!r}" for one in get_close_matches(name, known, n=3)]
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"{meant}known: {_list(known) or 'none'}"

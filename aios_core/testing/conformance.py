@@ -1,0 +1,67 @@
+"""One test class for each registered component, from the contract suite of its kind.
+
+A test file collects them with one line::
+
+    globals().update(contract_tests(Registry.discover()))
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from aios_core.errors import PluginError
+
+if TYPE_CHECKING:
+    from aios_core.registry import Component, Registry
+
+
+def contract_tests(registry: Registry, distribution: str | None = None) -> dict[str, type]:
+    """Test classes by name, as in ``Test_noise_cosine``.
+
+    A component that cannot be loaded is a class whose only test fails; one that cannot be built
+    from defaults is a class whose only test is skipped, for its author to subclass the suite.
+
+    Args:
+        registry: whose components are tested, also those in conflict.
+        distribution: test what this one offers; None: everything.
+    """
+    classes: dict[str, type] = {}
+    for component in registry.offers():
+        if distribution in (None, component.distribution):
+            name = f"Test_{component.kind}_{component.name.replace('-', '_')}"
+            while name in classes:  # a conflict: both sides are tested
+                name += "_"
+            classes[name] = _contract_test(name, component)
+    return classes
+
+
+def suite(kind: str) -> type[Any]:
+    """The contract suite of a kind: `NoiseContract` for ``"noise"``."""
+    module = importlib.import_module(f"aios_core.testing.contracts.{kind}")
+    found: type[Any] = getattr(module, f"{kind.capitalize()}Contract")
+    return found
+
+
+def _contract_test(name: str, component: Component) -> type:
+    try:
+        cls = component.load()
+    except PluginError as error:
+        problem = str(error)
+
+        def test_loads() -> None:
+            pytest.fail(problem, pytrace=False)
+
+        return type(name, (), {"test_loads": staticmethod(test_loads)})
+    needs = [field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING]
+    if needs:
+        reason = f"{component.key} needs {', '.join(needs)}; subclass the contract with an instance"
+
+        def test_contract() -> None:
+            pytest.skip(reason)
+
+        return type(name, (), {"test_contract": staticmethod(test_contract)})
+    return type(name, (suite(component.kind),), {"component": cls, "__doc__": component.source})

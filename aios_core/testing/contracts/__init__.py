@@ -1,0 +1,8 @@
+"""The contract suites: one file a kind, each a class to subclass."""
+
+import pytest
+
+from aios_core.kinds import KINDS
+
+# What pytest does for test files by itself: failed asserts show the values on both sides.
+pytest.register_assert_rewrite(*(f"{__name__}.{kind}" for kind in KINDS))

@@ -1,0 +1,117 @@
+"""What every backbone must do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from aios_core.contracts import Condition
+from aios_core.testing.modules import assert_learns, same_parameters, seeded, stir
+
+if TYPE_CHECKING:
+    from aios_core.contracts import Backbone
+
+LENGTH = 9
+
+
+class BackboneContract:
+    """Subclass it and set ``component``: a backbone's class, or one that is built (and small)."""
+
+    component: ClassVar[Any]
+
+    @pytest.fixture
+    def instance(self) -> Backbone:
+        """The backbone under test."""
+        backbone: Backbone = (
+            self.component() if isinstance(self.component, type) else self.component
+        )
+        return backbone
+
+    @pytest.mark.parametrize("causal", [False, True])
+    def test_shapes(self, instance: Backbone, *, causal: bool) -> None:
+        """States to states, of any number of rows and any length."""
+        module = seeded(lambda: instance.build(causal=causal)).eval()
+        for rows, length in ((1, 1), (3, LENGTH)):
+            h = _states(instance, rows, length)
+            out = module(h, _t(rows, causal=causal), None)
+            assert h.shape == out.shape
+            assert out.isfinite().all()
+
+    @pytest.mark.parametrize("causal", [False, True])
+    def test_every_parameter_learns(self, instance: Backbone, *, causal: bool) -> None:
+        """Also those that start at zero or behind a zero."""
+        module = stir(seeded(lambda: instance.build(causal=causal)))
+        assert_learns(module, module(_states(instance, 2), _t(2, causal=causal), None))
+
+    @pytest.mark.parametrize("causal", [False, True])
+    def test_seed_decides(self, instance: Backbone, *, causal: bool) -> None:
+        """Torch's generator is the only source of the first weights; no draw when evaluating."""
+        first, again = (seeded(lambda: instance.build(causal=causal)).eval() for _ in range(2))
+        assert same_parameters(first, again)
+        assert not same_parameters(first, seeded(lambda: instance.build(causal=causal), seed=1))
+        h, t = _states(instance, 2), _t(2, causal=causal)
+        assert torch.equal(first(h, t, None), again(h, t, None))
+
+    def test_causal_network_sees_no_future(self, instance: Backbone) -> None:
+        """T22: what comes after a position changes nothing there."""
+        module = stir(seeded(lambda: instance.build(causal=True)))
+        h = _states(instance, 1)
+        before = module(h, None, None)
+        for i in range(1, LENGTH):
+            changed = h.clone()
+            changed[:, i:] += 1
+            after = module(changed, None, None)
+            assert_close(after[:, :i], before[:, :i], rtol=1e-4, atol=1e-5)
+            assert not torch.allclose(before[:, i:], after[:, i:])
+
+    def test_bidirectional_network_sees_both_sides(self, instance: Backbone) -> None:
+        """Every output depends on every input."""
+        module = stir(seeded(instance.build))
+        h, t = _states(instance, 1), _t(1)
+        before = module(h, t, None)
+        for i in range(LENGTH):
+            changed = h.clone()
+            changed[:, i] += 1
+            seen = (module(changed, t, None) - before).abs().amax(-1)[0]
+            assert (seen > 0).all(), f"no change at {(seen == 0).nonzero()[:, 0].tolist()} by {i}"
+
+    @pytest.mark.parametrize("causal", [False, True])
+    def test_padding_is_invisible(self, instance: Backbone, *, causal: bool) -> None:
+        """T16: what stands behind a text changes nothing in it, however far it reaches."""
+        module = stir(seeded(lambda: instance.build(causal=causal)))
+        h, t = _states(instance, 2), _t(2, causal=causal)
+        expected = module(h, t, None)
+        padded = torch.cat((h, torch.full_like(h[:, :4], 7.0)), 1)
+        valid = torch.arange(LENGTH + 4).expand(2, -1) < LENGTH
+        out = module(padded, t, Condition(valid=valid))
+        assert out.isfinite().all(), "padding gives NaN"
+        assert_close(out[:, :LENGTH], expected, rtol=1e-3, atol=1e-4)
+
+    def test_rows_are_independent(self, instance: Backbone) -> None:
+        """T16: a row's answer does not depend on its batch mates."""
+        module = stir(seeded(instance.build))
+        h, t = _states(instance, 3), _t(3)
+        together = module(h, t, None)
+        for i in range(3):
+            alone = module(h[i : i + 1], t[i : i + 1] if t is not None else None, None)
+            assert_close(alone[0], together[i], rtol=1e-4, atol=1e-5)
+
+    def test_tells_whether_time_matters(self, instance: Backbone) -> None:
+        """T15: a prediction is reused on the word of ``time_conditioned``."""
+        module = stir(seeded(instance.build))
+        h = _states(instance, 1)
+        early, late = (module(h, torch.tensor([t]).double(), None) for t in (0.1, 0.9))
+        assert instance.time_conditioned != torch.equal(early, late)
+
+
+def _states(backbone: Backbone, rows: int, length: int = LENGTH) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(rows, length, backbone.dim, generator=generator)
+
+
+def _t(rows: int, *, causal: bool = False) -> Tensor | None:
+    return None if causal else torch.linspace(0.1, 0.9, rows, dtype=torch.float64)

@@ -1,0 +1,141 @@
+"""What every noise schedule must do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from aios_core.contracts.noise import Spacing
+from aios_core.testing.oracle import Oracle
+
+if TYPE_CHECKING:
+    from aios_core.contracts import NoiseScheduler
+
+
+class NoiseContract:
+    """Subclass it and set ``component``: a schedule's class, or one that is built."""
+
+    component: ClassVar[Any]
+
+    @pytest.fixture
+    def instance(self) -> NoiseScheduler:
+        """The schedule under test."""
+        schedule: NoiseScheduler = (
+            self.component() if isinstance(self.component, type) else self.component
+        )
+        return schedule
+
+    def test_starts_clean_and_ends_as_noise(self, instance: NoiseScheduler) -> None:
+        """From almost 1 to almost 0, for sampling starts from masks alone."""
+        first, last = instance.alpha(_times(0, 1, 2)).tolist()
+        assert 1 - 1e-3 <= first <= 1, f"alpha(0) is {first}; want 1, or 0.999 at least"
+        assert 0 <= last <= 1.001e-3, f"alpha(1) is {last}; want 0, or 0.001 at most"
+
+    def test_decreases(self, instance: NoiseScheduler) -> None:
+        """T2: alpha falls with t and stays in [0, 1]."""
+        alpha = instance.alpha(_times(0, 1, 1001))
+        assert ((alpha >= 0) & (alpha <= 1)).all(), "alpha leaves [0, 1]"
+        assert (alpha.diff() <= 0).all(), "alpha rises somewhere"
+        assert (alpha[::100].diff() < 0).all(), "alpha does not fall everywhere"
+
+    @pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+    def test_is_elementwise_in_float64(
+        self, instance: NoiseScheduler, shape: tuple[int, ...]
+    ) -> None:
+        """The answer has the shape of the question."""
+        t = torch.full(shape, 0.25, dtype=torch.float64)
+        for method in (
+            instance.alpha,
+            instance.alpha_prime,
+            instance.inverse,
+            instance.mask_rate,
+            instance.sigma,
+            instance.weight,
+            instance.signal,
+            instance.noise,
+        ):
+            answer = method(t)
+            assert shape == tuple(answer.shape), f"{method.__name__}: shape {answer.shape}"
+            assert torch.float64 == answer.dtype, f"{method.__name__}: {answer.dtype}"
+            assert answer.isfinite().all(), f"{method.__name__}(0.25) is {answer}"
+
+    def test_slope(self, instance: NoiseScheduler) -> None:
+        """T2: alpha_prime is the slope that automatic differentiation finds, in any grad mode."""
+        t = _times(0.01, 0.99, 99)
+        slope = _slope(instance.alpha, t)
+        assert_close(instance.alpha_prime(t), slope, rtol=1e-9, atol=1e-12)
+        with torch.inference_mode():
+            assert_close(instance.alpha_prime(t.clone()), slope, rtol=1e-9, atol=1e-12)
+
+    def test_weight(self, instance: NoiseScheduler) -> None:
+        """T2: the NELBO weight is sigma' / (exp(sigma) - 1), the form of score entropy."""
+        t = _times(0.01, 0.99, 99)
+        expected = _slope(instance.sigma, t) / torch.expm1(instance.sigma(t))
+        assert_close(instance.weight(t), expected, rtol=1e-8, atol=1e-12)
+
+    def test_forms_agree(self, instance: NoiseScheduler) -> None:
+        """The mask rate, sigma and the Gaussian scales all say the same as alpha."""
+        t = _times(0.01, 0.99, 99)
+        alpha = instance.alpha(t)
+        assert_close(instance.mask_rate(t), 1 - alpha, rtol=1e-9, atol=1e-12)
+        assert_close(instance.sigma(t), -alpha.log(), rtol=1e-9, atol=1e-12)
+        assert_close(instance.signal(t).square(), alpha, rtol=1e-9, atol=1e-12)
+        assert_close(instance.noise(t).square(), 1 - alpha, rtol=1e-9, atol=1e-12)
+
+    def test_inverse(self, instance: NoiseScheduler) -> None:
+        """T2: alpha(inverse(a)) is a; beyond the ends the answer is the nearer end."""
+        high, low = instance.alpha(_times(0, 1, 2))
+        alpha = low + (high - low) * _times(0, 1, 101)
+        t = instance.inverse(alpha)
+        assert ((t >= 0) & (t <= 1)).all(), "a time leaves [0, 1]"
+        assert_close(instance.alpha(t), alpha, rtol=0, atol=1e-9)
+        ends = instance.alpha(instance.inverse(torch.tensor([1.0, 0.0], dtype=torch.float64)))
+        assert_close(ends, torch.stack((high, low)), rtol=0, atol=1e-9)
+
+    @pytest.mark.parametrize("spacing", get_args(Spacing))
+    @pytest.mark.parametrize("steps", [1, 2, 7, 64])
+    def test_timesteps(self, instance: NoiseScheduler, steps: int, spacing: Spacing) -> None:
+        """From exactly 1 strictly down to exactly 0."""
+        grid = instance.timesteps(steps, spacing)
+        assert steps + 1 == len(grid)
+        assert grid[0] == 1
+        assert grid[-1] == 0
+        assert (grid.diff() < 0).all(), "the time does not fall"
+
+    def test_nelbo_is_the_likelihood(self, instance: NoiseScheduler) -> None:
+        """T1: with a perfect denoiser the bound is -log p(x), whatever the schedule."""
+        oracle = Oracle()
+        u = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
+        # A smooth step from 0 to 1 whose slope vanishes at both ends: schedules may be steep there.
+        t = u**4 * (35 - 84 * u + 70 * u**2 - 20 * u**3)
+        dt = 140 * u**3 * (1 - u) ** 3 / 4000
+        bound = _integrate(oracle, instance.mask_rate(t), instance.weight(t) * dt)
+        # What the schedule leaves out: mask rates below mask_rate(0), and above mask_rate(1).
+        first, last = instance.mask_rate(_times(0, 1, 2))
+        bound += _integrate(oracle, first * u, 1 / u / 4000)
+        above = last + (1 - last) * u
+        bound += _integrate(oracle, above, (1 - last) / above / 4000)
+        assert_close(bound, -oracle.log_joint, rtol=0, atol=5e-6)
+
+
+def _times(start: float, end: float, count: int) -> Tensor:
+    return torch.linspace(start, end, count, dtype=torch.float64)
+
+
+def _slope(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+    t = t.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(function(t).sum(), t)
+    return slope
+
+
+def _integrate(oracle: Oracle, rate: Tensor, weight: Tensor) -> Tensor:
+    """Sum over times of weight * E[cross-entropy of the masked tokens], for every text: (V**L,)."""
+    loss = oracle.masked_loss()
+    k = torch.arange(oracle.length + 1)
+    chance = rate[:, None] ** k * (1 - rate[:, None]) ** (oracle.length - k)  # of one set of k
+    return loss @ (weight[:, None] * chance).sum(0)

@@ -1,0 +1,215 @@
+"""What every sampler must do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from aios_core.contracts import NoiseScheduler, Sampler, SamplingContext
+from aios_core.diffusion.random import RowRandom
+from aios_core.testing.oracle import Oracle
+
+if TYPE_CHECKING:
+    from aios_core.contracts import Spacing
+
+ROWS = 20_000
+"""Samples drawn to compare with the joint; the floor of their total variation is 0.037."""
+TOLERANCE = 1.25
+"""Of the total variation over its floor; the ratio itself has a standard deviation of 0.05."""
+
+
+class Linear(NoiseScheduler):
+    """alpha(t) = 1 - t, so that n steps lift n masks one by one."""
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """1 - t."""
+        return 1 - t
+
+
+class Padded:
+    """An oracle for rows with padding on the right, which it does not look at."""
+
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle, self.mask_id = oracle, oracle.mask_id
+        self.time_conditioned = oracle.time_conditioned
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """The oracle's answer, and certainty at the padding."""
+        text, padding = x[:, : self.oracle.length], x[:, self.oracle.length :]
+        certain = one_hot(padding, self.oracle.vocab + 1).double().log()
+        return torch.cat((self.oracle(text, t), certain), 1)
+
+
+class SamplerContract:
+    """Subclass it and set ``component``: a sampler's class, or one that is built.
+
+    Override `with_steps` for a sampler whose number of steps is not the field ``steps``.
+    """
+
+    component: ClassVar[Any]
+
+    @pytest.fixture
+    def instance(self) -> Sampler:
+        """The sampler under test."""
+        sampler: Sampler = self.component() if isinstance(self.component, type) else self.component
+        return sampler
+
+    def with_steps(self, sampler: Any, steps: int) -> Sampler:
+        """The sampler with another number of steps; itself where it has no such field."""
+        if "steps" in {field.name for field in attrs.fields(type(sampler))}:
+            sampler = attrs.evolve(sampler, steps=steps)
+        other: Sampler = sampler
+        return other
+
+    def test_declares_its_exactness(self, instance: Sampler) -> None:
+        """``exact`` says when samples follow the joint."""
+        assert instance.exact in {"always", "in the limit", "one at a time", "never"}
+
+    def test_follows_the_joint(self, instance: Sampler) -> None:
+        """T3: as exactly as it declares, against an enumerated joint."""
+        oracle = Oracle()
+
+        def distance(steps: int) -> float:
+            sampler = self.with_steps(instance, steps)
+            ids = run(sampler, oracle, oracle.prior(ROWS), range(ROWS))[-1]
+            return oracle.total_variation(ids) / oracle.floor(ROWS)
+
+        if instance.exact == "always":
+            steps = {1, 7} if self.with_steps(instance, 1) != self.with_steps(instance, 7) else {1}
+            far = {n: distance(n) for n in steps}
+            assert max(far.values()) < TOLERANCE, f"not exact: floors away from the joint: {far}"
+        elif instance.exact == "one at a time":
+            far = {n: distance(n) for n in (1, 4 * oracle.length)}
+            assert far[4 * oracle.length] < TOLERANCE, f"not exact one at a time: floors: {far}"
+        elif instance.exact == "in the limit":
+            far = {n: distance(n) for n in (1, 4, 16, 256)}
+            assert far[1] > far[4] > far[16], f"the error does not fall with the steps: {far}"
+            assert far[256] < TOLERANCE, f"not exact in the limit: floors: {far}"
+
+    @pytest.mark.parametrize("steps", [1, 3, 5, 50])
+    def test_fills_in_every_mask(self, instance: Sampler, steps: int) -> None:
+        """T13, T17: whatever a row's number of masks, also with more steps than masks."""
+        oracle, sampler = Oracle(), self.with_steps(instance, steps)
+        x = _partly_masked(oracle)
+        states = run(sampler, oracle, x, range(len(x)))
+        assert not (states[-1] == oracle.mask_id).any(), "a mask is left"
+        for state in states:
+            assert x.shape == state.shape
+            assert ((state >= 0) & (state <= oracle.mask_id)).all(), "no such token"
+
+    @pytest.mark.parametrize("spacing", ["uniform", "cosine"])
+    def test_what_is_given_stays(self, instance: Sampler, spacing: Spacing) -> None:
+        """T12, T14: fixed tokens always; committed ones unless the sampler remasks."""
+        oracle = Oracle(seed=1)
+        x = _partly_masked(oracle)
+        states = run(self.with_steps(instance, 8), oracle, x, range(len(x)), spacing=spacing)
+        given = x != oracle.mask_id
+        for before, after in zip([x, *states], states, strict=False):
+            assert torch.equal(x[given], after[given]), "a fixed token was changed"
+            if not instance.remasks:
+                kept = before != oracle.mask_id
+                assert torch.equal(before[kept], after[kept]), "a committed token was changed"
+
+    def test_never_writes_into_a_state(self, instance: Sampler) -> None:
+        """Each state is a new tensor: what was yielded stays as it was."""
+        oracle = Oracle()
+        x, yielded, copies = oracle.prior(8), [], []
+        for state in self.with_steps(instance, 8).sample(oracle, x, context(oracle, x, range(8))):
+            yielded.append(state)
+            copies.append(state.clone())
+        assert torch.equal(oracle.prior(8), x), "the input was overwritten"
+        for state, copy in zip(yielded, copies, strict=True):
+            assert torch.equal(copy, state), "a state was overwritten after it was yielded"
+
+    def test_nothing_to_do(self, instance: Sampler) -> None:
+        """A text without masks stays as it is."""
+        oracle = Oracle()
+        x = oracle.draw(4)
+        assert all(torch.equal(x, state) for state in run(instance, oracle, x, range(4)))
+
+    def test_reuse_changes_nothing(self, instance: Sampler) -> None:
+        """T15: the same text whether the network ignores time, and is asked less, or not."""
+        ends, calls = [], []
+        for time_conditioned in (True, False):
+            oracle = Oracle(time_conditioned=time_conditioned)
+            sampler = self.with_steps(instance, 32)
+            ends.append(run(sampler, oracle, oracle.prior(4), range(4))[-1])
+            calls.append(oracle.nfe)
+        assert torch.equal(*ends), "the text depends on whether a prediction is reused"
+        assert calls[1] <= calls[0]
+
+    def test_rows_are_independent(self, instance: Sampler) -> None:
+        """T16: a row gives the same text alone, in a batch, and in a batch with padding."""
+        oracle, sampler = Oracle(), self.with_steps(instance, 4)
+        x = _partly_masked(oracle)
+        together = run(sampler, oracle, x, range(len(x)))[-1]
+        padded = torch.cat((x, torch.zeros_like(x)), 1)
+        wide = run(sampler, Padded(oracle), padded, range(len(x)))[-1]
+        assert torch.equal(together, wide[:, : oracle.length]), "padding changes a row"
+        assert torch.equal(padded[:, oracle.length :], wide[:, oracle.length :])
+        for i in range(len(x)):
+            alone = run(sampler, oracle, x[i : i + 1], [i])
+            last = alone[-1] if alone else x[i : i + 1]
+            assert torch.equal(together[i], last[0]), f"row {i} depends on its batch mates"
+
+    @pytest.mark.parametrize("temperature", [0.0, 0.5, 2.0])
+    def test_seed_decides(self, instance: Sampler, temperature: float) -> None:
+        """The same seeds give the same text; other seeds, unless it is cold, another."""
+        oracle, sampler = Oracle(), self.with_steps(instance, 4)
+        x = oracle.prior(64)
+        first, again, other = (
+            run(sampler, oracle, x, seeds, temperature=temperature)[-1]
+            for seeds in (range(64), range(64), range(64, 128))
+        )
+        assert torch.equal(first, again)
+        assert not (first == oracle.mask_id).any()
+        if temperature > 0:
+            assert not torch.equal(first, other)
+
+
+def context(
+    denoiser: Oracle | Padded,
+    x: Tensor,
+    seeds: Sequence[int],
+    *,
+    temperature: float = 1.0,
+    spacing: Spacing = "uniform",
+) -> SamplingContext:
+    """The context in which all that is not masked in x is fixed."""
+    return SamplingContext(
+        noise=Linear(),
+        mask_id=denoiser.mask_id,
+        fixed=x != denoiser.mask_id,
+        random=RowRandom(seeds, x.shape[1]),
+        temperature=temperature,
+        spacing=spacing,
+    )
+
+
+def run(
+    sampler: Sampler,
+    denoiser: Oracle | Padded,
+    x: Tensor,
+    seeds: Sequence[int],
+    *,
+    temperature: float = 1.0,
+    spacing: Spacing = "uniform",
+) -> list[Tensor]:
+    """Every state that the sampler yields, starting from x."""
+    surroundings = context(denoiser, x, seeds, temperature=temperature, spacing=spacing)
+    return list(sampler.sample(denoiser, x, surroundings))
+
+
+def _partly_masked(oracle: Oracle) -> Tensor:
+    """Texts with 0, 1, ... L masks, in several places: (4 * (L + 1), L)."""
+    x = oracle.draw(4 * (oracle.length + 1), seed=3)
+    generator = torch.Generator().manual_seed(3)
+    rank = torch.rand(x.shape, generator=generator).argsort(-1).argsort(-1)
+    count = torch.arange(len(x)) % (oracle.length + 1)
+    return x.masked_fill(rank < count[:, None], oracle.mask_id)

@@ -1,0 +1,187 @@
+"""What every tokenizer must do."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from aios_core.errors import TokenizerError
+from aios_core.testing import strategies
+
+if TYPE_CHECKING:
+    from aios_core.contracts import Tokenizer, TrainedTokenizer
+
+# One example at a time is slow on a machine that is busy, and a suite is meant to be inherited.
+_property = settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.differing_executors]
+)
+
+
+def _python_reference() -> list[str]:
+    """Half a megabyte of English that every CPython carries."""
+    spec = find_spec("pydoc_data.topics")
+    assert spec is not None
+    assert spec.origin is not None
+    topics: dict[str, str] = runpy.run_path(spec.origin)["topics"]
+    return [topics[name] for name in sorted(topics)]
+
+
+class TokenizerContract:
+    """Subclass it and set ``component``: a tokenizer's class, or one that is built."""
+
+    component: ClassVar[Any]
+    texts: ClassVar[Sequence[str] | None] = None
+    """What to train on; unset: the language reference of Python, which fills 8000 tokens."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def instance(cls) -> Tokenizer:
+        """The tokenizer under test, not trained."""
+        tokenizer: Tokenizer = cls.component() if isinstance(cls.component, type) else cls.component
+        return tokenizer
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def corpus(cls) -> Sequence[str]:
+        """What it is trained on."""
+        return cls.texts or _python_reference()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def trained(cls, instance: Tokenizer, corpus: Sequence[str]) -> TrainedTokenizer:
+        """The tokenizer under test, trained."""
+        return instance.train(iter(corpus))
+
+    def test_special_ids_are_distinct_and_in_the_vocabulary(
+        self, trained: TrainedTokenizer
+    ) -> None:
+        """Four ids, each of a token with a name."""
+        special = trained.vocabulary.special_ids
+        assert len(set(special)) == len(special), f"{special} are not distinct"
+        assert all(0 <= i < trained.vocabulary.size for i in special), f"{special} are not ids"
+        assert trained.token(trained.vocabulary.mask_id) == "<mask>"
+
+    def test_every_token_can_be_shown(self, trained: TrainedTokenizer) -> None:
+        """Reports print tokens of any id."""
+        assert all(isinstance(trained.token(i), str) for i in range(trained.vocabulary.size))
+
+    @_property
+    @given(text=strategies.texts())
+    @example(text="<mask> <pad> <bos> <eos>")
+    def test_any_text_survives(self, trained: TrainedTokenizer, text: str) -> None:
+        """Ids are int32 and in the vocabulary, none is special, and they decode to the text."""
+        ids = trained.encode(text)
+        assert ids.dtype == np.int32
+        assert ids.ndim == 1
+        assert not set(ids.tolist()) & set(trained.vocabulary.special_ids)
+        assert (trained.vocabulary.check(ids) == ids).all()
+        assert trained.decode(ids) == text
+        assert trained.decode(ids.tolist()) == text
+
+    @_property
+    @given(text=strategies.texts())
+    def test_special_tokens_are_left_out_of_text(
+        self, trained: TrainedTokenizer, text: str
+    ) -> None:
+        """Masks around and special tokens after a text change nothing about it."""
+        vocabulary = trained.vocabulary
+        framed = [vocabulary.mask_id, *trained.encode(text), *vocabulary.special_ids]
+        assert trained.decode(framed) == text
+
+    @_property
+    @given(
+        texts=st.lists(strategies.texts(), max_size=4),
+        length=st.none() | st.integers(0, 20),
+        side=st.sampled_from(["left", "right"]),
+    )
+    def test_batches_equal_single_texts(
+        self, trained: TrainedTokenizer, texts: list[str], length: int | None, side: Any
+    ) -> None:
+        """Padding on either side, cutting at the end, and nothing else."""
+        rows = [trained.encode(text) for text in texts]
+        ids, valid = trained.encode_batch(texts, length=length, side=side)
+        width = max(map(len, rows), default=0) if length is None else length
+        assert ids.shape == valid.shape == (len(texts), width)
+        assert ids.dtype == np.int32
+        assert valid.dtype == np.bool_
+        assert (ids[~valid] == trained.vocabulary.pad_id).all()
+        for row, found, real in zip(rows, ids, valid, strict=True):
+            n = min(len(row), width)
+            at = slice(0, n) if side == "right" else slice(width - n, width)
+            assert real[at].all()
+            assert real.sum() == n
+            assert (found[at] == row[:n]).all()
+        assert trained.decode_batch(rows) == texts
+
+    def test_training_is_deterministic(
+        self, instance: Tokenizer, trained: TrainedTokenizer, corpus: Sequence[str]
+    ) -> None:
+        """The same texts, the same ids."""
+        again = instance.train(corpus)
+        assert again.fingerprint == trained.fingerprint
+        assert (again.encode(corpus[0]) == trained.encode(corpus[0])).all()
+
+    def test_survives_saving(
+        self, instance: Tokenizer, trained: TrainedTokenizer, corpus: Sequence[str], tmp_path: Path
+    ) -> None:
+        """What is loaded is what was saved."""
+        trained.save(tmp_path)
+        again = instance.load(tmp_path)
+        assert again.fingerprint == trained.fingerprint
+        assert again.vocabulary == trained.vocabulary
+        assert (again.encode(corpus[0]) == trained.encode(corpus[0])).all()
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            pytest.param(lambda path: path.unlink(), id="missing"),
+            pytest.param(lambda path: path.write_bytes(path.read_bytes()[:-9]), id="truncated"),
+            pytest.param(lambda path: path.write_bytes(b""), id="empty"),
+            pytest.param(lambda path: path.write_bytes(b"\xff\x00"), id="not text"),
+            pytest.param(lambda path: path.write_text("{}"), id="hollow"),
+        ],
+    )
+    def test_damaged_files_are_named(
+        self,
+        instance: Tokenizer,
+        trained: TrainedTokenizer,
+        tmp_path: Path,
+        damage: Callable[[Path], object],
+    ) -> None:
+        """Each file that is saved is needed, and none is believed."""
+        trained.save(tmp_path)
+        for path in sorted(tmp_path.iterdir()):
+            intact = path.read_bytes()
+            damage(path)
+            with pytest.raises(TokenizerError, match=path.name):
+                instance.load(tmp_path)
+            path.write_bytes(intact)
+
+    def test_folders_that_are_not_there_are_errors(
+        self, instance: Tokenizer, trained: TrainedTokenizer, tmp_path: Path
+    ) -> None:
+        """As a full disk would be."""
+        with pytest.raises(TokenizerError):
+            trained.save(tmp_path / "missing")
+        with pytest.raises(TokenizerError):
+            instance.load(tmp_path / "missing")
+
+    @pytest.mark.parametrize("beyond", [-1, "size", 2**32, 0.5])
+    def test_foreign_ids_are_errors(self, trained: TrainedTokenizer, beyond: Any) -> None:
+        """Ids of another vocabulary never become text."""
+        token_id = trained.vocabulary.size if beyond == "size" else beyond
+        with pytest.raises(TokenizerError):
+            trained.decode([token_id])
+
+    def test_lone_surrogates_are_errors(self, trained: TrainedTokenizer) -> None:
+        """Python's strings may hold them, UTF-8 may not."""
+        with pytest.raises(TokenizerError, match="surrogate"):
+            trained.encode("a\ud800")

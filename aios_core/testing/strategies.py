@@ -1,0 +1,122 @@
+"""Hypothesis strategies, all of them: what the properties of this project are tested with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+
+def texts() -> st.SearchStrategy[str]:
+    """Any text, and texts that look like special tokens, contractions and runs of white space."""
+    scraps = ["<mask>", "<pad>", "<bos>", "<eos>", "<|endoftext|>", "it's", " ", "\n\n", "\u3000"]
+    return st.lists(st.text() | st.sampled_from(scraps), max_size=6).map("".join)
+
+
+def states(vocab: int = 3, length: int = 5, max_rows: int = 4) -> st.SearchStrategy[Tensor]:
+    """Partly masked texts as samplers see them: (B, L) int64, the mask being token ``vocab``."""
+    row = st.lists(st.integers(0, vocab), min_size=length, max_size=length)
+    return st.lists(row, min_size=1, max_size=max_rows).map(torch.tensor)
+
+
+def times(low: float = 0.0, high: float = 1.0) -> st.SearchStrategy[Tensor]:
+    """Times of a diffusion, (n,) float64."""
+    return st.lists(st.floats(low, high), min_size=1, max_size=8).map(
+        lambda t: torch.tensor(t, dtype=torch.float64)
+    )
+
+
+@st.composite
+def toml_documents(draw: st.DrawFn) -> str:
+    """TOML texts in all its ways to write a table or an array; each leaf is a string like «7».
+
+    The number is the leaf's own, so that a test finds the line that it was written on.
+    """
+    return _TOML(draw).text
+
+
+class _TOML:
+    """Writes one document, drawing what stands in it and in which way."""
+
+    _junk = ("", '# no [table], no \'string\' or """ here = {', "\t")
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+        self._leaves = 0
+        lines: list[str] = []
+        self._table(self._tree(), (), lines)
+        self.text = draw(st.sampled_from(["\n", "\r\n"])).join(lines)
+
+    def _tree(self) -> dict[str, Any]:
+        keys = st.sampled_from(["a", "b-c", "7"]) | st.text(max_size=3)
+        inner = st.recursive(
+            st.none(),
+            lambda child: st.dictionaries(keys, child, max_size=3) | st.lists(child, max_size=3),
+            max_leaves=8,
+        )
+        return self._draw(st.dictionaries(keys, inner, max_size=4))
+
+    def _one_of(self, *options: str) -> str:
+        return self._draw(st.sampled_from(options))
+
+    def _key(self, key: str) -> str:
+        if key.isascii() and key.replace("-", "").isalnum() and self._draw(st.booleans()):
+            return key
+        escaped = "".join(f"\\U{ord(c):08x}" for c in key)
+        plain = key.isprintable() and "'" not in key
+        return f"'{key}'" if plain and self._draw(st.booleans()) else f'"{escaped}"'
+
+    def _leaf(self) -> str:
+        self._leaves += 1
+        mark = f"«{self._leaves}»"
+        return self._one_of(
+            f'"{mark}"',
+            f'"{mark} \\" ] }} # \\\\"',
+            f"'{mark} ] }} # \"'",
+            f'"""{mark}\n x = 1 \\""" """',
+            f'"""{mark}\n[x]"""""',
+            f"'''{mark}\n[x] # '''''",
+        )
+
+    def _value(self, value: Any) -> str:
+        """A value in one piece; arrays may take several lines."""
+        if isinstance(value, dict):
+            pairs = (f"{self._key(k)} = {self._value(v)}" for k, v in value.items())
+            return f"{{ {', '.join(pairs)} }}"
+        if isinstance(value, list):
+            gap = self._one_of("", " ", "\n  ", "\n# ], «\n")
+            inner = f"{gap},{gap}".join(self._value(one) for one in value)
+            return f"[{gap}{inner}{gap}]"
+        return self._leaf()
+
+    def _table(self, table: dict[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
+        later = []
+        for key, value in table.items():
+            lines.append(self._one_of(*self._junk))
+            header = isinstance(value, dict) or (
+                isinstance(value, list)
+                and len(value) > 0
+                and all(isinstance(one, dict) for one in value)
+            )
+            style = self._one_of("header", "dotted", "inline") if header else "inline"
+            if style == "header":
+                later.append((key, value))
+            elif style == "dotted" and isinstance(value, dict) and value:
+                self._dotted(self._key(key), value, lines)
+            else:
+                lines.append(f"{self._key(key)} = {self._value(value)}  # «0»")
+        for key, value in later:
+            name = " . ".join(self._key(part) for part in (*path, key))
+            for one in value if isinstance(value, list) else [value]:
+                lines.append(f" [[ {name} ]] # x" if isinstance(value, list) else f"[{name}]")
+                self._table(one, (*path, key), lines)
+
+    def _dotted(self, prefix: str, table: dict[str, Any], lines: list[str]) -> None:
+        for key, value in table.items():
+            name = f"{prefix}{self._one_of('.', ' . ')}{self._key(key)}"
+            if isinstance(value, dict) and value and self._draw(st.booleans()):
+                self._dotted(name, value, lines)
+            else:
+                lines.append(f"{name} = {self._value(value)}")

@@ -1,0 +1,195 @@
+"""Texts as memory-mapped tokens, made once for each content and tokenizer and kept in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from attrs import frozen
+
+from aios_core.errors import DataError
+from aios_core.files import fault, manifest, new_folder, remove_folder, replace_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from aios_core.config import Resolved
+    from aios_core.contracts import Split, TrainedTokenizer
+
+log = logging.getLogger(__name__)
+
+
+@frozen(eq=False)
+class Tokens:
+    """One split of a data set: all its documents in a row, an end-of-text token between them."""
+
+    ids: NDArray[np.int32]
+    """(n,) int32, mapped from the cache."""
+    num_bytes: int
+    """UTF-8 bytes of the text, which makes nats per token comparable across tokenizers."""
+    fingerprint: str
+    """Hex digest of text and tokenizer: equal fingerprints give equal ids."""
+    pad_id: int
+
+    def batch(self, step: int, seed: int, batch_size: int, length: int) -> Tensor:
+        """Random windows, a function of the arguments alone: the same on every machine.
+
+        Raw words of Philox are used because NumPy promises that they never change, which it does
+        not for its distributions; the modulo's bias is below n / 2**64.
+
+        Returns:
+            (batch_size, length) int64 ids.
+        """
+        words = np.random.Philox(np.random.SeedSequence([seed, step])).random_raw(batch_size)
+        starts = (words % np.uint64(len(self.ids) - length + 1)).astype(np.int64)
+        return torch.from_numpy(self.ids[starts[:, None] + np.arange(length)].astype(np.int64))
+
+    def windows(self, length: int) -> tuple[Tensor, Tensor]:
+        """Every token exactly once, in order.
+
+        Returns:
+            ids (N, length) int64 and valid (N, length) bool, False where the last row is padded.
+        """
+        padding = -len(self.ids) % length
+        ids = np.pad(self.ids.astype(np.int64), (0, padding), constant_values=self.pad_id)
+        valid = np.arange(len(ids)) < len(self.ids)
+        return (
+            torch.from_numpy(ids.reshape(-1, length)),
+            torch.from_numpy(valid.reshape(-1, length)),
+        )
+
+
+@frozen(eq=False)
+class Prepared:
+    """All that training and evaluation need of a data set."""
+
+    tokenizer: TrainedTokenizer
+    train: Tokens
+    held_out: Tokens
+    fingerprint: str
+    """Hex digest of both splits and the tokenizer."""
+
+
+def cache_folder() -> Path:
+    """``$AIOS_CACHE``, else ``$XDG_CACHE_HOME/aios``, else ``~/.cache/aios``."""
+    if own := os.environ.get("AIOS_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aios"
+
+
+def prepare(resolved: Resolved) -> Prepared:
+    """Train the tokenizer on the training split and tokenize both, or take them from the cache.
+
+    Safe in several processes at once: each writes under a name of its own, one of the equal
+    results stays.
+
+    Raises:
+        DataError: the data set is too small, or the cache cannot be written.
+    """
+    config, cache = resolved.config, cache_folder()
+    texts = {split: _content(config.dataset.texts(split), split) for split in _SPLITS}
+    settings = {
+        "texts": texts["train"][0],
+        "settings": resolved.values["tokenizer"],
+        "by": [
+            (component.distribution, component.version)
+            for component in resolved.components
+            if component.kind == "tokenizer"
+        ],
+    }
+    try:
+        folder = cache / "tokenizers" / _digest(json.dumps(settings, sort_keys=True))
+        _cached(folder, lambda to: config.tokenizer.train(config.dataset.texts("train")).save(to))
+        tokenizer = config.tokenizer.load(folder)
+        train, held_out = (
+            _tokens(cache, tokenizer, *texts[split], lambda s=split: config.dataset.texts(s))  # type: ignore[misc]
+            for split in _SPLITS
+        )
+    except OSError as error:
+        raise DataError(
+            f"{cache}: tokens cannot be kept here: {error}; AIOS_CACHE names another folder"
+        ) from error
+    if len(train.ids) < config.diffusion.length:
+        raise DataError(
+            f"the training split has {len(train.ids)} tokens, fewer than diffusion.length = "
+            f"{config.diffusion.length}; want a longer text or a smaller length"
+        )
+    return Prepared(tokenizer, train, held_out, _digest(train.fingerprint + held_out.fingerprint))
+
+
+_SPLITS: tuple[Split, ...] = ("train", "validation")
+
+
+def _content(texts: Iterable[str], split: Split) -> tuple[str, int]:
+    """SHA-256 and UTF-8 bytes of a split's documents."""
+    digest, num_bytes = hashlib.sha256(), 0
+    for text in texts:
+        data = text.encode()
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+        num_bytes += len(data)
+    if not num_bytes:
+        raise DataError(
+            f"the {split} split of the data set is empty; want a text of at least two tokens "
+            "in both its first nine tenths and its last tenth"
+        )
+    return digest.hexdigest(), num_bytes
+
+
+def _tokens(
+    cache: Path,
+    tokenizer: TrainedTokenizer,
+    content: str,
+    num_bytes: int,
+    texts: Callable[[], Iterable[str]],
+) -> Tokens:
+    fingerprint = _digest(content + tokenizer.fingerprint)
+    vocabulary = tokenizer.vocabulary
+
+    def write(folder: Path) -> None:
+        with (folder / "ids.i32").open("wb") as file:
+            for number, text in enumerate(texts()):
+                if number:
+                    file.write(np.array(vocabulary.eos_id, "<i4").tobytes())
+                file.write(tokenizer.encode(text).astype("<i4").tobytes())
+
+    folder = cache / "tokens" / fingerprint
+    _cached(folder, write)
+    ids = np.memmap(folder / "ids.i32", dtype="<i4", mode="r")
+    return Tokens(ids, num_bytes, fingerprint, vocabulary.pad_id)
+
+
+def _cached(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Make sure that a folder of the cache is there and as it was written."""
+    if folder.exists():
+        if (reason := _damage(folder)) is None:
+            return
+        log.warning("%s: %s; it is made again", folder, reason)
+        remove_folder(folder)
+    with new_folder(folder) as temporary:
+        fill(temporary)
+        replace_text(temporary / _SEAL, json.dumps(manifest(temporary)))
+
+
+_SEAL = "manifest.json"
+
+
+def _damage(folder: Path) -> str | None:
+    try:
+        seal: dict[str, Any] = json.loads((folder / _SEAL).read_text())
+        faults = (fault(folder / name, entry) for name, entry in seal.items())
+        return next((text for text in faults if text), None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{_SEAL} cannot be used: {error!r}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,39 @@
+"""Where a network runs, and in which precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+
+from aios_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aios_core.config.schema import TrainingConfig
+
+
+def choose(training: TrainingConfig) -> torch.device:
+    """The device of ``training.device``; ``"auto"`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        ConfigError: this machine, or this build of torch, has no such device.
+    """
+    name = training.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"training.device: {name!r} cannot be used here: {reason}") from error
+    return device
+
+
+def autocast(training: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:
+    """The precision of forward passes: bfloat16 on CUDA unless ``training.precision`` says else."""
+    wanted = training.precision
+    if wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda"):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()

@@ -1,0 +1,163 @@
+"""One optimiser step, a function of the weights, the seed and the number of the step."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from attrs import frozen
+from torch import nn
+
+from aios_core.diffusion.model import Model
+from aios_core.diffusion.objective import draw_times, training_loss
+from aios_core.errors import TrainingError
+from aios_core.training import device as devices
+from aios_core.training.checkpoint import PARTS, Part, State, named_tensors, read_tensors
+from aios_core.training.ema import Average
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aios_core.config.schema import Config, TrainingConfig
+    from aios_core.training.data import Prepared
+
+
+@frozen
+class Step:
+    """What one step did."""
+
+    loss: float
+    """Nats a token."""
+    learning_rate: float
+    grad_norm: float
+    """Before clipping."""
+
+
+class Learner:
+    """A network while it learns: weights, optimiser and moving average.
+
+    Nothing random is kept between steps: windows, times and masks follow from (seed, step), so a
+    run that goes on from a checkpoint does exactly what it would have done.
+
+    Attributes:
+        model: the network, with the weights as the optimiser sees them.
+        average: the moving average of its weights.
+    """
+
+    def __init__(self, config: Config, prepared: Prepared) -> None:
+        self._config, self._tokens = config, prepared.train
+        self._device = devices.choose(config.training)
+        self.model = Model.build(config, prepared.tokenizer.vocabulary).to(self._device)
+        self.average = Average(self.model, config.training.ema_decay)
+        self._optimizer = torch.optim.AdamW(_groups(self.model, config.training), betas=_BETAS)
+        for parameter in self.model.parameters():  # as AdamW does, but before a restore needs it
+            self._optimizer.state[parameter] = {
+                "step": torch.tensor(0.0),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+    def step(self, step: int) -> Step:
+        """Do one step.
+
+        Args:
+            step: its number, from 0.
+
+        Raises:
+            TrainingError: loss or gradient is not finite; the weights are as before.
+        """
+        config, training = self._config, self._config.training
+        rows, length = training.batch_size * training.accumulate, config.diffusion.length
+        noise_seed, dropout_seed = _seeds(config.seed, step)
+        generator = torch.Generator().manual_seed(noise_seed)
+        ids = self._tokens.batch(step, config.seed, rows, length).to(self._device)
+        # Strata span the accumulated batch: drawn for each part alone they would be wider (T19).
+        times = draw_times(
+            rows, generator, config.diffusion.times, config.diffusion.time_epsilon
+        ).to(self._device)
+        valid = torch.ones_like(ids[: training.batch_size], dtype=torch.bool)
+        self._optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self._device)
+        # Dropout draws from the global generator, which must not remember earlier steps.
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+            torch.manual_seed(dropout_seed)
+            for start in range(0, rows, training.batch_size):
+                part = slice(start, start + training.batch_size)
+                with devices.autocast(training, self._device):
+                    loss = training_loss(self.model, ids[part], valid, times[part], generator)
+                (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
+                total += loss.detach() / training.accumulate
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
+        rate = learning_rate(step, training)
+        done = Step(total.item(), rate, norm.item())
+        if not (math.isfinite(done.loss) and math.isfinite(done.grad_norm)):
+            raise TrainingError(
+                f"step {step + 1}: the loss is {done.loss:g} and the norm of its gradient "
+                f"{done.grad_norm:g}, at learning rate {rate:.3g}; want a smaller "
+                "training.learning_rate or training.clip_norm, or a longer warm-up"
+            )
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        self.average.update(step)
+        return done
+
+    def parts(self) -> dict[Part, dict[str, Tensor]]:
+        """Everything that a checkpoint keeps; the tensors are the live ones."""
+        optimizer = {
+            f"{name}.{key}": value
+            for name, parameter in self.model.named_parameters()
+            for key, value in self._optimizer.state[parameter].items()
+        }
+        weights = named_tensors(self.model)
+        return {"weights": weights, "ema": weights | self.average.shadow, "optimizer": optimizer}
+
+    def restore(self, checkpoint: Path, state: State) -> None:
+        """Become what was saved.
+
+        Raises:
+            ModelLoadError: the checkpoint is damaged or of another network.
+        """
+        parts = self.parts()
+        for part in PARTS:
+            read_tensors(checkpoint, state, part, into=parts[part])
+
+
+_BETAS = (0.9, 0.98)
+
+
+def learning_rate(step: int, training: TrainingConfig) -> float:
+    """Linear warm-up to the peak, then a cosine down to a tenth of it.
+
+    Args:
+        step: number of the step, from 0.
+        training: its section of the configuration.
+    """
+    peak, warmup = training.learning_rate, training.warmup_steps
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, training.steps - warmup)
+    return peak * (0.55 + 0.45 * math.cos(math.pi * progress))
+
+
+def _groups(module: nn.Module, training: TrainingConfig) -> list[dict[str, object]]:
+    """Parameters that decay, and those that do not: vectors and embeddings."""
+    embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
+    decayed: list[Tensor] = []
+    kept: list[Tensor] = []
+    for parameter in module.parameters():
+        matrix = parameter.ndim >= 2 and id(parameter) not in embeddings
+        (decayed if matrix else kept).append(parameter)
+    return [
+        {"params": decayed, "weight_decay": training.weight_decay},
+        {"params": kept, "weight_decay": 0.0},
+    ]
+
+
+def _seeds(seed: int, step: int) -> tuple[int, int]:
+    """64 bits for noise, 64 for dropout; the 1 keeps them apart from those that draw windows."""
+    noise, dropout = np.random.SeedSequence([seed, step, 1]).generate_state(2, np.uint64)
+    return int(noise), int(dropout)

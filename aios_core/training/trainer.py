@@ -1,0 +1,210 @@
+"""The optimiser's loop around a learner: checkpoints, metrics, progress, and an orderly stop."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from aios_core.config import resolve, training_key, write_lock
+from aios_core.errors import ConfigError, TrainingError
+from aios_core.files import new_folder, remove_folder
+from aios_core.training import checkpoint
+from aios_core.training.data import Prepared, prepare
+from aios_core.training.interrupt import Interruption
+from aios_core.training.learner import Learner, Step
+from aios_core.training.progress import TrainingProgress
+
+if TYPE_CHECKING:
+    from aios_core.config import Resolved
+
+log = logging.getLogger(__name__)
+
+
+def train(resolved: Resolved, folder: Path, *, progress: bool = True) -> Path:
+    """Train a network, going on from the newest checkpoint in the folder.
+
+    On one machine's CPU a run that was killed and goes on ends with the same weights, bit for bit,
+    as one that was not.
+
+    Args:
+        resolved: the configuration.
+        folder: the run's own folder; made if it is not there.
+        progress: show a bar or, where there is no terminal, a few log lines.
+
+    Returns:
+        The folder of the last checkpoint.
+
+    Raises:
+        TrainingError: the folder holds another run, the loss is not finite, the disk is full.
+        ModelLoadError: the checkpoint to go on from is damaged.
+        DataError: the data set cannot be read or is too small.
+        KeyboardInterrupt: SIGINT or SIGTERM came; everything up to that step is saved.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            return _train(resolved, folder, progress=progress)
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot be written: {error}") from error
+
+
+def _train(resolved: Resolved, folder: Path, *, progress: bool) -> Path:
+    config = resolved.config
+    found = checkpoint.latest(folder)
+    before = checkpoint.read_state(found) if found else None
+    if before and not _same_settings(before, resolved):
+        raise TrainingError(
+            f"{folder}: holds a run of another configuration, which is kept as it is; want another "
+            "folder, or --fresh to throw that run away"
+        )
+    prepared = prepare(resolved)
+    if before and before.data != prepared.fingerprint:
+        raise TrainingError(
+            f"{folder}: was trained on other texts than the data set holds now; want the texts as "
+            "they were, another folder, or --fresh to throw that run away"
+        )
+    state = checkpoint.State(
+        step=before.step if before else 0,
+        values=resolved.values,
+        training_key=training_key(resolved, prepared.fingerprint),
+        tokenizer=prepared.tokenizer.fingerprint,
+        data=prepared.fingerprint,
+    )
+    tokens = {
+        "train_tokens": len(prepared.train.ids),
+        "held_out_tokens": len(prepared.held_out.ids),
+    }
+    write_lock(
+        resolved, folder / "run.lock.toml", data={"fingerprint": prepared.fingerprint, **tokens}
+    )
+    if found and before and before.step == config.training.steps:
+        # What does not affect training may have changed: evaluations go by the new settings.
+        checkpoint.write_state(found, attrs.evolve(before, values=resolved.values))
+        return found
+    learner = Learner(config, prepared)
+    if found and before:
+        learner.restore(found, before)
+        log.info("%s: going on after step %d", folder, before.step)
+        if before.training_key != state.training_key:
+            log.warning(
+                "%s: goes on with other code or versions than it began with, so it will not be "
+                "what either of them makes alone",
+                folder,
+            )
+    else:
+        _keep_tokenizer(prepared, folder / "tokenizer")
+    return _Loop(resolved, folder, learner, state, found).run(progress=progress)
+
+
+def _same_settings(before: checkpoint.State, resolved: Resolved) -> bool:
+    """Whether a checkpoint's configuration would train the same network, wherever files lie."""
+    try:
+        then = resolve(before.values, registry=resolved.registry)
+    except ConfigError:  # a component of that run is no longer installed
+        return False
+    return training_key(then, before.data) == training_key(resolved, before.data)
+
+
+class _Loop:
+    """Steps from the state's to the last one."""
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        folder: Path,
+        learner: Learner,
+        state: checkpoint.State,
+        saved: Path | None,
+    ) -> None:
+        self._config, self._folder, self._learner = resolved.config, folder, learner
+        self._state, self._saved = state, saved
+        self._tracking = resolved.config.tracker.start(folder, resolved.values, step=state.step)
+        self._since = time.monotonic()
+        self._steps: list[Step] = []
+
+    def run(self, *, progress: bool) -> Path:
+        training, first = self._config.training, self._state.step
+        label = f"{self._config.name} ({self._config.mode})"
+        bar = TrainingProgress(label, training.steps, first, shown=progress)
+        try:
+            with Interruption() as interruption, bar:
+                for done in range(first + 1, training.steps + 1):
+                    self._steps.append(self._step(done))
+                    stop = interruption.wanted  # asked once: it may change while we save
+                    last = stop or done == training.steps
+                    loss = self._log(done) if last or done % training.log_every == 0 else None
+                    bar.advance(done, loss)
+                    if last or done % training.checkpoint_every == 0:
+                        self._save(done)
+                    if stop:
+                        break
+                if interruption.wanted:
+                    log.warning(
+                        "%s: stopped after step %d of %d, which is saved; the same command goes on "
+                        "from there",
+                        self._folder,
+                        self._state.step,
+                        training.steps,
+                    )
+                    raise KeyboardInterrupt
+        finally:
+            self._tracking.finish()
+        assert self._saved is not None
+        return self._saved
+
+    def _step(self, done: int) -> Step:
+        try:
+            return self._learner.step(done - 1)
+        except TrainingError as error:
+            kept = f"{self._saved} is kept" if self._saved else "no checkpoint was written yet"
+            raise TrainingError(f"{error}; {kept}") from error
+
+    def _save(self, done: int) -> None:
+        self._state = attrs.evolve(self._state, step=done)
+        self._saved = checkpoint.save(self._folder, self._state, self._learner.parts())
+
+    def _log(self, done: int) -> float:
+        """Record the steps since the last record; returns their mean loss."""
+        training, steps, now = self._config.training, self._steps, time.monotonic()
+        tokens = training.batch_size * training.accumulate * self._config.diffusion.length
+        loss = sum(step.loss for step in steps) / len(steps)
+        values = {
+            "loss": loss,
+            "learning_rate": steps[-1].learning_rate,
+            "grad_norm": sum(step.grad_norm for step in steps) / len(steps),
+            "tokens_per_second": tokens * len(steps) / (now - self._since),
+        }
+        self._tracking.log(values, step=done)
+        self._since, self._steps = now, []
+        return loss
+
+
+def _keep_tokenizer(prepared: Prepared, folder: Path) -> None:
+    if folder.exists():  # of a run that ended before its first checkpoint
+        remove_folder(folder)
+    with new_folder(folder) as temporary:
+        prepared.tokenizer.save(temporary)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; the lock ends with the process, however it ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(
+                f"{folder}: another process is training here; want it to end, or another folder"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,7 @@
+# Types of the compiled extension, which lies beside this folder and wins over it at import.
+
+from . import fast_tokenizer as fast_tokenizer
+
+__all__ = ["__version__", "fast_tokenizer"]
+
+__version__: str

@@ -1,0 +1,173 @@
+"""The default backbone: a pre-norm transformer, bidirectional or causal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from attrs import Attribute, field, frozen, validators
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
+
+from aios_core.contracts import Backbone, Condition
+
+TIME_FEATURES = 64
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn pairs of features by angles that grow with position (RoPE, arXiv 2104.09864).
+
+    Args:
+        x: (B, H, L, D / H).
+        cos: (L, D / H / 2) cosines of the angles.
+        sin: their sines.
+    """
+    a, b = x.chunk(2, -1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with rotary positions."""
+
+    def __init__(self, config: Transformer, *, causal: bool) -> None:
+        super().__init__()
+        self.heads, self.dropout, self.causal = config.heads, config.dropout, causal
+        self.qkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
+        self.out = nn.Linear(config.dim, config.dim, bias=False)
+
+    def forward(self, h: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
+        """(B, L, D) to (B, L, D); mask is (B, 1, L, L) bool, True where a query sees a key."""
+        q, k, v = self.qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        h = F.scaled_dot_product_attention(
+            rotate(q, *rotary),
+            rotate(k, *rotary),
+            v,
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=self.causal and mask is None,
+        )
+        out: Tensor = self.out(h.transpose(1, 2).flatten(2))
+        return out
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward network (arXiv 2002.05202)."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(dim, 2 * hidden, bias=False)
+        self.out = nn.Linear(hidden, dim, bias=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, L, D) to (B, L, D)."""
+        gate, value = self.up(h).chunk(2, -1)
+        out: Tensor = self.out(F.silu(gate) * value)
+        return out
+
+
+class Block(nn.Module):
+    """Attention and feed-forward network, each behind a norm and on a residual path."""
+
+    def __init__(self, config: Transformer, *, causal: bool, timed: bool) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.RMSNorm(config.dim) for _ in range(2))
+        self.attention = Attention(config, causal=causal)
+        self.feed_forward = SwiGLU(config.dim, round(config.expansion * config.dim))
+        self.dropout = nn.Dropout(config.dropout)
+        self.modulation = nn.Linear(config.dim, 4 * config.dim) if timed else None
+
+    def forward(
+        self, h: Tensor, time: Tensor | None, rotary: tuple[Tensor, Tensor], mask: Tensor | None
+    ) -> Tensor:
+        """(B, L, D) to (B, L, D); time is (B, D) or None."""
+        first, second = self.norms[0](h), None
+        if self.modulation is not None:
+            scale, shift, *second = self.modulation(time)[:, None].chunk(4, -1)
+            first = first * (1 + scale) + shift
+        h = h + self.dropout(self.attention(first, rotary, mask))
+        inner = self.norms[1](h)
+        if second:
+            inner = inner * (1 + second[0]) + second[1]
+        out: Tensor = h + self.dropout(self.feed_forward(inner))
+        return out
+
+
+class TransformerModule(nn.Module):
+    """A stack of blocks; what `Transformer.build` returns."""
+
+    def __init__(self, config: Transformer, *, causal: bool) -> None:
+        super().__init__()
+        timed = config.time_conditioned and not causal  # an autoregressive network has no time
+        self.causal, self.head_dim = causal, config.dim // config.heads
+        self.blocks = nn.ModuleList(
+            Block(config, causal=causal, timed=timed) for _ in range(config.layers)
+        )
+        self.time = (
+            nn.Sequential(
+                nn.Linear(TIME_FEATURES, config.dim), nn.SiLU(), nn.Linear(config.dim, config.dim)
+            )
+            if timed
+            else None
+        )
+        for name, parameter in self.named_parameters():
+            if "modulation" in name or name.endswith("bias"):
+                nn.init.zeros_(parameter)  # the network starts as if it were not told the time
+            elif parameter.ndim == 2:
+                # What is added to the residual path 2 * layers times keeps its variance.
+                residual = name.endswith("out.weight")
+                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * config.layers * residual or 1))
+
+    def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
+        """(B, L, D) states at times t (B,) to (B, L, D)."""
+        length = h.shape[1]
+        exponent = torch.arange(0, self.head_dim, 2, device=h.device) / self.head_dim
+        angle = torch.arange(length, device=h.device)[:, None] * 10_000**-exponent
+        rotary = (angle.cos().to(h.dtype), angle.sin().to(h.dtype))
+        mask = None
+        if condition is not None and condition.valid is not None:
+            visible = condition.valid[:, None, None, :]
+            # Padding sees itself, for attention to nothing at all is not a number.
+            mask = visible | torch.eye(length, dtype=torch.bool, device=h.device)
+            mask = mask.tril() if self.causal else mask
+        time = None
+        if self.time is not None:
+            assert t is not None, "a network conditioned on time was not told the time"
+            features = t[:, None] * 2 ** torch.linspace(
+                0, 10, TIME_FEATURES // 2, dtype=t.dtype, device=t.device
+            )
+            time = self.time(torch.cat((features.cos(), features.sin()), -1).to(h.dtype))
+        for block in self.blocks:
+            h = block(h, time, rotary, mask)
+        return h
+
+
+@frozen
+class Transformer(Backbone):
+    """Rotary positions, RMSNorm before each layer, SwiGLU; sees both sides, or the past alone."""
+
+    dim: int = field(default=128, validator=validators.ge(2))
+    """D, the width; a multiple of twice the heads."""
+    layers: int = field(default=4, validator=validators.ge(1))
+    """Blocks of attention and feed-forward network."""
+    heads: int = field(default=4, validator=validators.ge(1))
+    """Attention heads."""
+    expansion: float = field(default=3.0, validator=validators.gt(0))
+    """Hidden width of the feed-forward network over D; 8/3 has the size of an ungated one of 4."""
+    dropout: float = field(default=0.0, validator=[validators.ge(0), validators.lt(1)])
+    """Share of the features dropped in training."""
+    time_conditioned: bool = False
+    """Tell the network the time, by scaling and shifting what each layer reads. A masked state
+    shows its time by its masks, so this rarely helps, and it forbids reusing a prediction."""
+
+    @heads.validator
+    def _pairs(self, attribute: Attribute[Any], value: int) -> None:
+        if self.dim % (2 * value):
+            raise ValueError(
+                f"rotary positions need an even width a head: dim = {self.dim} is not a multiple "
+                f"of 2 * heads = {2 * value}"
+            )
+
+    def build(self, *, causal: bool = False) -> TransformerModule:
+        """A freshly initialised network."""
+        return TransformerModule(self, causal=causal)

@@ -1,0 +1,110 @@
+"""Byte-level BPE, trained and applied in Rust."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from attrs import field, frozen, validators
+
+from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary
+from aios_core.errors import TokenizerError
+from aios_plugins._native import fast_tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FILE: Final = "tokenizer.json"
+"""Name of the file in the folder of a saved tokenizer, which Hugging Face tokenizers read too."""
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn the engine's errors into ours."""
+    try:
+        yield
+    except fast_tokenizer.FastTokenizerError as error:
+        raise TokenizerError(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise TokenizerError(
+            f"the text holds a lone surrogate at position {error.start}, which is no character"
+        ) from error
+
+
+@frozen
+class TrainedBpe(TrainedTokenizer):
+    """The special tokens come first, then the bytes, then what was merged."""
+
+    engine: fast_tokenizer.Bpe
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """As many tokens as were asked for."""
+        return Vocabulary(size=self.engine.vocab_size, mask_id=0, pad_id=1, bos_id=2, eos_id=3)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file that `save` writes."""
+        return hashlib.sha256(self.engine.to_json().encode()).hexdigest()
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """Ids after all merges that apply, in the order in which they were learned."""
+        with _explained():
+            return self.engine.encode(text)
+
+    def encode_each(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """Ids of several texts; long ones on several threads."""
+        with _explained():
+            return self.engine.encode_batch(texts)
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
+        """Text of the bytes of all tokens that are not special."""
+        return self.engine.decode(self.vocabulary.check(ids))
+
+    def token(self, token_id: int) -> str:
+        r"""Characters of the token; ``\x..`` for bytes that are only a part of one."""
+        (checked,) = self.vocabulary.check([token_id])
+        return self.engine.token(checked).decode(errors="backslashreplace")
+
+    def save(self, folder: Path) -> None:
+        """Write ``tokenizer.json``."""
+        with _explained():
+            self.engine.save(folder / FILE)
+
+
+@frozen
+class Bpe(Tokenizer):
+    """Byte-level BPE: every byte is a token, and so are the most frequent pairs of tokens.
+
+    Words are cut as GPT-2 cuts them, and pairs merged only within words.
+    """
+
+    vocab_size: int = field(
+        default=1024,
+        validator=[
+            validators.ge(fast_tokenizer.MIN_VOCAB),
+            validators.le(fast_tokenizer.MAX_VOCAB),
+        ],
+    )
+    """V, the 256 bytes and the four special tokens included."""
+    min_frequency: int = field(default=2, validator=[validators.ge(1), validators.lt(2**31)])
+    """Fewest occurrences in the texts of a pair that becomes a token."""
+
+    def train(self, texts: Iterable[str]) -> TrainedBpe:
+        """Count the words of all texts, then merge pairs until the vocabulary is full."""
+        with _explained():
+            return TrainedBpe(
+                fast_tokenizer.Bpe.train(
+                    texts, vocab_size=self.vocab_size, min_frequency=self.min_frequency
+                )
+            )
+
+    def load(self, folder: Path) -> TrainedBpe:
+        """Read ``tokenizer.json``, which must be as `TrainedBpe.save` writes it."""
+        with _explained():
+            return TrainedBpe(fast_tokenizer.Bpe.load(folder / FILE))

@@ -1,0 +1,125 @@
+"""A package begun by ``aios plugins new`` passes its own tests, and ``check`` agrees."""
+
+import os
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from click.testing import CliRunner
+
+from aios_core.cli import cli
+
+pytest_plugins = ["aios_core.testing.fixtures"]
+
+
+@pytest.fixture
+def aios():
+    """Run the command line in this process."""
+    return lambda *arguments: CliRunner().invoke(cli, ["plugins", *arguments])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["noise", "sampler"])
+def test_a_new_package_passes_its_own_tests(aios, tmp_path, kind):
+    folder = tmp_path / "aios-My_thing"
+    done = aios("new", str(folder), "--kind", kind)
+    texts = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    project = tomllib.loads(texts["pyproject.toml"])
+
+    assert 0 == done.exit_code
+    assert f"cd {folder}" in done.stdout
+    assert {"pyproject.toml", "aios_my_thing.py", "test_aios_my_thing.py"} == set(texts)
+    assert sum(len(text.splitlines()) for text in texts.values()) < 100
+    assert {"aios_my_thing": "aios_my_thing"} == project["project"]["entry-points"]["aios.plugins"]
+    assert 0 == _pytest(folder)
+
+
+def _pytest(folder):
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    environ = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, check=False, env=environ).returncode
+
+
+def test_new_refuses_a_folder_that_holds_something(aios, tmp_path):
+    (tmp_path / "precious.txt").write_text("text")
+    done = aios("new", str(tmp_path))
+
+    assert 2 == done.exit_code
+    assert "is not empty; want a new folder" in done.stderr
+    assert ["precious.txt"] == [path.name for path in tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("name", ["1st", "ä", "-", "a b"])
+def test_new_refuses_a_name_that_no_package_can_have(aios, tmp_path, name):
+    done = aios("new", str(tmp_path / name))
+
+    assert 2 == done.exit_code
+    assert "cannot name a package" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_new_tells_when_it_cannot_write(aios, tmp_path):
+    (tmp_path / "file").write_text("text")
+    done = aios("new", str(tmp_path / "file" / "aios-thing"))
+
+    assert 2 == done.exit_code
+    assert "cannot write the package" in done.stderr
+
+
+def test_check_knows_its_distributions(aios):
+    done = aios("check", "ai-os-difusion")
+
+    assert 2 == done.exit_code
+    assert "did you mean 'ai-os-diffusion'?" in done.stderr
+
+
+def test_check_says_which_extra_it_needs(aios, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = aios("check", "ai-os-diffusion")
+
+    assert 2 == done.exit_code
+    assert "pip install 'ai-os-diffusion[test]'" in done.stderr
+
+
+@pytest.mark.slow
+def test_check_passes_a_good_distribution_and_fails_a_bad_one(aios, tmp_plugin, capfd):
+    tmp_plugin(GOOD, module="good", distribution="aios-good")
+    tmp_plugin(GOOD.replace("1 - t", "t").replace("good", "bad"), module="bad")
+    good, bad = aios("check", "AIOS_good"), aios("check", "bad")
+
+    assert 0 == good.exit_code, capfd.readouterr().out
+    assert "aios-good offers noise.good: all contracts kept" in good.stdout
+    assert 1 == bad.exit_code
+    assert "bad offers noise.bad: a contract is broken" in bad.stdout
+
+
+def test_check_fails_a_distribution_that_does_not_load(aios, tmp_plugin):
+    tmp_plugin("1 / 0", module="crash")
+    done = aios("check", "crash")
+
+    assert 1 == done.exit_code
+    assert "importing crash raised ZeroDivisionError" in done.stdout
+
+
+GOOD = """
+import aios_core
+from attrs import frozen
+from aios_core.contracts import NoiseScheduler
+
+AIOS_API = 1
+
+@frozen
+class Good(NoiseScheduler):
+    '''Straight.'''
+
+    def alpha(self, t):
+        return 1 - t
+
+    def mask_rate(self, t):
+        return t
+
+@aios_core.hookimpl
+def aios_noise_schedulers():
+    return {"good": Good}
+"""

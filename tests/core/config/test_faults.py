@@ -1,0 +1,165 @@
+"""What a file may get wrong: each fault with its file, line and key, and all of them at once."""
+
+import pytest
+
+from aios_core.config import load, resolve
+from aios_core.errors import ConfigError
+from aios_core.registry import Registry
+
+
+def problems(text, registry, write):
+    path = write(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, registry=registry)
+    return [one.replace(f"{path}:", "") for one in caught.value.problems]
+
+
+def odd(text):
+    return f"[noise]\ntype = 'odd'\nneeded = 1\n{text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sed = 1", "1: sed: unknown section; did you mean 'seed'? known: name, seed,"),
+        ("seed = 1.0", "1: seed: want an integer, got 1.0"),
+        ("seed = true", "1: seed: want an integer, got true"),
+        ("seed = '1'", '1: seed: want an integer, got "1"'),
+        ("seed = -1", "1: seed: must be >= 0, got -1"),
+        ("name = 3", "1: name: want a string, got 3"),
+        ("name = 2026-01-01", "1: name: want a string, got 2026-01-01"),
+        ("name = '../x'", "1: name: must match regex"),
+        ("mode = 'Ar'", '1: mode: want one of "diffusion", "ar", got "Ar"'),
+        ("noise = 'power'", '1: noise: want a table with a key type, got "power"'),
+        (
+            "[noise]\ntype = 'powr'",
+            "2: noise.type: no noise is called 'powr'; did you mean 'power'",
+        ),
+        ("[noise]\ntype = 3", "2: noise.type: want the name of a noise, as a string"),
+        ("[noise]\ntyp = 'power'", "2: noise.typ: unknown key; did you mean 'type'?"),
+        ("[noise]\ntype = 'mutable'", "2: noise.type: noise.mutable of small-plugins 1.5"),
+        ("[noise]\ntype = 'odd'", "1: noise.needed: is missing; want an integer"),
+        (
+            "[sampler]\n\nstep = 4",
+            "3: sampler.step: unknown key; did you mean 'steps'? known: type",
+        ),
+        ("sampler = { steps = 0 }", "1: sampler.steps: must be >= 1, got 0"),
+        ("sampler.order = 1", '1: sampler.order: want one of "random", "confidence", got 1'),
+        ("metrics = 3", "1: metrics: want an array of tables, [[metrics]], got 3"),
+        ("metrics = [\n3]", "2: metrics[0]: want a table with a key type, got 3"),
+        ("[[metrics]]\nn = 1", "1: metrics[0].type: is missing; want the name of a metric"),
+        ("[[metrics]]\ntype = 'nelbo'\nn = 0", "3: metrics[0].n: must be >= 1, got 0"),
+        ("training = 3", "1: training: want a table, got 3"),
+        ("[training]\nsteps = 0", "2: training.steps: must be >= 1, got 0"),
+        ("[training]\nlearning_rate = nan", "2: training.learning_rate: want a number, got nan"),
+        ("[sampling]\nlength = 'x'", '2: sampling.length: want an integer, got "x"'),
+        ("[evolution]\nlevels = ['L0']", "2: evolution.levels: no evolution level is installed"),
+        ("[plugins]\nuse = {a = 1}", "2: plugins.use.a: want a string, got 1"),
+        ("[plugins]\nuse = {a = 'b'}", "2: plugins.use: cannot pin 'a'"),
+        (
+            "[plugins]\nrequire = [\n'no-such>=1']",
+            "3: plugins.require[0]: no-such is not installed",
+        ),
+        ("[plugins]\nrequire = ['attrs<1']", "2: plugins.require[0]: attrs "),
+        ("[plugins]\nrequire = ['?']", "2: plugins.require[0]: '?' is no requirement"),
+        (odd("flag = 1"), "4: noise.flag: want true or false, got 1"),
+        (odd("flag = true"), "1: noise: flag needs file"),
+        (odd("file = ''"), '4: noise.file: want a path, got ""'),
+        (
+            odd("either = []"),
+            "4: noise.either: want an integer or a number or a string, got an arr",
+        ),
+        (odd("kind = 4"), '4: noise.kind: want one of "a", "b", 3, got 4'),
+        (odd("sizes = [1,\n'x']"), '5: noise.sizes[1]: want an integer, got "x"'),
+        (odd("sizes = 1"), "4: noise.sizes: want an array, of each an integer, got 1"),
+        (
+            odd("pair = ['x']"),
+            "4: noise.pair: want an array of 2: a string, a number, got 1 values",
+        ),
+        (odd("named = {x = 'y'}"), '4: noise.named.x: want a number, got "y"'),
+        (odd("shape.width = 0"), "4: noise.shape.width: must be >= 1, got 0"),
+        (odd("shapes = [{},\n{widht = 1}]"), "5: noise.shapes[1].widht: unknown key; did you mean"),
+        (odd("low = 2\nhigh = 1"), "5: noise.high: 1.0 is not above low, which is 2.0"),
+        (odd(f"low = 1{'0' * 400}"), "4: noise.low: want a number, got 10"),
+    ],
+)
+def test_each_fault_has_its_line(registry, write, text, told):
+    (problem,) = problems(text, registry, write)
+
+    assert problem.startswith(told)
+
+
+def test_all_faults_are_told_at_once_in_the_order_of_the_file(registry, write):
+    text = """
+    [training]
+    steps = "x"
+    warmup_steps = -1
+    clip_nrm = 2
+    [noise]
+    type = "nothing"
+    [[metrics]]
+    type = "nelbo"
+    n = 0
+    [sampler]
+    steps = 0
+    order = "none"
+    [diffusion]
+    length = 0
+    """
+
+    told = problems(text, registry, write)
+
+    want = ["3: training.steps", "4: training.warmup_steps", "5: training.clip_nrm"]
+    want += ["7: noise.type", "10: metrics[0].n", "12: sampler.steps", "13: sampler.order"]
+    assert [*want, "15: diffusion.length"] == [
+        one.rpartition(": ")[0][: len(w)]
+        for one, w in zip(told, [*want, "15: diffusion.length"], strict=True)
+    ]
+
+
+def test_a_validator_that_looks_at_a_wrong_field_stays_silent(registry, write):
+    assert ['4: noise.low: want a number, got "x"'] == problems(
+        odd("low = 'x'\nhigh = 3"), registry, write
+    )
+
+
+def test_plain_data_is_told_without_a_place(registry):
+    with pytest.raises(ConfigError, match=r"^training\.steps: must be >= 1, got 0$"):
+        resolve({"training": {"steps": 0}}, registry=registry)
+
+
+def test_types_that_a_module_hides_are_a_fault_of_the_plugin(
+    registry, write, tmp_path, monkeypatch
+):
+    from types import SimpleNamespace
+
+    import aios_core
+
+    source = """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+from attrs import frozen
+from aios_core.contracts import NoiseScheduler
+if TYPE_CHECKING:
+    from fractions import Fraction
+@frozen
+class Hidden(NoiseScheduler):
+    k: Fraction = 1
+    def alpha(self, t): return t
+"""
+    (tmp_path / "hidden_types.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    offer = aios_core.hookimpl(lambda: {"hidden": "hidden_types:Hidden"})
+    registry.add(SimpleNamespace(AIOS_API=1, __name__="h", aios_noise_schedulers=offer))
+
+    (told,) = problems("[noise]\ntype = 'hidden'", registry, write)
+
+    assert told.startswith("2: noise.type: hidden_types.Hidden: the types of its fields cannot be")
+    assert "name 'Fraction' is not defined; import what they name outside" in told
+
+
+def test_an_empty_registry_names_every_section(write):
+    told = problems("", Registry.empty(), write)
+
+    assert 13 == len(told)
+    assert all("known: none" in one for one in told)

@@ -1,0 +1,109 @@
+"""Keys: what makes a checkpoint or a measurement void, and what does not."""
+
+import sys
+from types import SimpleNamespace
+
+import attrs
+import pytest
+
+import aios_core
+from aios_core.config import keys, resolve, training_key, trial_key, twin
+from aios_core.registry import Registry
+
+BASE = {"noise": {"type": "power", "k": 3.0}}
+
+
+def changed(registry, **sections):
+    """Which of the two keys a change voids."""
+    before = resolve(BASE, registry=registry)
+    after = resolve({**BASE, **sections}, registry=registry)
+    return (training_key(before) != training_key(after), trial_key(before) != trial_key(after))
+
+
+@pytest.mark.parametrize(
+    ("sections", "voids"),
+    [
+        ({}, (False, False)),
+        ({"noise": {"type": "power", "k": 3}}, (False, False)),
+        ({"name": "other", "logging": {"json": True}}, (False, False)),
+        ({"training": {"log_every": 1, "checkpoint_every": 7, "device": "cpu"}}, (False, False)),
+        ({"seed": 1}, (True, True)),
+        ({"noise": {"type": "power", "k": 2.0}}, (True, True)),
+        ({"training": {"steps": 7}}, (True, True)),
+        ({"diffusion": {"times": "iid"}}, (True, True)),
+        ({"sampler": {"type": "ancestral", "steps": 3}}, (False, True)),
+        ({"sampling": {"temperature": 0.5}}, (False, True)),
+        ({"metrics": [{"type": "nelbo"}]}, (False, True)),
+        ({"evaluation": {"twin_seed": 2}}, (False, True)),
+    ],
+)
+def test_what_a_change_makes_void(registry, sections, voids):
+    assert voids == changed(registry, **sections)
+
+
+def test_a_twin_does_not_depend_on_the_noise(registry):
+    twins = [
+        twin(resolve({"seed": seed, "noise": noise, "diffusion": diffusion}, registry=registry))
+        for seed, noise, diffusion in (
+            (0, {"type": "loglinear"}, {}),
+            (5, {"type": "power", "k": 9.0}, {"times": "iid", "time_epsilon": 1e-5}),
+        )
+    ]
+
+    assert ["ar", "ar"] == [one.config.mode for one in twins]
+    assert training_key(twins[0]) == training_key(twins[1])
+    longer = resolve({**twins[0].values, "diffusion": {"length": 64}}, registry=registry)
+    assert training_key(longer) != training_key(twins[0])
+
+
+def test_a_fingerprint_of_the_data_stands_for_its_path(write):
+    registry = Registry.discover()
+    first, second = (
+        resolve({"dataset": {"type": "file", "path": path}}, registry=registry) for path in "ab"
+    )
+
+    assert training_key(first) != training_key(second)
+    assert training_key(first, "print") == training_key(second, "print")
+    assert training_key(first, "print") != training_key(first, "other")
+
+
+def test_a_version_counts_where_its_component_is_used(registry):
+    def key(kind):
+        newer = Registry.empty()
+        for component in registry.components():
+            version = "9" if component.kind == kind else component.version
+            changed = attrs.evolve(component, version=version)
+            newer._offers[component.kind, component.name].append(changed)
+        return training_key(resolve(BASE, registry=newer))
+
+    assert key("nothing") == key("sampler") == key("tracker")
+    assert key("nothing") != key("noise")
+
+
+def test_the_source_of_a_component_counts(tmp_path, monkeypatch, registry):
+    monkeypatch.syspath_prepend(tmp_path)
+    source = "from attrs import frozen\nfrom aios_core.contracts import NoiseScheduler\n"
+    source += "@frozen\nclass Mine(NoiseScheduler):\n    def alpha(self, t): return 1 - t\n"
+
+    def key(module):
+        offer = aios_core.hookimpl(lambda: {"mine": f"{module}:Mine"})
+        registry = Registry.discover(environ={})
+        registry.add(SimpleNamespace(AIOS_API=1, aios_noise_schedulers=offer, __name__="mine"))
+        keys._code.cache_clear()
+        values = {"noise": {"type": "mine"}}
+        for name in [name for name in sys.modules if name.startswith("key_")]:
+            del sys.modules[name]
+        return training_key(resolve(values, registry=registry))
+
+    (tmp_path / "key_flat.py").write_text(source)
+    package = tmp_path / "key_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "mine.py").write_text(source)
+
+    flat, inner = key("key_flat"), key("key_package.mine")
+    assert flat == key("key_flat")
+    (tmp_path / "key_flat.py").write_text(source + "# another\n")
+    assert flat != key("key_flat")
+    (package / "helper.py").write_text("")
+    assert inner != key("key_package.mine")

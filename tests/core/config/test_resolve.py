@@ -1,0 +1,103 @@
+"""Loading: every default written out, values of every type, round trips."""
+
+import tomllib
+from pathlib import Path
+
+import tomli_w
+
+from aios_core.config import load, resolve, twin
+from aios_core.registry import Registry
+
+ODD = """
+[noise]
+type = "odd"
+needed = 3
+flag = true
+file = "x/../y"
+either = 2.5
+kind = 3
+sizes = []
+pair = ["p", 2]
+named = { "a.b" = 1 }
+shape = { width = 4, label = "l" }
+shapes = [{}, { width = 2 }]
+private = 5
+low = 2
+"""
+
+
+def test_an_empty_file_is_the_defaults(registry, write):
+    resolved = load(write(""), registry=registry)
+
+    assert 1000 == resolved.config.training.steps
+    assert "loglinear" == resolved.values["noise"]["type"]
+    assert {"type": "ancestral", "steps": 64, "order": "random"} == resolved.values["sampler"]
+    assert ["nelbo", "likelihood", "twin", "entropy", "distinct"] == [
+        metric["type"] for metric in resolved.values["metrics"]
+    ]
+    assert "length" not in resolved.values["sampling"]
+    assert 13 == len(resolved.components)
+
+
+def test_values_of_every_type(registry, write, tmp_path):
+    resolved = load(write(ODD), registry=registry)
+
+    noise = resolved.config.noise
+    assert tmp_path / "y" == noise.file
+    assert ("p", 2.0) == noise.pair
+    assert float is type(noise.pair[1])
+    assert (2.5, 3, (), {"a.b": 1.0}) == (noise.either, noise.kind, noise.sizes, noise.named)
+    assert (4, "l", 1, 2) == (
+        noise.shape.width,
+        noise.shape.label,
+        noise.shapes[0].width,
+        noise.shapes[1].width,
+    )
+    assert (5, 2.0, 3.0) == (noise._private, noise.low, noise.high)
+
+
+def test_values_resolve_to_themselves_also_through_toml_and_with_none(registry, write):
+    resolved = load(write(ODD), registry=registry)
+
+    assert resolved == resolve(resolved.values, registry=registry)
+    assert resolved == resolve(tomllib.loads(tomli_w.dumps(resolved.values)), registry=registry)
+    sampling = {**resolved.values["sampling"], "length": None}
+    assert resolved == resolve({**resolved.values, "sampling": sampling}, registry=registry)
+
+
+def test_a_twin_is_the_same_run_but_for_mode_and_seed(registry):
+    values = {"seed": 4, "evaluation": {"twin_seed": 7}, "training": {"steps": 3}}
+
+    judge = twin(resolve(values, registry=registry)).config
+
+    assert ("ar", 7, 3) == (judge.mode, judge.seed, judge.training.steps)
+
+
+def test_a_pin_decides_between_two_distributions(registry, write):
+    for component in registry.components("noise"):
+        other = registry._offers[component.kind, component.name]
+        other.append(
+            type(component)(
+                distribution="other",
+                version="2",
+                entry_point="e",
+                kind=component.kind,
+                name=component.name,
+                reference=component.reference,
+            )
+        )
+    path = write('[plugins.use]\n"noise.loglinear" = "other"')
+
+    found = load(path, registry=registry)
+
+    assert "other" == next(one for one in found.components if one.kind == "noise").distribution
+
+
+def test_what_is_installed_resolves_by_default():
+    assert resolve({}).values == resolve({}, registry=Registry.discover()).values
+
+
+def test_the_examples_are_good():
+    root = Path(__file__).parents[3]
+    for path in sorted((root / "examples").glob("*.toml")):
+        load(path)

@@ -1,0 +1,216 @@
+"""Bounds of the likelihood, and the loss."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from aios_core.config.schema import DiffusionConfig
+from aios_core.diffusion import objective
+from aios_core.diffusion.objective import draw_times, nelbo, nelbo_discrete, nelbo_exact_count, nll
+from aios_core.testing.oracle import Oracle
+from aios_plugins.noise.cosine import Cosine
+from aios_plugins.noise.loglinear import LogLinear
+from aios_plugins.noise.polynomial import Polynomial
+
+ROWS = 40_000
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def valid(x):
+    return torch.ones_like(x, dtype=torch.bool)
+
+
+def assert_mean(expected, draws):
+    """The mean of independent draws is as expected, to within 3.5 standard errors."""
+    error = float(draws.std() / math.sqrt(len(draws)))
+    assert abs(float(draws.mean()) - expected) < 3.5 * error, (draws.mean(), expected, error)
+
+
+def test_stratified_times():
+    """T19: each stratum holds exactly one time, in random order."""
+    t = draw_times(64, generator(), epsilon=0.0)
+    assert torch.equal(torch.arange(64), (t * 64).floor().long().sort().values)
+    assert not torch.equal(t, t.sort().values)
+
+
+def test_times_of_each_row_are_uniform():
+    """T19: stratification must not tie a row to a stratum."""
+    first = torch.stack([draw_times(8, generator(seed))[0] for seed in range(4000)])
+    counts = torch.histc(first, bins=8, min=0, max=1)
+    assert float(((counts - 500) ** 2 / 500).sum()) < 30  # chi-square with 7 degrees: p = 1e-4
+
+
+def test_stratified_times_vary_less():
+    """T19: variance of the batch mean of 1 + 2t with B = 64 is 1.3e-6, of iid times 5.1e-3."""
+    for kind, expected in (("iid", 4 / 12 / 64), ("stratified", 4 / 12 / 64**3)):
+        source = generator()
+        means = torch.stack([(1 + 2 * draw_times(64, source, kind)).mean() for _ in range(1000)])
+        assert pytest.approx(expected, rel=0.2) == float(means.var())
+
+
+def test_times_keep_their_distance_from_zero():
+    """T4: epsilon bounds them below; the default is far below the largest that is allowed."""
+    assert 1e-3 <= draw_times(1000, generator(), "iid", epsilon=1e-3).min()
+    assert DiffusionConfig().time_epsilon <= 1e-3
+    with pytest.raises(ValueError, match="time_epsilon"):
+        DiffusionConfig(time_epsilon=1e-2)
+
+
+@pytest.mark.parametrize(("epsilon", "bias"), [(1e-3, 0.0017), (1e-2, 0.017), (0.1, 0.15)])
+def test_bias_of_leaving_out_small_times(epsilon, bias):
+    """T4: the NELBO averaged over [epsilon, 1], by quadrature, is off by so much at most."""
+    oracle = Oracle()
+    t = epsilon + (1 - epsilon) * (torch.arange(2000).double() + 0.5) / 2000
+    k = torch.arange(6)
+    chance = t[:, None] ** k * (1 - t[:, None]) ** (5 - k)
+    bound = oracle.masked_loss() @ (chance / t[:, None]).mean(0)
+    off = ((bound + oracle.log_joint) / oracle.log_joint).abs().max()
+    assert off < bias
+
+
+ESTIMATORS = {
+    "iid": lambda m, x, g: nelbo(m, x, valid(x), draw_times(len(x), g, "iid"), g),
+    "stratified": lambda m, x, g: nelbo(m, x, valid(x), draw_times(len(x), g), g),
+    "exact count": lambda m, x, g: nelbo_exact_count(m, x, valid(x), g),
+    "discrete": lambda m, x, g: nelbo_discrete(m, x, valid(x), 2000, g),
+}
+
+
+@pytest.mark.parametrize("noise", [LogLinear(eps=0.0), Cosine(), Polynomial()])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_agree_with_the_likelihood(name, noise):
+    """T1, T5: with a perfect denoiser all of them average to -log p(x)."""
+    oracle = Oracle()
+    text = oracle.texts[100]
+    draws = ESTIMATORS[name](oracle.model(noise), text.expand(ROWS, -1), generator(1))
+    assert_mean(-float(oracle.log_joint[100]), draws)
+
+
+def chain_rule(model, x):
+    """Mean over all orders of -log p of x, revealed token by token in that order."""
+    denoiser = model.denoiser()
+    total = 0.0
+    orders = list(itertools.permutations(range(len(x))))
+    for order in orders:
+        state = torch.full((1, len(x)), 3)
+        for i in order:
+            rate = (state == 3).double().mean()[None]
+            total -= float(denoiser(state, rate)[0, i, x[i]].detach())
+            state[0, i] = x[i]
+    return total / len(orders)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_agree_with_the_chain_rule(name, small_model):
+    """T5: for any network the bound is the mean over random orders of the chain rule."""
+    model = small_model(noise=LogLinear(eps=0.0))
+    x = torch.tensor([2, 0, 1, 1])
+    expected = chain_rule(model, x)
+    assert_mean(expected, ESTIMATORS[name](model, x.expand(10_000, -1), generator(2)))
+
+
+@torch.no_grad()
+def test_discrete_bound_of_one_step(small_model):
+    """T5: ancestral sampling in one step draws all tokens at once, and its bound says so."""
+    model = small_model(noise=LogLinear(eps=0.0))
+    x = torch.tensor([2, 0, 1, 1]).expand(8, -1)
+    bound = nelbo_discrete(model, x, valid(x), 1, generator())
+    together = -model.denoiser()(torch.full((1, 4), 3), torch.ones(1).double())[0]
+    torch.testing.assert_close(bound, together.gather(-1, x[0, :, None]).sum().expand(8))
+
+
+def flat(model):
+    """The model with all logits equal."""
+    with torch.no_grad():
+        model.head.linear.weight.zero_()
+    return model
+
+
+def test_loss_is_a_sum_over_all_tokens(small_model):
+    """T6: per token it is log V for a network that knows nothing; over masks it would be twice."""
+    model, expected = flat(small_model()), math.log(6)  # the mask is no answer
+    x = torch.zeros(10_000, 4, dtype=torch.int64)
+    times = draw_times(len(x), generator())
+    loss = objective.training_loss(model, x, valid(x), times, generator())
+    assert pytest.approx(expected, rel=0.01) == loss.item()
+    per_row = nelbo_exact_count(model, x, valid(x), generator())
+    torch.testing.assert_close(per_row, torch.full((len(x),), 4 * expected).double())
+
+
+@pytest.mark.parametrize("mode", ["diffusion", "ar"])
+def test_padding_counts_for_nothing(small_model, mode):
+    """T6, T16: neither corrupted nor predicted nor counted, and its tokens change nothing."""
+    model = small_model(mode)
+    x = torch.tensor([[2, 0, 1, 1], [0, 1, 4, 4]])
+    shown = x != 4
+    losses = [
+        objective.training_loss(
+            model, x.masked_fill(~shown, pad), shown, draw_times(2, generator()), generator()
+        ).item()
+        for pad in (4, 5)
+    ]
+    assert pytest.approx(losses[0]) == losses[1]
+    ends = flat(model)
+    for seed in range(20):
+        if mode == "ar":
+            rows = nll(ends, x, shown)
+        else:
+            rows = nelbo_exact_count(ends, x, shown, generator(seed))
+        torch.testing.assert_close(rows, torch.tensor([4.0, 2.0]).double() * math.log(6))
+
+
+def test_loss_reaches_every_parameter(small_model):
+    for mode in ("diffusion", "ar"):
+        model = small_model(mode).train()
+        x = torch.randint(3, (8, 4))
+        objective.training_loss(
+            model, x, valid(x), draw_times(8, generator()), generator()
+        ).backward()
+        assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
+def test_a_batch_without_masks_trains_nothing(small_model):
+    """No division by the number of masks, so nothing happens when there is none."""
+    model = small_model()
+    x = torch.zeros(2, 4, dtype=torch.int64)
+    loss = objective.training_loss(
+        model, x, valid(x), torch.full((2,), 1e-12).double(), generator()
+    )
+    loss.backward()
+    assert 0 == loss.item()
+    assert not any(p.grad.any() for p in model.parameters())
+
+
+@torch.no_grad()
+def test_likelihood_of_the_twin_is_exact(small_model):
+    """The probabilities of all texts of a length sum to 1, so nothing is left out or doubled."""
+    model = small_model("ar")
+    tokens = [token for token in range(7) if token != 3]
+    texts = torch.tensor(list(itertools.product(tokens, repeat=3)))
+    total = (-nll(model, texts, valid(texts))).exp().sum()
+    assert pytest.approx(1.0) == total.item()
+
+
+@torch.no_grad()
+def test_first_token_of_the_twin_is_predicted_from_bos(small_model):
+    model = small_model("ar")
+    x = torch.tensor([[2]])
+    logits = model(torch.tensor([[5]]))[0, 0]
+    logits[3] = -torch.inf
+    assert pytest.approx(-logits.log_softmax(0)[2].item()) == nll(model, x, valid(x)).item()
+
+
+def test_bfloat16_loss_is_computed_in_float32(small_model):
+    """T8: the cross-entropy is that of the bfloat16 logits, normalised in float32."""
+    model = small_model("ar", dtype=torch.bfloat16)
+    x = torch.tensor([[2, 0, 1, 1]])
+    logits = model(torch.tensor([[5, 2, 0, 1]])).double()
+    logits[..., 3] = -torch.inf
+    expected = -logits.log_softmax(-1).gather(-1, x[..., None]).sum()
+    assert pytest.approx(expected.item(), rel=1e-6) == nll(model, x, valid(x)).item()

@@ -1,0 +1,109 @@
+"""Random numbers of samplers."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aios_core.diffusion.random import _GOLDEN, RowRandom, splitmix64
+
+
+def test_splitmix64_gives_the_known_numbers():
+    """Of the reference implementation, for seed 1234567."""
+    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    numbers = splitmix64(torch.tensor(1234567) + torch.arange(1, 4) * _GOLDEN)
+    assert expected == [number % 2**64 for number in numbers.tolist()]
+
+
+def test_uniforms_are_uniform_and_independent():
+    """Within a row, between rows of neighbouring seeds, and between draws."""
+    random = RowRandom(range(2000), 50)
+    draws = torch.stack([random.uniform() for _ in range(3)])
+    assert ((draws >= 0) & (draws < 1)).all()
+    counts = torch.histc(draws, bins=100, min=0, max=1)
+    chi2 = float(((counts - 3000) ** 2 / 3000).sum())
+    assert abs(chi2 - 99) < 4 * math.sqrt(2 * 99)
+    for a, b in (
+        (draws[:, :, :-1], draws[:, :, 1:]),
+        (draws[:, :-1], draws[:, 1:]),
+        (draws[:-1], draws[1:]),
+    ):
+        correlation = torch.corrcoef(torch.stack((a.flatten(), b.flatten())))[0, 1]
+        assert abs(correlation) < 4 / math.sqrt(a.numel())
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(2**70), 2**70), min_size=1, max_size=5), st.integers(1, 9))
+def test_row_depends_on_its_seed_alone(seeds, length):
+    """T16: not on batch mates, and not on padding."""
+    together, wide = RowRandom(seeds, length), RowRandom(seeds, length + 7)
+    alone = [RowRandom([seed], length) for seed in seeds]
+    for _ in range(3):
+        u = together.uniform()
+        assert torch.equal(u, wide.uniform()[:, :length])
+        assert torch.equal(u, torch.cat([row.uniform() for row in alone]))
+
+
+def test_categorical_follows_the_probabilities():
+    """Also rare ones; and a token without probability never comes."""
+    p = torch.tensor([0.0, 0.7, 1e-3, 0.0, 0.299, 0.0], dtype=torch.float64)
+    rows = 20_000
+    drawn = RowRandom(range(rows), 5).categorical(
+        p.log().expand(rows, 5, 6), torch.ones(rows, 5).bool(), 1.0, 5
+    )
+    found = torch.bincount(drawn.flatten(), minlength=6) / drawn.numel()
+    assert (found[p == 0] == 0).all()
+    assert ((found - p).abs() <= 4 * (p * (1 - p) / drawn.numel()).sqrt()).all()
+
+
+def test_categorical_obeys_the_temperature():
+    p = torch.tensor([0.2, 0.8, 0.0], dtype=torch.float64)
+    where = torch.ones(4000, 1).bool()
+    for temperature, expected in ((0.5, 16 / 17), (1.0, 0.8), (2.0, 2 / 3), (0.0, 1.0)):
+        drawn = RowRandom(range(4000), 1).categorical(
+            p.log().expand(4000, 1, 3), where, temperature, 2
+        )
+        assert pytest.approx(expected, abs=0.03) == float(drawn.double().mean())
+
+
+def test_categorical_answers_only_where_asked():
+    where = torch.tensor([[True, False, True], [False, False, False]])
+    drawn = RowRandom([0, 1], 3).categorical(torch.zeros(2, 3, 4).log_softmax(-1), where, 1.0, 9)
+    assert torch.equal(where, drawn != 9)
+
+
+class Last(RowRandom):
+    """The largest uniform that there is."""
+
+    def uniform(self):
+        return torch.full((1, 1), 1 - 2**-53, dtype=torch.float64)
+
+
+def test_rare_tokens_can_be_drawn():
+    """T7: probability 1e-9 is reached in float64; in float32 its place in the sum is lost."""
+    log_probs = torch.tensor([[[1 - 1e-9, 1e-9, 0.0]]], dtype=torch.float64).log()
+    where = torch.ones(1, 1).bool()
+    assert 1 == Last([0], 1).categorical(log_probs, where, 1.0, 2).item()
+    p = torch.tensor([1 - 1e-9, 1e-9], dtype=torch.float32)
+    assert p.cumsum(0)[0] == p.cumsum(0)[1], "float32 would never draw it"
+
+
+def test_gumbel_in_float32_loses_what_float64_keeps():
+    """T7: why there is no Gumbel-max over tokens and mask: float32 noise ends at 16.6."""
+    for dtype, expected in ((torch.float32, "mask"), (torch.float64, "token")):
+        one = torch.tensor(1.0, dtype=dtype)
+        u = torch.stack((torch.nextafter(one, 0 * one), torch.exp(-one)))
+        gumbel = -torch.log(-torch.log(u))
+        score = torch.tensor([1e-9, 1 - 1e-9], dtype=dtype).log() + gumbel
+        assert expected == ("token", "mask")[int(score.argmax())]
+
+
+def test_entropy_of_long_tails_survives():
+    """T7: half of the probability on 10^5 tokens of 5e-6 each is drawn half of the time."""
+    p = torch.cat((torch.tensor([0.5]), torch.full((100_000,), 5e-6))).double()
+    log_probs = p.log().expand(10, 20, -1)
+    drawn = RowRandom(range(10), 20).categorical(log_probs, torch.ones(10, 20).bool(), 1.0, 0)
+    assert abs(float((drawn == 0).double().mean()) - 0.5) < 4 * math.sqrt(0.25 / 200)
+    assert 90 < len(drawn[drawn > 0].unique())

@@ -1,0 +1,233 @@
+"""Ablations: what is shared, what is stored, what is not done twice, and what a failure harms."""
+
+import json
+import re
+
+import attrs
+import pyarrow.parquet as pq
+import pytest
+
+from aios_core.experiment.ablate import forget
+from aios_core.experiment.plan import make_plan
+from aios_core.experiment.report import render, write_report
+from aios_core.experiment.results import read
+from aios_core.experiment.tables import markdown
+
+pytest_plugins = ["aios_core.testing.fixtures"]
+
+
+def test_trials_that_differ_in_sampling_share_a_training(finished):
+    plan, events, _ = finished
+    trained = [event for event in events if event.kind == "model" and event.what == "done"]
+
+    assert 8 == len(plan.trials)
+    assert 4 + 1 == len(trained) == len(plan.models)  # two schedules, two seeds, and the twin
+    assert 5 == len(list((plan.folder / "models").iterdir()))
+    assert 8 == len(list((plan.folder / "trials").glob("*/result.json")))
+
+
+def test_a_second_run_does_nothing(finished, run_plan):
+    plan, *_ = finished
+    before = {path: path.stat().st_mtime_ns for path in plan.folder.rglob("*.json")}
+
+    again = make_plan(plan.folder.parent / "ablation.toml", plan.folder)
+    events, _ = run_plan(again)
+
+    assert [] == events
+    about = plan.folder / "ablation.json"
+    del before[about]
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_every_trial_can_be_repeated_from_its_lock(finished):
+    plan, *_ = finished
+
+    for trial in plan.trials:
+        assert plan.trial_result(trial).with_name("run.lock.toml").exists()
+    for model in plan.models.values():
+        assert (plan.model_folder(model) / "run.lock.toml").exists()
+
+
+def test_only_what_is_new_runs(finished, tmp_path, run_plan):
+    plan, *_ = finished
+    more = plan.folder.parent / "more.toml"
+    more.write_text(
+        (plan.folder.parent / "ablation.toml").read_text().replace("[2, 4]", "[2, 4, 8]")
+    )
+
+    events, _ = run_plan(attrs.evolve(make_plan(more, plan.folder)))
+
+    done = [event for event in events if event.what == "done"]
+    assert {"trial"} == {event.kind for event in done}
+    assert 4 == len(done)
+    run_plan(plan)  # the folder tells of the first grid again
+
+
+def test_forget_removes_what_force_runs_again(tmp_path, run_plan, write_config):
+    plan = make_plan(write_config(tmp_path, "[ablate]\nseed = [0]\n"), tmp_path / "out")
+    run_plan(plan)
+
+    forget(plan)
+
+    assert plan.missing_trials()
+    assert [] == list((tmp_path / "out" / "models").iterdir())
+
+
+def test_results_say_all_sample_metrics_together_with_the_dtype(finished):
+    plan, *_ = finished
+    for trial in plan.trials:
+        result = json.loads(plan.trial_result(trial).read_text())
+        assert {"twin_nll", "entropy", "distinct_2", "distinct_3"} == set(result["metrics"])
+        assert set(result["metrics"]) == set(result["reference"])
+        assert "float64" == result["dtype"]
+
+
+def test_a_seed_decides_each_text_whatever_else_is_sampled(tmp_path, run_plan, write_config):
+    grid = (
+        '[ablate]\n"sampling.batch_size" = [1, 4]\n"sampling.num_samples" = [3, 5]\nseed = [0, 1]\n'
+    )
+    plan = make_plan(write_config(tmp_path, grid), tmp_path / "out")
+
+    _, results = run_plan(plan)
+
+    texts = {seed: [] for seed in (0, 1)}
+    for trial in results.trials:
+        texts[trial.seed].append(trial.result["texts"][:3])
+    assert all(found == [found[0]] * 4 for found in texts.values())
+    assert texts[0][0] != texts[1][0]
+    assert 2 + 1 == len(plan.models)
+
+
+def test_parquet_has_a_row_for_every_trial(finished):
+    plan, _, results = finished
+    table = pq.read_table(plan.folder / "trials.parquet")
+    row = table.to_pylist()[0]
+
+    assert 8 == table.num_rows
+    expected = {"noise.type", "sampler.steps", "seed", "status", "reason", "nfe", "seconds"}
+    expected |= {"dtype", "trial_key", "training_key", "nelbo", "nelbo_stderr", "twin_nll_stderr"}
+    assert expected <= set(table.column_names)
+    assert ("loglinear", 2, 0, "done", "float64") == tuple(
+        row[name] for name in ("noise.type", "sampler.steps", "seed", "status", "dtype")
+    )
+    assert results.trials[0].values["twin_nll"] == row["twin_nll"]
+
+
+def test_markdown_has_its_shape(finished):
+    plan, _, results = finished
+    text = re.sub(r"\d+\.\d{3}", "0.000", markdown(results))
+    lines = text.splitlines()
+
+    assert "# tiny" == lines[0]
+    cells = "0.000 ± 0.000 (sd 0.000)"
+    assert (
+        "| arm | n | NFE | twin_nll (nats/token) | Δ twin_nll | entropy (nats/token) | Δ entropy "
+        "| distinct_2 | Δ distinct_2 | distinct_3 | Δ distinct_3 |"
+    ) == lines[2]
+    assert f"| **loglinear · steps 2** (baseline) | 2 | 2 |{f' {cells} | — |' * 4}" == lines[4]
+    other = re.sub(r"[+-]0", "±0", lines[5])
+    assert f"| loglinear · steps 4 | 2 | 4 |{f' {cells} | ±0.000 ± 0.000 |' * 4}" == other
+    assert "| *held-out text* |  |  | 0.000 |  | 0.000 |  | 0.000 |  | 0.000 |  |" == lines[8]
+    assert text == re.sub(r"\d+\.\d{3}", "0.000", (plan.folder / "table.md").read_text())
+
+
+def test_csv_has_a_row_for_every_arm(finished):
+    plan, *_ = finished
+    head, *rows = (plan.folder / "table.csv").read_text().splitlines()
+
+    assert head.startswith("arm,baseline,noise.type,sampler.steps,trials,failed,twin_nll_n,")
+    assert 4 == len(rows)
+
+
+def test_a_change_of_the_text_is_another_trial(tmp_path, write_config):
+    config = write_config(tmp_path)
+    before = make_plan(config, tmp_path / "out")
+    (tmp_path / "corpus.txt").write_text("Another text altogether. " * 100)
+
+    after = make_plan(config, tmp_path / "out")
+
+    assert not {trial.key for trial in before.trials} & {trial.key for trial in after.trials}
+    assert not set(before.models) & set(after.models)
+
+
+BROKEN = """
+    import aios_core
+    from aios_core.contracts import StepSampler
+    from attrs import frozen
+
+    AIOS_API = 1
+
+    @frozen
+    class Broken(StepSampler):
+        "Raises at its first step."
+        exact = "never"
+
+        def step(self, x, t, s, log_probs, context):
+            raise RuntimeError("no <b>luck</b> today")
+
+    @aios_core.hookimpl
+    def aios_samplers():
+        return {"broken": Broken}
+"""
+
+
+def test_a_failing_trial_stays_in_the_table_and_fails_nobody_else(
+    tmp_path, tmp_plugin, run_plan, write_config
+):
+    tmp_plugin(BROKEN, module="broken_sampler")
+    grid = '[ablate]\n"sampler.type" = ["ancestral", "broken"]\nseed = [0]\n'
+    plan = make_plan(write_config(tmp_path, grid), tmp_path / "out")
+
+    events, results = run_plan(plan)
+    write_report(results)
+
+    good, bad = results.trials
+    assert ("done", "failed") == (good.status, bad.status)
+    assert "RuntimeError: no <b>luck</b> today" == bad.result["reason"].splitlines()[0]
+    assert 1 == sum(event.what == "failed" for event in events)
+    assert "- broken, seed 0: RuntimeError: no <b>luck</b> today" in markdown(results)
+    assert ["done", "failed"] == pq.read_table(plan.folder / "trials.parquet")["status"].to_pylist()
+    page = (plan.folder / "report.html").read_text()
+    assert "no &lt;b&gt;luck&lt;/b&gt; today" in page
+    assert "no <b>luck" not in page
+    assert [bad.key] == [trial.key for trial in plan.missing_trials()]  # it is tried again
+
+
+def test_a_failing_training_is_the_reason_of_its_trials(tmp_path, run_plan, write_config):
+    grid = '[ablate]\n"training.learning_rate" = [1e-3, 1e30]\nseed = [0]\n'
+    plan = make_plan(write_config(tmp_path, grid), tmp_path / "out")
+
+    _, results = run_plan(plan)
+
+    good, bad = results.trials
+    assert ("done", "failed") == (good.status, bad.status)
+    assert re.match(r"training .*failed: .*", bad.result["reason"])
+
+
+def test_one_seed_says_so(tmp_path, run_plan, write_config):
+    grid = '[ablate]\n"sampler.steps" = [1, 2]\n'
+    plan = make_plan(write_config(tmp_path, grid), tmp_path / "out")
+
+    _, results = run_plan(plan)
+
+    assert "n = 1" in render(results)
+    assert "±" not in markdown(results).split("\n\n")[1]
+
+
+def test_without_a_twin(tmp_path, run_plan, write_config):
+    config = write_config(tmp_path, "[ablate]\nseed = [0, 1]\n")
+    plan = make_plan(config, tmp_path / "out", overrides=["evaluation.twin=false"])
+
+    _, results = run_plan(plan)
+
+    assert {"done"} == {trial.status for trial in results.trials}
+    assert 2 == len(plan.models)
+    assert "twin_nll" not in results.metrics()
+    assert "the only arm" in render(results)
+
+
+def test_report_of_a_folder_that_holds_none(tmp_path):
+    from aios_core.errors import DataError
+
+    with pytest.raises(DataError, match=r"holds no ablation\.json"):
+        read(tmp_path)

@@ -1,0 +1,80 @@
+"""Deleting any one file of the default plugins breaks only what that file offered."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aios_plugins
+
+CODE = """
+import json, logging, os, sys
+from pathlib import Path
+
+logging.disable()
+from aios_core.errors import PluginError
+from aios_core.registry import Registry
+
+house = Path(sys.argv[1])
+
+
+def state():
+    for name in [name for name in sys.modules if name.split(".")[0] == "aios_plugins"]:
+        del sys.modules[name]
+    registry = Registry.discover()
+    loads = {}
+    for one in registry.components():
+        try:
+            one.load()
+        except PluginError:
+            continue
+        loads[one.key] = one.place.split(":")[0]
+    return loads, len(registry.failures)
+
+
+results = {"": state()}
+for path in sorted(house.rglob("*.py")):
+    if path != house / "__init__.py":
+        text = path.read_bytes()
+        path.unlink()
+        results[str(path.relative_to(house.parent))] = state()
+        path.write_bytes(text)
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory):
+    """For each file that was deleted: which components still load, and from where."""
+    root = tmp_path_factory.mktemp("house")
+    original = Path(aios_plugins.__file__).parent
+    house = root / "aios_plugins"
+    shutil.copytree(original, house, ignore=shutil.ignore_patterns("__pycache__"))
+    environ = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", CODE, str(house)]
+    done = subprocess.run(
+        command, env=environ, capture_output=True, text=True, check=True, cwd=root
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_deleting_a_file_breaks_only_what_it_offered(states):
+    everything, failures = states.pop("")
+
+    assert failures == 0
+    broken = {}
+    for path, (loads, _) in states.items():
+        module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        offered = {
+            key
+            for key, place in everything.items()
+            if place == module or (path.endswith("__init__.py") and place.startswith(module + "."))
+        }
+        if lost := set(everything) - offered - set(loads):
+            broken[path] = lost
+    assert {} == broken

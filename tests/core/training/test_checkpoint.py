@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from aios_core.errors import ModelLoadError, TrainingError
+from aios_core.training import checkpoint
+from aios_core.training.checkpoint import State, latest, load, read_state, read_tensors, save
+from aios_core.training.trainer import train
+
+
+@pytest.fixture
+def parts():
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(1.0)}
+    return {"weights": tensors, "ema": tensors, "optimizer": {"a.step": torch.tensor(3.0)}}
+
+
+def state(step: int = 3) -> State:
+    return State(step=step, values={"x": 1}, training_key="k", tokenizer="t", data="d")
+
+
+def zeros(part):
+    return {name: torch.zeros_like(tensor) for name, tensor in part.items()}
+
+
+def problem(folder, into, part="weights") -> str:
+    with pytest.raises(ModelLoadError) as caught:
+        read_tensors(folder, read_state(folder), part, into)
+    return str(caught.value)
+
+
+def test_what_was_saved_is_read(tmp_path, parts):
+    folder = save(tmp_path, state(), parts)
+    into = zeros(parts["weights"])
+    read_tensors(folder, read_state(folder), "weights", into)
+
+    assert latest(tmp_path) == folder == tmp_path / "checkpoints" / "step-000003"
+    assert read_state(folder).values == {"x": 1}
+    assert all(into[name].equal(tensor) for name, tensor in parts["weights"].items())
+
+
+def test_the_last_two_are_kept_and_leavings_removed(tmp_path, parts):
+    (tmp_path / "checkpoints" / ".step-000001.abcd").mkdir(parents=True)
+    for step in (1, 2, 999_999, 1_000_000):
+        save(tmp_path, state(step), parts)
+
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"latest", "step-999999", "step-1000000"}
+    assert latest(tmp_path).name == "step-1000000"
+
+
+def test_a_folder_that_never_became_the_latest_is_written_again(tmp_path, parts):
+    save(tmp_path, state(1), parts)
+    folder = save(tmp_path, state(2), parts)
+    (folder / "weights.safetensors").write_bytes(b"torn")
+    (tmp_path / "checkpoints" / "latest").write_text("step-000001")
+    save(tmp_path, state(2), parts)
+    read_tensors(folder, read_state(folder), "weights", zeros(parts["weights"]))
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "state.json"])
+def test_every_truncation_is_told(tmp_path, parts, name):
+    folder = save(tmp_path, state(), parts)
+    path = folder / name
+    whole = path.read_bytes()
+    for size in range(0, len(whole) - 1, 7):
+        path.write_bytes(whole[:size])
+        message = problem(folder, zeros(parts["weights"]))
+        assert f"{path}: is truncated or changed" in message, size
+
+
+def test_every_changed_byte_is_told(tmp_path, parts):
+    folder = save(tmp_path, state(), parts)
+    path = folder / "weights.safetensors"
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert f"{path}: is changed" in problem(folder, zeros(parts["weights"]))
+
+
+def test_a_missing_file_is_told(tmp_path, parts):
+    folder = save(tmp_path, state(), parts)
+    (folder / "ema.safetensors").unlink()
+
+    assert "ema.safetensors: is missing" in problem(folder, zeros(parts["ema"]), "ema")
+
+
+@pytest.mark.parametrize(
+    ("into", "expected"),
+    [
+        ({"a": torch.zeros(2, 3)}, "holds 'b', which this model has not"),
+        (
+            {"a": torch.zeros(2, 3), "b": torch.zeros(()), "c": torch.zeros(1)},
+            "lacks the tensor 'c' of this model",
+        ),
+        (
+            {"a": torch.zeros(3, 2), "b": torch.zeros(())},
+            "'a' has shape (2, 3); this model wants (3, 2)",
+        ),
+        (
+            {"a": torch.zeros(2, 3, dtype=torch.float16), "b": torch.zeros(())},
+            "'a' is torch.float32; this model wants torch.float16",
+        ),
+    ],
+)
+def test_loading_is_strict(tmp_path, parts, into, expected):
+    folder = save(tmp_path, state(), parts)
+
+    assert expected in problem(folder, into)
+
+
+def forge(folder, data: bytes) -> None:
+    """Put hostile bytes in place of the weights, with the checksum that they ought to have."""
+    (folder / "weights.safetensors").write_bytes(data)
+    saved = json.loads((folder / "state.json").read_text())
+    saved["files"] = checkpoint.manifest(folder)
+    (folder / "state.json").write_text(json.dumps(saved))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff" * 8,
+        (2**62).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"{}" + b"trailing",
+        b"\x80\x04\x95 a pickle would begin like this",
+    ],
+)
+def test_hostile_files_are_refused(tmp_path, parts, data):
+    folder = save(tmp_path, state(), parts)
+    forge(folder, data)
+
+    assert str(folder / "weights.safetensors") in problem(folder, zeros(parts["weights"]))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '{"format": "x"}', "[" * 50_000, '{"format": 1, "step": 1}']
+)
+def test_damaged_states_are_told(tmp_path, parts, text):
+    folder = save(tmp_path, state(), parts)
+    (folder / "state.json").write_text(text)
+
+    with pytest.raises(ModelLoadError, match=r"state.json: is truncated or changed"):
+        read_state(folder)
+
+
+def test_a_newer_format_is_told(tmp_path, parts):
+    folder = save(tmp_path, state(), parts)
+    saved = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps({**saved, "format": 2, "new": "field"}))
+
+    with pytest.raises(ModelLoadError, match="format 2 by a newer version"):
+        read_state(folder)
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc", "", "step-1\nstep-2", "step-x" * 1000])
+def test_the_pointer_leads_nowhere_else(tmp_path, parts, name):
+    save(tmp_path, state(), parts)
+    (tmp_path / "checkpoints" / "latest").write_text(name)
+
+    with pytest.raises(ModelLoadError, match="want the name of a checkpoint"):
+        latest(tmp_path)
+
+
+def test_a_run_is_loaded_from_its_folder_or_a_checkpoint(tiny, tmp_path):
+    found = train(tiny(), tmp_path / "run", progress=False)
+    by_run, by_checkpoint = load(tmp_path / "run"), load(found)
+
+    assert by_run.state == by_checkpoint.state
+    assert by_run.state.step == 6
+    assert not by_run.model.training
+    assert by_run.resolved.values == tiny().values
+    for one, other in zip(by_run.model.parameters(), by_checkpoint.model.parameters(), strict=True):
+        assert one.equal(other)
+
+
+def test_a_checkpoint_of_another_tokenizer_is_told(tiny, tmp_path):
+    bpe = ("tokenizer.type=bpe", "tokenizer.vocab_size=270")
+    train(tiny(*bpe), tmp_path / "a", progress=False)
+    train(tiny(*bpe, "dataset.path=" + str(other(tmp_path))), tmp_path / "b", progress=False)
+    shutil.rmtree(tmp_path / "a" / "tokenizer")
+    with pytest.raises(ModelLoadError, match="tokenizer"):
+        load(tmp_path / "a")
+    shutil.copytree(tmp_path / "b" / "tokenizer", tmp_path / "a" / "tokenizer")
+    with pytest.raises(ModelLoadError, match=r"is not the tokenizer that .* was trained with"):
+        load(tmp_path / "a")
+
+
+def other(folder):
+    path = folder / "other.txt"
+    path.write_text("quite another text, again and again. " * 100)
+    return path
+
+
+def test_a_folder_without_a_run_is_told(tmp_path):
+    with pytest.raises(ModelLoadError, match="holds no checkpoint"):
+        load(tmp_path / "none")
+
+
+def test_what_cannot_be_written_is_a_training_error(tmp_path, parts):
+    (tmp_path / "checkpoints").write_text("a file where a folder is wanted")
+
+    with pytest.raises(TrainingError, match="cannot be written"):
+        save(tmp_path, state(), parts)

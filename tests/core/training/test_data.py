@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aios_core.errors import DataError
+from aios_core.training.data import Tokens, cache_folder, prepare
+
+
+def tokens(count: int) -> Tokens:
+    return Tokens(np.arange(count, dtype=np.int32), count, "", pad_id=-1)
+
+
+@pytest.mark.parametrize(("count", "length"), [(10, 5), (11, 5), (3, 5), (1, 1), (5, 1)])
+def test_windows_hold_every_token_once(count, length):
+    ids, valid = tokens(count).windows(length)
+
+    assert ids[valid].tolist() == list(range(count))
+    assert (ids[~valid] == -1).all()
+    assert ids.shape == valid.shape == (-(-count // length), length)
+    assert ids.dtype == torch.int64
+
+
+def test_batches_are_a_function_of_seed_and_step():
+    data = tokens(1000)
+    batch = data.batch(3, 0, 4, 10)
+
+    assert batch.equal(data.batch(3, 0, 4, 10))
+    assert not batch.equal(data.batch(4, 0, 4, 10))
+    assert not batch.equal(data.batch(3, 1, 4, 10))
+
+
+def test_batches_are_the_same_on_every_machine():
+    assert tokens(1000).batch(3, 7, 4, 1)[:, 0].tolist() == [255, 687, 477, 311]
+
+
+def test_batches_are_windows_and_reach_both_ends():
+    rows = tokens(12).batch(0, 0, 1000, 10)
+
+    assert (rows.diff(dim=1) == 1).all()
+    assert set(rows[:, 0].tolist()) == {0, 1, 2}
+
+
+def test_a_window_may_be_the_whole_split():
+    assert tokens(10).batch(0, 0, 1, 10).tolist() == [list(range(10))]
+
+
+def test_prepares_both_splits(tiny, corpus):
+    prepared = prepare(tiny())
+    text = corpus.read_text()
+
+    whole = prepared.tokenizer.decode(np.concatenate([prepared.train.ids, prepared.held_out.ids]))
+    assert whole == text
+    assert prepared.train.num_bytes + prepared.held_out.num_bytes == len(text.encode())
+    assert len(prepared.held_out.ids) == pytest.approx(len(text) / 10, abs=1)
+    assert isinstance(prepared.train.ids, np.memmap)
+
+
+def test_end_of_text_stands_between_documents(tiny, tmp_path):
+    for name in ("1", "2", "3"):
+        (tmp_path / f"{name}.txt").write_text(name * 20)
+    prepared = prepare(tiny(f"dataset.path={tmp_path}/[123].txt"))
+    ids, eos = prepared.train.ids.tolist(), prepared.tokenizer.vocabulary.eos_id
+
+    assert [i for i, token in enumerate(ids) if token == eos] == [20, 41]
+    assert eos not in prepared.held_out.ids
+
+
+def test_the_second_time_nothing_is_written(tiny):
+    first = prepare(tiny())
+    written = {path: path.stat().st_mtime_ns for path in cache_folder().rglob("*")}
+    second = prepare(tiny())
+
+    assert written == {path: path.stat().st_mtime_ns for path in cache_folder().rglob("*")}
+    assert first.fingerprint == second.fingerprint
+
+
+def test_other_text_has_another_fingerprint(tiny, corpus):
+    first = prepare(tiny()).fingerprint
+    corpus.write_text(corpus.read_text().replace("milk", "mild"))
+
+    assert first != prepare(tiny()).fingerprint
+
+
+def test_the_tokenizer_never_sees_the_held_out_split(tiny, corpus):
+    bpe = ("tokenizer.type=bpe", "tokenizer.vocab_size=270")
+    first = prepare(tiny(*bpe)).tokenizer.fingerprint
+    text = corpus.read_text()
+    corpus.write_text(text[:-100] + "qw" * 50)
+
+    assert first == prepare(tiny(*bpe)).tokenizer.fingerprint
+    corpus.write_text("qw" * 1000 + text[2000:])
+    assert first != prepare(tiny(*bpe)).tokenizer.fingerprint
+
+
+@pytest.mark.parametrize("damage", ["truncate", "change", "remove", "seal"])
+def test_a_damaged_cache_is_made_again(tiny, damage, caplog):
+    good = prepare(tiny()).train.ids.copy()
+    for path in cache_folder().glob("tokens/*/ids.i32"):
+        match damage:
+            case "truncate":
+                path.write_bytes(path.read_bytes()[:-8])
+            case "change":
+                path.write_bytes(b"\1\1\1\1" + path.read_bytes()[4:])
+            case "remove":
+                path.unlink()
+            case "seal":
+                path.with_name("manifest.json").write_text('{"ids.i32": {"bytes": "x"}')
+
+    assert good.tolist() == prepare(tiny()).train.ids.tolist()
+    assert "it is made again" in caplog.text
+
+
+def test_processes_may_prepare_at_once(tiny):
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: prepare(tiny()), range(4)))
+
+    assert len({one.fingerprint for one in found}) == 1
+    assert len(list(cache_folder().glob("tokens/*"))) == 2
+    assert not list(cache_folder().rglob(".*")), "no temporary folder is left"
+
+
+@pytest.mark.parametrize("text", ["", "a"])
+def test_corpora_of_nothing_or_one_byte(tiny, corpus, text):
+    corpus.write_text(text)
+
+    with pytest.raises(DataError, match="split of the data set is empty"):
+        prepare(tiny())
+
+
+def test_a_corpus_shorter_than_the_context(tiny, corpus):
+    corpus.write_text("a" * 17)
+
+    with pytest.raises(DataError, match=r"has 15 tokens, fewer than diffusion.length = 16"):
+        prepare(tiny())
+
+
+FULL_DISK = """
+import resource, signal, sys
+from aios_core.config import load
+from aios_core.errors import DataError
+from aios_core.training.data import prepare
+
+resolved = load(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that write() fails, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    prepare(resolved)
+except DataError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tiny, corpus, tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'dataset = {{type = "file", path = "{corpus.name}"}}\ntokenizer = {{type = "bytes"}}\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, config], capture_output=True, text=True, check=True
+    )
+
+    assert "tokens cannot be kept here" in done.stdout
+    assert os.strerror(errno.EFBIG) in done.stdout
+    assert "AIOS_CACHE names another folder" in done.stdout
+    assert not list((cache_folder() / "tokens").iterdir())
+
+
+def test_where_the_cache_is(monkeypatch):
+    assert cache_folder().name == "cache"
+    monkeypatch.delenv("AIOS_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert cache_folder() == Path("/x/aios")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "aios"

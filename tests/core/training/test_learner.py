@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import math
+import warnings
+
+import pytest
+import torch
+from attrs import evolve
+from torch import nn
+
+from aios_core.config.schema import TrainingConfig
+from aios_core.errors import ConfigError, TrainingError
+from aios_core.training.data import prepare
+from aios_core.training.device import autocast, choose
+from aios_core.training.ema import Average
+from aios_core.training.learner import Learner, learning_rate
+
+
+def weights(learner):
+    return {name: p.detach().clone() for name, p in learner.model.named_parameters()}
+
+
+def same(one, other):
+    return all(one[name].equal(other[name]) for name in one)
+
+
+@pytest.fixture
+def learner(tiny):
+    def learner(*overrides):
+        resolved = tiny(*overrides)
+        return Learner(resolved.config, prepare(resolved))
+
+    return learner
+
+
+def test_a_step_is_a_function_of_weights_seed_and_number(learner):
+    one, other = learner(), learner()
+    torch.manual_seed(1)
+    losses = [one.step(step).loss for step in range(3)]
+    torch.manual_seed(2)
+
+    assert losses == [other.step(step).loss for step in range(3)]
+    assert same(weights(one), weights(other))
+    assert not same(weights(one), weights(learner()))
+
+
+def test_dropout_is_repeated_too(learner):
+    one, other = learner("backbone.dropout=0.5"), learner("backbone.dropout=0.5")
+    torch.rand(7)
+
+    assert one.step(0).loss == other.step(0).loss
+
+
+def test_the_global_generator_is_left_alone(learner):
+    one = learner()
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    one.step(0)
+
+    assert expected.equal(torch.rand(1))
+
+
+@pytest.mark.parametrize("mode", ["diffusion", "ar"])
+def test_accumulation_is_a_larger_batch(learner, mode):
+    settings = (f"mode={mode}", "training.learning_rate=1e-3")
+    whole = learner("training.batch_size=8", *settings)
+    parts = learner("training.batch_size=2", "training.accumulate=4", *settings)
+    expected, got = whole.step(0), parts.step(0)
+
+    if mode == "ar":  # noise is drawn part by part
+        assert got.loss == pytest.approx(expected.loss, rel=1e-5)
+        assert got.grad_norm == pytest.approx(expected.grad_norm, rel=1e-4)
+
+
+def test_the_strata_of_times_span_the_accumulated_batch(learner, monkeypatch):
+    """T19: each of the B * A strata holds exactly one time."""
+    seen = []
+    from aios_core.training import learner as module
+
+    real = module.training_loss
+
+    def watched(model, x0, valid, times, generator):
+        seen.extend(times.tolist())
+        return real(model, x0, valid, times, generator)
+
+    monkeypatch.setattr(module, "training_loss", watched)
+    learner("training.batch_size=4", "training.accumulate=8").step(0)
+
+    assert sorted(int((time - 1e-4) / (1 - 1e-4) * 32) for time in seen) == list(range(32))
+
+
+def test_a_loss_that_is_not_finite_stops_before_any_harm(learner):
+    one = learner()
+    with torch.no_grad():
+        next(one.model.parameters()).fill_(math.nan)
+    average = {name: tensor.clone() for name, tensor in one.average.shadow.items()}
+    with pytest.raises(TrainingError, match=r"step 5: the loss is nan .* learning rate 0.00"):
+        one.step(4)
+
+    assert same(average, one.average.shadow)
+
+
+def test_matrices_decay_and_nothing_else(learner):
+    from aios_core.training.learner import _groups
+
+    module = nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 2), nn.RMSNorm(2))
+    decayed, kept = _groups(module, TrainingConfig())
+
+    assert [tuple(p.shape) for p in decayed["params"]] == [(2, 2)]
+    assert sorted(tuple(p.shape) for p in kept["params"]) == [(2,), (2,), (3, 2)]
+    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_a_tenth():
+    training = TrainingConfig(steps=100, warmup_steps=10, learning_rate=2.0)
+    rates = [learning_rate(step, training) for step in range(100)]
+
+    assert rates[:10] == pytest.approx([0.2 * n for n in range(1, 11)])
+    assert rates[10] == 2.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] == pytest.approx(0.2, rel=0.01)
+
+
+def test_a_run_shorter_than_its_warm_up():
+    training = TrainingConfig(steps=2, warmup_steps=10, learning_rate=2.0)
+
+    assert [learning_rate(step, training) for step in range(2)] == pytest.approx([0.2, 0.4])
+    assert learning_rate(0, evolve(training, warmup_steps=0)) == 2.0
+
+
+class TestAverage:
+    def test_follows_the_weights(self):
+        module = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(module.weight)
+        average = Average(module, 0.9)
+        nn.init.ones_(module.weight)
+        for step in range(1000, 1003):
+            average.update(step)
+
+        assert average.shadow["weight"].item() == pytest.approx(1 - 0.9**3)
+
+    def test_does_not_remember_the_beginning_of_a_short_run(self):
+        module = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(module.weight, 1000)
+        average = Average(module, 0.9999)
+        nn.init.ones_(module.weight)
+        for step in range(200):
+            average.update(step)
+
+        assert average.shadow["weight"].item() == pytest.approx(1, abs=0.01)
+
+    def test_zero_decay_is_the_weights_themselves(self):
+        module = nn.Linear(2, 2)
+        average = Average(module, 0.0)
+        nn.init.ones_(module.weight)
+        average.update(0)
+
+        assert average.shadow["weight"].equal(module.weight)
+
+    def test_is_swapped_in_and_out_also_on_an_exception(self):
+        """T24."""
+        module = nn.Linear(2, 2)
+        average = Average(module, 0.5)
+        before = {name: p.detach().clone() for name, p in module.named_parameters()}
+        nn.init.ones_(module.weight)
+        with pytest.raises(ZeroDivisionError), average.swapped():  # noqa: PT012  # the raise is ours
+            assert module.weight.equal(before["weight"])
+            raise ZeroDivisionError
+
+        assert module.weight.equal(torch.ones(2, 2))
+        assert average.shadow["weight"].equal(before["weight"])
+
+
+@pytest.mark.parametrize("name", ["no-such", "cpu:x", "meta:3:4", "cuda:99"])
+def test_a_device_that_is_not_there(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns when it looks for a driver in vain
+        with pytest.raises(ConfigError, match=r"training.device: .* cannot be used here"):
+            choose(TrainingConfig(device=name))
+
+
+def test_precision():
+    cpu = torch.device("cpu")
+    x = torch.ones(2, 2)
+    for precision, expected in {
+        "auto": torch.float32,
+        "float32": torch.float32,
+        "bfloat16": torch.bfloat16,
+    }.items():
+        with autocast(TrainingConfig(precision=precision), cpu):
+            assert (x @ x).dtype == expected

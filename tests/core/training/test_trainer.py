@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import tomli_w
+from attrs import evolve, frozen
+from safetensors.torch import load_file
+
+from aios_core.contracts.tracker import Tracker, Tracking
+from aios_core.errors import ModelLoadError, TrainingError
+from aios_core.training.checkpoint import latest, read_state
+from aios_core.training.trainer import train
+
+
+def tensors(checkpoint: Path):
+    parts = ("weights", "ema", "optimizer")
+    return {part: load_file(checkpoint / f"{part}.safetensors") for part in parts}
+
+
+def assert_same(one: Path, other: Path):
+    """Bit for bit."""
+    for part, expected in tensors(one).items():
+        got = tensors(other)[part]
+        assert expected.keys() == got.keys()
+        for name, tensor in expected.items():
+            assert tensor.equal(got[name]), (part, name)
+
+
+def steps(folder: Path) -> list[int]:
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["step"] for line in lines]
+
+
+def test_a_run_leaves_what_it_promises(tiny, tmp_path):
+    folder = tmp_path / "deep" / "run"
+    found = train(tiny("training.log_every=2"), folder, progress=False)
+
+    assert found == latest(folder) == folder / "checkpoints" / "step-000006"
+    assert {path.name for path in folder.iterdir()} == {
+        "checkpoints",
+        "metrics.jsonl",
+        "run.lock.toml",
+        "tokenizer",
+    }
+    assert steps(folder) == [2, 4, 6]
+    record = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+    assert record.keys() == {"step", "loss", "learning_rate", "grad_norm", "tokens_per_second"}
+
+
+def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
+    found = train(tiny(), tmp_path, progress=False)
+    before = {path: path.stat().st_mtime_ns for path in found.glob("*.safetensors")}
+
+    assert found == train(tiny(), tmp_path, progress=False)
+    assert before == {path: path.stat().st_mtime_ns for path in found.glob("*.safetensors")}
+
+
+def test_settings_of_an_evaluation_are_brought_up_to_date(tiny, tmp_path):
+    train(tiny(), tmp_path, progress=False)
+    found = train(tiny("sampler.steps=3"), tmp_path, progress=False)
+
+    assert read_state(found).values["sampler"]["steps"] == 3
+
+
+@frozen
+class Stop(Tracker):
+    """Sends a signal to this process when a step is logged."""
+
+    step: int
+    signal: signal.Signals = signal.SIGINT
+
+    def start(self, folder, config, *, step=0):
+        return Stopping(self)
+
+
+@frozen
+class Stopping(Tracking):
+    stop: Stop
+
+    def log(self, values, step):
+        if step == self.stop.step:
+            os.kill(os.getpid(), self.stop.signal)
+
+    def finish(self):
+        pass
+
+
+def stopping(resolved, *args):
+    return evolve(resolved, config=evolve(resolved.config, tracker=Stop(*args)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_loses_nothing(tiny, tmp_path, number, caplog):
+    resolved = tiny("training.log_every=1", "training.checkpoint_every=100")
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopping(resolved, 3, number), tmp_path / "stopped", progress=False)
+
+    assert signal.getsignal(number) == before
+    assert "goes on from there" in caplog.text
+    assert read_state(latest(tmp_path / "stopped")).step == 4, "the step that was under way"
+    again = train(resolved, tmp_path / "stopped", progress=False)
+    assert_same(train(resolved, tmp_path / "whole", progress=False), again)
+
+
+def test_a_signal_in_the_last_step_is_heard_too(tiny, tmp_path):
+    resolved = tiny("training.log_every=1")
+    with pytest.raises(KeyboardInterrupt):
+        train(stopping(resolved, 6), tmp_path, progress=False)
+
+    assert read_state(latest(tmp_path)).step == 6
+
+
+def test_trains_outside_the_main_thread(tiny, tmp_path):
+    thread = threading.Thread(target=train, args=(tiny(), tmp_path), kwargs={"progress": False})
+    thread.start()
+    thread.join()
+
+    assert latest(tmp_path).name == "step-000006"
+
+
+@pytest.mark.parametrize("mode", ["diffusion", "ar"])
+def test_going_on_from_any_checkpoint_ends_the_same(tiny, tmp_path, mode):
+    resolved = tiny(f"mode={mode}", "training.checkpoint_every=2", "backbone.dropout=0.1")
+    whole = train(resolved, tmp_path / "whole", progress=False)
+    middle = train(resolved, tmp_path / "again", progress=False).with_name("step-000004")
+    (middle.parent / "latest").write_text(middle.name)
+
+    assert_same(whole, train(resolved, tmp_path / "again", progress=False))
+
+
+def test_metrics_of_steps_that_were_lost_are_dropped(tiny, tmp_path):
+    resolved = tiny("training.log_every=1")
+    found = train(resolved, tmp_path, progress=False)
+    (found.parent / "latest").write_text("step-000003")
+    train(resolved, tmp_path, progress=False)
+
+    assert steps(tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_another_configuration_is_refused_and_nothing_touched(tiny, tmp_path):
+    train(tiny(), tmp_path, progress=False)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for override in ("seed=1", "training.steps=7", "backbone.dim=48", "noise.type=cosine"):
+        with pytest.raises(TrainingError, match="holds a run of another configuration"):
+            train(tiny(override), tmp_path, progress=False)
+
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_other_texts_are_refused(tiny, tmp_path, corpus):
+    train(tiny(), tmp_path / "run", progress=False)
+    corpus.write_text(corpus.read_text() + "one more line\n")
+
+    with pytest.raises(TrainingError, match="was trained on other texts"):
+        train(tiny(), tmp_path / "run", progress=False)
+
+
+def test_a_project_may_be_moved(tiny, tmp_path, corpus):
+    train(tiny(), tmp_path / "run", progress=False)
+    moved = corpus.rename(tmp_path / "moved.txt")
+
+    train(tiny(f"dataset.path={moved}"), tmp_path / "run", progress=False)
+
+
+def test_a_folder_is_trained_in_by_one_process(tiny, tmp_path):
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(TrainingError, match="another process is training here"):
+            train(tiny(), tmp_path, progress=False)
+    finally:
+        os.close(descriptor)
+
+
+def test_a_damaged_checkpoint_is_told_and_kept(tiny, tmp_path):
+    resolved = tiny()
+    found = train(resolved, tmp_path, progress=False).with_name("step-000003")
+    (found.parent / "latest").write_text(found.name)
+    path = found / "optimizer.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+
+    with pytest.raises(ModelLoadError, match=r"optimizer.safetensors: is truncated"):
+        train(resolved, tmp_path, progress=False)
+    assert found.exists()
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tiny, tmp_path):
+    wild = tiny(
+        "training.learning_rate=1e30",
+        "training.clip_norm=1e30",
+        "training.checkpoint_every=1",
+        "training.warmup_steps=0",
+    )
+    with pytest.raises(TrainingError, match=r"step \d: the loss is .* learning rate") as caught:
+        train(wild, tmp_path, progress=False)
+
+    kept = latest(tmp_path)
+    assert str(caught.value).endswith(f"{kept} is kept")
+    assert all(tensor.isfinite().all() for tensor in load_file(kept / "ema.safetensors").values())
+
+
+def test_a_loss_that_is_not_finite_before_any_checkpoint(tiny, tmp_path):
+    wild = tiny("training.learning_rate=1e30", "training.clip_norm=1e30")
+    with pytest.raises(TrainingError, match="no checkpoint was written yet"):
+        train(wild, tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("where", ["checkpoints", "tokenizer"])
+def test_a_file_where_a_folder_is_wanted(tiny, tmp_path, where):
+    (tmp_path / where).write_text("something else")
+
+    with pytest.raises((TrainingError, ModelLoadError), match="Not a directory"):
+        train(tiny(), tmp_path, progress=False)
+
+
+@contextmanager
+def full_disk(size: int):
+    """Files cannot grow beyond a size: writing fails in the middle, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_costs_no_more_than_the_steps_since_the_last_checkpoint(tiny, tmp_path):
+    resolved = tiny("training.log_every=1")
+    with pytest.raises(KeyboardInterrupt):
+        train(stopping(resolved, 3), tmp_path / "full", progress=False)
+    kept = latest(tmp_path / "full")
+    with full_disk(50_000), pytest.raises(TrainingError, match="the one before is kept"):
+        train(resolved, tmp_path / "full", progress=False)
+
+    assert latest(tmp_path / "full") == kept
+    assert {path.name for path in kept.parent.iterdir()} == {"step-000003", kept.name, "latest"}
+    again = train(resolved, tmp_path / "full", progress=False)
+    assert_same(train(resolved, tmp_path / "whole", progress=False), again)
+
+
+CHILD = """
+import logging, sys
+from pathlib import Path
+import torch
+from aios_core.config import load
+from aios_core.training.trainer import train
+
+torch.set_num_threads(1)
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+train(load(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_as_one_that_was_not(tiny, tmp_path):
+    resolved = tiny("training.steps=400", "training.checkpoint_every=30", "training.log_every=1")
+    config = tmp_path / "config.toml"
+    config.write_text(tomli_w.dumps(resolved.values))
+    command = [sys.executable, "-c", CHILD, config, tmp_path / "killed"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        for line in child.stderr:
+            if "step 120 of 400" in line:
+                child.send_signal(signal.SIGKILL)
+                break
+    assert child.returncode == -signal.SIGKILL
+    assert 90 <= read_state(latest(tmp_path / "killed")).step < 400
+
+    again = train(resolved, tmp_path / "killed", progress=False)
+    assert_same(train(resolved, tmp_path / "whole", progress=False), again)
+    assert steps(tmp_path / "killed") == list(range(1, 401))

@@ -1,0 +1,73 @@
+"""The transformer."""
+
+import pytest
+import torch
+
+from aios_core.contracts import Condition
+from aios_core.testing.contracts.backbone import BackboneContract
+from aios_plugins.backbones.transformer import Transformer
+
+SMALL = {"dim": 16, "layers": 2, "heads": 2}
+
+
+class TestTransformer(BackboneContract):
+    component = Transformer(**SMALL)
+
+
+class TestTimeConditioned(BackboneContract):
+    component = Transformer(**SMALL, time_conditioned=True)
+
+
+class TestDropout(BackboneContract):
+    component = Transformer(**SMALL, dropout=0.5)
+
+
+class TestDefault(BackboneContract):
+    component = Transformer
+
+
+def test_width_must_divide_into_pairs():
+    with pytest.raises(ValueError, match=r"dim = 12 is not a multiple of 2 \* heads = 8"):
+        Transformer(dim=12, heads=4)
+
+
+def test_twin_has_the_same_parameters():
+    """Causal or not, the networks have the same parameters, so that the two can be compared."""
+    both, causal = (Transformer(**SMALL).build(causal=c).state_dict() for c in (False, True))
+    assert {k: v.shape for k, v in both.items()} == {k: v.shape for k, v in causal.items()}
+
+
+def test_starts_untold_of_the_time():
+    """The modulation starts at zero, so training starts as without conditioning."""
+    torch.manual_seed(0)
+    module = Transformer(**SMALL, time_conditioned=True).build()
+    h = torch.randn(1, 5, 16)
+    early, late = (module(h, torch.tensor([t]).double(), None) for t in (0.1, 0.9))
+    assert torch.equal(early, late)
+
+
+def test_dropout_is_for_training():
+    module = Transformer(**SMALL, dropout=0.5).build()
+    h, t = torch.randn(1, 5, 16), torch.tensor([0.5]).double()
+    assert not torch.equal(module(h, t, None), module(h, t, None))
+    module.eval()
+    assert torch.equal(module(h, t, None), module(h, t, None))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_keeps_its_precision(dtype):
+    module = Transformer(**SMALL, time_conditioned=True).build().to(dtype)
+    out = module(torch.randn(2, 5, 16, dtype=dtype), torch.rand(2).double(), None)
+    assert dtype == out.dtype
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_padding_on_the_left_is_invisible(causal):
+    """Positions are relative, and padding that sees nothing is no NaN."""
+    torch.manual_seed(0)
+    module = Transformer(**SMALL).build(causal=causal)
+    h, t = torch.randn(2, 5, 16), None if causal else torch.rand(2).double()
+    padded = torch.cat((torch.full((2, 3, 16), 7.0), h), 1)
+    out = module(padded, t, Condition(valid=torch.arange(8).expand(2, -1) >= 3))
+    assert out.isfinite().all()
+    torch.testing.assert_close(out[:, 3:], module(h, t, None))

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from aios_core.errors import DataError
+from aios_core.testing.contracts.dataset import DatasetContract
+from aios_plugins.datasets.file import File
+
+
+class TestFile(DatasetContract):
+    @pytest.fixture
+    def instance(self, tmp_path):
+        (tmp_path / "a.txt").write_text("Füße. " * 20, encoding="utf-8")
+        (tmp_path / "b.txt").write_text("Hände. " * 20, encoding="utf-8")
+        return File((tmp_path / "a.txt", tmp_path / "b.txt"))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name: str, data: bytes | str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+        return path
+
+    return write
+
+
+def documents(path, **settings):
+    return list(File(path, **settings).documents())
+
+
+def problem(path, **settings) -> str:
+    with pytest.raises(DataError) as caught:
+        documents(path, **settings)
+    return str(caught.value)
+
+
+def test_text_is_kept_as_it_is(write):
+    text = "one\r\ntwo\tthree\n\n"
+
+    assert [text] == documents(write("a.txt", text))
+
+
+def test_files_keep_their_order_and_patterns_are_sorted(write, tmp_path):
+    z, a, b = write("z.txt", "z"), write("deep/a.txt", "a"), write("deep/deeper/b.txt", "b")
+
+    assert ["z", "a", "b"] == documents((z, tmp_path / "deep" / "**" / "*"))
+    assert ["b", "a"] == documents((b, a))
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name(write):
+    assert ["x"] == documents(write("a[1].txt", "x"))
+
+
+def test_lines(write):
+    lines = '{"text": "one"}\n\n{"text": "two\\n", "more": 1}'
+
+    assert ["one", "two\n"] == documents(write("a.jsonl", lines))
+    assert ["q"] == documents(write("b.JSONL", '{"question": "q"}'), key="question")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("{", "a.jsonl:2: is not JSON"),
+        ("[" * 100_000, "a.jsonl:2: is not JSON"),
+        ('{"other": "x"}', "want an object with text under 'text', got ['other']"),
+        ('{"text": 3}', "want an object with text under 'text'"),
+        ('"text"', "got str"),
+        ('{"text": "\\ud800"}', "half of a surrogate pair"),
+        (b"\xff", "a.jsonl:2: byte 0 (0xff) is not utf-8"),
+    ],
+)
+def test_faulty_lines(write, line, expected):
+    data = line if isinstance(line, bytes) else line.encode()
+
+    assert expected in problem(write("a.jsonl", b'{"text": "fine"}\n' + data))
+
+
+def archive(path: Path, **members: str) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in members.items():
+            file.writestr(name, text)
+    return path
+
+
+def test_archives(tmp_path):
+    members = {"b.txt": "second", "a.TXT": "first", "c.png": "no text", "../../up.txt": "zeroth"}
+
+    assert ["zeroth", "first", "second"] == documents(archive(tmp_path / "a.zip", **members))
+    assert [tmp_path / "a.zip"] == list(tmp_path.iterdir()), "nothing is unpacked to the disk"
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):
+    bomb = archive(tmp_path / "a.zip", **{"a.txt": "0" * 10_000, "b.txt": "0" * 10_000})
+
+    assert "unpacks to 20000 bytes" in problem(bomb, max_bytes=19_999)
+    assert 2 == len(documents(bomb, max_bytes=20_000))
+
+
+def test_an_archive_that_lies_about_its_size_is_refused(tmp_path):
+    path = archive(tmp_path / "a.zip", **{"a.txt": "0" * 10_000})
+    true, lie = (10_000).to_bytes(4, "little"), (10).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(true, lie))
+
+    assert "not a sound zip archive" in problem(path, max_bytes=100)
+
+
+def test_damaged_archives(write, tmp_path):
+    whole = archive(tmp_path / "a.zip", **{"a.txt": "text " * 100}).read_bytes()
+
+    assert "not a sound zip archive" in problem(write("b.zip", whole[:-30]))
+    assert "not a sound zip archive" in problem(write("c.zip", whole[:45] + b"xx" + whole[47:]))
+    assert "holds no .txt file" in problem(archive(tmp_path / "d.zip", **{"a.md": "x"}))
+
+
+def test_invalid_utf8_names_file_and_byte(write):
+    message = problem(write("a.txt", b"abc\xfc"))
+
+    assert "a.txt: byte 3 (0xfc) is not utf-8" in message
+    assert "dataset.encoding" in message
+
+
+def test_another_encoding(write):
+    assert ["ü"] == documents(write("a.txt", b"\xfc"), encoding="latin-1")
+
+
+@pytest.mark.parametrize("encoding", ["no-such", "zlib", ""])
+def test_what_is_no_encoding(encoding):
+    with pytest.raises(ValueError, match="want a text encoding"):
+        File(Path("x"), encoding=encoding)
+
+
+def test_missing_files(tmp_path):
+    assert "no such file" in problem(tmp_path / "a.txt")
+    assert "no file matches" in problem(tmp_path / "*.txt")
+    assert f"as in '{tmp_path}/**/*.txt'" in problem(tmp_path)
+
+
+def test_no_file_at_all():
+    with pytest.raises(ValueError, match="path"):
+        File(())
+
+
+def test_a_config_can_write_what_lines_hold(write):
+    text = 'quote " backslash \\ tab \t'
+
+    assert [text] == documents(write("a.jsonl", json.dumps({"text": text})))

@@ -1,0 +1,117 @@
+"""The metrics meet their contract, and have the values that can be worked out by hand."""
+
+import math
+
+import attrs
+import pytest
+import torch
+from torch.nn.functional import log_softmax
+
+from aios_core.contracts import Estimate, Samples
+from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
+from aios_plugins.metrics.distinct import Distinct
+from aios_plugins.metrics.entropy import Entropy
+from aios_plugins.metrics.likelihood import Likelihood
+from aios_plugins.metrics.nelbo import Nelbo
+from aios_plugins.metrics.twin import Twin
+
+
+class TestNelbo(MetricContract):
+    component = Nelbo
+
+
+class TestLikelihood(MetricContract):
+    component = Likelihood
+
+
+class TestEntropy(MetricContract):
+    component = Entropy
+
+
+class TestDistinct(MetricContract):
+    component = Distinct(n=(1, 2, 5))
+
+
+class TestTwin(MetricContract):
+    component = Twin
+
+
+def with_samples(rows):
+    samples = Samples(torch.tensor(rows), ("",) * len(rows), nfe=1, seconds=0.0, dtype="float64")
+    return attrs.evolve(tiny_evidence(), samples=samples)
+
+
+def test_entropy_of_each_sample_then_the_mean():
+    found = Entropy().measure(with_samples([[65, 65, 65, 65], [65, 66, 67, 68]]))["entropy"]
+
+    assert pytest.approx(math.log(4) / 2) == found.value
+    assert pytest.approx(math.log(4) / 2) == found.stderr
+
+
+def test_distinct_counts_over_all_samples():
+    found = Distinct(n=(1, 2, 8)).measure(with_samples([[1, 2, 1, 2], [1, 2, 3, 3]]))
+
+    assert {"distinct_1": Estimate(3 / 8), "distinct_2": Estimate(4 / 6)} == found
+
+
+def test_likelihood_counts_every_token_once():
+    evidence = tiny_evidence("abcdefg", mode="ar", length=4)  # a whole window and one of three
+    logits_of = evidence.model
+    total = 0.0
+    for window in ([97, 98, 99, 100], [101, 102, 103]):
+        x = torch.tensor([[evidence.model.vocabulary.bos_id, *window[:-1]]])
+        logits = logits_of(x)[0].detach()
+        logits[:, evidence.model.vocabulary.mask_id] = -torch.inf
+        picked = log_softmax(logits.double(), -1)[range(len(window)), window]
+        total -= float(picked.sum())
+
+    found = Likelihood().measure(evidence)
+
+    assert pytest.approx(total / 7, rel=1e-5) == found["nll"].value
+    assert pytest.approx(total / 7 / math.log(2), rel=1e-5) == found["nll_bpb"].value
+
+
+def test_bits_a_byte_do_not_depend_on_the_number_of_tokens():
+    evidence = tiny_evidence()
+    found = Nelbo().measure(evidence)
+    twice = attrs.evolve(evidence.held_out, num_bytes=2 * evidence.held_out.num_bytes)
+
+    halved = Nelbo().measure(attrs.evolve(evidence, held_out=twice))
+
+    assert pytest.approx(found["nelbo_bpb"].value / 2) == halved["nelbo_bpb"].value
+    assert found["nelbo"] == halved["nelbo"]
+
+
+def test_more_draws_agree_within_their_errors():
+    evidence = tiny_evidence()
+    config = evidence.config
+    many = attrs.evolve(config, evaluation=attrs.evolve(config.evaluation, draws=64))
+
+    few, better = (
+        Nelbo().measure(e)["nelbo"] for e in (evidence, attrs.evolve(evidence, config=many))
+    )
+
+    assert abs(few.value - better.value) < 4 * math.hypot(few.stderr, better.stderr)
+    assert better.stderr < few.stderr
+
+
+def test_twin_judges_as_likelihood_does():
+    evidence = tiny_evidence("x" * 32, mode="ar", length=16)
+    evidence = attrs.evolve(evidence, twin=evidence.model)
+
+    judged = Twin().measure(evidence)["twin_nll"]
+
+    assert pytest.approx(Likelihood().measure(evidence)["nll"].value, rel=1e-6) == judged.value
+
+
+def test_nothing_of_the_other_kind_of_network():
+    assert {} == Nelbo().measure(tiny_evidence(mode="ar"))
+    assert {} == Likelihood().measure(tiny_evidence())
+
+
+def test_ratio_of_equal_sizes_is_the_mean_and_its_standard_error():
+    found = Estimate.ratio([1.0, 2.0, 6.0], [1.0, 1.0, 1.0])
+
+    assert pytest.approx(3.0) == found.value
+    assert pytest.approx(math.sqrt(7 / 3)) == found.stderr
+    assert Estimate(2.0) == Estimate.ratio([4.0], [2.0])
