@@ -14,6 +14,7 @@ mod lock;
 mod log;
 mod manifest;
 mod open;
+mod record;
 mod schema;
 mod search;
 mod segment;

@@ -3,8 +3,9 @@
 use crate::dead::{self, Tombstones};
 use crate::files::{Disk, Files};
 use crate::lock::Lock;
-use crate::log::{Log, Record, replay};
+use crate::log::{Log, replay};
 use crate::manifest::{Columns, Manifest};
+use crate::record::Record;
 use crate::state::State;
 use crate::store::{Durability, Store, Writer};
 use crate::{Error, Id, Metric, Result, Snapshot, schema, segment};

@@ -2,9 +2,10 @@
 
 use crate::files::Files;
 use crate::lock::Lock;
-use crate::log::{Log, Record};
+use crate::log::Log;
 use crate::manifest::Manifest;
 use crate::open::{Options, Recovery};
+use crate::record::Record;
 use crate::state::State;
 use crate::{Error, Id, Result, Snapshot, schema};
 use arrow_array::RecordBatch;

@@ -56,7 +56,7 @@ fn filters_of_any_width_keep_recall_and_always_fill_k() {
         let exact = all(queries, DIM, &|q| search(&vectors, q, &options).unwrap());
         let found = all(queries, DIM, &|q| graph.search(&vectors, q, K, 100, filter).unwrap());
         assert!(found.iter().all(|f| f.len() == K.min(rows.div_ceil(every))));
-        assert!(found.iter().flatten().all(|n| n.row as usize % every == 0));
+        assert!(found.iter().flatten().all(|n| (n.row as usize).is_multiple_of(every)));
         let least = if every >= 10 { 1.0 } else { 0.97 };
         assert!(recall(&exact, &found) >= least, "1 in {every}: {}", recall(&exact, &found));
     }
