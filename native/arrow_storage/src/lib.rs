@@ -1,0 +1,35 @@
+//! An embedded store in one folder: rows with an id, a vector and any other columns, as Arrow.
+//!
+//! A write goes to a log with checksums and, under [`Durability::Commit`], is on disk when the call
+//! returns. From time to time the log becomes an immutable Arrow IPC segment, listed in a manifest
+//! that is replaced by a rename. Readers hold a [`Snapshot`], which never changes. One process
+//! writes at a time; any number read.
+
+mod checkpoint;
+mod dead;
+pub mod error;
+pub mod files;
+mod id;
+mod lock;
+mod log;
+mod manifest;
+mod open;
+mod record;
+mod schema;
+mod search;
+mod segment;
+mod snapshot;
+mod state;
+mod store;
+mod verify;
+
+pub use error::{Error, Result};
+pub use id::Id;
+pub use manifest::Columns;
+pub use open::{Options, Recovery};
+pub use search::Query;
+pub use snapshot::Snapshot;
+pub use state::Part;
+pub use store::{Durability, Store};
+pub use vector_search::Metric;
+pub use verify::Report;

@@ -1,0 +1,227 @@
+//! The write-ahead log: records with checksums, appended and synced.
+//!
+//! A record is its length, a checksum of length and place, a checksum of the content, the content.
+//! A crash can leave the last record unfinished; that one was never acknowledged and is dropped.
+//! Anything else that does not verify is damage. A log that was closed ends in two marks, so that
+//! damage to its last record can be told from a crash.
+
+use crate::files::{Files, Sink};
+use crate::record::{HEAD, Record, content, frame};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+const MAGIC: &[u8; 8] = b"AIOSLOG1";
+/// A closing mark: a record of one byte.
+const MARK: usize = HEAD + 1;
+
+/// What a log holds.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    pub records: Vec<Record>,
+    /// Where the next record goes: after the last good one, closing marks aside.
+    pub end: u64,
+    /// Bytes of an unfinished record.
+    pub dropped: u64,
+}
+
+/// Read all records of a log.
+pub(crate) fn replay(path: &Path, bytes: &[u8]) -> Result<Replay> {
+    if bytes.get(..MAGIC.len()) != Some(MAGIC) {
+        return Err(Error::corrupt(path, 0, "it does not start as a log does"));
+    }
+    let (mut records, mut at, mut end, mut closed) = (Vec::new(), MAGIC.len(), MAGIC.len(), false);
+    while let Some(content) = content(bytes, at) {
+        let next = at + HEAD + content.len();
+        let record = Record::decode(content).map_err(|what| Error::corrupt(path, at, what))?;
+        closed = record == Record::Close;
+        if !closed {
+            records.push(record);
+            end = next;
+        }
+        at = next;
+    }
+    let rest = bytes.len() - at;
+    let damaged =
+        (closed && rest == MARK) || (at + 1..bytes.len()).any(|i| content(bytes, i).is_some());
+    if damaged {
+        return Err(Error::corrupt(path, at, "a record before the last does not verify"));
+    }
+    Ok(Replay { records, end: end as u64, dropped: rest as u64 })
+}
+
+/// How long a sync may be put off.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is known to be on disk, and since when.
+struct Synced {
+    upto: u64,
+    at: Instant,
+}
+
+/// A log that is being written.
+pub(crate) struct Log {
+    path: PathBuf,
+    sink: Box<dyn Sink>,
+    /// Bytes written; changed by the one writer only.
+    written: AtomicU64,
+    /// Bytes known to be on disk. Whoever holds this syncs for all that wrote before.
+    synced: Mutex<Synced>,
+    stopped: Mutex<Option<String>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Log {
+    /// A new log; it is on disk once its folder is synced.
+    pub fn create(files: &dyn Files, path: PathBuf) -> Result<Self> {
+        let sink = files.create(&path).map_err(Error::io(&path))?;
+        sink.write(MAGIC).and_then(|()| sink.sync()).map_err(Error::io(&path))?;
+        Ok(Self::new(path, sink, MAGIC.len() as u64))
+    }
+
+    /// Go on with a log after what its replay found good.
+    pub fn resume(files: &dyn Files, path: PathBuf, end: u64) -> Result<Self> {
+        let sink = files.append(&path, end).map_err(Error::io(&path))?;
+        Ok(Self::new(path, sink, end))
+    }
+
+    fn new(path: PathBuf, sink: Box<dyn Sink>, end: u64) -> Self {
+        let synced = Mutex::new(Synced { upto: end, at: Instant::now() });
+        let written = AtomicU64::new(end);
+        Self { path, sink, written, synced, stopped: Mutex::new(None) }
+    }
+
+    /// Bytes in the log.
+    pub fn length(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Refuse everything from now on; what is on disk is not known any more.
+    pub fn stop(&self, reason: &dyn std::fmt::Display) {
+        locked(&self.stopped).get_or_insert_with(|| reason.to_string());
+    }
+
+    /// Whether writing can go on.
+    pub fn check(&self) -> Result<()> {
+        match &*locked(&self.stopped) {
+            Some(reason) => Err(Error::Stopped { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn failed<T>(&self, source: std::io::Error) -> Result<T> {
+        self.stop(&source);
+        Err(Error::Io { path: self.path.clone(), source })
+    }
+
+    /// Write a record; returns what to pass to [`Log::commit`]. Only one thread may be in here.
+    ///
+    /// Where the write fails, as on a full disk, the log is stopped: part of the record may be in it.
+    pub fn append(&self, record: &Record) -> Result<u64> {
+        self.check()?;
+        let at = self.length();
+        let framed = frame(record, at)?;
+        if let Err(source) = self.sink.write(&framed) {
+            return self.failed(source);
+        }
+        let end = at + framed.len() as u64;
+        self.written.store(end, Ordering::Release);
+        Ok(end)
+    }
+
+    /// Return once the log is on disk up to a place. Threads that come together share one sync.
+    pub fn commit(&self, upto: u64) -> Result<()> {
+        let mut synced = locked(&self.synced);
+        if synced.upto >= upto {
+            return Ok(());
+        }
+        self.check()?;
+        let end = self.length();
+        // After a failed sync the system may have dropped the pages, so a second try proves nothing.
+        if let Err(source) = self.sink.sync() {
+            return self.failed(source);
+        }
+        *synced = Synced { upto: end, at: Instant::now() };
+        Ok(())
+    }
+
+    /// Commit unless that was done a short while ago.
+    pub fn commit_sometimes(&self, upto: u64) -> Result<()> {
+        let due = locked(&self.synced).at.elapsed() >= PAUSE;
+        if due { self.commit(upto) } else { self.check() }
+    }
+
+    /// Mark a clean end.
+    pub fn close(&self) -> Result<()> {
+        self.append(&Record::Close)?;
+        let end = self.append(&Record::Close)?;
+        self.commit(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Disk;
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+    use std::sync::Arc;
+
+    fn batch(first: i64) -> RecordBatch {
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(first..first + 3));
+        RecordBatch::try_from_iter([("id", ids)]).unwrap()
+    }
+
+    fn written(close: bool) -> (Vec<u8>, Vec<u64>) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::create(&Disk, folder.path().join("1.log")).unwrap();
+        let mut ends = vec![log.length()];
+        for i in 0..3 {
+            ends.push(log.append(&Record::Put(batch(i))).unwrap());
+        }
+        if close {
+            log.close().unwrap();
+        }
+        (std::fs::read(&log.path).unwrap(), ends)
+    }
+
+    #[test]
+    fn a_log_cut_anywhere_keeps_every_whole_record() {
+        let (bytes, ends) = written(false);
+        for cut in MAGIC.len()..=bytes.len() {
+            let found = replay(Path::new("log"), &bytes[..cut]).unwrap();
+            let whole = ends.iter().filter(|&&end| end <= cut as u64).count() - 1;
+            assert_eq!(whole, found.records.len());
+            assert_eq!((ends[whole], cut as u64 - ends[whole]), (found.end, found.dropped));
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_of_a_closed_log_is_always_an_error() {
+        let (bytes, _) = written(true);
+        assert_eq!(3, replay(Path::new("log"), &bytes).unwrap().records.len());
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            assert!(
+                matches!(replay(Path::new("log"), &damaged), Err(Error::Corrupt { .. })),
+                "{at}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_last_record_of_zeros_is_a_torn_one() {
+        let (mut bytes, ends) = written(false);
+        bytes[ends[2] as usize..].fill(0);
+        let found = replay(Path::new("log"), &bytes).unwrap();
+        assert_eq!(
+            (2, ends[2], ends[3] - ends[2]),
+            (found.records.len(), found.end, found.dropped)
+        );
+    }
+}

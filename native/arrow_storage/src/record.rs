@@ -1,0 +1,89 @@
+//! One record of the log, as bytes: its length, a checksum of length and place, a checksum of the
+//! content, the content.
+
+use crate::{Error, Result};
+use arrow_array::RecordBatch;
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+
+/// Bytes before the content.
+pub(crate) const HEAD: usize = 12;
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Record {
+    /// Rows, replacing those of the same ids.
+    Put(RecordBatch),
+    /// Ids, as a batch of one column.
+    Delete(RecordBatch),
+    /// The end of a session.
+    Close,
+}
+
+impl Record {
+    /// The content, after room for its head.
+    fn encode(&self) -> Result<Vec<u8>> {
+        let (kind, batch) = match self {
+            Self::Put(batch) => (1, Some(batch)),
+            Self::Delete(batch) => (2, Some(batch)),
+            Self::Close => (3, None),
+        };
+        let size = batch.map_or(0, RecordBatch::get_array_memory_size);
+        let mut framed =
+            Vec::with_capacity(HEAD + 1 + size + size / 8 + 1024 * usize::from(size > 0));
+        framed.resize(HEAD, 0);
+        framed.push(kind);
+        let Some(batch) = batch else { return Ok(framed) };
+        let mut writer = StreamWriter::try_new(framed, &batch.schema())?;
+        writer.write(batch)?;
+        Ok(writer.into_inner()?)
+    }
+
+    pub fn decode(content: &[u8]) -> std::result::Result<Self, String> {
+        let (kind, body) = content.split_first().ok_or("an empty record")?;
+        if *kind == 3 {
+            return Ok(Self::Close);
+        }
+        let mut reader = StreamReader::try_new(body, None).map_err(|e| e.to_string())?;
+        let batch = reader.next().ok_or("a record without rows")?.map_err(|e| e.to_string())?;
+        match kind {
+            1 => Ok(Self::Put(batch)),
+            2 => Ok(Self::Delete(batch)),
+            kind => Err(format!("a record of unknown kind {kind}")),
+        }
+    }
+}
+
+fn head_sum(length: u32, at: u64) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&length.to_le_bytes());
+    hasher.update(&at.to_le_bytes());
+    hasher.finalize()
+}
+
+/// A record as it will stand at a place in the file.
+pub(crate) fn frame(record: &Record, at: u64) -> Result<Vec<u8>> {
+    let mut framed = record.encode()?;
+    let (head, content) = framed.split_at_mut(HEAD);
+    let Ok(length) = u32::try_from(content.len()) else {
+        let size = content.len();
+        return Err(Error::Schema(format!(
+            "a batch of {size} bytes is too large; write it in parts"
+        )));
+    };
+    head[..4].copy_from_slice(&length.to_le_bytes());
+    head[4..8].copy_from_slice(&head_sum(length, at).to_le_bytes());
+    head[8..].copy_from_slice(&crc32fast::hash(content).to_le_bytes());
+    Ok(framed)
+}
+
+/// The content of the record at a place, if all of it is there and right.
+pub(crate) fn content(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let head = bytes.get(at..)?.first_chunk::<HEAD>()?;
+    let word = |i: usize| u32::from_le_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]);
+    if head_sum(word(0), at as u64) != word(4) {
+        return None;
+    }
+    let content = bytes.get(at + HEAD..)?.get(..word(0) as usize)?;
+    (crc32fast::hash(content) == word(8)).then_some(content)
+}

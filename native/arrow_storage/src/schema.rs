@@ -1,0 +1,109 @@
+//! Which schemas a store can have, and whether a batch fits.
+
+use crate::{Columns, Error, Result};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float32Type;
+use arrow_array::{Array, Float32Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+
+/// The names of all columns.
+fn names(schema: &Schema) -> Vec<String> {
+    schema.fields().iter().map(|field| field.name().clone()).collect()
+}
+
+/// The place of a column.
+pub(crate) fn position(schema: &Schema, name: &str) -> Result<usize> {
+    schema
+        .index_of(name)
+        .map_err(|_| Error::NoColumn { name: name.to_owned(), known: names(schema) })
+}
+
+fn field<'a>(schema: &'a Schema, name: &str) -> Result<&'a Field> {
+    position(schema, name).map(|i| schema.field(i))
+}
+
+/// Refuse a schema without an id of int64 or utf8 and a vector of fixed-size float32.
+pub(crate) fn check(schema: &Schema, columns: &Columns) -> Result<()> {
+    let mut seen = names(schema);
+    seen.sort_unstable();
+    if let Some(pair) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Error::Schema(format!("two columns are named {:?}", pair[0])));
+    }
+    let id = field(schema, &columns.id)?;
+    if !matches!(id.data_type(), DataType::Int64 | DataType::Utf8) {
+        let (name, found) = (&columns.id, id.data_type());
+        return Err(Error::Schema(format!(
+            "id column {name:?} is {found}; it must be Int64 or Utf8"
+        )));
+    }
+    dimension(schema, columns).map(|_| ())
+}
+
+/// The dimension of the vectors.
+pub(crate) fn dimension(schema: &Schema, columns: &Columns) -> Result<usize> {
+    let vector = field(schema, &columns.vector)?;
+    match vector.data_type() {
+        DataType::FixedSizeList(item, size)
+            if *size > 0 && *item.data_type() == DataType::Float32 =>
+        {
+            Ok(size.unsigned_abs() as usize)
+        }
+        found => {
+            let name = &columns.vector;
+            let right = "it must be a fixed-size list of Float32";
+            Err(Error::Schema(format!("vector column {name:?} is {found}; {right}")))
+        }
+    }
+}
+
+/// The values of the vectors of a batch, one row after another.
+pub(crate) fn vectors<'a>(batch: &'a RecordBatch, columns: &Columns) -> Result<&'a [f32]> {
+    let dim = dimension(&batch.schema(), columns)?;
+    let list = batch.column(position(&batch.schema(), &columns.vector)?).as_fixed_size_list();
+    let values: &Float32Array = list.values().as_primitive::<Float32Type>();
+    let first = list.offset() * dim;
+    let values: &'a [f32] = values.values();
+    values.get(first..first + list.len() * dim).ok_or_else(|| {
+        Error::Schema(format!(
+            "column {:?} holds fewer values than its length says",
+            columns.vector
+        ))
+    })
+}
+
+/// Refuse a batch of other columns, without an id or vector somewhere, or with NaN in a vector.
+pub(crate) fn check_batch(batch: &RecordBatch, schema: &Schema, columns: &Columns) -> Result<()> {
+    let found = batch.schema();
+    let same = found.fields().len() == schema.fields().len()
+        && found
+            .fields()
+            .iter()
+            .zip(schema.fields())
+            .all(|(a, b)| a.name() == b.name() && a.data_type().equals_datatype(b.data_type()));
+    if !same {
+        let show = |schema: &Schema| {
+            let each = schema.fields().iter().map(|f| format!("{}: {}", f.name(), f.data_type()));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        let (found, right) = (show(&found), show(schema));
+        return Err(Error::Schema(format!(
+            "the batch has columns ({found}); the store has ({right})"
+        )));
+    }
+    for (i, field) in schema.fields().iter().enumerate() {
+        let name = field.name();
+        let required = !field.is_nullable() || *name == columns.id || *name == columns.vector;
+        let nulls = batch.column(i).logical_nulls();
+        if required && let Some(row) = nulls.and_then(|n| (0..n.len()).find(|&r| n.is_null(r))) {
+            return Err(Error::Null { column: name.clone(), row });
+        }
+    }
+    let values = vectors(batch, columns)?;
+    match values.iter().position(|x| !x.is_finite()) {
+        Some(at) => {
+            let row = at / dimension(schema, columns)?;
+            Err(Error::NotFinite { row, value: values[at] })
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,110 @@
+//! What a store held at one moment; it never changes, whatever is written later.
+
+use crate::state::Part;
+use crate::{Columns, Id, Metric, Result, schema};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, SchemaRef};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// A consistent view. Cheap to clone; holds its files open until it is dropped.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub(crate) schema: SchemaRef,
+    pub(crate) columns: Arc<Columns>,
+    pub(crate) metric: Metric,
+    pub(crate) parts: Arc<[Part]>,
+}
+
+impl Snapshot {
+    /// The columns.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Which columns are id and vector.
+    #[must_use]
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// How distances are measured.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Where the rows lie.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.parts.iter().map(Part::live).sum()
+    }
+
+    /// All rows, batch by batch.
+    pub fn batches(&self) -> impl Iterator<Item = Result<RecordBatch>> + '_ {
+        self.parts.iter().filter(|part| part.live() > 0).map(Part::compacted)
+    }
+
+    /// The rows of some ids, in the order of the ids; ids that are not there are passed over.
+    ///
+    /// This reads all ids. A writer finds them by its index: see [`crate::Store::get`].
+    ///
+    /// # Errors
+    /// If Arrow cannot take rows.
+    pub fn get(&self, ids: &[Id]) -> Result<RecordBatch> {
+        let column = schema::position(&self.schema, &self.columns.id)?;
+        let wanted: HashSet<&Id> = ids.iter().collect();
+        let mut found = std::collections::HashMap::new();
+        for (p, part) in self.parts.iter().enumerate() {
+            for row in matching(part.batch.column(column), &wanted) {
+                if !part.dead.contains(row) {
+                    let id = Id::column(&part.batch.column(column).slice(row as usize, 1));
+                    found.extend(id.into_iter().map(|id| (id, (p, row as usize))));
+                }
+            }
+        }
+        let places: Vec<_> = ids.iter().filter_map(|id| found.get(id).copied()).collect();
+        self.take(&places)
+    }
+
+    /// Rows by part and row.
+    pub(crate) fn take(&self, places: &[(usize, usize)]) -> Result<RecordBatch> {
+        if places.is_empty() {
+            return Ok(RecordBatch::new_empty(self.schema.clone()));
+        }
+        let batches: Vec<&RecordBatch> = self.parts.iter().map(|part| &part.batch).collect();
+        Ok(arrow_select::interleave::interleave_record_batch(&batches, places)?)
+    }
+}
+
+/// The rows whose id is wanted, without copying the others.
+fn matching(ids: &ArrayRef, wanted: &HashSet<&Id>) -> Vec<u32> {
+    match ids.data_type() {
+        DataType::Int64 => {
+            let ids = ids.as_primitive::<Int64Type>().values();
+            (0..)
+                .zip(ids)
+                .filter(|(_, id)| wanted.contains(&Id::Int(**id)))
+                .map(|(r, _)| r)
+                .collect()
+        }
+        _ => {
+            let texts: HashSet<&str> = wanted
+                .iter()
+                .filter_map(|id| if let Id::Text(text) = id { Some(&**text) } else { None })
+                .collect();
+            let ids = ids.as_string::<i32>().iter();
+            let hit = |id: Option<&str>| id.is_some_and(|id| texts.contains(id));
+            (0..).zip(ids).filter(|(_, id)| hit(*id)).map(|(row, _)| row).collect()
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A store that is open: writing to it, and taking snapshots.
+
+use crate::files::Files;
+use crate::lock::Lock;
+use crate::log::Log;
+use crate::manifest::Manifest;
+use crate::open::{Options, Recovery};
+use crate::record::Record;
+use crate::state::State;
+use crate::{Error, Id, Result, Snapshot, schema};
+use arrow_array::RecordBatch;
+use arrow_schema::{Field, Schema};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// What is promised when a write returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives the loss of power: the log is synced before a write returns.
+    #[default]
+    Commit,
+    /// It survives the death of the process; the loss of power takes at most the writes of the
+    /// tenth of a second before the latest one.
+    Batch,
+    /// It survives the death of the process; the loss of power takes at most what was written since
+    /// the last [`Store::sync`], flush or close that returned.
+    None,
+}
+
+/// What a writer has and a reader has not.
+pub(crate) struct Writer {
+    pub manifest: Manifest,
+    pub state: State,
+    pub log: Arc<Log>,
+    pub _lock: Lock,
+}
+
+/// An open store.
+pub struct Store {
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) folder: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) recovery: Recovery,
+    /// Absent in a store that was opened for reading.
+    pub(crate) writer: Option<Mutex<Writer>>,
+    pub(crate) current: RwLock<Snapshot>,
+}
+
+impl Store {
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What opening found in the log.
+    #[must_use]
+    pub fn recovery(&self) -> Recovery {
+        self.recovery
+    }
+
+    /// The rows as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn writer(&self) -> Result<MutexGuard<'_, Writer>> {
+        let writer = self.writer.as_ref().ok_or(Error::ReadOnly)?;
+        Ok(writer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Let new snapshots see what the writer has.
+    pub(crate) fn publish(&self, writer: &Writer) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.parts = writer.state.parts.clone().into();
+    }
+
+    /// Add rows of new ids. Returns how many.
+    ///
+    /// # Errors
+    /// If the batch does not fit, an id is there already or comes twice, or the disk fails; in the
+    /// first three cases nothing has changed.
+    pub fn add(&self, batch: &RecordBatch) -> Result<usize> {
+        self.put(batch, false)
+    }
+
+    /// Add rows, replacing those of the same ids. Returns how many.
+    ///
+    /// # Errors
+    /// As [`Store::add`], but for ids that are there already.
+    pub fn upsert(&self, batch: &RecordBatch) -> Result<usize> {
+        self.put(batch, true)
+    }
+
+    fn put(&self, batch: &RecordBatch, replace: bool) -> Result<usize> {
+        let mut guard = self.writer()?;
+        let writer = &mut *guard;
+        let (schema, columns) = (&writer.manifest.schema, &writer.manifest.columns);
+        schema::check_batch(batch, schema, columns)?;
+        if batch.num_rows() == 0 {
+            return Ok(0);
+        }
+        // The store's own names and nullability, whatever the batch's say.
+        let batch = RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?;
+        let column = schema::position(schema, &columns.id)?;
+        let ids = Id::column(batch.column(column));
+        if let Some(row) = State::duplicate(&**batch.column(column), &ids) {
+            return Err(Error::DuplicateId { id: ids[row].to_string(), row, twice: true });
+        }
+        let there = |id: &Id| writer.state.find(column, id).is_some();
+        if !replace && let Some(row) = ids.iter().position(there) {
+            return Err(Error::DuplicateId { id: ids[row].to_string(), row, twice: false });
+        }
+        let end = writer.log.append(&Record::Put(batch.clone()))?;
+        writer.state.put(column, batch)?;
+        self.finish(guard, end)?;
+        Ok(ids.len())
+    }
+
+    /// Delete rows by id. Returns how many there were.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn delete(&self, ids: &[Id]) -> Result<usize> {
+        let mut guard = self.writer()?;
+        let writer = &mut *guard;
+        let (schema, columns) = (&writer.manifest.schema, &writer.manifest.columns);
+        let column = schema::position(schema, &columns.id)?;
+        let kind = schema.field(column).data_type().clone();
+        let mut there: Vec<Id> =
+            ids.iter().filter(|id| writer.state.find(column, id).is_some()).cloned().collect();
+        there.sort_unstable();
+        there.dedup();
+        if there.is_empty() {
+            return Ok(0);
+        }
+        let field = Field::new(columns.id.clone(), kind.clone(), false);
+        let batch = RecordBatch::try_new(
+            Arc::new(Schema::new(vec![field])),
+            vec![Id::array(&there, &kind)],
+        )?;
+        let end = writer.log.append(&Record::Delete(batch))?;
+        let found = writer.state.delete(column, there);
+        self.finish(guard, end)?;
+        Ok(found)
+    }
+
+    /// Publish, let the next writer go on, and keep the promise of the durability asked for.
+    ///
+    /// A flush that fails here leaves the log as it was, where the write is safe; the next write
+    /// tries again, and [`Store::flush`] tells why.
+    fn finish(&self, mut guard: MutexGuard<'_, Writer>, end: u64) -> Result<()> {
+        self.publish(&guard);
+        let log = guard.log.clone();
+        if log.length() >= self.options.flush_bytes && self.checkpoint(&mut guard).is_ok() {
+            return Ok(());
+        }
+        drop(guard);
+        match self.options.durability {
+            Durability::Commit => log.commit(end),
+            Durability::Batch => log.commit_sometimes(end),
+            Durability::None => log.check(),
+        }
+    }
+
+    /// The rows of some ids, in their order; ids that are not there are passed over.
+    ///
+    /// # Errors
+    /// If Arrow cannot take rows.
+    pub fn get(&self, ids: &[Id]) -> Result<RecordBatch> {
+        if self.writer.is_none() {
+            return self.snapshot().get(ids);
+        }
+        let mut writer = self.writer()?;
+        let column = schema::position(&writer.manifest.schema, &writer.manifest.columns.id)?;
+        let places: Vec<_> = ids.iter().filter_map(|id| writer.state.find(column, id)).collect();
+        let part = |key| writer.state.parts.binary_search_by_key(&key, |part| part.key).ok();
+        let places: Vec<_> =
+            places.into_iter().filter_map(|(key, row)| Some((part(key)?, row as usize))).collect();
+        // Taken while nothing can be published, so that the places are this snapshot's.
+        let snapshot = self.snapshot();
+        drop(writer);
+        snapshot.take(&places)
+    }
+
+    /// Return once everything written is on disk.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn sync(&self) -> Result<()> {
+        let log = self.writer()?.log.clone();
+        log.commit(log.length())
+    }
+
+    /// Mark a clean end and let go of the store; a store that is only dropped is recovered later.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn close(self) -> Result<()> {
+        if self.writer.is_some() { self.writer()?.log.close() } else { Ok(()) }
+    }
+}

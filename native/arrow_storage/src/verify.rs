@@ -1,0 +1,64 @@
+//! Reading everything back.
+
+use crate::dead;
+use crate::files::{Disk, Files};
+use crate::log::replay;
+use crate::manifest::Manifest;
+use crate::open::{Opened, Options};
+use crate::{Error, Id, Result, Store, schema, segment};
+use std::collections::HashSet;
+use std::path::Path;
+
+/// What a store on disk consists of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Segments.
+    pub segments: usize,
+    /// Rows that can be found.
+    pub rows: usize,
+    /// Rows that are deleted or replaced, and still take room.
+    pub dead: usize,
+    /// Writes that are in the log only.
+    pub logged: usize,
+    /// Bytes of segments and log.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Read a store from its files, whether or not it is open, and check every checksum, every
+    /// vector, and that no id comes twice.
+    ///
+    /// # Errors
+    /// At the first thing that is wrong.
+    pub fn verify(folder: &Path) -> Result<Report> {
+        let files = Disk;
+        let manifest = Manifest::read(&files, folder)?;
+        let mut report = Report { segments: manifest.segments.len(), ..Report::default() };
+        for s in &manifest.segments {
+            segment::verify(&files, folder, s)?;
+            report.bytes += s.bytes;
+        }
+        if let Some(dead) = manifest.dead {
+            dead::read(&files, folder, dead)?;
+        }
+        let path = manifest.log_path(folder);
+        let log = files.read(&path).map_err(Error::io(&path))?;
+        report.bytes += log.len() as u64;
+        report.logged = replay(&path, &log)?.records.len();
+        let opened = Opened::read(&files, folder, Options::default())?;
+        let column = schema::position(&manifest.schema, &manifest.columns.id)?;
+        let mut seen = HashSet::new();
+        for part in &opened.state.parts {
+            let batch = part.compacted()?;
+            schema::check_batch(&batch, &manifest.schema, &manifest.columns)?;
+            report.rows += part.live();
+            report.dead += part.batch.num_rows() - part.live();
+            for id in Id::column(batch.column(column)) {
+                if let Some(id) = seen.replace(id) {
+                    return Err(Error::corrupt(folder, 0, format!("id {id} is there twice")));
+                }
+            }
+        }
+        Ok(report)
+    }
+}

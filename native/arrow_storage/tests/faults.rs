@@ -1,0 +1,107 @@
+//! Every operation of the file system fails once, in every way; nothing acknowledged is lost.
+
+mod common;
+#[path = "common/faulty.rs"]
+mod faulty;
+
+use arrow_storage::{Columns, Durability, Metric, Options, Store};
+use common::{batch, contents, ids, schema};
+use faulty::{Fault, Faulty};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+const OPTIONS: Options =
+    Options { durability: Durability::Commit, flush_bytes: 4000, check_sums: true };
+
+type Model = BTreeMap<i64, i64>;
+
+/// Write until something fails; what was acknowledged, and what may or may not have been done.
+fn work(files: &Faulty, folder: &Path) -> (Model, Model, Option<Store>) {
+    let mut model = Model::new();
+    let Ok(store) = Store::open_with(Arc::new(files.clone()), folder, OPTIONS) else {
+        return (model.clone(), model, None);
+    };
+    for n in 0..14 {
+        let rows: Vec<(i64, i64)> = (0..3).map(|i| ((n * 5 + i) % 17, n)).collect();
+        let mut next = model.clone();
+        let done = match n {
+            4 | 9 => {
+                let gone: Vec<i64> = rows.iter().map(|r| r.0).collect();
+                next.retain(|id, _| !gone.contains(id));
+                store.delete(&ids(&gone)).map(|_| ())
+            }
+            7 => store.flush(),
+            12 => store.compact(),
+            _ => {
+                next.extend(rows.iter().copied());
+                store.upsert(&batch(&rows)).map(|_| ())
+            }
+        };
+        if done.is_err() {
+            return (model, next, Some(store));
+        }
+        model = next;
+    }
+    (model.clone(), model, Some(store))
+}
+
+fn prepared() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create_with(
+        Arc::new(Faulty::default()),
+        folder.path(),
+        schema(),
+        Columns::default(),
+        Metric::L2,
+        OPTIONS,
+    )
+    .unwrap();
+    store.close().unwrap();
+    folder
+}
+
+fn check(folder: &Path, acknowledged: &Model, possible: &Model, what: &str) {
+    // A file system that fails nothing, and spares the real disk its syncs.
+    let sound = Arc::new(Faulty::default());
+    let store = Store::open_with(sound, folder, OPTIONS).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let found = contents(&store.snapshot());
+    assert!(found == *acknowledged || found == *possible, "{what}: {found:?} {acknowledged:?}");
+    store.upsert(&batch(&[(99, 1)])).unwrap();
+    store.compact().unwrap();
+    assert_eq!(found.len() + 1, store.snapshot().count());
+    drop(store);
+    Store::verify(folder).unwrap();
+}
+
+#[test]
+fn a_failed_write_or_sync_loses_nothing_acknowledged() {
+    for fault in [Fault::Full, Fault::Sync] {
+        for after in 0..120 {
+            let folder = prepared();
+            let files = Faulty::failing(after, fault);
+            let (acknowledged, possible, store) = work(&files, folder.path());
+            if let Some(store) = &store {
+                // Whatever failed, reading goes on.
+                let now = contents(&store.snapshot());
+                assert!(now == acknowledged || now == possible);
+            }
+            drop(store);
+            check(folder.path(), &acknowledged, &possible, &format!("{fault:?} after {after}"));
+        }
+    }
+}
+
+#[test]
+fn power_lost_at_any_operation_loses_nothing_acknowledged() {
+    for after in 0..150 {
+        for seed in 0..3 {
+            let folder = prepared();
+            let files = Faulty::failing(after as usize, Fault::Power);
+            let (acknowledged, possible, store) = work(&files, folder.path());
+            drop(store);
+            files.lose_power(seed * 31 + after);
+            check(folder.path(), &acknowledged, &possible, &format!("power after {after}, {seed}"));
+        }
+    }
+}

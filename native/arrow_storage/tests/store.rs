@@ -1,0 +1,254 @@
+//! What a store does, against a map, and what it refuses.
+
+mod common;
+
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_storage::{Columns, Durability, Error, Metric, Options, Query, Store};
+use common::{DIM, batch, contents, ids, rows, schema, vector};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Flushes often, so that a few writes meet segments of all kinds.
+const SMALL: Options =
+    Options { durability: Durability::None, flush_bytes: 6000, check_sums: true };
+
+fn create(folder: &Path) -> Store {
+    Store::create(folder, schema(), Columns::default(), Metric::L2, SMALL).unwrap()
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Add(Vec<i64>),
+    Upsert(Vec<i64>),
+    Delete(Vec<i64>),
+    Flush,
+    Compact,
+    Close,
+    Drop,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let some =
+        || prop::collection::btree_set(0..60i64, 1..20).prop_map(|s| s.into_iter().collect());
+    prop_oneof![
+        3 => some().prop_map(Step::Add),
+        4 => some().prop_map(Step::Upsert),
+        3 => some().prop_map(Step::Delete),
+        1 => Just(Step::Flush),
+        1 => Just(Step::Compact),
+        1 => Just(Step::Close),
+        1 => Just(Step::Drop),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+    #[test]
+    fn behaves_as_a_map(steps in prop::collection::vec(step(), 1..40)) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = create(folder.path());
+        let mut model = BTreeMap::new();
+        for (version, step) in (0i64..).zip(steps) {
+            let held = store.snapshot();
+            let before = model.clone();
+            let rows_of = |ids: &[i64]| ids.iter().map(|&id| (id, version)).collect::<Vec<_>>();
+            match step {
+                Step::Add(ids) => {
+                    let taken = ids.iter().any(|id| model.contains_key(id));
+                    prop_assert_eq!(taken, store.add(&batch(&rows_of(&ids))).is_err());
+                    if !taken {
+                        model.extend(rows_of(&ids));
+                    }
+                }
+                Step::Upsert(ids) => {
+                    prop_assert_eq!(ids.len(), store.upsert(&batch(&rows_of(&ids))).unwrap());
+                    model.extend(rows_of(&ids));
+                }
+                Step::Delete(gone) => {
+                    let there = gone.iter().filter(|id| model.remove(id).is_some()).count();
+                    prop_assert_eq!(there, store.delete(&ids(&gone)).unwrap());
+                }
+                Step::Flush => store.flush().unwrap(),
+                Step::Compact => store.compact().unwrap(),
+                Step::Close => {
+                    store.close().unwrap();
+                    store = Store::open(folder.path(), SMALL).unwrap();
+                    prop_assert_eq!(0, store.recovery().dropped);
+                }
+                Step::Drop => {
+                    drop(store);
+                    store = Store::open(folder.path(), SMALL).unwrap();
+                }
+            }
+            prop_assert_eq!(&model, &contents(&store.snapshot()));
+            prop_assert_eq!(&before, &contents(&held));
+            let wanted = [59, 3, 17, 3, 40];
+            let expected: Vec<_> =
+                wanted.iter().filter_map(|id| model.get(id).map(|&v| (*id, v))).collect();
+            prop_assert_eq!(&expected, &rows(&store.get(&ids(&wanted)).unwrap()));
+            prop_assert_eq!(&expected, &rows(&store.snapshot().get(&ids(&wanted)).unwrap()));
+        }
+        let reader = Store::open_read_only(folder.path(), SMALL).unwrap();
+        prop_assert_eq!(&model, &contents(&reader.snapshot()));
+        prop_assert_eq!(model.len(), Store::verify(folder.path()).unwrap().rows);
+        let found = store.snapshot().search(&Query::new(&vector(5, 2), 7)).unwrap();
+        let distance = |id: i64, version| {
+            vector(5, 2).iter().zip(vector(id, version)).map(|(a, b)| (a - b) * (a - b)).sum::<f32>()
+        };
+        let mut all: Vec<f32> = model.iter().map(|(&id, &v)| distance(id, v)).collect();
+        all.sort_by(f32::total_cmp);
+        all.truncate(7);
+        let columns = found.project(&[0, 1, 2]).unwrap();
+        let found: Vec<f32> = rows(&columns).iter().map(|&(id, v)| distance(id, v)).collect();
+        prop_assert_eq!(all, found);
+    }
+}
+
+#[test]
+fn a_search_keeps_to_filter_and_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = create(folder.path());
+    store.add(&batch(&(0..100).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
+    let snapshot = store.snapshot();
+    let even: Vec<BooleanArray> = snapshot
+        .parts()
+        .iter()
+        .map(|part| (0..part.batch().num_rows()).map(|row| Some(row % 2 == 0)).collect())
+        .collect();
+    let near = vector(51, 0);
+    let query =
+        Query { allowed: Some(&even), columns: Some(&["text", "id"]), ..Query::new(&near, 3) };
+    let found = snapshot.search(&query).unwrap();
+    let names: Vec<_> = found.schema().fields().iter().map(|f| f.name().clone()).collect();
+    assert_eq!(vec!["text", "id", "_distance"], names);
+    let found = found["id"].to_data();
+    assert!(found.buffer::<i64>(0)[..3].iter().all(|id| id % 2 == 0));
+    let missing = Query { columns: Some(&["nothing"]), ..query };
+    assert!(matches!(snapshot.search(&missing), Err(Error::NoColumn { .. })));
+    let short = Query::new(&near[..3], 3);
+    assert!(matches!(snapshot.search(&short), Err(Error::Search(_))));
+}
+
+#[test]
+fn unfit_writes_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = create(folder.path());
+    store.add(&batch(&[(1, 0), (2, 0)])).unwrap();
+    let twice = store.upsert(&batch(&[(3, 0), (3, 1)]));
+    assert!(matches!(twice, Err(Error::DuplicateId { row: 1, twice: true, .. })));
+    let there = store.add(&batch(&[(3, 0), (2, 1)]));
+    assert!(matches!(there, Err(Error::DuplicateId { row: 1, twice: false, .. })));
+    let narrow: RecordBatch = batch(&[(3, 0)]).project(&[0, 1]).unwrap();
+    assert!(matches!(store.add(&narrow), Err(Error::Schema(_))));
+    assert_eq!(BTreeMap::from([(1, 0), (2, 0)]), contents(&store.snapshot()));
+    assert_eq!(0, store.delete(&["text".into()]).unwrap());
+}
+
+#[test]
+fn one_writes_and_others_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = create(folder.path());
+    store.add(&batch(&[(1, 0)])).unwrap();
+    assert!(matches!(Store::open(folder.path(), SMALL), Err(Error::Locked { .. })));
+    let reader = Store::open_read_only(folder.path(), SMALL).unwrap();
+    assert!(matches!(reader.add(&batch(&[(2, 0)])), Err(Error::ReadOnly)));
+    assert_eq!(1, reader.snapshot().count());
+    drop(store);
+    Store::open(folder.path(), SMALL).unwrap();
+}
+
+#[test]
+fn what_is_no_store_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+    assert!(matches!(Store::open(folder.path(), SMALL), Err(Error::NotAStore { .. })));
+    let made = Store::create(folder.path(), schema(), Columns::default(), Metric::L2, SMALL);
+    assert!(matches!(made, Err(Error::NotEmpty { .. })));
+    assert_eq!(1, std::fs::read_dir(folder.path()).unwrap().count());
+}
+
+#[test]
+fn a_flipped_byte_anywhere_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = create(folder.path());
+    for round in 0..6 {
+        let new: Vec<_> = (0..30).map(|i| (round * 20 + i, round)).collect();
+        store.upsert(&batch(&new)).unwrap();
+    }
+    store.flush().unwrap();
+    store.upsert(&batch(&[(1, 9), (500, 9)])).unwrap();
+    store.delete(&ids(&[2, 77])).unwrap();
+    let expected = contents(&store.snapshot());
+    store.close().unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let good = std::fs::read(&path).unwrap();
+        kinds.insert(path.extension().map(|e| e.to_string_lossy().into_owned()));
+        for at in (0..good.len()).step_by(good.len() / 97 + 1) {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            std::fs::write(&path, &bad).unwrap();
+            let opened = Store::open_read_only(folder.path(), SMALL);
+            assert!(matches!(opened, Err(Error::Corrupt { .. })), "{path:?} {at}");
+            assert!(Store::verify(folder.path()).is_err());
+        }
+        std::fs::write(&path, &good).unwrap();
+    }
+    assert!(kinds.len() >= 4, "{kinds:?}");
+    let store = Store::open(folder.path(), SMALL).unwrap();
+    assert_eq!(expected, contents(&store.snapshot()));
+    assert_eq!(DIM, vector(0, 0).len());
+}
+
+#[test]
+fn small_writes_do_not_become_many_parts_or_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = create(folder.path());
+    for id in 0..600 {
+        store.add(&batch(&[(id, 0)])).unwrap();
+    }
+    assert!(store.snapshot().parts().len() < 30, "{}", store.snapshot().parts().len());
+    assert!(std::fs::read_dir(folder.path()).unwrap().count() < 30);
+    store.compact().unwrap();
+    assert_eq!(1, store.snapshot().parts().len());
+    assert_eq!(600, contents(&store.snapshot()).len());
+}
+
+#[test]
+fn readers_see_whole_writes_while_a_writer_flushes_and_compacts() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = create(folder.path());
+    let pair = |v: i64| batch(&[(1, v), (2, v)]);
+    store.add(&pair(0)).unwrap();
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            let mut last = 0;
+            while last < 300 {
+                let now = contents(&store.snapshot());
+                assert_eq!(now[&1], now[&2]);
+                assert!(now[&1] >= last);
+                last = now[&1];
+            }
+        });
+        let outside = scope.spawn(|| {
+            let mut last = 0;
+            while last < 300 {
+                let now =
+                    contents(&Store::open_read_only(folder.path(), SMALL).unwrap().snapshot());
+                assert_eq!(now[&1], now[&2]);
+                assert!(now[&1] >= last);
+                last = now[&1];
+            }
+        });
+        for version in 1..=300 {
+            store.upsert(&pair(version)).unwrap();
+            if version % 50 == 0 {
+                store.compact().unwrap();
+            }
+        }
+        inside.join().unwrap();
+        outside.join().unwrap();
+    });
+}

@@ -1,0 +1,135 @@
+//! One bit a value: its sign, against a query of four bits a value.
+
+use crate::exact::{Options, pieces, rescore, row_number, scan};
+use crate::kernel::bits::{PLANES, sums};
+use crate::vectors::check;
+use crate::{Metric, Neighbor, Result, Vectors};
+use rayon::prelude::*;
+
+/// Rows scanned before the heap looks at them.
+const BLOCK: usize = 256;
+
+/// Rows as signs, with the length each stands for.
+#[derive(Clone, Debug)]
+pub struct BinaryCodes {
+    metric: Metric,
+    dim: usize,
+    words: usize,
+    codes: Vec<u64>,
+    /// For each row, the factor of the signed sum, the term added, and how many signs are positive.
+    lines: Vec<[f32; 3]>,
+}
+
+/// The factor and the term of one row.
+///
+/// The row is replaced by `c * sign(row)`; c is chosen so that the product with the row itself is
+/// right: the squared length over the sum of absolute values.
+fn line(metric: Metric, values: &[f32]) -> [f32; 2] {
+    let square: f64 = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    let sum: f64 = values.iter().map(|&x| f64::from(x.abs())).sum();
+    if sum == 0.0 {
+        return [0.0, if metric == Metric::Cosine { 1.0 } else { 0.0 }];
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "an approximation by intent")]
+    match metric {
+        Metric::InnerProduct => [-(square / sum) as f32, 0.0],
+        Metric::L2 => [-2.0 * (square / sum) as f32, square as f32],
+        Metric::Cosine => [-(square.sqrt() / sum) as f32, 1.0],
+    }
+}
+
+/// A query as bit planes, and what turns a weighted count into a product with signs.
+struct Quantized {
+    planes: Vec<[u64; PLANES]>,
+    /// `sum(q * sign) = 2 * (low * ones + step * count) - total`; `ones` is folded in below.
+    step: f32,
+    low: f32,
+    total: f32,
+}
+
+impl Quantized {
+    fn new(query: &[f32], words: usize) -> Self {
+        let levels = f32::from((1u16 << PLANES) - 1);
+        let low = query.iter().copied().fold(f32::INFINITY, f32::min);
+        let high = query.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let step = (high / levels - low / levels).max(f32::MIN_POSITIVE);
+        let mut planes = vec![[0; PLANES]; words];
+        for (i, &x) in query.iter().enumerate() {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 15")]
+            let value = ((x - low) / step).round().clamp(0.0, levels) as u64;
+            for (p, plane) in planes[i / 64].iter_mut().enumerate() {
+                *plane |= (value >> p & 1) << (i % 64);
+            }
+        }
+        Self { planes, step, low, total: query.iter().sum() }
+    }
+}
+
+impl BinaryCodes {
+    /// Encode all rows, in parallel.
+    #[must_use]
+    pub fn encode(vectors: &Vectors<'_>, metric: Metric) -> Self {
+        let (dim, rows) = (vectors.dim(), vectors.len());
+        let words = dim.div_ceil(64);
+        let mut codes = vec![0; words * rows];
+        let mut lines = vec![[0.0; 3]; rows];
+        codes.par_chunks_mut(words).zip(&mut lines).enumerate().for_each_init(
+            || vec![0.0; dim],
+            |values, (row, (codes, out))| {
+                vectors.widen_row(row, values);
+                for (i, &x) in values.iter().enumerate() {
+                    codes[i / 64] |= u64::from(x > 0.0) << (i % 64);
+                }
+                let [factor, term] = line(metric, values);
+                let ones: u32 = codes.iter().map(|word| word.count_ones()).sum();
+                #[expect(clippy::cast_precision_loss, reason = "at most the dimension")]
+                let ones = ones as f32;
+                *out = [factor, term, ones];
+            },
+        );
+        Self { metric, dim, words, codes, lines }
+    }
+
+    /// The rows with the smallest approximate distances.
+    ///
+    /// # Errors
+    /// If the query is unfit.
+    pub fn candidates(&self, query: &[f32], options: &Options<'_>) -> Result<Vec<Neighbor>> {
+        check("query", query, self.dim)?;
+        let query = Quantized::new(&self.metric.prepare(query), self.words);
+        let run = sums(options.level);
+        Ok(scan(self.lines.len(), options.k, |best, range| {
+            let (mut out, mut distances) = ([0; BLOCK], [0.0; BLOCK]);
+            pieces(range, options.filter, BLOCK, |rows| {
+                let n = rows.len();
+                let codes = &self.codes[rows.start * self.words..rows.end * self.words];
+                run(&query.planes, codes, &mut out[..n]);
+                let lines = &self.lines[rows.clone()];
+                for ((d, &sum), &[factor, term, ones]) in
+                    distances.iter_mut().zip(&out[..n]).zip(lines)
+                {
+                    #[expect(clippy::cast_precision_loss, reason = "an approximation by intent")]
+                    let set = query.low * ones + query.step * sum as f32;
+                    *d = factor * (2.0 * set - query.total) + term;
+                }
+                best.push_all(&distances[..n], row_number(rows.start));
+            });
+        }))
+    }
+
+    /// Scan the codes for `candidates` rows, then the exact `k` nearest of them.
+    ///
+    /// # Errors
+    /// If the query is unfit, or the vectors are not those that were encoded.
+    pub fn search(
+        &self,
+        vectors: &Vectors<'_>,
+        query: &[f32],
+        candidates: usize,
+        options: &Options<'_>,
+    ) -> Result<Vec<Neighbor>> {
+        let wide = Options { k: candidates.max(options.k), ..*options };
+        let rows = self.candidates(query, &wide)?.into_iter().map(|n| n.row);
+        rescore(vectors, query, self.metric, rows, options.k)
+    }
+}

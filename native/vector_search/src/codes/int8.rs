@@ -1,0 +1,133 @@
+//! One byte a value, with a scale for each row.
+
+use crate::exact::{Options, pieces, rescore, row_number, scan};
+use crate::kernel::int8::{Query, dots};
+use crate::vectors::check;
+use crate::{Error, Metric, Neighbor, Result, Vectors};
+use rayon::prelude::*;
+
+/// Rows scanned before the heap looks at them.
+const BLOCK: usize = 256;
+
+/// Rows as integers in `-127..=127`, with what turns integer products into distances.
+#[derive(Clone, Debug)]
+pub struct Int8Codes {
+    metric: Metric,
+    dim: usize,
+    codes: Vec<i8>,
+    /// For each row, the factor of the integer product and the term added.
+    lines: Vec<[f32; 2]>,
+}
+
+/// Round a vector to integers; the scale is what one of them stands for.
+#[must_use]
+pub fn quantize(values: &[f32], out: &mut [i8]) -> f32 {
+    let largest = values.iter().fold(0f32, |m, x| m.max(x.abs()));
+    // Multiplying by a reciprocal would overflow for values below about 1e-36.
+    let scale = largest / 127.0;
+    for (o, &x) in out.iter_mut().zip(values) {
+        #[expect(clippy::cast_possible_truncation, reason = "in range; NaN becomes 0")]
+        let code = if scale > 0.0 { (x / scale).round_ties_even() as i8 } else { 0 };
+        *o = code.max(-127);
+    }
+    scale
+}
+
+/// The factor and the term of one row: its distance is `factor * product * query scale + term`.
+#[must_use]
+pub fn line(metric: Metric, values: &[f32], scale: f32) -> [f32; 2] {
+    let square: f64 = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    #[expect(clippy::cast_possible_truncation, reason = "an approximation by intent")]
+    match metric {
+        Metric::InnerProduct => [-scale, 0.0],
+        Metric::L2 => [-2.0 * scale, square as f32],
+        Metric::Cosine if square > 0.0 => [-scale / square.sqrt() as f32, 1.0],
+        Metric::Cosine => [0.0, 1.0],
+    }
+}
+
+impl Int8Codes {
+    /// Encode all rows, in parallel.
+    ///
+    /// Rows that are not finite get codes too; their exact distance decides.
+    ///
+    /// # Errors
+    /// If the dimension is above 65536, where integer products could overflow.
+    pub fn encode(vectors: &Vectors<'_>, metric: Metric) -> Result<Self> {
+        let (dim, rows) = (vectors.dim(), vectors.len());
+        if dim > 1 << 16 {
+            return Err(Error::Dimension(dim));
+        }
+        let mut codes = vec![0; dim * rows];
+        let mut lines = vec![[0.0; 2]; rows];
+        codes.par_chunks_mut(dim).zip(&mut lines).enumerate().for_each_init(
+            || vec![0.0; dim],
+            |values, (row, (codes, out))| {
+                vectors.widen_row(row, values);
+                let scale = quantize(values, codes);
+                *out = line(metric, values, scale);
+            },
+        );
+        Ok(Self { metric, dim, codes, lines })
+    }
+
+    /// The rows with the smallest approximate distances.
+    ///
+    /// # Errors
+    /// If the query is unfit.
+    pub fn candidates(&self, query: &[f32], options: &Options<'_>) -> Result<Vec<Neighbor>> {
+        check("query", query, self.dim)?;
+        let query = self.metric.prepare(query);
+        let mut codes = vec![0; self.dim];
+        let scale = quantize(&query, &mut codes);
+        let (query, run) = (Query::new(&codes), dots(options.level));
+        Ok(scan(self.lines.len(), options.k, |best, range| {
+            let (mut out, mut distances) = ([0; BLOCK], [0.0; BLOCK]);
+            pieces(range, options.filter, BLOCK, |rows| {
+                let n = rows.len();
+                run(&query, &self.codes[rows.start * self.dim..rows.end * self.dim], &mut out[..n]);
+                let lines = &self.lines[rows.clone()];
+                for ((d, &dot), &[factor, term]) in distances.iter_mut().zip(&out[..n]).zip(lines) {
+                    #[expect(clippy::cast_precision_loss, reason = "an approximation by intent")]
+                    let product = dot as f32 * scale;
+                    *d = factor * product + term;
+                }
+                best.push_all(&distances[..n], row_number(rows.start));
+            });
+        }))
+    }
+
+    /// Scan the codes for `candidates` rows, then the exact `k` nearest of them.
+    ///
+    /// # Errors
+    /// If the query is unfit, or the vectors are not those that were encoded.
+    pub fn search(
+        &self,
+        vectors: &Vectors<'_>,
+        query: &[f32],
+        candidates: usize,
+        options: &Options<'_>,
+    ) -> Result<Vec<Neighbor>> {
+        let wide = Options { k: candidates.max(options.k), ..*options };
+        let rows = self.candidates(query, &wide)?.into_iter().map(|n| n.row);
+        rescore(vectors, query, self.metric, rows, options.k)
+    }
+
+    /// How distances are measured.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+}

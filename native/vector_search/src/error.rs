@@ -1,0 +1,64 @@
+//! What can be wrong with a request, a buffer or a file.
+
+use std::io;
+
+/// The result of every fallible function here.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a request was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A buffer or query has the wrong length.
+    #[error("{what} has {found} values; expected {expected}")]
+    Length {
+        /// Which buffer.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// What it should be.
+        expected: usize,
+    },
+    /// The dimension is zero, or not a whole number of bytes for binary vectors.
+    #[error("dimension {0} is not possible for these vectors")]
+    Dimension(usize),
+    /// More rows than a 32-bit row number can name.
+    #[error("{0} rows are more than {max}", max = u32::MAX)]
+    TooManyRows(usize),
+    /// A query or vector holds NaN or an infinity.
+    #[error("{what} holds {value} at position {position}; every value must be finite")]
+    NotFinite {
+        /// Which vector.
+        what: &'static str,
+        /// The offending value.
+        value: f32,
+        /// Where it is.
+        position: usize,
+    },
+    /// A row number beyond the end.
+    #[error("row {row} does not exist; there are {rows}")]
+    NoSuchRow {
+        /// The row asked for.
+        row: u32,
+        /// How many there are.
+        rows: usize,
+    },
+    /// A row that is already in the index.
+    #[error("row {0} is already in the index")]
+    DuplicateRow(u32),
+    /// A setting out of its range.
+    #[error("{name} is {value}; {expected}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: usize,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A file that is not what it should be, or is damaged.
+    #[error("index file is damaged or foreign: {0}")]
+    Corrupt(String),
+    /// The file system failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}

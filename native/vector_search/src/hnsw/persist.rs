@@ -1,0 +1,203 @@
+//! A graph as bytes, and in a file.
+//!
+//! Little-endian: magic, settings and counts; for each slot its row, line and level; all codes; for
+//! each slot and level a count and that many neighbours; a checksum of everything before it. A
+//! graph is derived from the vectors, so a damaged file is refused and can be built again.
+
+use super::nodes::Nodes;
+use super::{Entry, Hnsw, Settings, set_bit};
+use crate::{Error, Metric, Result};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+const MAGIC: &[u8; 8] = b"AIOSGRF1";
+/// The highest level that is ever drawn.
+const LEVELS: usize = 15;
+
+fn corrupt<T>(what: impl Into<String>) -> Result<T> {
+    Err(Error::Corrupt(what.into()))
+}
+
+/// Reads forward through bytes; never beyond them.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
+        match self.0.split_at_checked(length) {
+            Some((taken, rest)) => {
+                self.0 = rest;
+                Ok(taken)
+            }
+            None => corrupt("it is cut off"),
+        }
+    }
+
+    fn word(&mut self) -> Result<u32> {
+        match self.take(4)?.first_chunk() {
+            Some(bytes) => Ok(u32::from_le_bytes(*bytes)),
+            None => corrupt("it is cut off"),
+        }
+    }
+
+    fn size(&mut self) -> Result<usize> {
+        Ok(self.word()? as usize)
+    }
+}
+
+impl Hnsw {
+    /// Everything, as bytes. Removed rows are taken out first.
+    #[must_use]
+    pub fn to_bytes(&mut self) -> Vec<u8> {
+        self.settle();
+        let slots = self.slots();
+        let mut out = MAGIC.to_vec();
+        let mut word = |x: usize| out.extend(u32::try_from(x).unwrap_or(u32::MAX).to_le_bytes());
+        word(Metric::ALL.iter().position(|&m| m == self.nodes.metric).unwrap_or(0));
+        word(self.nodes.dim);
+        word(self.settings.degree);
+        word(self.settings.build_width);
+        word(slots as usize);
+        word(self.entry.map_or(u32::MAX as usize, |entry| entry.slot as usize));
+        for slot in 0..slots {
+            out.extend(self.nodes.rows[slot as usize].to_le_bytes());
+            out.extend(self.nodes.lines[slot as usize].map(f32::to_le_bytes).as_flattened());
+            out.extend(u32::try_from(self.links.level(slot)).unwrap_or(0).to_le_bytes());
+        }
+        out.extend(self.nodes.codes.iter().map(|code| code.cast_unsigned()));
+        let mut list = Vec::new();
+        for slot in 0..slots {
+            for level in 0..=self.links.level(slot) {
+                list.clear();
+                self.links.read(slot, level, &mut list);
+                out.extend(u32::try_from(list.len()).unwrap_or(0).to_le_bytes());
+                out.extend(list.iter().flat_map(|other| other.to_le_bytes()));
+            }
+        }
+        out.extend(crc32fast::hash(&out).to_le_bytes());
+        out
+    }
+
+    /// A graph from its bytes.
+    ///
+    /// # Errors
+    /// If they are not a graph's, or damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let Some((body, sum)) = bytes.split_last_chunk::<4>() else {
+            return corrupt("it is shorter than a checksum");
+        };
+        if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
+            return corrupt("its checksum is wrong");
+        }
+        let mut from = Reader(body);
+        if from.take(MAGIC.len())? != MAGIC {
+            return corrupt("it does not start as a graph does");
+        }
+        let Some(&metric) = Metric::ALL.get(from.size()?) else {
+            return corrupt("it has an unknown metric");
+        };
+        let (dim, degree, build_width) = (from.size()?, from.size()?, from.size()?);
+        let mut graph = Self::new(metric, dim, Settings { degree, build_width })?;
+        let (slots, entry) = (from.size()?, from.word()?);
+        // Each slot takes at least this much, so a wrong count cannot make a huge allocation.
+        if from.0.len() / (graph.nodes.width + 20) < slots {
+            return corrupt("it is too short for its slots");
+        }
+        graph.nodes.grow(slots);
+        graph.links.grow(slots);
+        graph.read_nodes(&mut from)?;
+        graph.read_links(&mut from)?;
+        if !from.0.is_empty() {
+            return corrupt("it goes on after its end");
+        }
+        if entry != u32::MAX {
+            if entry as usize >= slots || !graph.is_live(entry) {
+                return corrupt("its entry does not exist");
+            }
+            graph.entry = Some(Entry { slot: entry, level: graph.links.level(entry) });
+        } else if graph.live_count > 0 {
+            return corrupt("it has no entry");
+        }
+        Ok(graph)
+    }
+
+    fn read_nodes(&mut self, from: &mut Reader<'_>) -> Result<()> {
+        for slot in 0..self.slots() {
+            let row = from.word()?;
+            let line = [f32::from_bits(from.word()?), f32::from_bits(from.word()?)];
+            let level = from.size()?;
+            if level > LEVELS || line.iter().any(|x| x.is_nan()) {
+                return corrupt(format!("slot {slot} is impossible"));
+            }
+            self.nodes.rows[slot as usize] = row;
+            self.nodes.lines[slot as usize] = line;
+            self.links.reset(slot, level);
+            if row == u32::MAX {
+                self.free.push(slot);
+            } else if self.contains(row) {
+                return corrupt(format!("row {row} is there twice"));
+            } else {
+                set_bit(&mut self.live, row, true);
+                self.live_count += 1;
+            }
+        }
+        let Nodes { codes, .. } = &mut self.nodes;
+        let length = codes.len();
+        for (code, &byte) in codes.iter_mut().zip(from.take(length)?) {
+            *code = byte.cast_signed();
+        }
+        Ok(())
+    }
+
+    fn read_links(&mut self, from: &mut Reader<'_>) -> Result<()> {
+        let slots = self.slots();
+        let mut list = Vec::new();
+        for slot in 0..slots {
+            for level in 0..=self.links.level(slot) {
+                let count = from.size()?;
+                if count > self.links.most(level) + super::links::SPARE {
+                    return corrupt(format!("slot {slot} has {count} links"));
+                }
+                list.clear();
+                for _ in 0..count {
+                    let other = from.word()?;
+                    if other >= slots || self.links.level(other) < level {
+                        return corrupt(format!("slot {slot} is linked to nothing"));
+                    }
+                    list.push(other);
+                }
+                self.links.write(slot, level, &list);
+            }
+        }
+        Ok(())
+    }
+
+    /// Write the graph to a file, which is replaced as a whole, and on disk when this returns.
+    ///
+    /// # Errors
+    /// If the disk fails; the file is as it was then.
+    pub fn save(&mut self, path: &Path) -> Result<()> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".new");
+        let temporary = Path::new(&name);
+        let mut file = File::create(temporary)?;
+        file.write_all(&self.to_bytes())?;
+        file.sync_all()?;
+        fs::rename(temporary, path)?;
+        if cfg!(unix)
+            && let Some(folder) = path.parent()
+        {
+            let here = folder.as_os_str().is_empty();
+            File::open(if here { Path::new(".") } else { folder })?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Read a graph from a file.
+    ///
+    /// # Errors
+    /// If it is not there, not a graph, or damaged.
+    pub fn load(path: &Path) -> Result<Self> {
+        Self::from_bytes(&fs::read(path)?)
+    }
+}

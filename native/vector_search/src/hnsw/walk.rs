@@ -1,0 +1,108 @@
+//! Greedy walks over one level of the graph.
+
+use super::Hnsw;
+use super::nodes::Probe;
+use crate::top_k::{TopK, key, neighbor};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Mutex, PoisonError};
+
+/// Which slots a walk has seen; cleared by counting up.
+#[derive(Default)]
+pub(super) struct Visited {
+    marks: Vec<u32>,
+    now: u32,
+}
+
+impl Visited {
+    fn start(&mut self, slots: usize) {
+        self.marks.resize(slots, 0);
+        self.now = self.now.wrapping_add(1);
+        if self.now == 0 {
+            self.marks.fill(0);
+            self.now = 1;
+        }
+    }
+
+    /// Mark a slot; whether it was new.
+    fn visit(&mut self, slot: u32) -> bool {
+        let mark = &mut self.marks[slot as usize];
+        std::mem::replace(mark, self.now) != self.now
+    }
+}
+
+/// Marks that are not in use, so that a search does not allocate them.
+#[derive(Default)]
+pub(super) struct Pool(Mutex<Vec<Visited>>);
+
+impl Pool {
+    fn with<T>(&self, slots: usize, work: impl FnOnce(&mut Visited) -> T) -> T {
+        let list = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut visited = list().pop().unwrap_or_default();
+        visited.start(slots);
+        let result = work(&mut visited);
+        list().push(visited);
+        result
+    }
+}
+
+impl Hnsw {
+    /// From an entry, step to nearer neighbours on each level down to above `bottom`.
+    pub(super) fn descend(&self, probe: &Probe<'_>, entry: u32, top: usize, bottom: usize) -> u32 {
+        let (mut slots, mut distances) = (Vec::new(), Vec::new());
+        let mut best = key(self.nodes.distance(probe, entry), entry);
+        for level in (bottom + 1..=top).rev() {
+            loop {
+                slots.clear();
+                self.links.read(neighbor(best).row, level, &mut slots);
+                self.nodes.distances(probe, &slots, &mut distances);
+                let nearest = slots.iter().zip(&distances).map(|(&s, &d)| key(d, s)).min();
+                match nearest {
+                    Some(nearer) if nearer < best => best = nearer,
+                    _ => break,
+                }
+            }
+        }
+        neighbor(best).row
+    }
+
+    /// The `ef` nearest acceptable slots that a best-first walk over a level finds, nearest first.
+    pub(super) fn beam(
+        &self,
+        probe: &Probe<'_>,
+        entry: u32,
+        level: usize,
+        ef: usize,
+        accept: impl Fn(u32) -> bool,
+    ) -> Vec<crate::Neighbor> {
+        self.pool.with(self.links.slots(), |visited| {
+            let mut found = TopK::new(ef);
+            let mut open = BinaryHeap::new();
+            let (mut slots, mut distances) = (Vec::new(), Vec::new());
+            let mut offer = |open: &mut BinaryHeap<_>, slots: &[u32], found: &mut TopK| {
+                self.nodes.distances(probe, slots, &mut distances);
+                for (&slot, &distance) in slots.iter().zip(&distances) {
+                    if distance <= found.limit() {
+                        open.push(Reverse(key(distance, slot)));
+                        if accept(slot) {
+                            found.push(distance, slot);
+                        }
+                    }
+                }
+            };
+            visited.visit(entry);
+            offer(&mut open, &[entry], &mut found);
+            while let Some(Reverse(next)) = open.pop() {
+                let next = neighbor(next);
+                if next.distance > found.limit() {
+                    break;
+                }
+                slots.clear();
+                self.links.read(next.row, level, &mut slots);
+                slots.retain(|&slot| visited.visit(slot));
+                offer(&mut open, &slots, &mut found);
+            }
+            found.into_sorted()
+        })
+    }
+}

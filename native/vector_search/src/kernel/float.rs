@@ -1,0 +1,215 @@
+//! Distances from one float query to consecutive rows of any element type.
+
+use super::Level;
+#[cfg(target_arch = "x86_64")]
+use super::Tier;
+use super::simd::{Bf16, Element, F16, F32, I8, Portable, Signs, Simd, prefetch};
+#[cfg(target_arch = "x86_64")]
+use super::x86::{Avx2, Avx512};
+use crate::Metric;
+use half::{bf16, f16};
+
+/// Writes the distance of each row of `rows` into `out`; the query is prepared by its metric.
+pub type Block<T> = fn(query: &[f32], rows: &[T], out: &mut [f32]);
+
+/// What is summed over the dimensions, and what becomes of the two sums.
+trait Op {
+    /// # Safety
+    /// The caller is compiled for `S`.
+    unsafe fn step<S: Simd>(sums: [S::V; 2], q: S::V, x: S::V) -> [S::V; 2];
+    fn finish(sums: [f32; 2]) -> f32;
+}
+
+macro_rules! op {
+    ($(#[$doc:meta])* $name:ident, |$q:ident, $x:ident, $a:ident, $b:ident| $step:expr,
+     |$first:ident, $second:ident| $finish:expr) => {
+        $(#[$doc])*
+        struct $name;
+        impl Op for $name {
+            #[inline(always)]
+            unsafe fn step<S: Simd>([$a, $b]: [S::V; 2], $q: S::V, $x: S::V) -> [S::V; 2] {
+                // SAFETY: the caller's promise.
+                unsafe { $step }
+            }
+            #[inline(always)]
+            fn finish([$first, $second]: [f32; 2]) -> f32 {
+                $finish
+            }
+        }
+    };
+}
+
+op!(/** Inner products. */ Dot, |q, x, a, b| [S::fma(q, x, a), b], |a, _b| -a);
+op!(/** Squared differences. */ Square, |q, x, a, b| {
+    let difference = S::sub(q, x);
+    [S::fma(difference, difference, a), b]
+}, |a, _b| a);
+op!(/** Cosines, with the row's own length. */ Angle, |q, x, a, b| [
+    S::fma(q, x, a), S::fma(x, x, b)
+], |a, b| 1.0 - a * inverse_length(b));
+op!(/** Lengths of rows. */ Norm, |_q, x, a, b| [S::fma(x, x, a), b], |a, _b| inverse_length(a));
+
+/// One over a length given its square: 0 for a zero vector, NaN for a square that overflowed.
+#[inline(always)]
+fn inverse_length(square: f32) -> f32 {
+    if square == 0.0 {
+        0.0
+    } else if square.is_finite() {
+        square.sqrt().recip()
+    } else {
+        f32::NAN
+    }
+}
+
+/// `R` rows together, `C` chains of sums a row: enough work in flight to hide what a sum waits for.
+///
+/// # Safety
+/// The caller is compiled for `S`; `rows` holds `R` rows of the query's dimension.
+#[inline(always)]
+unsafe fn group<S: Simd, O: Op, E: Element, const R: usize, const C: usize>(
+    query: &[f32],
+    rows: &[E::Item],
+    out: &mut [f32],
+) {
+    let width = query.len() / E::VALUES;
+    let vectors = query.len() / S::LANES;
+    // SAFETY: all reads are of whole vectors below the dimension, in rows that exist; a prefetch
+    // may name any address.
+    unsafe {
+        let pointers: [*const E::Item; R] = std::array::from_fn(|r| rows.as_ptr().add(r * width));
+        let mut sums = [[[S::zero(); 2]; C]; R];
+        let mut step = |chain: usize, at: usize| {
+            let q = S::f32(query.as_ptr().add(at));
+            for r in 0..R {
+                // A single row is one of a few scattered ones: what lies behind it is not next.
+                if R > 1 {
+                    prefetch(pointers[r].wrapping_add(at / E::VALUES));
+                }
+                sums[r][chain] = O::step::<S>(sums[r][chain], q, E::load::<S>(pointers[r], at));
+            }
+        };
+        for i in 0..vectors / C {
+            for chain in 0..C {
+                step(chain, (i * C + chain) * S::LANES);
+            }
+        }
+        for i in vectors / C * C..vectors {
+            step(0, i * S::LANES);
+        }
+        for (r, out) in out.iter_mut().enumerate().take(R) {
+            let mut total = sums[r][0];
+            for chain in &sums[r][1..] {
+                total = [S::add(total[0], chain[0]), S::add(total[1], chain[1])];
+            }
+            let mut total = total.map(|v| S::sum(v));
+            let row = &rows[r * width..(r + 1) * width];
+            for (i, &q) in query.iter().enumerate().skip(vectors * S::LANES) {
+                let x = E::one(row, i);
+                let mut lanes = [[0.0; 8]; 2];
+                lanes[0][0] = total[0];
+                lanes[1][0] = total[1];
+                total = O::step::<Portable>(lanes, [q; 8], [x; 8]).map(|v| v[0]);
+            }
+            *out = O::finish(total);
+        }
+    }
+}
+
+/// All rows, four together, and the last few one by one.
+///
+/// # Safety
+/// The caller is compiled for `S`.
+#[inline(always)]
+unsafe fn rows<S: Simd, O: Op, E: Element>(query: &[f32], rows: &[E::Item], out: &mut [f32]) {
+    let width = query.len() / E::VALUES;
+    let count = (rows.len() / width).min(out.len());
+    let fours = count / 4 * 4;
+    // SAFETY: each group is cut to exactly its rows.
+    unsafe {
+        for r in (0..fours).step_by(4) {
+            let (rows, out) = (&rows[r * width..(r + 4) * width], &mut out[r..r + 4]);
+            group::<S, O, E, 4, 1>(query, rows, out);
+        }
+        for r in fours..count {
+            let (rows, out) = (&rows[r * width..(r + 1) * width], &mut out[r..=r]);
+            group::<S, O, E, 1, 4>(query, rows, out);
+        }
+    }
+}
+
+fn portable<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
+    // SAFETY: needs no special instructions.
+    unsafe { rows::<Portable, O, E>(query, values, out) };
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn avx2<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
+    // SAFETY: compiled for it.
+    unsafe { rows::<Avx2, O, E>(query, values, out) };
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx2,fma,f16c")]
+fn avx512<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
+    // SAFETY: compiled for it.
+    unsafe { rows::<Avx512, O, E>(query, values, out) };
+}
+
+#[cfg(target_arch = "x86_64")]
+fn choose<O: Op, E: Element>(level: Level) -> Block<E::Item> {
+    match level.0 {
+        Tier::Portable => portable::<O, E>,
+        Tier::Avx2 => checked!(avx2::<O, E>, q, r, o),
+        Tier::Avx512 => checked!(avx512::<O, E>, q, r, o),
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn choose<O: Op, E: Element>(_: Level) -> Block<E::Item> {
+    portable::<O, E>
+}
+
+fn by_metric<E: Element>(level: Level, metric: Metric) -> Block<E::Item> {
+    match metric {
+        Metric::Cosine => choose::<Angle, E>(level),
+        Metric::InnerProduct => choose::<Dot, E>(level),
+        Metric::L2 => choose::<Square, E>(level),
+    }
+}
+
+/// Kernels over single precision.
+#[must_use]
+pub fn f32(level: Level, metric: Metric) -> Block<f32> {
+    by_metric::<F32>(level, metric)
+}
+
+/// Kernels over half precision.
+#[must_use]
+pub fn f16(level: Level, metric: Metric) -> Block<f16> {
+    by_metric::<F16>(level, metric)
+}
+
+/// Kernels over bfloat16.
+#[must_use]
+pub fn bf16(level: Level, metric: Metric) -> Block<bf16> {
+    by_metric::<Bf16>(level, metric)
+}
+
+/// Kernels over small integers.
+#[must_use]
+pub fn i8(level: Level, metric: Metric) -> Block<i8> {
+    by_metric::<I8>(level, metric)
+}
+
+/// Kernels over packed signs.
+#[must_use]
+pub fn signs(level: Level, metric: Metric) -> Block<u8> {
+    by_metric::<Signs>(level, metric)
+}
+
+/// One over the length of each row; the query only tells the dimension.
+#[must_use]
+pub fn inverse_norms(level: Level) -> Block<f32> {
+    choose::<Norm, F32>(level)
+}

@@ -1,0 +1,140 @@
+//! Integer dot products of one vector with scattered rows of a padded table: a step of a graph walk.
+
+use super::Level;
+#[cfg(target_arch = "x86_64")]
+use super::Tier;
+use super::simd::prefetch_row;
+
+/// Rows are padded with zeros to a multiple of this many values.
+pub const PAD: usize = 64;
+
+/// Writes, for each of `slots`, the dot product of `query` with that row of `table`.
+///
+/// `query` is as wide as a row, a multiple of [`PAD`], and every slot is in the table.
+pub type Gather = fn(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]);
+
+/// The kernel of a level.
+#[must_use]
+pub fn gather(level: Level) -> Gather {
+    #[cfg(target_arch = "x86_64")]
+    match level.0 {
+        Tier::Portable => portable,
+        Tier::Avx2 => checked!(avx2, q, t, s, o),
+        Tier::Avx512 => checked!(avx512, q, t, s, o),
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = level;
+        portable
+    }
+}
+
+/// The rows of all slots in order, the memory of later ones asked for ahead.
+#[inline(always)]
+fn each(
+    width: usize,
+    table: &[i8],
+    slots: &[u32],
+    out: &mut [i32],
+    mut dot: impl FnMut(&[i8]) -> i32,
+) {
+    const AHEAD: usize = 3;
+    let row = |slot: u32| &table[slot as usize * width..(slot as usize + 1) * width];
+    for &slot in slots.iter().take(AHEAD) {
+        prefetch_row(row(slot));
+    }
+    for (i, (&slot, out)) in slots.iter().zip(out).enumerate() {
+        if let Some(&later) = slots.get(i + AHEAD) {
+            prefetch_row(row(later));
+        }
+        *out = dot(row(slot));
+    }
+}
+
+fn portable(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]) {
+    each(query.len(), table, slots, out, |row| {
+        row.iter().zip(query).map(|(&x, &q)| i32::from(x) * i32::from(q)).sum()
+    });
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]) {
+    use std::arch::x86_64::{
+        _mm_loadu_si128, _mm256_add_epi32, _mm256_cvtepi8_epi16, _mm256_madd_epi16,
+        _mm256_setzero_si256, _mm256_storeu_si256,
+    };
+    let (query, _) = query.as_chunks::<16>();
+    each(query.len() * 16, table, slots, out, |row| {
+        let mut sums = [_mm256_setzero_si256(); 4];
+        for (i, (q, x)) in query.iter().zip(row.as_chunks::<16>().0).enumerate() {
+            // SAFETY: both arrays hold the sixteen bytes read.
+            let (q, x) =
+                unsafe { (_mm_loadu_si128(q.as_ptr().cast()), _mm_loadu_si128(x.as_ptr().cast())) };
+            let product = _mm256_madd_epi16(_mm256_cvtepi8_epi16(q), _mm256_cvtepi8_epi16(x));
+            sums[i % 4] = _mm256_add_epi32(sums[i % 4], product);
+        }
+        let low = _mm256_add_epi32(sums[0], sums[1]);
+        let high = _mm256_add_epi32(sums[2], sums[3]);
+        let mut lanes = [0i32; 8];
+        // SAFETY: `lanes` holds the 32 bytes written.
+        unsafe {
+            _mm256_storeu_si256(lanes.as_mut_ptr().cast(), _mm256_add_epi32(low, high));
+        }
+        lanes.iter().sum()
+    });
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn avx512(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]) {
+    use std::arch::x86_64::{
+        _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_reduce_add_epi32,
+        _mm512_set1_epi8, _mm512_setzero_si512, _mm512_xor_si512,
+    };
+    // As a signed byte -128, as an unsigned one 128: the bias of the rows.
+    let minus = _mm512_set1_epi8(i8::MIN);
+    let (query, _) = query.as_chunks::<64>();
+    let mut bias = _mm512_setzero_si512();
+    for q in query {
+        // SAFETY: the array holds the 64 bytes read.
+        let q = unsafe { _mm512_loadu_si512(q.as_ptr().cast()) };
+        bias = _mm512_dpbusd_epi32(bias, minus, q);
+    }
+    let bias = _mm512_reduce_add_epi32(bias);
+    each(query.len() * 64, table, slots, out, |row| {
+        let mut sums = [_mm512_setzero_si512(); 2];
+        for (i, (q, x)) in query.iter().zip(row.as_chunks::<64>().0).enumerate() {
+            // SAFETY: both arrays hold the 64 bytes read.
+            let (q, x) = unsafe {
+                (_mm512_loadu_si512(q.as_ptr().cast()), _mm512_loadu_si512(x.as_ptr().cast()))
+            };
+            sums[i % 2] = _mm512_dpbusd_epi32(sums[i % 2], _mm512_xor_si512(x, minus), q);
+        }
+        _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1])) - bias
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_level_gives_the_same_integers(
+            blocks in 1usize..4, slots in prop::collection::vec(0u32..9, 0..20),
+            bytes in prop::collection::vec(any::<i8>(), 10 * 3 * 64),
+        ) {
+            let width = blocks * PAD;
+            let (query, table) = bytes.split_at(width);
+            let mut expected = vec![0; slots.len()];
+            portable(query, table, &slots, &mut expected);
+            for level in Level::available() {
+                let mut out = vec![0; slots.len()];
+                gather(level)(query, table, &slots, &mut out);
+                prop_assert_eq!(&expected, &out, "{}", level.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Integer dot products of one int8 query with consecutive int8 rows.
+
+use super::Level;
+#[cfg(target_arch = "x86_64")]
+use super::{Tier, simd::prefetch};
+
+/// A query as the kernels of every level want it.
+#[derive(Clone, Debug)]
+pub struct Query {
+    dim: usize,
+    /// Padded with zeros to a whole number of 64-byte vectors.
+    bytes: Vec<i8>,
+    /// The same, widened.
+    words: Vec<i16>,
+    /// What a bias of 128 on every stored byte would add.
+    bias: i32,
+}
+
+impl Query {
+    /// Prepare the codes of a query.
+    #[must_use]
+    pub fn new(codes: &[i8]) -> Self {
+        let mut bytes = codes.to_vec();
+        bytes.resize(codes.len().next_multiple_of(64), 0);
+        let words = bytes.iter().map(|&x| i16::from(x)).collect();
+        let bias = codes.iter().map(|&x| 128 * i32::from(x)).sum();
+        Self { dim: codes.len(), bytes, words, bias }
+    }
+}
+
+/// Writes the dot product of the query with each row; exact for dimensions below 2^16.
+pub type Dots = fn(query: &Query, rows: &[i8], out: &mut [i32]);
+
+/// The kernel of a level.
+#[must_use]
+pub fn dots(level: Level) -> Dots {
+    #[cfg(target_arch = "x86_64")]
+    match level.0 {
+        Tier::Portable => portable,
+        Tier::Avx2 => checked!(avx2, q, r, o),
+        Tier::Avx512 => checked!(avx512, q, r, o),
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = level;
+        portable
+    }
+}
+
+fn portable(query: &Query, rows: &[i8], out: &mut [i32]) {
+    for (row, out) in rows.chunks_exact(query.dim).zip(out) {
+        *out = row.iter().zip(&query.words).map(|(&x, &q)| i32::from(x) * i32::from(q)).sum();
+    }
+}
+
+/// Widened to 16 bits, since `maddubs` would saturate.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2(query: &Query, rows: &[i8], out: &mut [i32]) {
+    use std::arch::x86_64::{
+        _mm_loadu_si128, _mm256_add_epi32, _mm256_cvtepi8_epi16, _mm256_loadu_si256,
+        _mm256_madd_epi16, _mm256_setzero_si256, _mm256_storeu_si256,
+    };
+    let (chunks, _) = query.words.as_chunks::<32>();
+    let whole = query.dim / 32;
+    for (row, out) in rows.chunks_exact(query.dim).zip(out) {
+        let (pieces, rest) = row.as_chunks::<32>();
+        let mut sums = [_mm256_setzero_si256(); 2];
+        for (q, x) in chunks.iter().zip(pieces) {
+            prefetch(x.as_ptr());
+            for (half, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: both arrays hold 32 values; each half reads 16 of them.
+                let (q, x) = unsafe {
+                    (
+                        _mm256_loadu_si256(q.as_ptr().add(half * 16).cast()),
+                        _mm_loadu_si128(x.as_ptr().add(half * 16).cast()),
+                    )
+                };
+                let product = _mm256_madd_epi16(_mm256_cvtepi8_epi16(x), q);
+                *sum = _mm256_add_epi32(*sum, product);
+            }
+        }
+        let mut lanes = [0i32; 8];
+        // SAFETY: `lanes` holds the 32 bytes written.
+        unsafe {
+            _mm256_storeu_si256(lanes.as_mut_ptr().cast(), _mm256_add_epi32(sums[0], sums[1]));
+        }
+        let tail = rest.iter().zip(&query.words[whole * 32..]);
+        *out = lanes.iter().sum::<i32>()
+            + tail.map(|(&x, &q)| i32::from(x) * i32::from(q)).sum::<i32>();
+    }
+}
+
+/// VNNI multiplies unsigned by signed, so rows are biased by 128 and the bias is taken off again.
+/// Four rows go together: four streams of memory, and four sums that do not wait for each other.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn avx512(query: &Query, rows: &[i8], out: &mut [i32]) {
+    let count = (rows.len() / query.dim).min(out.len());
+    let fours = count / 4 * 4;
+    for r in (0..fours).step_by(4) {
+        let rows = &rows[r * query.dim..(r + 4) * query.dim];
+        out[r..r + 4].copy_from_slice(&avx512_group::<4>(query, rows));
+    }
+    for r in fours..count {
+        [out[r]] = avx512_group::<1>(query, &rows[r * query.dim..(r + 1) * query.dim]);
+    }
+}
+
+/// `R` rows, exactly.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn avx512_group<const R: usize>(query: &Query, rows: &[i8]) -> [i32; R] {
+    use std::arch::x86_64::{
+        _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_maskz_loadu_epi8, _mm512_reduce_add_epi32,
+        _mm512_set1_epi8, _mm512_setzero_si512, _mm512_xor_si512,
+    };
+    assert!(rows.len() == R * query.dim);
+    let bias = _mm512_set1_epi8(i8::MIN);
+    let mut sums = [_mm512_setzero_si512(); R];
+    for (i, q) in query.bytes.as_chunks::<64>().0.iter().enumerate() {
+        let left = query.dim - i * 64;
+        let mask = if left < 64 { (1u64 << left) - 1 } else { u64::MAX };
+        // SAFETY: the array holds the 64 bytes read.
+        let q = unsafe { _mm512_loadu_si512(q.as_ptr().cast()) };
+        for (r, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: row `r` has `dim` bytes; the mask covers those of them from `i * 64` on.
+            let x = unsafe {
+                let at = rows.as_ptr().add(r * query.dim + i * 64);
+                prefetch(at);
+                _mm512_maskz_loadu_epi8(mask, at)
+            };
+            *sum = _mm512_dpbusd_epi32(*sum, _mm512_xor_si512(x, bias), q);
+        }
+    }
+    sums.map(|sum| _mm512_reduce_add_epi32(sum) - query.bias)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_level_gives_the_same_integers(
+            dim in 1usize..200, rows in 1usize..5, seed in any::<u64>(), extreme in any::<bool>(),
+        ) {
+            let mut state = seed;
+            let mut next = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                if extreme { i8::MIN } else { state.to_le_bytes()[7] as i8 }
+            };
+            let query: Vec<i8> = (0..dim).map(|_| next()).collect();
+            let values: Vec<i8> = (0..dim * rows).map(|_| next()).collect();
+            let expected: Vec<i32> = values.chunks(dim)
+                .map(|r| r.iter().zip(&query).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum())
+                .collect();
+            for level in Level::available() {
+                let mut out = vec![0; rows];
+                dots(level)(&Query::new(&query), &values, &mut out);
+                prop_assert_eq!(&expected, &out, "{}", level.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Inner loops, one set for each instruction set, chosen at run time.
+//!
+//! A loop is written once, generically, and compiled once for each level; the compiler vectorises
+//! the float loops. Only what it does not find by itself (half precision, integer products, the
+//! register tile of the batch) is written with intrinsics. Every level is tested against portable.
+
+/// A function of one level as a safe function pointer.
+#[cfg(target_arch = "x86_64")]
+macro_rules! checked {
+    ($function:expr, $($argument:ident),+) => {
+        |$($argument),+| {
+            // SAFETY: a level above portable is made only by `Level::available`, which found all
+            // the features that its functions enable.
+            unsafe { $function($($argument),+) }
+        }
+    };
+}
+
+pub mod bits;
+pub mod float;
+pub mod gather;
+pub mod int8;
+mod simd;
+pub mod tile;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use crate::{Data, Metric, Vectors};
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// A set of instructions that one machine may have and another not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Level(Tier);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Tier {
+    /// What the target always has (SSE2 on x86-64, NEON on 64-bit ARM).
+    Portable,
+    /// AVX2, FMA, F16C and POPCNT: x86-64 since 2013.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 with VNNI and VPOPCNTDQ: since Ice Lake and Zen 4.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// What the target always has.
+    pub const PORTABLE: Self = Self(Tier::Portable);
+
+    /// Every level that this machine has, the fastest last.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        #[allow(unused_mut, reason = "other levels exist on x86-64 only")]
+        let mut levels = vec![Self::PORTABLE];
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx2") && has!("fma") && has!("f16c") && has!("popcnt") {
+                levels.push(Self(Tier::Avx2));
+                if has!("avx512f")
+                    && has!("avx512bw")
+                    && has!("avx512dq")
+                    && has!("avx512vl")
+                    && has!("avx512vnni")
+                    && has!("avx512vpopcntdq")
+                {
+                    levels.push(Self(Tier::Avx512));
+                }
+            }
+        }
+        levels
+    }
+
+    /// The fastest level of this machine.
+    #[must_use]
+    pub fn best() -> Self {
+        static BEST: OnceLock<Level> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available().pop().unwrap_or(Self::PORTABLE))
+    }
+
+    /// Its name, for reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Tier::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Tier::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Tier::Avx512 => "avx512",
+        }
+    }
+}
+
+/// Distances from prepared queries (see [`Metric::prepare`]) to ranges of rows of one set.
+#[derive(Clone, Copy)]
+pub struct Scanner<'a> {
+    dim: usize,
+    rows: usize,
+    kind: Kind<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    F32(float::Block<f32>, &'a [f32]),
+    F16(float::Block<half::f16>, &'a [half::f16]),
+    Bf16(float::Block<half::bf16>, &'a [half::bf16]),
+    I8(float::Block<i8>, &'a [i8]),
+    Signs(float::Block<u8>, &'a [u8]),
+}
+
+impl<'a> Scanner<'a> {
+    /// Choose the kernel for these vectors.
+    #[must_use]
+    pub fn new(vectors: &Vectors<'a>, metric: Metric, level: Level) -> Self {
+        let kind = match vectors.data() {
+            Data::F32(x) => Kind::F32(float::f32(level, metric), x),
+            Data::F16(x) => Kind::F16(float::f16(level, metric), x),
+            Data::Bf16(x) => Kind::Bf16(float::bf16(level, metric), x),
+            Data::I8(x) => Kind::I8(float::i8(level, metric), x),
+            Data::Binary(x) => Kind::Signs(float::signs(level, metric), x),
+        };
+        Self { dim: vectors.dim(), rows: vectors.len(), kind }
+    }
+
+    /// Write the distances of a range of rows.
+    ///
+    /// # Panics
+    /// If the query is not of the dimension or the range is not of the vectors.
+    pub fn distances(&self, query: &[f32], range: Range<usize>, out: &mut [f32]) {
+        assert!(query.len() == self.dim && range.end <= self.rows && range.len() <= out.len());
+        let values = range.start * self.dim..range.end * self.dim;
+        match self.kind {
+            Kind::F32(run, x) => run(query, &x[values], out),
+            Kind::F16(run, x) => run(query, &x[values], out),
+            Kind::Bf16(run, x) => run(query, &x[values], out),
+            Kind::I8(run, x) => run(query, &x[values], out),
+            Kind::Signs(run, x) => run(query, &x[values.start / 8..values.end / 8], out),
+        }
+    }
+
+    /// Ask for the memory of a row that will be read soon; one that does not exist is passed over.
+    pub fn prefetch(&self, row: u32) {
+        let values = row as usize * self.dim..(row as usize + 1) * self.dim;
+        match self.kind {
+            Kind::F32(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
+            Kind::F16(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
+            Kind::Bf16(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
+            Kind::I8(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
+            Kind::Signs(..) => {}
+        }
+    }
+
+    /// The distance of one row.
+    ///
+    /// # Panics
+    /// As [`Scanner::distances`].
+    #[must_use]
+    pub fn distance(&self, query: &[f32], row: u32) -> f32 {
+        let mut out = [0.0];
+        self.distances(query, row as usize..row as usize + 1, &mut out);
+        out[0]
+    }
+}

@@ -1,0 +1,170 @@
+//! Vectors of floats in registers, and how stored elements are loaded into them.
+
+use half::{bf16, f16};
+
+/// One instruction set's vector of `f32`.
+///
+/// # Safety
+/// Methods may use instructions that only the functions of their level enable, and are to be
+/// inlined into those; loads read `LANES` values from where they are told.
+pub unsafe trait Simd {
+    /// The register.
+    type V: Copy;
+    /// Values in it.
+    const LANES: usize;
+    /// All zero.
+    unsafe fn zero() -> Self::V;
+    /// `a * b + c`.
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a + b`.
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// The sum of all lanes.
+    unsafe fn sum(v: Self::V) -> f32;
+    /// Read single precision.
+    unsafe fn f32(from: *const f32) -> Self::V;
+    /// Read half precision.
+    unsafe fn f16(from: *const f16) -> Self::V;
+    /// Read bfloat16.
+    unsafe fn bf16(from: *const bf16) -> Self::V;
+    /// Read small integers.
+    unsafe fn i8(from: *const i8) -> Self::V;
+    /// Read bits as +1 (set) or -1, least significant first.
+    unsafe fn signs(from: *const u8) -> Self::V;
+}
+
+/// An element type: how many values an item holds, and how to read them.
+pub trait Element {
+    /// What is stored.
+    type Item: Copy;
+    /// Values in one item: 1, or 8 for packed bits.
+    const VALUES: usize;
+    /// Read `LANES` values starting at value `at`, a multiple of `LANES`.
+    ///
+    /// # Safety
+    /// They must be there, and the caller compiled for `S`.
+    unsafe fn load<S: Simd>(from: *const Self::Item, at: usize) -> S::V;
+    /// The value at a position.
+    fn one(items: &[Self::Item], at: usize) -> f32;
+}
+
+macro_rules! element {
+    ($(#[$doc:meta])* $name:ident, $item:ty, $values:literal, $load:ident, $one:expr) => {
+        $(#[$doc])*
+        pub struct $name;
+        impl Element for $name {
+            type Item = $item;
+            const VALUES: usize = $values;
+            #[inline(always)]
+            unsafe fn load<S: Simd>(from: *const $item, at: usize) -> S::V {
+                // SAFETY: the caller's promise, which is the same.
+                unsafe { S::$load(from.add(at / $values)) }
+            }
+            #[inline(always)]
+            fn one(items: &[$item], at: usize) -> f32 {
+                $one(items, at)
+            }
+        }
+    };
+}
+
+element!(/** Single precision. */ F32, f32, 1, f32, |x: &[f32], i: usize| x[i]);
+element!(/** Half precision. */ F16, f16, 1, f16, |x: &[f16], i: usize| x[i].to_f32());
+element!(/** bfloat16. */ Bf16, bf16, 1, bf16, |x: &[bf16], i: usize| x[i].to_f32());
+element!(/** Small integers. */ I8, i8, 1, i8, |x: &[i8], i: usize| f32::from(x[i]));
+element!(/** Packed signs. */ Signs, u8, 8, signs, |x: &[u8], i: usize| sign(x[i / 8], i % 8));
+
+/// One packed sign.
+#[inline(always)]
+fn sign(byte: u8, bit: usize) -> f32 {
+    if byte >> bit & 1 == 1 { 1.0 } else { -1.0 }
+}
+
+/// Eight lanes in plain Rust; the compiler uses whatever the target always has.
+pub struct Portable;
+
+// SAFETY: uses no special instructions; every load reads exactly eight values.
+unsafe impl Simd for Portable {
+    type V = [f32; 8];
+    const LANES: usize = 8;
+    #[inline(always)]
+    unsafe fn zero() -> [f32; 8] {
+        [0.0; 8]
+    }
+    #[inline(always)]
+    unsafe fn fma(a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn add(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn sub(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn sum(v: [f32; 8]) -> f32 {
+        let four: [f32; 4] = std::array::from_fn(|i| v[i] + v[i + 4]);
+        (four[0] + four[2]) + (four[1] + four[3])
+    }
+    #[inline(always)]
+    unsafe fn f32(from: *const f32) -> [f32; 8] {
+        // SAFETY: the caller's eight values.
+        unsafe { from.cast::<[f32; 8]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn f16(from: *const f16) -> [f32; 8] {
+        // SAFETY: the caller's eight values.
+        unsafe { from.cast::<[f16; 8]>().read_unaligned() }.map(f16::to_f32)
+    }
+    #[inline(always)]
+    unsafe fn bf16(from: *const bf16) -> [f32; 8] {
+        // SAFETY: the caller's eight values.
+        let values = unsafe { from.cast::<[bf16; 8]>().read_unaligned() };
+        values.map(|x| f32::from_bits(u32::from(x.to_bits()) << 16))
+    }
+    #[inline(always)]
+    unsafe fn i8(from: *const i8) -> [f32; 8] {
+        // SAFETY: the caller's eight values.
+        unsafe { from.cast::<[i8; 8]>().read_unaligned() }.map(f32::from)
+    }
+    #[inline(always)]
+    unsafe fn signs(from: *const u8) -> [f32; 8] {
+        // SAFETY: the caller's eight bits are one byte.
+        let byte = unsafe { *from };
+        std::array::from_fn(|i| sign(byte, i))
+    }
+}
+
+/// How far ahead of the row in work memory is asked for, in bytes.
+const AHEAD: usize = 4096;
+
+/// Ask for memory that will be read soon; any address will do.
+#[inline(always)]
+pub fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing, so no address is wrong.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast::<i8>().wrapping_add(AHEAD));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// Ask for a whole row that will be read soon.
+#[inline(always)]
+pub fn prefetch_row<T>(row: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in row.chunks(64 / size_of::<T>().max(1)) {
+        // SAFETY: a prefetch reads nothing, so no address is wrong.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}
