@@ -29,6 +29,8 @@ from aios_plugins._native import fast_tokenizer
 PIECE = 1200
 """Characters of one of many documents."""
 
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
 CL100K = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -133,11 +135,8 @@ def tiktoken(module: Any, file: Path) -> Any:
     special = own.added_tokens()
     names = {own.token(i): i for i in range(own.vocab_size) if i not in special.values()}
     ranks = {token: i - len(special) for token, i in names.items()}
-    pattern = (
-        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-        if "Split" not in file.read_text()
-        else CL100K
-    )
+    cut = json.loads(file.read_text())["pre_tokenizer"]["type"]
+    pattern = GPT2 if cut == "ByteLevel" else CL100K
     return module.Encoding("bench", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
 
 
