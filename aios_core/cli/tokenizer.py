@@ -135,7 +135,7 @@ def _load(file: Path) -> TrainedTokenizer:
     from aios_core.registry import Registry
 
     kind = Registry.discover().get("tokenizer", "hf").load()
-    tokenizer: TrainedTokenizer = kind(file=str(file), engine=True).train([])
+    tokenizer: TrainedTokenizer = kind(file=file, engine=True).train([])
     return tokenizer
 
 

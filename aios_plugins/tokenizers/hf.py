@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from attrs import field, frozen, validators
+from attrs import frozen
 
 from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary
 from aios_core.errors import TokenizerError
@@ -39,7 +39,8 @@ def read(path: Path, *, engine: bool, strict: bool = False) -> fast_tokenizer.To
         TokenizerError: the file is missing, damaged, hostile or, if `strict`, not for the engine.
     """
     try:
-        if not path.is_file() or path.stat().st_size > MAX_FILE:
+        size = path.stat().st_size
+        if not path.is_file() or size > MAX_FILE:
             raise TokenizerError(f"{path}: want a regular file of at most {MAX_FILE} bytes")
         text = path.read_text(encoding="utf-8")
         return fast_tokenizer.Tokenizer(text, engine=engine, strict=strict)
@@ -116,7 +117,7 @@ class TrainedHf(TrainedTokenizer):
 class Hf(Tokenizer):
     """A tokenizer from a ``tokenizer.json`` as Hugging Face tokenizers write it."""
 
-    file: str = field(default=FILE, validator=validators.min_len(1))
+    file: Path
     """The file; what it says is all there is to it, so there is nothing to train."""
     engine: bool = False
     """Whether our own engine works where it gives the same ids; else the `tokenizers` crate."""
@@ -125,7 +126,7 @@ class Hf(Tokenizer):
 
     def train(self, texts: Iterable[str]) -> TrainedHf:
         """Read the file; the texts are not looked at."""
-        return TrainedHf(read(Path(self.file), engine=self.engine, strict=self.strict))
+        return TrainedHf(read(self.file, engine=self.engine, strict=self.strict))
 
     def load(self, folder: Path) -> TrainedHf:
         """Read what `TrainedHf.save` wrote."""

@@ -103,6 +103,16 @@ def restrict(pattern: Pattern, allowed: Ranges) -> Pattern:
             return type(pattern)(tuple(restrict(part, allowed) for part in pattern.parts))
 
 
+_SIZES: Final = (
+    (0, 0x7F),
+    (0x80, 0x7FF),
+    (0x800, 0xD7FF),
+    (0xE000, 0xFFFF),  # what lies between are surrogates, which UTF-8 has no bytes for
+    (0x10000, 0x10FFFF),
+)
+"""Code points whose encodings are of one length, from one to four bytes."""
+
+
 def encodings(ranges: Ranges) -> list[tuple[tuple[int, int], ...]]:
     """UTF-8 of a set of characters: sequences of ranges of bytes, each of which any byte may be.
 
@@ -110,7 +120,7 @@ def encodings(ranges: Ranges) -> list[tuple[tuple[int, int], ...]]:
     bytes but the first ones run through whole ranges.
     """
     found: list[tuple[tuple[int, int], ...]] = []
-    for start, end in ((0, 0x7F), (0x80, 0x7FF), (0x800, 0xFFFF), (0x10000, 0x10FFFF)):
+    for start, end in _SIZES:
         for low, high in intersection(ranges, ((start, end),)):
             found += _split(low, high)
     return found

@@ -6,7 +6,7 @@ import re
 import jsonschema
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aios_core.diffusion.constraints import (
@@ -60,7 +60,11 @@ def test_regular_expressions_mean_what_they_mean_in_python(regex, texts):
         assert expected == automaton(regex).matches(text.encode()), text
 
 
-@given(st.text(), st.lists(st.tuples(st.characters(), st.characters()), min_size=1, max_size=4))
+UTF8 = st.characters(codec="utf-8")
+
+
+@given(st.text(), st.lists(st.tuples(UTF8, UTF8), min_size=1, max_size=4))
+@example("\ud7ff\ue000", [("a", "\U0001f600")])  # across the surrogates
 @settings(max_examples=60, deadline=None)
 def test_sets_are_cut_rightly_into_bytes(text, pairs):
     """Ranges of code points cross lengths of encodings and borders of bytes."""

@@ -32,11 +32,11 @@ class TestHf(TokenizerContract):
     @pytest.fixture(scope="class")
     @classmethod
     def instance(cls, path, engine):
-        return Hf(file=str(path), engine=engine)
+        return Hf(file=path, engine=engine)
 
 
 def test_engine_and_reference_agree(path):
-    ours, theirs = (Hf(file=str(path), engine=engine).train([]) for engine in (True, False))
+    ours, theirs = (Hf(file=path, engine=engine).train([]) for engine in (True, False))
 
     assert ("engine", "tokenizers") == (ours.engine.backend, theirs.engine.backend)
 
@@ -58,10 +58,10 @@ def test_a_change_of_path_is_told_and_can_be_refused(path, tmp_path):
     other = tmp_path / "tokenizer.json"
     other.write_text(json.dumps(file))
 
-    tokenizer = Hf(file=str(other), engine=True).train([]).engine
+    tokenizer = Hf(file=other, engine=True).train([]).engine
     assert ("tokenizers", "it has a normalizer") == (tokenizer.backend, tokenizer.reason)
     with pytest.raises(TokenizerError, match=r"tokenizer\.json: .*normalizer"):
-        Hf(file=str(other), engine=True, strict=True).train([])
+        Hf(file=other, engine=True, strict=True).train([])
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_hostile_files_are_errors(tmp_path, text, told):
     other = tmp_path / "tokenizer.json"
     other.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(TokenizerError, match=told):
-        Hf(file=str(other), engine=True).train([])
+        Hf(file=other, engine=True).train([])
 
 
 def test_offsets_streams_pickles_and_threads(path):
