@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from attrs import evolve, frozen
@@ -22,6 +23,9 @@ from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.random import RowRandom
 from aios_core.errors import InferenceError
+
+if TYPE_CHECKING:
+    from aios_core.diffusion.process import Process
 
 GIVEN = 0
 """`State.committed_at` of what the caller gave."""
@@ -45,7 +49,8 @@ class State:
     """(B, L) float64: probability of each token, before any temperature, in the prediction it was
     drawn from; 1 for what was given, 0 for masks."""
     committed_at: Tensor
-    """(B, L) int64: step at which each token came, `GIVEN` or `MASKED`."""
+    """(B, L) int64: step at which each token came, `GIVEN` or `MASKED`; until the first step any
+    noise counts as a mask."""
 
 
 @frozen
@@ -96,6 +101,11 @@ class DiffusionCore:
         spacing: of the sampler's time grid.
         controls: what may be drawn besides.
         block_size: fill in blocks of so many positions one after the other; unset: all at once.
+        process: corruption that the model was trained under; unset: that of the `Model`, and of
+            any other denoiser masks.
+
+    Raises:
+        InferenceError: an argument is out of its range, or the sampler does not serve the process.
     """
 
     def __init__(
@@ -109,6 +119,7 @@ class DiffusionCore:
         spacing: Spacing = "uniform",
         controls: Controls = Controls(),  # noqa: B008 - frozen
         block_size: int | None = None,
+        process: Process | None = None,
     ) -> None:
         if isinstance(model, Model) and model.mode != "diffusion":
             raise InferenceError("an autoregressive model has no denoiser; want a diffusion model")
@@ -118,6 +129,15 @@ class DiffusionCore:
             if block_size < 1:
                 raise InferenceError(f"block_size is {block_size}; want 1 or more")
             sampler = Blocks(sampler, block_size)
+        if process is None and isinstance(model, Model):
+            process = model.process
+        if process is not None and not process.absorbing and sampler.absorbing_only:
+            raise InferenceError(
+                f"{type(sampler).__name__} works with masks alone, and the model was trained under "
+                f"{type(process.corruption).__name__} noise; want a sampler that serves every "
+                "corruption"
+            )
+        self.process = process
         self.model, self.sampler, self.noise, self.mask_id = model, sampler, noise, mask_id
         self.temperature, self.spacing, self.controls = temperature, spacing, controls
 
@@ -177,6 +197,7 @@ class DiffusionCore:
             random=random if draws is None else draws(random),
             temperature=self.temperature,
             spacing=self.spacing,
+            process=self.process,
         )
         inner = self.model
         if isinstance(inner, Model):
@@ -188,6 +209,8 @@ class DiffusionCore:
 
         denoiser = _Watched(inner, observe)
         masked = x == self.mask_id
+        if self.process is not None and not self.process.absorbing:
+            x = torch.where(masked, self.process.prior(context.uniform()), x)
         state = State(
             step=0,
             nfe=0,
@@ -197,28 +220,35 @@ class DiffusionCore:
             committed_at=torch.where(masked, MASKED, GIVEN),
         )
         yield state
+        # Under other noise than masks, what may change is drawn anew in every step.
+        redrawn = None if context.absorbing else ~fixed
         for new in self.sampler.sample(denoiser, x, context):
-            state = self._advance(state, new, denoiser)
+            state = self._advance(state, new, denoiser, redrawn)
             yield state
         left = context.masked(state.ids)
         if left.any():  # a sampler need not be tidy: one draw for all that it left
             log_probs = denoiser(state.ids, torch.zeros(len(x), dtype=torch.float64).to(x.device))
             new = torch.where(left, context.categorical(log_probs, left), state.ids)
-            yield self._advance(state, new, denoiser)
+            yield self._advance(state, new, denoiser, None)
 
-    def _advance(self, state: State, ids: Tensor, denoiser: _Watched) -> State:
-        """The state after a step that led to new ids."""
+    def _advance(
+        self, state: State, ids: Tensor, denoiser: _Watched, redrawn: Tensor | None
+    ) -> State:
+        """The state after a step that led to new ids, or to the same where they were redrawn."""
         changed, masked = ids != state.ids, ids == self.mask_id
-        if not changed.any():  # a cached step: nothing to look up in a large answer
+        if redrawn is None and not changed.any():  # a cached step: nothing to look up
             return evolve(state, step=state.step + 1, nfe=denoiser.nfe, committed=changed)
         probability = denoiser.last.gather(-1, ids[..., None])[..., 0].double().exp()
         step = state.step + 1
+        if redrawn is not None:
+            changed = changed | (redrawn & (state.committed_at == MASKED))
+        drawn = changed if redrawn is None else redrawn
         return State(
             step=step,
             nfe=denoiser.nfe,
             ids=ids,
             committed=changed & ~masked,
-            confidence=torch.where(changed, probability, state.confidence).masked_fill(masked, 0),
+            confidence=torch.where(drawn, probability, state.confidence).masked_fill(masked, 0),
             committed_at=torch.where(changed, step, state.committed_at).masked_fill(masked, MASKED),
         )
 

@@ -53,5 +53,8 @@ class ModelDenoiser:
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """Log-probabilities (B, L, V) of the clean tokens, given x (B, L) at times t (B,)."""
         self.nfe += 1
-        logits = self.model(x, t, self.condition)
-        return substitute(logits, x, self.model.vocabulary.mask_id, self.dtype)
+        logits, mask_id = self.model(x, t, self.condition), self.model.vocabulary.mask_id
+        if self.model.process.absorbing:
+            return substitute(logits, x, mask_id, self.dtype)
+        logits[..., mask_id] = -torch.inf
+        return F.log_softmax(logits, dim=-1, dtype=self.dtype)

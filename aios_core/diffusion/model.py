@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aios_core.diffusion.denoiser import ModelDenoiser
+from aios_core.diffusion.process import Process
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Model(nn.Module):
     """Tokens to logits: ``head.decode(backbone(head.encode(x), t, condition))``.
 
-    One class for the masked denoiser and for its autoregressive twin, which differ in the mask of
+    One class for the denoiser and for its autoregressive twin, which differ in the mask of
     the attention and in nothing else.
 
     Attributes:
@@ -32,7 +33,7 @@ class Model(nn.Module):
         backbone: module of the backbone.
         vocabulary: sizes and special ids.
         noise: schedule that it is trained under.
-        corruption: forward process that it is trained under.
+        process: forward process that it is trained under.
         mode: ``"diffusion"`` or ``"ar"``.
         length: tokens of a training sequence.
         time_conditioned: whether logits depend on t.
@@ -43,6 +44,7 @@ class Model(nn.Module):
         head: ProjectionHead,
         backbone: Backbone,
         noise: NoiseScheduler,
+        corruption: Corruption,
         vocabulary: Vocabulary,
         *,
         mode: Literal["diffusion", "ar"] = "diffusion",
@@ -53,7 +55,7 @@ class Model(nn.Module):
         self.head: Any = head.build(backbone.dim, vocabulary)
         self.backbone = backbone.build(causal=mode == "ar")
         self.noise = noise
-        self.corruption: Corruption = head.corruption(vocabulary)
+        self.process = Process(corruption, vocabulary)
         self.vocabulary = vocabulary
         self.mode = mode
         self.length = length
@@ -68,6 +70,7 @@ class Model(nn.Module):
                 config.head,
                 config.backbone,
                 config.noise,
+                config.corruption,
                 vocabulary,
                 mode=config.mode,
                 length=config.diffusion.length,

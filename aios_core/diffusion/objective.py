@@ -1,8 +1,8 @@
 """What training minimises, and bounds of the likelihood.
 
 All estimators average over times and noisy states and bound -log p(x) from above, in nats a
-sequence. They share one convention: a sum over masked positions, never a mean over them, for the
-number of masks is itself random and correlated with the loss.
+sequence. They share one convention: a sum over positions, never a mean over the masked ones, for
+the number of masks is itself random and correlated with the loss.
 """
 
 from __future__ import annotations
@@ -92,67 +92,80 @@ def training_loss(
 
 
 def nelbo(model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator) -> Tensor:
-    """One draw of the continuous-time bound for each row (MDLM, arXiv 2406.07524, eq. 10).
+    """One draw of the continuous-time bound for each row.
 
-    The mean over uniform times of w(t) times the cross-entropy summed over masked positions.
+    The mean over uniform times of the relative entropy between the reverse processes of the data
+    and of the model (`Process.integrand`). For masks that is w(t) times the cross-entropy summed
+    over masked positions (MDLM, arXiv 2406.07524, eq. 10).
 
     Returns:
         (B,) nats.
     """
-    times = times.to(x0.device)
-    z = model.corruption.corrupt(x0, model.noise.alpha(times), generator)
-    z = torch.where(valid, z, x0)
-    return model.noise.weight(times) * _cross_entropy(model, x0, z, times, valid)
+    times, noise = times.to(x0.device), model.noise
+    alpha = noise.alpha(times)
+    z = _corrupted(model, x0, valid, alpha, generator)
+    if model.process.absorbing:
+        return noise.weight(times) * _cross_entropy(model, x0, z, times, valid)
+    log_probs = _prediction(model, z, times, valid)
+    losses = model.process.integrand(z, x0, log_probs, alpha, noise.alpha_prime(times))
+    return losses.masked_fill(~valid, 0).sum(-1)
 
 
 def nelbo_discrete(
-    model: Model, x0: Tensor, valid: Tensor, steps: int, generator: Generator
+    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator, *, steps: int
 ) -> Tensor:
-    """One draw of the bound for ancestral sampling in T equal steps (MD4, arXiv 2406.04329).
+    """One draw of the bound for ancestral sampling in T equal steps (D3PM, arXiv 2107.03006).
 
-    Larger than `nelbo`, to which it falls as T grows.
+    Larger than `nelbo`, to which it falls as T grows. For masks it is w times the cross-entropy,
+    with the weight of a whole step (MD4, arXiv 2406.04329).
 
     Args:
         model: a diffusion model.
         x0: (B, L) int64 clean tokens.
         valid: (B, L) bool.
+        times: (B,) float64 uniform in [0, 1]; each decides a step.
+        generator: of the noise, on the CPU.
         steps: T.
-        generator: of times and noise, on the CPU.
 
     Returns:
         (B,) nats.
     """
-    t = (draw_times(len(x0), generator, epsilon=0.0) * steps).floor().clamp(max=steps - 1) + 1
-    rate, earlier = (model.noise.mask_rate((t - back) / steps) for back in (0, 1))
-    z = model.corruption.corrupt(x0, 1 - rate, generator)
-    z = torch.where(valid, z, x0)
-    weight = steps * (rate - earlier) / rate
-    times = (t / steps).to(x0.device)
-    return weight.to(x0.device) * _cross_entropy(model, x0, z, times, valid)
+    t = (times.to(x0.device) * steps).floor().clamp(max=steps - 1) + 1
+    now, before = t / steps, (t - 1) / steps
+    alpha = model.noise.alpha(now)
+    z = _corrupted(model, x0, valid, alpha, generator)
+    if model.process.absorbing:
+        rate, earlier = model.noise.mask_rate(now), model.noise.mask_rate(before)
+        weight = steps * (rate - torch.where(before > 0, earlier, 0)) / rate
+        return weight * _cross_entropy(model, x0, z, now, valid)
+    earlier = torch.where(before > 0, model.noise.alpha(before), 1)
+    losses = model.process.step_loss(z, x0, _prediction(model, z, now, valid), alpha, earlier)
+    return steps * losses.masked_fill(~valid, 0).sum(-1)
 
 
-def nelbo_exact_count(model: Model, x0: Tensor, valid: Tensor, generator: Generator) -> Tensor:
+def nelbo_exact_count(
+    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
+) -> Tensor:
     """One draw of the bound with k of n tokens masked, k uniform in 1..n (LLaDA, arXiv 2502.09992).
 
     Its mean is that of `nelbo` over all of [0, 1] for every schedule, its variance lower.
 
     Args:
-        model: a diffusion model.
+        model: a diffusion model whose noise is masks.
         x0: (B, L) int64 clean tokens.
         valid: (B, L) bool, at least one True a row.
-        generator: of counts and positions, on the CPU.
+        times: (B,) float64 uniform in [0, 1]; each decides a count.
+        generator: of positions, on the CPU.
 
     Returns:
         (B,) nats.
     """
     n = valid.sum(-1).double()
-    u = draw_times(len(x0), generator, epsilon=0.0).to(x0.device)
-    k = (u * n).floor() + 1
+    k = (times.to(x0.device) * n).floor().clamp(max=n - 1) + 1
     score = torch.rand(x0.shape, generator=generator, dtype=torch.float64).to(x0.device)
     rank = score.masked_fill(~valid, torch.inf).argsort(-1).argsort(-1)
     z = torch.where(rank < k[:, None], model.vocabulary.mask_id, x0)
-    times = model.noise.inverse(1 - k / n)
-    return n / k * _cross_entropy(model, x0, z, times, valid)
+    return n / k * _cross_entropy(model, x0, z, model.noise.inverse(1 - k / n), valid)
 
 
 def nll(model: Model, x0: Tensor, valid: Tensor) -> Tensor:
@@ -172,6 +185,21 @@ def nll(model: Model, x0: Tensor, valid: Tensor) -> Tensor:
     bos = x0.new_full((len(x0), 1), model.vocabulary.bos_id)
     logits = model(torch.cat((bos, x0[:, :-1]), 1))
     return _sum_where(logits, x0, valid, model.vocabulary.mask_id)
+
+
+def _corrupted(
+    model: Model, x0: Tensor, valid: Tensor, alpha: Tensor, generator: Generator
+) -> Tensor:
+    """The noisy state; padding is not corrupted."""
+    return torch.where(valid, model.process.corrupt(x0, alpha, generator), x0)
+
+
+def _prediction(model: Model, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
+    """Log-probabilities (B, L, V) of the clean tokens, in float32 at least."""
+    logits: Tensor = model(z, times, None if bool(valid.all()) else Condition(valid))
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    mask = torch.arange(logits.shape[-1], device=z.device) == model.vocabulary.mask_id
+    return logits.masked_fill(mask, -torch.inf).log_softmax(-1)
 
 
 def _cross_entropy(model: Model, x0: Tensor, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
