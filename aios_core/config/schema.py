@@ -81,6 +81,8 @@ class TrainingConfig:
     """Of the moving average of the weights that evaluation and sampling use; 0 switches it off."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the forward pass; auto is bfloat16 on CUDA and float32 elsewhere."""
+    compile: bool = False
+    """Run the network through torch.compile: faster on CUDA, after a first step of a minute."""
     device: str = field(default="auto", metadata=_NO_EFFECT)
     """A torch device; auto is CUDA where there is one."""
     checkpoint_every: int = field(default=500, validator=_at_least_1, metadata=_NO_EFFECT)

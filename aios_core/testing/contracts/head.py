@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from aios_core.contracts import Vocabulary
 from aios_core.testing.modules import assert_learns, same_parameters, seeded, stir
@@ -39,6 +40,14 @@ class HeadContract:
             logits = module.decode(h)
             assert (rows, length, VOCABULARY.size) == tuple(logits.shape)
             assert logits.isfinite().all()
+
+    def test_positions_are_decoded_by_themselves(self, instance: ProjectionHead) -> None:
+        """Training decodes those that it predicts and no others."""
+        module = stir(seeded(lambda: instance.build(DIM, VOCABULARY)))
+        h = module.encode(torch.arange(12).reshape(2, 6))
+        some = torch.tensor([7, 1, 10])
+        alone = module.decode(h.flatten(0, 1)[some][None])[0]
+        assert_close(alone, module.decode(h).flatten(0, 1)[some], rtol=1e-4, atol=1e-5)
 
     def test_every_parameter_learns(self, instance: ProjectionHead) -> None:
         """From tokens and states that are all there."""
