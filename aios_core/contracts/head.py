@@ -40,10 +40,7 @@ class HeadModule(Protocol):
         ...
 
     def decode(self, h: Tensor) -> Tensor:
-        """(B, L, D) states to (B, L, V) logits, each position by itself.
-
-        Training decodes only the positions that it predicts, in a row of their own.
-        """
+        """(B, L, D) states to (B, L, V) logits, each position by itself."""
         ...
 
 

@@ -141,13 +141,14 @@ class Model(nn.Module):
         return tensor.to(self.device, non_blocking=True)
 
     def denoiser(
-        self, condition: Condition | None = None, dtype: torch.dtype = torch.float64
+        self, condition: Condition | None = None, dtype: torch.dtype | None = None
     ) -> ModelDenoiser:
         """The model as samplers see it, in evaluation mode from now on.
 
         Args:
             condition: passed to the network at every call.
-            dtype: of the log-probabilities; float32 lowers the entropy of what is sampled.
+            dtype: of the log-probabilities; unset: float32, or float64 where the network's states
+                are. Whatever it is, tokens are drawn in float64.
         """
         self.eval()
         return ModelDenoiser(self, condition, dtype)

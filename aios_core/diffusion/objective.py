@@ -13,6 +13,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from aios_core.contracts import Condition
+from aios_core.diffusion.pieces import pieces
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -191,11 +192,10 @@ def _sum_where(model: Model, h: Tensor, x0: Tensor, where: Tensor) -> Tensor:
     targets = model.place(x0.flatten()[chosen])
     chosen = model.place(chosen)
     states = h.flatten(0, 1)[chosen]
-    size = max(1, LOGITS_AT_ONCE // model.vocabulary.size)
-    if len(states) <= size:
+    parts = list(pieces(len(states), model.vocabulary.size, LOGITS_AT_ONCE))
+    if len(parts) <= 1:
         losses = model.losses(states, targets)
-    else:  # logits are made again for their gradient: an eighth of the time for all the memory
-        parts = [slice(start, start + size) for start in range(0, len(states), size)]
+    else:  # logits are made again for their gradient: some time for most of the memory
         losses = torch.cat(
             [checkpoint(model.losses, states[p], targets[p], use_reentrant=False) for p in parts]
         )

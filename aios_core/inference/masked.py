@@ -58,19 +58,6 @@ class Batch:
         return [row[:length] for row, length in pairs]
 
 
-class _Kept:
-    """A denoiser whose last answer is kept, for the entropy of what is drawn from it."""
-
-    last: Tensor
-
-    def __init__(self, denoiser: Denoiser) -> None:
-        self.denoiser, self.time_conditioned = denoiser, denoiser.time_conditioned
-
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        self.last = self.denoiser(x, t)
-        return self.last
-
-
 @frozen(eq=False)
 class MaskedRun:
     """All that a batch needs besides its rows."""
@@ -104,9 +91,8 @@ class MaskedRun:
             places = torch.arange(batch.x.shape[1], device=batch.x.device)
             active = batch.valid & (places >= torch.tensor(begins, device=places.device)[:, None])
             denoiser, draws = self.language.constraint.begin(denoiser, active, vocabulary.mask_id)
-        kept = _Kept(denoiser)
         core = DiffusionCore(
-            kept,
+            denoiser,
             self.sampler,
             self.config.noise,
             vocabulary.mask_id,
@@ -115,14 +101,9 @@ class MaskedRun:
             controls=self.controls,
             block_size=self.block_size,
         )
-        entropy = torch.zeros(batch.x.shape, dtype=torch.float64, device=batch.x.device)
         for state in core.stream(
             batch.x, batch.fixed, seeds=progress.seeds, lengths=batch.lengths, draws=draws
         ):
-            if state.step:
-                entropy[state.ids == vocabulary.mask_id] = 0.0
-                drawn = kept.last[state.committed]  # a copy of few positions, not of all
-                entropy[state.committed] = torch.special.entr(drawn.double().exp_()).sum(-1)
             rows = batch.rows(state.ids)
             if told:
                 new = batch.rows(state.committed)
@@ -133,7 +114,7 @@ class MaskedRun:
             ):
                 break
         log_probs = state.confidence.log().masked_fill(batch.fixed, 0.0)
-        output = progress.output(state.nfe, rows, batch.rows(log_probs), batch.rows(entropy))
+        output = progress.output(state.nfe, rows, batch.rows(log_probs), batch.rows(state.entropy))
         if self.language is not None:
             self.language.verify(progress.rows, output)
         yield progress.finish(state.step, output)

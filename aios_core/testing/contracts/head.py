@@ -41,13 +41,12 @@ class HeadContract:
             assert (rows, length, VOCABULARY.size) == tuple(logits.shape)
             assert logits.isfinite().all()
 
-    def test_positions_are_decoded_by_themselves(self, instance: ProjectionHead) -> None:
-        """Training decodes those that it predicts and no others."""
+    def test_decodes_each_position_by_itself(self, instance: ProjectionHead) -> None:
+        """Training and samplers decode only where a token is wanted."""
         module = stir(seeded(lambda: instance.build(DIM, VOCABULARY)))
-        h = module.encode(torch.arange(12).reshape(2, 6))
-        some = torch.tensor([7, 1, 10])
-        alone = module.decode(h.flatten(0, 1)[some][None])[0]
-        assert_close(alone, module.decode(h).flatten(0, 1)[some], rtol=1e-4, atol=1e-5)
+        h = module.encode(torch.arange(14).reshape(2, 7) % 13)
+        together, alone = module.decode(h), [module.decode(h[:, i : i + 1]) for i in range(7)]
+        assert_close(torch.cat(alone, 1), together, rtol=1e-4, atol=1e-5)
 
     def test_every_parameter_learns(self, instance: ProjectionHead) -> None:
         """From tokens and states that are all there."""

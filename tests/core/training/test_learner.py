@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import warnings
 
 import pytest
@@ -190,3 +191,17 @@ def test_precision():
     }.items():
         with autocast(TrainingConfig(precision=precision), cpu):
             assert (x @ x).dtype == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize("mode", ["diffusion", "ar"])
+def test_a_compiled_network_learns_the_same(learner, mode):
+    plain, fast = learner(f"mode={mode}"), learner(f"mode={mode}", "training.compile=true")
+    for step in range(3):
+        expected, got = plain.step(step), fast.step(step)
+        assert got.loss.item() == pytest.approx(expected.loss.item(), rel=1e-5)
+
+    for name, expected in weights(plain).items():
+        torch.testing.assert_close(weights(fast)[name], expected, rtol=1e-3, atol=1e-4)
+    assert plain.parts()["weights"].keys() == fast.parts()["weights"].keys()
