@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import math
-import shutil
 import warnings
+from functools import partial
 
 import pytest
 import torch
@@ -194,11 +194,12 @@ def test_precision():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
-@pytest.mark.parametrize("mode", ["diffusion", "ar"])
-def test_a_compiled_network_learns_the_same(learner, mode):
-    plain, fast = learner(f"mode={mode}"), learner(f"mode={mode}", "training.compile=true")
-    for step in range(3):
+@pytest.mark.filterwarnings("ignore")  # torch's own, about itself
+def test_a_compiled_network_learns_the_same(learner, monkeypatch):
+    """Traced and differentiated by torch.compile, but not compiled: that takes a minute."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    plain, fast = learner(), learner("training.compile=true")
+    for step in range(2):
         expected, got = plain.step(step), fast.step(step)
         assert got.loss.item() == pytest.approx(expected.loss.item(), rel=1e-5)
 
