@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from aios_core.diffusion.caching import CachingDenoiser
 from aios_core.diffusion.denoiser import ModelDenoiser
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         ProjectionHead,
         Vocabulary,
     )
+    from aios_core.diffusion.caching import Caching
 
 
 class Model(nn.Module):
@@ -95,7 +97,10 @@ class Model(nn.Module):
         return logits
 
     def denoiser(
-        self, condition: Condition | None = None, dtype: torch.dtype | None = None
+        self,
+        condition: Condition | None = None,
+        dtype: torch.dtype | None = None,
+        cache: Caching = "none",
     ) -> ModelDenoiser:
         """The model as samplers see it, in evaluation mode from now on.
 
@@ -103,6 +108,12 @@ class Model(nn.Module):
             condition: passed to the network at every call.
             dtype: of the log-probabilities; unset: float32, or float64 where the network's states
                 are. Whatever it is, tokens are drawn in float64.
+            cache: what is not read again while a block is filled in, at the price of exactness.
+
+        Raises:
+            InferenceError: a cache is wanted, and the backbone has none.
         """
         self.eval()
+        if cache != "none":
+            return CachingDenoiser(self, condition, dtype, cache)
         return ModelDenoiser(self, condition, dtype)
