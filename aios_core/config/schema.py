@@ -107,6 +107,14 @@ class SamplingConfig(Controls):
     """Of the sampler's time grid."""
     block_size: int | None = field(default=None, validator=validators.optional(_at_least_1))
     """Fill in blocks of so many positions one after the other; unset: all at once."""
+    cache: Literal["none", "prefix", "dual"] = field(default="none")
+    """While a block is filled in, do not read again what stands before it (``prefix``), or all
+    outside it (``dual``): faster, and an approximation (arXiv 2505.22618)."""
+
+    @cache.validator
+    def _of_blocks(self, attribute: Attribute[Any], value: str) -> None:
+        if value != "none" and self.block_size is None:
+            raise ValueError(f"{value!r} is of blocks, so it wants a block_size")
 
 
 @frozen

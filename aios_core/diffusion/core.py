@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from attrs import evolve, frozen
@@ -24,6 +25,9 @@ from aios_core.diffusion.model import Model
 from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.selection import entropy
 from aios_core.errors import InferenceError
+
+if TYPE_CHECKING:
+    from aios_core.diffusion.caching import Caching
 
 GIVEN = 0
 """`State.committed_at` of what the caller gave."""
@@ -106,6 +110,7 @@ class DiffusionCore:
         spacing: of the sampler's time grid.
         controls: what may be drawn besides.
         block_size: fill in blocks of so many positions one after the other; unset: all at once.
+        cache: within a block, do not read again what stands outside it: an approximation.
     """
 
     def __init__(
@@ -119,6 +124,7 @@ class DiffusionCore:
         spacing: Spacing = "uniform",
         controls: Controls = Controls(),  # noqa: B008 - frozen
         block_size: int | None = None,
+        cache: Caching = "none",
     ) -> None:
         if isinstance(model, Model) and model.mode != "diffusion":
             raise InferenceError("an autoregressive model has no denoiser; want a diffusion model")
@@ -128,6 +134,12 @@ class DiffusionCore:
             if block_size < 1:
                 raise InferenceError(f"block_size is {block_size}; want 1 or more")
             sampler = Blocks(sampler, block_size)
+        if cache != "none" and (block_size is None or not isinstance(model, Model)):
+            raise InferenceError(
+                f"cache {cache!r} serves a network that is sampled block by block; want a "
+                "block_size, and a model without guidance or constraints"
+            )
+        self.cache: Caching = cache
         self.model, self.sampler, self.noise, self.mask_id = model, sampler, noise, mask_id
         self.temperature, self.spacing, self.controls = temperature, spacing, controls
 
@@ -190,7 +202,7 @@ class DiffusionCore:
         )
         inner = self.model
         if isinstance(inner, Model):
-            inner = inner.denoiser(None if lengths is None else Condition(valid))
+            inner = inner.denoiser(None if lengths is None else Condition(valid), cache=self.cache)
 
         def observe(x: Tensor) -> None:
             if process is not None:  # padding must not count as a token that is there already

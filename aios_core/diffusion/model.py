@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from aios_core.diffusion.caching import CachingDenoiser
 from aios_core.diffusion.denoiser import ModelDenoiser
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         ProjectionHead,
         Vocabulary,
     )
+    from aios_core.diffusion.caching import Caching
 
 
 class Model(nn.Module):
@@ -141,7 +143,10 @@ class Model(nn.Module):
         return tensor.to(self.device, non_blocking=True)
 
     def denoiser(
-        self, condition: Condition | None = None, dtype: torch.dtype | None = None
+        self,
+        condition: Condition | None = None,
+        dtype: torch.dtype | None = None,
+        cache: Caching = "none",
     ) -> ModelDenoiser:
         """The model as samplers see it, in evaluation mode from now on.
 
@@ -149,6 +154,12 @@ class Model(nn.Module):
             condition: passed to the network at every call.
             dtype: of the log-probabilities; unset: float32, or float64 where the network's states
                 are. Whatever it is, tokens are drawn in float64.
+            cache: what is not read again while a block is filled in, at the price of exactness.
+
+        Raises:
+            InferenceError: a cache is wanted, and the backbone has none.
         """
         self.eval()
+        if cache != "none":
+            return CachingDenoiser(self, condition, dtype, cache)
         return ModelDenoiser(self, condition, dtype)

@@ -15,6 +15,7 @@ from aios_core.diffusion.core import DiffusionCore
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
     from aios_core.contracts import Controls, Denoiser, Sampler
+    from aios_core.diffusion.caching import Caching
     from aios_core.diffusion.model import Model
     from aios_core.inference.canvas import Row
     from aios_core.inference.language import Language
@@ -68,6 +69,7 @@ class MaskedRun:
     temperature: float
     controls: Controls
     block_size: int | None
+    cache: Caching
     wrap: Callable[[Denoiser, Batch], Denoiser]
     """Guidance."""
     language: Language | None
@@ -84,7 +86,7 @@ class MaskedRun:
         """
         vocabulary = self.model.vocabulary
         batch = Batch.of(progress.rows, vocabulary.pad_id, self.model.device)
-        denoiser = self.wrap(self.model.denoiser(batch.condition), batch)
+        denoiser = self.wrap(self.model.denoiser(batch.condition, cache=self.cache), batch)
         draws = None
         if self.language is not None:
             begins = [self.language.start(row) for row in progress.rows]
