@@ -7,18 +7,24 @@ the number of masks is itself random and correlated with the loss.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import torch
-from torch.nn import functional as F  # noqa: N812 - torch's own custom
+from torch.utils.checkpoint import checkpoint
 
 from aios_core.contracts import Condition
+from aios_core.diffusion.pieces import pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Generator, Tensor
 
     from aios_core.contracts import NoiseScheduler
     from aios_core.diffusion.model import Model
+
+LOGITS_AT_ONCE: Final = 1 << 30
+"""Most logits held at a time: 2 GiB as bfloat16."""
 
 
 def draw_times(
@@ -76,7 +82,7 @@ def training_loss(
 
     Args:
         model: in training mode.
-        x0: (B, L) int64 clean tokens on the model's device.
+        x0: (B, L) int64 clean tokens; on the CPU nothing waits for the model's device.
         valid: (B, L) bool, False at padding, which is neither corrupted nor predicted.
         times: (B,) float64 from `draw_times`; of no use to the twin.
         generator: of the noise, on the CPU.
@@ -88,7 +94,7 @@ def training_loss(
         losses = nll(model, x0, valid)
     else:
         losses = nelbo(model, x0, valid, times, generator)
-    return losses.sum() / valid.sum()
+    return losses.sum() / model.place(valid.sum())
 
 
 def nelbo(model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator) -> Tensor:
@@ -105,10 +111,10 @@ def nelbo(model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Gen
     alpha = noise.alpha(times)
     z = _corrupted(model, x0, valid, alpha, generator)
     if model.process.absorbing:
-        return noise.weight(times) * _cross_entropy(model, x0, z, times, valid)
-    log_probs = _prediction(model, z, times, valid)
-    losses = model.process.integrand(z, x0, log_probs, alpha, noise.alpha_prime(times))
-    return losses.masked_fill(~valid, 0).sum(-1)
+        return model.place(noise.weight(times)) * _cross_entropy(model, x0, z, times, valid)
+    h = _states(model, z, times, valid)
+    slope = noise.alpha_prime(times)
+    return _sum_all(model, valid, model.process.integrand, h, (z, x0, alpha, slope))
 
 
 def nelbo_discrete(
@@ -137,10 +143,13 @@ def nelbo_discrete(
     if model.process.absorbing:
         rate, earlier = model.noise.mask_rate(now), model.noise.mask_rate(before)
         weight = steps * (rate - torch.where(before > 0, earlier, 0)) / rate
-        return weight * _cross_entropy(model, x0, z, now, valid)
-    earlier = torch.where(before > 0, model.noise.alpha(before), 1)
-    losses = model.process.step_loss(z, x0, _prediction(model, z, now, valid), alpha, earlier)
-    return steps * losses.masked_fill(~valid, 0).sum(-1)
+        return model.place(weight) * _cross_entropy(model, x0, z, now, valid)
+    h, earlier = (
+        _states(model, z, now, valid),
+        torch.where(before > 0, model.noise.alpha(before), 1),
+    )
+    losses = _sum_all(model, valid, model.process.step_loss, h, (z, x0, alpha, earlier))
+    return steps * losses
 
 
 def nelbo_exact_count(
@@ -165,7 +174,8 @@ def nelbo_exact_count(
     score = torch.rand(x0.shape, generator=generator, dtype=torch.float64).to(x0.device)
     rank = score.masked_fill(~valid, torch.inf).argsort(-1).argsort(-1)
     z = torch.where(rank < k[:, None], model.vocabulary.mask_id, x0)
-    return n / k * _cross_entropy(model, x0, z, model.noise.inverse(1 - k / n), valid)
+    times = model.noise.inverse(1 - k / n)
+    return model.place(n / k) * _cross_entropy(model, x0, z, times, valid)
 
 
 def nll(model: Model, x0: Tensor, valid: Tensor) -> Tensor:
@@ -183,8 +193,8 @@ def nll(model: Model, x0: Tensor, valid: Tensor) -> Tensor:
         (B,) nats.
     """
     bos = x0.new_full((len(x0), 1), model.vocabulary.bos_id)
-    logits = model(torch.cat((bos, x0[:, :-1]), 1))
-    return _sum_where(logits, x0, valid, model.vocabulary.mask_id)
+    h = model.states(model.place(torch.cat((bos, x0[:, :-1]), 1)))
+    return _sum_where(model, h, x0, valid)
 
 
 def _corrupted(
@@ -194,25 +204,58 @@ def _corrupted(
     return torch.where(valid, model.process.corrupt(x0, alpha, generator), x0)
 
 
-def _prediction(model: Model, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
-    """Log-probabilities (B, L, V) of the clean tokens, in float32 at least."""
-    logits: Tensor = model(z, times, None if bool(valid.all()) else Condition(valid))
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    mask = torch.arange(logits.shape[-1], device=z.device) == model.vocabulary.mask_id
-    return logits.masked_fill(mask, -torch.inf).log_softmax(-1)
-
-
 def _cross_entropy(model: Model, x0: Tensor, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
     """Cross-entropy of the clean tokens, summed over the masked positions of each row: (B,)."""
-    mask_id = model.vocabulary.mask_id
-    condition = None if bool(valid.all()) else Condition(valid)  # full attention is faster
-    return _sum_where(model(z, times, condition), x0, z == mask_id, mask_id)
+    h = _states(model, z, times, valid)
+    return _sum_where(model, h, x0, z == model.vocabulary.mask_id)
 
 
-def _sum_where(logits: Tensor, x0: Tensor, where: Tensor, mask_id: int) -> Tensor:
-    """-log p(x0), summed over the chosen positions of each row; the mask has probability zero."""
-    chosen = logits[where]  # a copy, and with masks only half of the softmax to compute
-    chosen = chosen.to(torch.promote_types(chosen.dtype, torch.float32))
-    chosen[:, mask_id] = -torch.inf
-    losses = F.cross_entropy(chosen, x0[where], reduction="none")
-    return losses.new_zeros(x0.shape).masked_scatter(where, losses).sum(-1)
+def _states(model: Model, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
+    condition = None if bool(valid.all()) else Condition(model.place(valid))  # full is faster
+    return model.states(model.place(z), model.place(times), condition)
+
+
+def _sum_where(model: Model, h: Tensor, x0: Tensor, where: Tensor) -> Tensor:
+    """-log p(x0) of the states h, summed over the chosen positions of each row: (B,)."""
+    chosen = where.flatten().nonzero()[:, 0]
+    targets = model.place(x0.flatten()[chosen])
+    chosen = model.place(chosen)
+    states = h.flatten(0, 1)[chosen]
+    parts = list(pieces(len(states), model.vocabulary.size, LOGITS_AT_ONCE))
+    if len(parts) <= 1:
+        losses = model.losses(states, targets)
+    else:  # logits are made again for their gradient: some time for most of the memory
+        losses = torch.cat(
+            [checkpoint(model.losses, states[p], targets[p], use_reentrant=False) for p in parts]
+        )
+    return losses.new_zeros(x0.numel()).index_put((chosen,), losses).view(x0.shape).sum(-1)
+
+
+def _sum_all(
+    model: Model,
+    valid: Tensor,
+    loss: Callable[..., Tensor],
+    h: Tensor,
+    rows: tuple[Tensor, ...],
+) -> Tensor:
+    """A loss of `Process` by the states h, summed over each row: (B,).
+
+    Args:
+        model: decodes the states.
+        valid: (B, L) bool.
+        loss: a function of z, x0, log-probabilities and two levels of noise.
+        h: (B, L, D).
+        rows: z, x0 and the levels.
+    """
+    rows = tuple(model.place(one) for one in rows)
+
+    def part(h: Tensor, z: Tensor, x0: Tensor, *levels: Tensor) -> Tensor:
+        return loss(z, x0, model.log_probs(h), *levels)
+
+    parts = list(pieces(len(h), h.shape[1] * model.vocabulary.size, LOGITS_AT_ONCE))
+    given = [[one[p] for one in (h, *rows)] for p in parts]
+    if len(parts) <= 1:
+        losses = [part(*one) for one in given]
+    else:  # as above
+        losses = [checkpoint(part, *one, use_reentrant=False) for one in given]
+    return torch.cat(losses).masked_fill(~model.place(valid), 0).sum(-1)

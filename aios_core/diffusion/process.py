@@ -228,12 +228,8 @@ class Process:
         level, here = _column(alpha), _at(mass, x0)
         chosen = log_probs.gather(-1, x0[..., None])[..., 0].double()
         own = torch.logaddexp(chosen + level.log(), here.log())
-        return (
-            torch.special.xlogy(level + here, level + here)
-            - torch.special.xlogy(here, here)
-            - spread
-            - level * own
-        )
+        both = torch.xlogy(level + here, level + here) - torch.xlogy(here, here)
+        return both - spread - level * own
 
 
 def _column(alpha: Tensor) -> Tensor:

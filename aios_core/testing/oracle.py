@@ -85,8 +85,8 @@ class Oracle:
 
     def model(self, noise: NoiseScheduler) -> Model:
         """The oracle as a `Model`, to test objectives with: its logits are the conditionals."""
-        head, corruption = _OracleHead(self), self.process.corruption
-        return Model(head, _Identity(), noise, corruption, self.vocabulary, length=self.length)
+        backbone, corruption = _OracleBackbone(self), self.process.corruption
+        return Model(_Numbers(), backbone, noise, corruption, self.vocabulary, length=self.length)
 
     def prior(self, rows: int) -> Tensor:
         """Masks alone, (rows, L) int64: what sampling starts from."""
@@ -206,38 +206,41 @@ class _Masks(Corruption):
 
 
 class _OracleModule(nn.Module):
-    """Passes tokens through the network as numbers and looks the answer up behind it."""
+    """Looks the answer up: a backbone from tokens, as numbers, to logits."""
 
     def __init__(self, oracle: Oracle) -> None:
         super().__init__()
         self.oracle = oracle
 
+    def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
+        x = h[..., 0].long()
+        return self.oracle(x, torch.zeros(len(x)) if t is None else t)
+
+
+class _OracleBackbone(Backbone):
+    dim = 1
+    time_conditioned = False
+
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle = oracle
+
+    def build(self, *, causal: bool = False) -> nn.Module:
+        return _OracleModule(self.oracle)
+
+
+class _NumbersModule(nn.Module):
+    """Tokens as numbers in, logits as they are out."""
+
     def encode(self, x: Tensor) -> Tensor:
         return x[..., None].double()
 
     def decode(self, h: Tensor) -> Tensor:
-        return self.oracle(h[..., 0].long(), h[:, 0, 1])
+        return h
 
 
-class _OracleHead(ProjectionHead):
-    def __init__(self, oracle: Oracle) -> None:
-        self.oracle = oracle
-
+class _Numbers(ProjectionHead):
     def build(self, dim: int, vocabulary: Vocabulary) -> nn.Module:
-        return _OracleModule(self.oracle)
-
-
-class _IdentityModule(nn.Module):
-    def forward(self, h: Tensor, t: Tensor, condition: Condition | None) -> Tensor:
-        return torch.cat((h, t[:, None, None].expand_as(h)), -1)
-
-
-class _Identity(Backbone):
-    dim = 1
-    time_conditioned = False
-
-    def build(self, *, causal: bool = False) -> nn.Module:
-        return _IdentityModule()
+        return _NumbersModule()
 
 
 def _all_rows(base: int, length: int) -> Tensor:
