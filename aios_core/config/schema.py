@@ -81,6 +81,8 @@ class TrainingConfig:
     """Of the moving average of the weights that evaluation and sampling use; 0 switches it off."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the forward pass; auto is bfloat16 on CUDA and float32 elsewhere."""
+    compile: bool = False
+    """Run the network through torch.compile: faster on CUDA, after a first step of a minute."""
     device: str = field(default="auto", metadata=_NO_EFFECT)
     """A torch device; auto is CUDA where there is one."""
     checkpoint_every: int = field(default=500, validator=_at_least_1, metadata=_NO_EFFECT)
@@ -105,6 +107,14 @@ class SamplingConfig(Controls):
     """Of the sampler's time grid."""
     block_size: int | None = field(default=None, validator=validators.optional(_at_least_1))
     """Fill in blocks of so many positions one after the other; unset: all at once."""
+    cache: Literal["none", "prefix", "dual"] = field(default="none")
+    """While a block is filled in, do not read again what stands before it (``prefix``), or all
+    outside it (``dual``): faster, and an approximation (arXiv 2505.22618)."""
+
+    @cache.validator
+    def _of_blocks(self, attribute: Attribute[Any], value: str) -> None:
+        if value != "none" and self.block_size is None:
+            raise ValueError(f"{value!r} is of blocks, so it wants a block_size")
 
 
 @frozen

@@ -40,7 +40,7 @@ class HeadModule(Protocol):
         ...
 
     def decode(self, h: Tensor) -> Tensor:
-        """(B, L, D) states to (B, L, V) logits."""
+        """(B, L, D) states to (B, L, V) logits, each position by itself."""
         ...
 
 

@@ -21,6 +21,9 @@ class Denoiser(Protocol):
     """What a sampler asks: the distribution of the clean tokens, given a noisy state.
 
     Memory, guidance and constraints wrap this callable; a sampler never knows which are active.
+
+    It may also have ``part(x, t, start, stop)``, which says of the positions from start to stop
+    what the call says of them, (B, stop - start, V): block by block that is all one needs to know.
     """
 
     time_conditioned: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from attrs import evolve, frozen
@@ -18,10 +19,15 @@ from aios_core.contracts import (
     Spacing,
 )
 from aios_core.diffusion.blocks import Blocks
+from aios_core.diffusion.denoiser import ask
 from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.random import RowRandom
+from aios_core.diffusion.selection import entropy
 from aios_core.errors import InferenceError
+
+if TYPE_CHECKING:
+    from aios_core.diffusion.caching import Caching
 
 GIVEN = 0
 """`State.committed_at` of what the caller gave."""
@@ -46,6 +52,9 @@ class State:
     drawn from; 1 for what was given, 0 for masks."""
     committed_at: Tensor
     """(B, L) int64: step at which each token came, `GIVEN` or `MASKED`."""
+    entropy: Tensor
+    """(B, L) float64 nats: of the prediction that each token was drawn from; 0 for what was given
+    and for masks."""
 
 
 @frozen
@@ -66,20 +75,25 @@ class _Watched:
     """A denoiser whose calls are counted and whose last answer is kept."""
 
     last: Tensor
+    start: int
 
     def __init__(self, denoiser: Denoiser, observe: Callable[[Tensor], None]) -> None:
         self.denoiser, self.time_conditioned, self.nfe = denoiser, denoiser.time_conditioned, 0
         self.observe = observe
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.part(x, t, 0, x.shape[1])
+
+    def part(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
         self.nfe += 1
         self.observe(x)
-        self.last = self.denoiser(x, t)
-        if bool(self.last.isnan().any()):
-            rows = self.last.isnan().any(-1).any(-1).nonzero()[:, 0].tolist()
+        self.start, self.last = start, ask(self.denoiser, x, t, start, stop)
+        # Sums of log-probabilities are numbers, or minus infinity; no tensor of them is needed.
+        if bool((nan := self.last.sum(-1).isnan().any(-1)).any()):
             raise InferenceError(
-                f"the network answered with NaN in call {self.nfe} (rows {rows[:8]}); "
-                "its weights are damaged or its precision is too low"
+                f"the network answered with NaN in call {self.nfe} (rows "
+                f"{nan.nonzero()[:8, 0].tolist()}); its weights are damaged or its precision is "
+                "too low"
             )
         return self.last
 
@@ -96,6 +110,7 @@ class DiffusionCore:
         spacing: of the sampler's time grid.
         controls: what may be drawn besides.
         block_size: fill in blocks of so many positions one after the other; unset: all at once.
+        cache: within a block, do not read again what stands outside it: an approximation.
     """
 
     def __init__(
@@ -109,6 +124,7 @@ class DiffusionCore:
         spacing: Spacing = "uniform",
         controls: Controls = Controls(),  # noqa: B008 - frozen
         block_size: int | None = None,
+        cache: Caching = "none",
     ) -> None:
         if isinstance(model, Model) and model.mode != "diffusion":
             raise InferenceError("an autoregressive model has no denoiser; want a diffusion model")
@@ -118,6 +134,12 @@ class DiffusionCore:
             if block_size < 1:
                 raise InferenceError(f"block_size is {block_size}; want 1 or more")
             sampler = Blocks(sampler, block_size)
+        if cache != "none" and (block_size is None or not isinstance(model, Model)):
+            raise InferenceError(
+                f"cache {cache!r} serves a network that is sampled block by block; want a "
+                "block_size, and a model without guidance or constraints"
+            )
+        self.cache: Caching = cache
         self.model, self.sampler, self.noise, self.mask_id = model, sampler, noise, mask_id
         self.temperature, self.spacing, self.controls = temperature, spacing, controls
 
@@ -180,7 +202,7 @@ class DiffusionCore:
         )
         inner = self.model
         if isinstance(inner, Model):
-            inner = inner.denoiser(None if lengths is None else Condition(valid))
+            inner = inner.denoiser(None if lengths is None else Condition(valid), cache=self.cache)
 
         def observe(x: Tensor) -> None:
             if process is not None:  # padding must not count as a token that is there already
@@ -195,6 +217,7 @@ class DiffusionCore:
             committed=torch.zeros_like(fixed),
             confidence=(~masked).double(),
             committed_at=torch.where(masked, MASKED, GIVEN),
+            entropy=torch.zeros(x.shape, dtype=torch.float64, device=x.device),
         )
         yield state
         for new in self.sampler.sample(denoiser, x, context):
@@ -211,15 +234,22 @@ class DiffusionCore:
         changed, masked = ids != state.ids, ids == self.mask_id
         if not changed.any():  # a cached step: nothing to look up in a large answer
             return evolve(state, step=state.step + 1, nfe=denoiser.nfe, committed=changed)
-        probability = denoiser.last.gather(-1, ids[..., None])[..., 0].double().exp()
-        step = state.step + 1
+        step, answer = state.step + 1, denoiser.last
+        window = slice(denoiser.start, denoiser.start + answer.shape[1])
+        confidence, uncertainty = state.confidence.clone(), state.entropy.masked_fill(masked, 0)
+        probability = answer.gather(-1, ids[:, window, None])[..., 0].double().exp()
+        new = (changed & ~masked)[:, window]
+        confidence[:, window][new] = probability[new]
+        drawn = entropy(answer.flatten(0, 1), new.flatten().nonzero()[:, 0])
+        uncertainty[:, window][new] = drawn.double()
         return State(
             step=step,
             nfe=denoiser.nfe,
             ids=ids,
             committed=changed & ~masked,
-            confidence=torch.where(changed, probability, state.confidence).masked_fill(masked, 0),
+            confidence=confidence.masked_fill(masked, 0),
             committed_at=torch.where(changed, step, state.committed_at).masked_fill(masked, MASKED),
+            entropy=uncertainty,
         )
 
     def _check(

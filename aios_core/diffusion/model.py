@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from aios_core.diffusion.caching import CachingDenoiser
 from aios_core.diffusion.denoiser import ModelDenoiser
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
         ProjectionHead,
         Vocabulary,
     )
+    from aios_core.diffusion.caching import Caching
 
 
 class Model(nn.Module):
@@ -75,8 +79,8 @@ class Model(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next(self.parameters()).device
+        """Where the parameters are; the CPU for a model without any."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
 
     def forward(
         self, x: Tensor, t: Tensor | None = None, condition: Condition | None = None
@@ -91,17 +95,71 @@ class Model(nn.Module):
         Returns:
             (B, L, V) logits; for the twin, those at i are of the token after i.
         """
-        logits: Tensor = self.head.decode(self.backbone(self.head.encode(x), t, condition))
+        logits: Tensor = self.head.decode(self.states(x, t, condition))
         return logits
 
+    def states(
+        self, x: Tensor, t: Tensor | None = None, condition: Condition | None = None
+    ) -> Tensor:
+        """What the head decodes, (B, L, D); the arguments are those of `forward`."""
+        h: Tensor = self.backbone(self.head.encode(x), t, condition)
+        return h
+
+    def losses(self, h: Tensor, targets: Tensor) -> Tensor:
+        """-log p of tokens, in float32 at least; the mask has probability zero.
+
+        Only the positions that count are decoded: with a large vocabulary, logits of all of them
+        would be most of the memory, and much of the time, of a step.
+
+        Args:
+            h: (N, D) some of the states.
+            targets: (N,) int64 their clean tokens.
+
+        Returns:
+            (N,) nats.
+        """
+        logits = self.head.decode(h[None])[0]
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits[:, self.vocabulary.mask_id] = -torch.inf
+        return F.cross_entropy(logits, targets, reduction="none")
+
+    def compiled(self) -> Model:
+        """The same network, sharing its weights, that runs through ``torch.compile``.
+
+        Its first step takes a minute or so. The number of positions decoded differs from step to
+        step, so that dimension is left open; all others are fixed.
+        """
+        twin = copy(self)
+        for name, dynamic in (("states", None), ("losses", True)):
+            setattr(twin, name, torch.compile(getattr(self, name), dynamic=dynamic))
+        return twin
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """A tensor on the network's device, without waiting for what that still computes."""
+        if tensor.device == self.device:
+            return tensor
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
     def denoiser(
-        self, condition: Condition | None = None, dtype: torch.dtype = torch.float64
+        self,
+        condition: Condition | None = None,
+        dtype: torch.dtype | None = None,
+        cache: Caching = "none",
     ) -> ModelDenoiser:
         """The model as samplers see it, in evaluation mode from now on.
 
         Args:
             condition: passed to the network at every call.
-            dtype: of the log-probabilities; float32 lowers the entropy of what is sampled.
+            dtype: of the log-probabilities; unset: float32, or float64 where the network's states
+                are. Whatever it is, tokens are drawn in float64.
+            cache: what is not read again while a block is filled in, at the price of exactness.
+
+        Raises:
+            InferenceError: a cache is wanted, and the backbone has none.
         """
         self.eval()
+        if cache != "none":
+            return CachingDenoiser(self, condition, dtype, cache)
         return ModelDenoiser(self, condition, dtype)

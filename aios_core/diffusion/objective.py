@@ -7,18 +7,22 @@ number of masks is itself random and correlated with the loss.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import torch
-from torch.nn import functional as F  # noqa: N812 - torch's own custom
+from torch.utils.checkpoint import checkpoint
 
 from aios_core.contracts import Condition
+from aios_core.diffusion.pieces import pieces
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from aios_core.contracts import NoiseScheduler
     from aios_core.diffusion.model import Model
+
+LOGITS_AT_ONCE: Final = 1 << 30
+"""Most logits held at a time: 2 GiB as bfloat16."""
 
 
 def draw_times(
@@ -76,7 +80,7 @@ def training_loss(
 
     Args:
         model: in training mode.
-        x0: (B, L) int64 clean tokens on the model's device.
+        x0: (B, L) int64 clean tokens; on the CPU nothing waits for the model's device.
         valid: (B, L) bool, False at padding, which is neither corrupted nor predicted.
         times: (B,) float64 from `draw_times`; of no use to the twin.
         generator: of the noise, on the CPU.
@@ -88,7 +92,7 @@ def training_loss(
         losses = nll(model, x0, valid)
     else:
         losses = nelbo(model, x0, valid, times, generator)
-    return losses.sum() / valid.sum()
+    return losses.sum() / model.place(valid.sum())
 
 
 def nelbo(model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator) -> Tensor:
@@ -102,7 +106,8 @@ def nelbo(model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Gen
     times = times.to(x0.device)
     z = model.corruption.corrupt(x0, model.noise.alpha(times), generator)
     z = torch.where(valid, z, x0)
-    return model.noise.weight(times) * _cross_entropy(model, x0, z, times, valid)
+    weight = model.place(model.noise.weight(times))
+    return weight * _cross_entropy(model, x0, z, times, valid)
 
 
 def nelbo_discrete(
@@ -128,7 +133,7 @@ def nelbo_discrete(
     z = torch.where(valid, z, x0)
     weight = steps * (rate - earlier) / rate
     times = (t / steps).to(x0.device)
-    return weight.to(x0.device) * _cross_entropy(model, x0, z, times, valid)
+    return model.place(weight) * _cross_entropy(model, x0, z, times, valid)
 
 
 def nelbo_exact_count(model: Model, x0: Tensor, valid: Tensor, generator: Generator) -> Tensor:
@@ -152,7 +157,7 @@ def nelbo_exact_count(model: Model, x0: Tensor, valid: Tensor, generator: Genera
     rank = score.masked_fill(~valid, torch.inf).argsort(-1).argsort(-1)
     z = torch.where(rank < k[:, None], model.vocabulary.mask_id, x0)
     times = model.noise.inverse(1 - k / n)
-    return n / k * _cross_entropy(model, x0, z, times, valid)
+    return model.place(n / k) * _cross_entropy(model, x0, z, times, valid)
 
 
 def nll(model: Model, x0: Tensor, valid: Tensor) -> Tensor:
@@ -170,21 +175,28 @@ def nll(model: Model, x0: Tensor, valid: Tensor) -> Tensor:
         (B,) nats.
     """
     bos = x0.new_full((len(x0), 1), model.vocabulary.bos_id)
-    logits = model(torch.cat((bos, x0[:, :-1]), 1))
-    return _sum_where(logits, x0, valid, model.vocabulary.mask_id)
+    h = model.states(model.place(torch.cat((bos, x0[:, :-1]), 1)))
+    return _sum_where(model, h, x0, valid)
 
 
 def _cross_entropy(model: Model, x0: Tensor, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
     """Cross-entropy of the clean tokens, summed over the masked positions of each row: (B,)."""
-    mask_id = model.vocabulary.mask_id
-    condition = None if bool(valid.all()) else Condition(valid)  # full attention is faster
-    return _sum_where(model(z, times, condition), x0, z == mask_id, mask_id)
+    condition = None if bool(valid.all()) else Condition(model.place(valid))  # full is faster
+    h = model.states(model.place(z), model.place(times), condition)
+    return _sum_where(model, h, x0, z == model.vocabulary.mask_id)
 
 
-def _sum_where(logits: Tensor, x0: Tensor, where: Tensor, mask_id: int) -> Tensor:
-    """-log p(x0), summed over the chosen positions of each row; the mask has probability zero."""
-    chosen = logits[where]  # a copy, and with masks only half of the softmax to compute
-    chosen = chosen.to(torch.promote_types(chosen.dtype, torch.float32))
-    chosen[:, mask_id] = -torch.inf
-    losses = F.cross_entropy(chosen, x0[where], reduction="none")
-    return losses.new_zeros(x0.shape).masked_scatter(where, losses).sum(-1)
+def _sum_where(model: Model, h: Tensor, x0: Tensor, where: Tensor) -> Tensor:
+    """-log p(x0) of the states h, summed over the chosen positions of each row: (B,)."""
+    chosen = where.flatten().nonzero()[:, 0]
+    targets = model.place(x0.flatten()[chosen])
+    chosen = model.place(chosen)
+    states = h.flatten(0, 1)[chosen]
+    parts = list(pieces(len(states), model.vocabulary.size, LOGITS_AT_ONCE))
+    if len(parts) <= 1:
+        losses = model.losses(states, targets)
+    else:  # logits are made again for their gradient: some time for most of the memory
+        losses = torch.cat(
+            [checkpoint(model.losses, states[p], targets[p], use_reentrant=False) for p in parts]
+        )
+    return losses.new_zeros(x0.numel()).index_put((chosen,), losses).view(x0.shape).sum(-1)

@@ -45,6 +45,7 @@ def sample(config: Config, model: Model, tokenizer: TrainedTokenizer) -> Sampled
         spacing=sampling.spacing,
         controls=sampling,
         block_size=sampling.block_size,
+        cache=sampling.cache,
     )
     film = _Film(mask_id, tokenizer)
     generations = []

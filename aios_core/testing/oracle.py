@@ -84,7 +84,7 @@ class Oracle:
         vocabulary = Vocabulary(
             size=self.vocab + 1, mask_id=self.mask_id, pad_id=0, bos_id=0, eos_id=0
         )
-        return Model(_OracleHead(self), _Identity(), noise, vocabulary, length=self.length)
+        return Model(_Numbers(), _OracleBackbone(self), noise, vocabulary, length=self.length)
 
     def prior(self, rows: int) -> Tensor:
         """Masks alone, (rows, L) int64: what sampling starts from."""
@@ -140,42 +140,44 @@ class Oracle:
 
 
 class _OracleModule(nn.Module):
-    """Passes tokens through the network as numbers and looks the answer up behind it."""
+    """Looks the answer up: a backbone from tokens, as numbers, to logits."""
 
     def __init__(self, oracle: Oracle) -> None:
         super().__init__()
         self.oracle = oracle
 
-    def encode(self, x: Tensor) -> Tensor:
-        return x[..., None].double()
-
-    def decode(self, h: Tensor) -> Tensor:
+    def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
         x = h[..., 0].long()
         return self.oracle(x, torch.zeros(len(x)))
 
 
-class _OracleHead(ProjectionHead):
-    def __init__(self, oracle: Oracle) -> None:
-        self.oracle = oracle
-
-    def build(self, dim: int, vocabulary: Vocabulary) -> nn.Module:
-        return _OracleModule(self.oracle)
-
-    def corruption(self, vocabulary: Vocabulary) -> Corruption:
-        return Absorbing(vocabulary.mask_id)
-
-
-class _IdentityModule(nn.Module):
-    def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
-        return h
-
-
-class _Identity(Backbone):
+class _OracleBackbone(Backbone):
     dim = 1
     time_conditioned = False
 
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle = oracle
+
     def build(self, *, causal: bool = False) -> nn.Module:
-        return _IdentityModule()
+        return _OracleModule(self.oracle)
+
+
+class _NumbersModule(nn.Module):
+    """Tokens as numbers in, logits as they are out."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x[..., None].double()
+
+    def decode(self, h: Tensor) -> Tensor:
+        return h
+
+
+class _Numbers(ProjectionHead):
+    def build(self, dim: int, vocabulary: Vocabulary) -> nn.Module:
+        return _NumbersModule()
+
+    def corruption(self, vocabulary: Vocabulary) -> Corruption:
+        return Absorbing(vocabulary.mask_id)
 
 
 def _all_rows(base: int, length: int) -> Tensor:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from aios_core.contracts import Vocabulary
 from aios_core.testing.modules import assert_learns, same_parameters, seeded, stir
@@ -39,6 +40,13 @@ class HeadContract:
             logits = module.decode(h)
             assert (rows, length, VOCABULARY.size) == tuple(logits.shape)
             assert logits.isfinite().all()
+
+    def test_decodes_each_position_by_itself(self, instance: ProjectionHead) -> None:
+        """Training and samplers decode only where a token is wanted."""
+        module = stir(seeded(lambda: instance.build(DIM, VOCABULARY)))
+        h = module.encode(torch.arange(14).reshape(2, 7) % 13)
+        together, alone = module.decode(h), [module.decode(h[:, i : i + 1]) for i in range(7)]
+        assert_close(torch.cat(alone, 1), together, rtol=1e-4, atol=1e-5)
 
     def test_every_parameter_learns(self, instance: ProjectionHead) -> None:
         """From tokens and states that are all there."""

@@ -19,7 +19,7 @@ def small_model():
 
     def build(mode="diffusion", *, noise=None, dtype=torch.float64, **settings):
         torch.manual_seed(0)
-        backbone = Transformer(dim=8, layers=1, heads=2, **settings)
+        backbone = Transformer(**{"dim": 8, "layers": 1, "heads": 2, **settings})
         model = Model(Text(), backbone, noise or LogLinear(), VOCABULARY, mode=mode, length=4)
         return stir(model.to(dtype))
 

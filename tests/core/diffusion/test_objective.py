@@ -240,3 +240,19 @@ def test_clipped_times_have_clipped_mask_rates(noise):
 def test_bad_mask_rates_are_refused(rates):
     with pytest.raises(ValueError, match="two rising numbers"):
         DiffusionConfig(mask_rates=rates)
+
+
+@pytest.mark.parametrize("mode", ["diffusion", "ar"])
+def test_logits_in_pieces_are_the_same(small_model, mode, monkeypatch):
+    """Losses and gradients, also where a piece is a single position and the last one is short."""
+
+    def run(entries):
+        monkeypatch.setattr(objective, "LOGITS_AT_ONCE", entries)
+        model, source = small_model(mode).train(), generator(3)
+        x = torch.arange(32).reshape(8, 4) % 3
+        objective.training_loss(model, x, valid(x), draw_times(8, source), source).backward()
+        return [p.grad for p in model.parameters()]
+
+    expected = run(1 << 30)
+    for entries in (1, 7 * 3):
+        torch.testing.assert_close(run(entries), expected)
