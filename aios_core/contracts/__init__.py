@@ -12,6 +12,7 @@ from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.noise import NoiseScheduler, Spacing
+from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
     Controls,
@@ -40,11 +41,14 @@ __all__ = [
     "NoiseScheduler",
     "Outcome",
     "ProjectionHead",
+    "QuantizedTensor",
+    "Quantizer",
     "Sampler",
     "Samples",
     "SamplingContext",
     "Spacing",
     "Split",
+    "Statistics",
     "StepSampler",
     "Tokenizer",
     "Tracker",
