@@ -6,6 +6,7 @@ from pathlib import Path
 import tomli_w
 
 from aios_core.config import load, resolve, twin
+from aios_core.kinds import KINDS
 from aios_core.registry import Registry
 
 ODD = """
