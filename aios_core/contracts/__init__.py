@@ -12,6 +12,7 @@ from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.noise import NoiseScheduler, Spacing
+from aios_core.contracts.objective import Objective
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
@@ -39,6 +40,7 @@ __all__ = [
     "Executor",
     "Metric",
     "NoiseScheduler",
+    "Objective",
     "Outcome",
     "ProjectionHead",
     "QuantizedTensor",

@@ -138,6 +138,8 @@ class DiffusionCore:
             raise InferenceError("an autoregressive model has no denoiser; want a diffusion model")
         if not temperature >= 0:
             raise InferenceError(f"temperature is {temperature}; want 0 or more")
+        if isinstance(model, Model):
+            block_size = model.sampled_in(block_size)
         if block_size is not None:
             if block_size < 1:
                 raise InferenceError(f"block_size is {block_size}; want 1 or more")

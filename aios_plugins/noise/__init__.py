@@ -1,4 +1,7 @@
-"""The default noise: schedules here and corruptions below, one a file, imported when used."""
+"""The default noise: schedules here, corruptions and objectives below, one a file.
+
+Each is imported only when it is used.
+"""
 
 import aios_core
 
@@ -30,4 +33,15 @@ def aios_corruptions() -> dict[str, str]:
         "absorbing": "aios_plugins.noise.corruptions.absorbing:Absorbing",
         "hybrid": "aios_plugins.noise.corruptions.hybrid:Hybrid",
         "uniform": "aios_plugins.noise.corruptions.uniform:Uniform",
+    }
+
+
+@aios_core.hookimpl
+def aios_objectives() -> dict[str, str]:
+    """Names and where they are defined."""
+    return {
+        "d3pm": "aios_plugins.noise.objectives.d3pm:D3PM",
+        "exact-count": "aios_plugins.noise.objectives.exact_count:ExactCount",
+        "nelbo": "aios_plugins.noise.objectives.nelbo:Nelbo",
+        "score-entropy": "aios_plugins.noise.objectives.score_entropy:ScoreEntropy",
     }
