@@ -80,8 +80,7 @@ class ModelDenoiser:
 
     def states(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
         """(B, stop - start, D) the network's states at some positions."""
-        h: Tensor = self.model.backbone(self.model.head.encode(x), t, self.condition)
-        return h[:, start:stop]
+        return self.model.states(x, t, self.condition)[:, start:stop]
 
     def _decode(self, h: Tensor, x: Tensor) -> Tensor:
         """What `substitute` makes of the logits of states h (B, L, D)."""
@@ -90,6 +89,7 @@ class ModelDenoiser:
         h, tokens = h.flatten(0, 1), x.flatten()
         out = h.new_empty(len(h), vocabulary.size, dtype=dtype)
         clean = tokens != vocabulary.mask_id
+        clean &= self.model.process.absorbing  # other noise looks as clean as any token
         known, masked = clean.nonzero()[:, 0], (~clean).nonzero()[:, 0]
         out[known] = -torch.inf
         out[known, tokens[known]] = 0.0
