@@ -43,7 +43,7 @@ def component(kind, name, **settings):
     return REGISTRY.get(kind, name).load()(**settings)
 
 
-def network(given):
+def network(given, corruption="absorbing"):
     """The network under all samplers."""
     torch.manual_seed(0)
     vocabulary = Vocabulary(
@@ -57,7 +57,11 @@ def network(given):
         "backbone", "transformer", dim=given.dim, layers=given.layers, heads=given.dim // 64
     )
     model = Model(
-        component("head", "text"), backbone, component("noise", "loglinear"), vocabulary
+        component("head", "text"),
+        backbone,
+        component("noise", "loglinear"),
+        component("corruption", corruption),
+        vocabulary,
     ).eval()
     stir(model)  # predictions that differ from position to position, sure of some
     with torch.no_grad():
@@ -100,11 +104,10 @@ def ours(model, given, sampler, *, calls=None, **settings):
 
 
 def samplers(steps):
-    """Every registered sampler that serves masks, by name."""
+    """Every registered sampler, by name."""
     for one in REGISTRY.components("sampler"):
         cls = one.load()
-        if "absorbing" in getattr(cls, "processes", ("absorbing",)):
-            yield one.name, cls(steps=steps) if "steps" in attrs.fields_dict(cls) else cls()
+        yield one.name, cls(steps=steps) if "steps" in attrs.fields_dict(cls) else cls()
 
 
 def overhead(model, given):
@@ -181,9 +184,11 @@ def versus(model, given):
         given,
     )
     against(
-        "ancestral / diffusers DiscreteDDIM",
+        "ancestral / diffusers DiscreteDDIM, both of uniform noise",
         partial(peers.ddim, **taking),
-        partial(ours, model, given, component("sampler", "ancestral", steps=steps)),
+        partial(
+            ours, network(given, "uniform"), given, component("sampler", "ancestral", steps=steps)
+        ),
         given,
     )
     threshold = component("sampler", "threshold", tau=given.tau)
