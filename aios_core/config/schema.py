@@ -16,6 +16,7 @@ from aios_core.contracts import (
     Backbone,
     Controls,
     Corruption,
+    Curve,
     Dataset,
     Executor,
     Metric,
@@ -115,8 +116,10 @@ class SamplingConfig(Controls):
     """Texts sampled at once."""
     temperature: float = field(default=1.0, validator=validators.ge(0))
     """Divides log-probabilities before a token is drawn; 0 takes the most probable one."""
-    spacing: Spacing = "uniform"
-    """Of the sampler's time grid."""
+    spacing: Spacing | Curve = field(default="uniform")
+    """Of the sampler's time grid: ``uniform`` in time, ``cosine`` with small steps first, or
+    ``information``: as many tokens in each step. Pairs of a share of masks and the nats that a
+    token tells then, as the metric ``information`` measures them, give steps that tell as much."""
     block_size: int | None = field(default=None, validator=validators.optional(_at_least_1))
     """Fill in blocks of so many positions one after the other; unset: all at once."""
     cache: Literal["none", "prefix", "dual"] = field(default="none")
@@ -127,6 +130,16 @@ class SamplingConfig(Controls):
     def _of_blocks(self, attribute: Attribute[Any], value: str) -> None:
         if value != "none" and self.block_size is None:
             raise ValueError(f"{value!r} is of blocks, so it wants a block_size")
+
+    @spacing.validator
+    def _curve(self, attribute: Attribute[Any], value: Spacing | Curve) -> None:
+        if isinstance(value, str):
+            return
+        rates = [rate for rate, _ in value]
+        if not value or rates != sorted(set(rates)) or not (rates[0] >= 0 and rates[-1] <= 1):
+            raise ValueError(f"want shares of masks that rise between 0 and 1, got {rates[:9]}")
+        if not all(0 < nats < float("inf") for _, nats in value):
+            raise ValueError("want more than 0 nats at each share of masks")
 
 
 @frozen

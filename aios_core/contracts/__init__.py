@@ -11,7 +11,7 @@ from aios_core.contracts.dataset import Dataset, Split
 from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
-from aios_core.contracts.noise import NoiseScheduler, Spacing
+from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
 from aios_core.contracts.objective import Objective
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.sampler import (
@@ -33,6 +33,7 @@ __all__ = [
     "Condition",
     "Controls",
     "Corruption",
+    "Curve",
     "Dataset",
     "Denoiser",
     "Estimate",

@@ -12,6 +12,7 @@ from torch import Tensor
 from aios_core.contracts import (
     Condition,
     Controls,
+    Curve,
     Denoiser,
     NoiseScheduler,
     Sampler,
@@ -129,7 +130,7 @@ class DiffusionCore:
         mask_id: int,
         *,
         temperature: float = 1.0,
-        spacing: Spacing = "uniform",
+        spacing: Spacing | Curve = "uniform",
         controls: Controls = Controls(),  # noqa: B008 - frozen
         block_size: int | None = None,
         cache: Caching = "none",

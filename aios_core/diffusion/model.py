@@ -63,7 +63,7 @@ class Model(nn.Module):
         # Typed as Any, for nn.Module has no `encode`; `HeadModule` says what is promised.
         self.head: Any = head.build(backbone.dim, vocabulary)
         self.backbone = backbone.build(causal=mode == "ar")
-        self.noise = noise
+        self.noise = noise.build() if mode == "diffusion" else noise  # maybe a module
         self.process = Process(corruption, vocabulary)
         self.vocabulary = vocabulary
         self.mode = mode

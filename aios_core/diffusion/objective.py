@@ -106,7 +106,12 @@ def training_loss(
     else:
         estimate = nelbo if objective is None else objective.losses
         losses = estimate(model, x0, valid, times, generator)
-    return losses.sum() / model.place(valid.sum())
+    loss: Tensor = losses.sum() / model.place(valid.sum())
+    if model.mode == "diffusion":
+        surprise = model.noise.surprise(times.reshape(len(x0), -1), losses.detach())
+        if surprise is not None:  # its gradient, not its value
+            loss = loss + (surprise - surprise.detach())
+    return loss
 
 
 def nelbo(model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator) -> Tensor:

@@ -99,7 +99,7 @@ class Learner:
         blocks = length // self.model.block_size
         kind, epsilon = config.diffusion.times, config.diffusion.time_epsilon
         times = draw_times(rows * blocks, generator, kind, epsilon)
-        times = clip_times(times, config.noise, config.diffusion.mask_rates).view(rows, blocks)
+        times = clip_times(times, self.model.noise, config.diffusion.mask_rates).view(rows, blocks)
         valid = torch.ones_like(ids[: training.batch_size], dtype=torch.bool)
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self._device)

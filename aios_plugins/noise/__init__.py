@@ -18,6 +18,7 @@ def aios_noise_schedulers() -> dict[str, str]:
         "cubic": "aios_plugins.noise.cubic:Cubic",
         "custom": "aios_plugins.noise.custom:Custom",
         "geometric": "aios_plugins.noise.geometric:Geometric",
+        "learned": "aios_plugins.noise.learned:Learned",
         "linear-sigma": "aios_plugins.noise.linear_sigma:LinearSigma",
         "log": "aios_plugins.noise.log:Log",
         "loglinear": "aios_plugins.noise.loglinear:LogLinear",

@@ -33,8 +33,11 @@ class Ancestral(StepSampler):
         Two draws, whether to lift a mask and then which token it becomes, instead of one over the
         tokens and the mask: next to a mask of high probability rare tokens would vanish.
         """
-        if context.process is not None and not context.absorbing:
-            return context.process.reverse(x, t, s, log_probs, context)
+        process = context.process
+        if process is not None and not process.absorbing:
+            alpha, earlier = context.noise.alpha(t), torch.where(s > 0, context.noise.alpha(s), 1)
+            x0 = process.guess(x, log_probs, alpha, context)
+            return process.between(x, x0, alpha, earlier, context)
         kept = context.noise.mask_rate(s) / context.noise.mask_rate(t)
         lift = context.masked(x) & (context.uniform() >= torch.where(s > 0, kept, 0))
         return torch.where(lift, context.categorical(log_probs, lift), x)
