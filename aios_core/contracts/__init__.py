@@ -11,6 +11,7 @@ from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import Corruption, ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.noise import NoiseScheduler, Spacing
+from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
     Controls,
@@ -39,11 +40,14 @@ __all__ = [
     "NoiseScheduler",
     "Outcome",
     "ProjectionHead",
+    "QuantizedTensor",
+    "Quantizer",
     "Sampler",
     "Samples",
     "SamplingContext",
     "Spacing",
     "Split",
+    "Statistics",
     "StepSampler",
     "Tokenizer",
     "Tracker",
