@@ -171,7 +171,9 @@ def main() -> None:
     contestants = [Contestant("ai-os-diffusion", ours(given), 0.5, held() - before)]
     if given.reference:
         before = held()
-        settings = {n: getattr(given, n) for n in ("layers", "dim", "heads", "length", "vocab", "batch")}
+        settings = {
+            n: getattr(given, n) for n in ("layers", "dim", "heads", "length", "vocab", "batch")
+        }
         learner = Reference(given.reference, **settings, device=device, compiled=given.compile)
         contestants.append(Contestant("mdlm", learner, 1.0, held() - before))
     measure(given, contestants)

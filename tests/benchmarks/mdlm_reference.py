@@ -101,7 +101,9 @@ class Reference:
         batch, length = self._shape
         x0 = torch.randint(self._mask_id, (batch, length), device=self._device)
         t = (torch.arange(batch, device=self._device) + torch.rand((), device=self._device)) / batch
-        z = torch.where(torch.rand(batch, length, device=self._device) < t[:, None], self._mask_id, x0)
+        z = torch.where(
+            torch.rand(batch, length, device=self._device) < t[:, None], self._mask_id, x0
+        )
         self._optimizer.zero_grad(set_to_none=True)
         logits = self._network(z, torch.zeros(batch, device=self._device))
         loss = (self._loss(logits, x0, z) / t).sum() / x0.numel()
