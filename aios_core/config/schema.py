@@ -15,6 +15,7 @@ from attrs import Attribute, field, frozen, validators
 from aios_core.contracts import (
     Backbone,
     Controls,
+    Corruption,
     Dataset,
     Executor,
     Metric,
@@ -213,6 +214,7 @@ class Config:
     dataset: Dataset = component("dataset", "python-docs")
     tokenizer: Tokenizer = component("tokenizer", "bpe")
     noise: NoiseScheduler = component("noise", "loglinear")
+    corruption: Corruption = component("corruption", "absorbing")
     head: ProjectionHead = component("head", "text")
     backbone: Backbone = component("backbone", "transformer")
     sampler: Sampler = component("sampler", "ancestral", "evaluation")
@@ -229,6 +231,22 @@ class Config:
     evolution: EvolutionConfig = section(EvolutionConfig, "evaluation")
     logging: LoggingConfig = section(LoggingConfig, "nothing")
     plugins: PluginsConfig = section(PluginsConfig, "nothing")
+
+    @sampler.validator
+    def _serves(self, attribute: Attribute[Any], value: Sampler) -> None:
+        if self.mode == "diffusion" and value.absorbing_only and not self.corruption.absorbing:
+            raise ValueError(
+                f"{type(value).__name__} works with masks alone, and the corruption is "
+                f"{type(self.corruption).__name__}; want a sampler that serves every corruption"
+            )
+
+    @sampling.validator
+    def _in_blocks(self, attribute: Attribute[Any], value: SamplingConfig) -> None:
+        if value.block_size is not None and not self.corruption.absorbing:
+            raise ValueError(
+                "block_size: what lies ahead of a block must be masks, and the corruption is "
+                f"{type(self.corruption).__name__}; leave it out"
+            )
 
 
 RUNS: Final = Path("runs")

@@ -6,9 +6,10 @@ the work. Nothing here imports torch or numpy when it is imported.
 """
 
 from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition
+from aios_core.contracts.corruption import Corruption
 from aios_core.contracts.dataset import Dataset, Split
 from aios_core.contracts.executor import Executor, Outcome
-from aios_core.contracts.head import Corruption, ProjectionHead
+from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.noise import NoiseScheduler, Spacing
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics

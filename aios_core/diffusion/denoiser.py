@@ -89,6 +89,7 @@ class ModelDenoiser:
         h, tokens = h.flatten(0, 1), x.flatten()
         out = h.new_empty(len(h), vocabulary.size, dtype=dtype)
         clean = tokens != vocabulary.mask_id
+        clean &= self.model.process.absorbing  # other noise looks as clean as any token
         known, masked = clean.nonzero()[:, 0], (~clean).nonzero()[:, 0]
         out[known] = -torch.inf
         out[known, tokens[known]] = 0.0

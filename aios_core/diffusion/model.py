@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from aios_core.diffusion.caching import CachingDenoiser
 from aios_core.diffusion.denoiser import ModelDenoiser
+from aios_core.diffusion.process import Process
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class Model(nn.Module):
     """Tokens to logits: ``head.decode(backbone(head.encode(x), t, condition))``.
 
-    One class for the masked denoiser and for its autoregressive twin, which differ in the mask of
+    One class for the denoiser and for its autoregressive twin, which differ in the mask of
     the attention and in nothing else.
 
     Attributes:
@@ -36,7 +37,7 @@ class Model(nn.Module):
         backbone: module of the backbone.
         vocabulary: sizes and special ids.
         noise: schedule that it is trained under.
-        corruption: forward process that it is trained under.
+        process: forward process that it is trained under.
         mode: ``"diffusion"`` or ``"ar"``.
         length: tokens of a training sequence.
         time_conditioned: whether logits depend on t.
@@ -47,6 +48,7 @@ class Model(nn.Module):
         head: ProjectionHead,
         backbone: Backbone,
         noise: NoiseScheduler,
+        corruption: Corruption,
         vocabulary: Vocabulary,
         *,
         mode: Literal["diffusion", "ar"] = "diffusion",
@@ -57,7 +59,7 @@ class Model(nn.Module):
         self.head: Any = head.build(backbone.dim, vocabulary)
         self.backbone = backbone.build(causal=mode == "ar")
         self.noise = noise
-        self.corruption: Corruption = head.corruption(vocabulary)
+        self.process = Process(corruption, vocabulary)
         self.vocabulary = vocabulary
         self.mode = mode
         self.length = length
@@ -72,6 +74,7 @@ class Model(nn.Module):
                 config.head,
                 config.backbone,
                 config.noise,
+                config.corruption,
                 vocabulary,
                 mode=config.mode,
                 length=config.diffusion.length,
@@ -122,6 +125,13 @@ class Model(nn.Module):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         logits[:, self.vocabulary.mask_id] = -torch.inf
         return F.cross_entropy(logits, targets, reduction="none")
+
+    def log_probs(self, h: Tensor) -> Tensor:
+        """Log-probabilities (..., V) of the tokens by states (..., D), in float32 at least."""
+        logits: Tensor = self.head.decode(h)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        mask = torch.arange(logits.shape[-1], device=h.device) == self.vocabulary.mask_id
+        return logits.masked_fill(mask, -torch.inf).log_softmax(-1)
 
     def compiled(self) -> Model:
         """The same network, sharing its weights, that runs through ``torch.compile``.

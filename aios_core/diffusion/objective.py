@@ -1,8 +1,8 @@
 """What training minimises, and bounds of the likelihood.
 
 All estimators average over times and noisy states and bound -log p(x) from above, in nats a
-sequence. They share one convention: a sum over masked positions, never a mean over them, for the
-number of masks is itself random and correlated with the loss.
+sequence. They share one convention: a sum over positions, never a mean over the masked ones, for
+the number of masks is itself random and correlated with the loss.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from aios_core.contracts import Condition
 from aios_core.diffusion.pieces import pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Generator, Tensor
 
     from aios_core.contracts import NoiseScheduler
@@ -96,63 +98,79 @@ def training_loss(
 
 
 def nelbo(model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator) -> Tensor:
-    """One draw of the continuous-time bound for each row (MDLM, arXiv 2406.07524, eq. 10).
+    """One draw of the continuous-time bound for each row.
 
-    The mean over uniform times of w(t) times the cross-entropy summed over masked positions.
+    The mean over uniform times of the relative entropy between the reverse processes of the data
+    and of the model (`Process.integrand`). For masks that is w(t) times the cross-entropy summed
+    over masked positions (MDLM, arXiv 2406.07524, eq. 10).
 
     Returns:
         (B,) nats.
     """
-    times = times.to(x0.device)
-    z = model.corruption.corrupt(x0, model.noise.alpha(times), generator)
-    z = torch.where(valid, z, x0)
-    weight = model.place(model.noise.weight(times))
-    return weight * _cross_entropy(model, x0, z, times, valid)
+    times, noise = times.to(x0.device), model.noise
+    alpha = noise.alpha(times)
+    z = _corrupted(model, x0, valid, alpha, generator)
+    if model.process.absorbing:
+        return model.place(noise.weight(times)) * _cross_entropy(model, x0, z, times, valid)
+    h = _states(model, z, times, valid)
+    slope = noise.alpha_prime(times)
+    return _sum_all(model, valid, model.process.integrand, h, (z, x0, alpha, slope))
 
 
 def nelbo_discrete(
-    model: Model, x0: Tensor, valid: Tensor, steps: int, generator: Generator
+    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator, *, steps: int
 ) -> Tensor:
-    """One draw of the bound for ancestral sampling in T equal steps (MD4, arXiv 2406.04329).
+    """One draw of the bound for ancestral sampling in T equal steps (D3PM, arXiv 2107.03006).
 
-    Larger than `nelbo`, to which it falls as T grows.
+    Larger than `nelbo`, to which it falls as T grows. For masks it is w times the cross-entropy,
+    with the weight of a whole step (MD4, arXiv 2406.04329).
 
     Args:
         model: a diffusion model.
         x0: (B, L) int64 clean tokens.
         valid: (B, L) bool.
+        times: (B,) float64 uniform in [0, 1]; each decides a step.
+        generator: of the noise, on the CPU.
         steps: T.
-        generator: of times and noise, on the CPU.
 
     Returns:
         (B,) nats.
     """
-    t = (draw_times(len(x0), generator, epsilon=0.0) * steps).floor().clamp(max=steps - 1) + 1
-    rate, earlier = (model.noise.mask_rate((t - back) / steps) for back in (0, 1))
-    z = model.corruption.corrupt(x0, 1 - rate, generator)
-    z = torch.where(valid, z, x0)
-    weight = steps * (rate - earlier) / rate
-    times = (t / steps).to(x0.device)
-    return model.place(weight) * _cross_entropy(model, x0, z, times, valid)
+    t = (times.to(x0.device) * steps).floor().clamp(max=steps - 1) + 1
+    now, before = t / steps, (t - 1) / steps
+    alpha = model.noise.alpha(now)
+    z = _corrupted(model, x0, valid, alpha, generator)
+    if model.process.absorbing:
+        rate, earlier = model.noise.mask_rate(now), model.noise.mask_rate(before)
+        weight = steps * (rate - torch.where(before > 0, earlier, 0)) / rate
+        return model.place(weight) * _cross_entropy(model, x0, z, now, valid)
+    h, earlier = (
+        _states(model, z, now, valid),
+        torch.where(before > 0, model.noise.alpha(before), 1),
+    )
+    losses = _sum_all(model, valid, model.process.step_loss, h, (z, x0, alpha, earlier))
+    return steps * losses
 
 
-def nelbo_exact_count(model: Model, x0: Tensor, valid: Tensor, generator: Generator) -> Tensor:
+def nelbo_exact_count(
+    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
+) -> Tensor:
     """One draw of the bound with k of n tokens masked, k uniform in 1..n (LLaDA, arXiv 2502.09992).
 
     Its mean is that of `nelbo` over all of [0, 1] for every schedule, its variance lower.
 
     Args:
-        model: a diffusion model.
+        model: a diffusion model whose noise is masks.
         x0: (B, L) int64 clean tokens.
         valid: (B, L) bool, at least one True a row.
-        generator: of counts and positions, on the CPU.
+        times: (B,) float64 uniform in [0, 1]; each decides a count.
+        generator: of positions, on the CPU.
 
     Returns:
         (B,) nats.
     """
     n = valid.sum(-1).double()
-    u = draw_times(len(x0), generator, epsilon=0.0).to(x0.device)
-    k = (u * n).floor() + 1
+    k = (times.to(x0.device) * n).floor().clamp(max=n - 1) + 1
     score = torch.rand(x0.shape, generator=generator, dtype=torch.float64).to(x0.device)
     rank = score.masked_fill(~valid, torch.inf).argsort(-1).argsort(-1)
     z = torch.where(rank < k[:, None], model.vocabulary.mask_id, x0)
@@ -179,11 +197,22 @@ def nll(model: Model, x0: Tensor, valid: Tensor) -> Tensor:
     return _sum_where(model, h, x0, valid)
 
 
+def _corrupted(
+    model: Model, x0: Tensor, valid: Tensor, alpha: Tensor, generator: Generator
+) -> Tensor:
+    """The noisy state; padding is not corrupted."""
+    return torch.where(valid, model.process.corrupt(x0, alpha, generator), x0)
+
+
 def _cross_entropy(model: Model, x0: Tensor, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
     """Cross-entropy of the clean tokens, summed over the masked positions of each row: (B,)."""
-    condition = None if bool(valid.all()) else Condition(model.place(valid))  # full is faster
-    h = model.states(model.place(z), model.place(times), condition)
+    h = _states(model, z, times, valid)
     return _sum_where(model, h, x0, z == model.vocabulary.mask_id)
+
+
+def _states(model: Model, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
+    condition = None if bool(valid.all()) else Condition(model.place(valid))  # full is faster
+    return model.states(model.place(z), model.place(times), condition)
 
 
 def _sum_where(model: Model, h: Tensor, x0: Tensor, where: Tensor) -> Tensor:
@@ -200,3 +229,33 @@ def _sum_where(model: Model, h: Tensor, x0: Tensor, where: Tensor) -> Tensor:
             [checkpoint(model.losses, states[p], targets[p], use_reentrant=False) for p in parts]
         )
     return losses.new_zeros(x0.numel()).index_put((chosen,), losses).view(x0.shape).sum(-1)
+
+
+def _sum_all(
+    model: Model,
+    valid: Tensor,
+    loss: Callable[..., Tensor],
+    h: Tensor,
+    rows: tuple[Tensor, ...],
+) -> Tensor:
+    """A loss of `Process` by the states h, summed over each row: (B,).
+
+    Args:
+        model: decodes the states.
+        valid: (B, L) bool.
+        loss: a function of z, x0, log-probabilities and two levels of noise.
+        h: (B, L, D).
+        rows: z, x0 and the levels.
+    """
+    rows = tuple(model.place(one) for one in rows)
+
+    def part(h: Tensor, z: Tensor, x0: Tensor, *levels: Tensor) -> Tensor:
+        return loss(z, x0, model.log_probs(h), *levels)
+
+    parts = list(pieces(len(h), h.shape[1] * model.vocabulary.size, LOGITS_AT_ONCE))
+    given = [[one[p] for one in (h, *rows)] for p in parts]
+    if len(parts) <= 1:
+        losses = [part(*one) for one in given]
+    else:  # as above
+        losses = [checkpoint(part, *one, use_reentrant=False) for one in given]
+    return torch.cat(losses).masked_fill(~model.place(valid), 0).sum(-1)

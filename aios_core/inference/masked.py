@@ -102,18 +102,17 @@ class MaskedRun:
             spacing=self.config.sampling.spacing,
             controls=self.controls,
             block_size=self.block_size,
+            process=self.model.process,
         )
+        settled = self.model.process.absorbing and not self.sampler.remasks
         for state in core.stream(
             batch.x, batch.fixed, seeds=progress.seeds, lengths=batch.lengths, draws=draws
         ):
             rows = batch.rows(state.ids)
             if told:
                 new = batch.rows(state.committed)
-                settled = not self.sampler.remasks
                 yield progress.update(state.step, state.nfe, rows, new, settled=settled)
-            if not self.sampler.remasks and all(
-                progress.complete(number, row) for number, row in enumerate(rows)
-            ):
+            if settled and all(progress.complete(number, row) for number, row in enumerate(rows)):
                 break
         log_probs = state.confidence.log().masked_fill(batch.fixed, 0.0)
         output = progress.output(state.nfe, rows, batch.rows(log_probs), batch.rows(state.entropy))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aios_core.config.schema import SamplingConfig
     from aios_core.contracts import Denoiser, Sampler
     from aios_core.diffusion.caching import Caching
+    from aios_core.diffusion.process import Process
     from aios_core.inference.canvas import Row
     from aios_core.inference.masked import Batch
     from aios_core.inference.settings import Settings
@@ -51,6 +52,8 @@ def plan(
     if found.model.mode == "ar":
         core = InferenceCore(found.model, temperature=temperature, controls=controls)
         return CausalRun(core, language)
+    if not found.model.process.absorbing:
+        _check_noise(found.model.process, settings, language)
     return MaskedRun(
         model=found.model,
         config=found.resolved.config,
@@ -62,6 +65,19 @@ def plan(
         wrap=_guidance(found, settings, rows, whole=whole, context=context),
         language=language,
     )
+
+
+def _check_noise(process: Process, settings: Settings, language: Language | None) -> None:
+    """Refuse what relies on masks: that what is not one is there to stay."""
+    name = type(process.corruption).__name__
+    if language is not None:
+        raise InferenceError(
+            f"a constraint needs masks, and the model was trained under {name} noise; leave it out"
+        )
+    if settings.gamma != 1:
+        raise InferenceError(
+            f"guidance needs masks, and the model was trained under {name} noise; leave it out"
+        )
 
 
 def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:
