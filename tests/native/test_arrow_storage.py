@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from aios_plugins._native.arrow_storage import ArrowStorageError, Store
@@ -75,7 +76,8 @@ def test_a_search_is_exact_and_shows_what_is_asked_for(store):
         assert ["year", "id", "_distance"] == nearest.schema.names
         assert everything["id"].take(order) == nearest["id"]
         np.testing.assert_allclose(distances[order], nearest["_distance"], rtol=1e-4)
-    assert [found[0]] == store.snapshot().search(queries[0], 5, columns=["year", "id"])
+    (alone,) = store.snapshot().search(queries[0], 5, columns=["id"])
+    assert alone["id"] == found[0]["id"]
 
 
 def test_a_view_stays_and_a_reader_refreshes(store, tmp_path):
@@ -90,9 +92,87 @@ def test_a_view_stays_and_a_reader_refreshes(store, tmp_path):
     reader.refresh()
     assert 20 == reader.snapshot().count()
     assert store.get(["n3", "n15"]) == reader.get(["n3", "n15"])
-    assert {"rows": 20, "dead": 0, "segments": 1} == {
+    assert {"rows": 20, "dead": 0, "segments": 1, "indexed": 0} == {
         key: value for key, value in reader.stats().items() if key != "bytes"
     }
+
+
+def test_filters_choose_rows_everywhere(store):
+    store.add(rows(0, 60))
+    store.flush()
+    store.add(rows(60, 40))
+    view, where = store.snapshot(), "year >= 2010 AND text LIKE '%3'"
+    years = [None if i % 5 == 4 else 2000 + i % 20 for i in range(100)]
+    chosen = [f"n{i}" for i, year in enumerate(years) if year and year >= 2010 and i % 10 == 3]
+
+    found = view.search(np.ones(4, np.float32), 50, filter=where)[0]
+    streamed = view.batches(filter=where, columns=["id"]).read_all()
+
+    assert len(chosen) == view.count(where)
+    assert sorted(chosen) == sorted(found["id"].to_pylist())
+    assert (["id"], chosen) == (streamed.schema.names, streamed["id"].to_pylist())
+    assert len(chosen) == store.delete_where(where)
+    assert (100 - len(chosen), 0) == (store.snapshot().count(), store.snapshot().count(where))
+
+
+def test_texts_are_searched_alone_and_with_vectors(store):
+    store.add(rows(0, 30))
+    view = store.snapshot()
+
+    alone = view.search_text("7 text", 3, columns=["id"])
+    both = view.search_hybrid(vectors(rows(0, 30))[12], "7", 3, columns=["id"])
+
+    assert "n7" == alone["id"][0].as_py()
+    assert alone["_score"].to_pylist() == sorted(alone["_score"].to_pylist(), reverse=True)
+    assert {"n7", "n12"} <= set(both["id"].to_pylist())
+    assert 0 == view.search_text("nothing", 3).num_rows
+    assert 0 == view.search_text("7", 3, filter="id = 'n8'").num_rows
+
+
+def test_parquet_and_snapshots_hold_the_same_rows(store, tmp_path):
+    store.add(rows(0, 30))
+
+    assert 30 == store.snapshot().export_parquet(tmp_path / "all.parquet")
+    assert 8 == store.snapshot().export_parquet(tmp_path / "some.parquet", filter="year < 2005")
+    store.save_snapshot(tmp_path / "copy")
+    store.delete_where("TRUE")
+    assert 0 == store.snapshot().count()
+    store.restore_snapshot(tmp_path / "copy")
+
+    everything = store.snapshot().batches().read_all()
+    assert everything == pq.read_table(tmp_path / "all.parquet").cast(SCHEMA)
+    assert 8 == pq.read_table(tmp_path / "some.parquet").num_rows
+    assert rows(0, 30) == everything.combine_chunks().to_batches()[0]
+
+
+def test_numbers_that_change_later_do_not_change_a_store(store):
+    numbers = np.ones((1, 4), np.float32)
+    vector = pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), 4)
+    batch = rows(0, 1).set_column(1, SCHEMA.field(1), vector)
+
+    store.add(batch)
+    numbers[:] = np.nan
+
+    assert [1, 1, 1, 1] == store.get(["n0"])["vector"][0].as_py()
+
+
+def test_a_graph_makes_search_approximate_and_is_kept(store):
+    store.add(rows(0, 5000))
+    store.create_index()
+    assert 0 == store.stats()["indexed"]  # what is in the log only has none
+
+    store.flush()
+    store.create_index()
+    queries = vectors(rows(9, 20))
+    exact = store.snapshot().search(queries, 10, columns=["id"])
+    near = store.snapshot().search(queries, 10, columns=["id"], width=100)
+
+    assert 5000 == store.stats()["indexed"]
+    hits = [len(set(a["id"].to_pylist()) & set(b["id"].to_pylist()))
+            for a, b in zip(exact, near, strict=True)]  # fmt: skip
+    assert sum(hits) >= 190
+    store.compact()
+    assert 5000 == store.stats()["indexed"]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +183,11 @@ def test_a_view_stays_and_a_reader_refreshes(store, tmp_path):
         ("search", lambda store: store.snapshot().search(np.zeros(3, np.float32), 1)),
         ("no_column", lambda store: store.snapshot().search(
             np.zeros(4, np.float32), 1, columns=["nothing"])),
+        ("filter", lambda store: store.snapshot().count("jahr = 3")),
+        ("filter", lambda store: store.delete_where("year = ")),
+        ("schema", lambda store: store.snapshot().search_text("x", 3, column="year")),
+        ("not_a_store", lambda store: store.restore_snapshot(store.path + "/nothing")),
+        ("io", lambda store: store.snapshot().export_parquet("/nothing/rows.parquet")),
         ("locked", lambda store: Store.open(store.path)),
         ("not_empty", lambda store: Store.create(store.path, SCHEMA)),
         ("not_a_store", lambda store: Store.open(store.path + "/nothing")),

@@ -63,6 +63,15 @@ def test_bfloat16_and_signs_are_read_from_their_bits():
         assert same.tolist() == rows.tolist()
 
 
+def test_queries_may_lie_in_any_order():
+    vectors, queries = numbers(50, 8), numbers(4, 8, seed=1)
+
+    expected = top_k(vectors, queries, 3)[1].tolist()
+
+    assert expected == top_k(vectors, np.asfortranarray(queries), 3)[1].tolist()
+    assert expected[::2] == top_k(vectors, queries[::2], 3)[1].tolist()
+
+
 def test_a_filter_leaves_out_and_too_few_rows_fill_up():
     vectors = numbers(50, 8)
     keep = np.arange(50) % 20 == 0

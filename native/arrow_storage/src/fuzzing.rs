@@ -1,4 +1,4 @@
-//! What the fuzzer calls, compiled for it alone: readers of files, behind their checksums.
+//! What the fuzzer calls, compiled for it and for tests: readers of files, behind their checksums.
 
 use crate::files::{Disk, Files};
 use crate::manifest::Manifest;
@@ -76,5 +76,73 @@ pub fn filter(text: &str) {
         && let Ok(filter) = Filter::parse(text)
     {
         let _ = filter.mask(&batch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, Int64Array, StringArray};
+    use arrow_schema::{DataType, Field, Schema};
+    use proptest::prelude::*;
+
+    fn rows() -> RecordBatch {
+        let item = Arc::new(Field::new("item", DataType::Float32, true));
+        let values = Arc::new(Float32Array::from_iter_values((0..80).map(|x| x as f32)));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from_iter_values(0..20)),
+            Arc::new(FixedSizeListArray::new(item.clone(), 4, values, None)),
+            Arc::new(StringArray::from_iter((0..20).map(|i| (i % 3 > 0).then(|| "é".repeat(i))))),
+        ];
+        let schema = Schema::new(vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("vector", DataType::FixedSizeList(item, 4), false),
+            Field::new("text", DataType::Utf8, true),
+        ]);
+        RecordBatch::try_new(Arc::new(schema), columns).unwrap()
+    }
+
+    /// A segment's bytes, a record's content and a manifest's text.
+    fn sound() -> [Vec<u8>; 3] {
+        let folder = tempfile::tempdir().unwrap();
+        let batch = rows();
+        let batches = [Ok(batch.clone()), Ok(batch.slice(3, 9))];
+        segment::write(&Disk, folder.path(), 1, &batch.schema(), batches).unwrap();
+        let segment = Disk.read(&folder.path().join("1.arrow")).unwrap();
+        let (pieces, _) = crate::record::frame(&Record::Put(batch.clone()), 0).unwrap();
+        let record = pieces[1..].iter().flat_map(|piece| piece.to_vec()).collect();
+        Manifest::new(batch.schema(), Columns::default(), Metric::L2)
+            .write(&Disk, folder.path())
+            .unwrap();
+        let manifest = Disk.read(&folder.path().join("MANIFEST")).unwrap();
+        let length = manifest.len() - "crc32 00000000\n".len();
+        [segment, record, manifest[..length].to_vec()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+        #[test]
+        fn what_is_changed_behind_its_checksum_is_rows_or_an_error(
+            which in 0usize..3,
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            words in prop::collection::vec((any::<prop::sample::Index>(), -9i64..999), 0..3),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            static SOUND: std::sync::LazyLock<[Vec<u8>; 3]> = std::sync::LazyLock::new(sound);
+            let mut bytes = SOUND[which].clone();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            // Offsets and lengths are words of eight bytes.
+            for (at, word) in words {
+                let at = at.index(bytes.len() / 8) * 8;
+                bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            [segment, log, manifest][which](&bytes);
+        }
     }
 }

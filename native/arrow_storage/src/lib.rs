@@ -13,7 +13,7 @@ mod export;
 pub mod files;
 mod filter;
 mod found;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod hybrid;
 mod id;

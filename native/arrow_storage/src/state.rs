@@ -2,9 +2,9 @@
 
 use crate::index::Derived;
 use crate::{Id, Result};
+use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use arrow_array::{Array, RecordBatch};
 use roaring::RoaringBitmap;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Some rows that lie together, and which of them are gone.
@@ -170,7 +170,7 @@ impl State {
 
     /// Whether an array of ids has the same id twice: the row of the second.
     pub fn duplicate(ids: &dyn Array, values: &[Id]) -> Option<usize> {
-        let mut seen = std::collections::HashSet::with_capacity(ids.len());
+        let mut seen = HashSet::with_capacity(ids.len());
         values.iter().position(|id| !seen.insert(id))
     }
 }

@@ -70,7 +70,7 @@ pub(crate) mod arrow_storage {
         #[staticmethod]
         #[pyo3(signature = (
             path, schema, *, metric = "cosine", id = "id", vector = "vector",
-            durability = "commit", flush_bytes = 64 << 20
+            durability = "commit", flush_bytes = 67_108_864
         ))]
         #[expect(clippy::too_many_arguments, reason = "all but two have a default")]
         fn create(
@@ -95,7 +95,7 @@ pub(crate) mod arrow_storage {
         /// Opens a store.
         #[staticmethod]
         #[pyo3(signature = (
-            path, *, read_only = false, durability = "commit", flush_bytes = 64 << 20
+            path, *, read_only = false, durability = "commit", flush_bytes = 67_108_864
         ))]
         fn open(
             py: Python<'_>,

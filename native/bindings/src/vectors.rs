@@ -88,9 +88,11 @@ pub(crate) mod vector_search {
             fn values<'a, T: numpy::Element>(
                 array: &'a PyReadonlyArray2<'_, T>,
             ) -> PyResult<(&'a [T], usize)> {
-                let values = array.as_slice();
-                let values = values.map_err(|_| unfit("vectors must be contiguous, row by row"))?;
-                Ok((values, array.shape()[1]))
+                // Column by column is contiguous too.
+                match array.as_slice() {
+                    Ok(values) if array.is_c_contiguous() => Ok((values, array.shape()[1])),
+                    _ => Err(unfit("vectors must be contiguous, row by row")),
+                }
             }
             let (data, dim) = match self {
                 Self::F32(x) => values(x).map(|(x, dim)| (Data::F32(x), dim))?,

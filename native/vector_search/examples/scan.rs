@@ -30,6 +30,9 @@ fn sum(bytes: &[u64]) -> u64 {
     lanes.iter().fold(0, |a, &x| a.wrapping_add(x))
 }
 
+/// A name, the bytes of a value, and what is measured.
+type Way<'a> = (&'a str, usize, Box<dyn Fn() -> usize + 'a>);
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1).map(|x| x.parse::<usize>());
     let rows = arguments.next().unwrap_or(Ok(500_000))?;
@@ -46,52 +49,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Int8Codes::encode(&vectors, Metric::InnerProduct)?,
         BinaryCodes::encode(&vectors, Metric::InnerProduct),
     );
-    let (words, _, _) = {
-        // SAFETY: every bit pattern of floats is one of integers.
-        let (a, words, b) = unsafe { values.align_to::<u64>() };
-        (words, a, b)
-    };
+    // SAFETY: every bit pattern of floats is one of integers.
+    let (_, words, _) = unsafe { values.align_to::<u64>() };
     let options = Options::new(Metric::InnerProduct, 10);
     let cosine = Options::new(Metric::Cosine, 10);
-    let ways: [(&str, usize, Box<dyn Fn() -> u64>); 9] = [
-        ("sum", 4, Box::new(|| sum(words))),
-        (
-            "float32",
-            4,
-            Box::new(|| search(&vectors, &query, &options).map_or(0, |f| f.len() as u64)),
-        ),
+    let ways: [Way<'_>; 9] = [
+        ("sum", 4, Box::new(|| sum(words) as usize)),
+        ("float32", 4, Box::new(|| search(&vectors, &query, &options).map_or(0, |f| f.len()))),
         (
             "float32 cosine",
             4,
-            Box::new(|| search(&vectors, &query, &cosine).map_or(0, |f| f.len() as u64)),
+            Box::new(|| search(&vectors, &query, &cosine).map_or(0, |f| f.len())),
         ),
-        (
-            "float16",
-            2,
-            Box::new(|| search(&halves, &query, &options).map_or(0, |f| f.len() as u64)),
-        ),
-        (
-            "bfloat16",
-            2,
-            Box::new(|| search(&brains, &query, &options).map_or(0, |f| f.len() as u64)),
-        ),
-        ("int8", 1, Box::new(|| int8.candidates(&query, &options).map_or(0, |f| f.len() as u64))),
+        ("float16", 2, Box::new(|| search(&halves, &query, &options).map_or(0, |f| f.len()))),
+        ("bfloat16", 2, Box::new(|| search(&brains, &query, &options).map_or(0, |f| f.len()))),
+        ("int8", 1, Box::new(|| int8.candidates(&query, &options).map_or(0, |f| f.len()))),
         (
             "int8, 40 scored",
             1,
-            Box::new(|| int8.search(&vectors, &query, 40, &options).map_or(0, |f| f.len() as u64)),
+            Box::new(|| int8.search(&vectors, &query, 40, &options).map_or(0, |f| f.len())),
         ),
         (
             "signs, 400 scored",
             0,
-            Box::new(|| {
-                signs.search(&vectors, &query, 400, &options).map_or(0, |f| f.len() as u64)
-            }),
+            Box::new(|| signs.search(&vectors, &query, 400, &options).map_or(0, |f| f.len())),
         ),
         (
             "64 queries",
             4,
-            Box::new(|| search_batch(&vectors, &queries, &options).map_or(0, |f| f.len() as u64)),
+            Box::new(|| search_batch(&vectors, &queries, &options).map_or(0, |f| f.len())),
         ),
     ];
     let mut best = [f64::INFINITY; 9];
