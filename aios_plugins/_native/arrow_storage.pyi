@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 __all__ = ["ArrowStorageError", "Snapshot", "Store"]
 
 class ArrowStorageError(Exception):
-    # "closed", "not_a_store", "not_empty", "newer", "locked", "read_only", "corrupt", "stopped",
-    # "schema", "no_column", "duplicate_id", "null", "not_finite", "filter", "search", "arrow" or "io".
+    # "arrow", "closed", "corrupt", "duplicate_id", "filter", "io", "locked", "newer", "no_column",
+    # "not_a_store", "not_empty", "not_finite", "null", "read_only", "schema", "search", "stopped".
     kind: str
 
 @type_check_only

@@ -11,7 +11,8 @@ __all__ = ["Hnsw", "Int8Codes", "VectorSearchError", "level", "top_k"]
 _Metric: TypeAlias = Literal["cosine", "inner_product", "l2"]
 
 # (N, D) C-contiguous: float32, float16 or int8; uint16 holds bfloat16; uint8 holds D / 8 bytes of
-# signs a row, least significant bit first. Arrays are borrowed: nothing may write to them meanwhile.
+# signs a row, least significant bit first. Arrays are borrowed: nothing may write to them while a
+# call lasts.
 _Vectors: TypeAlias = NDArray[Any]
 
 # Distances (B, k) and rows (B, k), nearest first, equal distances by row; smaller is nearer
@@ -32,6 +33,7 @@ def top_k(
     metric: _Metric = "cosine",
     filter: NDArray[np.bool_] | None = None,
 ) -> _Found: ...
+
 @final
 class Int8Codes:
     def __new__(cls, vectors: _Vectors, *, metric: _Metric = "cosine") -> Int8Codes: ...
