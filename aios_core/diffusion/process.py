@@ -221,6 +221,29 @@ class Process:
         return both - spread - level * own
 
 
+def levels(t: Tensor, s: Tensor, context: SamplingContext) -> tuple[Tensor, Tensor]:
+    """Survival probabilities () to t and to s, at which nothing is noise any more if it is 0."""
+    return context.noise.alpha(t), torch.where(s > 0, context.noise.alpha(s), 1)
+
+
+def lift(x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
+    """One ancestral step of masks: some become tokens, all of them where s is 0.
+
+    Two draws, whether to lift a mask and then which token it becomes, instead of one over the
+    tokens and the mask: next to a mask of high probability rare tokens would vanish.
+
+    Args:
+        x: (B, L) int64 state at t.
+        t: () float64.
+        s: () float64, earlier.
+        log_probs: (B, L, V) the prediction.
+        context: schedule, generators, fixed positions.
+    """
+    kept = context.noise.mask_rate(s) / context.noise.mask_rate(t)
+    lifted = context.masked(x) & (context.uniform() >= torch.where(s > 0, kept, 0))
+    return torch.where(lifted, context.categorical(log_probs, lifted), x)
+
+
 def _column(alpha: Tensor) -> Tensor:
     """() or (B,) as something that goes with (B, L)."""
     return alpha.double().reshape(-1, 1)

@@ -7,7 +7,7 @@ from attrs import field, frozen, validators
 from torch import Tensor, nn
 
 from aios_core.contracts import NoiseScheduler
-from aios_plugins.noise.custom import cubic
+from aios_core.diffusion.monotone import cubic
 
 
 @frozen

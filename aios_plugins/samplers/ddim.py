@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from attrs import frozen
 
-from aios_core.diffusion.process import inverse
-from aios_plugins.samplers.ancestral import Ancestral
+from aios_core.contracts import SamplingContext, StepSampler
+from aios_core.diffusion.process import inverse, levels, lift
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts import SamplingContext
-
 
 @frozen
-class DDIM(Ancestral):
+class DDIM(StepSampler):
     """Keep what a position holds whenever the schedule allows it (DDIM, arXiv 2010.02502, app. A).
 
     Each position stays as it is with the highest probability sigma that keeps every token's share
@@ -27,6 +25,7 @@ class DDIM(Ancestral):
     """
 
     exact: ClassVar[Literal["in the limit"]] = "in the limit"
+    absorbing_only: ClassVar[bool] = False
 
     def step(
         self, x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext
@@ -34,8 +33,8 @@ class DDIM(Ancestral):
         """Make some positions clean, all of them where s is 0."""
         process = context.process
         if process is None or process.absorbing:
-            return super().step(x, t, s, log_probs, context)
-        alpha, earlier = context.noise.alpha(t), torch.where(s > 0, context.noise.alpha(s), 1)
+            return lift(x, t, s, log_probs, context)
+        alpha, earlier = levels(t, s, context)
         x0 = process.guess(x, log_probs, alpha, context)
         now, before = process.mass(alpha), process.mass(earlier)
         keep = torch.where(now > 0, before / now, 1).amin().clamp(max=1)

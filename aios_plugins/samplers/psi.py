@@ -8,6 +8,7 @@ import torch
 from attrs import field, frozen, validators
 
 from aios_core.contracts import SamplingContext
+from aios_core.diffusion.process import levels
 from aios_core.diffusion.remasking import RemaskingSampler, shares
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Psi(RemaskingSampler):
         process = context.process
         if process is None or process.absorbing:
             return super().step(x, t, s, log_probs, context)
-        alpha, earlier = context.noise.alpha(t), torch.where(s > 0, context.noise.alpha(s), 1)
+        alpha, earlier = levels(t, s, context)
         x0 = process.guess(x, log_probs, alpha, context)
         back = process.between(x, x0, alpha, earlier, context)
         noise = process.draw(earlier, context.uniform())
