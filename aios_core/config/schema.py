@@ -23,6 +23,7 @@ from aios_core.contracts import (
     NoiseScheduler,
     Objective,
     ProjectionHead,
+    Quantizer,
     Sampler,
     Spacing,
     Tokenizer,
@@ -243,6 +244,7 @@ class Config:
     head: ProjectionHead = component("head", "text")
     backbone: Backbone = component("backbone", "transformer")
     sampler: Sampler = component("sampler", "ancestral", "evaluation")
+    quantizer: Quantizer = component("quantizer", "none", "evaluation")
     metrics: tuple[Metric, ...] = components(
         "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
