@@ -11,6 +11,7 @@ from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import Corruption, ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.noise import NoiseScheduler, Spacing
+from aios_core.contracts.padding import Padding
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
     Controls,
@@ -38,6 +39,7 @@ __all__ = [
     "Metric",
     "NoiseScheduler",
     "Outcome",
+    "Padding",
     "ProjectionHead",
     "Sampler",
     "Samples",

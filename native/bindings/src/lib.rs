@@ -23,4 +23,6 @@ mod _native {
 }
 
 mod any;
+mod padded;
+mod texts;
 mod tokenizer;
