@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from aios_core.contracts import Padding
+from aios_core.weights.layout import DTYPES
 
 
 def texts() -> st.SearchStrategy[str]:
@@ -43,6 +45,27 @@ def times(low: float = 0.0, high: float = 1.0) -> st.SearchStrategy[Tensor]:
     return st.lists(st.floats(low, high), min_size=1, max_size=8).map(
         lambda t: torch.tensor(t, dtype=torch.float64)
     )
+
+
+def tensors() -> st.SearchStrategy[Tensor]:
+    """Any bits at all, of the types that a weight file holds and of small shapes."""
+
+    def make(drawn: tuple[str, list[int], int]) -> Tensor:
+        name, shape, seed = drawn
+        generator = torch.Generator().manual_seed(seed)
+        size = math.prod(shape) * DTYPES[name]
+        high = 2 if name == "bool" else 256
+        data = torch.randint(high, (size,), generator=generator).to(torch.uint8)
+        return data.view(getattr(torch, name)).view(shape)
+
+    shapes = st.lists(st.integers(0, 9), max_size=3)
+    return st.tuples(st.sampled_from(sorted(DTYPES)), shapes, st.integers(0, 1 << 32)).map(make)
+
+
+def state_dicts() -> st.SearchStrategy[dict[str, Tensor]]:
+    """Tensors by name; names are any texts that are Unicode."""
+    names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+    return st.dictionaries(names, tensors(), max_size=5)
 
 
 @st.composite

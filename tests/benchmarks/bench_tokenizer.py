@@ -1,7 +1,7 @@
 """How fast tokenizers are trained and applied, beside the peers that are installed.
 
     python tests/benchmarks/bench_tokenizer.py [--megabytes 30] [--rounds 5] [--peer gigatoken ...]
-    python tests/benchmarks/bench_tokenizer.py --train bpe     # and --train tokenizers: one training
+    python tests/benchmarks/bench_tokenizer.py --train bpe|tokenizers
 
 One JSON object a measurement. Ours and each peer take turns in one process, on the sources of the
 standard library and a vocabulary of 32,000 trained on them; identical ids are asserted first.
@@ -246,7 +246,8 @@ def main() -> None:
     parser.add_argument("--train", metavar="NAME")
     options = parser.parse_args()
     if options.train:
-        return train(options.train, options.megabytes)
+        train(options.train, options.megabytes)
+        return
     texts = corpus(options.megabytes)
     with tempfile.TemporaryDirectory() as folder:
         files = vocabularies(texts, Path(folder))
