@@ -8,16 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-# Only a training imports this file.
-from rich.console import Console  # noqa: TID253
-from rich.progress import (  # noqa: TID253
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-
 from aios_core.cli.corpus import texts
 
 
@@ -31,7 +21,16 @@ class TokenizerProgress:
     """
 
     def __init__(self, files: Sequence[Path], vocab_size: int, *, shown: bool) -> None:
-        self._files, self._size = files, vocab_size
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._files = files
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
