@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import Any
 
 
+def cache_folder() -> Path:
+    """``$AIOS_CACHE``, else ``$XDG_CACHE_HOME/aios``, else ``~/.cache/aios``."""
+    if own := os.environ.get("AIOS_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aios"
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Fill a folder under a temporary name; it appears under its own name when the block ends.
@@ -32,14 +39,14 @@ def new_folder(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         for path in temporary.rglob("*"):
-            _fsync(path)
-        _fsync(temporary)
+            fsync(path)
+        fsync(temporary)
         try:
             temporary.rename(target)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        _fsync(target.parent)
+        fsync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -49,9 +56,9 @@ def replace_text(target: Path, text: str) -> None:
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         temporary.write_text(text, encoding="utf-8")
-        _fsync(temporary)
+        fsync(temporary)
         temporary.replace(target)
-        _fsync(target.parent)
+        fsync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -69,10 +76,15 @@ def remove_folder(target: Path) -> None:
 def manifest(folder: Path) -> dict[str, dict[str, Any]]:
     """Size and SHA-256 of every file in a folder, by its name relative to the folder."""
     return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        path.relative_to(folder).as_posix(): entry(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def entry(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file, for a manifest."""
+    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
 
 
 def fault(path: Path, expected: Mapping[str, Any]) -> str | None:
@@ -98,7 +110,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Return once a file, or the names in a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "ablate": "Run every variant of a configuration, and compare them.",
     "report": "Write the report of an ablation again.",
     "tokenizer": "Train tokenizers, and apply any tokenizer.json.",
+    "memory": "Fill, search, check and move stores of memories.",
     "config": "Show, check and describe configurations.",
     "plugins": "List, inspect, check and begin plugins.",
 }

@@ -16,12 +16,14 @@ from aios_core.contracts import (
     Backbone,
     Controls,
     Dataset,
+    EmbeddingProvider,
     Executor,
     Metric,
     NoiseScheduler,
     ProjectionHead,
     Sampler,
     Spacing,
+    StorageBackend,
     Tokenizer,
     Tracker,
 )
@@ -200,6 +202,8 @@ class Config:
     metrics: tuple[Metric, ...] = components(
         "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
+    storage: StorageBackend = component("storage", "arrow", "nothing")
+    embedding: EmbeddingProvider = component("embedding", "hashing", "nothing")
     tracker: Tracker = component("tracker", "jsonl", "nothing")
     executor: Executor = component("executor", "processes", "nothing")
 
