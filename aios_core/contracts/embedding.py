@@ -36,6 +36,10 @@ class EmbeddingProvider(ABC):
     def fingerprint(self) -> str:
         """Hex digest of all that decides vectors: equal fingerprints give equal vectors."""
 
+    def prompt(self, side: Side) -> str:
+        """What is put before a text."""
+        return self.query_prompt if side == "query" else self.document_prompt
+
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> NDArray[Any]:
         """Vectors of at least one text, prompts and all; (N, D) of any floating type and length.
@@ -65,7 +69,7 @@ class EmbeddingProvider(ABC):
         for row, text in enumerate(texts):
             if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
                 raise InferenceError(f"text {row} holds half of a surrogate pair, which is no text")
-        prompt = self.query_prompt if side == "query" else self.document_prompt
+        prompt = self.prompt(side)
         raw = np.asarray(self.encode([prompt + text for text in texts]), dtype=np.float64)
         if raw.shape != (len(texts), self.dim):
             want = (len(texts), self.dim)

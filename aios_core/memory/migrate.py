@@ -107,4 +107,5 @@ def _alike(
     if metric == "cosine":
         ours, theirs = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in (ours, theirs))
     close: NDArray[np.bool_] = np.isclose(ours, theirs, rtol=1e-4, atol=1e-6)
-    return np.all(close if metric == "cosine" else ours == theirs, axis=1)
+    same: NDArray[np.bool_] = np.all(close if metric == "cosine" else ours == theirs, axis=1)
+    return same

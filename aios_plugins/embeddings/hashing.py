@@ -59,7 +59,7 @@ def _features(word: str, dim: int) -> tuple[NDArray[np.int64], NDArray[np.float6
     edged = f"<{word}>"
     parts = [edged[i : i + 3] for i in range(len(edged) - 2)] if word else []
     found = [_place(word, dim), *(_place(f"3{part}", dim) for part in parts)]
-    weights = np.array([1.0, *[len(parts) ** -0.5] * len(parts)])
+    weights = np.array([1.0, *[max(len(parts), 1) ** -0.5] * len(parts)])
     return np.array([place for place, _ in found]), weights * [sign for _, sign in found]
 
 

@@ -161,5 +161,5 @@ class Hidden(NoiseScheduler):
 def test_an_empty_registry_names_every_section(write):
     told = problems("", Registry.empty(), write)
 
-    assert 13 == len(told)
+    assert 15 == len(told)
     assert all("known: none" in one for one in told)

@@ -74,7 +74,7 @@ def test_another_version_of_a_plugin_is_refused_unless_allowed(registry, lock, c
 
     with pytest.raises(ConfigError) as caught:
         load(lock, registry=newer)
-    assert 13 == len(caught.value.problems)
+    assert 15 == len(caught.value.problems)
     (problem,) = [one for one in caught.value.problems if "noise.odd" in one]
     assert "run.lock.toml:" in problem
     assert (

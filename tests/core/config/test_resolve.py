@@ -36,7 +36,7 @@ def test_an_empty_file_is_the_defaults(registry, write):
         metric["type"] for metric in resolved.values["metrics"]
     ]
     assert "length" not in resolved.values["sampling"]
-    assert 13 == len(resolved.components)
+    assert 15 == len(resolved.components)
 
 
 def test_values_of_every_type(registry, write, tmp_path):
