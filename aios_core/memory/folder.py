@@ -61,8 +61,9 @@ class Folder:
         found = {}
         for name, entry in self.manifest["files"].items():
             path = self.path / name
-            if path.parent != self.path or (problem := files.fault(path, entry)):
-                raise StorageError(f"{path} {problem or 'is outside of its store'}")
+            inside = path.parent == self.path
+            if problem := files.fault(path, entry) if inside else "is outside of its store":
+                raise StorageError(f"{path} {problem}")
             found[name.partition(".")[0]] = path
         return found
 

@@ -90,8 +90,9 @@ def _different(batch: pa.RecordBatch, target: VectorStore, ids: list[Id]) -> set
     found = target.get(ids)
     place = {one: row for row, one in enumerate(found.column("id").to_pylist())}
     wrong = {one for one in ids if one not in place}
-    rows = [row for row, one in enumerate(ids) if one in place]
-    ours, theirs = batch.take(rows), found.take([place[ids[row]] for row in rows])
+    rows = np.array([row for row, one in enumerate(ids) if one in place], np.int64)
+    ours = batch.take(rows)
+    theirs = found.take(np.array([place[ids[row]] for row in rows], np.int64))
     same = _alike(vectors_of(ours), vectors_of(theirs), target.metric)
     for name in target.schema.names:
         if name != "vector":

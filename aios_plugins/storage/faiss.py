@@ -120,15 +120,16 @@ class _FaissIndex(VectorIndex):
         import faiss
 
         try:
-            found = faiss.downcast_index(faiss.read_index(str(path)))
+            owner = faiss.read_index(str(path))  # what it is cast to is a view of it
         except RuntimeError:
             return False
+        found = faiss.downcast_index(owner)
         same = type(found) is type(self._index) and found.metric_type == self._index.metric_type
         if not same or (found.d, found.ntotal) != (self._index.d, rows):
             return False
         if self._settings.index_type == "hnsw" and not _sound(found.hnsw, rows, self._settings.m):
             return False
-        self._index = found
+        self._index, self._owner = found, owner
         return True
 
 
