@@ -53,6 +53,32 @@ def aios_noise_schedulers() -> dict[str, str | type]:  # type: ignore[empty-body
 
 
 @hookspec
+def aios_corruptions() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Corruptions, subclasses of `aios_core.contracts.Corruption`.
+
+    ``noise`` is a distribution at every alpha, whose odds against survival never fall for any token
+    while alpha does. One that is ``absorbing`` knows no noise but the mask.
+
+    Example::
+
+        @frozen
+        class Mixture(contracts.Corruption):
+            '''A mask or any other token, in the same proportion at all times.'''
+
+            masks: float = field(default=0.8, validator=[validators.ge(0), validators.le(1)])
+
+            def noise(self, alpha, vocabulary):
+                share = alpha.new_full((vocabulary.size,), (1 - self.masks) / (vocabulary.size - 1))
+                share[vocabulary.mask_id] = self.masks
+                return share.expand(*alpha.shape, -1)
+
+        @aios_core.hookimpl
+        def aios_corruptions():
+            return {"mixture": Mixture}
+    """
+
+
+@hookspec
 def aios_samplers() -> dict[str, str | type]:  # type: ignore[empty-body]
     """Samplers, subclasses of `aios_core.contracts.Sampler` or its `StepSampler`.
 
@@ -86,8 +112,7 @@ def aios_samplers() -> dict[str, str | type]:  # type: ignore[empty-body]
 def aios_projection_heads() -> dict[str, str | type]:  # type: ignore[empty-body]
     """Projection heads, subclasses of `aios_core.contracts.ProjectionHead`.
 
-    The module that ``build`` returns keeps shapes: (B, L) to (B, L, D) and back to (B, L, V). The
-    corruption leaves a token alone with probability alpha.
+    The module that ``build`` returns keeps shapes: (B, L) to (B, L, D) and back to (B, L, V).
 
     Example::
 
@@ -110,11 +135,6 @@ def aios_projection_heads() -> dict[str, str | type]:  # type: ignore[empty-body
                         return h @ self.table.weight.T
 
                 return Module()
-
-            def corruption(self, vocabulary):
-                from aios_core.diffusion.corruption import Absorbing
-
-                return Absorbing(vocabulary.mask_id)
 
         @aios_core.hookimpl
         def aios_projection_heads():

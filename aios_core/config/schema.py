@@ -15,6 +15,7 @@ from attrs import Attribute, field, frozen, validators
 from aios_core.contracts import (
     Backbone,
     Controls,
+    Corruption,
     Dataset,
     EmbeddingProvider,
     Executor,
@@ -83,6 +84,8 @@ class TrainingConfig:
     """Of the moving average of the weights that evaluation and sampling use; 0 switches it off."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the forward pass; auto is bfloat16 on CUDA and float32 elsewhere."""
+    compile: bool = False
+    """Run the network through torch.compile: faster on CUDA, after a first step of a minute."""
     device: str = field(default="auto", metadata=_NO_EFFECT)
     """A torch device; auto is CUDA where there is one."""
     checkpoint_every: int = field(default=500, validator=_at_least_1, metadata=_NO_EFFECT)
@@ -107,6 +110,14 @@ class SamplingConfig(Controls):
     """Of the sampler's time grid."""
     block_size: int | None = field(default=None, validator=validators.optional(_at_least_1))
     """Fill in blocks of so many positions one after the other; unset: all at once."""
+    cache: Literal["none", "prefix", "dual"] = field(default="none")
+    """While a block is filled in, do not read again what stands before it (``prefix``), or all
+    outside it (``dual``): faster, and an approximation (arXiv 2505.22618)."""
+
+    @cache.validator
+    def _of_blocks(self, attribute: Attribute[Any], value: str) -> None:
+        if value != "none" and self.block_size is None:
+            raise ValueError(f"{value!r} is of blocks, so it wants a block_size")
 
 
 @frozen
@@ -196,6 +207,7 @@ class Config:
     dataset: Dataset = component("dataset", "python-docs")
     tokenizer: Tokenizer = component("tokenizer", "bpe")
     noise: NoiseScheduler = component("noise", "loglinear")
+    corruption: Corruption = component("corruption", "absorbing")
     head: ProjectionHead = component("head", "text")
     backbone: Backbone = component("backbone", "transformer")
     sampler: Sampler = component("sampler", "ancestral", "evaluation")
@@ -214,6 +226,22 @@ class Config:
     evolution: EvolutionConfig = section(EvolutionConfig, "evaluation")
     logging: LoggingConfig = section(LoggingConfig, "nothing")
     plugins: PluginsConfig = section(PluginsConfig, "nothing")
+
+    @sampler.validator
+    def _serves(self, attribute: Attribute[Any], value: Sampler) -> None:
+        if self.mode == "diffusion" and value.absorbing_only and not self.corruption.absorbing:
+            raise ValueError(
+                f"{type(value).__name__} works with masks alone, and the corruption is "
+                f"{type(self.corruption).__name__}; want a sampler that serves every corruption"
+            )
+
+    @sampling.validator
+    def _in_blocks(self, attribute: Attribute[Any], value: SamplingConfig) -> None:
+        if value.block_size is not None and not self.corruption.absorbing:
+            raise ValueError(
+                "block_size: what lies ahead of a block must be masks, and the corruption is "
+                f"{type(self.corruption).__name__}; leave it out"
+            )
 
 
 RUNS: Final = Path("runs")

@@ -6,12 +6,14 @@ the work. Nothing here imports torch or numpy when it is imported.
 """
 
 from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition
+from aios_core.contracts.corruption import Corruption
 from aios_core.contracts.dataset import Dataset, Split
 from aios_core.contracts.embedding import EmbeddingProvider, Side
 from aios_core.contracts.executor import Executor, Outcome
-from aios_core.contracts.head import Corruption, ProjectionHead
+from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.noise import NoiseScheduler, Spacing
+from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
@@ -46,6 +48,8 @@ __all__ = [
     "NoiseScheduler",
     "Outcome",
     "ProjectionHead",
+    "QuantizedTensor",
+    "Quantizer",
     "Rows",
     "Sampler",
     "Samples",
@@ -53,6 +57,7 @@ __all__ = [
     "Side",
     "Spacing",
     "Split",
+    "Statistics",
     "Stats",
     "StepSampler",
     "StorageBackend",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aios_core.errors import StorageError
-from aios_core.files import fsync
+from aios_core.files import new_file
 
 if TYPE_CHECKING:
     from aios_core.contracts import VectorStore
@@ -39,10 +38,9 @@ def export_file(
     suffix = path.suffix.lower()
     if suffix not in (".parquet", ".jsonl"):
         raise StorageError(f"{path}: want a name that ends with .parquet or .jsonl")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     count = 0
     try:
-        with temporary.open("wb") as file:
+        with new_file(path) as temporary, temporary.open("wb") as file:
             writer = pq.ParquetWriter(file, store.schema) if suffix == ".parquet" else None
             for batch in store.to_batches(filter=filter):
                 if writer is not None:
@@ -53,13 +51,8 @@ def export_file(
                 told(batch.num_rows)
             if writer is not None:
                 writer.close()
-        fsync(temporary)
-        temporary.replace(path)
-        fsync(path.parent)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return count
 
 

@@ -79,7 +79,7 @@ class Folder:
             for part, write in writers.items():
                 path = self.path / f"{part}.{generation}"
                 write(path)
-                files.fsync(path)
+                files.sync(path)
                 entries[path.name] = files.entry(path)
             self.manifest = {**self.manifest, "generation": generation, "files": entries}
             files.replace_text(self.path / MANIFEST, json.dumps(self.manifest, indent=2) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from aios_core.filters import And, Compare, Expression, In, IsNull, Like, Not, Or
+from aios_core.weights.layout import DTYPES
 
 
 def texts() -> st.SearchStrategy[str]:
@@ -82,6 +84,27 @@ def filters(*, texts: bool = True) -> st.SearchStrategy[Expression]:
         return st.builds(Not, part) | st.builds(And, parts) | st.builds(Or, parts)
 
     return st.recursive(st.one_of(leaves), grow, max_leaves=5)
+
+
+def tensors() -> st.SearchStrategy[Tensor]:
+    """Any bits at all, of the types that a weight file holds and of small shapes."""
+
+    def make(drawn: tuple[str, list[int], int]) -> Tensor:
+        name, shape, seed = drawn
+        generator = torch.Generator().manual_seed(seed)
+        size = math.prod(shape) * DTYPES[name]
+        high = 2 if name == "bool" else 256
+        data = torch.randint(high, (size,), generator=generator).to(torch.uint8)
+        return data.view(getattr(torch, name)).view(shape)
+
+    shapes = st.lists(st.integers(0, 9), max_size=3)
+    return st.tuples(st.sampled_from(sorted(DTYPES)), shapes, st.integers(0, 1 << 32)).map(make)
+
+
+def state_dicts() -> st.SearchStrategy[dict[str, Tensor]]:
+    """Tensors by name; names are any texts that are Unicode."""
+    names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+    return st.dictionaries(names, tensors(), max_size=5)
 
 
 @st.composite

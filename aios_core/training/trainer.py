@@ -137,12 +137,15 @@ class _Loop:
         try:
             with Interruption() as interruption, bar:
                 for done in range(first + 1, training.steps + 1):
-                    self._steps.append(self._step(done))
+                    self._steps.append(self._begin(done))
                     stop = interruption.wanted  # asked once: it may change while we save
                     last = stop or done == training.steps
-                    loss = self._log(done) if last or done % training.log_every == 0 else None
-                    bar.advance(done, loss)
-                    if last or done % training.checkpoint_every == 0:
+                    save = last or done % training.checkpoint_every == 0
+                    log_now = last or done % training.log_every == 0
+                    if save or log_now:
+                        self._check()
+                    bar.advance(done, self._log(done) if log_now else None)
+                    if save:
                         self._save(done)
                     if stop:
                         break
@@ -160,9 +163,21 @@ class _Loop:
         assert self._saved is not None
         return self._saved
 
-    def _step(self, done: int) -> Step:
-        try:
+    def _begin(self, done: int) -> Step:
+        with self._telling():
             return self._learner.step(done - 1)
+
+    def _check(self) -> None:
+        """Wait for the steps since the last record, none of which may have failed."""
+        with self._telling():
+            for step in self._steps:
+                step.check()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Say of a fault what there is to go on from."""
+        try:
+            yield
         except TrainingError as error:
             kept = f"{self._saved} is kept" if self._saved else "no checkpoint was written yet"
             raise TrainingError(f"{error}; {kept}") from error
@@ -175,11 +190,11 @@ class _Loop:
         """Record the steps since the last record; returns their mean loss."""
         training, steps, now = self._config.training, self._steps, time.monotonic()
         tokens = training.batch_size * training.accumulate * self._config.diffusion.length
-        loss = sum(step.loss for step in steps) / len(steps)
+        loss = sum(step.loss.item() for step in steps) / len(steps)
         values = {
             "loss": loss,
             "learning_rate": steps[-1].learning_rate,
-            "grad_norm": sum(step.grad_norm for step in steps) / len(steps),
+            "grad_norm": sum(step.grad_norm.item() for step in steps) / len(steps),
             "tokens_per_second": tokens * len(steps) / (now - self._since),
         }
         self._tracking.log(values, step=done)

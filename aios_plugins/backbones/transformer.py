@@ -32,23 +32,25 @@ class KeyValueCache:
 
     Attributes:
         capacity: most positions that it takes.
-        length: positions that it holds; what lies behind them is overwritten next.
+        length: positions in front of the input; what lies behind them is overwritten next.
+        behind: positions behind the input that are seen as they were read before.
     """
 
     def __init__(self, layers: int, capacity: int) -> None:
-        self.capacity, self.length = capacity, 0
+        self.capacity, self.length, self.behind = capacity, 0, 0
         self._layers: list[Tensor | None] = [None] * layers
 
     def extend(self, layer: int, new: Tensor) -> Tensor:
-        """Add keys and values (2, B, H, L, D / H) and give all, (2, B, H, P + L, D / H)."""
+        """Add keys and values (2, B, H, L, D / H) and give all, (2, B, H, P + L + S, D / H)."""
         start, end = self.length, self.length + new.shape[-2]
-        assert end <= self.capacity, f"{end} positions do not fit into a cache of {self.capacity}"
+        last = end + self.behind
+        assert last <= self.capacity, f"{last} positions do not fit into a cache of {self.capacity}"
         held = self._layers[layer]
         if held is None:  # only now are rows, type and device known
             held = new.new_empty((*new.shape[:-2], self.capacity, new.shape[-1]))
             self._layers[layer] = held
         held[..., start:end, :] = new
-        return held[..., :end, :]
+        return held[..., :last, :]
 
 
 class View(NamedTuple):
@@ -57,7 +59,7 @@ class View(NamedTuple):
     rotary: tuple[Tensor, Tensor]
     """Cosines and sines, (L, D / H / 2) each."""
     mask: Tensor | None
-    """Broadcasts to (B, 1, L, P + L) bool, True where a query sees a key."""
+    """Broadcasts to (B, 1, L, P + L + S) bool, True where a query sees a key."""
     causal: bool
     """Instead of a mask: each of the L positions sees itself and those before."""
     cache: KeyValueCache | None
@@ -157,9 +159,10 @@ class TransformerModule(nn.Module):
         """(B, L, D) states at times t (B,) to (B, L, D)."""
         cache = None if condition is None else condition.cache
         assert cache is None or isinstance(cache, KeyValueCache)
-        past, length = 0 if cache is None else cache.length, h.shape[1]
-        key = torch.arange(past + length, device=h.device)
-        query = key[past:, None]
+        past, behind = (0, 0) if cache is None else (cache.length, cache.behind)
+        length = h.shape[1]
+        key = torch.arange(past + length + behind, device=h.device)
+        query = key[past : past + length, None]
         exponent = torch.arange(0, self.head_dim, 2, device=h.device) / self.head_dim
         angle = query * 10_000**-exponent
         mask = None

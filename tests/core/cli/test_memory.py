@@ -37,7 +37,9 @@ def notes(tmp_path):
 @pytest.fixture
 def store(notes, tmp_path):
     place = tmp_path / "store"
-    assert {"added": 3, "replaced": 0, "skipped": 0, "rows": 3} == told("add", notes, "--store", place)
+    assert {"added": 3, "replaced": 0, "skipped": 0, "rows": 3} == told(
+        "add", notes, "--store", place
+    )
     return place
 
 

@@ -72,7 +72,9 @@ def test_a_copy_that_differs_is_found(tmp_path):
             return getattr(self.store, name)
 
         def upsert(self, rows):
-            rows = rows.set_column(rows.schema.get_field_index("n"), SCHEMA.field("n"), pa.array([7]))
+            rows = rows.set_column(
+                rows.schema.get_field_index("n"), SCHEMA.field("n"), pa.array([7])
+            )
             return self.store.upsert(rows)
 
     with make(tmp_path / "a", 1) as source, make(tmp_path / "b") as target:

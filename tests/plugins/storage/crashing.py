@@ -182,7 +182,9 @@ if __name__ == "__main__":
     kind, amount = sys.argv[1], int(sys.argv[2])
     began = time.monotonic()
     if kind == "crash":
-        print(f"{amount} writers killed, {crash(amount)} of them while they wrote; nothing was lost")
+        print(
+            f"{amount} writers killed, {crash(amount)} of them while they wrote; nothing was lost"
+        )
     else:
         assert readers(amount), "see above"
     print(f"{time.monotonic() - began:.1f} s")
