@@ -55,10 +55,9 @@ class Arrow(StorageBackend):
         from aios_plugins._native import arrow_storage
 
         check_schema(schema)
-        text = "text" if "text" in schema.names else None
         with _told(uri):
             store = arrow_storage.Store.create(
-                uri, schema, metric=_METRICS[metric], text=text, durability=self.durability
+                uri, schema, metric=_METRICS[metric], durability=self.durability
             )
         return _ArrowStore(self, uri, schema, metric, store)
 
@@ -106,7 +105,7 @@ class _ArrowStore(VectorStore):
 
     def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
         with _told(self.uri):
-            return self._fit(self._store.get(ids, columns=columns))  # type: ignore[arg-type]
+            return self._fit(self._store.get(ids).select(columns))  # type: ignore[arg-type]
 
     def _nearest(
         self,
@@ -119,13 +118,12 @@ class _ArrowStore(VectorStore):
         import pyarrow as pa
 
         with _told(self.uri):
-            batches = self._store.search(
+            batches = self._store.snapshot().search(
                 queries,
                 k,
                 filter=None if where is None else sql(where),
                 columns=columns,
-                exact=exact is not False,
-                width=self.backend.width,
+                width=max(k, self.backend.width) if exact is False else None,
             )
         found = []
         for batch in batches:
@@ -140,7 +138,7 @@ class _ArrowStore(VectorStore):
     ) -> pa.Table:
         with _told(self.uri):
             chosen = None if where is None else sql(where)
-            batch = self._store.search_text(text, k, filter=chosen, columns=columns)
+            batch = self._store.snapshot().search_text(text, k, filter=chosen, columns=columns)
         return self._fit(batch.select(columns)).append_column("_score", batch.column("_score"))
 
     def _scan(
@@ -148,17 +146,17 @@ class _ArrowStore(VectorStore):
     ) -> Iterator[pa.RecordBatch | pa.Table]:
         with _told(self.uri):
             chosen = None if where is None else sql(where)
-            for batch in self._store.batches(filter=chosen, columns=columns):
+            for batch in self._store.snapshot().batches(filter=chosen, columns=columns):
                 yield self._fit(batch)
 
     def _count(self, where: Expression | None) -> int:
         with _told(self.uri):
-            return self._store.count(None if where is None else sql(where))
+            return self._store.snapshot().count(None if where is None else sql(where))
 
     def _compact(self) -> None:
         with _told(self.uri):
             self._store.compact()
-            if self._store.count() >= self.backend.index_rows:
+            if self._store.snapshot().count() >= self.backend.index_rows:
                 self._store.create_index()
 
     def _flush(self) -> None:
