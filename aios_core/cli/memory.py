@@ -33,7 +33,7 @@ def _place(function: Function) -> Function:
 def command() -> None:
     """Fill, search, check and move stores of memories.
 
-    A store is a folder of the backend `arrow` unless --set storage.type or PLACE says otherwise.
+    A store is a folder of the backend `numpy` unless --set storage.type or PLACE says otherwise.
 
     \b
     Examples:
@@ -283,6 +283,8 @@ def migrate(
     from aios_core.memory import Place, migrate, open_store
 
     places = [Place.of(text, config=config, overrides=overrides) for text in (source, target)]
+    if places[0] == places[1]:
+        raise StorageError(f"{source} and {target} are the same store; want another place")
     with open_store(places[0], read=True) as old:
         made = open_store(places[1], schema=old.schema, metric=old.metric)
         with made as new, progress(f"moving to {target}", 2 * old.count()) as told:

@@ -214,7 +214,7 @@ class Config:
     metrics: tuple[Metric, ...] = components(
         "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
-    storage: StorageBackend = component("storage", "arrow", "nothing")
+    storage: StorageBackend = component("storage", "numpy", "nothing")
     embedding: EmbeddingProvider = component("embedding", "hashing", "nothing")
     tracker: Tracker = component("tracker", "jsonl", "nothing")
     executor: Executor = component("executor", "processes", "nothing")

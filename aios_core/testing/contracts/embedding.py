@@ -89,7 +89,7 @@ class EmbeddingContract:
         with pytest.raises(InferenceError, match="text 1 holds half of a surrogate pair"):
             instance.embed(["a", "b\ud800"])
         with pytest.raises(InferenceError, match="want"):
-            instance.embed("a")  # type: ignore[arg-type]
+            instance.embed("a")
 
     def test_the_fingerprint_is_stable(self, instance: EmbeddingProvider) -> None:
         """It names the cache, and stands in the stores that were filled."""

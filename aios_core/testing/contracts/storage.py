@@ -60,7 +60,7 @@ class StorageContract:
     """
 
     component: ClassVar[Any]
-    examples: ClassVar[int] = 10
+    examples: ClassVar[int] = 5
     """Of each property; more find more, and take longer."""
 
     @pytest.fixture(scope="class")
@@ -210,7 +210,7 @@ class StorageContract:
 
         @settings(
             deadline=None,
-            max_examples=4 * self.examples,
+            max_examples=5 * self.examples,
             suppress_health_check=[HealthCheck.differing_executors],
         )
         @given(where=strategies.filters(texts="text filters" in filled.backend.capabilities))

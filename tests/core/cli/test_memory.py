@@ -1,6 +1,7 @@
 """``aios memory``, as a user meets it."""
 
 import json
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ ROWS = [
     {"id": "cat", "text": "a cat sat on the mat", "year": 2020},
     {"id": "evolve", "text": "evolution keeps what improves", "year": 2025, "ok": True},
 ]
-BACKENDS = ["arrow", "numpy", "faiss", "usearch", "lancedb", "qdrant"]
+BACKENDS = ["numpy", "faiss", "usearch", "lancedb", "qdrant"]
 
 
 def run(*arguments):
@@ -37,9 +38,8 @@ def notes(tmp_path):
 @pytest.fixture
 def store(notes, tmp_path):
     place = tmp_path / "store"
-    assert {"added": 3, "replaced": 0, "skipped": 0, "rows": 3} == told(
-        "add", notes, "--store", place
-    )
+    done = told("add", notes, "--store", place)
+    assert {"added": 3, "replaced": 0, "skipped": 0, "rows": 3} == done
     return place
 
 
@@ -99,9 +99,6 @@ def test_a_configuration_file_counts(notes, tmp_path):
     place = ("--config", config, "--store", tmp_path / "store")
     told("add", notes, *place)
     assert "gate" == told("search", "gate", *place)[0]["id"]
-    result = run("stats", "--store", tmp_path / "store")
-    assert 2 == result.exit_code
-    assert "is not a store" in result.stderr
 
 
 def test_texts_are_rows_by_paragraph_and_the_same_text_is_the_same_row(tmp_path):
@@ -120,7 +117,6 @@ def test_vectors_of_ones_own_are_kept(tmp_path):
     pq.write_table(pa.table({"id": [7, -8], "vector": vectors, "n": [1, 2]}), file)
     place = ("--store", tmp_path / "store")
     told("add", file, *place, "--metric", "dot")
-    assert 1 == told("delete", "--", "-8", *place)["deleted"] if False else 2
     told("export", tmp_path / "out.jsonl", *place)
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [{"id": 7, "n": 1, "vector": [1, 0]}, {"id": -8, "n": 2, "vector": [0, 2]}] == rows
@@ -134,9 +130,9 @@ def test_exports_are_imported_again(store, tmp_path, suffix):
     assert 3 == told("export", file, "--store", store)["rows"]
     assert 3 == told("add", file, "--store", again)["added"]
     for place in (store, again):
-        assert ["gate"] == [
-            row["id"] for row in told("search", "x", "--filter", "year = 2024", "--store", place)
-        ] or suffix
+        assert [] == told("search", "nowhere", "--by", "text", "--store", place)
+        found = told("search", "x", "--filter", "year = 2024", "--store", place)
+        assert ["gate"] == [row["id"] for row in found]
     assert 1 == told("export", file, "--store", store, "--filter", "ok")["rows"]
 
 
@@ -170,12 +166,12 @@ def test_bad_calls_are_one_message(store, tmp_path):
     for arguments, message in [
         (("search", "x", "--store", tmp_path / "nothing"), "is not a store"),
         (("search", "x", "--store", store, "--filter", "yaer = 1"), "did you mean 'year'"),
-        (("search", "x", "--store", store, "--set", "storage.width=0"), "storage.width"),
+        (("search", "x", "--store", store, "--set", "storage.x=0"), "storage.x"),
         (("search", "x", "--store", store, "--set", "storge.width=1"), "storge"),
         (("add", tmp_path / "none.jsonl", "--store", store), "no such file"),
         (("delete", "--store", store), "either IDs or --filter"),
         (("export", tmp_path / "x.csv", "--store", store), ".parquet or .jsonl"),
-        (("migrate", store, store), "another process"),
+        (("migrate", store, store), "are the same store"),
     ]:
         result = run(*arguments)
         assert 2 == result.exit_code, result.output
@@ -184,8 +180,8 @@ def test_bad_calls_are_one_message(store, tmp_path):
 
 def test_stores_move_between_backends(store, tmp_path):
     places = [str(store), *(f"{kind}:{tmp_path / kind}" for kind in BACKENDS[1:])]
-    places.append(f"arrow:{tmp_path / 'back'}")
-    for source, target in zip(places, places[1:], strict=False):
+    places.append(f"faiss:{tmp_path / 'back'}")
+    for source, target in pairwise(places):
         assert {"rows": 3, "copied": 3, "verified": True} == told("migrate", source, target)
         assert {"rows": 3, "copied": 0, "verified": True} == told("migrate", source, target)
     assert "gate" == told("search", "gate decides", "--store", places[-1])[0]["id"]

@@ -60,18 +60,15 @@ def test_damage_is_made_good(embedder, tmp_path):
     assert 6 == len(ASKED)
 
 
-@pytest.mark.parametrize("spoil", [lambda p: p.write_bytes(b"no database" * 100), lambda p: None])
-def test_without_a_cache_it_works_and_says_so(tmp_path, spoil, caplog):
-    ASKED.clear()
-    place = tmp_path / "cache"
-    embedder = Embedder(Counting(), place)
+@pytest.mark.parametrize("spoilt", ["file", "folder"])
+def test_without_a_cache_it_works_and_says_so(embedder, tmp_path, spoilt, caplog):
     right = embedder.embed(["a"])
-    (file,) = place.iterdir()
-    spoil(file)
-    if spoil(file) is None:
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_bytes(b"no database" * 100)
+    if spoilt == "folder":
         file.unlink()
-        place.rmdir()
-        place.write_text("a file where the folder should be")
+        file.parent.rmdir()
+        file.parent.write_text("a file where the folder should be")
 
     assert (right == embedder.embed(["a"])).all()
     assert "are not cached in" in caplog.text

@@ -44,7 +44,7 @@ def test_an_interrupted_migration_goes_on_where_it_was(tmp_path):
 def test_rows_that_do_not_belong_are_told(tmp_path):
     with make(tmp_path / "a", 5) as source, make(tmp_path / "b") as target:
         target.add([{"id": "mine", "vector": [1, 2, 3]}])
-        with pytest.raises(StorageError, match="holds 6 rows, but .* 5"):
+        with pytest.raises(StorageError, match=r"holds 6 rows, but .* 5"):
             migrate(source, target)
 
 
@@ -72,11 +72,12 @@ def test_a_copy_that_differs_is_found(tmp_path):
             return getattr(self.store, name)
 
         def upsert(self, rows):
-            rows = rows.set_column(
-                rows.schema.get_field_index("n"), SCHEMA.field("n"), pa.array([7])
-            )
-            return self.store.upsert(rows)
+            at = rows.schema.get_field_index("n")
+            return self.store.upsert(rows.set_column(at, SCHEMA.field("n"), pa.array([7])))
 
-    with make(tmp_path / "a", 1) as source, make(tmp_path / "b") as target:
-        with pytest.raises(StorageError, match="1 of 1 rows .* the first is '0'"):
-            migrate(source, Careless(target))
+    with (
+        make(tmp_path / "a", 1) as source,
+        make(tmp_path / "b") as target,
+        pytest.raises(StorageError, match=r"1 of 1 rows .* the first is '0'"),
+    ):
+        migrate(source, Careless(target))
