@@ -23,7 +23,8 @@ def contract_tests(registry: Registry, distribution: str | None = None) -> dict[
     """Test classes by name, as in ``Test_noise_cosine``.
 
     A component that cannot be loaded is a class whose only test fails; one that cannot be built
-    from defaults, or needs a server, is a class whose only test is skipped, for its author to subclass the suite.
+    from defaults, or needs a server, is a class whose only test is skipped, for its author to
+    subclass the suite.
 
     Args:
         registry: whose components are tested, also those in conflict.
