@@ -92,6 +92,15 @@ class TrainingConfig:
     """Steps between checkpoints; there is always one at the end and one on Ctrl-C."""
     log_every: int = field(default=10, validator=_at_least_1, metadata=_NO_EFFECT)
     """Steps between records in metrics.jsonl."""
+    evaluate_every: int = field(default=100, validator=_at_least_1)
+    """Steps between measurements of the held-out loss, with the averaged weights."""
+    evaluate_windows: int = field(default=64, validator=_at_least_1)
+    """Held-out sequences it is measured on, spread evenly over the split."""
+    keep: Literal["last", "best"] = "last"
+    """Which step the run stands for: its last, or that with the lowest held-out loss, which is
+    saved whenever there is a better one."""
+    patience: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    """Stop after so many measurements in a row without a lower held-out loss; unset: never."""
 
 
 @frozen

@@ -38,9 +38,9 @@ class Denoiser(Protocol):
             t: (B,) float64 times in [0, 1].
 
         Returns:
-            (B, L, V) log-probabilities, normalised; minus infinity for the mask token, and, when
-            noise is masks alone, a one-hot at every position of x that is not masked. Under other
-            noise they are those given all of x but the position itself.
+            (B, L, V) log-probabilities, a new tensor, normalised; minus infinity for the mask
+            token, and, when noise is masks alone, a one-hot at every position of x that is not
+            masked. Under other noise they are those given all of x but the position itself.
         """
         ...
 
@@ -206,7 +206,9 @@ class StepSampler(Sampler):
         for t, s in pairwise(self.times(context).to(x.device)):
             if not (changing or context.masked(x).any()):
                 return
-            if log_probs is None or denoiser.time_conditioned:
+            if denoiser.time_conditioned:
+                log_probs = None  # before the next answer is made, for each is large
+            if log_probs is None:
                 log_probs = denoiser(x, t.expand(len(x)))
             new = self.step(x, t, s, log_probs, context)
             if not new.equal(x):
@@ -244,4 +246,5 @@ class AdaptiveSampler(Sampler):
             some = fill.any(-1, keepdim=True) | ~masked.any(-1, keepdim=True)
             fill = fill.scatter(-1, surest, fill.gather(-1, surest) | ~some)
             x = context.categorical(log_probs, fill).where(fill, x)
+            del log_probs  # before the next answer is made, for each is large
             yield x

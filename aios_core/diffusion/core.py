@@ -74,10 +74,10 @@ class Generation:
 
 
 class _Watched:
-    """A denoiser whose calls are counted and whose last answer is kept."""
+    """A denoiser whose calls are counted and whose last answer is kept, until the next call."""
 
-    last: Tensor
-    start: int
+    last: Tensor | None = None
+    start = 0
 
     def __init__(self, denoiser: Denoiser, observe: Callable[[Tensor], None]) -> None:
         self.denoiser, self.time_conditioned, self.nfe = denoiser, denoiser.time_conditioned, 0
@@ -89,7 +89,8 @@ class _Watched:
     def part(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
         self.nfe += 1
         self.observe(x)
-        self.start, self.last = start, ask(self.denoiser, x, t, start, stop)
+        self.start, self.last = start, None  # two answers would be the most that is held
+        self.last = ask(self.denoiser, x, t, start, stop)
         # Sums of log-probabilities are numbers, or minus infinity; no tensor of them is needed.
         if bool((nan := self.last.sum(-1).isnan().any(-1)).any()):
             raise InferenceError(
@@ -262,6 +263,7 @@ class DiffusionCore:
             changed = changed | (redrawn & (state.committed_at == MASKED))
         drawn = (changed if redrawn is None else redrawn) & ~masked
         step, answer = state.step + 1, denoiser.last
+        assert answer is not None, "a sampler changed the state before it asked"
         window = slice(denoiser.start, denoiser.start + answer.shape[1])
         confidence, uncertainty = state.confidence.clone(), state.entropy.masked_fill(masked, 0)
         probability = answer.gather(-1, ids[:, window, None])[..., 0].double().exp()

@@ -9,8 +9,8 @@ _ENTRIES: Final = 2**22
 """Numbers of a piece: a few megabytes, and enough to keep a processor busy."""
 
 
-def pieces(rows: int, width: int, entries: int = _ENTRIES) -> Iterator[slice]:
+def pieces(rows: int, width: int, entries: int | None = None) -> Iterator[slice]:
     """Slices of so many rows of a width, one after the other; together they are all of them."""
-    size = max(1, entries // width)
+    size = max(1, (entries or _ENTRIES) // width)
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))

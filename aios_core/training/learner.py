@@ -17,6 +17,7 @@ from aios_core.errors import TrainingError
 from aios_core.training import device as devices
 from aios_core.training.checkpoint import PARTS, Part, State, named_tensors, read_tensors
 from aios_core.training.ema import Average
+from aios_core.training.held_out import HeldOut
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config, TrainingConfig
@@ -63,6 +64,7 @@ class Learner:
 
     def __init__(self, config: Config, prepared: Prepared) -> None:
         self._config, self._tokens = config, prepared.train
+        self._held_out = HeldOut(config, prepared.held_out)
         self._device = devices.choose(config.training)
         self.model = Model.build(config, prepared.tokenizer.vocabulary).to(self._device)
         self._network = self.model.compiled() if config.training.compile else self.model
@@ -125,6 +127,11 @@ class Learner:
         else:
             done.check()
         self._optimizer.step()
+
+    def held_out_loss(self) -> float:
+        """Nats a token of held-out texts, under the averaged weights."""
+        with self.average.swapped():
+            return self._held_out.loss(self.model)
 
     def parts(self) -> dict[Part, dict[str, Tensor]]:
         """Everything that a checkpoint keeps; the tensors are the live ones."""

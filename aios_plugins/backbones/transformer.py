@@ -13,6 +13,18 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 from aios_core.contracts import Backbone, Condition
 
 TIME_FEATURES = 64
+POSITIONS = 1024
+"""Positions whose angles are known from the start; those of more are made when they come."""
+
+
+def angles(positions: int, width: int) -> Tensor:
+    """(positions, 2, width / 2) cosines and sines of the turns of each position.
+
+    Kept rather than computed in each call, for compilers would compute them in each layer.
+    """
+    exponent = torch.arange(0, width, 2) / width
+    turn = torch.arange(positions)[:, None] * 10_000**-exponent
+    return torch.stack((turn.cos(), turn.sin()), 1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -139,6 +151,8 @@ class TransformerModule(nn.Module):
         super().__init__()
         timed = config.time_conditioned and not causal  # an autoregressive network has no time
         self.causal, self.head_dim = causal, config.dim // config.heads
+        self.angles: Tensor
+        self.register_buffer("angles", angles(POSITIONS, self.head_dim), persistent=False)
         self.blocks = nn.ModuleList(Block(config, timed=timed) for _ in range(config.layers))
         self.time = (
             nn.Sequential(
@@ -161,10 +175,11 @@ class TransformerModule(nn.Module):
         assert cache is None or isinstance(cache, KeyValueCache)
         past, behind = (0, 0) if cache is None else (cache.length, cache.behind)
         length = h.shape[1]
+        if past + length > len(self.angles):
+            self.angles = angles(2 * (past + length), self.head_dim).to(h.device)
+        cos, sin = self.angles[past : past + length].to(h.dtype).unbind(1)
         key = torch.arange(past + length + behind, device=h.device)
         query = key[past : past + length, None]
-        exponent = torch.arange(0, self.head_dim, 2, device=h.device) / self.head_dim
-        angle = query * 10_000**-exponent
         mask = None
         if condition is not None and condition.valid is not None:
             # Padding sees itself, for attention to nothing at all is not a number.
@@ -173,7 +188,7 @@ class TransformerModule(nn.Module):
         elif self.causal and past and length > 1:
             mask = key <= query
         view = View(
-            rotary=(angle.cos().to(h.dtype), angle.sin().to(h.dtype)),
+            rotary=(cos, sin),
             mask=mask,
             causal=self.causal and mask is None and not past,
             cache=cache,
