@@ -21,7 +21,7 @@ class EmbeddingContract:
     """Subclass it and set ``component``: a provider's class, or one that is built."""
 
     component: ClassVar[Any]
-    examples: ClassVar[int] = 20
+    examples: ClassVar[int] = 5
     """Of each property."""
 
     @pytest.fixture(scope="class")

@@ -60,7 +60,7 @@ class StorageContract:
     """
 
     component: ClassVar[Any]
-    examples: ClassVar[int] = 5
+    examples: ClassVar[int] = 3
     """Of each property; more find more, and take longer."""
 
     @pytest.fixture(scope="class")
@@ -270,8 +270,8 @@ class StorageContract:
         if "approximate" not in instance.capabilities:
             pytest.skip("it does not declare approximate")
         rng = np.random.default_rng(7)
-        vectors = rng.normal(size=(400, 16)).astype(np.float32)
-        rows = [{"id": str(n), "vector": v, "part": n % 40} for n, v in enumerate(vectors)]
+        vectors = rng.normal(size=(200, 16)).astype(np.float32)
+        rows = [{"id": str(n), "vector": v, "part": n % 20} for n, v in enumerate(vectors)]
         with instance.create(new_uri(), store_schema(16, {"part": "int64"})) as store:
             store.add(rows)
             store.delete(filter="part = 3")
@@ -354,7 +354,7 @@ class StorageContract:
             settings=settings(
                 deadline=None,
                 max_examples=self.examples,
-                stateful_step_count=15,
+                stateful_step_count=12,
                 suppress_health_check=list(HealthCheck),
             ),
         )
