@@ -30,6 +30,7 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("backbone", "aios_backbones", "aios_core.contracts.backbone:Backbone"),
         Kind("tokenizer", "aios_tokenizers", "aios_core.contracts.tokenizer:Tokenizer"),
         Kind("dataset", "aios_datasets", "aios_core.contracts.dataset:Dataset"),
+        Kind("quantizer", "aios_quantizers", "aios_core.contracts.quantizer:Quantizer"),
         Kind("storage", "aios_storage_backends", "aios_core.contracts.storage:StorageBackend"),
         Kind(
             "embedding",

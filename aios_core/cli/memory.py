@@ -33,7 +33,7 @@ def _place(function: Function) -> Function:
 def command() -> None:
     """Fill, search, check and move stores of memories.
 
-    A store is a folder of the backend `numpy` unless --set storage.type or PLACE says otherwise.
+    A store is a folder of the backend `arrow` unless --set storage.type or PLACE says otherwise.
 
     \b
     Examples:

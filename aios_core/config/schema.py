@@ -22,6 +22,7 @@ from aios_core.contracts import (
     Metric,
     NoiseScheduler,
     ProjectionHead,
+    Quantizer,
     Sampler,
     Spacing,
     StorageBackend,
@@ -220,10 +221,11 @@ class Config:
     head: ProjectionHead = component("head", "text")
     backbone: Backbone = component("backbone", "transformer")
     sampler: Sampler = component("sampler", "ancestral", "evaluation")
+    quantizer: Quantizer = component("quantizer", "none", "evaluation")
     metrics: tuple[Metric, ...] = components(
         "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
-    storage: StorageBackend = component("storage", "numpy", "nothing")
+    storage: StorageBackend = component("storage", "arrow", "nothing")
     embedding: EmbeddingProvider = component("embedding", "hashing", "nothing")
     tracker: Tracker = component("tracker", "jsonl", "nothing")
     executor: Executor = component("executor", "processes", "nothing")

@@ -9,6 +9,7 @@ AIOS_API = 1
 def aios_storage_backends() -> dict[str, str]:
     """Names and where they are defined."""
     return {
+        "arrow": "aios_plugins.storage.arrow:Arrow",
         "faiss": "aios_plugins.storage.faiss:Faiss",
         "lancedb": "aios_plugins.storage.lancedb:LanceDb",
         "numpy": "aios_plugins.storage.numpy:Numpy",

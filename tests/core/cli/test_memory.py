@@ -15,7 +15,7 @@ ROWS = [
     {"id": "cat", "text": "a cat sat on the mat", "year": 2020},
     {"id": "evolve", "text": "evolution keeps what improves", "year": 2025, "ok": True},
 ]
-BACKENDS = ["numpy", "faiss", "usearch", "lancedb", "qdrant"]
+BACKENDS = ["arrow", "numpy", "faiss", "usearch", "lancedb", "qdrant"]
 
 
 def run(*arguments):
@@ -99,6 +99,9 @@ def test_a_configuration_file_counts(notes, tmp_path):
     place = ("--config", config, "--store", tmp_path / "store")
     told("add", notes, *place)
     assert "gate" == told("search", "gate", *place)[0]["id"]
+    result = run("stats", "--store", tmp_path / "store")
+    assert 2 == result.exit_code
+    assert "is not a store" in result.stderr
 
 
 def test_texts_are_rows_by_paragraph_and_the_same_text_is_the_same_row(tmp_path):
@@ -166,7 +169,7 @@ def test_bad_calls_are_one_message(store, tmp_path):
     for arguments, message in [
         (("search", "x", "--store", tmp_path / "nothing"), "is not a store"),
         (("search", "x", "--store", store, "--filter", "yaer = 1"), "did you mean 'year'"),
-        (("search", "x", "--store", store, "--set", "storage.x=0"), "storage.x"),
+        (("search", "x", "--store", store, "--set", "storage.width=0"), "storage.width"),
         (("search", "x", "--store", store, "--set", "storge.width=1"), "storge"),
         (("add", tmp_path / "none.jsonl", "--store", store), "no such file"),
         (("delete", "--store", store), "either IDs or --filter"),
@@ -180,7 +183,7 @@ def test_bad_calls_are_one_message(store, tmp_path):
 
 def test_stores_move_between_backends(store, tmp_path):
     places = [str(store), *(f"{kind}:{tmp_path / kind}" for kind in BACKENDS[1:])]
-    places.append(f"faiss:{tmp_path / 'back'}")
+    places.append(f"arrow:{tmp_path / 'back'}")
     for source, target in pairwise(places):
         assert {"rows": 3, "copied": 3, "verified": True} == told("migrate", source, target)
         assert {"rows": 3, "copied": 0, "verified": True} == told("migrate", source, target)

@@ -122,7 +122,7 @@ NAMES = {
     "tokenizer": "bpe",
     "dataset": "python-docs",
     "metric": dict.fromkeys(("nelbo", "likelihood", "entropy", "distinct", "twin"), Counting),
-    "storage": "numpy",
+    "storage": "arrow",
     "embedding": "hashing",
     "tracker": "jsonl",
     "executor": "processes",
