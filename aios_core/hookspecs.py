@@ -296,6 +296,10 @@ def aios_embedding_providers() -> dict[str, str | type]:  # type: ignore[empty-b
         @aios_core.hookimpl
         def aios_embedding_providers():
             return {"letters": Letters}
+    """
+
+
+@hookspec
 def aios_quantizers() -> dict[str, str | type]:  # type: ignore[empty-body]
     """Quantizers, subclasses of `aios_core.contracts.Quantizer`.
 
