@@ -79,6 +79,33 @@ def aios_corruptions() -> dict[str, str | type]:  # type: ignore[empty-body]
 
 
 @hookspec
+def aios_objectives() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Objectives, subclasses of `aios_core.contracts.Objective`.
+
+    Losses are sums over positions, in nats; padding adds nothing; every parameter of the network
+    gets a gradient. One that says it is a ``bound`` averages to a bound of -log p.
+
+    Example::
+
+        @frozen
+        class Tempered(contracts.Objective):
+            '''The bound with less weight where little is masked: for training, no bound.'''
+
+            power: float = field(default=0.5, validator=validators.ge(0))
+            bound = False
+
+            def losses(self, model, x0, valid, times, generator):
+                from aios_core.diffusion.objective import nelbo
+
+                return times.mean(-1) ** self.power * nelbo(model, x0, valid, times, generator)
+
+        @aios_core.hookimpl
+        def aios_objectives():
+            return {"tempered": Tempered}
+    """
+
+
+@hookspec
 def aios_samplers() -> dict[str, str | type]:  # type: ignore[empty-body]
     """Samplers, subclasses of `aios_core.contracts.Sampler` or its `StepSampler`.
 

@@ -25,6 +25,7 @@ KINDS: Final[dict[str, Kind]] = {
     for kind in (
         Kind("noise", "aios_noise_schedulers", "aios_core.contracts.noise:NoiseScheduler"),
         Kind("corruption", "aios_corruptions", "aios_core.contracts.corruption:Corruption"),
+        Kind("objective", "aios_objectives", "aios_core.contracts.objective:Objective"),
         Kind("sampler", "aios_samplers", "aios_core.contracts.sampler:Sampler"),
         Kind("head", "aios_projection_heads", "aios_core.contracts.head:ProjectionHead"),
         Kind("backbone", "aios_backbones", "aios_core.contracts.backbone:Backbone"),

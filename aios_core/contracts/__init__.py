@@ -12,7 +12,8 @@ from aios_core.contracts.embedding import EmbeddingProvider, Side
 from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
-from aios_core.contracts.noise import NoiseScheduler, Spacing
+from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
+from aios_core.contracts.objective import Objective
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.sampler import (
@@ -37,6 +38,7 @@ __all__ = [
     "Condition",
     "Controls",
     "Corruption",
+    "Curve",
     "Dataset",
     "Denoiser",
     "EmbeddingProvider",
@@ -46,6 +48,7 @@ __all__ = [
     "Id",
     "Metric",
     "NoiseScheduler",
+    "Objective",
     "Outcome",
     "ProjectionHead",
     "QuantizedTensor",

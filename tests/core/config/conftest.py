@@ -116,6 +116,7 @@ class Mutable(BareNoise):
 NAMES = {
     "noise": {"loglinear": Linear, "power": Power, "odd": Odd, "mutable": Mutable},
     "corruption": {"absorbing": Masks},
+    "objective": "nelbo",
     "sampler": {"ancestral": Steps, "confidence": Greedy, "first-hitting": First},
     "head": "text",
     "backbone": "transformer",
