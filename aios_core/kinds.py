@@ -32,6 +32,12 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("tokenizer", "aios_tokenizers", "aios_core.contracts.tokenizer:Tokenizer"),
         Kind("dataset", "aios_datasets", "aios_core.contracts.dataset:Dataset"),
         Kind("quantizer", "aios_quantizers", "aios_core.contracts.quantizer:Quantizer"),
+        Kind("storage", "aios_storage_backends", "aios_core.contracts.storage:StorageBackend"),
+        Kind(
+            "embedding",
+            "aios_embedding_providers",
+            "aios_core.contracts.embedding:EmbeddingProvider",
+        ),
         Kind("metric", "aios_metrics", "aios_core.contracts.metric:Metric"),
         Kind("executor", "aios_executors", "aios_core.contracts.executor:Executor"),
         Kind("tracker", "aios_trackers", "aios_core.contracts.tracker:Tracker"),

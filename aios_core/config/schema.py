@@ -18,6 +18,7 @@ from aios_core.contracts import (
     Corruption,
     Curve,
     Dataset,
+    EmbeddingProvider,
     Executor,
     Metric,
     NoiseScheduler,
@@ -26,6 +27,7 @@ from aios_core.contracts import (
     Quantizer,
     Sampler,
     Spacing,
+    StorageBackend,
     Tokenizer,
     Tracker,
 )
@@ -248,6 +250,8 @@ class Config:
     metrics: tuple[Metric, ...] = components(
         "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
+    storage: StorageBackend = component("storage", "arrow", "nothing")
+    embedding: EmbeddingProvider = component("embedding", "hashing", "nothing")
     tracker: Tracker = component("tracker", "jsonl", "nothing")
     executor: Executor = component("executor", "processes", "nothing")
 

@@ -124,6 +124,8 @@ NAMES = {
     "tokenizer": "bpe",
     "dataset": "python-docs",
     "metric": dict.fromkeys(("nelbo", "likelihood", "entropy", "distinct", "twin"), Counting),
+    "storage": "arrow",
+    "embedding": "hashing",
     "tracker": "jsonl",
     "executor": "processes",
 }
