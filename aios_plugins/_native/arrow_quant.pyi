@@ -1,9 +1,9 @@
 # Types of what native/bindings makes of native/arrow_quant.
 #
-# A weight is (rows, columns), as in y = x W^T. bfloat16 comes as its bits in uint16, since numpy has
-# no such type. `group_size` is 16, 32, 64, 128 or -1, a whole row. `param_format` says how each
+# A weight is (rows, columns), as in y = x W^T. bfloat16 comes as its bits in uint16, since numpy
+# has no such type. `group_size` is 16, 32, 64, 128 or -1, a whole row. `param_format` says how each
 # group's scale and minimum are kept: "f16" each; or, asymmetric only, as integers under float16s:
-# "u8", 8 bits each under two float16s a row, and "u4", 4 bits each under two for every 256 columns.
+# "u6", 6 bits each under two float16s a row, and "u4", 4 bits each under two for every 256 columns.
 # `threads` is how many work together; 0 is one for each core.
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ class ArrowQuantError(ValueError): ...
 @final
 class QuantizedMatrix:
     # "fast" rounds to nearest, "search" minimises each group's squared error, weighed by
-    # `importance` (columns,), "calibrated" minimises the output's error under `hessian`
-    # (columns, columns), the second moment of the inputs.
+    # `importance` (columns,), "calibrated" the outputs' under `hessian` (columns, columns), the
+    # second moment X^T X of the inputs at any scale.
     @staticmethod
     def quantize(
         weight: NDArray[np.float32] | NDArray[np.float16] | NDArray[np.uint16],
@@ -32,7 +32,7 @@ class QuantizedMatrix:
         bits: Literal[2, 3, 4, 8] = 4,
         group_size: int = 64,
         symmetric: bool = False,
-        param_format: Literal["f16", "u8", "u4"] = "f16",
+        param_format: Literal["f16", "u6", "u4"] = "f16",
         quality: Literal["fast", "search", "calibrated"] = "search",
         importance: NDArray[np.float32] | None = None,
         hessian: NDArray[np.float64] | None = None,
@@ -60,7 +60,7 @@ class QuantizedMatrix:
     @property
     def symmetric(self) -> bool: ...
     @property
-    def param_format(self) -> Literal["f16", "u8", "u4"]: ...
+    def param_format(self) -> Literal["f16", "u6", "u4"]: ...
     # Read-only views of the packed bytes, which keep the matrix alive.
     @property
     def codes(self) -> NDArray[np.uint8]: ...

@@ -11,6 +11,8 @@ mod _native {
     use super::*;
 
     #[pymodule_export]
+    use crate::quant::arrow_quant;
+    #[pymodule_export]
     use crate::tokenizer::fast_tokenizer;
 
     /// Puts every submodule into `sys.modules`, so that `import` finds it.
@@ -18,9 +20,14 @@ mod _native {
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         let modules = m.py().import("sys")?.getattr("modules")?;
-        modules.set_item("aios_plugins._native.fast_tokenizer", m.getattr("fast_tokenizer")?)
+        for name in ["arrow_quant", "fast_tokenizer"] {
+            modules.set_item(format!("aios_plugins._native.{name}"), m.getattr(name)?)?;
+        }
+        Ok(())
     }
 }
 
 mod any;
+mod matrix;
+mod quant;
 mod tokenizer;
