@@ -39,6 +39,10 @@ class ModelLoadError(AIOSError):
     """A checkpoint is missing, damaged, or belongs to something else."""
 
 
+class ModelSaveError(AIOSError):
+    """Weights cannot be written."""
+
+
 class InferenceError(AIOSError):
     """Sampling was asked for something that it cannot do."""
 

@@ -32,28 +32,41 @@ def new_folder(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         for path in temporary.rglob("*"):
-            _fsync(path)
-        _fsync(temporary)
+            sync(path)
+        sync(temporary)
         try:
             temporary.rename(target)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        _fsync(target.parent)
+        sync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def replace_text(target: Path, text: str) -> None:
-    """Write a small file so that a reader sees either the old text or the new."""
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """Write a file under a temporary name; it takes its own name when the block ends.
+
+    A reader sees either the old file or the new one. On an exception the old one stays.
+
+    Yields:
+        The temporary name, beside the target.
+    """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        _fsync(temporary)
+        yield temporary
+        sync(temporary)
         temporary.replace(target)
-        _fsync(target.parent)
+        sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_text(target: Path, text: str) -> None:
+    """Write a small file so that a reader sees either the old text or the new."""
+    with new_file(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def remove_folder(target: Path) -> None:
@@ -98,7 +111,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fsync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Return when a file, or the names in a folder, would survive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -53,6 +53,32 @@ def aios_noise_schedulers() -> dict[str, str | type]:  # type: ignore[empty-body
 
 
 @hookspec
+def aios_corruptions() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Corruptions, subclasses of `aios_core.contracts.Corruption`.
+
+    ``noise`` is a distribution at every alpha, whose odds against survival never fall for any token
+    while alpha does. One that is ``absorbing`` knows no noise but the mask.
+
+    Example::
+
+        @frozen
+        class Mixture(contracts.Corruption):
+            '''A mask or any other token, in the same proportion at all times.'''
+
+            masks: float = field(default=0.8, validator=[validators.ge(0), validators.le(1)])
+
+            def noise(self, alpha, vocabulary):
+                share = alpha.new_full((vocabulary.size,), (1 - self.masks) / (vocabulary.size - 1))
+                share[vocabulary.mask_id] = self.masks
+                return share.expand(*alpha.shape, -1)
+
+        @aios_core.hookimpl
+        def aios_corruptions():
+            return {"mixture": Mixture}
+    """
+
+
+@hookspec
 def aios_samplers() -> dict[str, str | type]:  # type: ignore[empty-body]
     """Samplers, subclasses of `aios_core.contracts.Sampler` or its `StepSampler`.
 
@@ -86,8 +112,7 @@ def aios_samplers() -> dict[str, str | type]:  # type: ignore[empty-body]
 def aios_projection_heads() -> dict[str, str | type]:  # type: ignore[empty-body]
     """Projection heads, subclasses of `aios_core.contracts.ProjectionHead`.
 
-    The module that ``build`` returns keeps shapes: (B, L) to (B, L, D) and back to (B, L, V). The
-    corruption leaves a token alone with probability alpha.
+    The module that ``build`` returns keeps shapes: (B, L) to (B, L, D) and back to (B, L, V).
 
     Example::
 
@@ -110,11 +135,6 @@ def aios_projection_heads() -> dict[str, str | type]:  # type: ignore[empty-body
                         return h @ self.table.weight.T
 
                 return Module()
-
-            def corruption(self, vocabulary):
-                from aios_core.diffusion.corruption import Absorbing
-
-                return Absorbing(vocabulary.mask_id)
 
         @aios_core.hookimpl
         def aios_projection_heads():
@@ -216,6 +236,35 @@ def aios_datasets() -> dict[str, str | type]:  # type: ignore[empty-body]
         @aios_core.hookimpl
         def aios_datasets():
             return {"counting": Counting}
+    """
+
+
+@hookspec
+def aios_quantizers() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Quantizers, subclasses of `aios_core.contracts.Quantizer`.
+
+    The same weight gives the same bits; what is dequantized has the shape of the weight and is
+    finite; the product is that with the dequantized weight, up to a stated rounding of x.
+
+    Example::
+
+        from aios_core.quantization.affine import Affine, AffineQuantizer
+
+        @frozen
+        class Clipped(AffineQuantizer):
+            '''Round to nearest between three standard deviations.'''
+
+            method = "clipped"
+
+            def fit(self, groups, statistics):
+                offset = groups.mean(-1) - 3 * groups.std(-1, unbiased=False)
+                scale = (groups.mean(-1) - offset) * 2 / (2**self.bits - 1)
+                steps = (groups - offset[..., None]) / scale.clamp(min=1e-7)[..., None]
+                return Affine(steps.round().clamp(0, 2**self.bits - 1), scale, offset)
+
+        @aios_core.hookimpl
+        def aios_quantizers():
+            return {"clipped": Clipped}
     """
 
 

@@ -24,11 +24,13 @@ KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
         Kind("noise", "aios_noise_schedulers", "aios_core.contracts.noise:NoiseScheduler"),
+        Kind("corruption", "aios_corruptions", "aios_core.contracts.corruption:Corruption"),
         Kind("sampler", "aios_samplers", "aios_core.contracts.sampler:Sampler"),
         Kind("head", "aios_projection_heads", "aios_core.contracts.head:ProjectionHead"),
         Kind("backbone", "aios_backbones", "aios_core.contracts.backbone:Backbone"),
         Kind("tokenizer", "aios_tokenizers", "aios_core.contracts.tokenizer:Tokenizer"),
         Kind("dataset", "aios_datasets", "aios_core.contracts.dataset:Dataset"),
+        Kind("quantizer", "aios_quantizers", "aios_core.contracts.quantizer:Quantizer"),
         Kind("metric", "aios_metrics", "aios_core.contracts.metric:Metric"),
         Kind("executor", "aios_executors", "aios_core.contracts.executor:Executor"),
         Kind("tracker", "aios_trackers", "aios_core.contracts.tracker:Tracker"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,6 +46,35 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(soft_wrap=not sys.stdout.isatty())
+
+
+@contextmanager
+def tensor_bar(label: str, total: int | None = None) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr, where that is a terminal, for work that goes from tensor to tensor.
+
+    Args:
+        label: what is done.
+        total: tensors; None where that is not known.
+
+    Yields:
+        A function to call with the name of each tensor that is done.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("{task.fields[name]}"),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total, name="")
+        yield lambda name: bar.update(task, advance=1, name=name)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -88,7 +88,8 @@ def _values(resolved: Resolved, affects: tuple[str, ...], data: str | None) -> d
     """The values that count, down to the single keys of a section."""
     counted = _counted(Config, resolved.values, affects)
     if resolved.config.mode == "ar":
-        counted.pop("noise", None)
+        for unused in ("noise", "corruption"):
+            counted.pop(unused, None)
         kept = counted["diffusion"].items()
         counted["diffusion"] = {k: v for k, v in kept if k not in _NOISELESS}
     if data is not None:

@@ -15,11 +15,13 @@ from attrs import Attribute, field, frozen, validators
 from aios_core.contracts import (
     Backbone,
     Controls,
+    Corruption,
     Dataset,
     Executor,
     Metric,
     NoiseScheduler,
     ProjectionHead,
+    Quantizer,
     Sampler,
     Spacing,
     Tokenizer,
@@ -81,12 +83,23 @@ class TrainingConfig:
     """Of the moving average of the weights that evaluation and sampling use; 0 switches it off."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the forward pass; auto is bfloat16 on CUDA and float32 elsewhere."""
+    compile: bool = False
+    """Run the network through torch.compile: faster on CUDA, after a first step of a minute."""
     device: str = field(default="auto", metadata=_NO_EFFECT)
     """A torch device; auto is CUDA where there is one."""
     checkpoint_every: int = field(default=500, validator=_at_least_1, metadata=_NO_EFFECT)
     """Steps between checkpoints; there is always one at the end and one on Ctrl-C."""
     log_every: int = field(default=10, validator=_at_least_1, metadata=_NO_EFFECT)
     """Steps between records in metrics.jsonl."""
+    evaluate_every: int = field(default=100, validator=_at_least_1)
+    """Steps between measurements of the held-out loss, with the averaged weights."""
+    evaluate_windows: int = field(default=64, validator=_at_least_1)
+    """Held-out sequences it is measured on, spread evenly over the split."""
+    keep: Literal["last", "best"] = "last"
+    """Which step the run stands for: its last, or that with the lowest held-out loss, which is
+    saved whenever there is a better one."""
+    patience: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    """Stop after so many measurements in a row without a lower held-out loss; unset: never."""
 
 
 @frozen
@@ -105,6 +118,14 @@ class SamplingConfig(Controls):
     """Of the sampler's time grid."""
     block_size: int | None = field(default=None, validator=validators.optional(_at_least_1))
     """Fill in blocks of so many positions one after the other; unset: all at once."""
+    cache: Literal["none", "prefix", "dual"] = field(default="none")
+    """While a block is filled in, do not read again what stands before it (``prefix``), or all
+    outside it (``dual``): faster, and an approximation (arXiv 2505.22618)."""
+
+    @cache.validator
+    def _of_blocks(self, attribute: Attribute[Any], value: str) -> None:
+        if value != "none" and self.block_size is None:
+            raise ValueError(f"{value!r} is of blocks, so it wants a block_size")
 
 
 @frozen
@@ -194,9 +215,11 @@ class Config:
     dataset: Dataset = component("dataset", "python-docs")
     tokenizer: Tokenizer = component("tokenizer", "bpe")
     noise: NoiseScheduler = component("noise", "loglinear")
+    corruption: Corruption = component("corruption", "absorbing")
     head: ProjectionHead = component("head", "text")
     backbone: Backbone = component("backbone", "transformer")
     sampler: Sampler = component("sampler", "ancestral", "evaluation")
+    quantizer: Quantizer = component("quantizer", "none", "evaluation")
     metrics: tuple[Metric, ...] = components(
         "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
@@ -210,6 +233,22 @@ class Config:
     evolution: EvolutionConfig = section(EvolutionConfig, "evaluation")
     logging: LoggingConfig = section(LoggingConfig, "nothing")
     plugins: PluginsConfig = section(PluginsConfig, "nothing")
+
+    @sampler.validator
+    def _serves(self, attribute: Attribute[Any], value: Sampler) -> None:
+        if self.mode == "diffusion" and value.absorbing_only and not self.corruption.absorbing:
+            raise ValueError(
+                f"{type(value).__name__} works with masks alone, and the corruption is "
+                f"{type(self.corruption).__name__}; want a sampler that serves every corruption"
+            )
+
+    @sampling.validator
+    def _in_blocks(self, attribute: Attribute[Any], value: SamplingConfig) -> None:
+        if value.block_size is not None and not self.corruption.absorbing:
+            raise ValueError(
+                "block_size: what lies ahead of a block must be masks, and the corruption is "
+                f"{type(self.corruption).__name__}; leave it out"
+            )
 
 
 RUNS: Final = Path("runs")

@@ -150,7 +150,7 @@ class Reader:
             except Exception as error:  # noqa: BLE001  # as above
                 # One that looks at a field which has no right value yet has nothing to say.
                 if not (isinstance(error, AttributeError) and WRONG in given.values()):
-                    self.tell(table.value[name], (*key, name), _worded(error))
+                    self.tell(table.value.get(name, table), (*key, name), _worded(error))
 
     def _unknown_keys(self, table: Node, known: Collection[str], key: KeyPath, what: str) -> None:
         for name, node in table.value.items():

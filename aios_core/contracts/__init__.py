@@ -6,11 +6,13 @@ the work. Nothing here imports torch or numpy when it is imported.
 """
 
 from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition
+from aios_core.contracts.corruption import Corruption
 from aios_core.contracts.dataset import Dataset, Split
 from aios_core.contracts.executor import Executor, Outcome
-from aios_core.contracts.head import Corruption, ProjectionHead
+from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.noise import NoiseScheduler, Spacing
+from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
     Controls,
@@ -39,11 +41,14 @@ __all__ = [
     "NoiseScheduler",
     "Outcome",
     "ProjectionHead",
+    "QuantizedTensor",
+    "Quantizer",
     "Sampler",
     "Samples",
     "SamplingContext",
     "Spacing",
     "Split",
+    "Statistics",
     "StepSampler",
     "Tokenizer",
     "Tracker",

@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 class Cache(Protocol):
     """What a module remembers of the positions that it has read, for one batch of rows."""
 
+    capacity: int
+    """Most positions that it takes."""
     length: int
     """P, the number of positions remembered; lower it to forget the last ones."""
+    behind: int
+    """S, positions behind the input that are remembered too, from when they were read; 0 unless it
+    is set, which makes sense for a bidirectional module alone."""
 
 
 @frozen
@@ -23,18 +28,19 @@ class Condition:
     """What a backbone may attend to besides its input; every field optional."""
 
     valid: Tensor | None = None
-    """(B, P + L) bool: False at padding, wherever it stands, which no other position may see.
+    """(B, P + L + S) bool: False at padding, wherever it stands, which no other position may see.
     None: all are valid."""
     cache: Cache | None = None
-    """Of the P positions before the input, to which the module adds the input's. None: P = 0."""
+    """Of the P positions before the input and the S behind it, to which the module adds the
+    input's. None: P = S = 0."""
 
 
 class CachingModule(Protocol):
     """A module that need not read twice; any module of a backbone may be one.
 
     With a cache it answers for the L new positions alone, as it would have for all P + L at once
-    if it is causal. A bidirectional one lets the new positions see all and leaves the answers for
-    the old ones as they were: an approximation.
+    if it is causal. A bidirectional one lets the new positions see all P + L + S and leaves the
+    answers for the others as they were: an approximation, if anything has changed.
     """
 
     def new_cache(self, capacity: int) -> Cache:

@@ -6,30 +6,9 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor, nn
+    from torch import Tensor, nn
 
     from aios_core.contracts.tokenizer import Vocabulary
-
-
-class Corruption(Protocol):
-    """A forward process: it turns clean data into noise and knows nothing of schedules."""
-
-    def corrupt(self, x0: Tensor, alpha: Tensor, generator: Generator) -> Tensor:
-        """Noisy state at survival probability alpha.
-
-        Args:
-            x0: (B, L) int64 clean tokens.
-            alpha: (B,) float64 survival probabilities.
-            generator: source of randomness, on the CPU.
-
-        Returns:
-            (B, L) int64, a new tensor.
-        """
-        ...
-
-    def prior(self, rows: int, length: int) -> Tensor:
-        """Pure noise, (rows, length) int64."""
-        ...
 
 
 class HeadModule(Protocol):
@@ -40,12 +19,12 @@ class HeadModule(Protocol):
         ...
 
     def decode(self, h: Tensor) -> Tensor:
-        """(B, L, D) states to (B, L, V) logits."""
+        """(B, L, D) states to (B, L, V) logits, each position by itself."""
         ...
 
 
 class ProjectionHead(ABC):
-    """Projects a modality into the network and out of it, and says how it is corrupted."""
+    """Projects a modality into the network and out of it."""
 
     @abstractmethod
     def build(self, dim: int, vocabulary: Vocabulary) -> nn.Module:
@@ -55,7 +34,3 @@ class ProjectionHead(ABC):
             dim: D, the width of the backbone.
             vocabulary: sizes and special ids of the tokenizer.
         """
-
-    @abstractmethod
-    def corruption(self, vocabulary: Vocabulary) -> Corruption:
-        """The forward process under which this head is trained."""

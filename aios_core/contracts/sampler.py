@@ -14,6 +14,7 @@ from aios_core.contracts.noise import NoiseScheduler, Spacing
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from aios_core.diffusion.process import Process
     from aios_core.diffusion.random import RowRandom
 
 
@@ -21,6 +22,9 @@ class Denoiser(Protocol):
     """What a sampler asks: the distribution of the clean tokens, given a noisy state.
 
     Memory, guidance and constraints wrap this callable; a sampler never knows which are active.
+
+    It may also have ``part(x, t, start, stop)``, which says of the positions from start to stop
+    what the call says of them, (B, stop - start, V): block by block that is all one needs to know.
     """
 
     time_conditioned: bool
@@ -34,8 +38,9 @@ class Denoiser(Protocol):
             t: (B,) float64 times in [0, 1].
 
         Returns:
-            (B, L, V) log-probabilities, normalised; minus infinity for the mask token, and a
-            one-hot at every position of x that is not masked.
+            (B, L, V) log-probabilities, a new tensor, normalised; minus infinity for the mask
+            token, and, when noise is masks alone, a one-hot at every position of x that is not
+            masked. Under other noise they are those given all of x but the position itself.
         """
         ...
 
@@ -86,6 +91,13 @@ class SamplingContext:
     """Divides log-probabilities before a token is drawn; 0 takes the most probable token."""
     spacing: Spacing = "uniform"
     """Of the time grid."""
+    process: Process | None = None
+    """The corruption that the network was trained under; None: masks."""
+
+    @property
+    def absorbing(self) -> bool:
+        """Whether noise is the mask and nothing else, so that what is not masked is clean."""
+        return self.process is None or self.process.absorbing
 
     def masked(self, x: Tensor) -> Tensor:
         """(B, L) bool: positions of x that are still to be filled."""
@@ -137,7 +149,11 @@ class Sampler(ABC):
     its fields at their defaults; the contract suite measures it against an enumerated joint."""
 
     remasks: ClassVar[bool] = False
-    """Whether a token that was committed may change again."""
+    """Whether a token that was committed may change again; under noise that is not masks alone it
+    always may."""
+
+    absorbing_only: ClassVar[bool] = True
+    """Whether it needs noise to be masks alone; False: it serves every corruption."""
 
     @abstractmethod
     def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
@@ -184,13 +200,15 @@ class StepSampler(Sampler):
     def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
         """Walk the time grid; a network that ignores time is not asked twice about one state.
 
-        Unless the sampler remasks, it ends when no mask is left.
+        Unless tokens may change, it ends when no mask is left.
         """
-        log_probs = None
+        log_probs, changing = None, self.remasks or not context.absorbing
         for t, s in pairwise(self.times(context).to(x.device)):
-            if not (self.remasks or context.masked(x).any()):
+            if not (changing or context.masked(x).any()):
                 return
-            if log_probs is None or denoiser.time_conditioned:
+            if denoiser.time_conditioned:
+                log_probs = None  # before the next answer is made, for each is large
+            if log_probs is None:
                 log_probs = denoiser(x, t.expand(len(x)))
             new = self.step(x, t, s, log_probs, context)
             if not new.equal(x):
@@ -228,4 +246,5 @@ class AdaptiveSampler(Sampler):
             some = fill.any(-1, keepdim=True) | ~masked.any(-1, keepdim=True)
             fill = fill.scatter(-1, surest, fill.gather(-1, surest) | ~some)
             x = context.categorical(log_probs, fill).where(fill, x)
+            del log_probs  # before the next answer is made, for each is large
             yield x

@@ -9,6 +9,7 @@ import torch
 from attrs import evolve, field, frozen, validators
 
 from aios_core.contracts import Sampler
+from aios_core.diffusion.denoiser import ask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,14 +46,33 @@ class Blocks(Sampler):
     def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
         """All states of the first block, then all of the second, ...
 
-        Each block has random streams of its own, so that a row does not depend on how long its
-        batch mates keep a block busy.
+        The sampler sees a block and nothing else, and the denoiser is asked for no more. Each block
+        has random streams of its own, so that a row does not depend on how long its batch mates
+        keep a block busy.
         """
-        places = torch.arange(x.shape[1], device=x.device) // self.size
-        for number in range(-(-x.shape[1] // self.size)):
-            fixed = context.fixed | (places != number)
-            if not fixed.all():
-                inside = evolve(context, fixed=fixed, random=context.random.fork(number))
-                for state in self.inner.sample(denoiser, x, inside):
-                    x = state
-                    yield x
+        for number, start in enumerate(range(0, x.shape[1], self.size)):
+            stop = min(start + self.size, x.shape[1])
+            fixed = context.fixed[:, start:stop]
+            if fixed.all():
+                continue
+            random = context.random.fork(number).window(start, stop)
+            inside = evolve(context, fixed=fixed, random=random)
+            part = _Part(denoiser, x, start, stop)
+            for state in self.inner.sample(part, x[:, start:stop], inside):
+                x = part.whole(state)
+                yield x
+
+
+class _Part:
+    """A denoiser of some positions, which knows what stands at the others."""
+
+    def __init__(self, denoiser: Denoiser, x: Tensor, start: int, stop: int) -> None:
+        self.denoiser, self.time_conditioned = denoiser, denoiser.time_conditioned
+        self.start, self.stop, self.before, self.after = start, stop, x[:, :start], x[:, stop:]
+
+    def whole(self, x: Tensor) -> Tensor:
+        """The positions x (B, L) among all others."""
+        return torch.cat((self.before, x, self.after), 1)
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        return ask(self.denoiser, self.whole(x), t, self.start, self.stop)

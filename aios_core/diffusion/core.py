@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from attrs import evolve, frozen
@@ -18,10 +19,16 @@ from aios_core.contracts import (
     Spacing,
 )
 from aios_core.diffusion.blocks import Blocks
+from aios_core.diffusion.denoiser import ask
 from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.random import RowRandom
+from aios_core.diffusion.selection import entropy
 from aios_core.errors import InferenceError
+
+if TYPE_CHECKING:
+    from aios_core.diffusion.caching import Caching
+    from aios_core.diffusion.process import Process
 
 GIVEN = 0
 """`State.committed_at` of what the caller gave."""
@@ -45,7 +52,11 @@ class State:
     """(B, L) float64: probability of each token, before any temperature, in the prediction it was
     drawn from; 1 for what was given, 0 for masks."""
     committed_at: Tensor
-    """(B, L) int64: step at which each token came, `GIVEN` or `MASKED`."""
+    """(B, L) int64: step at which each token came, `GIVEN` or `MASKED`; until the first step any
+    noise counts as a mask."""
+    entropy: Tensor
+    """(B, L) float64 nats: of the prediction that each token was drawn from; 0 for what was given
+    and for masks."""
 
 
 @frozen
@@ -63,23 +74,29 @@ class Generation:
 
 
 class _Watched:
-    """A denoiser whose calls are counted and whose last answer is kept."""
+    """A denoiser whose calls are counted and whose last answer is kept, until the next call."""
 
-    last: Tensor
+    last: Tensor | None = None
+    start = 0
 
     def __init__(self, denoiser: Denoiser, observe: Callable[[Tensor], None]) -> None:
         self.denoiser, self.time_conditioned, self.nfe = denoiser, denoiser.time_conditioned, 0
         self.observe = observe
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.part(x, t, 0, x.shape[1])
+
+    def part(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
         self.nfe += 1
         self.observe(x)
-        self.last = self.denoiser(x, t)
-        if bool(self.last.isnan().any()):
-            rows = self.last.isnan().any(-1).any(-1).nonzero()[:, 0].tolist()
+        self.start, self.last = start, None  # two answers would be the most that is held
+        self.last = ask(self.denoiser, x, t, start, stop)
+        # Sums of log-probabilities are numbers, or minus infinity; no tensor of them is needed.
+        if bool((nan := self.last.sum(-1).isnan().any(-1)).any()):
             raise InferenceError(
-                f"the network answered with NaN in call {self.nfe} (rows {rows[:8]}); "
-                "its weights are damaged or its precision is too low"
+                f"the network answered with NaN in call {self.nfe} (rows "
+                f"{nan.nonzero()[:8, 0].tolist()}); its weights are damaged or its precision is "
+                "too low"
             )
         return self.last
 
@@ -96,6 +113,12 @@ class DiffusionCore:
         spacing: of the sampler's time grid.
         controls: what may be drawn besides.
         block_size: fill in blocks of so many positions one after the other; unset: all at once.
+        cache: within a block, do not read again what stands outside it: an approximation.
+        process: corruption that the model was trained under; unset: that of the `Model`, and of
+            any other denoiser masks.
+
+    Raises:
+        InferenceError: an argument is out of its range, or the sampler does not serve the process.
     """
 
     def __init__(
@@ -109,6 +132,8 @@ class DiffusionCore:
         spacing: Spacing = "uniform",
         controls: Controls = Controls(),  # noqa: B008 - frozen
         block_size: int | None = None,
+        cache: Caching = "none",
+        process: Process | None = None,
     ) -> None:
         if isinstance(model, Model) and model.mode != "diffusion":
             raise InferenceError("an autoregressive model has no denoiser; want a diffusion model")
@@ -118,6 +143,21 @@ class DiffusionCore:
             if block_size < 1:
                 raise InferenceError(f"block_size is {block_size}; want 1 or more")
             sampler = Blocks(sampler, block_size)
+        if process is None and isinstance(model, Model):
+            process = model.process
+        if process is not None and not process.absorbing and sampler.absorbing_only:
+            raise InferenceError(
+                f"{type(sampler).__name__} works with masks alone, and the model was trained under "
+                f"{type(process.corruption).__name__} noise; want a sampler that serves every "
+                "corruption"
+            )
+        self.process = process
+        if cache != "none" and (block_size is None or not isinstance(model, Model)):
+            raise InferenceError(
+                f"cache {cache!r} serves a network that is sampled block by block; want a "
+                "block_size, and a model without guidance or constraints"
+            )
+        self.cache: Caching = cache
         self.model, self.sampler, self.noise, self.mask_id = model, sampler, noise, mask_id
         self.temperature, self.spacing, self.controls = temperature, spacing, controls
 
@@ -177,10 +217,11 @@ class DiffusionCore:
             random=random if draws is None else draws(random),
             temperature=self.temperature,
             spacing=self.spacing,
+            process=self.process,
         )
         inner = self.model
         if isinstance(inner, Model):
-            inner = inner.denoiser(None if lengths is None else Condition(valid))
+            inner = inner.denoiser(None if lengths is None else Condition(valid), cache=self.cache)
 
         def observe(x: Tensor) -> None:
             if process is not None:  # padding must not count as a token that is there already
@@ -188,6 +229,8 @@ class DiffusionCore:
 
         denoiser = _Watched(inner, observe)
         masked = x == self.mask_id
+        if self.process is not None and not self.process.absorbing:
+            x = torch.where(masked, self.process.prior(context.uniform()), x)
         state = State(
             step=0,
             nfe=0,
@@ -195,31 +238,47 @@ class DiffusionCore:
             committed=torch.zeros_like(fixed),
             confidence=(~masked).double(),
             committed_at=torch.where(masked, MASKED, GIVEN),
+            entropy=torch.zeros(x.shape, dtype=torch.float64, device=x.device),
         )
         yield state
+        # Under other noise than masks, what may change is drawn anew in every step.
+        redrawn = None if context.absorbing else ~fixed
         for new in self.sampler.sample(denoiser, x, context):
-            state = self._advance(state, new, denoiser)
+            state = self._advance(state, new, denoiser, redrawn)
             yield state
         left = context.masked(state.ids)
         if left.any():  # a sampler need not be tidy: one draw for all that it left
             log_probs = denoiser(state.ids, torch.zeros(len(x), dtype=torch.float64).to(x.device))
             new = torch.where(left, context.categorical(log_probs, left), state.ids)
-            yield self._advance(state, new, denoiser)
+            yield self._advance(state, new, denoiser, None)
 
-    def _advance(self, state: State, ids: Tensor, denoiser: _Watched) -> State:
-        """The state after a step that led to new ids."""
+    def _advance(
+        self, state: State, ids: Tensor, denoiser: _Watched, redrawn: Tensor | None
+    ) -> State:
+        """The state after a step that led to new ids, or to the same where they were redrawn."""
         changed, masked = ids != state.ids, ids == self.mask_id
-        if not changed.any():  # a cached step: nothing to look up in a large answer
+        if redrawn is None and not changed.any():  # a cached step: nothing to look up
             return evolve(state, step=state.step + 1, nfe=denoiser.nfe, committed=changed)
-        probability = denoiser.last.gather(-1, ids[..., None])[..., 0].double().exp()
-        step = state.step + 1
+        if redrawn is not None:
+            changed = changed | (redrawn & (state.committed_at == MASKED))
+        drawn = (changed if redrawn is None else redrawn) & ~masked
+        step, answer = state.step + 1, denoiser.last
+        assert answer is not None, "a sampler changed the state before it asked"
+        window = slice(denoiser.start, denoiser.start + answer.shape[1])
+        confidence, uncertainty = state.confidence.clone(), state.entropy.masked_fill(masked, 0)
+        probability = answer.gather(-1, ids[:, window, None])[..., 0].double().exp()
+        new = drawn[:, window]
+        confidence[:, window][new] = probability[new]
+        found = entropy(answer.flatten(0, 1), new.flatten().nonzero()[:, 0])
+        uncertainty[:, window][new] = found.double()
         return State(
             step=step,
             nfe=denoiser.nfe,
             ids=ids,
             committed=changed & ~masked,
-            confidence=torch.where(changed, probability, state.confidence).masked_fill(masked, 0),
+            confidence=confidence.masked_fill(masked, 0),
             committed_at=torch.where(changed, step, state.committed_at).masked_fill(masked, MASKED),
+            entropy=uncertainty,
         )
 
     def _check(

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from aios_core.diffusion.pieces import pieces
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-    from aios_core.contracts import Condition
+    from aios_core.contracts import Condition, Denoiser
     from aios_core.diffusion.model import Model
 
 
@@ -37,21 +41,60 @@ def substitute(logits: Tensor, x: Tensor, mask_id: int, dtype: torch.dtype) -> T
     return log_probs.scatter_(-1, x[..., None], certain[..., None])
 
 
+def ask(denoiser: Denoiser, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
+    """What a denoiser says of some positions of x (B, L): (B, stop - start, V).
+
+    One that has a method ``part(x, t, start, stop)`` is asked for no more than these, which may be
+    much cheaper; any other for all of them.
+    """
+    part: Callable[[Tensor, Tensor, int, int], Tensor] | None = getattr(denoiser, "part", None)
+    return denoiser(x, t)[:, start:stop] if part is None else part(x, t, start, stop)
+
+
 class ModelDenoiser:
     """A `Model` as samplers see it; made by `Model.denoiser`.
+
+    The network's states become logits a piece at a time and only at masked positions, so the answer
+    is the one tensor of its size.
 
     Attributes:
         nfe: calls so far.
         time_conditioned: whether the answer depends on t.
     """
 
-    def __init__(self, model: Model, condition: Condition | None, dtype: torch.dtype) -> None:
+    def __init__(
+        self, model: Model, condition: Condition | None, dtype: torch.dtype | None
+    ) -> None:
         self.model, self.condition, self.dtype = model, condition, dtype
         self.time_conditioned = model.time_conditioned
         self.nfe = 0
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """Log-probabilities (B, L, V) of the clean tokens, given x (B, L) at times t (B,)."""
+        return self.part(x, t, 0, x.shape[1])
+
+    def part(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
+        """Likewise of some positions, (B, stop - start, V), given all of x."""
         self.nfe += 1
-        logits = self.model(x, t, self.condition)
-        return substitute(logits, x, self.model.vocabulary.mask_id, self.dtype)
+        return self._decode(self.states(x, t, start, stop), x[:, start:stop])
+
+    def states(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
+        """(B, stop - start, D) the network's states at some positions."""
+        return self.model.states(x, t, self.condition)[:, start:stop]
+
+    def _decode(self, h: Tensor, x: Tensor) -> Tensor:
+        """What `substitute` makes of the logits of states h (B, L, D)."""
+        vocabulary, head = self.model.vocabulary, self.model.head
+        dtype = self.dtype or torch.promote_types(h.dtype, torch.float32)
+        h, tokens = h.flatten(0, 1), x.flatten()
+        out = h.new_empty(len(h), vocabulary.size, dtype=dtype)
+        clean = tokens != vocabulary.mask_id
+        clean &= self.model.process.absorbing  # other noise looks as clean as any token
+        known, masked = clean.nonzero()[:, 0], (~clean).nonzero()[:, 0]
+        out[known] = -torch.inf
+        out[known, tokens[known]] = 0.0
+        for piece in pieces(len(masked), vocabulary.size):
+            logits = head.decode(h[None, masked[piece]])[0]
+            logits[:, vocabulary.mask_id] = -torch.inf
+            out[masked[piece]] = F.log_softmax(logits, dim=-1, dtype=dtype)
+        return out.view(*x.shape, -1)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from aios_core.diffusion.caching import CachingDenoiser
 from aios_core.diffusion.denoiser import ModelDenoiser
+from aios_core.diffusion.process import Process
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
@@ -19,12 +23,13 @@ if TYPE_CHECKING:
         ProjectionHead,
         Vocabulary,
     )
+    from aios_core.diffusion.caching import Caching
 
 
 class Model(nn.Module):
     """Tokens to logits: ``head.decode(backbone(head.encode(x), t, condition))``.
 
-    One class for the masked denoiser and for its autoregressive twin, which differ in the mask of
+    One class for the denoiser and for its autoregressive twin, which differ in the mask of
     the attention and in nothing else.
 
     Attributes:
@@ -32,7 +37,7 @@ class Model(nn.Module):
         backbone: module of the backbone.
         vocabulary: sizes and special ids.
         noise: schedule that it is trained under.
-        corruption: forward process that it is trained under.
+        process: forward process that it is trained under.
         mode: ``"diffusion"`` or ``"ar"``.
         length: tokens of a training sequence.
         time_conditioned: whether logits depend on t.
@@ -43,6 +48,7 @@ class Model(nn.Module):
         head: ProjectionHead,
         backbone: Backbone,
         noise: NoiseScheduler,
+        corruption: Corruption,
         vocabulary: Vocabulary,
         *,
         mode: Literal["diffusion", "ar"] = "diffusion",
@@ -53,7 +59,7 @@ class Model(nn.Module):
         self.head: Any = head.build(backbone.dim, vocabulary)
         self.backbone = backbone.build(causal=mode == "ar")
         self.noise = noise
-        self.corruption: Corruption = head.corruption(vocabulary)
+        self.process = Process(corruption, vocabulary)
         self.vocabulary = vocabulary
         self.mode = mode
         self.length = length
@@ -68,6 +74,7 @@ class Model(nn.Module):
                 config.head,
                 config.backbone,
                 config.noise,
+                config.corruption,
                 vocabulary,
                 mode=config.mode,
                 length=config.diffusion.length,
@@ -75,8 +82,8 @@ class Model(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next(self.parameters()).device
+        """Where the parameters are; the CPU for a model without any."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
 
     def forward(
         self, x: Tensor, t: Tensor | None = None, condition: Condition | None = None
@@ -91,17 +98,78 @@ class Model(nn.Module):
         Returns:
             (B, L, V) logits; for the twin, those at i are of the token after i.
         """
-        logits: Tensor = self.head.decode(self.backbone(self.head.encode(x), t, condition))
+        logits: Tensor = self.head.decode(self.states(x, t, condition))
         return logits
 
+    def states(
+        self, x: Tensor, t: Tensor | None = None, condition: Condition | None = None
+    ) -> Tensor:
+        """What the head decodes, (B, L, D); the arguments are those of `forward`."""
+        h: Tensor = self.backbone(self.head.encode(x), t, condition)
+        return h
+
+    def losses(self, h: Tensor, targets: Tensor) -> Tensor:
+        """-log p of tokens, in float32 at least; the mask has probability zero.
+
+        Only the positions that count are decoded: with a large vocabulary, logits of all of them
+        would be most of the memory, and much of the time, of a step.
+
+        Args:
+            h: (N, D) some of the states.
+            targets: (N,) int64 their clean tokens.
+
+        Returns:
+            (N,) nats.
+        """
+        logits = self.head.decode(h[None])[0]
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits[:, self.vocabulary.mask_id] = -torch.inf
+        return F.cross_entropy(logits, targets, reduction="none")
+
+    def log_probs(self, h: Tensor) -> Tensor:
+        """Log-probabilities (..., V) of the tokens by states (..., D), in float32 at least."""
+        logits: Tensor = self.head.decode(h)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        mask = torch.arange(logits.shape[-1], device=h.device) == self.vocabulary.mask_id
+        return logits.masked_fill(mask, -torch.inf).log_softmax(-1)
+
+    def compiled(self) -> Model:
+        """The same network, sharing its weights, that runs through ``torch.compile``.
+
+        Its first step takes a minute or so. The number of positions decoded differs from step to
+        step, so that dimension is left open; all others are fixed.
+        """
+        twin = copy(self)
+        for name, dynamic in (("states", None), ("losses", True)):
+            setattr(twin, name, torch.compile(getattr(self, name), dynamic=dynamic))
+        return twin
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """A tensor on the network's device, without waiting for what that still computes."""
+        if tensor.device == self.device:
+            return tensor
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
     def denoiser(
-        self, condition: Condition | None = None, dtype: torch.dtype = torch.float64
+        self,
+        condition: Condition | None = None,
+        dtype: torch.dtype | None = None,
+        cache: Caching = "none",
     ) -> ModelDenoiser:
         """The model as samplers see it, in evaluation mode from now on.
 
         Args:
             condition: passed to the network at every call.
-            dtype: of the log-probabilities; float32 lowers the entropy of what is sampled.
+            dtype: of the log-probabilities; unset: float32, or float64 where the network's states
+                are. Whatever it is, tokens are drawn in float64.
+            cache: what is not read again while a block is filled in, at the price of exactness.
+
+        Raises:
+            InferenceError: a cache is wanted, and the backbone has none.
         """
         self.eval()
+        if cache != "none":
+            return CachingDenoiser(self, condition, dtype, cache)
         return ModelDenoiser(self, condition, dtype)

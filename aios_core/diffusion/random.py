@@ -16,6 +16,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from aios_core.diffusion.pieces import pieces
+
 
 def _signed(number: int) -> int:
     """The low 64 bits as the signed integer that has them; torch wraps around just as well."""
@@ -75,6 +77,12 @@ class RowRandom:
         forked._draws = 0  # noqa: SLF001
         return forked
 
+    def window(self, start: int, stop: int) -> RowRandom:
+        """The streams of some of the positions, which draw what they draw among all of them."""
+        part = copy(self)
+        part._positions = self._positions[start:stop]  # noqa: SLF001 - of its own class
+        return part
+
     def uniform(self) -> Tensor:
         """(B, L) float64 uniforms in [0, 1), multiples of 2^-53."""
         index = self._positions + (self._draws << 32)
@@ -95,17 +103,24 @@ class RowRandom:
         Returns:
             (B, L) int64.
         """
-        u = self.uniform()[where]
-        weights = log_probs[where].double()
-        if self._process is not None:
-            weights = self._process(weights, where.nonzero()[:, 0], temperature)
-        if temperature == 0:
-            drawn = weights.argmax(-1)
-        else:
-            weights -= weights.amax(-1, keepdim=True)
-            weights /= temperature
-            cumulative = weights.exp_().cumsum_(-1)
-            # To the right of equal values: a token without probability adds nothing to the sum.
-            target = (u * cumulative[:, -1])[:, None]
-            drawn = torch.searchsorted(cumulative, target, right=True)[:, 0]
+        rows, places = where.nonzero(as_tuple=True)
+        u = self.uniform()[rows, places]
+        drawn = torch.empty_like(rows)
+        for piece in pieces(len(rows), log_probs.shape[-1]):
+            weights = log_probs[rows[piece], places[piece]].double()
+            if self._process is not None:
+                weights = self._process(weights, rows[piece], temperature)
+            drawn[piece] = _draw(weights, u[piece], temperature)
         return torch.full_like(where, mask_id, dtype=torch.int64).masked_scatter(where, drawn)
+
+
+def _draw(weights: Tensor, u: Tensor, temperature: float) -> Tensor:
+    """One token for each row of float64 log-weights (N, V), which are overwritten: (N,) int64."""
+    if temperature == 0:
+        return weights.argmax(-1)
+    weights -= weights.amax(-1, keepdim=True)
+    weights /= temperature
+    cumulative = weights.exp_().cumsum_(-1)
+    # To the right of equal values: a token without probability adds nothing to the sum.
+    target = (u * cumulative[:, -1])[:, None]
+    return torch.searchsorted(cumulative, target, right=True)[:, 0]

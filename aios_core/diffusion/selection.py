@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from aios_core.diffusion.pieces import pieces
+
 Measure = Literal["probability", "margin", "entropy"]
 """How sure a distribution is: log-probability of its likeliest token, difference of its two
 highest probabilities, or the entropy in nats, negated. More is surer for all of them."""
-
-_PIECE: Final = 2**22
-"""Entries looked at together, so that no second (B, L, V) tensor is ever made."""
 
 
 def sureness(log_probs: Tensor, measure: Measure) -> Tensor:
@@ -30,10 +29,25 @@ def sureness(log_probs: Tensor, measure: Measure) -> Tensor:
     if measure == "margin":
         first, second = log_probs.topk(2).values.exp().unbind(-1)
         return first - second
-    rows, size = log_probs.flatten(0, 1), max(1, _PIECE // log_probs.shape[-1])
-    pieces = [rows[start : start + size] for start in range(0, len(rows), size)]
-    entropy = [torch.special.entr(piece.exp()).sum(-1) for piece in pieces]
-    return -torch.cat(entropy).view(log_probs.shape[:2])
+    return -entropy(log_probs.flatten(0, 1)).view(log_probs.shape[:2])
+
+
+def entropy(log_probs: Tensor, rows: Tensor | None = None) -> Tensor:
+    """Entropy of distributions in nats.
+
+    Args:
+        log_probs: (N, V) normalised.
+        rows: (M,) int64, those that are wanted; unset: all.
+
+    Returns:
+        (N,) or (M,), of the type of the log-probabilities.
+    """
+    rows = torch.arange(len(log_probs), device=log_probs.device) if rows is None else rows
+    found = log_probs.new_empty(len(rows))
+    for piece in pieces(len(rows), log_probs.shape[-1]):
+        p = log_probs[rows[piece]].exp_()
+        found[piece] = torch.special.entr(p).sum(-1)
+    return found
 
 
 def sureness_of(drawn: Tensor, log_probs: Tensor, measure: Measure) -> Tensor:

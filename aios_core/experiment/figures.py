@@ -170,35 +170,38 @@ def _effect(results: Results, factor: Factor, level: Any, metric: str) -> Summar
 
 
 def training_curves(results: Results) -> Panel | None:
-    """Loss against steps of every network, smoothed; faint as it was recorded."""
+    """Loss against steps of every network, smoothed; faint as recorded, dashed on held-out text."""
     from matplotlib.figure import Figure
 
     labels: dict[str, int] = {}
     drawn = []
     for model in results.models.values():
-        records = _records(results.folder / "models" / model["training_key"] / "metrics.jsonl")
+        file = results.folder / "models" / model["training_key"] / "metrics.jsonl"
+        records, held_out = _records(file, "loss"), _records(file, "held_out_loss")
         if len(records) < 2:
             continue
         words = " · ".join(str(level) for level in choices(model["settings"]).values())
         label = "twin (exact)" if model["twin"] else words or "diffusion"
         labels.setdefault(label, len(labels) % len(SERIES))
-        drawn.append((label, records))
+        drawn.append((label, records, held_out))
     if not drawn:
         return None
-    smoothed = [_smooth([loss for _, loss in records]) for _, records in drawn]
+    smoothed = [_smooth([loss for _, loss in records]) for _, records, _ in drawn]
     later = [loss for losses in smoothed for loss in losses[len(losses) // 20 :]]
+    later += [loss for _, _, held_out in drawn for _, loss in held_out[len(held_out) // 20 :]]
     with style("training"):
         figure = Figure(figsize=_SIZE)
         axes = figure.add_axes((0.105, 0.15, 0.69, 0.82))
         axes.set_ylim(*_padded(later, share=0.08))
         axes.set_xlabel("optimiser steps")
-        axes.set_ylabel("training loss (nats/token)")
+        axes.set_ylabel("loss (nats/token)")
         ends = {}
-        for (label, records), smooth in zip(drawn, smoothed, strict=True):
+        for (label, records, held_out), smooth in zip(drawn, smoothed, strict=True):
             colour = SERIES[labels[label]]
             steps, losses = zip(*records, strict=True)
             axes.plot(steps, losses, color=colour, linewidth=0.6, alpha=0.25)
             axes.plot(steps, smooth, color=colour)
+            axes.plot(*zip(*held_out, strict=True), color=colour, linestyle="--", linewidth=1.2)
             ends[label] = (steps[-1], smooth[-1], label.replace(" · ", " ·\n"), colour)
         axes.margins(x=0.01)
         end_labels(axes, list(ends.values()))
@@ -206,14 +209,14 @@ def training_curves(results: Results) -> Panel | None:
         return Panel("", picture(figure, f"Training loss against steps. {said}"))
 
 
-def _records(path: Path) -> list[tuple[int, float]]:
-    """Step and loss of every record; none where another tracker keeps them elsewhere."""
+def _records(path: Path, name: str) -> list[tuple[int, float]]:
+    """Step and value of every record of a name; none where another tracker has them."""
     found = []
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
-            if isinstance(record.get("loss"), int | float):
-                found.append((record["step"], record["loss"]))
+            if isinstance(record.get(name), int | float):
+                found.append((record["step"], record[name]))
     except (OSError, ValueError):
         pass
     return found

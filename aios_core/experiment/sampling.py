@@ -45,6 +45,7 @@ def sample(config: Config, model: Model, tokenizer: TrainedTokenizer) -> Sampled
         spacing=sampling.spacing,
         controls=sampling,
         block_size=sampling.block_size,
+        cache=sampling.cache,
     )
     film = _Film(mask_id, tokenizer)
     generations = []
@@ -78,10 +79,9 @@ class _Film:
 
     def record(self, state: State) -> None:
         ids, confidence = state.ids[0].tolist(), state.confidence[0].tolist()
-        if self._ids:
-            changed = [
-                i for i, (old, new) in enumerate(zip(self._ids, ids, strict=True)) if old != new
-            ]
+        before = self._ids or [self._mask_id] * len(ids)
+        changed = [i for i, (old, new) in enumerate(zip(before, ids, strict=True)) if old != new]
+        if self._ids or changed:  # what begins with other noise than masks shows it
             self._frames.append([[i, self._text(ids[i]), round(confidence[i], 3)] for i in changed])
             self._nfe.append(state.nfe)
         self._ids = ids

@@ -15,6 +15,7 @@ from aios_core.diffusion.core import DiffusionCore
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
     from aios_core.contracts import Controls, Denoiser, Sampler
+    from aios_core.diffusion.caching import Caching
     from aios_core.diffusion.model import Model
     from aios_core.inference.canvas import Row
     from aios_core.inference.language import Language
@@ -58,19 +59,6 @@ class Batch:
         return [row[:length] for row, length in pairs]
 
 
-class _Kept:
-    """A denoiser whose last answer is kept, for the entropy of what is drawn from it."""
-
-    last: Tensor
-
-    def __init__(self, denoiser: Denoiser) -> None:
-        self.denoiser, self.time_conditioned = denoiser, denoiser.time_conditioned
-
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        self.last = self.denoiser(x, t)
-        return self.last
-
-
 @frozen(eq=False)
 class MaskedRun:
     """All that a batch needs besides its rows."""
@@ -81,6 +69,7 @@ class MaskedRun:
     temperature: float
     controls: Controls
     block_size: int | None
+    cache: Caching
     wrap: Callable[[Denoiser, Batch], Denoiser]
     """Guidance."""
     language: Language | None
@@ -97,16 +86,15 @@ class MaskedRun:
         """
         vocabulary = self.model.vocabulary
         batch = Batch.of(progress.rows, vocabulary.pad_id, self.model.device)
-        denoiser = self.wrap(self.model.denoiser(batch.condition), batch)
+        denoiser = self.wrap(self.model.denoiser(batch.condition, cache=self.cache), batch)
         draws = None
         if self.language is not None:
             begins = [self.language.start(row) for row in progress.rows]
             places = torch.arange(batch.x.shape[1], device=batch.x.device)
             active = batch.valid & (places >= torch.tensor(begins, device=places.device)[:, None])
             denoiser, draws = self.language.constraint.begin(denoiser, active, vocabulary.mask_id)
-        kept = _Kept(denoiser)
         core = DiffusionCore(
-            kept,
+            denoiser,
             self.sampler,
             self.config.noise,
             vocabulary.mask_id,
@@ -114,26 +102,20 @@ class MaskedRun:
             spacing=self.config.sampling.spacing,
             controls=self.controls,
             block_size=self.block_size,
+            process=self.model.process,
         )
-        entropy = torch.zeros(batch.x.shape, dtype=torch.float64, device=batch.x.device)
+        settled = self.model.process.absorbing and not self.sampler.remasks
         for state in core.stream(
             batch.x, batch.fixed, seeds=progress.seeds, lengths=batch.lengths, draws=draws
         ):
-            if state.step:
-                entropy[state.ids == vocabulary.mask_id] = 0.0
-                drawn = kept.last[state.committed]  # a copy of few positions, not of all
-                entropy[state.committed] = torch.special.entr(drawn.double().exp_()).sum(-1)
             rows = batch.rows(state.ids)
             if told:
                 new = batch.rows(state.committed)
-                settled = not self.sampler.remasks
                 yield progress.update(state.step, state.nfe, rows, new, settled=settled)
-            if not self.sampler.remasks and all(
-                progress.complete(number, row) for number, row in enumerate(rows)
-            ):
+            if settled and all(progress.complete(number, row) for number, row in enumerate(rows)):
                 break
         log_probs = state.confidence.log().masked_fill(batch.fixed, 0.0)
-        output = progress.output(state.nfe, rows, batch.rows(log_probs), batch.rows(entropy))
+        output = progress.output(state.nfe, rows, batch.rows(log_probs), batch.rows(state.entropy))
         if self.language is not None:
             self.language.verify(progress.rows, output)
         yield progress.finish(state.step, output)

@@ -17,7 +17,10 @@ from aios_core.inference.prompting import guided
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
+    from aios_core.config.schema import SamplingConfig
     from aios_core.contracts import Denoiser, Sampler
+    from aios_core.diffusion.caching import Caching
+    from aios_core.diffusion.process import Process
     from aios_core.inference.canvas import Row
     from aios_core.inference.masked import Batch
     from aios_core.inference.settings import Settings
@@ -43,12 +46,17 @@ def plan(
     temperature = settings.temperature
     temperature = sampling.temperature if temperature is None else temperature
     controls = settings.controls(sampling)
+    size = found.model.vocabulary.size
+    if wrong := [token for token in controls.suppress_tokens if token >= size]:
+        raise InferenceError(f"suppress_tokens: {wrong[0]} is no token; want 0 to {size - 1}")
     language = Language.of(settings, controls, found.tokenizer, whole=whole)
     if language is not None:
         language.check(rows)
     if found.model.mode == "ar":
         core = InferenceCore(found.model, temperature=temperature, controls=controls)
         return CausalRun(core, language)
+    if not found.model.process.absorbing:
+        _check_noise(found.model.process, settings, language)
     return MaskedRun(
         model=found.model,
         config=found.resolved.config,
@@ -56,9 +64,38 @@ def plan(
         temperature=temperature,
         controls=controls,
         block_size=settings.block_size or sampling.block_size,
+        cache=_cache(settings, sampling),
         wrap=_guidance(found, settings, rows, whole=whole, context=context),
         language=language,
     )
+
+
+def _check_noise(process: Process, settings: Settings, language: Language | None) -> None:
+    """Refuse what relies on masks: that what is not one is there to stay."""
+    name = type(process.corruption).__name__
+    if language is not None:
+        raise InferenceError(
+            f"a constraint needs masks, and the model was trained under {name} noise; leave it out"
+        )
+    if settings.gamma != 1:
+        raise InferenceError(
+            f"guidance needs masks, and the model was trained under {name} noise; leave it out"
+        )
+
+
+def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:
+    """Which cache, if any; it remembers one reading of the text and knows no other rules."""
+    cache = sampling.cache if settings.cache is None else settings.cache
+    if cache != "none":
+        if settings.block_size is None and sampling.block_size is None:
+            raise InferenceError(f"cache {cache!r} is of blocks, so it wants a block_size")
+        settings.reject(("regex", "json_schema"), f"needs all of the text, which {cache!r} caches")
+        if settings.gamma != 1:
+            raise InferenceError(
+                f"cache {cache!r} remembers one reading of the text, and guidance needs two; want "
+                "one or the other"
+            )
+    return cache
 
 
 def _guidance(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from attrs import field, fields_dict, frozen, validators
 
 from aios_core.contracts import Controls
+from aios_core.diffusion.caching import Caching
 from aios_core.diffusion.random import row_seed
 from aios_core.errors import InferenceError
 
@@ -75,6 +76,11 @@ class Settings:
     """Diffusion only: steps of the sampler."""
     block_size: int | None = field(default=None, validator=_at_least_1)
     """Diffusion only: fill in blocks of so many positions one after the other."""
+    cache: Caching | None = field(
+        default=None, validator=validators.optional(validators.in_(get_args(Caching)))
+    )
+    """Diffusion only, with blocks: read again all (``"none"``), what does not stand before the
+    present block (``"prefix"``), or that block alone (``"dual"``): approximations, and faster."""
     sampler: str | Sampler | None = None
     """Diffusion only: another sampler than the run's, by name or built."""
     guidance_scale: float | None = field(default=None, validator=_finite)
@@ -169,6 +175,7 @@ class Settings:
 DIFFUSION_ONLY = (
     "num_inference_steps",
     "block_size",
+    "cache",
     "sampler",
     "guidance_scale",
     "cfg_scale",

@@ -24,8 +24,8 @@ from aios_core.contracts import (
     ProjectionHead,
     Vocabulary,
 )
-from aios_core.diffusion.corruption import Absorbing
 from aios_core.diffusion.model import Model
+from aios_core.diffusion.process import Process
 
 
 class Oracle:
@@ -42,6 +42,8 @@ class Oracle:
 
     Attributes:
         mask_id: token id of the mask.
+        vocabulary: sizes and special ids.
+        process: the corruption that it denoises: masks.
         texts: (V**L, L) int64 every text.
         log_joint: (V**L,) float64 their log-probabilities.
         nfe: calls so far.
@@ -59,6 +61,8 @@ class Oracle:
         self.vocab, self.length, self.mask_id = vocab, length, vocab
         self.time_conditioned = time_conditioned
         self.nfe = 0
+        self.vocabulary = Vocabulary(vocab + 1, self.mask_id, pad_id=0, bos_id=0, eos_id=0)
+        self.process = Process(_Masks(), self.vocabulary)
         self.texts = _all_rows(vocab, length)
         generator = Generator().manual_seed(seed)
         weights = torch.randn(len(self.texts), generator=generator, dtype=torch.float64)
@@ -81,10 +85,8 @@ class Oracle:
 
     def model(self, noise: NoiseScheduler) -> Model:
         """The oracle as a `Model`, to test objectives with: its logits are the conditionals."""
-        vocabulary = Vocabulary(
-            size=self.vocab + 1, mask_id=self.mask_id, pad_id=0, bos_id=0, eos_id=0
-        )
-        return Model(_OracleHead(self), _Identity(), noise, vocabulary, length=self.length)
+        backbone, corruption = _OracleBackbone(self), self.process.corruption
+        return Model(_Numbers(), backbone, noise, corruption, self.vocabulary, length=self.length)
 
     def prior(self, rows: int) -> Tensor:
         """Masks alone, (rows, L) int64: what sampling starts from."""
@@ -139,43 +141,106 @@ class Oracle:
         return float((p * (1 - p)).sqrt().sum() / math.sqrt(2 * math.pi * samples))
 
 
+class NoisyOracle(Oracle):
+    """The same joint seen through any noise: exact p(clean token | all others), at every time.
+
+    Args:
+        corruption: which noise.
+        noise: the schedule, for the answer depends on the time.
+        vocab: V, tokens without the mask.
+        length: L.
+        seed: decides the joint.
+    """
+
+    def __init__(
+        self,
+        corruption: Corruption,
+        noise: NoiseScheduler,
+        vocab: int = 3,
+        length: int = 5,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(vocab, length, seed, time_conditioned=True)
+        self.process, self.noise = Process(corruption, self.vocabulary), noise
+        self._tables: dict[float, Tensor] = {}
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """Exact log p(x_i | the other positions of x at time t), (B, L, V + 1) float64."""
+        self.nfe += 1
+        answer = torch.empty(*x.shape, self.vocab + 1, dtype=torch.float64)
+        for time in set(t.tolist()):
+            rows = t == time
+            answer[rows] = self.table(time)[_index(x[rows], self.vocab + 1)]
+        return answer
+
+    def likelihood(self, alpha: Tensor) -> Tensor:
+        """q(z_i | x_i), (V + 1, V) for every token z_i of a state and x_i of a text."""
+        clean = alpha * torch.eye(self.vocab + 1, self.vocab, dtype=torch.float64)
+        return clean + self.process.mass(alpha)[:, None]
+
+    def table(self, time: float) -> Tensor:
+        """The answers for all states, ((V + 1)**L, L, V + 1)."""
+        if time not in self._tables:
+            q = self.likelihood(self.noise.alpha(torch.tensor(time, dtype=torch.float64)))
+            joint = self.log_joint.exp().reshape((self.vocab,) * self.length)
+            parts = []
+            for place in range(self.length):
+                weights = joint
+                for other in range(self.length):
+                    if other != place:
+                        weights = torch.tensordot(weights, q, ([other], [1])).movedim(-1, other)
+                weights = weights.movedim(place, -1)
+                weights = (weights / weights.sum(-1, keepdim=True)).unsqueeze(place)
+                parts.append(weights.expand(*(self.vocab + 1,) * self.length, -1))
+            table = torch.stack(parts, -2).reshape(-1, self.length, self.vocab).log()
+            self._tables = {time: torch.nn.functional.pad(table, (0, 1), value=-torch.inf)}
+        return self._tables[time]
+
+
+class _Masks(Corruption):
+    absorbing = True
+
+    def noise(self, alpha: Tensor, vocabulary: Vocabulary) -> Tensor:
+        mask = torch.nn.functional.one_hot(torch.tensor(vocabulary.mask_id), vocabulary.size)
+        return mask.to(alpha).expand(*alpha.shape, -1)
+
+
 class _OracleModule(nn.Module):
-    """Passes tokens through the network as numbers and looks the answer up behind it."""
+    """Looks the answer up: a backbone from tokens, as numbers, to logits."""
 
     def __init__(self, oracle: Oracle) -> None:
         super().__init__()
         self.oracle = oracle
 
+    def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
+        x = h[..., 0].long()
+        return self.oracle(x, torch.zeros(len(x)) if t is None else t)
+
+
+class _OracleBackbone(Backbone):
+    dim = 1
+    time_conditioned = False
+
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle = oracle
+
+    def build(self, *, causal: bool = False) -> nn.Module:
+        return _OracleModule(self.oracle)
+
+
+class _NumbersModule(nn.Module):
+    """Tokens as numbers in, logits as they are out."""
+
     def encode(self, x: Tensor) -> Tensor:
         return x[..., None].double()
 
     def decode(self, h: Tensor) -> Tensor:
-        x = h[..., 0].long()
-        return self.oracle(x, torch.zeros(len(x)))
-
-
-class _OracleHead(ProjectionHead):
-    def __init__(self, oracle: Oracle) -> None:
-        self.oracle = oracle
-
-    def build(self, dim: int, vocabulary: Vocabulary) -> nn.Module:
-        return _OracleModule(self.oracle)
-
-    def corruption(self, vocabulary: Vocabulary) -> Corruption:
-        return Absorbing(vocabulary.mask_id)
-
-
-class _IdentityModule(nn.Module):
-    def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
         return h
 
 
-class _Identity(Backbone):
-    dim = 1
-    time_conditioned = False
-
-    def build(self, *, causal: bool = False) -> nn.Module:
-        return _IdentityModule()
+class _Numbers(ProjectionHead):
+    def build(self, dim: int, vocabulary: Vocabulary) -> nn.Module:
+        return _NumbersModule()
 
 
 def _all_rows(base: int, length: int) -> Tensor:

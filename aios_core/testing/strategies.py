@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
+
+from aios_core.weights.layout import DTYPES
 
 
 def texts() -> st.SearchStrategy[str]:
@@ -26,6 +29,47 @@ def times(low: float = 0.0, high: float = 1.0) -> st.SearchStrategy[Tensor]:
     return st.lists(st.floats(low, high), min_size=1, max_size=8).map(
         lambda t: torch.tensor(t, dtype=torch.float64)
     )
+
+
+def tensors() -> st.SearchStrategy[Tensor]:
+    """Any bits at all, of the types that a weight file holds and of small shapes."""
+
+    def make(drawn: tuple[str, list[int], int]) -> Tensor:
+        name, shape, seed = drawn
+        generator = torch.Generator().manual_seed(seed)
+        size = math.prod(shape) * DTYPES[name]
+        high = 2 if name == "bool" else 256
+        data = torch.randint(high, (size,), generator=generator).to(torch.uint8)
+        return data.view(getattr(torch, name)).view(shape)
+
+    shapes = st.lists(st.integers(0, 9), max_size=3)
+    return st.tuples(st.sampled_from(sorted(DTYPES)), shapes, st.integers(0, 1 << 32)).map(make)
+
+
+@st.composite
+def weights(draw: st.DrawFn) -> Tensor:
+    """Matrices of any size up to 9 x 200: outliers, constants, zeros, empty ones, all types."""
+    rows, columns = draw(st.integers(0, 9)), draw(st.integers(0, 200))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 1 << 32)))
+    weight = torch.randn(rows, columns, generator=generator) * draw(
+        st.sampled_from([0.02, 1.0, 50.0])
+    )
+    kind = draw(st.sampled_from(["plain", "constant", "outlier", "sparse", "one sign"]))
+    if weight.numel() and kind == "constant":
+        weight[:] = weight[0, 0]
+    elif weight.numel() and kind == "outlier":
+        weight[draw(st.integers(0, rows - 1)), draw(st.integers(0, columns - 1))] = 1000.0
+    elif kind == "sparse":
+        weight *= torch.rand(rows, columns, generator=generator) < 0.05
+    elif kind == "one sign":
+        weight = weight.abs() + 0.5
+    return weight.to(draw(st.sampled_from([torch.float32, torch.float16, torch.bfloat16])))
+
+
+def state_dicts() -> st.SearchStrategy[dict[str, Tensor]]:
+    """Tensors by name; names are any texts that are Unicode."""
+    names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+    return st.dictionaries(names, tensors(), max_size=5)
 
 
 @st.composite

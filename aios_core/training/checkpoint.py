@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from aios_core.contracts import TrainedTokenizer
     from aios_core.registry import Registry
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the checkpoints that this version writes; an older one may be read, a newer one never."""
 
 KEPT: Final = 2
-"""Checkpoints kept: the newest, and the one before in case the newest is damaged."""
+"""Checkpoints kept besides the best: the newest, and the one before in case that is damaged."""
 
 Part = Literal["weights", "ema", "optimizer"]
 PARTS: Final[tuple[Part, ...]] = ("weights", "ema", "optimizer")
@@ -58,6 +58,14 @@ class State:
     """Fingerprint of the tokenizer."""
     data: str = field(validator=_text)
     """Fingerprint of the tokens trained on."""
+    best_step: int | None = field(
+        default=None, validator=validators.optional(validators.instance_of(int))
+    )
+    """Step with the lowest held-out loss so far."""
+    best_loss: float | None = field(
+        default=None, validator=validators.optional(validators.instance_of(float))
+    )
+    """That loss, in nats a token."""
     files: dict[str, dict[str, Any]] = field(
         factory=dict,
         validator=validators.deep_mapping(_text, validators.instance_of(dict)),
@@ -73,7 +81,7 @@ def named_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def save(run: Path, state: State, parts: Mapping[Part, Mapping[str, Tensor]]) -> Path:
-    """Write a checkpoint, point ``latest`` at it, and remove those before the last one.
+    """Write a checkpoint, point ``latest`` at it, and remove old ones.
 
     Args:
         run: the run's folder.
@@ -86,7 +94,7 @@ def save(run: Path, state: State, parts: Mapping[Part, Mapping[str, Tensor]]) ->
     Raises:
         TrainingError: it cannot be written; what was there before is untouched.
     """
-    folder = run / "checkpoints" / f"step-{state.step:06d}"
+    folder = _folder(run, state.step)
     try:
         if folder.exists():  # complete, but never became the latest: the process was killed
             remove_folder(folder)
@@ -96,7 +104,7 @@ def save(run: Path, state: State, parts: Mapping[Part, Mapping[str, Tensor]]) ->
                 save_file(contiguous, temporary / f"{part}.safetensors")
             write_state(temporary, attrs.evolve(state, files=manifest(temporary)))
         replace_text(folder.parent / "latest", folder.name)
-        _prune(folder)
+        _prune(folder, state)
     except (OSError, SafetensorError) as error:
         raise TrainingError(
             f"{folder}: the checkpoint cannot be written: {error}; the one before is kept"
@@ -109,15 +117,27 @@ def write_state(folder: Path, state: State) -> None:
     replace_text(folder / "state.json", json.dumps(attrs.asdict(state), indent=1))
 
 
-def _prune(newest: Path) -> None:
-    """Remove checkpoints but the newest ones, and what killed processes left behind."""
+def _prune(newest: Path, state: State) -> None:
+    """Remove checkpoints but the newest ones and the best, and what killed processes left."""
     steps = sorted(
         (path for path in newest.parent.iterdir() if _NAME.fullmatch(path.name)),
         key=lambda path: int(path.name.removeprefix("step-")),
     )
+    best = _best(newest.parents[1], state)
+    old = [path for path in steps[:-KEPT] if path != best]
     left_behind = newest.parent.glob(".*")
-    for path in [*steps[:-KEPT], *(path for path in left_behind if path.is_dir())]:
+    for path in [*old, *(path for path in left_behind if path.is_dir())]:
         remove_folder(path)
+
+
+def _folder(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"step-{step:06d}"
+
+
+def _best(run: Path, state: State) -> Path | None:
+    """The checkpoint with the lowest held-out loss, of a run that keeps it."""
+    keep = state.values.get("training", {}).get("keep")
+    return None if keep != "best" or state.best_step is None else _folder(run, state.best_step)
 
 
 _NAME = re.compile(r"step-[0-9]{6,}")
@@ -132,13 +152,25 @@ def latest(run: Path) -> Path | None:
     pointer = run / "checkpoints" / "latest"
     try:
         name = pointer.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ModelLoadError(f"{pointer}: cannot be read: {error}") from error
     if not _NAME.fullmatch(name):
         raise ModelLoadError(f"{pointer}: want the name of a checkpoint, got {name[:40]!r}")
     return pointer.with_name(name)
+
+
+def chosen(run: Path) -> Path | None:
+    """The checkpoint that a run stands for: the newest, or the best if it keeps that one.
+
+    Raises:
+        ModelLoadError: the newest checkpoint is damaged.
+    """
+    newest = latest(run)
+    if newest is None:
+        return None
+    return _best(run, read_state(newest)) or newest
 
 
 def read_state(folder: Path) -> State:
@@ -220,14 +252,14 @@ def load(folder: Path, *, registry: Registry | None = None) -> Checkpoint:
     """Read a trained network.
 
     Args:
-        folder: of a run, whose newest checkpoint is meant, or of one checkpoint.
+        folder: of a run, whose `chosen` checkpoint is meant, or of one checkpoint.
         registry: where its components are looked up; None discovers the installed ones.
 
     Raises:
         ModelLoadError: there is none, it is damaged, or its parts do not belong together.
         ConfigError: its configuration names a component that is not installed.
     """
-    found = folder if (folder / "state.json").exists() else latest(folder)
+    found = folder if (folder / "state.json").exists() else chosen(folder)
     if found is None:
         raise ModelLoadError(f"{folder}: holds no checkpoint; want the folder of a run")
     state = read_state(found)

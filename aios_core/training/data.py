@@ -52,19 +52,23 @@ class Tokens:
         starts = (words % np.uint64(len(self.ids) - length + 1)).astype(np.int64)
         return torch.from_numpy(self.ids[starts[:, None] + np.arange(length)].astype(np.int64))
 
-    def windows(self, length: int) -> tuple[Tensor, Tensor]:
+    def windows(self, length: int, count: int | None = None) -> tuple[Tensor, Tensor]:
         """Every token exactly once, in order.
+
+        Args:
+            length: L.
+            count: most windows, spread evenly over the split; None: all.
 
         Returns:
             ids (N, length) int64 and valid (N, length) bool, False where the last row is padded.
         """
-        padding = -len(self.ids) % length
-        ids = np.pad(self.ids.astype(np.int64), (0, padding), constant_values=self.pad_id)
-        valid = np.arange(len(ids)) < len(self.ids)
-        return (
-            torch.from_numpy(ids.reshape(-1, length)),
-            torch.from_numpy(valid.reshape(-1, length)),
-        )
+        rows = np.arange(-(-len(self.ids) // length))
+        if count is not None and count < len(rows):
+            rows = np.linspace(0, len(rows) - 1, count).round().astype(np.int64)
+        places = rows[:, None] * length + np.arange(length)
+        valid = places < len(self.ids)
+        ids = self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int64)
+        return torch.from_numpy(np.where(valid, ids, self.pad_id)), torch.from_numpy(valid)
 
 
 @frozen(eq=False)

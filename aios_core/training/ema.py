@@ -36,8 +36,8 @@ class Average:
             step: number of the step, from 0.
         """
         decay = min(self._decay, (1 + step) / (10 + step))
-        for name, parameter in self._module.named_parameters():
-            self.shadow[name].lerp_(parameter, 1 - decay)
+        names, parameters = zip(*self._module.named_parameters(), strict=True)
+        torch._foreach_lerp_([self.shadow[name] for name in names], parameters, 1 - decay)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from attrs import frozen
-from torch import nn
+from torch import Tensor, nn
 
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import clip_times, draw_times, training_loss
@@ -17,23 +17,38 @@ from aios_core.errors import TrainingError
 from aios_core.training import device as devices
 from aios_core.training.checkpoint import PARTS, Part, State, named_tensors, read_tensors
 from aios_core.training.ema import Average
+from aios_core.training.held_out import HeldOut
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from aios_core.config.schema import Config, TrainingConfig
     from aios_core.training.data import Prepared
 
 
-@frozen
+@frozen(eq=False)
 class Step:
-    """What one step did."""
+    """What one step did; its tensors are scalars on the device, and reading one waits for it."""
 
-    loss: float
+    number: int
+    """From 1."""
+    loss: Tensor
     """Nats a token."""
     learning_rate: float
-    grad_norm: float
+    grad_norm: Tensor
     """Before clipping."""
+
+    def check(self) -> None:
+        """Wait for the step.
+
+        Raises:
+            TrainingError: loss or gradient is not finite; the weights are as before.
+        """
+        loss, norm = self.loss.item(), self.grad_norm.item()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingError(
+                f"step {self.number}: the loss is {loss:g} and the norm of its gradient {norm:g}, "
+                f"at learning rate {self.learning_rate:.3g}; want a smaller "
+                "training.learning_rate or training.clip_norm, or a longer warm-up"
+            )
 
 
 class Learner:
@@ -49,34 +64,42 @@ class Learner:
 
     def __init__(self, config: Config, prepared: Prepared) -> None:
         self._config, self._tokens = config, prepared.train
+        self._held_out = HeldOut(config, prepared.held_out)
         self._device = devices.choose(config.training)
         self.model = Model.build(config, prepared.tokenizer.vocabulary).to(self._device)
+        self._network = self.model.compiled() if config.training.compile else self.model
         self.average = Average(self.model, config.training.ema_decay)
-        self._optimizer = torch.optim.AdamW(_groups(self.model, config.training), betas=_BETAS)
+        # One kernel for all parameters, which also skips a step that is not finite by itself.
+        self._fused = self._device.type == "cuda"
+        self._optimizer = torch.optim.AdamW(
+            _groups(self.model, config.training), betas=_BETAS, fused=self._fused
+        )
         for parameter in self.model.parameters():  # as AdamW does, but before a restore needs it
             self._optimizer.state[parameter] = {
-                "step": torch.tensor(0.0),
+                "step": torch.zeros((), device=self._device if self._fused else None),
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
 
     def step(self, step: int) -> Step:
-        """Do one step.
+        """Do one step; on CUDA it is only begun, and the host goes on to the next.
 
         Args:
             step: its number, from 0.
 
         Raises:
-            TrainingError: loss or gradient is not finite; the weights are as before.
+            TrainingError: loss or gradient is not finite; the weights are as before. On CUDA it is
+                `Step.check` that tells.
         """
         config, training = self._config, self._config.training
         rows, length = training.batch_size * training.accumulate, config.diffusion.length
         noise_seed, dropout_seed = _seeds(config.seed, step)
         generator = torch.Generator().manual_seed(noise_seed)
-        ids = self._tokens.batch(step, config.seed, rows, length).to(self._device)
+        # All that is drawn is drawn on the CPU, so nothing here waits for the step before.
+        ids = self._tokens.batch(step, config.seed, rows, length)
         # Strata span the accumulated batch: drawn for each part alone they would be wider (T19).
         times = draw_times(rows, generator, config.diffusion.times, config.diffusion.time_epsilon)
-        times = clip_times(times, config.noise, config.diffusion.mask_rates).to(self._device)
+        times = clip_times(times, config.noise, config.diffusion.mask_rates)
         valid = torch.ones_like(ids[: training.batch_size], dtype=torch.bool)
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self._device)
@@ -86,23 +109,29 @@ class Learner:
             for start in range(0, rows, training.batch_size):
                 part = slice(start, start + training.batch_size)
                 with devices.autocast(training, self._device):
-                    loss = training_loss(self.model, ids[part], valid, times[part], generator)
+                    loss = training_loss(self._network, ids[part], valid, times[part], generator)
                 (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
                 total += loss.detach() / training.accumulate
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
-        rate = learning_rate(step, training)
-        done = Step(total.item(), rate, norm.item())
-        if not (math.isfinite(done.loss) and math.isfinite(done.grad_norm)):
-            raise TrainingError(
-                f"step {step + 1}: the loss is {done.loss:g} and the norm of its gradient "
-                f"{done.grad_norm:g}, at learning rate {rate:.3g}; want a smaller "
-                "training.learning_rate or training.clip_norm, or a longer warm-up"
-            )
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        self._optimizer.step()
+        done = Step(step + 1, total, learning_rate(step, training), norm)
+        self._update(done)
         self.average.update(step)
         return done
+
+    def _update(self, done: Step) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = done.learning_rate
+        if self._fused:
+            finite = done.loss.isfinite() & done.grad_norm.isfinite()
+            self._optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        else:
+            done.check()
+        self._optimizer.step()
+
+    def held_out_loss(self) -> float:
+        """Nats a token of held-out texts, under the averaged weights."""
+        with self.average.swapped():
+            return self._held_out.loss(self.model)
 
     def parts(self) -> dict[Part, dict[str, Tensor]]:
         """Everything that a checkpoint keeps; the tensors are the live ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,9 @@ log = logging.getLogger(__name__)
 
 _LINES = 10
 """Log lines a run, where there is no terminal."""
+
+_SAID = {"loss": "loss", "held_out_loss": "held-out"}
+"""What is shown of what is measured, by its name there."""
 
 
 class TrainingProgress:
@@ -40,27 +44,33 @@ class TrainingProgress:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[said]}"),
             console=Console(stderr=True),
             disable=not (shown and sys.stderr.isatty()),
         )
-        self._task = self._bar.add_task(label, total=steps, completed=done, loss="")
+        self._task = self._bar.add_task(label, total=steps, completed=done, said="")
+        self._said: dict[str, str] = {}
 
-    def advance(self, done: int, loss: float | None) -> None:
+    def advance(self, done: int, values: Mapping[str, float]) -> None:
         """One more step is done.
 
         Args:
             done: steps so far.
-            loss: in nats a token, where it was averaged just now.
+            values: what was measured at this step, if anything: ``loss``, averaged since the last
+                time, and ``held_out_loss``, both in nats a token.
         """
         self._bar.update(self._task, completed=done)
-        if loss is None:
+        if not values:
             return
-        self._bar.update(self._task, loss=f"loss {loss:.3f}")
+        self._said |= {
+            name: f"{text} {values[name]:.3f}" for name, text in _SAID.items() if name in values
+        }
+        said = ", ".join(self._said[name] for name in _SAID if name in self._said)
+        self._bar.update(self._task, said=said)
         tenth = done * _LINES // self._steps
         if self._shown and self._bar.disable and tenth > self._lines:
             self._lines = tenth
-            log.info("%s: step %d of %d, loss %.3f", self._label, done, self._steps, loss)
+            log.info("%s: step %d of %d, %s", self._label, done, self._steps, said)
 
     def __enter__(self) -> Self:
         self._bar.start()

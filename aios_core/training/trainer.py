@@ -18,6 +18,7 @@ from aios_core.errors import ConfigError, TrainingError
 from aios_core.files import new_folder, remove_folder
 from aios_core.training import checkpoint
 from aios_core.training.data import Prepared, prepare
+from aios_core.training.held_out import is_over
 from aios_core.training.interrupt import Interruption
 from aios_core.training.learner import Learner, Step
 from aios_core.training.progress import TrainingProgress
@@ -40,7 +41,7 @@ def train(resolved: Resolved, folder: Path, *, progress: bool = True) -> Path:
         progress: show a bar or, where there is no terminal, a few log lines.
 
     Returns:
-        The folder of the last checkpoint.
+        The folder of the checkpoint that the run stands for.
 
     Raises:
         TrainingError: the folder holds another run, the loss is not finite, the disk is full.
@@ -73,6 +74,8 @@ def _train(resolved: Resolved, folder: Path, *, progress: bool) -> Path:
         )
     state = checkpoint.State(
         step=before.step if before else 0,
+        best_step=before.best_step if before else None,
+        best_loss=before.best_loss if before else None,
         values=resolved.values,
         training_key=training_key(resolved, prepared.fingerprint),
         tokenizer=prepared.tokenizer.fingerprint,
@@ -85,10 +88,13 @@ def _train(resolved: Resolved, folder: Path, *, progress: bool) -> Path:
     write_lock(
         resolved, folder / "run.lock.toml", data={"fingerprint": prepared.fingerprint, **tokens}
     )
-    if found and before and before.step == config.training.steps:
+    if found and before and is_over(before, config.training):
         # What does not affect training may have changed: evaluations go by the new settings.
-        checkpoint.write_state(found, attrs.evolve(before, values=resolved.values))
-        return found
+        kept = checkpoint.chosen(folder) or found
+        for one in {found, kept}:
+            own = checkpoint.read_state(one)
+            checkpoint.write_state(one, attrs.evolve(own, values=resolved.values))
+        return kept
     learner = Learner(config, prepared)
     if found and before:
         learner.restore(found, before)
@@ -137,14 +143,9 @@ class _Loop:
         try:
             with Interruption() as interruption, bar:
                 for done in range(first + 1, training.steps + 1):
-                    self._steps.append(self._step(done))
-                    stop = interruption.wanted  # asked once: it may change while we save
-                    last = stop or done == training.steps
-                    loss = self._log(done) if last or done % training.log_every == 0 else None
-                    bar.advance(done, loss)
-                    if last or done % training.checkpoint_every == 0:
-                        self._save(done)
-                    if stop:
+                    self._steps.append(self._begin(done))
+                    self._state = attrs.evolve(self._state, step=done)
+                    if self._finish(bar, stop=interruption.wanted):
                         break
                 if interruption.wanted:
                     log.warning(
@@ -157,34 +158,82 @@ class _Loop:
                     raise KeyboardInterrupt
         finally:
             self._tracking.finish()
-        assert self._saved is not None
-        return self._saved
+        if self._state.step < training.steps:
+            best = f"step {self._state.best_step} ({self._state.best_loss:.4f})"
+            log.info(
+                "%s: stopped after step %d of %d, for the held-out loss was lowest at %s",
+                label,
+                self._state.step,
+                training.steps,
+                best,
+            )
+        kept = checkpoint.chosen(self._folder)
+        assert kept is not None
+        return kept
 
-    def _step(self, done: int) -> Step:
-        try:
+    def _finish(self, bar: TrainingProgress, *, stop: bool) -> bool:
+        """Measure, record and save what is due after a step; returns whether it was the last."""
+        training, done = self._config.training, self._state.step
+        values: dict[str, float] = {}
+        better = False
+        if done == training.steps or done % training.evaluate_every == 0:
+            better, values["held_out_loss"] = self._measure()
+        over = stop or is_over(self._state, training)
+        save = over or better or done % training.checkpoint_every == 0
+        record = over or done % training.log_every == 0
+        if save or record:
+            self._check()
+        if record:
+            values |= self._means()
+        if values:
+            self._tracking.log(values, step=done)
+        bar.advance(done, values)
+        if save:
+            self._saved = checkpoint.save(self._folder, self._state, self._learner.parts())
+        return over
+
+    def _begin(self, done: int) -> Step:
+        with self._telling():
             return self._learner.step(done - 1)
+
+    def _check(self) -> None:
+        """Wait for the steps since the last record, none of which may have failed."""
+        with self._telling():
+            for step in self._steps:
+                step.check()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Say of a fault what there is to go on from."""
+        try:
+            yield
         except TrainingError as error:
             kept = f"{self._saved} is kept" if self._saved else "no checkpoint was written yet"
             raise TrainingError(f"{error}; {kept}") from error
 
-    def _save(self, done: int) -> None:
-        self._state = attrs.evolve(self._state, step=done)
-        self._saved = checkpoint.save(self._folder, self._state, self._learner.parts())
+    def _measure(self) -> tuple[bool, float]:
+        """Whether the held-out loss is the lowest so far and is to be kept, and the loss."""
+        self._check()
+        began, best = time.monotonic(), self._state.best_loss
+        loss = self._learner.held_out_loss()
+        self._since += time.monotonic() - began  # the steps took none of it
+        better = best is None or loss < best
+        if better:
+            self._state = attrs.evolve(self._state, best_step=self._state.step, best_loss=loss)
+        return better and self._config.training.keep == "best", loss
 
-    def _log(self, done: int) -> float:
-        """Record the steps since the last record; returns their mean loss."""
+    def _means(self) -> dict[str, float]:
+        """Of the steps since the last record."""
         training, steps, now = self._config.training, self._steps, time.monotonic()
         tokens = training.batch_size * training.accumulate * self._config.diffusion.length
-        loss = sum(step.loss for step in steps) / len(steps)
         values = {
-            "loss": loss,
+            "loss": sum(step.loss.item() for step in steps) / len(steps),
             "learning_rate": steps[-1].learning_rate,
-            "grad_norm": sum(step.grad_norm for step in steps) / len(steps),
+            "grad_norm": sum(step.grad_norm.item() for step in steps) / len(steps),
             "tokens_per_second": tokens * len(steps) / (now - self._since),
         }
-        self._tracking.log(values, step=done)
         self._since, self._steps = now, []
-        return loss
+        return values
 
 
 def _keep_tokenizer(prepared: Prepared, folder: Path) -> None:

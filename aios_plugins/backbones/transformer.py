@@ -13,6 +13,18 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 from aios_core.contracts import Backbone, Condition
 
 TIME_FEATURES = 64
+POSITIONS = 1024
+"""Positions whose angles are known from the start; those of more are made when they come."""
+
+
+def angles(positions: int, width: int) -> Tensor:
+    """(positions, 2, width / 2) cosines and sines of the turns of each position.
+
+    Kept rather than computed in each call, for compilers would compute them in each layer.
+    """
+    exponent = torch.arange(0, width, 2) / width
+    turn = torch.arange(positions)[:, None] * 10_000**-exponent
+    return torch.stack((turn.cos(), turn.sin()), 1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -32,23 +44,25 @@ class KeyValueCache:
 
     Attributes:
         capacity: most positions that it takes.
-        length: positions that it holds; what lies behind them is overwritten next.
+        length: positions in front of the input; what lies behind them is overwritten next.
+        behind: positions behind the input that are seen as they were read before.
     """
 
     def __init__(self, layers: int, capacity: int) -> None:
-        self.capacity, self.length = capacity, 0
+        self.capacity, self.length, self.behind = capacity, 0, 0
         self._layers: list[Tensor | None] = [None] * layers
 
     def extend(self, layer: int, new: Tensor) -> Tensor:
-        """Add keys and values (2, B, H, L, D / H) and give all, (2, B, H, P + L, D / H)."""
+        """Add keys and values (2, B, H, L, D / H) and give all, (2, B, H, P + L + S, D / H)."""
         start, end = self.length, self.length + new.shape[-2]
-        assert end <= self.capacity, f"{end} positions do not fit into a cache of {self.capacity}"
+        last = end + self.behind
+        assert last <= self.capacity, f"{last} positions do not fit into a cache of {self.capacity}"
         held = self._layers[layer]
         if held is None:  # only now are rows, type and device known
             held = new.new_empty((*new.shape[:-2], self.capacity, new.shape[-1]))
             self._layers[layer] = held
         held[..., start:end, :] = new
-        return held[..., :end, :]
+        return held[..., :last, :]
 
 
 class View(NamedTuple):
@@ -57,7 +71,7 @@ class View(NamedTuple):
     rotary: tuple[Tensor, Tensor]
     """Cosines and sines, (L, D / H / 2) each."""
     mask: Tensor | None
-    """Broadcasts to (B, 1, L, P + L) bool, True where a query sees a key."""
+    """Broadcasts to (B, 1, L, P + L + S) bool, True where a query sees a key."""
     causal: bool
     """Instead of a mask: each of the L positions sees itself and those before."""
     cache: KeyValueCache | None
@@ -137,6 +151,8 @@ class TransformerModule(nn.Module):
         super().__init__()
         timed = config.time_conditioned and not causal  # an autoregressive network has no time
         self.causal, self.head_dim = causal, config.dim // config.heads
+        self.angles: Tensor
+        self.register_buffer("angles", angles(POSITIONS, self.head_dim), persistent=False)
         self.blocks = nn.ModuleList(Block(config, timed=timed) for _ in range(config.layers))
         self.time = (
             nn.Sequential(
@@ -157,11 +173,13 @@ class TransformerModule(nn.Module):
         """(B, L, D) states at times t (B,) to (B, L, D)."""
         cache = None if condition is None else condition.cache
         assert cache is None or isinstance(cache, KeyValueCache)
-        past, length = 0 if cache is None else cache.length, h.shape[1]
-        key = torch.arange(past + length, device=h.device)
-        query = key[past:, None]
-        exponent = torch.arange(0, self.head_dim, 2, device=h.device) / self.head_dim
-        angle = query * 10_000**-exponent
+        past, behind = (0, 0) if cache is None else (cache.length, cache.behind)
+        length = h.shape[1]
+        if past + length > len(self.angles):
+            self.angles = angles(2 * (past + length), self.head_dim).to(h.device)
+        cos, sin = self.angles[past : past + length].to(h.dtype).unbind(1)
+        key = torch.arange(past + length + behind, device=h.device)
+        query = key[past : past + length, None]
         mask = None
         if condition is not None and condition.valid is not None:
             # Padding sees itself, for attention to nothing at all is not a number.
@@ -170,7 +188,7 @@ class TransformerModule(nn.Module):
         elif self.causal and past and length > 1:
             mask = key <= query
         view = View(
-            rotary=(angle.cos().to(h.dtype), angle.sin().to(h.dtype)),
+            rotary=(cos, sin),
             mask=mask,
             causal=self.causal and mask is None and not past,
             cache=cache,

@@ -7,8 +7,7 @@ import math
 from attrs import frozen
 from torch import Tensor, nn
 
-from aios_core.contracts import Corruption, ProjectionHead, Vocabulary
-from aios_core.diffusion.corruption import Absorbing
+from aios_core.contracts import ProjectionHead, Vocabulary
 
 
 class TextModule(nn.Module):
@@ -39,7 +38,7 @@ class TextModule(nn.Module):
 
 @frozen
 class Text(ProjectionHead):
-    """Token embedding in, RMSNorm and a linear map out; trained by masking tokens."""
+    """Token embedding in, RMSNorm and a linear map out."""
 
     tied: bool = True
     """Decode with the embedding itself, which halves the parameters that grow with V."""
@@ -47,7 +46,3 @@ class Text(ProjectionHead):
     def build(self, dim: int, vocabulary: Vocabulary) -> TextModule:
         """A freshly initialised head for V tokens."""
         return TextModule(dim, vocabulary.size, tied=self.tied)
-
-    def corruption(self, vocabulary: Vocabulary) -> Corruption:
-        """Tokens turn into masks."""
-        return Absorbing(vocabulary.mask_id)

@@ -1,4 +1,4 @@
-"""The default noise schedules, one a file; each is imported only when it is used."""
+"""The default noise: schedules here and corruptions below, one a file, imported when used."""
 
 import aios_core
 
@@ -20,4 +20,14 @@ def aios_noise_schedulers() -> dict[str, str]:
         "loglinear": "aios_plugins.noise.loglinear:LogLinear",
         "md4-clipped": "aios_plugins.noise.md4_clipped:MD4Clipped",
         "polynomial": "aios_plugins.noise.polynomial:Polynomial",
+    }
+
+
+@aios_core.hookimpl
+def aios_corruptions() -> dict[str, str]:
+    """Names and where they are defined."""
+    return {
+        "absorbing": "aios_plugins.noise.corruptions.absorbing:Absorbing",
+        "hybrid": "aios_plugins.noise.corruptions.hybrid:Hybrid",
+        "uniform": "aios_plugins.noise.corruptions.uniform:Uniform",
     }

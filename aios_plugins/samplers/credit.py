@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import torch
 from attrs import field, frozen, validators
 
 from aios_core.contracts import AdaptiveSampler, Denoiser, SamplingContext
@@ -44,18 +45,26 @@ class Credit(AdaptiveSampler):
 
 
 class _Credited:
-    """A denoiser with credit: for each token, which needs as much memory as one answer."""
+    """A denoiser with credit; remembered are only the tokens that were the likeliest at a time."""
 
     def __init__(self, denoiser: Denoiser, settings: Credit) -> None:
         self.denoiser, self.settings = denoiser, settings
         self.time_conditioned = True  # each answer differs from the one before
-        self.credit: Tensor | None = None
+        self.tokens: Tensor | None = None  # (B, L, K), -1 where there are fewer than K
+        self.credit: Tensor | None = None  # (B, L, K)
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         log_probs = self.denoiser(x, t)
-        if self.credit is None:
-            self.credit = log_probs.new_zeros(log_probs.shape)
         best, token = log_probs.max(-1, keepdim=True)
-        self.credit *= self.settings.decay
-        self.credit.scatter_add_(-1, token, (self.settings.exponent * best).exp())
-        return (log_probs + self.settings.weight * self.credit.log1p()).log_softmax(-1)
+        if self.tokens is None or self.credit is None:
+            self.tokens, self.credit = token[..., :0], best[..., :0]
+        known = (self.tokens == token).any(-1, keepdim=True)
+        if not known.all():
+            self.tokens = torch.cat((self.tokens, token.masked_fill(known, -1)), -1)
+            self.credit = torch.cat((self.credit, torch.zeros_like(best)), -1)
+        earned = (self.settings.exponent * best).exp() * (self.tokens == token)
+        self.credit = self.settings.decay * self.credit + earned
+        index, gain = self.tokens.clamp(min=0), self.settings.weight * self.credit.log1p()
+        total = 1 + (log_probs.gather(-1, index).exp() * gain.expm1()).sum(-1, keepdim=True)
+        # In place, for the answer is large; what has no credit changes by the total alone.
+        return log_probs.scatter_add_(-1, index, gain).sub_(total.log())

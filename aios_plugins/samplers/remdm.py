@@ -118,7 +118,9 @@ class Conf(Sampler):
         grid = context.noise.timesteps(self.steps, context.spacing).to(x.device)
         log_probs = None
         for t, s in pairwise(grid):
-            if log_probs is None or denoiser.time_conditioned:
+            if denoiser.time_conditioned:
+                log_probs = None  # before the next answer is made, for each is large
+            if log_probs is None:
                 log_probs = denoiser(x, t.expand(len(x)))
             stay, back = self.rates(x, probability, *shares(t, s, context), context)
             new = self._move(x, stay, back, log_probs, context)

@@ -115,6 +115,7 @@ class _Constrained:
         self.paths = Paths(constraint.automaton, active.device)
         self.known: Tensor = torch.empty(0)
         self.outside: Tensor = torch.empty(0)
+        self.answer: Tensor = torch.empty(0)
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """Log-probabilities (B, L, V) of the clean tokens, given x (B, L) at times t (B,)."""
@@ -128,13 +129,15 @@ class _Constrained:
         backward = paths.backward(letters, self.active)
         self.outside = paths.outside(letters, backward, self.active)
         weights += self.outside[..., paths.classes]
-        return torch.where(free[..., None], weights.log_softmax(-1).to(log_probs), log_probs)
+        self.answer = torch.where(free[..., None], weights.log_softmax(-1).to(log_probs), log_probs)
+        return self.answer
 
 
 class _Together(RowRandom):
     """Draws the tokens of a row together, as one accepted row has them."""
 
     constrained: _Constrained
+    start = 0
 
     @classmethod
     def of(cls, random: RowRandom, constrained: _Constrained) -> _Together:
@@ -144,19 +147,33 @@ class _Together(RowRandom):
         made.constrained = constrained
         return made
 
+    def window(self, start: int, stop: int) -> RowRandom:
+        """Of some of the positions; what is drawn still fits all of them."""
+        part = super().window(start, stop)
+        assert isinstance(part, _Together)
+        part.start += start
+        return part
+
     def categorical(
         self, log_probs: Tensor, where: Tensor, temperature: float, mask_id: int
     ) -> Tensor:
         """Like `RowRandom.categorical`; where the constraint reads, as `Constraint` says."""
         constrained, paths = self.constrained, self.constrained.paths
-        plain = super().categorical(log_probs, where & ~constrained.active, temperature, mask_id)
-        wanted, u = where & constrained.active, self.uniform()
+        inside = slice(self.start, self.start + where.shape[1])
+        active = constrained.active[:, inside]
+        plain = super().categorical(log_probs, where & ~active, temperature, mask_id)
+        wanted = torch.zeros_like(constrained.active)
+        wanted[:, inside] = where & active
+        u = torch.zeros(wanted.shape, dtype=torch.float64, device=wanted.device)
+        u[:, inside] = self.uniform()
+        answer = constrained.answer.to(torch.float64, copy=True)
+        answer[:, inside] = log_probs.double()
         known = constrained.known.masked_fill(wanted, -1)
         # What a sampler or a filter made of the answer, without what the language made of it.
         outside = constrained.outside[..., paths.classes]
-        weights = (log_probs.double() - outside).masked_fill(outside == -torch.inf, -torch.inf)
+        weights = (answer - outside).masked_fill(outside == -torch.inf, -torch.inf)
         if self._process is not None and wanted.any():
-            seen = log_probs[wanted].double()
+            seen = answer[wanted]
             kept = self._process(seen.clone(), wanted.nonzero()[:, 0], temperature)
             change = torch.where(kept == -torch.inf, _REFUSED * (temperature or 1), kept - seen)
             weights[wanted] += change.nan_to_num(nan=0.0)
@@ -164,7 +181,7 @@ class _Together(RowRandom):
         drawn = _walk(paths, weights, constrained.active, u, greedy=temperature == 0)
         # What is drawn next from the same prediction must fit this draw as well.
         constrained.known = torch.where(wanted, drawn, constrained.known)
-        return torch.where(wanted, drawn, plain)
+        return drawn[:, inside].where(where & active, plain)
 
 
 def _walk(paths: Paths, weights: Tensor, active: Tensor, u: Tensor, *, greedy: bool) -> Tensor:

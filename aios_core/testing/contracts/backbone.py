@@ -120,6 +120,23 @@ class BackboneContract:
             where = valid[:, start:end]
             assert_close(out[where], expected[:, start:end][where], rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.parametrize("padding", [0, 2])
+    def test_rereading_changes_nothing(self, instance: Backbone, padding: int) -> None:
+        """A bidirectional module with a cache: some positions again, among others remembered."""
+        module = stir(seeded(instance.build))
+        if not hasattr(module, "new_cache"):
+            pytest.skip("this backbone has no cache, which is allowed")
+        h, t = _states(instance, 2), _t(2)
+        valid = torch.arange(LENGTH).expand(2, -1) < LENGTH - padding
+        known = valid if padding else None
+        expected = module(h, t, Condition(valid=known))
+        cache = module.new_cache(LENGTH)
+        for start, end in ((0, LENGTH), (3, LENGTH), (3, 5), (0, 2), (3, 5)):
+            cache.length, cache.behind = start, LENGTH - end
+            out = module(h[:, start:end], t, Condition(valid=known, cache=cache))
+            where = valid[:, start:end]
+            assert_close(out[where], expected[:, start:end][where], rtol=1e-4, atol=1e-5)
+
     def test_rows_are_independent(self, instance: Backbone) -> None:
         """T16: a row's answer does not depend on its batch mates."""
         module = stir(seeded(instance.build))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from aios_core.contracts import Vocabulary
 from aios_core.testing.modules import assert_learns, same_parameters, seeded, stir
@@ -40,6 +41,13 @@ class HeadContract:
             assert (rows, length, VOCABULARY.size) == tuple(logits.shape)
             assert logits.isfinite().all()
 
+    def test_decodes_each_position_by_itself(self, instance: ProjectionHead) -> None:
+        """Training and samplers decode only where a token is wanted."""
+        module = stir(seeded(lambda: instance.build(DIM, VOCABULARY)))
+        h = module.encode(torch.arange(14).reshape(2, 7) % 13)
+        together, alone = module.decode(h), [module.decode(h[:, i : i + 1]) for i in range(7)]
+        assert_close(torch.cat(alone, 1), together, rtol=1e-4, atol=1e-5)
+
     def test_every_parameter_learns(self, instance: ProjectionHead) -> None:
         """From tokens and states that are all there."""
         module = stir(seeded(lambda: instance.build(DIM, VOCABULARY)))
@@ -60,41 +68,3 @@ class HeadContract:
         x = torch.arange(13)[None]
         assert torch.equal(module.encode(x), other.encode(x))
         assert torch.equal(module.decode(module.encode(x)), other.decode(other.encode(x)))
-
-    def test_corruption_at_the_ends(self, instance: ProjectionHead) -> None:
-        """At alpha 1 nothing happens; at alpha 0 nothing is left but the prior's noise."""
-        corruption = instance.corruption(VOCABULARY)
-        generator = torch.Generator().manual_seed(0)
-        x0 = torch.arange(9).expand(4, 9).contiguous()
-        before = x0.clone()
-        alpha = torch.tensor([1.0, 0.0, 1.0, 0.0], dtype=torch.float64)
-        z = corruption.corrupt(x0, alpha, generator)
-        assert torch.equal(before, x0), "the clean tokens were overwritten"
-        assert (x0.shape, torch.int64) == (z.shape, z.dtype)
-        assert torch.equal(x0[::2], z[::2]), "a token changed at alpha 1"
-        noise = corruption.prior(64, 64)
-        assert noise.shape == torch.Size((64, 64))
-        assert torch.isin(z[1::2], noise).all(), "alpha 0 leaves what the prior does not hold"
-
-    @pytest.mark.parametrize("alpha", [0.1, 0.5, 0.9])
-    def test_corruption_follows_alpha(self, instance: ProjectionHead, alpha: float) -> None:
-        """A token survives with probability alpha; what does not is drawn from the prior."""
-        corruption = instance.corruption(VOCABULARY)
-        generator = torch.Generator().manual_seed(0)
-        x0 = torch.arange(9).expand(2000, 9).contiguous()
-        survival = torch.full((2000,), alpha, dtype=torch.float64)
-        z = corruption.corrupt(x0, survival, generator)
-        by_chance = float((corruption.prior(2000, 9) == x0).double().mean())
-        expected = alpha + (1 - alpha) * by_chance
-        kept = (z == x0).double().mean(0)
-        assert (kept - expected).abs().max() < 0.05, f"kept {kept.tolist()}, not {expected}"
-
-    def test_corruption_is_seeded(self, instance: ProjectionHead) -> None:
-        """The generator that is passed is the only source of noise."""
-        corruption = instance.corruption(VOCABULARY)
-        x0, half = torch.zeros(8, 64, dtype=torch.int64), torch.full((8,), 0.5).double()
-        first, again, other = (
-            corruption.corrupt(x0, half, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
-        )
-        assert torch.equal(first, again)
-        assert not torch.equal(first, other)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from aios_core.contracts import NoiseScheduler, Sampler, SamplingContext
+from aios_core.contracts import Corruption, NoiseScheduler, Sampler, SamplingContext
+from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.random import RowRandom
-from aios_core.testing.oracle import Oracle
+from aios_core.testing.oracle import NoisyOracle, Oracle
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Spacing
+    from aios_core.contracts import Spacing, Vocabulary
 
 ROWS = 20_000
 """Samples drawn to compare with the joint; the floor of their total variation is 0.037."""
@@ -30,6 +31,19 @@ class Linear(NoiseScheduler):
     def alpha(self, t: Tensor) -> Tensor:
         """1 - t."""
         return 1 - t
+
+
+class Mixed(Corruption):
+    """A mask with a constant probability, else any other token."""
+
+    def __init__(self, masks: float) -> None:
+        self.masks = masks
+
+    def noise(self, alpha: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """The same at every level."""
+        share = alpha.new_full((vocabulary.size,), (1 - self.masks) / (vocabulary.size - 1))
+        share[vocabulary.mask_id] = self.masks
+        return share.expand(*alpha.shape, -1)
 
 
 class Padded:
@@ -91,6 +105,32 @@ class SamplerContract:
             far = {n: distance(n) for n in (1, 4, 16, 256)}
             assert far[1] > far[4] > far[16], f"the error does not fall with the steps: {far}"
             assert far[256] < TOLERANCE, f"not exact in the limit: floors: {far}"
+
+    def test_follows_the_joint_under_other_noise(self, instance: Sampler) -> None:
+        """T3: what serves every corruption is as exact under hybrid and uniform noise."""
+        if instance.absorbing_only:
+            pytest.skip("this sampler works with masks alone, which is allowed")
+
+        rows = 4000
+
+        def distance(corruption: Corruption, steps: int) -> float:
+            oracle = NoisyOracle(corruption, Linear(), length=3)
+            core = DiffusionCore(
+                oracle,
+                self.with_steps(instance, steps),
+                Linear(),
+                oracle.mask_id,
+                process=oracle.process,
+            )
+            ids = core.sample(oracle.prior(rows), seeds=range(rows)).ids
+            assert not (ids == oracle.mask_id).any(), "a mask is left"
+            return oracle.total_variation(ids) / oracle.floor(rows)
+
+        for corruption in (Mixed(0.0), Mixed(0.5)):
+            far = {n: distance(corruption, n) for n in (1, 4, 100)}
+            assert far[1] > far[4] > far[100], f"the error does not fall with the steps: {far}"
+            if instance.exact in {"in the limit", "always"}:
+                assert far[100] < 1.6, f"not exact in the limit: floors: {far}"
 
     @pytest.mark.parametrize("steps", [1, 3, 5, 50])
     def test_fills_in_every_mask(self, instance: Sampler, steps: int) -> None:

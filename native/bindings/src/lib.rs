@@ -13,14 +13,18 @@ mod _native {
     #[pymodule_export]
     use crate::quant::arrow_quant;
     #[pymodule_export]
+    use crate::store::arrow_storage;
+    #[pymodule_export]
     use crate::tokenizer::fast_tokenizer;
+    #[pymodule_export]
+    use crate::vectors::vector_search;
 
     /// Puts every submodule into `sys.modules`, so that `import` finds it.
     #[pymodule_init]
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         let modules = m.py().import("sys")?.getattr("modules")?;
-        for name in ["arrow_quant", "fast_tokenizer"] {
+        for name in ["arrow_quant", "arrow_storage", "fast_tokenizer", "vector_search"] {
             modules.set_item(format!("aios_plugins._native.{name}"), m.getattr(name)?)?;
         }
         Ok(())
@@ -28,6 +32,10 @@ mod _native {
 }
 
 mod any;
+mod choices;
 mod matrix;
 mod quant;
+mod snapshot;
+mod store;
 mod tokenizer;
+mod vectors;

@@ -101,6 +101,13 @@ class Counting(bare(contracts.Metric)):
     n: int = field(default=2, validator=validators.ge(1))
 
 
+@frozen
+class Masks(bare(contracts.Corruption)):
+    """Noise that every sampler serves."""
+
+    absorbing = True
+
+
 @define
 class Mutable(BareNoise):
     """Breaks the contract: not frozen."""
@@ -108,6 +115,7 @@ class Mutable(BareNoise):
 
 NAMES = {
     "noise": {"loglinear": Linear, "power": Power, "odd": Odd, "mutable": Mutable},
+    "corruption": {"absorbing": Masks},
     "sampler": {"ancestral": Steps, "confidence": Greedy, "first-hitting": First},
     "head": "text",
     "backbone": "transformer",

@@ -8,6 +8,7 @@ from aios_core.diffusion.model import Model
 from aios_core.testing.modules import stir
 from aios_plugins.backbones.transformer import Transformer
 from aios_plugins.heads.text import Text
+from aios_plugins.noise.corruptions.absorbing import Absorbing
 from aios_plugins.noise.loglinear import LogLinear
 
 VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
@@ -17,10 +18,11 @@ VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
 def small_model():
     """Build a model with lively random weights, in float64 so that sums are exact."""
 
-    def build(mode="diffusion", *, noise=None, dtype=torch.float64, **settings):
+    def build(mode="diffusion", *, noise=None, corruption=None, dtype=torch.float64, **settings):
         torch.manual_seed(0)
-        backbone = Transformer(dim=8, layers=1, heads=2, **settings)
-        model = Model(Text(), backbone, noise or LogLinear(), VOCABULARY, mode=mode, length=4)
+        backbone = Transformer(**{"dim": 8, "layers": 1, "heads": 2, **settings})
+        noise, corruption = noise or LogLinear(), corruption or Absorbing()
+        model = Model(Text(), backbone, noise, corruption, VOCABULARY, mode=mode, length=4)
         return stir(model.to(dtype))
 
     return build

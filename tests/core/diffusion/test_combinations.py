@@ -10,6 +10,7 @@ from aios_core.config import resolve
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import draw_times, nll, training_loss
+from aios_core.errors import ConfigError
 from aios_core.registry import Registry
 
 from .conftest import VOCABULARY
@@ -34,14 +35,20 @@ def train_one_step(model):
     return x
 
 
-@pytest.mark.parametrize(
-    ("noise", "sampler", "head", "backbone"),
-    list(itertools.product(*map(names, ("noise", "sampler", "head", "backbone")))),
-)
-def test_trains_and_samples(noise, sampler, head, backbone):
-    """T28: one step of training, one text, and no mask in it (T13)."""
-    sections = {"noise": noise, "sampler": sampler, "head": head, "backbone": backbone}
-    config = resolve({kind: {"type": name} for kind, name in sections.items()}).config
+KINDS = ("noise", "corruption", "sampler", "head", "backbone")
+
+
+@pytest.mark.parametrize(KINDS, list(itertools.product(*map(names, KINDS))))
+def test_trains_and_samples(noise, corruption, sampler, head, backbone):
+    """T28: one step of training, one text, and no mask in it (T13); or refused beforehand."""
+    sections = dict(zip(KINDS, (noise, corruption, sampler, head, backbone), strict=True))
+    values = {kind: {"type": name} for kind, name in sections.items()}
+    serves = not REGISTRY.get("sampler", sampler).load().absorbing_only
+    if not (serves or REGISTRY.get("corruption", corruption).load().absorbing):
+        with pytest.raises(ConfigError, match=r"sampler: \w+ works with masks alone"):
+            resolve(values, registry=REGISTRY)
+        return
+    config = resolve(values, registry=REGISTRY).config
     model = Model.build(config, VOCABULARY)
     x = train_one_step(model)
     sampler = config.sampler

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 
 from aios_core.contracts import Condition
-from aios_core.diffusion.denoiser import substitute
+from aios_core.diffusion import pieces
+from aios_core.diffusion.denoiser import ask, substitute
 from aios_core.testing.strategies import states
 
 
@@ -85,3 +86,31 @@ def test_dtype_of_the_answer(small_model):
     x, t = torch.full((1, 4), 3), torch.tensor([0.5]).double()
     for dtype in (torch.float32, torch.float64):
         assert dtype == small_model(dtype=torch.bfloat16).denoiser(dtype=dtype)(x, t).dtype
+
+
+def test_default_dtype_is_single_or_finer(small_model):
+    x, t = torch.full((1, 4), 3), torch.tensor([0.5]).double()
+    for dtype, expected in (
+        (torch.bfloat16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ):
+        assert expected == small_model(dtype=dtype).denoiser()(x, t).dtype
+
+
+@pytest.mark.parametrize("entries", [1, 15, 2**22])
+def test_pieces_are_the_whole(small_model, monkeypatch, entries):
+    """Decoded a piece at a time and only at masks: what substitution makes of all logits."""
+    monkeypatch.setattr(pieces, "_ENTRIES", entries)
+    model = small_model()
+    x, t = torch.tensor([[3, 0, 3, 1], [3, 3, 3, 3], [1, 2, 0, 1]]), torch.ones(3).double()
+    expected = substitute(model(x, t), x, 3, torch.float64)
+    torch.testing.assert_close(model.denoiser()(x, t), expected)
+
+
+def test_part_is_part_of_the_whole(small_model):
+    denoiser = small_model().denoiser()
+    x, t = torch.tensor([[3, 0, 3, 1], [3, 3, 3, 3]]), torch.ones(2).double()
+    whole = denoiser(x, t)
+    torch.testing.assert_close(ask(denoiser, x, t, 1, 3), whole[:, 1:3])
+    torch.testing.assert_close(ask(lambda x, t: whole, x, t, 1, 3), whole[:, 1:3])

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aios_core.diffusion import pieces
 from aios_core.diffusion.random import _GOLDEN, RowRandom, splitmix64
 
 
@@ -119,3 +120,26 @@ def test_forks_are_streams_of_their_own():
     for a, b in ((before[0], before[1]), (before[0], draws[0]), (before[1], draws[1])):
         correlation = torch.corrcoef(torch.stack((a.flatten(), b.flatten())))[0, 1]
         assert abs(correlation) < 4 / math.sqrt(a.numel())
+
+
+def test_windows_draw_what_the_whole_draws():
+    """Also tokens, and a piece at a time."""
+    where = torch.tensor([[True, True, False, True], [True, False, True, True]])
+    log_probs = torch.randn(2, 4, 9, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    whole = RowRandom([3, 4], 4).fork(1)
+    part = RowRandom([3, 4], 4).fork(1).window(1, 3)
+    assert torch.equal(whole.uniform()[:, 1:3], part.uniform())
+    drawn = whole.categorical(log_probs, where, 1.0, 9)
+    assert torch.equal(drawn[:, 1:3], part.categorical(log_probs[:, 1:3], where[:, 1:3], 1.0, 9))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_pieces_change_no_draw(monkeypatch, temperature):
+    log_probs = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    where = torch.ones(3, 5).bool()
+    ends = []
+    for entries in (1, 20, 2**22):
+        monkeypatch.setattr(pieces, "_ENTRIES", entries)
+        ends.append(RowRandom(range(3), 5).categorical(log_probs, where, temperature, 7))
+    assert torch.equal(ends[0], ends[2])
+    assert torch.equal(ends[1], ends[2])

@@ -11,6 +11,7 @@ from aios_core.inference import InferenceCore
 from aios_core.testing.modules import stir
 from aios_plugins.backbones.transformer import Transformer
 from aios_plugins.heads.text import Text
+from aios_plugins.noise.corruptions.absorbing import Absorbing
 from aios_plugins.noise.loglinear import LogLinear
 
 VOCABULARY = Vocabulary(size=9, mask_id=5, pad_id=6, bos_id=7, eos_id=8)
@@ -20,7 +21,7 @@ PROMPTS = [[], [1, 2, 3], [4, 0], [1]]
 def model(mode="ar"):
     torch.manual_seed(0)
     backbone = Transformer(dim=16, layers=2, heads=2)
-    made = Model(Text(), backbone, LogLinear(), VOCABULARY, mode=mode, length=12)
+    made = Model(Text(), backbone, LogLinear(), Absorbing(), VOCABULARY, mode=mode, length=12)
     return stir(made.double()).eval()
 
 

@@ -227,6 +227,20 @@ def test_a_text_with_gaps_matches_as_a_whole(engine):
         engine.infill("1<mask:2>x", regex="[0-9]*")
 
 
+@pytest.mark.parametrize("cache", ["prefix", "dual"])
+def test_blocks_may_be_cached(engine, cache):
+    """As many calls, and the first of each is exact: blocks of one are, as a whole."""
+    options = {"block_size": 8, "cache": cache, "max_new_tokens": 20, "ignore_eos": True}
+    output = engine.diffuse(["milk", "a"], sampler="threshold", **options)
+    assert [24, 21] == [len(ids) for ids in output.token_ids]
+    assert not any(MASK in ids for ids in output.token_ids)
+    ones = [
+        engine.diffuse("milk", sampler="threshold", **{**options, "block_size": 1, "cache": one})
+        for one in (cache, "none")
+    ]
+    assert ones[0].token_ids == ones[1].token_ids
+
+
 def test_guidance_leads_away_from_no_prompt(engine):
     """T27, in the engine: a scale of 1 asks one model, another one two, in both conventions."""
     plain = engine.diffuse("milk", seed=1)
@@ -309,6 +323,16 @@ def test_samplers_may_be_built(engine):
             "generate",
             {"prompt": "x", "guidance_scale": 2, "negative_prompt": "y" * 9},
             "negative_prompt has 9 tokens, with the answer 32",
+        ),
+        ("generate", {"suppress_tokens": [1, 999]}, "suppress_tokens: 999 is no token"),
+        ("generate", {"suppress_tokens": [999], "mode": "ar"}, "want 0 to 259"),
+        ("diffuse", {"cache": "dual"}, "so it wants a block_size"),
+        ("diffuse", {"cache": "all", "block_size": 2}, "cache"),
+        ("diffuse", {"cache": "dual", "block_size": 2, "regex": "a*"}, "needs all of the text"),
+        (
+            "diffuse",
+            {"prompt": "x", "cache": "dual", "block_size": 2, "cfg_scale": 1},
+            "guidance needs two",
         ),
         ("infill", {"text": "x_y___", "guidance_scale": 2, "negative_prompt": "y"}, "have none"),
         ("diffuse", {"modality": "image"}, "modality 'image' has no model here"),

@@ -151,10 +151,19 @@ def test_damaged_states_are_told(tmp_path, parts, text):
 def test_a_newer_format_is_told(tmp_path, parts):
     folder = save(tmp_path, state(), parts)
     saved = json.loads((folder / "state.json").read_text())
-    (folder / "state.json").write_text(json.dumps({**saved, "format": 2, "new": "field"}))
+    (folder / "state.json").write_text(json.dumps({**saved, "format": 3, "new": "field"}))
 
-    with pytest.raises(ModelLoadError, match="format 2 by a newer version"):
+    with pytest.raises(ModelLoadError, match="format 3 by a newer version"):
         read_state(folder)
+
+
+def test_a_state_of_the_first_format_is_read(tmp_path, parts):
+    folder = save(tmp_path, state(), parts)
+    saved = json.loads((folder / "state.json").read_text())
+    del saved["best_step"], saved["best_loss"]
+    (folder / "state.json").write_text(json.dumps({**saved, "format": 1}))
+
+    assert read_state(folder).best_step is None
 
 
 @pytest.mark.parametrize("name", ["../../secret", "/etc", "", "step-1\nstep-2", "step-x" * 1000])

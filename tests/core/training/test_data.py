@@ -29,6 +29,14 @@ def test_windows_hold_every_token_once(count, length):
     assert ids.dtype == torch.int64
 
 
+def test_some_windows_are_spread_over_the_split():
+    ids, valid = tokens(95).windows(10, 4)
+
+    assert ids[:, 0].tolist() == [0, 30, 60, 90]
+    assert valid.sum(-1).tolist() == [10, 10, 10, 5]
+    assert tokens(95).windows(10, 99)[0].equal(tokens(95).windows(10)[0])
+
+
 def test_batches_are_a_function_of_seed_and_step():
     data = tokens(1000)
     batch = data.batch(3, 0, 4, 10)

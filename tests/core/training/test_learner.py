@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 
 import pytest
 import torch
@@ -69,8 +70,8 @@ def test_accumulation_is_a_larger_batch(learner, mode):
     expected, got = whole.step(0), parts.step(0)
 
     if mode == "ar":  # noise is drawn part by part
-        assert got.loss == pytest.approx(expected.loss, rel=1e-5)
-        assert got.grad_norm == pytest.approx(expected.grad_norm, rel=1e-4)
+        assert got.loss.item() == pytest.approx(expected.loss.item(), rel=1e-5)
+        assert got.grad_norm.item() == pytest.approx(expected.grad_norm.item(), rel=1e-4)
 
 
 def test_the_strata_of_times_span_the_accumulated_batch(learner, monkeypatch):
@@ -190,3 +191,18 @@ def test_precision():
     }.items():
         with autocast(TrainingConfig(precision=precision), cpu):
             assert (x @ x).dtype == expected
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's own, about itself
+def test_a_compiled_network_learns_the_same(learner, monkeypatch):
+    """Traced and differentiated by torch.compile, but not compiled: that takes a minute."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    plain, fast = learner(), learner("training.compile=true")
+    for step in range(2):
+        expected, got = plain.step(step), fast.step(step)
+        assert got.loss.item() == pytest.approx(expected.loss.item(), rel=1e-5)
+
+    for name, expected in weights(plain).items():
+        torch.testing.assert_close(weights(fast)[name], expected, rtol=1e-3, atol=1e-4)
+    assert plain.parts()["weights"].keys() == fast.parts()["weights"].keys()

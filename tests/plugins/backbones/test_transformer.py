@@ -87,3 +87,17 @@ def test_a_cache_takes_no_more_than_it_was_made_for():
     module = Transformer(**SMALL).build(causal=True)
     with pytest.raises(AssertionError, match="5 positions do not fit into a cache of 4"):
         module(torch.randn(1, 5, 16), None, Condition(cache=module.new_cache(4)))
+
+
+def test_more_positions_than_were_prepared(monkeypatch):
+    """A longer input is answered as by a network that had all its angles from the start."""
+    from aios_plugins.backbones import transformer
+
+    h = torch.randn(1, 40, 8)
+    answers = []
+    for prepared in (64, 16):
+        monkeypatch.setattr(transformer, "POSITIONS", prepared)
+        torch.manual_seed(0)
+        answers.append(transformer.Transformer(dim=8, layers=1, heads=2).build()(h, None, None))
+
+    assert torch.equal(*answers)

@@ -1,0 +1,162 @@
+"""`aios weights`: look into weight files, check them, convert and compare them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aios_core.cli.common import json_option, print_json, print_table, tensor_bar
+
+if TYPE_CHECKING:
+    from aios_core.weights import Entry
+
+_path = click.Path(path_type=Path)
+_file = click.argument("file", metavar="FILE", type=_path)
+
+
+@click.group()
+def command() -> None:
+    """Look into weight files, check them, convert and compare them.
+
+    \b
+    Examples:
+      aios weights convert model.safetensors model.parquet
+      aios weights ls model.parquet
+      aios weights verify model.parquet
+      aios weights diff model.parquet model.safetensors
+    """  # noqa: D301  # \b is for click
+
+
+@command.command()
+@_file
+@json_option
+def ls(file: Path, *, as_json: bool) -> None:
+    """List what a weight file holds; no tensor is read.
+
+    \b
+    Examples:
+      aios weights ls model.parquet
+      aios weights ls model.parquet --json
+    """  # noqa: D301  # \b is for click
+    from aios_core.weights import WeightLoader
+
+    loader = WeightLoader.open(file)
+    entries = [entry for one in loader.files for entry in one.entries.values()]
+    if as_json:
+        print_json({"card": loader.card, "tensors": [_facts(entry) for entry in entries]})
+        return
+    rows = [_row(entry, _facts(entry)) for entry in entries]
+    print_table(("name", "shape", "type", "bits a weight", "bytes"), rows)
+    total = sum(entry.nbytes for entry in entries)
+    click.echo(f"\n{len(entries)} tensors, {total} bytes, {len(loader.files)} file(s)")
+
+
+@command.command()
+@_file
+@json_option
+def verify(file: Path, *, as_json: bool) -> None:
+    """Hold every tensor of a weight file against its digests; exit code 1 where a byte is changed.
+
+    \b
+    Examples:
+      aios weights verify model.parquet
+    """  # noqa: D301  # \b is for click
+    from aios_core.weights.verify import faults
+
+    with tensor_bar("verifying") as told:
+        found = [str(error) for error in faults(file, told)]
+    if as_json:
+        print_json({"faults": found})
+    else:
+        for fault in found:
+            click.echo(fault)
+        if not found:
+            click.echo(f"{file}: every tensor is as it was written")
+    if found:
+        raise SystemExit(1)
+
+
+@command.command()
+@click.argument("source", metavar="SOURCE", type=_path)
+@click.argument("target", metavar="TARGET", type=_path)
+@click.option("--dequantize", is_flag=True, help="Write quantized tensors in their former type.")
+def convert(source: Path, target: Path, *, dequantize: bool) -> None:
+    """Convert between weight files, safetensors and torch's files of tensors, bit for bit.
+
+    The suffix says the kind: .safetensors, .safetensors.index.json (SOURCE alone), .pt, .pth, .bin;
+    all others are weight files. Torch's files are read without unpickling anything but tensors.
+
+    \b
+    Examples:
+      aios weights convert model.safetensors model.parquet
+      aios weights convert model.parquet model.pt
+      aios weights convert int4.parquet model.safetensors --dequantize
+    """  # noqa: D301  # \b is for click
+    from aios_core.weights.convert import open_source, save
+
+    opened = open_source(source)
+    if dequantize:
+        from aios_core.quantization.tensors import dequantized
+
+        opened = dequantized(opened)
+    with tensor_bar("converting", len(opened.names)) as told:
+        save(opened, target, told)
+    click.echo(f"{target}: {len(opened.names)} tensors", err=True)
+
+
+@command.command()
+@click.argument("first", metavar="FIRST", type=_path)
+@click.argument("second", metavar="SECOND", type=_path)
+@json_option
+def diff(first: Path, second: Path, *, as_json: bool) -> None:
+    """Compare two files of tensors of any kind; exit code 1 where they differ.
+
+    \b
+    Examples:
+      aios weights diff before.parquet after.parquet
+      aios weights diff model.safetensors model.parquet --json
+    """  # noqa: D301  # \b is for click
+    from aios_core.weights.convert import differences, open_source
+
+    opened = open_source(first), open_source(second)
+    with tensor_bar("comparing", len({*opened[0].names, *opened[1].names})) as told:
+        found = dict(differences(*opened, told))
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(("name", "difference"), list(found.items()))
+    else:
+        click.echo(f"the same {len(opened[0].names)} tensors, bit for bit")
+    if found:
+        raise SystemExit(1)
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    packing = entry.packing
+    return {
+        "name": entry.name,
+        "part": entry.part,
+        "shape": list(entry.shape),
+        "dtype": entry.dtype,
+        "bytes": entry.nbytes,
+        "bits_per_weight": 8 * entry.nbytes / entry.numel if entry.numel else None,
+        "quantization": packing
+        and {
+            "method": packing.method,
+            "bits": packing.bits,
+            "group_size": packing.group_size,
+            "scheme": packing.scheme,
+            "layout": packing.layout,
+            "param_fmt": packing.param_fmt,
+        },
+    }
+
+
+def _row(entry: Entry, facts: dict[str, Any]) -> tuple[str, ...]:
+    packing, bits = entry.packing, facts["bits_per_weight"]
+    kind = f"{packing.method} int{packing.bits} g{packing.group_size}" if packing else entry.dtype
+    name = entry.name if entry.part == "weights" else f"{entry.part}: {entry.name}"
+    shape = " x ".join(map(str, entry.shape)) or "scalar"
+    return name, shape, kind, "" if bits is None else f"{bits:.3g}", str(entry.nbytes)

@@ -1,0 +1,251 @@
+"""The mathematics of a corruption: noise, reverse steps, and what the bounds add up.
+
+All of it follows from q(z | x) = alpha 1[z = x] + n(z), position by position, where n, the mass
+of noise, is (1 - alpha) noise(alpha). Between two levels a token survives with probability
+r = alpha_t / alpha_s and is noise from n_t - r n_s otherwise. Formulas are written in masses
+rather than odds n / alpha, which are infinite at t = 1.
+
+A prediction p is that of the clean token given everything *but* its own position: what a network
+trained by these bounds learns. For masks that makes no difference.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from aios_core.contracts import Corruption, SamplingContext, Vocabulary
+
+_TINY = torch.finfo(torch.float64).tiny
+
+
+@frozen
+class Process:
+    """A corruption of the tokens of a vocabulary."""
+
+    corruption: Corruption
+    vocabulary: Vocabulary
+
+    @property
+    def absorbing(self) -> bool:
+        """Whether noise is the mask and nothing else."""
+        return self.corruption.absorbing
+
+    def mass(self, alpha: Tensor) -> Tensor:
+        """Probability (..., V) of each token as noise, at survival probabilities (...)."""
+        alpha = alpha.double()
+        return (1 - alpha)[..., None] * self.corruption.noise(alpha, self.vocabulary)
+
+    def prior(self, u: Tensor) -> Tensor:
+        """Pure noise from uniforms in [0, 1) of any shape, int64 on their device."""
+        noise = self.corruption.noise(u.new_zeros(()), self.vocabulary)
+        return _inverse(noise, u)
+
+    def corrupt(self, x0: Tensor, alpha: Tensor, generator: Generator) -> Tensor:
+        """Noisy state at survival probability alpha.
+
+        Args:
+            x0: (B, L) int64 clean tokens.
+            alpha: (B,) float64 survival probabilities.
+            generator: source of randomness, on the CPU.
+
+        Returns:
+            (B, L) int64, a new tensor.
+        """
+        u = torch.rand(x0.shape, generator=generator, dtype=torch.float64).to(x0.device)
+        alpha = alpha.to(x0.device)[:, None]
+        if self.absorbing:
+            return torch.where(u < alpha, x0, self.vocabulary.mask_id)
+        noise = self.corruption.noise(alpha[:, 0], self.vocabulary)
+        # What u has above alpha is uniform again.
+        other = _inverse(noise, ((u - alpha) / (1 - alpha).clamp(min=_TINY)).clamp(0, 1))
+        return torch.where(u < alpha, x0, other)
+
+    def clean(self, z: Tensor, log_probs: Tensor, alpha: Tensor) -> Tensor:
+        """Distribution of the clean tokens given all of z, each one's own position included.
+
+        Args:
+            z: (B, L) int64.
+            log_probs: (B, L, V) the prediction.
+            alpha: () or (B,) survival probabilities.
+
+        Returns:
+            (B, L, V) logarithms of p times q(z | x), not normalised.
+        """
+        noise = _at(self.mass(alpha), z).clamp(min=_TINY)
+        bonus = (1 + _column(alpha) / noise).log()[..., None]
+        return log_probs.scatter_add(-1, z[..., None], bonus.to(log_probs.dtype))
+
+    def posterior(
+        self, z: Tensor, x0: Tensor, alpha: Tensor, earlier: Tensor
+    ) -> tuple[Tensor, ...]:
+        """How the state at an earlier time came about, when x0 is clean and z was seen later.
+
+        Args:
+            z: (B, L) int64 state at t.
+            x0: (B, L) int64 clean tokens.
+            alpha: () or (B,) survival probabilities to t.
+            earlier: survival probabilities to s < t.
+
+        Returns:
+            (B, L) probabilities that it is z already, that it is x0, and that it is noise of the
+            earlier time; they add up to 1 (D3PM, arXiv 2107.03006, by Bayes' rule).
+        """
+        now, before = _at(self.mass(alpha), z), _at(self.mass(earlier), z)
+        same, earlier = (z == x0).double(), _column(earlier)
+        survival = _column(alpha) / earlier
+        total = (_column(alpha) * same + now).clamp(min=_TINY)
+        changed = (now - survival * before) / total
+        return (
+            survival * (earlier * same + before) / total,
+            earlier * changed,
+            (1 - earlier) * changed,
+        )
+
+    def reverse(
+        self, z: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext
+    ) -> Tensor:
+        """One step of the reverse process: clean tokens are drawn, then the state between.
+
+        Tokens are drawn independently, so it is exact in the limit of many steps.
+
+        Args:
+            z: (B, L) int64 state at t.
+            t: () float64.
+            s: () float64; at 0 nothing but the clean tokens is left.
+            log_probs: (B, L, V) the prediction.
+            context: schedule, generators, fixed positions.
+
+        Returns:
+            (B, L) int64, a new tensor.
+        """
+        alpha, earlier = context.noise.alpha(t), torch.where(s > 0, context.noise.alpha(s), 1)
+        x0 = context.categorical(self.clean(z, log_probs, alpha), ~context.fixed)
+        stay, _, noise = self.posterior(z, x0, alpha, earlier)
+        u = context.uniform()
+        new = torch.where(
+            u < stay, z, torch.where(u < 1 - noise, x0, self.draw(earlier, context.uniform()))
+        )
+        return torch.where(context.fixed, z, new)
+
+    def draw(self, alpha: Tensor, u: Tensor) -> Tensor:
+        """Noise (B, L) of the level of () alpha, from uniforms (B, L) in [0, 1)."""
+        return _inverse(self.corruption.noise(alpha.double(), self.vocabulary), u)
+
+    def integrand(
+        self, z: Tensor, x0: Tensor, log_probs: Tensor, alpha: Tensor, slope: Tensor
+    ) -> Tensor:
+        """What the NELBO integrates over time, at each position, in nats.
+
+        Relative entropy of the reverse processes of the data and of the model, as Markov chains in
+        continuous time: the sum over y != z of r' - r + r log(r / r'), where r is the rate from y
+        to z times q(y | x0) / q(z | x0) and r' that of the prediction. For masks it is MDLM's
+        (arXiv 2406.07524), for uniform noise UDLM's (arXiv 2412.10193), for the hybrid GIDD's
+        (arXiv 2503.04482).
+
+        Args:
+            z: (B, L) int64 state at t.
+            x0: (B, L) int64 clean tokens.
+            log_probs: (B, L, V) the prediction, normalised.
+            alpha: (B,) float64 survival probabilities.
+            slope: (B,) float64 their slopes.
+
+        Returns:
+            (B, L) float64, at least 0.
+        """
+        alpha = alpha.clamp(min=1e-12)  # where it is 0 the terms vanish faster than rates grow
+        mass = self.mass(alpha)
+        noise, turn = self._turn(alpha)
+        # alpha d(n / alpha)/dt, at z: the rate at which other tokens turn into it.
+        rate = _at(slope[:, None] * ((1 - alpha)[:, None] * turn - noise / alpha[:, None]), z)
+        here = _at(mass, z) > 0  # elsewhere z is clean for certain
+        model, data = (torch.where(here, q, 1) for q in self._seen(z, x0, log_probs, alpha, mass))
+        inner = self._gain(x0, log_probs, alpha, mass) + (model / data).log()
+        return torch.where(here, rate * (1 / model - 1 / data + inner / data), 0)
+
+    def step_loss(
+        self, z: Tensor, x0: Tensor, log_probs: Tensor, alpha: Tensor, earlier: Tensor
+    ) -> Tensor:
+        """Relative entropy of one reverse step of the data and of the model (D3PM), in nats.
+
+        Args:
+            z: (B, L) int64 state at t.
+            x0: (B, L) int64 clean tokens.
+            log_probs: (B, L, V) the prediction, normalised.
+            alpha: (B,) float64 survival probabilities to t.
+            earlier: (B,) float64 to s < t; at 1 it is the loss of the clean tokens themselves.
+
+        Returns:
+            (B, L) float64, at least 0.
+        """
+        now, before = self.mass(alpha), self.mass(earlier)
+        here = _at(now, z) > 0
+        model, data = (torch.where(here, q, 1) for q in self._seen(z, x0, log_probs, alpha, now))
+        past_model, past = self._seen(z, x0, log_probs, earlier, before)
+        survival = _column(alpha / earlier)
+        stayed = survival * past * (past / past_model).clamp(min=_TINY).log()
+        gain = self._gain(x0, log_probs, earlier, before)
+        changed = (_at(now, z) - survival * _at(before, z)) * gain
+        return torch.where(here, (stayed + changed) / data + (model / data).log(), 0)
+
+    def _turn(self, alpha: Tensor) -> tuple[Tensor, Tensor]:
+        """The noise (B, V), and how it changes with alpha.
+
+        In reverse mode twice: the slope of a vector in one number, of any corruption's making.
+        """
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            level = alpha.detach().clone().requires_grad_()
+            noise = self.corruption.noise(level, self.vocabulary)
+            if not noise.requires_grad:
+                return noise, torch.zeros_like(noise)
+            seed = torch.zeros_like(noise, requires_grad=True)
+            (pulled,) = torch.autograd.grad(noise, level, seed, create_graph=True)
+            (turn,) = torch.autograd.grad(pulled.sum(), seed)
+        return noise.detach(), turn
+
+    def _seen(
+        self, z: Tensor, x0: Tensor, log_probs: Tensor, alpha: Tensor, mass: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Probabilities (B, L) of z by the prediction and by the clean tokens."""
+        noise, level = _at(mass, z), _column(alpha)
+        predicted = log_probs.gather(-1, z[..., None])[..., 0].double().exp()
+        return (level * predicted + noise).clamp(min=_TINY), level * (z == x0) + noise
+
+    def _gain(self, x0: Tensor, log_probs: Tensor, alpha: Tensor, mass: Tensor) -> Tensor:
+        """Sum over y of q(y | x0) log(q(y | x0) / q(y | p)), (B, L) float64.
+
+        Without a (B, L, V) tensor of q: -sum n log(1 + alpha p / n), and what is special about x0.
+        """
+        noise = mass[:, None].to(log_probs.dtype)
+        ratio = _column(alpha)[..., None].to(log_probs.dtype) / torch.where(noise > 0, noise, 1)
+        spread = (noise * torch.log1p(ratio * log_probs.exp())).sum(-1).double()
+        level, here = _column(alpha), _at(mass, x0)
+        chosen = log_probs.gather(-1, x0[..., None])[..., 0].double()
+        own = torch.logaddexp(chosen + level.log(), here.log())
+        both = torch.xlogy(level + here, level + here) - torch.xlogy(here, here)
+        return both - spread - level * own
+
+
+def _column(alpha: Tensor) -> Tensor:
+    """() or (B,) as something that goes with (B, L)."""
+    return alpha.double().reshape(-1, 1)
+
+
+def _at(mass: Tensor, z: Tensor) -> Tensor:
+    """Entries (B, L) of (V,) or (B, V) at tokens (B, L)."""
+    found: Tensor = mass.expand(len(z), -1).gather(1, z)
+    return found
+
+
+def _inverse(noise: Tensor, u: Tensor) -> Tensor:
+    """Tokens by inverse distribution function, of (V,) at any u or of (B, V) at u (B, L)."""
+    cumulative = noise.cumsum(-1)
+    target = (u * cumulative[..., -1:]).contiguous()
+    tokens: Tensor = torch.searchsorted(cumulative, target, right=True)
+    return tokens

@@ -1,0 +1,292 @@
+"""How fast and how lean sampling is: one JSON object a measurement.
+
+    make bench AREA=sampling                       # all of it, on this machine's processor
+    python tests/benchmarks/bench_sampling.py --device cuda --length 1024 --vocab 50257
+    python tests/benchmarks/bench_sampling.py peers --dllm path/to/a/checkout/of/dllm
+
+Three cases, all with a network of random weights, large enough to make it sure of some positions
+and not of others (its size is printed; what a step costs does not depend on them).
+
+overhead: of each sampler, what of a step is not spent in the network.
+peers: ours against the schedulers of diffusers (pip install diffusers), on the same network with
+    the same settings, by turns in the same process: per call of the network and per text. `ratio`
+    is peer over ours: above 1 we are faster. Times are of the clock on CUDA, and of the processor
+    elsewhere, which other work beside it disturbs less.
+memory: the most that sampling allocates besides the network's own needs, in units of one answer
+    (B, L, V), and how many tensors of that size it makes a call. On CUDA the allocator is asked; on
+    the CPU every allocation is traced.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from functools import partial
+
+import attrs
+import sampling_peers as peers
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from aios_core.contracts import Vocabulary
+from aios_core.diffusion.core import DiffusionCore
+from aios_core.diffusion.model import Model
+from aios_core.registry import Registry
+from aios_core.testing.modules import stir
+
+REGISTRY = Registry.discover()
+
+
+def component(kind, name, **settings):
+    """A registered component."""
+    return REGISTRY.get(kind, name).load()(**settings)
+
+
+def network(given, corruption="absorbing"):
+    """The network under all samplers."""
+    torch.manual_seed(0)
+    vocabulary = Vocabulary(
+        size=given.vocab,
+        mask_id=given.vocab - 1,
+        pad_id=given.vocab - 2,
+        bos_id=given.vocab - 3,
+        eos_id=given.vocab - 4,
+    )
+    backbone = component(
+        "backbone", "transformer", dim=given.dim, layers=given.layers, heads=given.dim // 64
+    )
+    model = Model(
+        component("head", "text"),
+        backbone,
+        component("noise", "loglinear"),
+        component("corruption", corruption),
+        vocabulary,
+    ).eval()
+    stir(model)  # predictions that differ from position to position, sure of some
+    with torch.no_grad():
+        model.head.norm.weight.mul_(4)
+    return model.to(given.device, getattr(torch, given.dtype))
+
+
+def tell(case, name, given, **found):
+    """Print a measurement."""
+    where = torch.cuda.get_device_name() if given.device == "cuda" else "cpu"
+    shape = {"rows": given.rows, "length": given.length, "vocab": given.vocab}
+    rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()}
+    record = {"case": case, "name": name, "device": where, "dtype": given.dtype, **shape, **rounded}
+    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()
+
+
+def now(given):
+    """Seconds, when all that was asked is done; of the processor where it does the work."""
+    if given.device != "cuda":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def masks(model, given):
+    """Where sampling starts."""
+    return torch.full((given.rows, given.length), model.vocabulary.mask_id, device=given.device)
+
+
+def ours(model, given, sampler, *, calls=None, **settings):
+    """Sample, at most so many calls; how many there were."""
+    core = DiffusionCore(model, sampler, model.noise, model.vocabulary.mask_id, **settings)
+    nfe = 0
+    for state in core.stream(masks(model, given), seeds=range(given.rows)):
+        nfe = state.nfe
+        if nfe == calls:
+            break
+    return nfe
+
+
+def samplers(steps):
+    """Every registered sampler, by name."""
+    for one in REGISTRY.components("sampler"):
+        cls = one.load()
+        yield one.name, cls(steps=steps) if "steps" in attrs.fields_dict(cls) else cls()
+
+
+def overhead(model, given):
+    """What of a step is not the network's: everything outside encode, backbone and decode."""
+    inside = [0.0]
+
+    def timed(function):
+        def run(*args, **kwargs):
+            began = now(given)
+            answer = function(*args, **kwargs)
+            inside[0] += now(given) - began
+            return answer
+
+        return run
+
+    whole = {(model.head, "encode"), (model.backbone, "forward"), (model.head, "decode")}
+    kept = {(module, name): getattr(module, name) for module, name in whole}
+    for (module, name), function in kept.items():
+        setattr(module, name, timed(function))
+    for name, sampler in samplers(given.steps):
+        shares, calls = [], 0
+        for _ in range(given.repeats):
+            inside[0], began = 0.0, now(given)
+            calls = ours(model, given, sampler, calls=given.steps)
+            spent = now(given) - began
+            shares.append(1 - inside[0] / spent)
+        share = statistics.median(shares)
+        tell(
+            "overhead", name, given, calls=calls, percent=100 * share,
+            network_ms_per_call=1000 * inside[0] / calls,
+        )  # fmt: skip
+    for (module, name), function in kept.items():
+        setattr(module, name, function)
+
+
+def against(name, peer, our, given, **settings):
+    """Time both by turns."""
+    spent = {"ours": [], "peer": []}
+    calls = {}
+    for _ in range(given.repeats):
+        for who, run in (("ours", our), ("peer", peer)):
+            began = now(given)
+            calls[who] = run()
+            spent[who].append(now(given) - began)
+    text = {who: statistics.median(times) for who, times in spent.items()}
+    call = {who: 1000 * text[who] / calls[who] for who in text}
+    tell(
+        "peers", name, given, **settings, calls=calls["ours"], peer_calls=calls["peer"],
+        ms_per_call=call["ours"], peer_ms_per_call=call["peer"],
+        ratio_per_call=call["peer"] / call["ours"],
+        seconds_per_text=text["ours"], peer_seconds_per_text=text["peer"],
+        ratio_per_text=text["peer"] / text["ours"],
+    )  # fmt: skip
+
+
+def versus(model, given):
+    """Ours against others."""
+    x, steps, block = masks(model, given), given.steps, given.block
+    taking = {"model": model, "x": x, "steps": steps, "block": block, "tau": given.tau}
+    mask_git = component(
+        "sampler", "confidence", steps=steps, selection="sample-then-choose"
+    )  # fmt: skip
+    against(
+        "confidence / diffusers aMUSEd",
+        partial(peers.amused, **taking),
+        partial(ours, model, given, mask_git),
+        given,
+    )
+    bound = component("sampler", "entropy-bounded", gamma=0.1)
+    against(
+        "entropy-bounded / diffusers EntropyBound",
+        partial(peers.entropy_bound, gamma=0.1, **taking),
+        partial(ours, model, given, bound, calls=steps),
+        given,
+    )
+    against(
+        "ancestral / diffusers DiscreteDDIM, both of uniform noise",
+        partial(peers.ddim, **taking),
+        partial(
+            ours, network(given, "uniform"), given, component("sampler", "ancestral", steps=steps)
+        ),
+        given,
+    )
+    threshold = component("sampler", "threshold", tau=given.tau)
+    for cache in ("none", "prefix", "dual"):
+        against(
+            "threshold in blocks / diffusers BlockRefinement",
+            partial(peers.block_refinement, **taking),
+            partial(ours, model, given, threshold, temperature=0, block_size=block, cache=cache),
+            given,
+            cache=cache,
+        )
+    against(
+        "threshold in blocks / diffusers BlockRefinement, which reads no text behind the block",
+        partial(peers.block_refinement, to_the_end=False, **taking),
+        partial(ours, model, given, threshold, temperature=0, block_size=block, cache="dual"),
+        given,
+        cache="dual",
+    )
+    if given.dllm:
+        for cache in ("none", "dual"):
+            sampler = attrs.evolve(mask_git, steps=max(1, steps * block // given.length))
+            against(
+                "confidence in blocks / dLLM MDLM",
+                partial(peers.dllm, path=given.dllm, **taking),
+                partial(ours, model, given, sampler, block_size=block, cache=cache),
+                given,
+                cache=cache,
+            )
+
+
+def memory(model, given):
+    """The largest of what sampling allocates; the network's own share is measured first."""
+    answer = given.rows * given.length * given.vocab * 4
+    x, calls = masks(model, given), 2
+    time_ = torch.zeros(given.rows, dtype=torch.float64, device=given.device)
+    alone, _ = allocated(lambda: model.backbone(model.head.encode(x), time_, None), given, answer)
+    for name, sampler in samplers(given.steps):
+        peak, large = allocated(
+            partial(ours, model, given, sampler, calls=calls), given, answer, calls
+        )
+        tell(
+            "memory", name, given, answer_mb=answer / 2**20, network_alone_mb=alone / 2**20,
+            peak_mb=peak / 2**20, peak_in_answers=peak / answer, large_tensors_per_call=large,
+        )  # fmt: skip
+
+
+@torch.no_grad()
+def allocated(run, given, answer, calls=1):
+    """Bytes at the peak above what was there before, and large allocations a call."""
+    if given.device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        return torch.cuda.max_memory_allocated() - before, None
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as traced:
+        run()
+    held = peak = large = 0
+    for event in traced.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak, large = max(peak, held), large + (event.nbytes() >= answer / 2)
+    return peak, large / calls
+
+
+def main():
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("cases", nargs="*", choices=["overhead", "peers", "memory", []], default=[])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--rows", type=int, default=1)
+    parser.add_argument("--length", type=int, default=256)
+    parser.add_argument("--vocab", type=int, default=1024, help="(memory: at least 50257)")
+    parser.add_argument("--dim", type=int, default=384)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--block", type=int, default=32)
+    parser.add_argument("--tau", type=float, default=0.9)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dllm", help="a checkout of dLLM, to be measured too")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    for case, run in (("overhead", overhead), ("peers", versus), ("memory", memory)):
+        if given.cases and case not in given.cases:
+            continue
+        if case == "memory":
+            given.length, given.vocab = max(given.length, 1024), max(given.vocab, 50_257)
+        with torch.no_grad():
+            model = network(given)
+            size = sum(parameter.numel() for parameter in model.parameters())
+            tell(case, "network", given, parameters=size, dim=given.dim, layers=given.layers)
+            peers.logits_of(model, masks(model, given))  # whatever the first call has to do
+            run(model, given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Training throughput of our step, and of MDLM's network beside it: one JSON object a measurement.
+
+    python tests/benchmarks/bench_training.py                         # small, on the CPU
+    python tests/benchmarks/bench_training.py --device cuda --compile --layers 12 --dim 768 \\
+        --heads 12 --length 1024 --vocab 50304 --batch 32 --reference path/to/mdlm
+
+A step is all of one: draw, forward, backward, clip, AdamW, moving average. The two take turns,
+a group of steps each. Floating-point operations a token, forward and backward:
+
+    required = 6 P + 12 n L D + 6 s V D       n layers, s the share of positions that is decoded
+    nominal  = 6 P + 12 n L D + 6 V D         the usual 6ND and attention, whatever is left out
+
+with P the weights of the blocks' matrices. `tflops` is required operations over time, `mfu` that
+over --peak; `nominal_tflops` compares with what others report. Memory is the peak above what the
+other one holds.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import frozen
+from mdlm_reference import Reference
+
+from aios_core.config import resolve
+from aios_core.contracts import Vocabulary
+from aios_core.training.data import Prepared, Tokens
+from aios_core.training.learner import Learner
+
+
+@frozen
+class Contestant:
+    """What is timed."""
+
+    name: str
+    learner: Any
+    share: float
+    """Of the positions, those whose logits are computed."""
+    resident: int
+    """Bytes that it holds between steps."""
+
+
+def ours(given: argparse.Namespace) -> Learner:
+    """A learner over random tokens."""
+    vocabulary = Vocabulary(
+        size=given.vocab, mask_id=given.vocab - 1, pad_id=given.vocab - 2,
+        bos_id=given.vocab - 3, eos_id=given.vocab - 4,
+    )  # fmt: skip
+    ids = np.random.default_rng(0).integers(0, given.vocab - 4, 1 << 20, dtype=np.int32)
+    tokens = Tokens(ids, ids.nbytes, "", vocabulary.pad_id)
+    config = resolve(
+        {
+            "backbone": {
+                "dim": given.dim, "layers": given.layers, "heads": given.heads,
+                "expansion": 8 / 3,
+            },
+            "diffusion": {"length": given.length},
+            "training": {
+                "batch_size": given.batch, "device": given.device, "compile": given.compile,
+                "ema_decay": 0.9999, "learning_rate": 3e-4,
+            },
+        }
+    ).config  # fmt: skip
+    prepared: Any = Prepared(SimpleNamespace(vocabulary=vocabulary), tokens, tokens, "")  # type: ignore[arg-type]
+    return Learner(config, prepared)
+
+
+def operations(given: argparse.Namespace, model: torch.nn.Module, share: float) -> float:
+    """Floating-point operations a token, forward and backward."""
+    matrices = sum(
+        p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "blocks" in name
+        and "modulation" not in name and "adaLN" not in name  # once a row, not a token
+    )  # fmt: skip
+    attention = 12 * given.layers * given.length * given.dim
+    return 6 * matrices + attention + 6 * share * given.vocab * given.dim
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def matmul_tflops(device: torch.device) -> float:
+    """What a large bfloat16 product reaches here, on random data."""
+    size = 8192 if device.type == "cuda" else 512
+    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    times = []
+    for _ in range(20):
+        synchronise(device)
+        began = time.perf_counter()
+        for _ in range(5):
+            a @ b
+        synchronise(device)
+        times.append((time.perf_counter() - began) / 5)
+    return 2 * size**3 / statistics.median(times) / 1e12
+
+
+def measure(given: argparse.Namespace, contestants: list[Contestant]) -> None:
+    """Let them take turns, and print."""
+    device = torch.device(given.device)
+    times: dict[str, list[float]] = {one.name: [] for one in contestants}
+    peaks = dict.fromkeys(times, 0)
+    number = 0
+    for group in range(given.groups + 1):  # the first one warms up
+        for one in contestants:
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+                others = torch.cuda.memory_allocated() - one.resident
+            synchronise(device)
+            began = time.perf_counter()
+            for _ in range(given.steps):
+                one.learner.step(number)
+                number += 1
+            synchronise(device)
+            if group:
+                times[one.name].append((time.perf_counter() - began) / given.steps)
+            if device.type == "cuda" and group:
+                peaks[one.name] = torch.cuda.max_memory_allocated() - others
+    reached = matmul_tflops(device)
+    for one in contestants:
+        seconds, tokens = statistics.median(times[one.name]), given.batch * given.length
+        required = operations(given, one.learner.model, one.share) * tokens / seconds / 1e12
+        nominal = operations(given, one.learner.model, 1.0) * tokens / seconds / 1e12
+        record = {
+            "name": one.name,
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+            "torch": torch.__version__,
+            "batch": given.batch,
+            "parameters": sum(p.numel() for p in one.learner.model.parameters()),
+            "step_ms": round(1e3 * seconds, 2),
+            "worst_ms": round(1e3 * max(times[one.name]), 2),
+            "tokens_per_second": round(tokens / seconds),
+            "tflops": round(required, 3),
+            "nominal_tflops": round(nominal, 3),
+            "mfu": round(required / given.peak, 4),
+            "nominal_mfu": round(nominal / given.peak, 4),
+            "matmul_tflops": round(reached, 3),
+            "peak_gib": round(peaks[one.name] / 2**30, 2),
+        }
+        sys.stdout.write(json.dumps(record) + "\n")
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu")
+    for name, default in {
+        "layers": 4, "dim": 128, "heads": 4, "length": 128, "vocab": 4096, "batch": 8, "steps": 5,
+        "groups": 5,
+    }.items():  # fmt: skip
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--compile", action="store_true", help="run both through torch.compile")
+    parser.add_argument("--peak", type=float, default=790.0, help="TFLOP/s of the card")
+    parser.add_argument("--reference", type=Path, help="a checkout of kuleshov-group/mdlm")
+    given = parser.parse_args()
+    device = torch.device(given.device)
+    held = torch.cuda.memory_allocated if device.type == "cuda" else lambda: 0
+    before = held()
+    # With the loglinear schedule and times over all of [0, 1], half of the tokens are masked.
+    contestants = [Contestant("ai-os-diffusion", ours(given), 0.5, held() - before)]
+    if given.reference:
+        before = held()
+        settings = {
+            n: getattr(given, n) for n in ("layers", "dim", "heads", "length", "vocab", "batch")
+        }
+        learner = Reference(given.reference, **settings, device=device, compiled=given.compile)
+        contestants.append(Contestant("mdlm", learner, 1.0, held() - before))
+    measure(given, contestants)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""`aios weights`."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
+
+from aios_core.cli import cli
+from aios_core.weights import WeightLoader
+
+
+@pytest.fixture
+def aios(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def aios(*words, code=0):
+        done = CliRunner().invoke(cli, words, prog_name="aios")
+        assert code == done.exit_code, done.output
+        return done.output
+
+    return aios
+
+
+@pytest.fixture
+def model(tmp_path):
+    tensors = {"a.weight": torch.randn(8, 4), "a.bias": torch.zeros(8, dtype=torch.bfloat16)}
+    save_file(tensors, tmp_path / "model.safetensors")
+
+
+def test_converts_lists_verifies_and_compares(aios, model):
+    assert "model.parquet: 2 tensors" in aios(
+        "weights", "convert", "model.safetensors", "model.parquet"
+    )
+    listed = aios("weights", "ls", "model.parquet")
+    assert "a.weight  8 x 4  float32" in listed
+    assert "2 tensors, 144 bytes, 1 file(s)" in listed
+    assert "every tensor is as it was written" in aios("weights", "verify", "model.parquet")
+    same = aios("weights", "diff", "model.safetensors", "model.parquet")
+    assert "the same 2 tensors, bit for bit" in same
+
+
+def test_says_it_as_json(aios, model):
+    aios("weights", "convert", "model.safetensors", "model.parquet")
+    aios("weights", "convert", "model.parquet", "model.pt")
+
+    told = json.loads(aios("weights", "ls", "model.parquet", "--json"))
+    assert {"a.weight": 128, "a.bias": 16} == {one["name"]: one["bytes"] for one in told["tensors"]}
+    assert {"faults": []} == json.loads(aios("weights", "verify", "model.parquet", "--json"))
+    assert {} == json.loads(aios("weights", "diff", "model.pt", "model.parquet", "--json"))
+
+
+def test_a_changed_byte_is_exit_code_1(aios, model, tmp_path):
+    aios("weights", "convert", "model.safetensors", "model.parquet")
+    path = tmp_path / "model.parquet"
+    data = bytearray(path.read_bytes())
+    data[WeightLoader.open(path).entry("a.weight").chunks[0].offset] ^= 1
+    path.write_bytes(data)
+
+    assert "model.parquet: 'a." in aios("weights", "verify", "model.parquet", code=1)
+    told = json.loads(aios("weights", "verify", "model.parquet", "--json", code=1))
+    assert 1 == len(told["faults"])
+    assert "error: model.parquet: 'a." in aios(
+        "weights", "diff", "model.safetensors", "model.parquet", code=2
+    )
+
+
+def test_files_that_differ_are_exit_code_1(aios, model):
+    save_file({"a.weight": torch.zeros(1)}, "other.safetensors")
+
+    told = aios("weights", "diff", "model.safetensors", "other.safetensors", code=1)
+    assert "a.weight  float32 8x4, and float32 1" in told
+
+
+def test_a_missing_file_is_one_message(aios):
+    assert "error: none.parquet: cannot be opened" in aios("weights", "ls", "none.parquet", code=2)

@@ -1,0 +1,195 @@
+"""The mathematics of corruptions, against enumeration and against published closed forms."""
+
+import itertools
+
+import pytest
+import torch
+from torch.nn.functional import one_hot
+
+from aios_core.contracts import Vocabulary
+from aios_core.diffusion.process import Process
+from aios_core.testing.oracle import NoisyOracle
+from aios_plugins.noise.corruptions.absorbing import Absorbing
+from aios_plugins.noise.corruptions.hybrid import Hybrid
+from aios_plugins.noise.corruptions.uniform import Uniform
+from aios_plugins.noise.loglinear import LogLinear
+
+K = 5
+VOCABULARY = Vocabulary(size=K, mask_id=K - 1, pad_id=0, bos_id=0, eos_id=0)
+CORRUPTIONS = [Absorbing(), Uniform(), Hybrid(), Hybrid(uniform=0.5)]
+corruptions = pytest.mark.parametrize("corruption", CORRUPTIONS, ids=repr)
+
+
+def prediction(rows, seed=0):
+    """Log-probabilities (rows, 1, K), of the mask none."""
+    logits = torch.randn(rows, 1, K, generator=torch.Generator().manual_seed(seed)).double()
+    logits[..., -1] = -torch.inf
+    return logits.log_softmax(-1)
+
+
+def pairs(process, alpha):
+    """All states z and clean tokens x0 that go together, (N, 1) each."""
+    z, x0 = torch.cartesian_prod(torch.arange(K), torch.arange(K - 1)).unbind(1)
+    possible = alpha * (z == x0) + process.mass(alpha)[z] > 0
+    return z[possible][:, None], x0[possible][:, None]
+
+
+def odds(process, alpha):
+    return process.mass(alpha) / alpha
+
+
+@corruptions
+@pytest.mark.parametrize("level", [0.02, 0.4, 0.97])
+def test_integrand_is_the_relative_entropy_of_the_rates(corruption, level):
+    """T21: the sum over other states of r' - r + r log(r / r'), written out."""
+    process, slope = Process(corruption, VOCABULARY), -0.7
+    alpha = torch.tensor(level, dtype=torch.float64)
+    rise = torch.autograd.functional.jacobian(lambda a: odds(process, a), alpha) * slope
+    z, x0 = pairs(process, alpha)
+    log_probs = prediction(len(z))
+    found = process.integrand(
+        z, x0, log_probs, alpha.expand(len(z)), torch.full((len(z),), slope).double()
+    )
+    for i in range(len(z)):
+        at, total = int(z[i]), 0.0
+        q = one_hot(x0[i, 0], K) + odds(process, alpha)
+        model = log_probs[i, 0].exp() + odds(process, alpha)
+        for y in range(K):
+            r, hat = (alpha * rise[at] * one[y] / one[at] for one in (q, model))
+            if y != at and hat > 0:
+                total += float(hat - r + torch.xlogy(r, r) - torch.xlogy(r, hat))
+        assert pytest.approx(total, rel=1e-7, abs=1e-12) == float(found[i])
+
+
+def test_integrand_of_masks_is_cross_entropy():
+    """MDLM's equation 10: -alpha' / (1 - alpha) times -log p, at masks."""
+    process, n = Process(Absorbing(), VOCABULARY), 4
+    z, x0 = torch.tensor([[4], [4], [1], [4]]), torch.tensor([[0], [1], [1], [3]])
+    log_probs, alpha = prediction(n), torch.linspace(0.1, 0.9, n).double()
+    found = process.integrand(z, x0, log_probs, alpha, torch.full((n,), -2.0).double())
+    expected = -2 / (1 - alpha) * log_probs[:, 0].gather(1, x0)[:, 0]
+    torch.testing.assert_close(found[:, 0], torch.where(z[:, 0] == 4, expected, 0))
+
+
+def test_integrand_of_uniform_noise_is_udlm():
+    """The closed form of UDLM (arXiv 2412.10193, eq. 18), with xbar = K alpha x + 1 - alpha."""
+    process, alpha, slope = Process(Uniform(), VOCABULARY), torch.tensor(0.35).double(), -1.3
+    tokens = K - 1
+    z, x0 = pairs(process, alpha)
+    log_probs = prediction(len(z))
+    found = process.integrand(
+        z, x0, log_probs, alpha.expand(len(z)), torch.full((len(z),), slope).double()
+    )
+    truth, model = (
+        tokens * alpha * one[:, :tokens] + 1 - alpha
+        for one in (one_hot(x0[:, 0], K).double(), log_probs[:, 0].exp())
+    )
+    at_z, model_at_z = truth.gather(1, z), model.gather(1, z)
+    ratio = truth / at_z
+    inner = (ratio * (model_at_z / model * ratio).log()).sum(1, keepdim=True)
+    expected = slope / (tokens * alpha) * (tokens / at_z - tokens / model_at_z - inner)
+    torch.testing.assert_close(found, expected)
+
+
+@corruptions
+def test_step_loss_is_the_relative_entropy_of_the_posteriors(corruption):
+    """D3PM: KL(q(y | z, x0) | sum over x of p(x) q(y | z, x)), written out."""
+    process = Process(corruption, VOCABULARY)
+    for level, before in ((0.3, 0.6), (0.0, 0.2), (0.7, 1.0)):
+        alpha, earlier = (torch.tensor(one, dtype=torch.float64) for one in (level, before))
+        z, x0 = pairs(process, alpha)
+        log_probs = prediction(len(z))
+        if corruption.absorbing:  # a prediction knows what is clean
+            clean = z[:, 0] != K - 1
+            log_probs[clean, 0] = one_hot(x0[clean, 0], K).double().log()
+        found = process.step_loss(z, x0, log_probs, alpha.expand(len(z)), earlier.expand(len(z)))
+        survival = alpha / earlier
+        forward = survival * torch.eye(K) + process.mass(alpha) - survival * process.mass(earlier)
+        for i in range(len(z)):
+            q, model = (
+                (earlier * one + process.mass(earlier)) * forward[:, int(z[i])]
+                for one in (one_hot(x0[i, 0], K), log_probs[i, 0].exp())
+            )
+            q, model = q / q.sum(), model / model.sum()
+            expected = float((torch.xlogy(q, q) - torch.xlogy(q, model)).sum())
+            assert pytest.approx(expected, rel=1e-7, abs=1e-12) == float(found[i])
+
+
+@corruptions
+def test_many_steps_are_continuous_time(corruption):
+    """D3PM's loss of a short step over its length is the integrand."""
+    process, alpha, h = Process(corruption, VOCABULARY), torch.tensor(0.4).double(), 1e-5
+    z, x0 = pairs(process, alpha)
+    log_probs = prediction(len(z))
+    short = process.step_loss(z, x0, log_probs, alpha.expand(len(z)), (alpha + h).expand(len(z)))
+    slope = torch.full((len(z),), -1.0).double()
+    rates = process.integrand(z, x0, log_probs, alpha.expand(len(z)), slope)
+    torch.testing.assert_close(short / h, rates, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS[1:], ids=repr)
+def test_losses_are_finite_at_the_ends(corruption):
+    """In float32, with a prediction as sure and as wrong as can be; so are the gradients."""
+    process = Process(corruption, VOCABULARY)
+    for level in (0.0, 1e-9, 1 - 1e-12):
+        alpha = torch.full((2,), level, dtype=torch.float64)
+        z, x0 = torch.tensor([[1], [2]]), torch.tensor([[1], [1]])
+        logits = torch.tensor([[[200.0, 0, 0, 0, -torch.inf]]] * 2, requires_grad=True)
+        losses = process.integrand(
+            z, x0, logits.log_softmax(-1), alpha, torch.full((2,), -1.0).double()
+        )
+        assert losses.isfinite().all(), losses
+        losses.sum().backward()
+        assert logits.grad[..., :-1].isfinite().all()
+
+
+def test_clean_is_the_conditional_of_the_whole_state():
+    oracle = NoisyOracle(Uniform(), LogLinear(eps=0.0), length=3)
+    alpha = torch.tensor(0.4, dtype=torch.float64)
+    states = torch.cartesian_prod(*[torch.arange(4)] * 3)
+    seen = (states < 3).all(1)
+    joint = oracle.likelihood(alpha)[states[:, None], oracle.texts].prod(-1)
+    joint = joint[seen] * oracle.log_joint.exp()
+    expected = torch.einsum("zx,xik->zik", joint, one_hot(oracle.texts, 4).double())
+    expected /= joint.sum(1)[:, None, None]
+    found = oracle.process.clean(states[seen], oracle.table(0.6)[seen], alpha)
+    torch.testing.assert_close(found.softmax(-1), expected)
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS[1:3], ids=repr)
+def test_reverse_steps_lead_to_the_joint(corruption):
+    """T3: the whole chain as matrices, without sampling; the error falls as 1 / steps."""
+    noise, far, length = LogLinear(eps=0.0), [], 3
+    oracle = NoisyOracle(corruption, noise, length=length)
+    process = oracle.process
+    states = torch.cartesian_prod(*[torch.arange(4)] * length)
+    for steps in (16, 64, 256):
+        state = process.mass(torch.zeros(()).double())[states].prod(-1)
+        for t, s in itertools.pairwise(noise.timesteps(steps)):
+            alpha, earlier = noise.alpha(t), noise.alpha(s)
+            survival = alpha / earlier
+            step = survival * torch.eye(4) + process.mass(alpha) - survival * process.mass(earlier)
+            p = oracle.table(float(t)).exp()
+            p = (earlier * p + process.mass(earlier)) * step.T[states]  # (states, L, y)
+            p = (p / p.sum(-1, keepdim=True)).nan_to_num()
+            moves = torch.stack(
+                [p[:, i].gather(1, states[:, i].expand(len(states), -1)) for i in range(length)]
+            )
+            state = state @ moves.prod(0)
+        far.append(float((state[(states < 3).all(1)] - oracle.log_joint.exp()).abs().sum() / 2))
+    assert far[0] < 0.08
+    assert pytest.approx(4, rel=0.2) == far[0] / far[1]
+    assert pytest.approx(4, rel=0.2) == far[1] / far[2]
+
+
+def test_hybrid_is_gidd():
+    """Shares (1 - t) : t : B sqrt(t (1 - t)) of clean, mask and uniform, B = 2 p / (1 - p)."""
+    t = torch.linspace(0.001, 0.999, 99).double()
+    b = 2 * 0.2 / 0.8 * (t * (1 - t)).sqrt()
+    mass = Process(Hybrid(uniform=0.2), VOCABULARY).mass((1 - t) / (1 + b))
+    torch.testing.assert_close(mass[:, -1], t / (1 + b))
+    torch.testing.assert_close(mass[:, :-1], (b / (1 + b))[:, None].expand(-1, 4) / 4)
+    half = Process(Hybrid(uniform=0.2), VOCABULARY).mass(torch.tensor(0.4).double())
+    assert pytest.approx(0.2) == float(half[:-1].sum()), (
+        "at t = 1/2 the share is what was asked for"
+    )

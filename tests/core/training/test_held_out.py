@@ -1,0 +1,107 @@
+"""The held-out loss while a network learns."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from attrs import evolve
+
+from aios_core.diffusion.objective import nll
+from aios_core.training.checkpoint import State, latest, load, read_state
+from aios_core.training.data import prepare
+from aios_core.training.held_out import is_over
+from aios_core.training.learner import Learner
+from aios_core.training.trainer import train
+
+OFTEN = ("training.evaluate_every=2", "training.log_every=3")
+
+
+def records(folder, name):
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return {line["step"]: line[name] for line in lines if name in line}
+
+
+def test_is_recorded_when_due_and_at_the_end(tiny, tmp_path):
+    train(tiny(*OFTEN, "training.steps=7"), tmp_path, progress=False)
+
+    assert list(records(tmp_path, "held_out_loss")) == [2, 4, 6, 7]
+    assert list(records(tmp_path, "loss")) == [3, 6, 7]
+
+
+@pytest.mark.parametrize("mode", ["diffusion", "ar"])
+def test_measuring_changes_nothing(tiny, tmp_path, mode):
+    often = train(tiny(f"mode={mode}", *OFTEN), tmp_path / "often", progress=False)
+    never = train(tiny(f"mode={mode}", "training.evaluate_every=99"), tmp_path / "never")
+
+    for one, other in zip(
+        load(often).model.parameters(), load(never).model.parameters(), strict=True
+    ):
+        assert one.equal(other)
+
+
+def test_the_loss_of_the_twin_is_exact(tiny, tmp_path):
+    """Of all windows, it is the likelihood that an evaluation measures on the saved weights."""
+    resolved = tiny("mode=ar", "training.evaluate_windows=99999")
+    found = load(train(resolved, tmp_path, progress=False))
+    ids, valid = prepare(resolved).held_out.windows(16)
+    with torch.no_grad():
+        expected = float(nll(found.model, ids, valid).sum() / valid.sum())
+
+    assert records(tmp_path, "held_out_loss")[6] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_noise_is_the_same_each_time(tiny):
+    resolved = tiny()
+    learner = Learner(resolved.config, prepare(resolved))
+
+    assert learner.held_out_loss() == learner.held_out_loss()
+    assert learner.model.training
+
+
+def test_a_run_may_stand_for_its_best_step(tiny, tmp_path):
+    """A learning rate so high that the network gets worse; the best step is kept and loaded."""
+    wild = tiny(*OFTEN, "training.keep=best", "training.learning_rate=0.5", "training.steps=20")
+    found = train(wild, tmp_path, progress=False)
+    losses = records(tmp_path, "held_out_loss")
+    best = min(losses, key=losses.get)
+
+    assert best < 20 == read_state(latest(tmp_path)).step
+    assert found.name == f"step-{best:06d}" == load(tmp_path).folder.name
+    assert found == train(wild, tmp_path, progress=False), "which is not trained again"
+
+
+def test_patience_ends_a_run(tiny, tmp_path, caplog):
+    caplog.set_level("INFO")
+    wild = tiny(*OFTEN, "training.patience=3", "training.learning_rate=0.5", "training.steps=90")
+    train(wild, tmp_path, progress=False)
+    losses = records(tmp_path, "held_out_loss")
+    best, last = min(losses, key=losses.get), max(losses)
+
+    assert last == best + 6 == read_state(latest(tmp_path)).step < 90
+    assert f"stopped after step {last} of 90, for the held-out loss was lowest at" in caplog.text
+    train(wild, tmp_path, progress=False)
+    assert losses == records(tmp_path, "held_out_loss")
+
+
+def test_a_run_that_goes_on_remembers_its_best_step(tiny, tmp_path):
+    wild = tiny(*OFTEN, "training.keep=best", "training.learning_rate=0.5", "training.steps=20")
+    whole = train(wild, tmp_path / "whole", progress=False)
+    train(wild, tmp_path / "again", progress=False)
+    newest = latest(tmp_path / "again")
+    before = newest.with_name("step-000018")
+    (newest.parent / "latest").write_text(before.name)
+
+    assert whole.name == train(wild, tmp_path / "again", progress=False).name
+
+
+def test_when_a_run_is_over(tiny):
+    training = evolve(tiny().config.training, steps=100, patience=2, evaluate_every=10)
+    state = State(step=39, values={}, training_key="", tokenizer="", data="", best_step=20)
+
+    assert not is_over(state, training)
+    assert is_over(evolve(state, step=40), training)
+    assert not is_over(evolve(state, step=99), evolve(training, patience=None))
+    assert is_over(evolve(state, step=100, best_step=100, best_loss=math.pi), training)

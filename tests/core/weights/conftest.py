@@ -1,0 +1,56 @@
+"""Small weight files, one quantized tensor among them."""
+
+import pytest
+import torch
+
+from aios_core.contracts import QuantizedTensor
+from aios_core.weights.writer import WeightWriter
+
+PACKED = QuantizedTensor(
+    codes=torch.arange(64, dtype=torch.uint8),
+    params=torch.arange(8, dtype=torch.uint8),
+    shape=(4, 32),
+    dtype="float32",
+    bits=4,
+    group_size=32,
+    scheme="symmetric",
+    method="rtn",
+    layout="rows",
+    param_fmt="f16",
+)
+
+
+@pytest.fixture(scope="session")
+def tensors():
+    generator = torch.Generator().manual_seed(0)
+    plain = torch.randn(7, 5, generator=generator)
+    return {
+        "layers.0.weight": plain,
+        "layers.0.half": plain.half(),
+        "layers.0.bfloat": plain.bfloat16(),
+        "layers.0.double": plain.double().T,  # not contiguous
+        "float8": plain.to(torch.float8_e4m3fn),
+        "other float8": plain.to(torch.float8_e5m2),
+        "ids": torch.arange(-3, 3),
+        "flags": torch.tensor([True, False, True]),
+        "step": torch.tensor(7, dtype=torch.int32),
+        "none": torch.empty(0, 4),
+        "packed": PACKED,
+    }
+
+
+@pytest.fixture(scope="session")
+def write(tmp_path_factory):
+    def write(tensors, name="model.parquet", **options):
+        path = tmp_path_factory.mktemp("weights") / name
+        with WeightWriter(path, {"license": "none", "by": "«test»"}, **options) as file:
+            for key, tensor in tensors.items():
+                file.add(key, tensor)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def path(write, tensors):
+    return write(tensors)

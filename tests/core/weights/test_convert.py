@@ -1,0 +1,150 @@
+"""To and from safetensors and torch's files, bit for bit; and what is found to differ."""
+
+import json
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from safetensors.torch import save_file
+
+from aios_core.errors import ModelLoadError, ModelSaveError
+from aios_core.testing import strategies
+from aios_core.weights import WeightLoader
+from aios_core.weights.convert import differences, open_source, save
+from aios_core.weights.verify import faults
+
+from .test_loader import assert_same
+
+
+@settings(max_examples=30)
+@given(strategies.state_dicts())
+def test_a_round_trip_through_every_kind_is_exact(tmp_path_factory, tensors):
+    tensors = {name: t for name, t in tensors.items() if name != "__metadata__"} or {
+        "": torch.ones(1)
+    }
+    folder = tmp_path_factory.mktemp("kinds")
+    save_file(tensors, folder / "a.safetensors")
+    names = ["a.safetensors", "b.parquet", "c.pt", "d.parquet", "e.safetensors"]
+    for before, after in pairwise(names):
+        save(open_source(folder / before), folder / after)
+
+    for name in names[1:]:
+        assert [] == list(
+            differences(open_source(folder / "a.safetensors"), open_source(folder / name))
+        )
+    for key, tensor in WeightLoader.open(folder / "d.parquet").items():
+        assert_same(tensors[key], tensor)
+
+
+def test_the_card_goes_with_the_tensors(tmp_path):
+    save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors", {"format": "pt", "by": "us"})
+    save(open_source(tmp_path / "a.safetensors"), tmp_path / "b.parquet")
+    save(open_source(tmp_path / "b.parquet"), tmp_path / "c.safetensors")
+
+    assert {"format": "pt", "by": "us"} == WeightLoader.open(tmp_path / "b.parquet").card
+    assert {"format": "pt", "by": "us"} == dict(open_source(tmp_path / "c.safetensors").card)
+
+
+def test_shards_of_safetensors_are_one_source(tmp_path):
+    save_file({"a": torch.ones(2)}, tmp_path / "1.safetensors")
+    save_file({"b": torch.zeros(2)}, tmp_path / "2.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    where = {"b": "2.safetensors", "a": "1.safetensors"}
+    index.write_text(json.dumps({"weight_map": where}))
+    save(open_source(index), tmp_path / "m.parquet")
+
+    assert ["b", "a"] == list(WeightLoader.open(tmp_path / "m.parquet"))
+    for wrong in ({"c": "1.safetensors"}, {"a": "../1.safetensors"}, {"a": 3}):
+        index.write_text(json.dumps({"weight_map": wrong}))
+        with pytest.raises(ModelLoadError, match=r"index\.json: "):
+            open_source(index)
+
+
+def test_quantized_tensors_and_other_parts_stay_as_they_are(tmp_path, path):
+    save(open_source(path), tmp_path / "copy.parquet")
+
+    assert [] == list(differences(open_source(path), open_source(tmp_path / "copy.parquet")))
+    with pytest.raises(
+        ModelSaveError, match=r"'packed' is quantized, and \.safetensors has no such"
+    ):
+        save(open_source(path), tmp_path / "copy.safetensors")
+
+
+class Trap:
+    def __reduce__(self):
+        return print, ("unpickled",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a": Trap()}, "is no torch file of tensors alone"),
+        ({"model": {"a": torch.ones(1)}, "step": 3}, "'model' may be the state dict"),
+        ([torch.ones(1)], "holds a list; want tensors by name"),
+        ({"a": 3}, "'a' is a int; want tensors by name"),
+    ],
+)
+def test_torch_files_hold_tensors_alone(tmp_path, capsys, content, message):
+    torch.save(content, tmp_path / "a.pt")
+
+    with pytest.raises(ModelLoadError, match=message):
+        open_source(tmp_path / "a.pt")
+    assert "unpickled" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.safetensors", "a.safetensors.index.json", "a.parquet"])
+@pytest.mark.parametrize("content", [None, b"", b"garbage" * 100])
+def test_what_is_no_such_file_is_refused(tmp_path, name, content):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(ModelLoadError, match=name):
+        open_source(tmp_path / name)
+
+
+def test_differences_are_told(write):
+    first = {
+        "same": torch.ones(2),
+        "gone": torch.ones(1),
+        "value": torch.zeros(4),
+        "type": torch.ones(2),
+    }
+    second = {"same": torch.ones(2), "new": torch.ones(1), "value": torch.tensor([0, 0, 0, -2.0])}
+    second["type"] = torch.ones(2).half()
+    told = differences(open_source(write(first)), open_source(write(second)))
+
+    assert {
+        "gone": "only in the first",
+        "new": "only in the second",
+        "type": "float32 2, and float16 2",
+        "value": "1 of 4 values differ, by at most 2",
+    } == dict(told)
+
+
+def test_a_sound_file_has_no_faults(path, write, tensors):
+    assert [] == list(faults(path))
+    assert [] == list(faults(write(tensors, max_shard=1500, max_chunk=64)))
+
+
+def test_faults_name_every_tensor(write, tensors):
+    path = write(tensors)
+    data = bytearray(path.read_bytes())
+    loader = WeightLoader.open(path)
+    for name in ("ids", "packed"):
+        data[loader.entry(name).chunks[0].offset] ^= 1
+    path.write_bytes(data)
+
+    found = [str(error) for error in faults(path)]
+    assert 2 == len(found)
+    assert f"{path}: 'ids': a byte of its payload is changed" in found[0]
+    assert f"{path}: 'packed': a byte of its payload is changed" in found[1]
+
+
+def test_a_row_that_the_index_contradicts_is_a_fault(write):
+    path = write({"first": torch.ones(2), "other": torch.ones(2)})
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"first", b"worst", 1))  # in the row, not in the index
+
+    (found,) = faults(path)
+    assert f"{path}: 'first': its name is 'worst' in the row and 'first' in the index" == str(found)

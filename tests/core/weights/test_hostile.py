@@ -1,0 +1,195 @@
+"""Files from outside: refused with a reason, before any memory is taken, or exactly right."""
+
+import json
+import tracemalloc
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aios_core.errors import ModelLoadError
+from aios_core.weights import WeightLoader
+from aios_core.weights.index import COLUMNS
+from aios_core.weights.layout import digest
+from aios_core.weights.rows import SCHEMA, RowWriter
+
+from .test_loader import assert_same
+
+HUGE = 1 << 62
+
+
+@pytest.fixture
+def forge(tmp_path):
+    """A function that writes a file of 64 bytes whose index says whatever is asked."""
+
+    def forge(*, card=b"{}", index=None, **columns):
+        path = tmp_path / "forged.parquet"
+        rows = RowWriter(path)
+        row = dict.fromkeys(SCHEMA.names, "") | {
+            "chunk": 0,
+            "bits": 32,
+            "group_size": 0,
+            "shape": [],
+        }
+        offset, _ = rows.write(row, pa.py_buffer(bytes(64)), pa.py_buffer(b""))
+        defaults = {
+            name: {"all": kind() if kind is not list else []} for name, kind in COLUMNS.items()
+        }
+        honest = {
+            "name": ["a"],
+            "part": ["weights"],
+            "shape": [[4, 4]],
+            "dtype": ["float32"],
+            "payload_offset": [offset],
+            "payload_size": [64],
+        }
+        made = json.dumps({"format": 1, **defaults, **honest, **columns}).encode()
+        index = made if index is None else index
+        whole = digest(card + index).encode()
+        rows.close({b"aios.card": card, b"aios.index": index, b"aios.xxh3": whole})
+        return path
+
+    return forge
+
+
+def test_a_forged_file_may_be_honest(forge):
+    assert (4, 4) == WeightLoader.open(forge(), verify=False)["a"].shape
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"format": 2}, "format 2 by a newer version"),
+        ({"format": True}, "format True"),
+        ({"name": 3}, "names no tensors"),
+        ({"name": ["a", "a"]}, "column part of the index has not 2 values"),
+        ({"shape": {"all": [HUGE, HUGE]}}, "'a' has 64 bytes, which are no float32 of shape"),
+        ({"shape": [[2] * 65]}, "more than 64 dimensions"),
+        ({"shape": [[-4, -4]]}, "column shape of the index holds other than numbers from 0"),
+        ({"shape": [[4.0, 4]]}, "column shape of the index holds other than numbers from 0"),
+        ({"shape": [[]]}, "no float32 of shape"),
+        ({"shape": ["ab"]}, "column shape of the index holds other than list"),
+        ({"dtype": ["object"]}, "'a' is 'object'; known: float64, "),
+        ({"chunk": [1]}, "chunk 1 of it is out of place"),
+        ({"payload_offset": [HUGE]}, "the file is truncated or changed"),
+        ({"payload_size": [HUGE], "shape": [[HUGE // 4]]}, "the file is truncated or changed"),
+        ({"payload_offset": [-1]}, "column payload_offset of the index holds other than numbers"),
+        ({"method": ["rtn"], "bits": [0]}, "no codes of 0 bits"),
+        ({"method": ["rtn"], "bits": [64]}, "no codes of 64 bits"),
+        ({"method": ["rtn"], "bits": [4], "shape": [[HUGE, HUGE]]}, "no codes of 4 bits"),
+        ({"params_size": [10], "params_offset": [HUGE]}, "the file is truncated or changed"),
+        ({"params_size": [10], "params_offset": [450]}, "'a' and 'a' overlap in the file"),
+        ({"index": b"[]"}, "the index is no JSON object"),
+        ({"index": b"{" * 100_000}, "the index is no JSON"),
+        ({"index": b"\xff"}, "the index is no JSON"),
+        ({"card": b"3"}, "the model card is no JSON object"),
+    ],
+)
+def test_a_hostile_index_is_refused_before_memory_is_taken(forge, columns, message):
+    path = forge(**columns)
+    tracemalloc.start()
+    with pytest.raises(ModelLoadError, match=rf"forged\.parquet: .*{message}"):
+        WeightLoader.open(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 2e6
+
+
+def test_names_are_told_once(forge):
+    two = {name: {"all": [2, 4] if kind is list else kind()} for name, kind in COLUMNS.items()}
+    two |= {
+        "name": ["a", "b"],
+        "part": {"all": "weights"},
+        "dtype": {"all": "float32"},
+        "payload_size": {"all": 32},
+        "payload_offset": [448, 480],
+    }
+
+    assert 2 == len(WeightLoader.open(forge(**two)))
+    with pytest.raises(ModelLoadError, match="'a' stands in the index twice"):
+        WeightLoader.open(forge(**{**two, "name": ["a", "a"]}))
+    two["payload_offset"] = [448, 479]
+    with pytest.raises(ModelLoadError, match="'a' and 'b' overlap"):
+        WeightLoader.open(forge(**two))
+
+
+def test_names_are_told_once_over_shards(write, tensors):
+    path = write(tensors, max_shard=1500)
+    index = path.with_name("model.parquet.index.json")
+    told = json.loads(index.read_text())
+    first = next(iter(told["shards"]))
+    (path.parent / "again.parquet").write_bytes((path.parent / first).read_bytes())
+    told["shards"]["again.parquet"] = told["shards"][first]
+    index.write_text(json.dumps(told))
+
+    with pytest.raises(
+        ModelLoadError, match=r"again\.parquet: 'layers\.0\.weight' stands in .*00001"
+    ):
+        WeightLoader.open(path)
+
+
+@pytest.mark.parametrize("name", ["../model.parquet", "/etc/passwd", "a/b", ""])
+def test_shards_stay_in_their_folder(tmp_path, name):
+    index = tmp_path / "m.index.json"
+    index.write_text(json.dumps({"format": 1, "shards": {name: "0"}}))
+
+    with pytest.raises(ModelLoadError, match="is not the name of a file beside it"):
+        WeightLoader.open(index)
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1PAR1", b"PAR1\0\0\0\0PAR1", b"x" * 100])
+def test_what_is_no_parquet_file_is_refused(tmp_path, data):
+    path = tmp_path / "x.parquet"
+    path.write_bytes(data)
+
+    with pytest.raises(ModelLoadError, match=r"x\.parquet: "):
+        WeightLoader.open(path)
+
+
+def test_a_parquet_file_of_another_kind_says_so(tmp_path):
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
+
+    with pytest.raises(ModelLoadError, match=r"without aios\.index; want one that `aios weights"):
+        WeightLoader.open(tmp_path / "x.parquet")
+
+
+@settings(max_examples=250)
+@given(st.data())
+def test_any_change_is_noticed_or_harmless(path, tensors, tmp_path_factory, data):
+    """Fuzzing: bytes changed, cut out, doubled, cut off, anywhere and in the footer above all."""
+    whole = path.read_bytes()
+    end = WeightLoader.open(path).files[0].end
+    start = data.draw(st.sampled_from([0, end, len(whole) - 2200, len(whole) - 12]), label="area")
+    at = data.draw(st.integers(start, len(whole) - 1), label="at")
+    size = data.draw(st.sampled_from([0, 1, 2, 4, 8, 64]), label="size")
+    new = data.draw(st.binary(max_size=8) | st.just(whole[at : at + size] * 2), label="new")
+    tail = b"" if data.draw(st.booleans(), label="cut off") else whole[at + size :]
+    _open_changed(tmp_path_factory, whole[:at] + new + tail, tensors)
+
+
+@pytest.mark.slow
+def test_a_changed_bit_is_noticed_or_harmless(path, tensors, tmp_path_factory):
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 37):
+        changed = bytearray(whole)
+        changed[at] ^= 1 << at % 8
+        _open_changed(tmp_path_factory, bytes(changed), tensors)
+
+
+def _open_changed(tmp_path_factory, data, tensors):
+    path = tmp_path_factory.getbasetemp() / "changed.parquet"
+    path.write_bytes(data)
+    try:
+        loader = WeightLoader.open(path)
+        found = dict(loader)
+    except ModelLoadError as error:
+        assert str(path) in str(error)  # noqa: PT017  # it may be raised, or not
+        return
+    assert list(tensors) == list(found)
+    assert {"license": "none", "by": "«test»"} == loader.card
+    for name, tensor in tensors.items():
+        assert_same(tensor, found[name])

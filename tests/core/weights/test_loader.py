@@ -1,0 +1,205 @@
+"""What is written is what is read, and what is changed is refused by name."""
+
+import json
+import resource
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+
+from aios_core.contracts import QuantizedTensor
+from aios_core.errors import ModelLoadError, ModelSaveError
+from aios_core.testing import strategies
+from aios_core.weights import WeightLoader
+from aios_core.weights.writer import WeightWriter
+
+
+def assert_same(expected, found):
+    if isinstance(expected, QuantizedTensor):
+        assert torch.equal(expected.codes, found.codes)
+        assert torch.equal(expected.params, found.params)
+        for word in ("shape", "dtype", "bits", "group_size", "scheme", "method", "layout"):
+            assert getattr(expected, word) == getattr(found, word)
+        return
+    assert (expected.dtype, expected.shape) == (found.dtype, found.shape)
+    expected, found = (one.contiguous().reshape(-1).view(torch.uint8) for one in (expected, found))
+    assert torch.equal(expected, found)
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_tensors_come_back_bit_for_bit(path, tensors, mmap):
+    loader = WeightLoader.open(path, mmap=mmap)
+
+    assert list(tensors) == list(loader)
+    assert {"license": "none", "by": "«test»"} == loader.card
+    for name, tensor in tensors.items():
+        assert_same(tensor, loader[name])
+
+
+@settings(max_examples=40)
+@given(strategies.state_dicts())
+def test_any_state_comes_back(write, tensors):
+    loader = WeightLoader.open(write(tensors, max_chunk=64, max_shard=2000))
+
+    assert set(tensors) == set(loader)
+    for name, tensor in tensors.items():
+        assert_same(tensor, loader[name])
+
+
+def test_mapped_tensors_are_aligned_views_that_never_reach_the_file(path, tensors):
+    before = path.read_bytes()
+    loader = WeightLoader.open(path)
+    start, end = (
+        torch.frombuffer(loader.file("ids").data, dtype=torch.uint8, offset=offset).data_ptr()
+        for offset in (0, loader.file("ids").end - 1)
+    )
+    for name in tensors:
+        found = loader[name]
+        found = found.codes if isinstance(found, QuantizedTensor) else found
+        if found.numel():
+            assert start <= found.data_ptr() < end, f"{name} was copied"
+            assert 0 == found.data_ptr() % 64
+    loader["layers.0.weight"].fill_(1)
+
+    assert (1 == loader["layers.0.weight"]).all()
+    assert before == path.read_bytes()
+
+
+def test_a_tensor_outlives_its_loader(path, tensors):
+    tensor = WeightLoader.open(path)["layers.0.weight"]
+
+    assert_same(tensors["layers.0.weight"], tensor)
+
+
+def test_a_file_may_be_replaced_while_it_is_used(write, tensors):
+    path = write(tensors)
+    loader = WeightLoader.open(path)
+    with WeightWriter(path) as file:
+        file.add("other", torch.zeros(3))
+
+    assert_same(tensors["layers.0.weight"], loader["layers.0.weight"])
+    assert ["other"] == list(WeightLoader.open(path))
+
+
+def test_large_tensors_take_several_rows(write):
+    tensor = torch.randn(100, 10)
+    loader = WeightLoader.open(
+        write({"a": torch.ones(3), "big": tensor, "z": tensor}, max_chunk=512)
+    )
+
+    assert 8 == len(loader.entry("big").chunks)
+    assert_same(tensor, loader["big"])
+    assert_same(tensor, loader["z"])
+
+
+def test_shards_are_one_model(write, tensors):
+    path = write(tensors, max_shard=1500)
+    index = path.with_name("model.parquet.index.json")
+    shards = json.loads(index.read_text())["shards"]
+
+    assert not path.exists()
+    assert len(shards) > 2
+    assert f"model-00001-of-{len(shards):05d}.parquet" == next(iter(shards))
+    assert sorted([*shards, index.name]) == sorted(one.name for one in path.parent.iterdir())
+    for name in (path, index):
+        loader = WeightLoader.open(name)
+        assert list(tensors) == list(loader)
+        for key, tensor in tensors.items():
+            assert_same(tensor, loader[key])
+
+
+def test_shards_of_two_models_are_not_mixed(write, tensors):
+    path, other = (
+        write(tensors, max_shard=1500),
+        write({**tensors, "more": torch.ones(3)}, max_shard=1500),
+    )
+    name = next(path.parent.glob("model-00001*"))
+    name.write_bytes(next(other.parent.glob("model-00002*")).read_bytes())
+
+    with pytest.raises(
+        ModelLoadError, match=r"is not the shard that .*index\.json was written with"
+    ):
+        WeightLoader.open(path)
+
+
+def test_parts_are_apart(tmp_path):
+    path = tmp_path / "model.parquet"
+    with WeightWriter(path) as file:
+        file.add("a", torch.ones(1))
+        file.add("a", torch.zeros(2), part="other")
+
+    loader = WeightLoader.open(path)
+    assert (1, 2) == (len(loader["a"]), len(loader.part("other")["a"]))
+    assert 0 == len(loader.part("nothing"))
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+@pytest.mark.parametrize(("name", "column"), [("layers.0.bfloat", "payload"), ("packed", "params")])
+def test_a_changed_byte_is_named_by_file_and_tensor(write, tensors, name, column, mmap):
+    path = write(tensors)
+    run = dict(WeightLoader.open(path).entry(name).runs)[column]
+    data = bytearray(path.read_bytes())
+    data[run.offset + run.size // 2] ^= 4
+    path.write_bytes(data)
+    loader = WeightLoader.open(path, mmap=mmap)
+
+    assert_same(tensors["ids"], loader["ids"])
+    with pytest.raises(
+        ModelLoadError, match=f"{path}: '{name}': a byte of its {column} is changed"
+    ):
+        loader[name]
+    WeightLoader.open(path, verify=False)[name]
+
+
+def test_nothing_appears_before_the_end(tmp_path):
+    path = tmp_path / "new" / "model.parquet"
+
+    def fail():
+        with WeightWriter(path) as file:
+            file.add("a", torch.ones(3))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    assert [] == list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("add", "message"),
+    [
+        (("a", torch.ones(1)), "'a' is written twice"),
+        (("b", torch.ones(1, dtype=torch.complex64)), "'b' is complex64; a file holds float64"),
+    ],
+)
+def test_what_cannot_be_written(tmp_path, add, message):
+    with WeightWriter(tmp_path / "m") as file:
+        file.add("a", torch.ones(3))
+        with pytest.raises(ModelSaveError, match=message):
+            file.add(*add)
+
+
+def test_an_empty_model_is_one(write):
+    assert {} == dict(WeightLoader.open(write({})))
+
+
+@pytest.mark.slow
+def test_memory_is_stable_over_ten_thousand_loads(write, tensors):
+    path = write({name: tensors[name] for name in ("layers.0.bfloat", "packed")})
+
+    def load(times):
+        for _ in range(times):
+            loader = WeightLoader.open(path)
+            for name in loader:
+                loader[name]
+        return int(memory.read_text().split()[1]) * resource.getpagesize()
+
+    memory = Path("/proc/self/statm")
+    if not memory.exists():
+        pytest.skip("this system does not tell the memory of a process")
+    before = load(500)
+    after = load(10_000)
+
+    assert after - before < 4e6, f"grew by {after - before} bytes"
+    assert len(list(Path("/proc/self/fd").iterdir())) < 200
