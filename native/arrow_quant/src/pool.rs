@@ -4,6 +4,7 @@ use crate::Result;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// How many threads a number asks for: 0 is one for each core.
@@ -40,10 +41,11 @@ fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
     static POOLS: OnceLock<Pools> = OnceLock::new();
     let pools = POOLS.get_or_init(Pools::default);
     let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = (std::process::id(), threads);
-    if !pools.contains_key(&key) {
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
-        pools.insert(key, Arc::new(pool));
+    match pools.entry((std::process::id(), threads)) {
+        Entry::Occupied(pool) => Some(Arc::clone(pool.get())),
+        Entry::Vacant(place) => {
+            let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
+            Some(Arc::clone(place.insert(Arc::new(pool))))
+        }
     }
-    pools.get(&key).map(Arc::clone)
 }

@@ -147,9 +147,9 @@ impl<const BITS: u8, const B: usize> Job for Double<'_, '_, BITS, B> {
                             ints[b] = I::add_dots(ints[b], dots[b], factor);
                         }
                     }
-                    for b in 0..B {
+                    for (b, zeros) in zeros.iter_mut().enumerate() {
                         let sum = *tile.sums.as_ptr().add(group * B + b);
-                        zeros[b] = I::add_scaled(zeros[b], minimum, sum);
+                        *zeros = I::add_scaled(*zeros, minimum, sum);
                     }
                 }
                 let above = tile.params.as_ptr().add(geometry.super_at(first / geometry.group));
