@@ -34,8 +34,10 @@ mod _native {
 mod any;
 mod choices;
 mod matrix;
+mod padded;
 mod quant;
 mod snapshot;
 mod store;
+mod texts;
 mod tokenizer;
 mod vectors;
