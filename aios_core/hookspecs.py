@@ -240,6 +240,35 @@ def aios_datasets() -> dict[str, str | type]:  # type: ignore[empty-body]
 
 
 @hookspec
+def aios_quantizers() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Quantizers, subclasses of `aios_core.contracts.Quantizer`.
+
+    The same weight gives the same bits; what is dequantized has the shape of the weight and is
+    finite; the product is that with the dequantized weight, up to a stated rounding of x.
+
+    Example::
+
+        from aios_core.quantization.affine import Affine, AffineQuantizer
+
+        @frozen
+        class Clipped(AffineQuantizer):
+            '''Round to nearest between three standard deviations.'''
+
+            method = "clipped"
+
+            def fit(self, groups, statistics):
+                offset = groups.mean(-1) - 3 * groups.std(-1, unbiased=False)
+                scale = (groups.mean(-1) - offset) * 2 / (2**self.bits - 1)
+                steps = (groups - offset[..., None]) / scale.clamp(min=1e-7)[..., None]
+                return Affine(steps.round().clamp(0, 2**self.bits - 1), scale, offset)
+
+        @aios_core.hookimpl
+        def aios_quantizers():
+            return {"clipped": Clipped}
+    """
+
+
+@hookspec
 def aios_metrics() -> dict[str, str | type]:  # type: ignore[empty-body]
     """Metrics, subclasses of `aios_core.contracts.Metric`.
 

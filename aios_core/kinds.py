@@ -30,6 +30,7 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("backbone", "aios_backbones", "aios_core.contracts.backbone:Backbone"),
         Kind("tokenizer", "aios_tokenizers", "aios_core.contracts.tokenizer:Tokenizer"),
         Kind("dataset", "aios_datasets", "aios_core.contracts.dataset:Dataset"),
+        Kind("quantizer", "aios_quantizers", "aios_core.contracts.quantizer:Quantizer"),
         Kind("metric", "aios_metrics", "aios_core.contracts.metric:Metric"),
         Kind("executor", "aios_executors", "aios_core.contracts.executor:Executor"),
         Kind("tracker", "aios_trackers", "aios_core.contracts.tracker:Tracker"),

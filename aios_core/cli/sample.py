@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aios_core.cli.common import json_option, print_json, set_option
+from aios_core.cli.generation import generation_options, given_options
 from aios_core.cli.watch import Screen, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aios_core.inference import Output, Update
 
 _at_least_1 = click.IntRange(min=1)
 
@@ -27,7 +34,11 @@ _at_least_1 = click.IntRange(min=1)
     help="Which model writes: that of the run, or its autoregressive twin.  [default: the run's]",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Unset: the seed of the run.")
+@generation_options
 @click.option("--watch", is_flag=True, help="Show the first sample as it is written.")
+@click.option(
+    "--stream", is_flag=True, help="Print text as soon as it is final; with --json, every state."
+)
 @set_option
 @json_option
 def command(
@@ -41,29 +52,44 @@ def command(
     mode: Any,
     seed: int | None,
     watch: bool,
+    stream: bool,
     overrides: tuple[str, ...],
     as_json: bool,
+    **generation: Any,
 ) -> None:
     """Write texts with the model that `aios run` left in DIR.
 
     \b
     Examples:
       aios sample runs/demo --num 4
-      aios sample runs/demo --prompt "Return the" --set sampler.steps=16 --watch
+      aios sample runs/demo --prompt "Return the" --steps 16 --temperature 0.8 --watch
       aios sample runs/demo --infill "Return ___ if the file <mask:4> exists."
-      aios sample runs/demo --prompt "Return the" --mode ar
+      aios sample runs/demo --prompt "Return the" --mode ar --stream
+      aios sample runs/demo --regex "[a-z]+(, [a-z]+)*" --top-p 0.9 --json
+      aios sample runs/demo --json-schema person.json --block-size 16
+      aios sample runs/demo --sampler threshold --block-size 32 --cache dual
+      aios sample runs/demo --prompt "Return the" --guidance-scale 2 --negative-prompt "Print"
     """  # noqa: D301  # \b is for click
-    if infill is not None and (prompt is not None or length is not None):
-        raise click.UsageError("--infill says where text is wanted; leave --prompt and --length")
-    if infill is not None and mode == "ar":
-        raise click.UsageError("only diffusion fills gaps; leave --mode ar")
+    if infill is not None:
+        if prompt is not None or length is not None:
+            raise click.UsageError(
+                "--infill says where text is wanted; leave --prompt and --length"
+            )
+        if mode == "ar":
+            raise click.UsageError("only diffusion fills gaps; leave --mode ar")
+    if stream:
+        _check_stream(several=num > 1 and not as_json, other=infill is not None or watch)
     from aios_core.inference import ArrowEngine
 
     if length is not None:
         overrides = (*overrides, f"sampling.length={length}")
     engine = ArrowEngine.load(folder, overrides=overrides, context=length, twin=mode == "ar")
+    options = {"num_return_sequences": num, "seed": seed, **given_options(generation)}
+    if stream:
+        updates = engine.stream(prompt or "", mode=mode, **options)
+        _print_stream(updates, prompt or "", as_json=as_json)
+        return
     with Screen(engine.tokenizer) as screen:
-        options: dict[str, Any] = {"num_return_sequences": num, "seed": seed}
         if watch:
             options["callback_on_step_end"] = screen.show
         if infill is not None:
@@ -71,16 +97,65 @@ def command(
         else:
             output = engine.generate(prompt or "", mode=mode, **options)
     if as_json:
-        rows = zip(output.texts, output.finish_reasons, output.seeds, strict=True)
-        print_json(
-            [
-                {"text": text, "number": i, "finish_reason": reason, "seed": row_seed}
-                for i, (text, reason, row_seed) in enumerate(rows)
-            ]
-        )
+        print_json(_rows(output))
         return
-    shown_seed = engine.models[output.mode].resolved.config.seed if seed is None else seed
+    _print(output, engine.models[output.mode].resolved.config.seed if seed is None else seed)
+
+
+def _print(output: Output, seed: int) -> None:
     for number, text in enumerate(output.texts):
-        if num > 1:
-            click.secho(f"--- {number + 1} of {num}, seed {shown_seed}", dim=True)
-        click.echo(printable(text) if sys.stdout.isatty() else text)
+        if len(output.texts) > 1:
+            click.secho(f"--- {number + 1} of {len(output.texts)}, seed {seed}", dim=True)
+        click.echo(_shown(text))
+
+
+def _check_stream(*, several: bool, other: bool) -> None:
+    if other:
+        raise click.UsageError(
+            "--stream shows text that grows from the left; leave --infill and --watch"
+        )
+    if several:
+        raise click.UsageError("--stream prints one text as it grows; leave --num, or add --json")
+
+
+def _shown(text: str) -> str:
+    return printable(text) if sys.stdout.isatty() else text
+
+
+def _rows(output: Output) -> list[dict[str, Any]]:
+    """What there is to know of each sample; calls and seconds are those of all together."""
+    return [
+        {
+            "text": output.texts[i],
+            "number": i,
+            "completion": output.completions[i],
+            "finish_reason": output.finish_reasons[i],
+            "seed": output.seeds[i],
+            "token_ids": output.token_ids[i],
+            "given": output.given[i],
+            "log_probs": output.log_probs[i],
+            "uncertainty": output.uncertainty[i],
+            "nfe": output.nfe,
+            "seconds": output.seconds,
+        }
+        for i in range(len(output.texts))
+    ]
+
+
+def _print_stream(updates: Iterator[Update], prompt: str, *, as_json: bool) -> None:
+    """Text as it becomes final, or a line of JSON for each state and one for the samples."""
+    if not as_json:
+        click.echo(_shown(prompt), nl=False)
+    for update in updates:
+        if as_json:
+            state = {"step": update.step, "nfe": update.nfe, "deltas": update.deltas}
+            known = (
+                {"token_ids": update.token_ids}
+                if update.output is None
+                else {"samples": _rows(update.output)}
+            )
+            click.echo(json.dumps(state | known, ensure_ascii=False))
+        else:
+            click.echo(_shown(update.deltas[0]), nl=False)
+    if not as_json:
+        click.echo()

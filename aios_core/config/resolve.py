@@ -93,7 +93,8 @@ def resolve(
 def twin(resolved: Resolved) -> Resolved:
     """The autoregressive twin of a run: same network and data, judging the run's samples."""
     seed = resolved.config.evaluation.twin_seed
-    values = {**resolved.values, "mode": "ar", "seed": seed}
+    kept = {key: value for key, value in resolved.values.items() if key != "quantizer"}
+    values = {**kept, "mode": "ar", "seed": seed}  # whatever it judges, it is never quantized
     return resolve(values, registry=resolved.registry)
 
 

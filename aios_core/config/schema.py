@@ -21,6 +21,7 @@ from aios_core.contracts import (
     Metric,
     NoiseScheduler,
     ProjectionHead,
+    Quantizer,
     Sampler,
     Spacing,
     Tokenizer,
@@ -218,6 +219,7 @@ class Config:
     head: ProjectionHead = component("head", "text")
     backbone: Backbone = component("backbone", "transformer")
     sampler: Sampler = component("sampler", "ancestral", "evaluation")
+    quantizer: Quantizer = component("quantizer", "none", "evaluation")
     metrics: tuple[Metric, ...] = components(
         "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )

@@ -46,6 +46,9 @@ def plan(
     temperature = settings.temperature
     temperature = sampling.temperature if temperature is None else temperature
     controls = settings.controls(sampling)
+    size = found.model.vocabulary.size
+    if wrong := [token for token in controls.suppress_tokens if token >= size]:
+        raise InferenceError(f"suppress_tokens: {wrong[0]} is no token; want 0 to {size - 1}")
     language = Language.of(settings, controls, found.tokenizer, whole=whole)
     if language is not None:
         language.check(rows)

@@ -46,6 +46,26 @@ def tensors() -> st.SearchStrategy[Tensor]:
     return st.tuples(st.sampled_from(sorted(DTYPES)), shapes, st.integers(0, 1 << 32)).map(make)
 
 
+@st.composite
+def weights(draw: st.DrawFn) -> Tensor:
+    """Matrices of any size up to 9 x 200: outliers, constants, zeros, empty ones, all types."""
+    rows, columns = draw(st.integers(0, 9)), draw(st.integers(0, 200))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 1 << 32)))
+    weight = torch.randn(rows, columns, generator=generator) * draw(
+        st.sampled_from([0.02, 1.0, 50.0])
+    )
+    kind = draw(st.sampled_from(["plain", "constant", "outlier", "sparse", "one sign"]))
+    if weight.numel() and kind == "constant":
+        weight[:] = weight[0, 0]
+    elif weight.numel() and kind == "outlier":
+        weight[draw(st.integers(0, rows - 1)), draw(st.integers(0, columns - 1))] = 1000.0
+    elif kind == "sparse":
+        weight *= torch.rand(rows, columns, generator=generator) < 0.05
+    elif kind == "one sign":
+        weight = weight.abs() + 0.5
+    return weight.to(draw(st.sampled_from([torch.float32, torch.float16, torch.bfloat16])))
+
+
 def state_dicts() -> st.SearchStrategy[dict[str, Tensor]]:
     """Tensors by name; names are any texts that are Unicode."""
     names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -3,16 +3,26 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from aios_plugins import _native
 from aios_plugins._native import fast_tokenizer
 
+CONFIG = Path(__file__).parents[2] / "pyproject.toml"
+
 
 def test_stubs_agree_with_the_module():
     result = subprocess.run(
-        [sys.executable, "-m", "mypy.stubtest", "aios_plugins._native"],
+        [
+            sys.executable,
+            "-m",
+            "mypy.stubtest",
+            "aios_plugins._native",
+            "--mypy-config-file",
+            CONFIG,
+        ],
         capture_output=True,
         text=True,
         check=False,

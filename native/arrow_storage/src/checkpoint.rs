@@ -1,6 +1,7 @@
 //! Turning the log into segments, and segments into fewer.
 
 use crate::dead::{self, Tombstones};
+use crate::index::segment_of_graph;
 use crate::log::Log;
 use crate::manifest::{Manifest, Segment};
 use crate::state::{Part, State};
@@ -25,14 +26,18 @@ impl Store {
         self.checkpoint(&mut writer)
     }
 
-    /// Rewrite everything as one segment without deleted rows.
+    /// Rewrite everything as one segment without deleted rows; graphs are built anew where there
+    /// were some.
     ///
     /// # Errors
     /// If the disk fails; nothing is lost then.
     pub fn compact(&self) -> Result<()> {
         let mut writer = self.writer()?;
+        let indexed = self.indexed() > 0;
         let all = writer.manifest.segments.iter().map(|s| s.number).collect();
-        self.rewrite(&mut writer, &all)
+        self.rewrite(&mut writer, &all)?;
+        drop(writer);
+        if indexed { self.create_index() } else { Ok(()) }
     }
 
     pub(crate) fn checkpoint(&self, writer: &mut Writer) -> Result<()> {
@@ -41,7 +46,7 @@ impl Store {
     }
 
     /// Write the rows of the log and of some segments as a new segment, and forget those.
-    fn rewrite(&self, writer: &mut Writer, old: &BTreeSet<u64>) -> Result<()> {
+    pub(crate) fn rewrite(&self, writer: &mut Writer, old: &BTreeSet<u64>) -> Result<()> {
         writer.log.check()?;
         let moved = |part: &Part| part.home.is_none_or(|(segment, _)| old.contains(&segment));
         let (rows, kept): (Vec<Part>, Vec<Part>) =
@@ -71,6 +76,9 @@ impl Store {
         let mut state = State::default();
         for part in kept {
             state.push(part.batch, part.home, (*part.dead).clone());
+            if let Some(last) = state.parts.last_mut() {
+                last.derived = part.derived;
+            }
         }
         for (home, batch) in batches {
             state.push(batch, Some(home), RoaringBitmap::new());
@@ -116,6 +124,11 @@ impl Store {
         let keep: BTreeSet<u64> = wanted.segments.iter().map(|s| s.number).collect();
         for segment in unwanted.segments.iter().filter(|s| !keep.contains(&s.number)) {
             segment::remove(&*self.files, &self.folder, segment.number);
+        }
+        for name in self.files.list(&self.folder).unwrap_or_default() {
+            if segment_of_graph(&name).is_some_and(|segment| !keep.contains(&segment)) {
+                let _ = self.files.remove(&self.folder.join(name));
+            }
         }
         if let Some(dead) = unwanted.dead.filter(|_| unwanted.dead != wanted.dead) {
             dead::remove(&*self.files, &self.folder, dead);

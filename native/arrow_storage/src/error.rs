@@ -93,6 +93,16 @@ pub enum Error {
         /// The value.
         value: f32,
     },
+    /// A filter that cannot be understood, or does not fit the columns.
+    #[error("filter, character {at}: {what}; the filter is: {text}")]
+    Filter {
+        /// The whole filter.
+        text: String,
+        /// The character, the first one being 1.
+        at: usize,
+        /// What is wrong there.
+        what: String,
+    },
     /// A query that the vectors cannot answer.
     #[error(transparent)]
     Search(#[from] vector_search::Error),
@@ -117,6 +127,29 @@ impl Error {
 
     pub(crate) fn corrupt(path: &Path, at: usize, what: impl Into<String>) -> Self {
         Self::Corrupt { path: path.to_owned(), at: at as u64, what: what.into() }
+    }
+
+    /// The kind of error as one word that stays the same, for programs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotAStore { .. } => "not_a_store",
+            Self::NotEmpty { .. } => "not_empty",
+            Self::Newer { .. } => "newer",
+            Self::Locked { .. } => "locked",
+            Self::ReadOnly => "read_only",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Stopped { .. } => "stopped",
+            Self::Schema(_) => "schema",
+            Self::NoColumn { .. } => "no_column",
+            Self::DuplicateId { .. } => "duplicate_id",
+            Self::Null { .. } => "null",
+            Self::NotFinite { .. } => "not_finite",
+            Self::Filter { .. } => "filter",
+            Self::Search(_) => "search",
+            Self::Arrow(_) => "arrow",
+            Self::Io { .. } => "io",
+        }
     }
 
     /// Whether a file was not there, as happens to a reader when a writer moves on.

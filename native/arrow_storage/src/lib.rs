@@ -5,11 +5,19 @@
 //! that is replaced by a rename. Readers hold a [`Snapshot`], which never changes. One process
 //! writes at a time; any number read.
 
+mod backup;
 mod checkpoint;
 mod dead;
 pub mod error;
+mod export;
 pub mod files;
+mod filter;
+mod found;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
+mod hybrid;
 mod id;
+mod index;
 mod lock;
 mod log;
 mod manifest;
@@ -18,12 +26,15 @@ mod record;
 mod schema;
 mod search;
 mod segment;
+mod select;
 mod snapshot;
 mod state;
 mod store;
+mod text;
 mod verify;
 
 pub use error::{Error, Result};
+pub use filter::Filter;
 pub use id::Id;
 pub use manifest::Columns;
 pub use open::{Options, Recovery};

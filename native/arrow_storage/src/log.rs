@@ -8,6 +8,8 @@
 use crate::files::{Files, Sink};
 use crate::record::{HEAD, Record, content, frame};
 use crate::{Error, Result};
+use arrow_buffer::Buffer;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -51,6 +53,9 @@ pub(crate) fn replay(path: &Path, bytes: &[u8]) -> Result<Replay> {
     }
     Ok(Replay { records, end: end as u64, dropped: rest as u64 })
 }
+
+/// Bytes that are worth a call of their own to be written without a copy.
+const LARGE: usize = 32 << 10;
 
 /// How long a sync may be put off.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -114,7 +119,7 @@ impl Log {
         }
     }
 
-    fn failed<T>(&self, source: std::io::Error) -> Result<T> {
+    fn failed<T>(&self, source: io::Error) -> Result<T> {
         self.stop(&source);
         Err(Error::Io { path: self.path.clone(), source })
     }
@@ -125,13 +130,28 @@ impl Log {
     pub fn append(&self, record: &Record) -> Result<u64> {
         self.check()?;
         let at = self.length();
-        let framed = frame(record, at)?;
-        if let Err(source) = self.sink.write(&framed) {
+        let (pieces, length) = frame(record, at)?;
+        if let Err(source) = self.write(&pieces) {
             return self.failed(source);
         }
-        let end = at + framed.len() as u64;
+        let end = at + length;
         self.written.store(end, Ordering::Release);
         Ok(end)
+    }
+
+    /// Write pieces in turn: small ones together, large ones from where they lie.
+    fn write(&self, pieces: &[Buffer]) -> io::Result<()> {
+        let mut small = Vec::new();
+        for piece in pieces {
+            if piece.len() < LARGE {
+                small.extend_from_slice(piece);
+            } else {
+                self.sink.write(&small)?;
+                small.clear();
+                self.sink.write(piece)?;
+            }
+        }
+        self.sink.write(&small)
     }
 
     /// Return once the log is on disk up to a place. Threads that come together share one sync.

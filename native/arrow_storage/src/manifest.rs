@@ -101,7 +101,7 @@ impl Manifest {
         Ok(text)
     }
 
-    fn decode(path: &Path, text: &[u8]) -> Result<Self> {
+    pub fn decode(path: &Path, text: &[u8]) -> Result<Self> {
         let at = text.len().saturating_sub("crc32 00000000\n".len());
         let (body, last) = text.split_at(at);
         if last != format!("crc32 {:08x}\n", crc32fast::hash(body)).as_bytes() {

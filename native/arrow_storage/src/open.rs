@@ -2,11 +2,12 @@
 
 use crate::dead::{self, Tombstones};
 use crate::files::{Disk, Files};
+use crate::index::segment_of_graph;
 use crate::lock::Lock;
 use crate::log::{Log, replay};
 use crate::manifest::{Columns, Manifest};
 use crate::record::Record;
-use crate::state::State;
+use crate::state::{Part, State};
 use crate::store::{Durability, Store, Writer};
 use crate::{Error, Id, Metric, Result, Snapshot, schema, segment};
 use arrow_schema::SchemaRef;
@@ -97,7 +98,7 @@ impl Store {
         // Before the lock, which would leave a file in a folder that is not a store.
         Manifest::read(&*files, folder)?;
         let lock = Lock::take(folder)?;
-        let opened = Opened::read(&*files, folder, options)?;
+        let opened = Opened::read(&*files, folder, options, &[])?;
         let log = Log::resume(&*files, opened.manifest.log_path(folder), opened.end)?;
         remove_strays(&*files, folder, &opened.manifest);
         Ok(opened.into_store(files, folder, options, Some((log, lock))))
@@ -109,15 +110,8 @@ impl Store {
     /// As [`Store::open`], but for the lock.
     pub fn open_read_only(folder: &Path, options: Options) -> Result<Self> {
         let files: Arc<dyn Files> = Arc::new(Disk);
-        let mut tries = 0;
-        loop {
-            match Opened::read(&*files, folder, options) {
-                // A writer has replaced files since the manifest was read: read it again.
-                Err(error) if error.is_missing_file() && tries < 100 => tries += 1,
-                Err(error) => return Err(error),
-                Ok(opened) => return Ok(opened.into_store(files, folder, options, None)),
-            }
-        }
+        let opened = Opened::read_while_written(&*files, folder, options, &[])?;
+        Ok(opened.into_store(files, folder, options, None))
     }
 }
 
@@ -131,7 +125,30 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    pub fn read(files: &dyn Files, folder: &Path, options: Options) -> Result<Self> {
+    /// Read while a writer may replace files. Segments that are `known` are not mapped again.
+    pub fn read_while_written(
+        files: &dyn Files,
+        folder: &Path,
+        options: Options,
+        known: &[Part],
+    ) -> Result<Self> {
+        let mut tries = 0;
+        loop {
+            match Self::read(files, folder, options, known) {
+                // Files have been replaced since the manifest was read: read it again.
+                Err(error) if error.is_missing_file() && tries < 100 => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    /// Read everything; segments that are `known` are not mapped again.
+    pub fn read(
+        files: &dyn Files,
+        folder: &Path,
+        options: Options,
+        known: &[Part],
+    ) -> Result<Self> {
         let manifest = Manifest::read(files, folder)?;
         let mut tombstones = match manifest.dead {
             Some(dead) => dead::read(files, folder, dead)?,
@@ -139,7 +156,15 @@ impl Opened {
         };
         let mut state = State::default();
         for s in &manifest.segments {
-            let batches = segment::open(files, folder, s, &manifest.schema, options.check_sums)?;
+            let ours: Vec<&Part> = known
+                .iter()
+                .filter(|part| part.home.is_some_and(|(number, _)| number == s.number))
+                .collect();
+            let batches = if ours.is_empty() {
+                segment::open(files, folder, s, &manifest.schema, options.check_sums)?
+            } else {
+                ours.iter().map(|part| part.batch.clone()).collect()
+            };
             for (i, batch) in (0..).zip(batches) {
                 let home = (s.number, i);
                 let dead = tombstones.remove(&home).unwrap_or_default();
@@ -152,6 +177,9 @@ impl Opened {
                     ));
                 }
                 state.push(batch, Some(home), dead);
+                if let (Some(part), Some(known)) = (state.parts.last_mut(), ours.get(i as usize)) {
+                    part.derived = known.derived.clone();
+                }
             }
         }
         let path = manifest.log_path(folder);
@@ -178,6 +206,16 @@ impl Opened {
         Ok(Self { manifest, state, recovery, end: log.end })
     }
 
+    pub fn snapshot(&self, folder: &Path) -> Snapshot {
+        Snapshot {
+            schema: self.manifest.schema.clone(),
+            columns: Arc::new(self.manifest.columns.clone()),
+            metric: self.manifest.metric,
+            folder: folder.into(),
+            parts: self.state.parts.clone().into(),
+        }
+    }
+
     fn into_store(
         self,
         files: Arc<dyn Files>,
@@ -185,13 +223,8 @@ impl Opened {
         options: Options,
         writing: Option<(Log, Lock)>,
     ) -> Store {
+        let current = RwLock::new(self.snapshot(folder));
         let Self { manifest, state, recovery, .. } = self;
-        let current = RwLock::new(Snapshot {
-            schema: manifest.schema.clone(),
-            columns: Arc::new(manifest.columns.clone()),
-            metric: manifest.metric,
-            parts: state.parts.clone().into(),
-        });
         let writer = writing.map(|(log, lock)| {
             Mutex::new(Writer { manifest, state, log: Arc::new(log), _lock: lock })
         });
@@ -202,8 +235,11 @@ impl Opened {
 /// Remove what an interrupted flush left behind: files named as the store names them, and no others.
 fn remove_strays(files: &dyn Files, folder: &Path, manifest: &Manifest) {
     let keep = manifest.names();
+    let segments: Vec<u64> = manifest.segments.iter().map(|s| s.number).collect();
     let ours = |name: &str| {
         name == "MANIFEST.new"
+            || name.strip_suffix(".new").and_then(segment_of_graph).is_some()
+            || segment_of_graph(name).is_some_and(|segment| !segments.contains(&segment))
             || name.split_once('.').is_some_and(|(number, kind)| {
                 number.parse::<u64>().is_ok() && ["arrow", "sums", "dead", "log"].contains(&kind)
             })

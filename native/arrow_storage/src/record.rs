@@ -3,8 +3,9 @@
 
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamReader;
-use arrow_ipc::writer::StreamWriter;
+use arrow_ipc::writer::StreamEncoder;
 
 /// Bytes before the content.
 pub(crate) const HEAD: usize = 12;
@@ -21,22 +22,20 @@ pub(crate) enum Record {
 }
 
 impl Record {
-    /// The content, after room for its head.
-    fn encode(&self) -> Result<Vec<u8>> {
+    /// The content, in pieces; large ones are the batch's own memory.
+    fn encode(&self) -> Result<Vec<Buffer>> {
         let (kind, batch) = match self {
-            Self::Put(batch) => (1, Some(batch)),
+            Self::Put(batch) => (1u8, Some(batch)),
             Self::Delete(batch) => (2, Some(batch)),
             Self::Close => (3, None),
         };
-        let size = batch.map_or(0, RecordBatch::get_array_memory_size);
-        let mut framed =
-            Vec::with_capacity(HEAD + 1 + size + size / 8 + 1024 * usize::from(size > 0));
-        framed.resize(HEAD, 0);
-        framed.push(kind);
-        let Some(batch) = batch else { return Ok(framed) };
-        let mut writer = StreamWriter::try_new(framed, &batch.schema())?;
-        writer.write(batch)?;
-        Ok(writer.into_inner()?)
+        let mut pieces = vec![Buffer::from(vec![kind])];
+        if let Some(batch) = batch {
+            let mut encoder = StreamEncoder::try_new(&batch.schema())?;
+            pieces.extend(encoder.encode(batch)?);
+            pieces.extend(encoder.finish()?);
+        }
+        Ok(pieces)
     }
 
     pub fn decode(content: &[u8]) -> std::result::Result<Self, String> {
@@ -61,20 +60,20 @@ fn head_sum(length: u32, at: u64) -> u32 {
     hasher.finalize()
 }
 
-/// A record as it will stand at a place in the file.
-pub(crate) fn frame(record: &Record, at: u64) -> Result<Vec<u8>> {
-    let mut framed = record.encode()?;
-    let (head, content) = framed.split_at_mut(HEAD);
-    let Ok(length) = u32::try_from(content.len()) else {
-        let size = content.len();
+/// A record as it will stand at a place in the file, in pieces; and its length.
+pub(crate) fn frame(record: &Record, at: u64) -> Result<(Vec<Buffer>, u64)> {
+    let mut pieces = record.encode()?;
+    let size: usize = pieces.iter().map(Buffer::len).sum();
+    let Ok(length) = u32::try_from(size) else {
         return Err(Error::Schema(format!(
             "a batch of {size} bytes is too large; write it in parts"
         )));
     };
-    head[..4].copy_from_slice(&length.to_le_bytes());
-    head[4..8].copy_from_slice(&head_sum(length, at).to_le_bytes());
-    head[8..].copy_from_slice(&crc32fast::hash(content).to_le_bytes());
-    Ok(framed)
+    let mut sum = crc32fast::Hasher::new();
+    pieces.iter().for_each(|piece| sum.update(piece));
+    let head = [length, head_sum(length, at), sum.finalize()].map(u32::to_le_bytes);
+    pieces.insert(0, Buffer::from(head.as_flattened()));
+    Ok((pieces, (HEAD + size) as u64))
 }
 
 /// The content of the record at a place, if all of it is there and right.

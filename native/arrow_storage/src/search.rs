@@ -1,41 +1,53 @@
 //! The nearest rows of a snapshot.
 
-use crate::{Error, Result, Snapshot, schema};
-use arrow_array::{ArrayRef, BooleanArray, Float32Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
-use std::sync::Arc;
+use crate::found::Found;
+use crate::{Filter, Part, Result, Snapshot, schema};
+use arrow_array::RecordBatch;
 use vector_search::exact::{Options, search_batch};
-use vector_search::top_k::key;
-use vector_search::{Bitmap, Vectors};
+use vector_search::{Bitmap, Neighbor, Vectors};
 
-/// A search.
+/// What is wanted of a search, besides what to be near to.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
-    /// What to be near to.
-    pub vector: &'a [f32],
-    /// How many rows are wanted.
+    /// How many rows.
     pub k: usize,
-    /// For each part of the snapshot, which rows may be returned; all without it.
-    pub allowed: Option<&'a [BooleanArray]>,
-    /// The columns to return; all without it. The distance is added as `_distance`.
+    /// Only rows that it takes; all without it.
+    pub filter: Option<&'a Filter>,
+    /// The columns to return, in this order; all without it.
     pub columns: Option<&'a [&'a str]>,
+    /// How many candidates are weighed in an approximate search; without it the search is exact.
+    pub width: Option<usize>,
 }
 
 impl<'a> Query<'a> {
-    /// All columns of the `k` nearest rows.
+    /// All columns of the `k` nearest rows, exactly.
     #[must_use]
-    pub fn new(vector: &'a [f32], k: usize) -> Self {
-        Self { vector, k, allowed: None, columns: None }
+    pub fn new(k: usize) -> Self {
+        Self { k, filter: None, columns: None, width: None }
+    }
+
+    /// The same, of some columns.
+    #[must_use]
+    pub fn columns(self, columns: &'a [&'a str]) -> Self {
+        Self { columns: Some(columns), ..self }
+    }
+
+    /// The same, of rows that a filter takes.
+    #[must_use]
+    pub fn filter(self, filter: &'a Filter) -> Self {
+        Self { filter: Some(filter), ..self }
     }
 }
 
 impl Snapshot {
-    /// The nearest rows, by exact distance, nearest first; equal distances in the order of writing.
+    /// The nearest rows, nearest first; equal distances in the order of writing. The last column,
+    /// `_distance`, is the exact distance, also where an approximate search chose the rows.
     ///
     /// # Errors
-    /// If the vector is of another dimension or not finite, or a column does not exist.
-    pub fn search(&self, query: &Query<'_>) -> Result<RecordBatch> {
-        let mut found = self.search_batch(query.vector, query)?;
+    /// If the vector is of another dimension or not finite, a column does not exist, or the filter
+    /// does not fit.
+    pub fn search(&self, vector: &[f32], query: &Query<'_>) -> Result<RecordBatch> {
+        let mut found = self.search_batch(vector, query)?;
         Ok(found.pop().unwrap_or_else(|| RecordBatch::new_empty(self.schema.clone())))
     }
 
@@ -44,79 +56,56 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::search`].
     pub fn search_batch(&self, vectors: &[f32], query: &Query<'_>) -> Result<Vec<RecordBatch>> {
+        let shown = self.projection(query.columns)?;
+        let table = |found: &Found| {
+            let (places, distances): (Vec<_>, Vec<_>) = found.iter().unzip();
+            self.table(&places, &shown, "_distance", distances)
+        };
+        self.nearest(vectors, query)?.iter().map(table).collect()
+    }
+
+    /// The places of the nearest rows of each vector.
+    pub(crate) fn nearest(&self, vectors: &[f32], query: &Query<'_>) -> Result<Vec<Found>> {
         let dim = schema::dimension(&self.schema, &self.columns)?;
         let whole = vectors.len().max(1).next_multiple_of(dim);
         if vectors.len() != whole {
             let (what, found) = ("query", vectors.len());
             return Err(vector_search::Error::Length { what, found, expected: dim }.into());
         }
-        let shown = self.projection(query.columns)?;
-        if let Some(allowed) = query.allowed
-            && (allowed.len() != self.parts.len()
-                || allowed.iter().zip(&*self.parts).any(|(a, p)| a.len() != p.batch.num_rows()))
-        {
-            return Err(Error::Schema("the filter was made for another snapshot".into()));
+        if let Some(filter) = query.filter {
+            filter.check(&self.schema)?;
         }
-        let mut merged: Vec<Vec<(u64, usize)>> = vec![Vec::new(); vectors.len() / dim];
+        let mut merged = vec![Found::new(query.k); vectors.len() / dim];
         for (p, part) in self.parts.iter().enumerate() {
-            let rows = Vectors::f32(schema::vectors(&part.batch, &self.columns)?, dim)?;
-            let mut live =
-                (!part.dead.is_empty() || query.allowed.is_some()).then(|| part.live_bits());
-            if let (Some(allowed), Some(live)) = (query.allowed, &mut live) {
-                restrict(live, &allowed[p]);
-            }
-            let filter = live.as_deref().map(Bitmap::new);
-            let options = Options::new(self.metric, query.k).filtered(filter);
-            let found = if vectors.len() == dim {
-                vec![vector_search::search(&rows, vectors, &options)?]
-            } else {
-                search_batch(&rows, vectors, &options)?
-            };
+            let found = self.nearest_in(part, vectors, query)?;
             for (merged, found) in merged.iter_mut().zip(found) {
-                merged.extend(found.iter().map(|n| (key(n.distance, n.row), p)));
-                // By distance, then part, then row: the order of writing.
-                merged.sort_unstable_by_key(|&(key, part)| (key >> 32, part, key));
-                merged.truncate(query.k);
+                merged.merge(p, &found);
             }
         }
-        merged.iter().map(|found| self.result(found, &shown)).collect()
+        Ok(merged)
     }
 
-    fn projection(&self, columns: Option<&[&str]>) -> Result<Vec<usize>> {
-        match columns {
-            None => Ok((0..self.schema.fields().len()).collect()),
-            Some(names) => names.iter().map(|n| schema::position(&self.schema, n)).collect(),
+    fn nearest_in(
+        &self,
+        part: &Part,
+        vectors: &[f32],
+        query: &Query<'_>,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        let dim = self.dimension();
+        let rows = Vectors::f32(schema::vectors(&part.batch, &self.columns)?, dim)?;
+        let allowed = part.allowed(query.filter)?;
+        let filter = allowed.as_deref().map(Bitmap::new);
+        if let Some(width) = query.width
+            && let Some(index) = part.index(&self.folder, &rows, self.metric)?
+        {
+            let search = |vector| index.search(&rows, vector, query.k, width, filter);
+            return vectors.chunks(dim).map(search).collect();
         }
-    }
-
-    fn result(&self, found: &[(u64, usize)], shown: &[usize]) -> Result<RecordBatch> {
-        let neighbors = found.iter().map(|&(key, _)| vector_search::top_k::neighbor(key));
-        let distances: ArrayRef =
-            Arc::new(Float32Array::from_iter_values(neighbors.clone().map(|n| n.distance)));
-        let places: Vec<_> =
-            found.iter().zip(neighbors).map(|(&(_, part), n)| (part, n.row as usize)).collect();
-        let narrow = Arc::new(self.schema.project(shown)?);
-        let mut columns = if places.is_empty() {
-            RecordBatch::new_empty(narrow).columns().to_vec()
+        let options = Options::new(self.metric, query.k).filtered(filter);
+        if vectors.len() == dim {
+            Ok(vec![vector_search::search(&rows, vectors, &options)?])
         } else {
-            let project = |part: &crate::Part| part.batch.project(shown);
-            let batches =
-                self.parts.iter().map(project).collect::<std::result::Result<Vec<_>, _>>()?;
-            let batches: Vec<&RecordBatch> = batches.iter().collect();
-            arrow_select::interleave::interleave_record_batch(&batches, &places)?.columns().to_vec()
-        };
-        columns.push(distances);
-        let mut fields: Vec<_> = shown.iter().map(|&i| self.schema.fields()[i].clone()).collect();
-        fields.push(Arc::new(Field::new("_distance", DataType::Float32, false)));
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
-    }
-}
-
-/// Clear the bits of rows that a mask leaves out; a null leaves out too.
-fn restrict(live: &mut [u64], allowed: &BooleanArray) {
-    for (row, keep) in allowed.iter().enumerate() {
-        if keep != Some(true) {
-            live[row / 64] &= !(1 << (row % 64));
+            Ok(search_batch(&rows, vectors, &options)?)
         }
     }
 }

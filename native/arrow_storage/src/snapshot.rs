@@ -7,6 +7,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A consistent view. Cheap to clone; holds its files open until it is dropped.
@@ -15,6 +16,8 @@ pub struct Snapshot {
     pub(crate) schema: SchemaRef,
     pub(crate) columns: Arc<Columns>,
     pub(crate) metric: Metric,
+    /// Where graphs are kept.
+    pub(crate) folder: Arc<Path>,
     pub(crate) parts: Arc<[Part]>,
 }
 
@@ -35,6 +38,12 @@ impl Snapshot {
     #[must_use]
     pub fn metric(&self) -> Metric {
         self.metric
+    }
+
+    /// Values in a vector.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        schema::dimension(&self.schema, &self.columns).unwrap_or_default()
     }
 
     /// Where the rows lie.

@@ -1,9 +1,10 @@
 //! The rows in memory (mapped segments and the log's batches), and where each id lives.
 
+use crate::index::Derived;
 use crate::{Id, Result};
+use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use arrow_array::{Array, RecordBatch};
 use roaring::RoaringBitmap;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Some rows that lie together, and which of them are gone.
@@ -14,9 +15,14 @@ pub struct Part {
     pub(crate) home: Option<(u64, u32)>,
     pub(crate) batch: RecordBatch,
     pub(crate) dead: Arc<RoaringBitmap>,
+    pub(crate) derived: Arc<Derived>,
 }
 
 impl Part {
+    fn new(key: u32, home: Option<(u64, u32)>, batch: RecordBatch) -> Self {
+        Self { key, home, batch, dead: Arc::default(), derived: Arc::default() }
+    }
+
     /// All rows, gone ones included.
     #[must_use]
     pub fn batch(&self) -> &RecordBatch {
@@ -81,7 +87,16 @@ impl State {
         let key = self.next_key;
         self.next_key += 1;
         self.index = None;
-        self.parts.push(Part { key, home, batch, dead: Arc::new(dead) });
+        self.parts.push(Part { dead: Arc::new(dead), ..Part::new(key, home, batch) });
+    }
+
+    /// The rows of some parts, wherever they lie, as if they came from a log.
+    pub fn of(parts: &[Part]) -> Self {
+        let mut state = Self::default();
+        for part in parts {
+            state.push(part.batch.clone(), None, (*part.dead).clone());
+        }
+        state
     }
 
     fn index(&mut self, id: usize) -> &mut HashMap<Id, (u32, u32)> {
@@ -118,7 +133,7 @@ impl State {
         let index = self.index(column);
         let replaced: Vec<_> =
             (0..).zip(ids).filter_map(|(row, id)| index.insert(id, (key, row))).collect();
-        self.parts.push(Part { key, home: None, batch, dead: Arc::default() });
+        self.parts.push(Part::new(key, None, batch));
         replaced.into_iter().for_each(|place| self.kill(place));
         self.merge_small(column)
     }
@@ -148,14 +163,14 @@ impl State {
             if let Some(index) = &mut self.index {
                 index.extend((0..).zip(ids).map(|(row, id)| (id, (key, row))));
             }
-            self.parts.push(Part { key, home: None, batch, dead: Arc::default() });
+            self.parts.push(Part::new(key, None, batch));
         }
         Ok(())
     }
 
     /// Whether an array of ids has the same id twice: the row of the second.
     pub fn duplicate(ids: &dyn Array, values: &[Id]) -> Option<usize> {
-        let mut seen = std::collections::HashSet::with_capacity(ids.len());
+        let mut seen = HashSet::with_capacity(ids.len());
         values.iter().position(|id| !seen.insert(id))
     }
 }

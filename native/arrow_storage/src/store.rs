@@ -4,10 +4,10 @@ use crate::files::Files;
 use crate::lock::Lock;
 use crate::log::Log;
 use crate::manifest::Manifest;
-use crate::open::{Options, Recovery};
+use crate::open::{Opened, Options, Recovery};
 use crate::record::Record;
 use crate::state::State;
-use crate::{Error, Id, Result, Snapshot, schema};
+use crate::{Error, Filter, Id, Result, Snapshot, schema};
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema};
 use std::path::{Path, PathBuf};
@@ -57,6 +57,28 @@ impl Store {
     #[must_use]
     pub fn recovery(&self) -> Recovery {
         self.recovery
+    }
+
+    /// Whether it was opened for reading.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.writer.is_none()
+    }
+
+    /// See what another process has written since this store was opened for reading. A store that
+    /// is open for writing sees its own writes anyway.
+    ///
+    /// # Errors
+    /// As [`Store::open_read_only`]; the rows seen before stay then.
+    pub fn refresh(&self) -> Result<()> {
+        if self.is_read_only() {
+            let known = self.snapshot();
+            let opened =
+                Opened::read_while_written(&*self.files, &self.folder, self.options, &known.parts)?;
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) =
+                opened.snapshot(&self.folder);
+        }
+        Ok(())
     }
 
     /// The rows as they are now.
@@ -127,14 +149,38 @@ impl Store {
         let writer = &mut *guard;
         let (schema, columns) = (&writer.manifest.schema, &writer.manifest.columns);
         let column = schema::position(schema, &columns.id)?;
-        let kind = schema.field(column).data_type().clone();
         let mut there: Vec<Id> =
             ids.iter().filter(|id| writer.state.find(column, id).is_some()).cloned().collect();
         there.sort_unstable();
         there.dedup();
+        self.remove(guard, there)
+    }
+
+    /// Delete the rows that a filter takes. Returns how many there were.
+    ///
+    /// # Errors
+    /// If the filter does not fit the columns, or the disk fails.
+    pub fn delete_where(&self, filter: &Filter) -> Result<usize> {
+        let guard = self.writer()?;
+        let (schema, columns) = (&guard.manifest.schema, &guard.manifest.columns);
+        filter.check(schema)?;
+        let column = schema::position(schema, &columns.id)?;
+        let mut there = Vec::new();
+        for part in &guard.state.parts {
+            there.extend(Id::column(part.select(Some(filter))?.column(column)));
+        }
+        self.remove(guard, there)
+    }
+
+    /// Delete ids that are all there, each once.
+    fn remove(&self, mut guard: MutexGuard<'_, Writer>, there: Vec<Id>) -> Result<usize> {
         if there.is_empty() {
             return Ok(0);
         }
+        let writer = &mut *guard;
+        let (schema, columns) = (&writer.manifest.schema, &writer.manifest.columns);
+        let column = schema::position(schema, &columns.id)?;
+        let kind = schema.field(column).data_type().clone();
         let field = Field::new(columns.id.clone(), kind.clone(), false);
         let batch = RecordBatch::try_new(
             Arc::new(Schema::new(vec![field])),

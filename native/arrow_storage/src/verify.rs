@@ -18,13 +18,28 @@ pub struct Report {
     pub rows: usize,
     /// Rows that are deleted or replaced, and still take room.
     pub dead: usize,
-    /// Writes that are in the log only.
-    pub logged: usize,
     /// Bytes of segments and log.
     pub bytes: u64,
 }
 
 impl Store {
+    /// What the store consists of, as far as this handle sees it; nothing is checked.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub fn stats(&self) -> Result<Report> {
+        let manifest = Manifest::read(&*self.files, &self.folder)?;
+        let snapshot = self.snapshot();
+        let path = manifest.log_path(&self.folder);
+        let log = std::fs::metadata(&path).map_or(0, |log| log.len());
+        Ok(Report {
+            segments: manifest.segments.len(),
+            rows: snapshot.count(),
+            dead: snapshot.parts.iter().map(|part| part.batch.num_rows() - part.live()).sum(),
+            bytes: manifest.segments.iter().map(|s| s.bytes).sum::<u64>() + log,
+        })
+    }
+
     /// Read a store from its files, whether or not it is open, and check every checksum, every
     /// vector, and that no id comes twice.
     ///
@@ -44,8 +59,8 @@ impl Store {
         let path = manifest.log_path(folder);
         let log = files.read(&path).map_err(Error::io(&path))?;
         report.bytes += log.len() as u64;
-        report.logged = replay(&path, &log)?.records.len();
-        let opened = Opened::read(&files, folder, Options::default())?;
+        replay(&path, &log)?;
+        let opened = Opened::read(&files, folder, Options::default(), &[])?;
         let column = schema::position(&manifest.schema, &manifest.columns.id)?;
         let mut seen = HashSet::new();
         for part in &opened.state.parts {

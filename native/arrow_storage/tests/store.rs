@@ -2,8 +2,8 @@
 
 mod common;
 
-use arrow_array::{BooleanArray, RecordBatch};
-use arrow_storage::{Columns, Durability, Error, Metric, Options, Query, Store};
+use arrow_array::RecordBatch;
+use arrow_storage::{Columns, Durability, Error, Filter, Metric, Options, Query, Store};
 use common::{DIM, batch, contents, ids, rows, schema, vector};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ proptest! {
         let reader = Store::open_read_only(folder.path(), SMALL).unwrap();
         prop_assert_eq!(&model, &contents(&reader.snapshot()));
         prop_assert_eq!(model.len(), Store::verify(folder.path()).unwrap().rows);
-        let found = store.snapshot().search(&Query::new(&vector(5, 2), 7)).unwrap();
+        let found = store.snapshot().search(&vector(5, 2), &Query::new(7)).unwrap();
         let distance = |id: i64, version| {
             vector(5, 2).iter().zip(vector(id, version)).map(|(a, b)| (a - b) * (a - b)).sum::<f32>()
         };
@@ -111,23 +111,20 @@ fn a_search_keeps_to_filter_and_columns() {
     let store = create(folder.path());
     store.add(&batch(&(0..100).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
     let snapshot = store.snapshot();
-    let even: Vec<BooleanArray> = snapshot
-        .parts()
-        .iter()
-        .map(|part| (0..part.batch().num_rows()).map(|row| Some(row % 2 == 0)).collect())
-        .collect();
+    let even = Filter::parse("text LIKE '%0@0' OR id IN (48, 52, 54)").unwrap();
     let near = vector(51, 0);
-    let query =
-        Query { allowed: Some(&even), columns: Some(&["text", "id"]), ..Query::new(&near, 3) };
-    let found = snapshot.search(&query).unwrap();
+    let query = Query::new(3).filter(&even).columns(&["text", "id"]);
+    let found = snapshot.search(&near, &query).unwrap();
     let names: Vec<_> = found.schema().fields().iter().map(|f| f.name().clone()).collect();
     assert_eq!(vec!["text", "id", "_distance"], names);
     let found = found["id"].to_data();
     assert!(found.buffer::<i64>(0)[..3].iter().all(|id| id % 2 == 0));
-    let missing = Query { columns: Some(&["nothing"]), ..query };
-    assert!(matches!(snapshot.search(&missing), Err(Error::NoColumn { .. })));
-    let short = Query::new(&near[..3], 3);
-    assert!(matches!(snapshot.search(&short), Err(Error::Search(_))));
+    let missing = query.columns(&["nothing"]);
+    assert!(matches!(snapshot.search(&near, &missing), Err(Error::NoColumn { .. })));
+    assert!(matches!(snapshot.search(&near[..3], &query), Err(Error::Search(_))));
+    let foreign = Filter::parse("year = 3").unwrap();
+    let unfit = snapshot.search(&near, &Query::new(3).filter(&foreign));
+    assert!(matches!(unfit, Err(Error::Filter { at: 1, .. })));
 }
 
 #[test]

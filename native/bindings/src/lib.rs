@@ -11,16 +11,27 @@ mod _native {
     use super::*;
 
     #[pymodule_export]
+    use crate::store::arrow_storage;
+    #[pymodule_export]
     use crate::tokenizer::fast_tokenizer;
+    #[pymodule_export]
+    use crate::vectors::vector_search;
 
     /// Puts every submodule into `sys.modules`, so that `import` finds it.
     #[pymodule_init]
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         let modules = m.py().import("sys")?.getattr("modules")?;
-        modules.set_item("aios_plugins._native.fast_tokenizer", m.getattr("fast_tokenizer")?)
+        for name in ["arrow_storage", "fast_tokenizer", "vector_search"] {
+            modules.set_item(format!("aios_plugins._native.{name}"), m.getattr(name)?)?;
+        }
+        Ok(())
     }
 }
 
 mod any;
+mod choices;
+mod snapshot;
+mod store;
 mod tokenizer;
+mod vectors;

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -108,9 +109,89 @@ def test_prompts_and_texts_around_gaps_stay(run, sampler):
         assert text.endswith(".")
 
 
+def test_token_controls_and_steps(run):
+    """As in the engine: the mean of what may be drawn, and how often the network is asked."""
+    arguments = ("--suppress-token", 97, "--suppress-token", 98, "--ignore-eos", "--json")
+    controls = ("--temperature", 0.9, "--top-k", 40, "--top-p", 0.95, "--min-p", 0.001)
+    calm = ("--repetition-penalty", 1.1, "--sampler", "confidence", "--steps", 3)
+    (one,) = json.loads(aios(run, *arguments, *controls, *calm).stdout)
+
+    assert not {97, 98} & set(one["token_ids"])
+    assert 3 == one["nfe"]
+    assert 16 == len(one["token_ids"]) == len(one["log_probs"]) == len(one["uncertainty"])
+    assert "length" == one["finish_reason"]
+    assert one["seconds"] > 0
+
+
+def test_what_is_written_obeys(run, tmp_path):
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "array", "items": {"type": "boolean"}, "minItems": 1}')
+
+    for mode in ("ar", "diffusion"):
+        (text,) = texts(run, "--json-schema", schema, "--mode", mode)
+        assert all(isinstance(one, bool) for one in json.loads(text))
+        assert re.fullmatch("(ab|c)+", texts(run, "--regex", "(ab|c)+", "--mode", mode)[0])
+
+
+def test_zero_is_not_nothing(run):
+    """Without temperature a seed decides nothing that the sampler leaves to the network."""
+    cold = ("--temperature", 0, "--block-size", 1)
+
+    assert texts(run, *cold, "--seed", 1) == texts(run, *cold, "--seed", 2)
+
+
+def test_blocks_caches_and_guidance(run):
+    blocks = ("--block-size", 4, "--sampler", "threshold")
+
+    assert texts(run, *blocks) == texts(run, *blocks, "--cache", "none")
+    assert 1 == len(texts(run, *blocks, "--cache", "dual"))
+    plain, guided, away = (
+        json.loads(aios(run, "--prompt", "milk", "--json", "--length", 12, *more).stdout)[0]
+        for more in ((), ("--guidance-scale", 3), ("--guidance-scale", 3, "--negative-prompt", "x"))
+    )
+    assert plain["log_probs"] != guided["log_probs"] != away["log_probs"]
+
+
+@pytest.mark.parametrize("mode", ["ar", "diffusion"])
+def test_streams_end_in_the_text(run, mode):
+    arguments = (run, "--prompt", "milk ", "--mode", mode)
+    (expected,) = texts(*arguments)
+
+    assert expected + "\n" == aios(*arguments, "--stream").stdout
+    lines = [
+        json.loads(line)
+        for line in aios(*arguments, "--stream", "--json").stdout.split("\n")
+        if line
+    ]
+    assert list(range(len(lines) - 1)) == [line["step"] for line in lines[:-1]]
+    assert expected == "milk " + "".join(line["deltas"][0] for line in lines)
+    assert [expected] == [one["text"] for one in lines[-1]["samples"]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (("--steps", "0"), "--steps"),
+        (("--steps", "-3"), "--steps"),
+        (("--sampler", "ancestal"), "ancestal"),
+        (("--sampler", "threshold", "--steps", "3"), "has no number of steps"),
+        (("--mode", "ar", "--steps", "3"), "autoregressive generation has no such thing"),
+        (("--mode", "ar", "--cache", "dual"), "autoregressive generation has no such thing"),
+        (("--cache", "dual"), "so it wants a block_size"),
+        (("--cache", "all"), "--cache"),
+        (("--top-p", "0"), "top_p"),
+        (("--temperature", "-1"), "--temperature"),
+        (("--suppress-token", "9999"), "9999 is no token"),
+        (("--regex", "("), "a group is not closed"),
+        (("--regex", "a{30}"), "no text of at most 16 tokens"),
+        (("--regex", "a", "--json-schema", __file__), "--json-schema"),
+        (("--json-schema", "/nowhere.json"), "/nowhere.json"),
+        (("--guidance-scale", "2"), "a row gives nothing"),
+        (("--prompt", "x", "--negative-prompt", "y"), "negative_prompt has no effect"),
+        (("--stream", "--infill", "___"), "leave --infill and --watch"),
+        (("--stream", "--watch"), "leave --infill and --watch"),
+        (("--stream", "--num", "2"), "leave --num"),
+        (("--set", "sampling.cache='dual'"), "wants a block_size"),
         (("--infill", "no gap"), "has no gap"),
         (("--infill", ""), "has no gap"),
         (("--infill", "x<mask:0>"), "has no gap"),

@@ -324,6 +324,8 @@ def test_samplers_may_be_built(engine):
             {"prompt": "x", "guidance_scale": 2, "negative_prompt": "y" * 9},
             "negative_prompt has 9 tokens, with the answer 32",
         ),
+        ("generate", {"suppress_tokens": [1, 999]}, "suppress_tokens: 999 is no token"),
+        ("generate", {"suppress_tokens": [999], "mode": "ar"}, "want 0 to 259"),
         ("diffuse", {"cache": "dual"}, "so it wants a block_size"),
         ("diffuse", {"cache": "all", "block_size": 2}, "cache"),
         ("diffuse", {"cache": "dual", "block_size": 2, "regex": "a*"}, "needs all of the text"),

@@ -1,13 +1,12 @@
 //! One bit a value: its sign, against a query of four bits a value.
 
-use crate::exact::{Options, pieces, rescore, row_number, scan};
+use super::{candidates, rescored};
+use crate::exact::Options;
 use crate::kernel::bits::{PLANES, sums};
 use crate::vectors::check;
 use crate::{Metric, Neighbor, Result, Vectors};
 use rayon::prelude::*;
-
-/// Rows scanned before the heap looks at them.
-const BLOCK: usize = 256;
+use std::ops::Range;
 
 /// Rows as signs, with the length each stands for.
 #[derive(Clone, Debug)]
@@ -98,22 +97,14 @@ impl BinaryCodes {
         check("query", query, self.dim)?;
         let query = Quantized::new(&self.metric.prepare(query), self.words);
         let run = sums(options.level);
-        Ok(scan(self.lines.len(), options.k, |best, range| {
-            let (mut out, mut distances) = ([0; BLOCK], [0.0; BLOCK]);
-            pieces(range, options.filter, BLOCK, |rows| {
-                let n = rows.len();
-                let codes = &self.codes[rows.start * self.words..rows.end * self.words];
-                run(&query.planes, codes, &mut out[..n]);
-                let lines = &self.lines[rows.clone()];
-                for ((d, &sum), &[factor, term, ones]) in
-                    distances.iter_mut().zip(&out[..n]).zip(lines)
-                {
-                    #[expect(clippy::cast_precision_loss, reason = "an approximation by intent")]
-                    let set = query.low * ones + query.step * sum as f32;
-                    *d = factor * (2.0 * set - query.total) + term;
-                }
-                best.push_all(&distances[..n], row_number(rows.start));
-            });
+        let products = |rows: Range<usize>, out: &mut [u32]| {
+            run(&query.planes, &self.codes[rows.start * self.words..rows.end * self.words], out);
+        };
+        Ok(candidates(self.lines.len(), options, products, |row, sum| {
+            let [factor, term, ones] = self.lines[row];
+            #[expect(clippy::cast_precision_loss, reason = "an approximation by intent")]
+            let set = query.low * ones + query.step * sum as f32;
+            factor * (2.0 * set - query.total) + term
         }))
     }
 
@@ -128,8 +119,7 @@ impl BinaryCodes {
         candidates: usize,
         options: &Options<'_>,
     ) -> Result<Vec<Neighbor>> {
-        let wide = Options { k: candidates.max(options.k), ..*options };
-        let rows = self.candidates(query, &wide)?.into_iter().map(|n| n.row);
-        rescore(vectors, query, self.metric, rows, options.k)
+        let find = |wide: &Options<'_>| self.candidates(query, wide);
+        rescored(vectors, query, self.metric, candidates, options, find)
     }
 }

@@ -1,13 +1,12 @@
 //! One byte a value, with a scale for each row.
 
-use crate::exact::{Options, pieces, rescore, row_number, scan};
+use super::{candidates, rescored};
+use crate::exact::Options;
 use crate::kernel::int8::{Query, dots};
 use crate::vectors::check;
 use crate::{Error, Metric, Neighbor, Result, Vectors};
 use rayon::prelude::*;
-
-/// Rows scanned before the heap looks at them.
-const BLOCK: usize = 256;
+use std::ops::Range;
 
 /// Rows as integers in `-127..=127`, with what turns integer products into distances.
 #[derive(Clone, Debug)]
@@ -81,19 +80,14 @@ impl Int8Codes {
         let mut codes = vec![0; self.dim];
         let scale = quantize(&query, &mut codes);
         let (query, run) = (Query::new(&codes), dots(options.level));
-        Ok(scan(self.lines.len(), options.k, |best, range| {
-            let (mut out, mut distances) = ([0; BLOCK], [0.0; BLOCK]);
-            pieces(range, options.filter, BLOCK, |rows| {
-                let n = rows.len();
-                run(&query, &self.codes[rows.start * self.dim..rows.end * self.dim], &mut out[..n]);
-                let lines = &self.lines[rows.clone()];
-                for ((d, &dot), &[factor, term]) in distances.iter_mut().zip(&out[..n]).zip(lines) {
-                    #[expect(clippy::cast_precision_loss, reason = "an approximation by intent")]
-                    let product = dot as f32 * scale;
-                    *d = factor * product + term;
-                }
-                best.push_all(&distances[..n], row_number(rows.start));
-            });
+        let products = |rows: Range<usize>, out: &mut [i32]| {
+            run(&query, &self.codes[rows.start * self.dim..rows.end * self.dim], out);
+        };
+        Ok(candidates(self.lines.len(), options, products, |row, dot| {
+            let [factor, term] = self.lines[row];
+            #[expect(clippy::cast_precision_loss, reason = "an approximation by intent")]
+            let product = dot as f32 * scale;
+            factor * product + term
         }))
     }
 
@@ -108,9 +102,8 @@ impl Int8Codes {
         candidates: usize,
         options: &Options<'_>,
     ) -> Result<Vec<Neighbor>> {
-        let wide = Options { k: candidates.max(options.k), ..*options };
-        let rows = self.candidates(query, &wide)?.into_iter().map(|n| n.row);
-        rescore(vectors, query, self.metric, rows, options.k)
+        let find = |wide: &Options<'_>| self.candidates(query, wide);
+        rescored(vectors, query, self.metric, candidates, options, find)
     }
 
     /// How distances are measured.

@@ -101,6 +101,12 @@ impl Hnsw {
         })
     }
 
+    /// Values in a vector.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.nodes.dim
+    }
+
     /// How many rows can be found.
     #[must_use]
     pub fn len(&self) -> usize {

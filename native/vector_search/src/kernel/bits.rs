@@ -1,8 +1,6 @@
 //! A quantized query against sign bits: weighted counts of common bits.
 
 use super::Level;
-#[cfg(target_arch = "x86_64")]
-use super::Tier;
 
 /// Bits a query value is quantized to.
 pub const PLANES: usize = 4;
@@ -16,17 +14,7 @@ pub type Sums = fn(query: &Query, rows: &[u64], out: &mut [u32]);
 /// The kernel of a level.
 #[must_use]
 pub fn sums(level: Level) -> Sums {
-    #[cfg(target_arch = "x86_64")]
-    match level.0 {
-        Tier::Portable => portable,
-        Tier::Avx2 => checked!(avx2, q, r, o),
-        Tier::Avx512 => checked!(avx512, q, r, o),
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let _ = level;
-        portable
-    }
+    by_level!(level, q, r, o)
 }
 
 fn portable(query: &Query, rows: &[u64], out: &mut [u32]) {

@@ -83,7 +83,7 @@ unsafe fn group<S: Simd, O: Op, E: Element, const R: usize, const C: usize>(
             for r in 0..R {
                 // A single row is one of a few scattered ones: what lies behind it is not next.
                 if R > 1 {
-                    prefetch(pointers[r].wrapping_add(at / E::VALUES));
+                    prefetch::<4096, _>(pointers[r].wrapping_add(at / E::VALUES));
                 }
                 sums[r][chain] = O::step::<S>(sums[r][chain], q, E::load::<S>(pointers[r], at));
             }
@@ -115,22 +115,26 @@ unsafe fn group<S: Simd, O: Op, E: Element, const R: usize, const C: usize>(
     }
 }
 
-/// All rows, four together, and the last few one by one.
+/// All rows, `R` together, and the last few one by one.
 ///
 /// # Safety
 /// The caller is compiled for `S`.
 #[inline(always)]
-unsafe fn rows<S: Simd, O: Op, E: Element>(query: &[f32], rows: &[E::Item], out: &mut [f32]) {
+unsafe fn rows<S: Simd, O: Op, E: Element, const R: usize>(
+    query: &[f32],
+    rows: &[E::Item],
+    out: &mut [f32],
+) {
     let width = query.len() / E::VALUES;
     let count = (rows.len() / width).min(out.len());
-    let fours = count / 4 * 4;
+    let grouped = if R > 1 { count / R * R } else { 0 };
     // SAFETY: each group is cut to exactly its rows.
     unsafe {
-        for r in (0..fours).step_by(4) {
-            let (rows, out) = (&rows[r * width..(r + 4) * width], &mut out[r..r + 4]);
-            group::<S, O, E, 4, 1>(query, rows, out);
+        for r in (0..grouped).step_by(R) {
+            let (rows, out) = (&rows[r * width..(r + R) * width], &mut out[r..r + R]);
+            group::<S, O, E, R, 1>(query, rows, out);
         }
-        for r in fours..count {
+        for r in grouped..count {
             let (rows, out) = (&rows[r * width..(r + 1) * width], &mut out[r..=r]);
             group::<S, O, E, 1, 4>(query, rows, out);
         }
@@ -139,21 +143,23 @@ unsafe fn rows<S: Simd, O: Op, E: Element>(query: &[f32], rows: &[E::Item], out:
 
 fn portable<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
     // SAFETY: needs no special instructions.
-    unsafe { rows::<Portable, O, E>(query, values, out) };
+    unsafe { rows::<Portable, O, E, 4>(query, values, out) };
 }
 
+/// One row at a time: machines of this level read a single stream fastest, and fetch it ahead by
+/// themselves (Zen 3: 15.4 GB/s of 16.9, against 11.3 for four streams that are asked for ahead).
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn avx2<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
     // SAFETY: compiled for it.
-    unsafe { rows::<Avx2, O, E>(query, values, out) };
+    unsafe { rows::<Avx2, O, E, 1>(query, values, out) };
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx2,fma,f16c")]
 fn avx512<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
     // SAFETY: compiled for it.
-    unsafe { rows::<Avx512, O, E>(query, values, out) };
+    unsafe { rows::<Avx512, O, E, 4>(query, values, out) };
 }
 
 #[cfg(target_arch = "x86_64")]

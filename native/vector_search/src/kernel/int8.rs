@@ -1,8 +1,8 @@
-//! Integer dot products of one int8 query with consecutive int8 rows.
+//! Integer dot products of one int8 query with consecutive int8 rows; values are -127 to 127.
 
 use super::Level;
 #[cfg(target_arch = "x86_64")]
-use super::{Tier, simd::prefetch};
+use super::simd::prefetch;
 
 /// A query as the kernels of every level want it.
 #[derive(Clone, Debug)]
@@ -10,8 +10,6 @@ pub struct Query {
     dim: usize,
     /// Padded with zeros to a whole number of 64-byte vectors.
     bytes: Vec<i8>,
-    /// The same, widened.
-    words: Vec<i16>,
     /// What a bias of 128 on every stored byte would add.
     bias: i32,
 }
@@ -22,9 +20,8 @@ impl Query {
     pub fn new(codes: &[i8]) -> Self {
         let mut bytes = codes.to_vec();
         bytes.resize(codes.len().next_multiple_of(64), 0);
-        let words = bytes.iter().map(|&x| i16::from(x)).collect();
         let bias = codes.iter().map(|&x| 128 * i32::from(x)).sum();
-        Self { dim: codes.len(), bytes, words, bias }
+        Self { dim: codes.len(), bytes, bias }
     }
 }
 
@@ -34,61 +31,57 @@ pub type Dots = fn(query: &Query, rows: &[i8], out: &mut [i32]);
 /// The kernel of a level.
 #[must_use]
 pub fn dots(level: Level) -> Dots {
-    #[cfg(target_arch = "x86_64")]
-    match level.0 {
-        Tier::Portable => portable,
-        Tier::Avx2 => checked!(avx2, q, r, o),
-        Tier::Avx512 => checked!(avx512, q, r, o),
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let _ = level;
-        portable
-    }
+    by_level!(level, q, r, o)
 }
 
 fn portable(query: &Query, rows: &[i8], out: &mut [i32]) {
     for (row, out) in rows.chunks_exact(query.dim).zip(out) {
-        *out = row.iter().zip(&query.words).map(|(&x, &q)| i32::from(x) * i32::from(q)).sum();
+        *out = row.iter().zip(&query.bytes).map(|(&x, &q)| i32::from(x) * i32::from(q)).sum();
     }
 }
 
-/// Widened to 16 bits, since `maddubs` would saturate.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn avx2(query: &Query, rows: &[i8], out: &mut [i32]) {
-    use std::arch::x86_64::{
-        _mm_loadu_si128, _mm256_add_epi32, _mm256_cvtepi8_epi16, _mm256_loadu_si256,
-        _mm256_madd_epi16, _mm256_setzero_si256, _mm256_storeu_si256,
-    };
-    let (chunks, _) = query.words.as_chunks::<32>();
-    let whole = query.dim / 32;
+    let whole = query.dim / 32 * 32;
     for (row, out) in rows.chunks_exact(query.dim).zip(out) {
-        let (pieces, rest) = row.as_chunks::<32>();
-        let mut sums = [_mm256_setzero_si256(); 2];
-        for (q, x) in chunks.iter().zip(pieces) {
-            prefetch(x.as_ptr());
-            for (half, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: both arrays hold 32 values; each half reads 16 of them.
-                let (q, x) = unsafe {
-                    (
-                        _mm256_loadu_si256(q.as_ptr().add(half * 16).cast()),
-                        _mm_loadu_si128(x.as_ptr().add(half * 16).cast()),
-                    )
-                };
-                let product = _mm256_madd_epi16(_mm256_cvtepi8_epi16(x), q);
-                *sum = _mm256_add_epi32(*sum, product);
-            }
-        }
-        let mut lanes = [0i32; 8];
-        // SAFETY: `lanes` holds the 32 bytes written.
-        unsafe {
-            _mm256_storeu_si256(lanes.as_mut_ptr().cast(), _mm256_add_epi32(sums[0], sums[1]));
-        }
-        let tail = rest.iter().zip(&query.words[whole * 32..]);
-        *out = lanes.iter().sum::<i32>()
+        let tail = row[whole..].iter().zip(&query.bytes[whole..]);
+        *out = avx2_dot::<1024>(&query.bytes[..whole], row)
             + tail.map(|(&x, &q)| i32::from(x) * i32::from(q)).sum::<i32>();
     }
+}
+
+/// The product of a query and the start of a row, both a whole number of 32 values, asking for
+/// memory `AHEAD` of the row; 0 asks for none.
+///
+/// `maddubs` multiplies unsigned by signed bytes, so the query's signs go to the row. Two products
+/// of values up to 127 just fit into its 16 bits.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn avx2_dot<const AHEAD: usize>(query: &[i8], row: &[i8]) -> i32 {
+    use std::arch::x86_64::{
+        _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_abs_epi8, _mm256_add_epi32,
+        _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
+        _mm256_maddubs_epi16, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_sign_epi8,
+    };
+    let ones = _mm256_set1_epi16(1);
+    let mut sums = [_mm256_setzero_si256(); 2];
+    for (i, (q, x)) in query.as_chunks::<32>().0.iter().zip(row.as_chunks::<32>().0).enumerate() {
+        if AHEAD > 0 {
+            prefetch::<AHEAD, _>(x.as_ptr());
+        }
+        // SAFETY: both arrays hold the 32 bytes read.
+        let (q, x) = unsafe {
+            (_mm256_loadu_si256(q.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().cast()))
+        };
+        let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q));
+        sums[i % 2] = _mm256_add_epi32(sums[i % 2], _mm256_madd_epi16(pairs, ones));
+    }
+    let sum = _mm256_add_epi32(sums[0], sums[1]);
+    let sum = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+    let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b1110>(sum));
+    _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32::<1>(sum)))
 }
 
 /// VNNI multiplies unsigned by signed, so rows are biased by 128 and the bias is taken off again.
@@ -127,7 +120,7 @@ fn avx512_group<const R: usize>(query: &Query, rows: &[i8]) -> [i32; R] {
             // SAFETY: row `r` has `dim` bytes; the mask covers those of them from `i * 64` on.
             let x = unsafe {
                 let at = rows.as_ptr().add(r * query.dim + i * 64);
-                prefetch(at);
+                prefetch::<4096, _>(at);
                 _mm512_maskz_loadu_epi8(mask, at)
             };
             *sum = _mm512_dpbusd_epi32(*sum, _mm512_xor_si512(x, bias), q);
@@ -149,7 +142,7 @@ mod tests {
             let mut state = seed;
             let mut next = || {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                if extreme { i8::MIN } else { state.to_le_bytes()[7] as i8 }
+                if extreme { -127 } else { (state.to_le_bytes()[7] as i8).max(-127) }
             };
             let query: Vec<i8> = (0..dim).map(|_| next()).collect();
             let values: Vec<i8> = (0..dim * rows).map(|_| next()).collect();

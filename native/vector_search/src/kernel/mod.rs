@@ -16,6 +16,23 @@ macro_rules! checked {
     };
 }
 
+/// The function of a level: `portable`, and `avx2` and `avx512` where there are such levels.
+macro_rules! by_level {
+    ($level:expr, $($argument:ident),+) => {{
+        #[cfg(target_arch = "x86_64")]
+        match $level.0 {
+            super::Tier::Portable => portable,
+            super::Tier::Avx2 => checked!(avx2, $($argument),+),
+            super::Tier::Avx512 => checked!(avx512, $($argument),+),
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            let _ = $level;
+            portable
+        }
+    }};
+}
+
 pub mod bits;
 pub mod float;
 pub mod gather;

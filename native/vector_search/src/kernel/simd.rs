@@ -138,12 +138,9 @@ unsafe impl Simd for Portable {
     }
 }
 
-/// How far ahead of the row in work memory is asked for, in bytes.
-const AHEAD: usize = 4096;
-
-/// Ask for memory that will be read soon; any address will do.
+/// Ask for memory some bytes ahead that will be read soon; any address will do.
 #[inline(always)]
-pub fn prefetch<T>(at: *const T) {
+pub fn prefetch<const AHEAD: usize, T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing, so no address is wrong.
     unsafe {

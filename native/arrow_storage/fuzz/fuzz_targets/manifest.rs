@@ -1,0 +1,6 @@
+//! What claims to be a manifest is one, or an error; its checksum is right, so all is read.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| arrow_storage::fuzzing::manifest(bytes));

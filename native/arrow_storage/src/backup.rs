@@ -1,0 +1,53 @@
+//! Snapshots in folders of their own, and going back to one.
+
+use crate::state::State;
+use crate::{Error, Options, Result, Store};
+use std::path::Path;
+
+impl Store {
+    /// Write all rows as a store of its own in a folder that is empty or not there yet.
+    ///
+    /// Others write and read meanwhile; the copy holds what was there at the call.
+    ///
+    /// # Errors
+    /// If the folder holds anything, or the disk fails.
+    pub fn save_snapshot(&self, folder: &Path) -> Result<()> {
+        let now = self.snapshot();
+        let columns = (*now.columns).clone();
+        let copy = Self::create(folder, now.schema.clone(), columns, now.metric, self.options)?;
+        copy.replace(State::of(&now.parts))?;
+        copy.close()
+    }
+
+    /// Replace all rows by those of a snapshot, at once: a reader sees the one or the other.
+    ///
+    /// # Errors
+    /// If the folder is no store, is damaged, or has another schema or metric; nothing has changed
+    /// then. If the disk fails.
+    pub fn restore_snapshot(&self, folder: &Path) -> Result<()> {
+        let wanted = Self::open_read_only(folder, Options { check_sums: true, ..self.options })?;
+        let (wanted, now) = (wanted.snapshot(), self.snapshot());
+        if wanted.schema.fields() != now.schema.fields()
+            || wanted.columns != now.columns
+            || wanted.metric != now.metric
+        {
+            let folder = folder.display();
+            return Err(Error::Schema(format!(
+                "{folder} has other columns or another metric than this store; want a snapshot of it"
+            )));
+        }
+        self.replace(State::of(&wanted.parts))
+    }
+
+    /// Write other rows as the only segment.
+    fn replace(&self, state: State) -> Result<()> {
+        let mut writer = self.writer()?;
+        let all = writer.manifest.segments.iter().map(|s| s.number).collect();
+        let before = std::mem::replace(&mut writer.state, state);
+        let done = self.rewrite(&mut writer, &all);
+        if done.is_err() {
+            writer.state = before;
+        }
+        done
+    }
+}

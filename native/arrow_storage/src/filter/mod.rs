@@ -1,0 +1,145 @@
+//! Filters: which rows, said as in SQL.
+//!
+//! ```text
+//! lang = 'en' AND year >= 2020 AND (title LIKE '%cat%' OR tag IN ('a', 'b')) AND note IS NOT NULL
+//! ```
+//!
+//! | what | form |
+//! |---|---|
+//! | comparison | `a = b`, `!=` or `<>`, `<`, `<=`, `>`, `>=`; columns and values on either side |
+//! | range, set | `a [NOT] BETWEEN x AND y`, `a [NOT] IN (x, y)` |
+//! | text | `a [NOT] LIKE 'x%_'`, `ILIKE` whatever the case; `\` before `%` or `_` means itself |
+//! | missing | `a IS [NOT] NULL` |
+//! | logic | `NOT`, `AND`, `OR`, in this order, and parentheses; `TRUE`, `FALSE`, a boolean column |
+//! | column | `name`, or `"any name"` or `` `any name` `` |
+//! | value | `'text'` (`''` is a quote), `12`, `-1.5e3`, `TRUE`; dates and times as texts |
+//!
+//! Keywords have no case, names have. As in SQL a comparison with a missing value is neither true nor
+//! false, and a row is taken only where the whole is true.
+
+mod evaluate;
+mod lexer;
+mod parser;
+
+use crate::{Error, Result};
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::SchemaRef;
+use std::fmt;
+
+/// What is wrong, and at which byte.
+type Fault = (usize, String);
+
+fn fault<T>(at: usize, what: impl Into<String>) -> std::result::Result<T, Fault> {
+    Err((at, what.into()))
+}
+
+/// A comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Op {
+    Eq,
+    NotEq,
+    Lt,
+    LtEq,
+    Gt,
+    GtEq,
+}
+
+/// A value that the filter's text holds.
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+/// One side of a comparison, and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+enum Operand {
+    Column(String, usize),
+    Value(Value, usize),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Expression {
+    And(Vec<Expression>),
+    Or(Vec<Expression>),
+    Not(Box<Expression>),
+    Compare(Operand, Op, Operand),
+    In(Operand, Vec<(Value, usize)>),
+    Like {
+        side: Operand,
+        pattern: String,
+        any_case: bool,
+    },
+    IsNull(Operand),
+    /// A boolean by itself.
+    Is(Operand),
+}
+
+/// A filter that has been understood; which columns there are is asked when it is used.
+#[derive(Clone, PartialEq)]
+pub struct Filter {
+    text: String,
+    expression: Expression,
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Filter({:?})", self.text)
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::str::FromStr for Filter {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
+impl Filter {
+    /// Understand a text.
+    ///
+    /// # Errors
+    /// If it is no filter: where, and what would be right.
+    pub fn parse(text: &str) -> Result<Self> {
+        let expression = parser::parse(text).map_err(|fault| told(text, fault))?;
+        Ok(Self { text: text.to_owned(), expression })
+    }
+
+    /// Refuse a filter that names no column of a schema, or compares what cannot be compared.
+    ///
+    /// # Errors
+    /// Where, and what would be right.
+    pub fn check(&self, schema: &SchemaRef) -> Result<()> {
+        self.mask(&RecordBatch::new_empty(schema.clone())).map(|_| ())
+    }
+
+    /// For each row whether the filter is true, false or neither.
+    ///
+    /// # Errors
+    /// As [`Filter::check`].
+    pub fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray> {
+        evaluate::evaluate(&self.expression, batch).map_err(|fault| told(&self.text, fault))
+    }
+
+    /// One bit a row: set where the filter is true.
+    pub(crate) fn bits(&self, batch: &RecordBatch) -> Result<BooleanBuffer> {
+        let (values, nulls) = self.mask(batch)?.into_parts();
+        Ok(nulls.map_or_else(|| values.clone(), |nulls| &values & nulls.inner()))
+    }
+}
+
+/// A fault as an error that shows where in the text it is.
+fn told(text: &str, (at, what): Fault) -> Error {
+    let at = text[..at.min(text.len())].chars().count() + 1;
+    Error::Filter { text: text.to_owned(), at, what }
+}

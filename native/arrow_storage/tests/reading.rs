@@ -1,0 +1,248 @@
+//! Reading a store in other ways than by distance: texts, filters, copies, graphs.
+
+mod common;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Int64Type};
+use arrow_array::{RecordBatch, StringArray};
+use arrow_storage::{Columns, Error, Filter, Metric, Options, Query, Snapshot, Store};
+use common::{batch, contents, ids, schema, vector};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+fn create(folder: &Path) -> Store {
+    let options = Options { flush_bytes: 4000, ..Options::default() };
+    Store::create(folder, schema(), Columns::default(), Metric::L2, options).unwrap()
+}
+
+/// A batch with these texts; ids count from `first`.
+fn texts(first: i64, texts: &[Option<&str>]) -> RecordBatch {
+    let rows: Vec<_> = (first..).take(texts.len()).map(|id| (id, 0)).collect();
+    let mut columns = batch(&rows).columns().to_vec();
+    columns[2] = Arc::new(StringArray::from(texts.to_vec()));
+    RecordBatch::try_new(schema(), columns).unwrap()
+}
+
+fn found(batch: &RecordBatch) -> Vec<(i64, f32)> {
+    let ids = batch["id"].as_primitive::<Int64Type>().values();
+    let scores = batch["_score"].as_primitive::<Float32Type>().values();
+    ids.iter().copied().zip(scores.iter().copied()).collect()
+}
+
+/// The formula, over all rows at once.
+fn bm25(texts: &BTreeMap<i64, String>, query: &str) -> Vec<(i64, f64)> {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let total: usize = texts.values().map(|text| words(text).len()).sum();
+    let mean = (total as f64 / texts.len().max(1) as f64).max(1.0);
+    let mut wanted = words(query);
+    wanted.sort();
+    wanted.dedup();
+    let mut scores = Vec::new();
+    for (&id, text) in texts {
+        let own = words(text);
+        let score: f64 = wanted
+            .iter()
+            .map(|word| {
+                let having = texts.values().filter(|t| words(t).contains(word)).count() as f64;
+                let idf = ((texts.len() as f64 - having + 0.5) / (having + 0.5)).ln_1p();
+                let f = own.iter().filter(|w| *w == word).count() as f64;
+                let long = 0.25 + 0.75 * own.len() as f64 / mean;
+                idf * f * 2.2 / (f + 1.2 * long)
+            })
+            .sum();
+        if score > 0.0 {
+            scores.push((id, score));
+        }
+    }
+    scores.sort_by(|a, b| b.1.total_cmp(&a.1));
+    scores
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn texts_are_ranked_by_the_formula(
+        rows in prop::collection::vec("(a|b|c|d){1}( (a|b|c|d|e)){0,5}", 1..40),
+        gone in prop::collection::vec(0i64..40, 0..8),
+        query in "(a|b|e)( (a|c)){0,2}",
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = create(folder.path());
+        for (first, rows) in (0..).step_by(7).zip(rows.chunks(7)) {
+            let rows: Vec<_> = rows.iter().map(|row| Some(row.as_str())).collect();
+            store.add(&texts(first, &rows)).unwrap();
+        }
+        store.delete(&ids(&gone)).unwrap();
+        let left = (0..).zip(rows).filter(|(id, _)| !gone.contains(id)).collect();
+        let expected = bm25(&left, &query);
+        let all = store.snapshot().search_text("text", &query, &Query::new(50)).unwrap();
+        let all = found(&all);
+        prop_assert_eq!(expected.len(), all.len());
+        for ((_, right), (_, score)) in expected.iter().zip(&all) {
+            prop_assert!((right - f64::from(*score)).abs() < 1e-5);
+        }
+        for (id, score) in all {
+            let right = expected.iter().find(|(other, _)| *other == id).unwrap().1;
+            prop_assert!((right - f64::from(score)).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn words_have_no_case_and_hybrid_search_sums_ranks() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = create(folder.path());
+    let rows = [Some("Die Katze, die KATZE!"), None, Some("ein Hund"), Some("katze_1 Éclair")];
+    store.add(&texts(0, &rows)).unwrap();
+    let now = store.snapshot();
+    let names = |text: &str| {
+        let hits = now.search_text("text", text, &Query::new(9).columns(&["id"])).unwrap();
+        found(&hits).into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    assert_eq!(vec![0], names("katze"));
+    assert_eq!(vec![3], names("éclair"));
+    assert!(names("").is_empty() && names("nothing ...").is_empty());
+
+    let query = Query::new(3).columns(&["id"]);
+    let both = now.search_hybrid(&vector(2, 0), "text", "hund katze", &query).unwrap();
+    let both = found(&both);
+    // By vector 2, 1 or 3, ...; by words 2 or 0 first.
+    assert_eq!(2, both[0].0);
+    let best = 1.0 / 61.0;
+    assert!(both[0].1 > best && both[0].1 <= 2.0 * best, "{both:?}");
+    assert_eq!(3, both.len());
+
+    let number = now.search_text("id", "x", &query);
+    assert!(matches!(number, Err(Error::Schema(_))));
+    let nothing = now.search_text("nothing", "x", &query);
+    assert!(matches!(nothing, Err(Error::NoColumn { .. })));
+}
+
+#[test]
+fn a_filter_counts_selects_and_deletes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = create(folder.path());
+    for first in (0..300).step_by(50) {
+        store.add(&batch(&(first..first + 50).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
+    }
+    store.delete(&ids(&[7, 250])).unwrap();
+    let filter = Filter::parse("id < 10 OR id >= 250").unwrap();
+    let now = store.snapshot();
+    assert_eq!(58, now.count_where(&filter).unwrap());
+    let (schema, batches) = now.select(Some(filter.clone()), Some(&["id"])).unwrap();
+    assert_eq!(1, schema.fields().len());
+    assert_eq!(58, batches.map(|batch| batch.unwrap().num_rows()).sum::<usize>());
+
+    assert_eq!(58, store.delete_where(&filter).unwrap());
+    assert_eq!(0, store.delete_where(&filter).unwrap());
+    let left: Vec<i64> = (10..250).collect();
+    assert_eq!(left, contents(&store.snapshot()).into_keys().collect::<Vec<_>>());
+    drop(store);
+    let again = Store::open(folder.path(), Options::default()).unwrap();
+    assert_eq!(240, again.snapshot().count());
+    let unfit = Filter::parse("year = 1").unwrap();
+    assert!(matches!(again.delete_where(&unfit), Err(Error::Filter { .. })));
+}
+
+#[test]
+fn a_snapshot_is_a_store_and_comes_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("store"), folder.path().join("copy"));
+    let store = create(&path);
+    store.add(&batch(&(0..90).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
+    store.delete(&ids(&[3, 4])).unwrap();
+    let before = contents(&store.snapshot());
+    store.save_snapshot(&copy).unwrap();
+    assert_eq!(88, Store::verify(&copy).unwrap().rows);
+    assert!(matches!(store.save_snapshot(&copy), Err(Error::NotEmpty { .. })));
+
+    store.upsert(&batch(&[(3, 1), (5, 1), (1000, 1)])).unwrap();
+    store.flush().unwrap();
+    let after = contents(&store.snapshot());
+    let other = folder.path().join("other");
+    let foreign =
+        Store::create(&other, schema(), Columns::default(), Metric::Cosine, Options::default());
+    foreign.unwrap().close().unwrap();
+    assert!(matches!(store.restore_snapshot(&other), Err(Error::Schema(_))));
+    let nothing = store.restore_snapshot(&folder.path().join("nothing"));
+    assert!(matches!(nothing, Err(Error::NotAStore { .. })));
+    assert_eq!(after, contents(&store.snapshot()));
+
+    store.restore_snapshot(&copy).unwrap();
+    assert_eq!(before, contents(&store.snapshot()));
+    store.add(&batch(&[(3, 7)])).unwrap();
+    drop(store);
+    let again = Store::open(&path, Options::default()).unwrap();
+    assert_eq!(Some(&7), contents(&again.snapshot()).get(&3));
+    assert_eq!(88, Store::verify(&copy).unwrap().rows);
+}
+
+#[test]
+fn parquet_holds_what_was_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = create(&folder.path().join("store"));
+    store.add(&batch(&(0..90).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
+    let path = folder.path().join("rows.parquet");
+    let filter = Filter::parse("id >= 80").unwrap();
+    let now = store.snapshot();
+    assert_eq!(90, now.export_parquet(&path, None, None).unwrap());
+    assert_eq!(10, now.export_parquet(&path, Some(filter), None).unwrap());
+    let file = std::fs::File::open(&path).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file, 1024);
+    let found: Vec<RecordBatch> = reader.unwrap().map(Result::unwrap).collect();
+    assert_eq!(10, found[0].num_rows());
+    assert_eq!(80, found[0]["id"].as_primitive::<Int64Type>().value(0));
+    let values = found[0]["vector"].as_fixed_size_list().value(9);
+    assert_eq!(vector(89, 0).to_vec(), values.as_primitive::<Float32Type>().values().to_vec());
+    assert!(now.export_parquet(&folder.path().join("no/rows"), None, None).is_err());
+    assert_eq!(2, std::fs::read_dir(folder.path()).unwrap().count());
+}
+
+fn near(now: &Snapshot, width: Option<usize>, filter: Option<&Filter>) -> Vec<i64> {
+    let query = Query { width, filter, ..Query::new(10) };
+    let found = now.search(&vector(2000, 3), &query).unwrap();
+    found["id"].as_primitive::<Int64Type>().values().to_vec()
+}
+
+#[test]
+fn approximate_search_uses_codes_then_a_graph_and_survives_damage_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::default();
+    let store =
+        Store::create(folder.path(), schema(), Columns::default(), Metric::L2, options).unwrap();
+    store.add(&batch(&(0..5000).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
+    store.compact().unwrap();
+    let exact = near(&store.snapshot(), None, None);
+    let hits = |found: &[i64]| found.iter().filter(|id| exact.contains(id)).count();
+    assert!(hits(&near(&store.snapshot(), Some(200), None)) >= 8);
+    assert_eq!(0, store.indexed());
+
+    store.create_index().unwrap();
+    assert_eq!(5000, store.indexed());
+    assert!(hits(&near(&store.snapshot(), Some(200), None)) >= 8);
+    let few = Filter::parse("id IN (1, 2, 4999)").unwrap();
+    assert_eq!(3, near(&store.snapshot(), Some(200), Some(&few)).len());
+    store.delete(&ids(&exact[..5])).unwrap();
+    let left = near(&store.snapshot(), Some(200), None);
+    assert!(left.len() == 10 && left.iter().all(|id| !exact[..5].contains(id)));
+
+    store.compact().unwrap();
+    assert_eq!(4995, store.indexed());
+    let graphs = || {
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path());
+        names.filter(|path| path.extension().is_some_and(|e| e == "graph")).collect::<Vec<_>>()
+    };
+    assert_eq!(1, graphs().len());
+    store.close().unwrap();
+    std::fs::write(&graphs()[0], b"damaged").unwrap();
+    let again = Store::open(folder.path(), options).unwrap();
+    assert_eq!(left.len(), near(&again.snapshot(), Some(200), None).len());
+    again.create_index().unwrap();
+    assert!(std::fs::metadata(&graphs()[0]).unwrap().len() > 1000);
+    assert!(matches!(
+        Store::open_read_only(folder.path(), options).unwrap().create_index(),
+        Err(Error::ReadOnly)
+    ));
+}

@@ -1,0 +1,74 @@
+"""How fast vectors are found and kept, beside the peers that are installed.
+
+    python tests/benchmarks/bench_vector.py [--case exact ...] [--rows 1000000] [--vectors FILE.npy]
+
+One JSON object a measurement. Every case runs in a fresh process for each number of threads, for
+several OpenMP runtimes in one process spin against each other; with more than one thread each
+engine has a process of its own. Within a process engines take turns on the same data. `best_ms` and
+`median_ms` are of one query, or of one batch or commit; `cpu_ms` is processor time, which other
+processes disturb less. Peers: numpy, torch, faiss, usearch, hnswlib, sqlite, lancedb.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CASES = {
+    "exact": "numpy torch faiss usearch",
+    "batch": "numpy torch faiss",
+    "graph": "faiss hnswlib usearch",
+    "filter": "faiss",
+    "churn": "hnswlib",
+    "commit": "sqlite lancedb",
+    "open": "lancedb",
+}
+"""Peers of each case, beside ours."""
+
+MODULES = {"sqlite": "sqlite3"}
+
+
+def main() -> None:
+    """Run each case in processes of their own."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--case", nargs="*", choices=CASES, default=list(CASES))
+    parser.add_argument("--rows", type=int, help="of exact search; 1,000,000 without it")
+    parser.add_argument("--vectors", type=Path, help="(N, D) float32 instead of synthetic ones")
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    options = parser.parse_args()
+    for case in options.case:
+        peers = [p for p in CASES[case].split() if importlib.util.find_spec(MODULES.get(p, p))]
+        for threads in options.threads:
+            together = [["ours", *peers]] if threads == 1 else [[one] for one in ["ours", *peers]]
+            for engines in together:
+                _run(case, engines, threads, options)
+
+
+def _run(case: str, engines: list[str], threads: int, options: argparse.Namespace) -> None:
+    number = str(threads)
+    variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+    job = {
+        "case": case,
+        "engines": engines,
+        "threads": threads,
+        "rows": options.rows,
+        "vectors": None if options.vectors is None else str(options.vectors.absolute()),
+    }
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("vector_cases.py"), json.dumps(job)],
+        env=os.environ | dict.fromkeys(variables, number),
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"case {case} with {engines} failed")
+
+
+if __name__ == "__main__":
+    main()
