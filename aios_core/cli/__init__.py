@@ -15,8 +15,10 @@ COMMANDS: Final = {
     "evaluate": "Measure a trained model and its samples.",
     "ablate": "Run every variant of a configuration, and compare them.",
     "report": "Write the report of an ablation again.",
+    "quantize": "Write a model in few bits into one weight file.",
     "weights": "Look into weight files, check them, convert and compare them.",
     "tokenizer": "Train tokenizers, and apply any tokenizer.json.",
+    "memory": "Fill, search, check and move stores of memories.",
     "config": "Show, check and describe configurations.",
     "plugins": "List, inspect, check and begin plugins.",
 }

@@ -81,7 +81,8 @@ def verify(file: Path, *, as_json: bool) -> None:
 @command.command()
 @click.argument("source", metavar="SOURCE", type=_path)
 @click.argument("target", metavar="TARGET", type=_path)
-def convert(source: Path, target: Path) -> None:
+@click.option("--dequantize", is_flag=True, help="Write quantized tensors in their former type.")
+def convert(source: Path, target: Path, *, dequantize: bool) -> None:
     """Convert between weight files, safetensors and torch's files of tensors, bit for bit.
 
     The suffix says the kind: .safetensors, .safetensors.index.json (SOURCE alone), .pt, .pth, .bin;
@@ -91,10 +92,15 @@ def convert(source: Path, target: Path) -> None:
     Examples:
       aios weights convert model.safetensors model.parquet
       aios weights convert model.parquet model.pt
+      aios weights convert int4.parquet model.safetensors --dequantize
     """  # noqa: D301  # \b is for click
     from aios_core.weights.convert import open_source, save
 
     opened = open_source(source)
+    if dequantize:
+        from aios_core.quantization.tensors import dequantized
+
+        opened = dequantized(opened)
     with tensor_bar("converting", len(opened.names)) as told:
         save(opened, target, told)
     click.echo(f"{target}: {len(opened.names)} tensors", err=True)

@@ -73,8 +73,11 @@ class Quantizer(ABC):
 
     changes: ClassVar[bool] = True
     """Whether a weight changes at all; a model is left as it is by one that says no."""
-    calibrated: ClassVar[bool] = False
-    """Whether `quantize` gains by statistics, which take a while to gather."""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether `quantize` wants statistics, which take a while to gather."""
+        return False
 
     @abstractmethod
     def quantize(self, weight: Tensor, statistics: Statistics | None = None) -> QuantizedTensor:

@@ -22,8 +22,10 @@ from aios_core.contracts import Evidence, Samples
 from aios_core.errors import ConfigError, PluginError
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
 from aios_core.files import replace_text
+from aios_core.quantization.linear import Size
 from aios_core.training import checkpoint, device
 from aios_core.training.data import prepare
+from aios_core.training.quantize import quantize
 from aios_core.training.trainer import train
 
 if TYPE_CHECKING:
@@ -57,9 +59,10 @@ class Subject:
             DataError: the data set cannot be read.
         """
         found = checkpoint.load(folder, registry=resolved.registry)
-        config = resolved.config
-        held_out = _first(prepare(resolved).held_out, config.evaluation.max_tokens, found.tokenizer)
+        config, data = resolved.config, prepare(resolved)
+        held_out = _first(data.held_out, config.evaluation.max_tokens, found.tokenizer)
         model = found.model.to(device.choose(config.training))
+        quantize(model, config.quantizer, data.train, seed=config.seed)
         return cls(config, model, found.tokenizer, held_out)
 
 
@@ -69,13 +72,15 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
     Returns:
         ``metrics`` (see `Values`), ``tokens``, ``bytes`` and ``time_epsilon``.
     """
+    size = Size.of(subject.model)
+    bits = {"value": size.bits_per_weight, "stderr": None, "unit": "bit", "better": None}
     return {
         "mode": subject.config.mode,
-        "metrics": _measure("model", _evidence(subject)),
+        "metrics": _measure("model", _evidence(subject)) | {"bits_per_weight": bits},
         "tokens": len(subject.held_out.ids),
         "bytes": subject.held_out.num_bytes,
         "time_epsilon": subject.config.diffusion.time_epsilon,
-        "parameters": sum(p.numel() for p in subject.model.parameters()),
+        "parameters": size.weights,
         "machine": machine(subject.model.device),
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from aios_core.errors import InferenceError
+from aios_core.inference import package
 from aios_core.inference.canvas import Prompt, Row, encoded, infilling, is_text, painted, prompted
 from aios_core.inference.embed import embed
 from aios_core.inference.loading import ready
@@ -91,8 +92,10 @@ class ArrowEngine:
     ) -> Self:
         """Read what ``aios run`` left in a folder, with the autoregressive twin where it has one.
 
+        Or the weight file that ``aios quantize`` made of it, which holds one model.
+
         Args:
-            path: the folder of a run, or of one checkpoint.
+            path: the folder of a run, or of one checkpoint; or a weight file.
             overrides: ``key=value`` each, on top of the run's configuration; only settings that
                 do not affect training, as in ``sampler.type=confidence``.
             context: most tokens of a text, prompt and all; unset: as many as in training.
@@ -104,7 +107,8 @@ class ArrowEngine:
             InferenceError: an override would change what was trained.
         """
         folder = Path(path)
-        first = ready(checkpoint.load(folder, registry=registry), overrides)
+        read = package.load if package.is_package(folder) else checkpoint.load
+        first = ready(read(folder, registry=registry), overrides)
         models = {first.model.mode: first}
         beside = folder / "twin"
         if twin and "ar" not in models and checkpoint.latest(beside) is not None:

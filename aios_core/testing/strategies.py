@@ -9,6 +9,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from aios_core.filters import And, Compare, Expression, In, IsNull, Like, Not, Or
 from aios_core.weights.layout import DTYPES
 
 
@@ -31,6 +32,60 @@ def times(low: float = 0.0, high: float = 1.0) -> st.SearchStrategy[Tensor]:
     )
 
 
+MEMORY_COLUMNS = {"lang": "string", "year": "int64", "price": "float64", "draft": "bool"}
+"""The metadata of `memories`."""
+
+_VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "lang": st.sampled_from(["en", "de", "", "it's", "a%b_c", "\\", "\u9999\u8549"]),
+    "year": st.integers(-2, 2) | st.sampled_from([2**53 + 1, -(2**63)]),
+    "price": st.sampled_from([-1.5, 0.0, 0.1, 2.0]),
+    "draft": st.booleans(),
+}
+
+
+def memories(ids: st.SearchStrategy[Any], dim: int = 4) -> st.SearchStrategy[dict[str, Any]]:
+    """Rows of a store with `MEMORY_COLUMNS`: few values, so that filters and ties meet them.
+
+    Args:
+        ids: of the rows.
+        dim: D; vectors hold small whole numbers, so that scores are exact, and are never zero.
+    """
+    vectors = st.lists(st.integers(-2, 2).map(float), min_size=dim, max_size=dim).filter(any)
+    words = st.lists(st.sampled_from(["cat", "Dog", "na\u00efve", "42", "the"]), max_size=4)
+    metadata = {name: st.none() | values for name, values in _VALUES.items()}
+    text = st.none() | words.map(" ".join)
+    return st.fixed_dictionaries({"id": ids, "text": text, "vector": vectors, **metadata})
+
+
+def filters(*, texts: bool = True) -> st.SearchStrategy[Expression]:
+    """Filters over `MEMORY_COLUMNS`.
+
+    Args:
+        texts: with LIKE and the order of texts.
+    """
+    patterns = st.lists(st.sampled_from(["%", "_", "e", "\\%", "\\_", "it's"]), max_size=4)
+    order: Any = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
+    equal: Any = st.sampled_from(["=", "!="])
+    small = {"lang": _VALUES["lang"], "year": st.integers(-2, 2), "price": _VALUES["price"]}
+    leaves: list[st.SearchStrategy[Expression]] = [st.sampled_from([*_VALUES]).map(IsNull)]
+    for name, values in small.items():
+        if texts or name != "lang":
+            leaves.append(st.builds(Compare, st.just(name), order, values))
+    for name, values in _VALUES.items():
+        leaves += [
+            st.builds(Compare, st.just(name), equal, values),
+            st.builds(In, st.just(name), st.lists(values, min_size=1, max_size=3).map(tuple)),
+        ]
+    if texts:
+        leaves.append(st.builds(Like, st.just("lang"), patterns.map("".join)))
+
+    def grow(part: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+        parts = st.lists(part, min_size=2, max_size=3).map(tuple)
+        return st.builds(Not, part) | st.builds(And, parts) | st.builds(Or, parts)
+
+    return st.recursive(st.one_of(leaves), grow, max_leaves=5)
+
+
 def tensors() -> st.SearchStrategy[Tensor]:
     """Any bits at all, of the types that a weight file holds and of small shapes."""
 
@@ -44,6 +99,26 @@ def tensors() -> st.SearchStrategy[Tensor]:
 
     shapes = st.lists(st.integers(0, 9), max_size=3)
     return st.tuples(st.sampled_from(sorted(DTYPES)), shapes, st.integers(0, 1 << 32)).map(make)
+
+
+@st.composite
+def weights(draw: st.DrawFn) -> Tensor:
+    """Matrices of any size up to 9 x 200: outliers, constants, zeros, empty ones, all types."""
+    rows, columns = draw(st.integers(0, 9)), draw(st.integers(0, 200))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 1 << 32)))
+    weight = torch.randn(rows, columns, generator=generator) * draw(
+        st.sampled_from([0.02, 1.0, 50.0])
+    )
+    kind = draw(st.sampled_from(["plain", "constant", "outlier", "sparse", "one sign"]))
+    if weight.numel() and kind == "constant":
+        weight[:] = weight[0, 0]
+    elif weight.numel() and kind == "outlier":
+        weight[draw(st.integers(0, rows - 1)), draw(st.integers(0, columns - 1))] = 1000.0
+    elif kind == "sparse":
+        weight *= torch.rand(rows, columns, generator=generator) < 0.05
+    elif kind == "one sign":
+        weight = weight.abs() + 0.5
+    return weight.to(draw(st.sampled_from([torch.float32, torch.float16, torch.bfloat16])))
 
 
 def state_dicts() -> st.SearchStrategy[dict[str, Tensor]]:

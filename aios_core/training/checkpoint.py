@@ -152,7 +152,7 @@ def latest(run: Path) -> Path | None:
     pointer = run / "checkpoints" / "latest"
     try:
         name = pointer.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ModelLoadError(f"{pointer}: cannot be read: {error}") from error

@@ -14,9 +14,10 @@ pub(crate) fn rows<'a>(
     if !matches!(*shape, [d] | [_, d] if d == dim) {
         return Err(format!("{what} is of shape {shape:?}; want ({dim},) or (any, {dim})"));
     }
-    Ok(array
-        .as_slice()
-        .map_or_else(|_| Cow::Owned(array.as_array().iter().copied().collect()), Cow::Borrowed))
+    Ok(match array.as_slice() {
+        Ok(values) if array.is_c_contiguous() => Cow::Borrowed(values),
+        _ => Cow::Owned(array.as_array().iter().copied().collect()),
+    })
 }
 
 /// Nearest neighbours among the rows of numpy arrays.

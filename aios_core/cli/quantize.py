@@ -1,0 +1,129 @@
+"""`aios quantize`: a trained model, or a file of tensors, in few bits."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aios_core.cli.common import json_option, print_json, set_option, tensor_bar
+
+if TYPE_CHECKING:
+    from aios_core.contracts import Quantizer
+
+_path = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("source", metavar="RUN|FILE", type=_path)
+@click.option("--quantizer", "name", metavar="NAME", default="rtn", show_default=True)
+@click.option("--bits", type=click.IntRange(1, 8), help="Of a code.  [default: the quantizer's]")
+@click.option("--group-size", type=click.IntRange(min=0), help="Columns that share a scale.")
+@click.option("--quality", metavar="WORD", help="fast, search or calibrated, where it has such.")
+@click.option(
+    "--texts",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    help="Training texts that `calibrated` looks at.",
+)
+@click.option(
+    "--exclude",
+    metavar="PATTERN",
+    multiple=True,
+    help="Tensors of FILE that stay as they are; unset: embeddings, norms and heads.",
+)
+@click.option("--output", metavar="FILE", type=_path, help="[default: beside RUN or FILE]")
+@set_option
+@json_option
+def command(
+    *,
+    source: Path,
+    name: str,
+    bits: int | None,
+    group_size: int | None,
+    quality: str | None,
+    texts: int,
+    exclude: tuple[str, ...],
+    output: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Write a model in few bits into one weight file.
+
+    RUN is the folder of a run: the file then holds the whole model, tokenizer and configuration
+    too, and ArrowEngine.load starts from it. FILE holds tensors, as `aios weights convert` takes
+    them; its matrices are quantized, the rest is copied.
+
+    \b
+    Examples:
+      aios quantize runs/demo --bits 4
+      aios quantize runs/demo --bits 2 --quality calibrated --output small.parquet
+      aios quantize model.safetensors --bits 4 --exclude "*embed*" --exclude "lm_head*"
+      aios quantize runs/demo --quantizer rtn --set quantizer.symmetric=true
+    """  # noqa: D301  # \b is for click
+    from aios_core.config import resolve
+
+    given = {"type": name, "bits": bits, "group_size": group_size, "quality": quality}
+    values = {"quantizer": {key: value for key, value in given.items() if value is not None}}
+    quantizer = resolve(values, overrides=overrides).config.quantizer
+    began = time.monotonic()
+    target = output or _beside(source, quantizer)
+    if source.is_dir():
+        facts = _run(source, quantizer, target, texts)
+    else:
+        facts = _file(source, quantizer, target, exclude)
+    facts |= {"output": str(target), "seconds": round(time.monotonic() - began, 2)}
+    if as_json:
+        print_json(facts)
+        return
+    click.echo(
+        f"{target}: {facts['bits_per_weight']:.3g} bits a weight, {facts['bytes']} bytes instead "
+        f"of {facts['bytes_before']}, in {facts['seconds']:.3g} s"
+    )
+
+
+def _beside(source: Path, quantizer: Quantizer) -> Path:
+    name = f"int{getattr(quantizer, 'bits', '')}.parquet"
+    return source / name if source.is_dir() else source.with_name(f"{source.stem}-{name}")
+
+
+def _run(run: Path, quantizer: Quantizer, target: Path, texts: int) -> dict[str, Any]:
+    from aios_core.inference.package import export
+    from aios_core.quantization.linear import Size, linears
+    from aios_core.training import checkpoint
+    from aios_core.training.data import prepare
+    from aios_core.training.quantize import quantize
+
+    found = checkpoint.load(run)
+    before = Size.of(found.model)
+    seed = found.resolved.config.seed
+    train = prepare(found.resolved).train if quantizer.calibrated else None
+    with tensor_bar("quantizing", len(linears(found.model))) as told:
+        quantize(found.model, quantizer, train, seed=seed, texts=texts, told=told)
+    after = export(found, target)
+    return _facts(after.bits_per_weight, after.nbytes, before.nbytes)
+
+
+def _file(
+    file: Path, quantizer: Quantizer, target: Path, exclude: tuple[str, ...]
+) -> dict[str, Any]:
+    from aios_core.quantization.tensors import EXCLUDED, quantized
+    from aios_core.weights import WeightLoader
+    from aios_core.weights.convert import open_source, save
+    from aios_core.weights.layout import DTYPES
+
+    source = open_source(file)
+    with tensor_bar("quantizing", len(source.names)) as told:
+        save(quantized(source, quantizer, exclude or EXCLUDED), target, told)
+    loader = WeightLoader.open(target, verify=False)
+    entries = [loader.entry(name) for name in loader]
+    after, weights = sum(e.nbytes for e in entries), sum(e.numel for e in entries)
+    before = sum(entry.numel * DTYPES[entry.dtype] for entry in entries)
+    return _facts(8 * after / max(weights, 1), after, before)
+
+
+def _facts(bits: float, after: int, before: int) -> dict[str, Any]:
+    return {"bits_per_weight": round(bits, 4), "bytes": after, "bytes_before": before}

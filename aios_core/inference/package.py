@@ -1,0 +1,134 @@
+"""A whole model in a weight file: its tensors, its configuration and its tokenizer."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import numpy as np
+import torch
+from torch import nn
+
+from aios_core.config import resolve
+from aios_core.contracts import QuantizedTensor
+from aios_core.diffusion.model import Model
+from aios_core.errors import ModelLoadError, TokenizerError
+from aios_core.quantization.linear import QuantizedLinear, Size, named_weights
+from aios_core.training.checkpoint import Checkpoint, State
+from aios_core.weights import WeightLoader
+from aios_core.weights.layout import index_path
+from aios_core.weights.writer import WeightWriter
+
+if TYPE_CHECKING:
+    from aios_core.contracts import TrainedTokenizer
+    from aios_core.registry import Registry
+
+TOKENIZER: Final = "tokenizer"
+"""Part of a weight file that holds the tokenizer's files, as bytes."""
+
+
+def is_package(path: Path) -> bool:
+    """Whether a path is that of a weight file, and not of a folder."""
+    return path.is_file() or index_path(path).is_file()
+
+
+def export(found: Checkpoint, path: Path, told: Callable[[str], None] = lambda _: None) -> Size:
+    """Write a model into a weight file; whoever has the file needs nothing else to use it.
+
+    Args:
+        found: a trained model, quantized or not.
+        path: of the file.
+        told: called with the name of each tensor that is written.
+
+    Returns:
+        What the weights take.
+
+    Raises:
+        ModelSaveError: it cannot be written.
+    """
+    state = attrs.asdict(attrs.evolve(found.state, files={}))
+    size = Size.of(found.model)
+    card = {"model": state, "bits_per_weight": round(size.bits_per_weight, 3)}
+    with WeightWriter(path, card) as file:
+        for name, tensor in named_weights(found.model):
+            file.add(name, tensor)
+            told(name)
+        with tempfile.TemporaryDirectory() as temporary:
+            found.tokenizer.save(Path(temporary))
+            for one in sorted(Path(temporary).iterdir()):
+                data = bytearray(one.read_bytes())
+                file.add(one.name, torch.from_numpy(np.array(data, np.uint8)), TOKENIZER)
+    return size
+
+
+def load(path: Path, *, registry: Registry | None = None) -> Checkpoint:
+    """Read a model from a weight file; its weights are views of the file.
+
+    Args:
+        path: as for `WeightLoader.open`.
+        registry: where components are looked up; None discovers the installed ones.
+
+    Raises:
+        ModelLoadError: the file is damaged, holds no whole model, or its parts do not fit.
+        ConfigError: its configuration names a component that is not installed.
+    """
+    loader = WeightLoader.open(path)
+    try:
+        state = State(**loader.card["model"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelLoadError(
+            f"{path}: its card tells of no model: {error!r:.200}; want a file that `aios quantize` "
+            "wrote from a run"
+        ) from error
+    resolved = resolve(state.values, registry=registry)
+    tokenizer = _tokenizer(loader.part(TOKENIZER), path, resolved.config.tokenizer.load)
+    if tokenizer.fingerprint != state.tokenizer:
+        raise ModelLoadError(f"{path}: its tokenizer is not the one that it was trained with")
+    model = Model.build(resolved.config, tokenizer.vocabulary)
+    _fill(model, loader, path)
+    return Checkpoint(model.eval(), tokenizer, resolved, state, path)
+
+
+def _tokenizer(
+    files: WeightLoader, path: Path, read: Callable[[Path], TrainedTokenizer]
+) -> TrainedTokenizer:
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in files:
+            data = files[name]
+            if Path(name).name != name or not isinstance(data, torch.Tensor):
+                raise ModelLoadError(f"{path}: {name!r:.80} is no file of a tokenizer")
+            Path(temporary, name).write_bytes(data.view(torch.uint8).numpy().tobytes())
+        try:
+            return read(Path(temporary))
+        except TokenizerError as error:
+            raise ModelLoadError(f"{path}: its tokenizer: {error}") from error
+
+
+def _fill(model: Model, loader: WeightLoader, path: Path) -> None:
+    """Put the tensors of a file in the place of those of a model, all of them and no others."""
+    wanted = dict(named_weights(model))
+    for name in (*wanted, *loader):
+        if name not in loader:
+            raise ModelLoadError(f"{path}: lacks the tensor {name!r} of this model")
+        if name not in wanted:
+            raise ModelLoadError(f"{path}: holds {name!r:.200}, which this model has not")
+    for name, before in wanted.items():
+        found, (place, _, own) = loader[name], name.rpartition(".")
+        if tuple(found.shape) != tuple(before.shape):
+            raise ModelLoadError(
+                f"{path}: {name!r} has shape {tuple(found.shape)}; this model wants "
+                f"{tuple(before.shape)}"
+            )
+        module = model.get_submodule(place)
+        if isinstance(found, QuantizedTensor):
+            if type(module) is not nn.Linear or own != "weight":
+                raise ModelLoadError(f"{path}: {name!r} is quantized, and is no linear layer's")
+            model.set_submodule(place, QuantizedLinear(found, module.bias))
+            continue
+        if found.dtype != before.dtype:
+            raise ModelLoadError(f"{path}: {name!r} is {found.dtype}; want {before.dtype}")
+        parameter = getattr(module, own)
+        parameter.data = found

@@ -1,0 +1,1 @@
+"""Models in few bits: what quantizers share, the operator, the module, and how models change."""

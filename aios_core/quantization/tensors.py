@@ -1,0 +1,67 @@
+"""Files of tensors in few bits, and back, without a model that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import torch
+from torch import Tensor
+
+from aios_core.contracts import QuantizedTensor
+from aios_core.errors import QuantizationError
+from aios_core.quantization.operator import reader
+
+if TYPE_CHECKING:
+    from aios_core.contracts import Quantizer
+    from aios_core.weights.convert import Source
+
+EXCLUDED: Final = ("*embed*", "*wte*", "*wpe*", "*norm*", "*lm_head*")
+"""Names of matrices that are not linear layers, or are the same as an embedding, as most name
+them."""
+
+
+def quantized(source: Source, quantizer: Quantizer, exclude: Sequence[str] = EXCLUDED) -> Source:
+    """A source whose matrices are quantized as they are read.
+
+    Args:
+        source: where the tensors come from; those that are quantized already stay as they are.
+        quantizer: how.
+        exclude: patterns, as of file names, of the tensors that stay as they are. All that are no
+            matrices, or whose names do not end in ``weight``, stay so too.
+    """
+
+    def get(name: str) -> Tensor | QuantizedTensor:
+        tensor = source.get(name)
+        if (
+            isinstance(tensor, QuantizedTensor)
+            or tensor.ndim != 2
+            or tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+            or not name.endswith("weight")
+            or any(fnmatchcase(name, pattern) for pattern in exclude)
+        ):
+            return tensor
+        try:
+            return quantizer.quantize(tensor)
+        except QuantizationError as error:
+            raise QuantizationError(f"{source.path}: {name}: {error}") from error
+
+    return attrs.evolve(source, get=get)
+
+
+def dequantized(source: Source) -> Source:
+    """A source whose quantized tensors are expanded, in the type that they once had."""
+
+    def get(name: str) -> Tensor:
+        tensor = source.get(name)
+        if not isinstance(tensor, QuantizedTensor):
+            return tensor
+        try:
+            matrix = reader(tensor.method).dequantize(tensor)
+        except QuantizationError as error:
+            raise QuantizationError(f"{source.path}: {name}: {error}") from error
+        return matrix.to(getattr(torch, tensor.dtype))
+
+    return attrs.evolve(source, get=get)

@@ -1,0 +1,142 @@
+"""What every quantizer must do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from torch.testing import assert_close
+
+from aios_core.errors import MissingExtraError, QuantizationError
+from aios_core.testing import strategies
+
+if TYPE_CHECKING:
+    from aios_core.contracts import QuantizedTensor, Quantizer
+
+ROUNDING = 0.02
+"""Relative error that a product may have besides that of the weights: x in 8 bits has .01."""
+
+
+class QuantizerContract:
+    """Subclass it and set ``component``: a quantizer's class, or one that is built."""
+
+    component: ClassVar[Any]
+
+    @pytest.fixture
+    def instance(self) -> Quantizer:
+        """The quantizer under test."""
+        quantizer: Quantizer = (
+            self.component() if isinstance(self.component, type) else self.component
+        )
+        try:
+            quantizer.quantize(torch.ones(1, 1))
+        except MissingExtraError as error:
+            pytest.skip(str(error))
+        return quantizer
+
+    # A quantizer is frozen, so all examples may share one; and each component has its own class.
+    @settings(
+        deadline=None,
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.differing_executors,
+        ],
+    )
+    @given(weight=strategies.weights())
+    def test_any_weight_comes_back(self, instance: Quantizer, weight: torch.Tensor) -> None:
+        """In its shape, finite, and no further away than the weights of its row are apart."""
+        before = weight.clone()
+        packed = instance.quantize(weight)
+        assert torch.equal(before, weight), "the weight was changed"
+        assert tuple(weight.shape) == packed.shape
+        assert str(weight.dtype) == f"torch.{packed.dtype}"
+        assert (1, torch.uint8) == (packed.codes.ndim, packed.codes.dtype)
+        assert (1, torch.uint8) == (packed.params.ndim, packed.params.dtype)
+        assert 0 < packed.bits <= max(8, 8 * weight.element_size())
+        back = instance.dequantize(packed)
+        assert (tuple(weight.shape), torch.float32) == (tuple(back.shape), back.dtype)
+        assert back.isfinite().all()
+        if weight.numel():
+            reach = weight.float().abs().amax(1, keepdim=True)
+            assert ((back - weight.float()).abs() <= 2.01 * reach + 1e-6).all()
+
+    def test_the_same_weight_gives_the_same_bits(self, instance: Quantizer) -> None:
+        """Twice, and from an equal quantizer."""
+        weight = _gaussian(16, 96)
+        packed = instance.quantize(weight)
+        for other in (instance, attrs.evolve(instance)):  # type: ignore[misc]
+            again = other.quantize(weight)
+            assert torch.equal(packed.codes, again.codes)
+            assert torch.equal(packed.params, again.params)
+
+    def test_error_is_that_of_few_bits(self, instance: Quantizer) -> None:
+        """At most that of rounding to nearest with the worst of scales, and the size is told."""
+        weight = _gaussian(64, 512)
+        packed = instance.quantize(weight)
+        error = (instance.dequantize(packed) - weight).square().mean()
+        step = 6 / (2 ** min(packed.bits, 16) - 1)
+        assert error <= step**2 / 3 + 1e-7
+        assert packed.bits <= packed.bits_per_weight
+        assert 8 * packed.nbytes == packed.bits_per_weight * weight.numel()
+
+    def test_zeros_stay_zeros(self, instance: Quantizer) -> None:
+        """A layer that is switched off stays so."""
+        back = instance.dequantize(instance.quantize(torch.zeros(5, 70)))
+        assert (back == 0).all()
+
+    @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+    def test_what_is_not_finite_is_refused(self, instance: Quantizer, value: float) -> None:
+        """By row and column."""
+        weight = _gaussian(4, 70)
+        weight[2, 65] = value
+        with pytest.raises(QuantizationError, match="row 2, column 65"):
+            instance.quantize(weight)
+
+    @pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4)])
+    def test_what_is_no_matrix_is_refused(
+        self, instance: Quantizer, shape: tuple[int, ...]
+    ) -> None:
+        """By its shape."""
+        with pytest.raises(QuantizationError, match="matrix"):
+            instance.quantize(torch.ones(shape))
+
+    @pytest.mark.parametrize("batch", [(), (1,), (7,), (2, 3), (0,)])
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_product_is_that_with_the_dequantized_weight(
+        self, instance: Quantizer, batch: tuple[int, ...], dtype: torch.dtype
+    ) -> None:
+        """For any batch, in the type of x."""
+        packed = instance.quantize(_gaussian(24, 130))
+        x = torch.randn(*batch, 130, generator=torch.Generator().manual_seed(1)).to(dtype)
+        y = instance.linear(x, packed)
+        assert ((*batch, 24), dtype) == (tuple(y.shape), y.dtype)
+        expected = x.double() @ instance.dequantize(packed).double().T
+        error = torch.linalg.vector_norm(y.double() - expected)
+        assert error <= ROUNDING * torch.linalg.vector_norm(expected)
+
+    def test_defaults_read_what_others_wrote(self, instance: Quantizer) -> None:
+        """What is packed says itself how it is read."""
+        packed = instance.quantize(_gaussian(8, 64))
+        reader = type(instance)()
+        assert_close(reader.dequantize(packed), instance.dequantize(packed), rtol=0, atol=0)
+
+    @pytest.mark.parametrize("part", ["codes", "params"])
+    def test_damaged_tensors_are_refused(self, instance: Quantizer, part: str) -> None:
+        """A byte too few, a byte too many, another layout."""
+        packed = instance.quantize(_gaussian(8, 64))
+        data = getattr(packed, part)
+        for wrong in (data[:-1], torch.cat((data, data[:1]))):
+            if len(wrong) != len(data):  # parameters may be none at all
+                change: dict[str, Any] = {part: wrong}
+                damaged: QuantizedTensor = attrs.evolve(packed, **change)
+                with pytest.raises(QuantizationError):
+                    instance.dequantize(damaged)
+        with pytest.raises(QuantizationError):
+            instance.dequantize(attrs.evolve(packed, layout="no such layout"))
+
+
+def _gaussian(rows: int, columns: int) -> torch.Tensor:
+    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(0))

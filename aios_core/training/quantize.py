@@ -1,0 +1,45 @@
+"""A trained model in few bits, calibrated on its own training texts where that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from aios_core.quantization.calibrate import calibrate
+from aios_core.quantization.linear import quantize_model
+
+if TYPE_CHECKING:
+    from aios_core.contracts import Quantizer
+    from aios_core.diffusion.model import Model
+    from aios_core.training.data import Tokens
+
+TEXTS: Final = 128
+"""Texts that a calibration sees, unless told otherwise."""
+
+
+def quantize(
+    model: Model,
+    quantizer: Quantizer,
+    train: Tokens | None,
+    *,
+    seed: int = 0,
+    texts: int = TEXTS,
+    told: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Quantize a model in place.
+
+    Args:
+        model: trained.
+        quantizer: how; one that changes nothing leaves the model as it is.
+        train: texts to calibrate with; None: without, whatever the quantizer wants.
+        seed: of the texts that are taken, of their times and their noise.
+        texts: how many are taken.
+        told: called with the name of each layer that is done.
+
+    Raises:
+        QuantizationError: a weight cannot be quantized.
+    """
+    statistics = None
+    if quantizer.calibrated and train is not None:
+        statistics = calibrate(model, train.batch(0, seed, texts, model.length), seed=seed)
+    quantize_model(model, quantizer, statistics=statistics, told=told)

@@ -1,0 +1,93 @@
+"""`aios quantize`."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
+
+from aios_core.cli import cli
+from aios_core.config import resolve
+from aios_core.contracts import QuantizedTensor
+from aios_core.training.trainer import train
+from aios_core.weights import WeightLoader
+
+
+@pytest.fixture
+def aios(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "cache"))
+
+    def aios(*words, code=0):
+        done = CliRunner().invoke(cli, words, prog_name="aios")
+        assert code == done.exit_code, done.output
+        return done.output
+
+    return aios
+
+
+def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path):
+    (tmp_path / "corpus.txt").write_text("a bottle of milk, and another. " * 60)
+    values = {
+        "dataset": {"type": "file", "path": str(tmp_path / "corpus.txt")},
+        "tokenizer": {"type": "bytes"},
+        "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
+        "diffusion": {"length": 16},
+        "training": {"steps": 2, "batch_size": 2},
+        "sampler": {"type": "ancestral", "steps": 2},
+    }
+    train(resolve(values), tmp_path / "run", progress=False)
+
+    told = json.loads(aios("quantize", "run", "--quantizer", "rtn", "--bits", "4", "--json"))
+    assert "run/int4.parquet" == told["output"]
+    assert told["bytes"] < told["bytes_before"]
+    written = json.loads(aios("sample", "run/int4.parquet", "--length", "8", "--json"))
+    assert 1 == len(written)
+    listed = aios("weights", "ls", "run/int4.parquet")
+    assert "backbone.blocks.0.feed_forward.up.weight" in listed
+    assert "rtn int4 g64" in listed
+    aios("weights", "convert", "run/int4.parquet", "back.safetensors", "--dequantize")
+    assert "1 of" not in aios("weights", "diff", "back.safetensors", "back.safetensors")
+
+
+def test_a_file_of_tensors_is_quantized_but_for_what_is_excluded(aios, tmp_path):
+    names = ["embed.weight", "a.weight", "b.weight", "a.bias", "table"]
+    tensors = {name: torch.randn(16, 64) for name in names} | {"norm": torch.ones(64)}
+    tensors["a.bias"] = torch.zeros(16)
+    save_file(tensors, tmp_path / "m.safetensors")
+
+    told = aios("quantize", "m.safetensors", "--quantizer", "rtn", "--bits", "3")
+    assert "m-int3.parquet: " in told
+    found = WeightLoader.open("m-int3.parquet")
+    assert {"a.weight", "b.weight"} == {n for n in found if isinstance(found[n], QuantizedTensor)}
+    aios(
+        "quantize",
+        "m.safetensors",
+        "--quantizer",
+        "rtn",
+        "--exclude",
+        "b*",
+        "--output",
+        "x.parquet",
+    )
+    found = WeightLoader.open("x.parquet")
+    packed = {n for n in found if isinstance(found[n], QuantizedTensor)}
+    assert {"a.weight", "embed.weight"} == packed
+    assert torch.equal(tensors["table"], found["table"])
+
+
+def test_mistakes_are_told(aios, tmp_path):
+    weight = torch.ones(4, 4)
+    weight[1, 2] = torch.inf
+    save_file({"a.weight": weight}, tmp_path / "m.safetensors")
+
+    told = aios("quantize", "m.safetensors", "--quantizer", "rtn", code=2)
+    assert "error: m.safetensors: a.weight: row 1, column 2 is inf" in told
+    assert not (tmp_path / "m-int4.parquet").exists()
+    told = aios("quantize", "m.safetensors", "--quantizer", "rnt", code=2)
+    assert "quantizer.type" in told
+    assert "rtn" in told
+    told = aios("quantize", "m.safetensors", "--quantizer", "rtn", "--quality", "best", code=2)
+    assert "unknown key" in told
+    assert "error: nothing: " in aios("quantize", "nothing", "--quantizer", "rtn", code=2)

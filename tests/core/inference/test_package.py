@@ -1,0 +1,104 @@
+"""Whole models in weight files."""
+
+import attrs
+import pytest
+import torch
+
+from aios_core.contracts import QuantizedTensor
+from aios_core.errors import ModelLoadError
+from aios_core.inference import ArrowEngine
+from aios_core.inference.package import export
+from aios_core.quantization.linear import quantize_model
+from aios_core.training import checkpoint
+from aios_core.weights import WeightLoader
+from aios_core.weights.writer import WeightWriter
+from aios_plugins.quantizers.rtn import Rtn
+
+
+@pytest.fixture
+def found(run):
+    return checkpoint.load(run)
+
+
+@pytest.fixture
+def rewritten(found, tmp_path):
+    """A function that exports a model with some tensors changed, or left out where None."""
+
+    def rewritten(changes, card=None, part="weights"):
+        whole, path = tmp_path / "whole.parquet", tmp_path / "changed.parquet"
+        export(found, whole)
+        loader = WeightLoader.open(whole)
+        with WeightWriter(path, loader.card if card is None else card) as file:
+            for own in ("weights", "tokenizer"):
+                tensors = dict(loader.part(own)) | (changes if own == part else {})
+                for name, tensor in tensors.items():
+                    if tensor is not None:
+                        file.add(name, tensor, own)
+        return path
+
+    return rewritten
+
+
+def test_a_model_is_the_same_from_a_file(run, found, engine, tmp_path):
+    export(found, tmp_path / "model.parquet")
+    other = ArrowEngine.load(tmp_path / "model.parquet", overrides=["sampler.steps=6"])
+
+    assert engine.diffuse("milk", seed=3).texts == other.diffuse("milk", seed=3).texts
+    assert {"diffusion"} == set(other.models)
+
+
+def test_weights_are_views_of_the_file(found, tmp_path):
+    export(found, tmp_path / "model.parquet")
+    model = ArrowEngine.load(tmp_path / "model.parquet").models["diffusion"].model
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            assert 0 == parameter.data_ptr() % 64, name
+            parameter.zero_()
+
+    loaded = WeightLoader.open(tmp_path / "model.parquet")
+    assert loaded["backbone.blocks.0.attention.qkv.weight"].any()
+
+
+def test_a_quantized_model_writes_from_its_file(found, tmp_path):
+    quantize_model(found.model, Rtn(bits=8))
+    size = export(found, tmp_path / "model.parquet")
+    x = torch.randint(0, 256, (2, 9))
+    other = ArrowEngine.load(tmp_path / "model.parquet")
+
+    assert size.bits_per_weight < 24
+    packed = WeightLoader.open(tmp_path / "model.parquet")["backbone.blocks.0.attention.qkv.weight"]
+    assert isinstance(packed, QuantizedTensor)
+    with torch.no_grad():
+        t = torch.full((2,), 0.5, dtype=torch.float64)
+        assert torch.equal(found.model(x, t), other.models["diffusion"].model(x, t))
+    assert other.diffuse("milk", seed=1).texts
+
+
+def test_parts_that_do_not_fit_are_told(rewritten):
+    name = "backbone.blocks.1.feed_forward.out.weight"
+    cases = [
+        ({name: None}, f"lacks the tensor '{name}'"),
+        ({"more": torch.ones(1)}, "holds 'more', which this model has not"),
+        ({name: torch.ones(2, 2)}, rf"'{name}' has shape \(2, 2\); this model wants \(32, "),
+        ({"head.norm.weight": torch.ones(32).half()}, "'head.norm.weight' is torch.float16; want"),
+        ({"head.embedding.weight": Rtn().quantize(torch.ones(260, 32))}, "is no linear layer's"),
+    ]
+    for changes, message in cases:
+        with pytest.raises(ModelLoadError, match=message):
+            ArrowEngine.load(rewritten(changes))
+
+
+def test_foreign_parts_are_refused(rewritten, tmp_path):
+    ones = torch.ones(1, dtype=torch.uint8)
+    with pytest.raises(ModelLoadError, match="is no file of a tokenizer"):
+        ArrowEngine.load(rewritten({"../escaped": ones}, part="tokenizer"))
+    with pytest.raises(ModelLoadError, match="its card tells of no model"):
+        ArrowEngine.load(rewritten({}, card={"license": "mit"}))
+
+    assert not (tmp_path / "escaped").exists()
+
+
+def test_another_tokenizer_is_refused(rewritten, found):
+    state = attrs.asdict(attrs.evolve(found.state, tokenizer="0" * 64))
+    with pytest.raises(ModelLoadError, match="its tokenizer is not the one"):
+        ArrowEngine.load(rewritten({}, card={"model": state}))

@@ -1,0 +1,73 @@
+"""The layout `rows`, and the quantizers that write it."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aios_core.errors import QuantizationError
+from aios_core.quantization.affine import pack, unpack
+from aios_core.testing import strategies
+from aios_plugins.quantizers.hqq import Hqq
+from aios_plugins.quantizers.rtn import Rtn
+from aios_plugins.quantizers.torchao import TorchAo
+
+
+@given(st.integers(1, 8), st.integers(0, 5), st.integers(0, 40), st.integers(0, 1 << 30))
+def test_packing_is_a_bijection(bits, rows, columns, seed):
+    generator = torch.Generator().manual_seed(seed)
+    codes = torch.randint(0, 2**bits, (rows, columns), generator=generator, dtype=torch.uint8)
+    packed = pack(codes, bits)
+
+    assert (rows, -(-columns * bits // 8)) == tuple(packed.shape)
+    assert torch.equal(codes, unpack(packed, columns, bits))
+
+
+def test_the_first_code_is_in_the_lowest_bits():
+    assert [[0x21, 0x43]] == pack(torch.tensor([[1, 2, 3, 4]]), 4).tolist()
+    assert [[0b11_010_001, 0b0000000_1]] == pack(torch.tensor([[1, 2, 7]]), 3).tolist()
+
+
+@given(strategies.weights(), st.sampled_from([1, 2, 3, 4, 8]), st.sampled_from([0, 16, 64]))
+def test_an_error_is_at_most_half_a_step(weight, bits, size):
+    quantizer = Rtn(bits=bits, group_size=size)
+    back = quantizer.dequantize(quantizer.quantize(weight))
+    for start in range(0, weight.shape[1], size or max(weight.shape[1], 1)):
+        group = weight[:, start : start + size if size else None].float()
+        if not group.numel():
+            continue
+        reach = group.abs().amax(1)
+        step = (group.amax(1) - group.amin(1)) / (2**bits - 1)
+        bound = step / 2 + 2**-10 * reach + 1e-6  # parameters are float16
+        error = (back[:, start : start + group.shape[1]] - group).abs().amax(1)
+        assert (error <= bound).all()
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_the_extreme_of_a_symmetric_group_is_exact(bits):
+    weight = torch.tensor([[0.5, -0.25, 0.125, 0.0], [-2.0, 0.5, 1.0, -1.0]])
+    quantizer = Rtn(bits=bits, group_size=4, symmetric=True)
+    back = quantizer.dequantize(quantizer.quantize(weight))
+
+    assert "symmetric" == quantizer.quantize(weight).scheme
+    assert weight[0, 0] == back[0, 0]
+    assert weight[1, 0] == back[1, 0]
+    assert 0 == back[0, 3]
+
+
+def test_weights_beyond_float16_are_refused():
+    with pytest.raises(QuantizationError, match="beyond float16: the weights reach 1e"):
+        Rtn().quantize(torch.full((2, 2), 1e6))
+
+
+@pytest.mark.parametrize(("cls", "module"), [(Hqq, "hqq"), (TorchAo, "torchao")])
+@pytest.mark.filterwarnings("ignore")
+def test_libraries_quantize_as_well_as_the_reference(cls, module):
+    pytest.importorskip(f"{module}.{'core.quantize' if module == 'hqq' else 'quantization'}")
+    weight = torch.randn(64, 256, generator=torch.Generator().manual_seed(0))
+    for bits in (2, 4, 8):
+        errors = [
+            float((one.dequantize(one.quantize(weight)) - weight).square().mean())
+            for one in (cls(bits=bits), Rtn(bits=bits))
+        ]
+        assert errors[0] < 1.3 * errors[1]
