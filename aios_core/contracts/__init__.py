@@ -14,6 +14,7 @@ from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
 from aios_core.contracts.objective import Objective
+from aios_core.contracts.padding import Padding
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.sampler import (
@@ -50,6 +51,7 @@ __all__ = [
     "NoiseScheduler",
     "Objective",
     "Outcome",
+    "Padding",
     "ProjectionHead",
     "QuantizedTensor",
     "Quantizer",

@@ -9,6 +9,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from aios_core.contracts import Padding
 from aios_core.filters import And, Compare, Expression, In, IsNull, Like, Not, Or
 from aios_core.weights.layout import DTYPES
 
@@ -17,6 +18,21 @@ def texts() -> st.SearchStrategy[str]:
     """Any text, and texts that look like special tokens, contractions and runs of white space."""
     scraps = ["<mask>", "<pad>", "<bos>", "<eos>", "<|endoftext|>", "it's", " ", "\n\n", "\u3000"]
     return st.lists(st.text() | st.sampled_from(scraps), max_size=6).map("".join)
+
+
+def paddings() -> st.SearchStrategy[Padding]:
+    """Every way to cut and pad short texts."""
+    sides = st.sampled_from(["left", "right"])
+    return st.builds(
+        Padding,
+        max_length=st.integers(2, 20),
+        padding=st.sampled_from(["longest", "max_length"]),
+        padding_side=sides,
+        truncation_side=sides,
+        pad_to_multiple_of=st.integers(1, 5),
+        bos=st.booleans(),
+        eos=st.booleans(),
+    ) | st.builds(Padding, padding_side=sides, bos=st.booleans(), eos=st.booleans())
 
 
 def states(vocab: int = 3, length: int = 5, max_rows: int = 4) -> st.SearchStrategy[Tensor]:

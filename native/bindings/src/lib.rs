@@ -31,7 +31,9 @@ mod _native {
 
 mod any;
 mod choices;
+mod padded;
 mod snapshot;
 mod store;
+mod texts;
 mod tokenizer;
 mod vectors;
