@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from aios_core.diffusion.pieces import pieces
+from aios_core.diffusion.pieces import entries_on, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ class ModelDenoiser:
         known, masked = clean.nonzero()[:, 0], (~clean).nonzero()[:, 0]
         out[known] = -torch.inf
         out[known, tokens[known]] = 0.0
-        for piece in pieces(len(masked), vocabulary.size):
+        for piece in pieces(len(masked), vocabulary.size, entries_on(h.device)):
             logits = head.decode(h[None, masked[piece]])[0]
             logits[:, vocabulary.mask_id] = -torch.inf
             out[masked[piece]] = F.log_softmax(logits, dim=-1, dtype=dtype)

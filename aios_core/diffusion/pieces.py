@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import torch
 
 _ENTRIES: Final = 2**22
 """Numbers of a piece: a few megabytes, and enough to keep a processor busy."""
+_ENTRIES_CUDA: Final = 2**24
+"""Likewise for a graphics card, which waits for the host between smaller ones."""
 
 
-def pieces(rows: int, width: int, entries: int | None = None) -> Iterator[slice]:
+def entries_on(device: torch.device) -> int:
+    """Numbers of a piece that keep a device busy and are still few beside a large vocabulary."""
+    return _ENTRIES_CUDA if device.type == "cuda" else _ENTRIES
+
+
+def pieces(rows: int, width: int, entries: int) -> Iterator[slice]:
     """Slices of so many rows of a width, one after the other; together they are all of them."""
-    size = max(1, (entries or _ENTRIES) // width)
+    size = max(1, entries // width)
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))

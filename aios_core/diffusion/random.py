@@ -16,7 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from aios_core.diffusion.pieces import pieces
+from aios_core.diffusion.pieces import entries_on, pieces
 
 
 def _signed(number: int) -> int:
@@ -106,7 +106,7 @@ class RowRandom:
         rows, places = where.nonzero(as_tuple=True)
         u = self.uniform()[rows, places]
         drawn = torch.empty_like(rows)
-        for piece in pieces(len(rows), log_probs.shape[-1]):
+        for piece in pieces(len(rows), log_probs.shape[-1], entries_on(log_probs.device)):
             weights = log_probs[rows[piece], places[piece]].double()
             if self._process is not None:
                 weights = self._process(weights, rows[piece], temperature)

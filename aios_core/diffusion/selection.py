@@ -7,7 +7,7 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
-from aios_core.diffusion.pieces import pieces
+from aios_core.diffusion.pieces import entries_on, pieces
 
 Measure = Literal["probability", "margin", "entropy"]
 """How sure a distribution is: log-probability of its likeliest token, difference of its two
@@ -46,7 +46,7 @@ def entropy(log_probs: Tensor, rows: Tensor | None = None) -> Tensor:
         (N,) or (M,), of the type of the log-probabilities.
     """
     found = log_probs.new_empty(len(log_probs) if rows is None else len(rows))
-    for piece in pieces(len(found), log_probs.shape[-1]):
+    for piece in pieces(len(found), log_probs.shape[-1], entries_on(log_probs.device)):
         some = log_probs[piece] if rows is None else log_probs[rows[piece]]
         some = some.clamp(min=_NOTHING)
         found[piece] = -(some.exp() * some).sum(-1)
