@@ -124,6 +124,7 @@ NAMES = {
     "dataset": "python-docs",
     "metric": dict.fromkeys(("nelbo", "likelihood", "entropy", "distinct", "twin"), Counting),
     "storage": "arrow",
+    "quantizer": "none",
     "embedding": "hashing",
     "tracker": "jsonl",
     "executor": "processes",
