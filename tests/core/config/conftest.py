@@ -125,7 +125,6 @@ NAMES = {
     "dataset": "python-docs",
     "metric": dict.fromkeys(("nelbo", "likelihood", "entropy", "distinct", "twin"), Counting),
     "storage": "arrow",
-    "quantizer": "none",
     "embedding": "hashing",
     "tracker": "jsonl",
     "executor": "processes",
