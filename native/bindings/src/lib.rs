@@ -30,6 +30,7 @@ mod _native {
 }
 
 mod any;
+mod arrays;
 mod choices;
 mod snapshot;
 mod store;
