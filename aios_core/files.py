@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import Any
 
 
+def cache_folder() -> Path:
+    """``$AIOS_CACHE``, else ``$XDG_CACHE_HOME/aios``, else ``~/.cache/aios``."""
+    if own := os.environ.get("AIOS_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aios"
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Fill a folder under a temporary name; it appears under its own name when the block ends.
@@ -82,10 +89,15 @@ def remove_folder(target: Path) -> None:
 def manifest(folder: Path) -> dict[str, dict[str, Any]]:
     """Size and SHA-256 of every file in a folder, by its name relative to the folder."""
     return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        path.relative_to(folder).as_posix(): entry(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def entry(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file, for a manifest."""
+    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
 
 
 def fault(path: Path, expected: Mapping[str, Any]) -> str | None:

@@ -79,6 +79,33 @@ def aios_corruptions() -> dict[str, str | type]:  # type: ignore[empty-body]
 
 
 @hookspec
+def aios_objectives() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Objectives, subclasses of `aios_core.contracts.Objective`.
+
+    Losses are sums over positions, in nats; padding adds nothing; every parameter of the network
+    gets a gradient. One that says it is a ``bound`` averages to a bound of -log p.
+
+    Example::
+
+        @frozen
+        class Tempered(contracts.Objective):
+            '''The bound with less weight where little is masked: for training, no bound.'''
+
+            power: float = field(default=0.5, validator=validators.ge(0))
+            bound = False
+
+            def losses(self, model, x0, valid, times, generator):
+                from aios_core.diffusion.objective import nelbo
+
+                return times.mean(-1) ** self.power * nelbo(model, x0, valid, times, generator)
+
+        @aios_core.hookimpl
+        def aios_objectives():
+            return {"tempered": Tempered}
+    """
+
+
+@hookspec
 def aios_samplers() -> dict[str, str | type]:  # type: ignore[empty-body]
     """Samplers, subclasses of `aios_core.contracts.Sampler` or its `StepSampler`.
 
@@ -236,6 +263,66 @@ def aios_datasets() -> dict[str, str | type]:  # type: ignore[empty-body]
         @aios_core.hookimpl
         def aios_datasets():
             return {"counting": Counting}
+    """
+
+
+@hookspec
+def aios_storage_backends() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Storage backends, subclasses of `aios_core.contracts.StorageBackend`.
+
+    Rows, filters and scores mean the same everywhere, so that a store can move from any backend to
+    any other; a write is all or nothing. Who wraps a library that only indexes vectors takes
+    `aios_core.memory.indexed` and writes the index alone, as here.
+
+    Example::
+
+        from aios_core.memory.indexed import IndexedBackend, VectorIndex
+
+        class Newest(VectorIndex):
+            def search(self, vectors, query, k, allowed, *, exact):
+                import numpy as np
+
+                rows = np.arange(len(vectors)) if allowed is None else np.flatnonzero(allowed)
+                rows = rows[::-1][:k]
+                return rows, (vectors[rows] @ query).astype(np.float32)
+
+        @frozen
+        class Log(IndexedBackend):
+            '''Finds what was written last, whatever is asked.'''
+
+            def index(self, dim, metric):
+                return Newest()
+
+        @aios_core.hookimpl
+        def aios_storage_backends():
+            return {"log": Log}
+    """
+
+
+@hookspec
+def aios_embedding_providers() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Embedding providers, subclasses of `aios_core.contracts.EmbeddingProvider`.
+
+    The same text gets the same vector, whatever stands beside it in a batch. ``encode`` may return
+    vectors of any length but 0; those of ``embed`` have length 1.
+
+    Example::
+
+        @frozen
+        class Letters(contracts.EmbeddingProvider):
+            '''How often each letter occurs.'''
+
+            dim = 27
+            fingerprint = "27 letters"
+            cached = False
+
+            def encode(self, texts):
+                letters = "abcdefghijklmnopqrstuvwxyz"
+                return [[1, *map(text.lower().count, letters)] for text in texts]
+
+        @aios_core.hookimpl
+        def aios_embedding_providers():
+            return {"letters": Letters}
     """
 
 

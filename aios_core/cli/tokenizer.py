@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,22 +39,36 @@ def command() -> None:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_path)
 @click.option("--vocab-size", default=32_000, show_default=True, type=click.IntRange(min=1))
 @click.option("--min-frequency", default=2, show_default=True, type=click.IntRange(min=1))
-@click.option("--field", metavar="NAME", help="FILEs are JSON lines; the field that holds text.")
+@click.option(
+    "--field", metavar="NAME", help="Where texts are in JSON lines, Parquet or Arrow files."
+)
 @click.option("--output", metavar="FILE", required=True, type=_path, help="Where to write it.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def train(
-    files: tuple[Path, ...], vocab_size: int, min_frequency: int, field: str | None, output: Path
+    files: tuple[Path, ...],
+    vocab_size: int,
+    min_frequency: int,
+    field: str | None,
+    output: Path,
+    *,
+    quiet: bool,
 ) -> None:
     """Learn byte-level BPE from texts.
 
     \b
     Examples:
       aios tokenizer train corpus/*.txt --vocab-size 32000 --output tokenizer.json
+      aios tokenizer train texts.jsonl rows.parquet --field text --output tokenizer.json
     """  # noqa: D301  # \b is for click
+    from aios_core.cli.tokenizer_progress import TokenizerProgress
     from aios_core.registry import Registry
 
     kind = Registry.discover().get("tokenizer", "bpe").load()
     tokenizer = kind(vocab_size=vocab_size, min_frequency=min_frequency)
-    trained = tokenizer.train(_texts(files, field))
+    with TokenizerProgress(files, vocab_size, shown=not quiet) as progress:
+        texts = progress.read(field)
+        told = "progress" in signature(tokenizer.train).parameters  # ours has it, others may not
+        trained = tokenizer.train(texts, **({"progress": progress.merged} if told else {}))
     with tempfile.TemporaryDirectory() as folder:
         trained.save(Path(folder))
         (saved,) = Path(folder).iterdir()
@@ -151,24 +166,3 @@ def _array(file: Path) -> Sequence[str]:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise TokenizerError(f"{file}: want a JSON array of texts")
     return texts
-
-
-def _texts(files: Sequence[Path], field: str | None) -> Iterator[str]:
-    """Whole files, or the field of every line; only one file is in memory at a time."""
-    for file in files:
-        try:
-            content = file.read_bytes().decode()
-        except OSError as error:
-            raise TokenizerError(f"{file}: {error.strerror}") from error
-        except ValueError as error:
-            raise TokenizerError(f"{file}: {error}") from error
-        if field is None:
-            yield content
-            continue
-        for number, line in enumerate(content.splitlines(), 1):
-            try:
-                yield str(json.loads(line)[field])
-            except (ValueError, KeyError, TypeError) as error:
-                raise TokenizerError(
-                    f"{file}:{number}: want a JSON object with the field {field!r}"
-                ) from error

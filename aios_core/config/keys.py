@@ -36,7 +36,7 @@ _TRAINS: Final = ("contracts", "diffusion", "training")
 _MEASURES: Final = ("experiment/evaluate.py", "experiment/sampling.py")
 """Modules of the core that measure; the others of experiment/ only count and draw."""
 
-_NOISELESS: Final = ("times", "time_epsilon", "mask_rates")
+_NOISELESS: Final = ("times", "time_epsilon", "mask_rates", "block_size")
 """Of the section diffusion: what an autoregressive network, which sees no noise, does not use."""
 
 
@@ -88,7 +88,7 @@ def _values(resolved: Resolved, affects: tuple[str, ...], data: str | None) -> d
     """The values that count, down to the single keys of a section."""
     counted = _counted(Config, resolved.values, affects)
     if resolved.config.mode == "ar":
-        for unused in ("noise", "corruption"):
+        for unused in ("noise", "corruption", "objective"):
             counted.pop(unused, None)
         kept = counted["diffusion"].items()
         counted["diffusion"] = {k: v for k, v in kept if k not in _NOISELESS}

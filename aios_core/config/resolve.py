@@ -90,6 +90,34 @@ def resolve(
     return structure(root, registry)
 
 
+def section(
+    key: str,
+    *,
+    path: str | Path | None = None,
+    values: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+) -> tuple[Any, dict[str, Any]]:
+    """One component of a configuration and its values, without loading the others.
+
+    Args:
+        key: of the section, as in ``"storage"``.
+        path: a TOML file; None: all defaults.
+        values: of the section, where the file does not say otherwise.
+        overrides: ``key=value`` each, on top of the file.
+        registry: where components are looked up; None discovers the installed ones.
+
+    Raises:
+        ConfigError: with all that is wrong in it.
+    """
+    root = tree({key: dict(values)} if values else {}, Source("", Path.cwd()))
+    if path is not None:
+        root = merge(root, read(Path(path)))
+    root = merge(root, layer(overrides)).without(*OWN_KEYS)
+    reader = Reader(pinned(root, registry))
+    return reader.section(key, root), reader.values[key]
+
+
 def twin(resolved: Resolved) -> Resolved:
     """The autoregressive twin of a run: same network and data, judging the run's samples."""
     seed = resolved.config.evaluation.twin_seed

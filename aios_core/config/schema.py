@@ -16,14 +16,18 @@ from aios_core.contracts import (
     Backbone,
     Controls,
     Corruption,
+    Curve,
     Dataset,
+    EmbeddingProvider,
     Executor,
     Metric,
     NoiseScheduler,
+    Objective,
     ProjectionHead,
     Quantizer,
     Sampler,
     Spacing,
+    StorageBackend,
     Tokenizer,
     Tracker,
 )
@@ -54,6 +58,16 @@ class DiffusionConfig:
     """Mask rates between which training draws its times; evaluation always draws from all. Less
     than all lowers the variance of gradients (the clipped schedules of BD3-LM,
     arXiv 2503.09573)."""
+
+    block_size: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    """Train a network that writes block by block, of so many tokens each, and reads each block once
+    (BD3-LM, arXiv 2503.09573); a training step reads every text twice. 1 is autoregression by
+    another name; unset: all of the text is one block."""
+
+    @block_size.validator
+    def _whole(self, attribute: Attribute[Any], value: int | None) -> None:
+        if value is not None and self.length % value:
+            raise ValueError(f"want a divisor of length = {self.length}, got {value}")
 
     @mask_rates.validator
     def _rise(self, attribute: Attribute[Any], value: tuple[float, float]) -> None:
@@ -114,8 +128,10 @@ class SamplingConfig(Controls):
     """Texts sampled at once."""
     temperature: float = field(default=1.0, validator=validators.ge(0))
     """Divides log-probabilities before a token is drawn; 0 takes the most probable one."""
-    spacing: Spacing = "uniform"
-    """Of the sampler's time grid."""
+    spacing: Spacing | Curve = field(default="uniform")
+    """Of the sampler's time grid: ``uniform`` in time, ``cosine`` with small steps first, or
+    ``information``: as many tokens in each step. Pairs of a share of masks and the nats that a
+    token tells then, as the metric ``information`` measures them, give steps that tell as much."""
     block_size: int | None = field(default=None, validator=validators.optional(_at_least_1))
     """Fill in blocks of so many positions one after the other; unset: all at once."""
     cache: Literal["none", "prefix", "dual"] = field(default="none")
@@ -126,6 +142,16 @@ class SamplingConfig(Controls):
     def _of_blocks(self, attribute: Attribute[Any], value: str) -> None:
         if value != "none" and self.block_size is None:
             raise ValueError(f"{value!r} is of blocks, so it wants a block_size")
+
+    @spacing.validator
+    def _curve(self, attribute: Attribute[Any], value: Spacing | Curve) -> None:
+        if isinstance(value, str):
+            return
+        rates = [rate for rate, _ in value]
+        if not value or rates != sorted(set(rates)) or not (rates[0] >= 0 and rates[-1] <= 1):
+            raise ValueError(f"want shares of masks that rise between 0 and 1, got {rates[:9]}")
+        if not all(0 < nats < float("inf") for _, nats in value):
+            raise ValueError("want more than 0 nats at each share of masks")
 
 
 @frozen
@@ -216,6 +242,7 @@ class Config:
     tokenizer: Tokenizer = component("tokenizer", "bpe")
     noise: NoiseScheduler = component("noise", "loglinear")
     corruption: Corruption = component("corruption", "absorbing")
+    objective: Objective = component("objective", "nelbo")
     head: ProjectionHead = component("head", "text")
     backbone: Backbone = component("backbone", "transformer")
     sampler: Sampler = component("sampler", "ancestral", "evaluation")
@@ -223,6 +250,8 @@ class Config:
     metrics: tuple[Metric, ...] = components(
         "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
+    storage: StorageBackend = component("storage", "arrow", "nothing")
+    embedding: EmbeddingProvider = component("embedding", "hashing", "nothing")
     tracker: Tracker = component("tracker", "jsonl", "nothing")
     executor: Executor = component("executor", "processes", "nothing")
 
@@ -234,16 +263,38 @@ class Config:
     logging: LoggingConfig = section(LoggingConfig, "nothing")
     plugins: PluginsConfig = section(PluginsConfig, "nothing")
 
+    @objective.validator
     @sampler.validator
-    def _serves(self, attribute: Attribute[Any], value: Sampler) -> None:
+    def _serves(self, attribute: Attribute[Any], value: Sampler | Objective) -> None:
         if self.mode == "diffusion" and value.absorbing_only and not self.corruption.absorbing:
             raise ValueError(
                 f"{type(value).__name__} works with masks alone, and the corruption is "
-                f"{type(self.corruption).__name__}; want a sampler that serves every corruption"
+                f"{type(self.corruption).__name__}; want one that serves every corruption"
+            )
+
+    @diffusion.validator
+    def _blocks(self, attribute: Attribute[Any], value: DiffusionConfig) -> None:
+        if self.mode == "ar" or value.block_size is None:
+            return
+        if not self.corruption.absorbing:
+            raise ValueError(
+                "block_size: blocks are written by masks, and the corruption is "
+                f"{type(self.corruption).__name__}; want another corruption, or no blocks"
+            )
+        if not self.backbone.serves_masks:
+            raise ValueError(
+                f"block_size: {type(self.backbone).__name__} cannot be told what each position may "
+                "see; want another backbone, or no blocks"
             )
 
     @sampling.validator
     def _in_blocks(self, attribute: Attribute[Any], value: SamplingConfig) -> None:
+        trained = self.diffusion.block_size
+        if trained is not None and value.block_size not in {None, trained}:
+            raise ValueError(
+                f"block_size: {value.block_size} is not what the network is trained with; want "
+                f"diffusion.block_size = {trained}, or leave it out"
+            )
         if value.block_size is not None and not self.corruption.absorbing:
             raise ValueError(
                 "block_size: what lies ahead of a block must be masks, and the corruption is "

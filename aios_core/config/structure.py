@@ -72,6 +72,20 @@ class Reader:
         self.values = {key: self.values[key] for key in fields(Config)}
         return config  # type: ignore[no-any-return]  # WRONG would have come with a problem
 
+    def section(self, key: str, root: Node) -> Any:
+        """The component of one section, whatever the others say.
+
+        Raises:
+            ConfigError: with all that is wrong in it, and sections that are unknown.
+        """
+        self._unknown_keys(root, fields(Config), (), "section")
+        made, self.values[key] = self._component(
+            fields(Config)[key], root.get(key) or Node({}, root.source), (key,)
+        )
+        if self.problems:
+            raise ConfigError(*(text for _, text in self.problems))
+        return made
+
     def tell(self, node: Node, key: KeyPath, message: str) -> None:
         """Record a problem."""
         self.problems.append((node.source, node.source.problem(key, message)))

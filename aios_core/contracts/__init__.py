@@ -8,11 +8,15 @@ the work. Nothing here imports torch or numpy when it is imported.
 from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition
 from aios_core.contracts.corruption import Corruption
 from aios_core.contracts.dataset import Dataset, Split
+from aios_core.contracts.embedding import EmbeddingProvider, Side
 from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
-from aios_core.contracts.noise import NoiseScheduler, Spacing
+from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
+from aios_core.contracts.objective import Objective
+from aios_core.contracts.padding import Padding
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
+from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
     Controls,
@@ -21,6 +25,8 @@ from aios_core.contracts.sampler import (
     SamplingContext,
     StepSampler,
 )
+from aios_core.contracts.storage import Capability, Stats, StorageBackend
+from aios_core.contracts.store import VectorStore
 from aios_core.contracts.tokenizer import Tokenizer, TrainedTokenizer, Vocabulary
 from aios_core.contracts.tracker import Tracker
 
@@ -29,29 +35,41 @@ __all__ = [
     "Backbone",
     "Cache",
     "CachingModule",
+    "Capability",
     "Condition",
     "Controls",
     "Corruption",
+    "Curve",
     "Dataset",
     "Denoiser",
+    "EmbeddingProvider",
     "Estimate",
     "Evidence",
     "Executor",
+    "Id",
     "Metric",
     "NoiseScheduler",
+    "Objective",
     "Outcome",
+    "Padding",
     "ProjectionHead",
     "QuantizedTensor",
     "Quantizer",
+    "Rows",
     "Sampler",
     "Samples",
     "SamplingContext",
+    "Side",
     "Spacing",
     "Split",
     "Statistics",
+    "Stats",
     "StepSampler",
+    "StorageBackend",
     "Tokenizer",
     "Tracker",
     "TrainedTokenizer",
+    "VectorStore",
     "Vocabulary",
+    "store_schema",
 ]

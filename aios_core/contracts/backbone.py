@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from attrs import frozen
 
@@ -33,6 +33,11 @@ class Condition:
     cache: Cache | None = None
     """Of the P positions before the input and the S behind it, to which the module adds the
     input's. None: P = S = 0."""
+    mask: Tensor | None = None
+    """(L, P + L) bool: True where a position of the input may see another; for backbones that say
+    ``serves_masks``. None: all is seen, or all before where the module is causal."""
+    positions: Tensor | None = None
+    """(L,) int64: where in the text the input stands, likewise. None: P, P + 1, ..."""
 
 
 class CachingModule(Protocol):
@@ -50,6 +55,10 @@ class CachingModule(Protocol):
 
 class Backbone(ABC):
     """Maps noisy states to clean ones, knowing nothing of tokens or schedules."""
+
+    serves_masks: ClassVar[bool] = False
+    """Whether its module obeys `Condition.mask` and `Condition.positions`, and takes a time for
+    each position (B, L) where it takes times: what block diffusion needs."""
 
     @property
     @abstractmethod

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-Spacing = Literal["uniform", "cosine"]
+Spacing = Literal["uniform", "cosine", "information"]
+Curve = tuple[tuple[float, float], ...]
+"""Nats that a hidden token tells, by the share of tokens that are hidden: rising pairs of the two.
+Between them it is a line, beyond them constant."""
 
 
 class NoiseScheduler(ABC):
@@ -87,13 +90,35 @@ class NoiseScheduler(ABC):
         """Scale sqrt(1 - alpha(t)) of the noise in a Gaussian latent."""
         return self.mask_rate(t).sqrt()
 
-    def timesteps(self, steps: int, spacing: Spacing = "uniform") -> Tensor:
+    def build(self) -> NoiseScheduler:
+        """The schedule that a network is trained and sampled with: itself, unless it learns.
+
+        One that learns returns a `torch.nn.Module` that is a schedule too. It becomes a part of the
+        network, trained, averaged and saved with it, and is taught by its `surprise`.
+        """
+        return self
+
+    def surprise(self, times: Tensor, losses: Tensor) -> Tensor | None:
+        """What a schedule that learns would have lower; None: nothing.
+
+        Args:
+            times: (B, N) float64 that the losses were drawn at.
+            losses: (B,) nats, without gradient.
+
+        Returns:
+            () whose gradient is taken, and whose value is not; no part of the network's loss.
+        """
+        return None
+
+    def timesteps(self, steps: int, spacing: Spacing | Curve = "uniform") -> Tensor:
         """Times from 1 down to 0 at which a sampler stops.
 
         Args:
             steps: number of steps, at least 1.
-            spacing: ``"uniform"`` in t, or ``"cosine"``: small steps first, while most is unknown
-                (MD4, arXiv 2406.04329).
+            spacing: ``"uniform"`` in t; ``"cosine"``: small steps first, while most is unknown
+                (MD4, arXiv 2406.04329); ``"information"``: as many tokens in each step, which
+                is as much information where every token tells as much; or a curve of what they do
+                tell, for steps of equal information by it (entropic time, arXiv 2504.13612).
 
         Returns:
             (steps + 1,) float64, strictly decreasing, exactly 1 at the start and 0 at the end.
@@ -101,7 +126,35 @@ class NoiseScheduler(ABC):
         import torch
 
         grid = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+        if spacing == "information" or not isinstance(spacing, str):
+            curve = ((1.0, 1.0),) if isinstance(spacing, str) else spacing
+            rate = self.mask_rate(torch.ones(1, dtype=torch.float64)) * _reached(grid, curve)
+            grid = self.inverse(1 - rate)
+            grid[0], grid[-1] = 1, 0
         if spacing == "cosine":
             grid = torch.cos(torch.pi / 2 * (1 - grid))
             grid[-1] = 0.0  # cos(pi / 2) is 6e-17
         return grid
+
+
+def _reached(shares: Tensor, curve: Curve) -> Tensor:
+    """Rates below which these shares of all information lie: where its integral is so large."""
+    import torch
+
+    rates, nats = torch.tensor(curve, dtype=torch.float64).T.contiguous()
+    fine = torch.linspace(0, 1, 8193, dtype=torch.float64)
+    height = _interpolate(fine, rates, nats)
+    total = torch.cat((fine[:1], ((height[1:] + height[:-1]) / 2).cumsum(0)))
+    return _interpolate(shares * total[-1], total, fine)
+
+
+def _interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
+    """Lines between points, constant beyond them."""
+    import torch
+
+    if len(knots) == 1:
+        return values.expand_as(x)
+    i = torch.searchsorted(knots, x.contiguous()).clamp(1, len(knots) - 1)
+    share = ((x - knots[i - 1]) / (knots[i] - knots[i - 1])).clamp(0, 1)
+    found: Tensor = values[i - 1] + share * (values[i] - values[i - 1])
+    return found

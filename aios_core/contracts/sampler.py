@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from attrs import field, fields, frozen, validators
 
-from aios_core.contracts.noise import NoiseScheduler, Spacing
+from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,7 +89,7 @@ class SamplingContext:
     """One generator a row, so that a row's text does not depend on its batch mates."""
     temperature: float = 1.0
     """Divides log-probabilities before a token is drawn; 0 takes the most probable token."""
-    spacing: Spacing = "uniform"
+    spacing: Spacing | Curve = "uniform"
     """Of the time grid."""
     process: Process | None = None
     """The corruption that the network was trained under; None: masks."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from aios_core.contracts.padding import Padding
 from aios_core.errors import TokenizerError
 
 if TYPE_CHECKING:
@@ -108,31 +109,22 @@ class TrainedTokenizer(ABC):
         return [self.encode(text) for text in texts]
 
     def encode_batch(
-        self,
-        texts: Sequence[str],
-        length: int | None = None,
-        side: Literal["left", "right"] = "right",
-    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Ids of several texts, padded to one length.
+        self, texts: Sequence[str], padding: Padding = Padding()
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Ids of several texts, cut and padded to one length.
 
         Args:
             texts: B texts.
-            length: L; longer texts are cut at the end, shorter ones padded. None: the longest.
-            side: where the padding goes.
+            padding: how.
 
         Returns:
-            ids (B, L) int32 and valid (B, L) bool, False at padding.
-        """
-        import numpy as np
+            ids (B, L) int64 and mask (B, L) bool, False at padding; `torch.from_numpy` takes
+            either without a copy.
 
-        rows = [row[:length] for row in self.encode_each(texts)]
-        width = length if length is not None else max((len(row) for row in rows), default=0)
-        ids = np.full((len(rows), width), self.vocabulary.pad_id, dtype=np.int32)
-        valid = np.zeros((len(rows), width), dtype=np.bool_)
-        for i, row in enumerate(rows):
-            place = slice(0, len(row)) if side == "right" else slice(width - len(row), width)
-            ids[i, place], valid[i, place] = row, True
-        return ids, valid
+        Raises:
+            TokenizerError: as `encode`, or the rectangle does not fit into memory.
+        """
+        return padding.apply(self.encode_each(texts), self.vocabulary)
 
     def decode_batch(self, rows: Iterable[Sequence[int] | NDArray[np.integer]]) -> list[str]:
         """Texts of several rows of ids."""

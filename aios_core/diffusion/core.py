@@ -12,6 +12,7 @@ from torch import Tensor
 from aios_core.contracts import (
     Condition,
     Controls,
+    Curve,
     Denoiser,
     NoiseScheduler,
     Sampler,
@@ -129,7 +130,7 @@ class DiffusionCore:
         mask_id: int,
         *,
         temperature: float = 1.0,
-        spacing: Spacing = "uniform",
+        spacing: Spacing | Curve = "uniform",
         controls: Controls = Controls(),  # noqa: B008 - frozen
         block_size: int | None = None,
         cache: Caching = "none",
@@ -139,6 +140,8 @@ class DiffusionCore:
             raise InferenceError("an autoregressive model has no denoiser; want a diffusion model")
         if not temperature >= 0:
             raise InferenceError(f"temperature is {temperature}; want 0 or more")
+        if isinstance(model, Model):
+            block_size = model.sampled_in(block_size)
         if block_size is not None:
             if block_size < 1:
                 raise InferenceError(f"block_size is {block_size}; want 1 or more")

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from aios_core.diffusion.block_causal import BlockDenoiser
 from aios_core.diffusion.caching import CachingDenoiser
 from aios_core.diffusion.denoiser import ModelDenoiser
 from aios_core.diffusion.process import Process
+from aios_core.errors import InferenceError
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
@@ -40,6 +42,8 @@ class Model(nn.Module):
         process: forward process that it is trained under.
         mode: ``"diffusion"`` or ``"ar"``.
         length: tokens of a training sequence.
+        block_size: tokens of a block where it is trained block by block, otherwise ``length``.
+        in_blocks: whether it is.
         time_conditioned: whether logits depend on t.
     """
 
@@ -53,16 +57,19 @@ class Model(nn.Module):
         *,
         mode: Literal["diffusion", "ar"] = "diffusion",
         length: int = 128,
+        block_size: int | None = None,
     ) -> None:
         super().__init__()
         # Typed as Any, for nn.Module has no `encode`; `HeadModule` says what is promised.
         self.head: Any = head.build(backbone.dim, vocabulary)
         self.backbone = backbone.build(causal=mode == "ar")
-        self.noise = noise
+        self.noise = noise.build() if mode == "diffusion" else noise  # maybe a module
         self.process = Process(corruption, vocabulary)
         self.vocabulary = vocabulary
         self.mode = mode
         self.length = length
+        self.in_blocks = block_size is not None and mode == "diffusion"
+        self.block_size = block_size if block_size is not None and self.in_blocks else length
         self.time_conditioned = backbone.time_conditioned and mode == "diffusion"
 
     @classmethod
@@ -78,6 +85,7 @@ class Model(nn.Module):
                 vocabulary,
                 mode=config.mode,
                 length=config.diffusion.length,
+                block_size=config.diffusion.block_size,
             )
 
     @property
@@ -121,17 +129,18 @@ class Model(nn.Module):
         Returns:
             (N,) nats.
         """
-        logits = self.head.decode(h[None])[0]
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        logits[:, self.vocabulary.mask_id] = -torch.inf
-        return F.cross_entropy(logits, targets, reduction="none")
+        return F.cross_entropy(self.logits(h[None])[0], targets, reduction="none")
 
-    def log_probs(self, h: Tensor) -> Tensor:
-        """Log-probabilities (..., V) of the tokens by states (..., D), in float32 at least."""
+    def logits(self, h: Tensor) -> Tensor:
+        """Logits (..., V) of states (..., D), in float32 at least; minus infinity for the mask."""
         logits: Tensor = self.head.decode(h)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        mask = torch.arange(logits.shape[-1], device=h.device) == self.vocabulary.mask_id
-        return logits.masked_fill(mask, -torch.inf).log_softmax(-1)
+        logits[..., self.vocabulary.mask_id] = -torch.inf
+        return logits
+
+    def log_probs(self, h: Tensor) -> Tensor:
+        """Log-probabilities (..., V) of the tokens by states (..., D)."""
+        return self.logits(h).log_softmax(-1)
 
     def compiled(self) -> Model:
         """The same network, sharing its weights, that runs through ``torch.compile``.
@@ -152,6 +161,21 @@ class Model(nn.Module):
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
 
+    def sampled_in(self, block_size: int | None) -> int | None:
+        """The size of blocks to sample in, given what is asked for.
+
+        Raises:
+            InferenceError: it is not that of a network which was trained in blocks.
+        """
+        if not self.in_blocks:
+            return block_size
+        if block_size not in {None, self.block_size}:
+            raise InferenceError(
+                f"block_size is {block_size}, and the network was trained in blocks of "
+                f"{self.block_size}; want that, or leave it out"
+            )
+        return self.block_size
+
     def denoiser(
         self,
         condition: Condition | None = None,
@@ -170,6 +194,8 @@ class Model(nn.Module):
             InferenceError: a cache is wanted, and the backbone has none.
         """
         self.eval()
+        if self.in_blocks:  # whose cache is exact
+            return BlockDenoiser(self, condition, dtype)
         if cache != "none":
             return CachingDenoiser(self, condition, dtype, cache)
         return ModelDenoiser(self, condition, dtype)

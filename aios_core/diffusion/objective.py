@@ -7,22 +7,26 @@ the number of masks is itself random and correlated with the loss.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal
 
 import torch
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from aios_core.contracts import Condition
+from aios_core.diffusion.block_causal import two_streams
 from aios_core.diffusion.pieces import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from torch import Generator
 
-    from torch import Generator, Tensor
-
-    from aios_core.contracts import NoiseScheduler
+    from aios_core.contracts import NoiseScheduler, Objective
     from aios_core.diffusion.model import Model
 
+Losses = Callable[[Tensor, Tensor], Tensor]
+"""From states (N, D) and their clean tokens (N,) to nats (N,)."""
 LOGITS_AT_ONCE: Final = 1 << 30
 """Most logits held at a time: 2 GiB as bfloat16."""
 
@@ -76,16 +80,23 @@ def clip_times(times: Tensor, noise: NoiseScheduler, mask_rates: tuple[float, fl
 
 
 def training_loss(
-    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
+    model: Model,
+    x0: Tensor,
+    valid: Tensor,
+    times: Tensor,
+    generator: Generator,
+    *,
+    objective: Objective | None = None,
 ) -> Tensor:
-    """Nats a token: the NELBO for a diffusion model, next-token loss for the twin.
+    """Nats a token: an objective for a diffusion model, next-token loss for the twin.
 
     Args:
         model: in training mode.
         x0: (B, L) int64 clean tokens; on the CPU nothing waits for the model's device.
         valid: (B, L) bool, False at padding, which is neither corrupted nor predicted.
-        times: (B,) float64 from `draw_times`; of no use to the twin.
+        times: (B, N) float64 from `draw_times`, N for each row; of no use to the twin.
         generator: of the noise, on the CPU.
+        objective: what is minimised; unset: the NELBO.
 
     Returns:
         () scalar: the sum over the batch divided by its number of valid tokens.
@@ -93,8 +104,14 @@ def training_loss(
     if model.mode == "ar":
         losses = nll(model, x0, valid)
     else:
-        losses = nelbo(model, x0, valid, times, generator)
-    return losses.sum() / model.place(valid.sum())
+        estimate = nelbo if objective is None else objective.losses
+        losses = estimate(model, x0, valid, times, generator)
+    loss: Tensor = losses.sum() / model.place(valid.sum())
+    if model.mode == "diffusion":
+        surprise = model.noise.surprise(times.reshape(len(x0), -1), losses.detach())
+        if surprise is not None:  # its gradient, not its value
+            loss = loss + (surprise - surprise.detach())
+    return loss
 
 
 def nelbo(model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator) -> Tensor:
@@ -102,19 +119,54 @@ def nelbo(model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Gen
 
     The mean over uniform times of the relative entropy between the reverse processes of the data
     and of the model (`Process.integrand`). For masks that is w(t) times the cross-entropy summed
-    over masked positions (MDLM, arXiv 2406.07524, eq. 10).
+    over masked positions (MDLM, arXiv 2406.07524, eq. 10). With a time for each of N blocks it is
+    the sum over blocks of what each adds, given those before it (BD3-LM, arXiv 2503.09573, eq. 8).
+
+    Args:
+        model: a diffusion model.
+        x0: (B, L) int64 clean tokens.
+        valid: (B, L) bool.
+        times: (B, N) or (B,) float64 uniform in [0, 1].
+        generator: of the noise, on the CPU.
 
     Returns:
         (B,) nats.
     """
-    times, noise = times.to(x0.device), model.noise
+    if model.process.absorbing:
+        return _masked(model, x0, valid, times, generator, losses=model.losses)
+    times, noise = times.to(x0.device).reshape(-1), model.noise
     alpha = noise.alpha(times)
     z = _corrupted(model, x0, valid, alpha, generator)
-    if model.process.absorbing:
-        return model.place(noise.weight(times)) * _cross_entropy(model, x0, z, times, valid)
-    h = _states(model, z, times, valid)
-    slope = noise.alpha_prime(times)
+    h, slope = _states(model, x0, z, times, valid), noise.alpha_prime(times)
     return _sum_all(model, valid, model.process.integrand, h, (z, x0, alpha, slope))
+
+
+def score_entropy(
+    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
+) -> Tensor:
+    """One draw of score entropy for each row (SEDD, arXiv 2310.16834, eq. 9).
+
+    With r = 1 / (exp(sigma) - 1) and logits l, a mask's scores are s_y = r exp(l_y) / (V - 1), and
+    the loss is sigma' (sum of s_y - r log s_x0 + r (log r - 1)). Let Z be the sum of
+    exp(l_y) / (V - 1): that is w(t) (Z - 1 - l_x0 + log(V - 1)), which is at least w(t) times the
+    cross-entropy, and equal where Z = 1.
+
+    Args:
+        model: a diffusion model whose noise is masks.
+        x0: as for `nelbo`, like all the others.
+        valid: see there.
+        times: see there.
+        generator: see there.
+
+    Returns:
+        (B,) nats.
+    """
+
+    def losses(h: Tensor, targets: Tensor) -> Tensor:
+        logits = model.logits(h[None])[0] - math.log(model.vocabulary.size - 1)
+        return logits.exp().sum(-1) - 1 - logits.gather(-1, targets[:, None])[:, 0]
+
+    return _masked(model, x0, valid, times, generator, losses=losses)
 
 
 def nelbo_discrete(
@@ -129,27 +181,25 @@ def nelbo_discrete(
         model: a diffusion model.
         x0: (B, L) int64 clean tokens.
         valid: (B, L) bool.
-        times: (B,) float64 uniform in [0, 1]; each decides a step.
+        times: (B, N) or (B,) float64 uniform in [0, 1]; each decides a step.
         generator: of the noise, on the CPU.
         steps: T.
 
     Returns:
         (B,) nats.
     """
-    t = (times.to(x0.device) * steps).floor().clamp(max=steps - 1) + 1
+    t = (times.to(x0.device).reshape(len(x0), -1) * steps).floor().clamp(max=steps - 1) + 1
     now, before = t / steps, (t - 1) / steps
-    alpha = model.noise.alpha(now)
-    z = _corrupted(model, x0, valid, alpha, generator)
     if model.process.absorbing:
+        z = _corrupted(model, x0, valid, model.noise.alpha(now), generator)
         rate, earlier = model.noise.mask_rate(now), model.noise.mask_rate(before)
         weight = steps * (rate - torch.where(before > 0, earlier, 0)) / rate
-        return model.place(weight) * _cross_entropy(model, x0, z, now, valid)
-    h, earlier = (
-        _states(model, z, now, valid),
-        torch.where(before > 0, model.noise.alpha(before), 1),
-    )
-    losses = _sum_all(model, valid, model.process.step_loss, h, (z, x0, alpha, earlier))
-    return steps * losses
+        return _cross_entropy(model, x0, z, now, valid, weight=weight)
+    now, before = now[:, 0], before[:, 0]
+    alpha, earlier = model.noise.alpha(now), torch.where(before > 0, model.noise.alpha(before), 1)
+    z = _corrupted(model, x0, valid, alpha, generator)
+    h = _states(model, x0, z, now, valid)
+    return steps * _sum_all(model, valid, model.process.step_loss, h, (z, x0, alpha, earlier))
 
 
 def nelbo_exact_count(
@@ -157,25 +207,30 @@ def nelbo_exact_count(
 ) -> Tensor:
     """One draw of the bound with k of n tokens masked, k uniform in 1..n (LLaDA, arXiv 2502.09992).
 
-    Its mean is that of `nelbo` over all of [0, 1] for every schedule, its variance lower.
+    Its mean is that of `nelbo` over all of [0, 1] for every schedule, its variance lower. In blocks
+    k of n are masked in each.
 
     Args:
         model: a diffusion model whose noise is masks.
         x0: (B, L) int64 clean tokens.
-        valid: (B, L) bool, at least one True a row.
-        times: (B,) float64 uniform in [0, 1]; each decides a count.
+        valid: (B, L) bool.
+        times: (B, N) or (B,) float64 uniform in [0, 1]; each decides a count.
         generator: of positions, on the CPU.
 
     Returns:
         (B,) nats.
     """
-    n = valid.sum(-1).double()
-    k = (times.to(x0.device) * n).floor().clamp(max=n - 1) + 1
+    u = times.to(x0.device).reshape(len(x0), -1)
+    inside = valid.view(*u.shape, -1)
+    n = inside.sum(-1).double()
+    k = (u * n).floor().clamp(max=n - 1) + 1
     score = torch.rand(x0.shape, generator=generator, dtype=torch.float64).to(x0.device)
-    rank = score.masked_fill(~valid, torch.inf).argsort(-1).argsort(-1)
-    z = torch.where(rank < k[:, None], model.vocabulary.mask_id, x0)
-    times = model.noise.inverse(1 - k / n)
-    return model.place(n / k) * _cross_entropy(model, x0, z, times, valid)
+    rank = score.view(inside.shape).masked_fill(~inside, torch.inf).argsort(-1).argsort(-1)
+    hidden = (rank < k[..., None]).view(x0.shape) & valid
+    z = torch.where(hidden, model.vocabulary.mask_id, x0)
+    share = torch.where(n > 0, k / n, 1)
+    times = model.noise.inverse(1 - share)
+    return _cross_entropy(model, x0, z, times, valid, weight=1 / share)
 
 
 def nll(model: Model, x0: Tensor, valid: Tensor) -> Tensor:
@@ -194,41 +249,68 @@ def nll(model: Model, x0: Tensor, valid: Tensor) -> Tensor:
     """
     bos = x0.new_full((len(x0), 1), model.vocabulary.bos_id)
     h = model.states(model.place(torch.cat((bos, x0[:, :-1]), 1)))
-    return _sum_where(model, h, x0, valid)
+    return _sum_where(model, h, x0, valid, model.losses).sum(-1)
 
 
 def _corrupted(
     model: Model, x0: Tensor, valid: Tensor, alpha: Tensor, generator: Generator
 ) -> Tensor:
-    """The noisy state; padding is not corrupted."""
-    return torch.where(valid, model.process.corrupt(x0, alpha, generator), x0)
+    """The noisy state at (B,) or (B, N) survival probabilities; padding is not corrupted."""
+    blocks = x0.reshape(alpha.numel(), -1)
+    z = model.process.corrupt(blocks, alpha.flatten(), generator).view(x0.shape)
+    return torch.where(valid, z, x0)
 
 
-def _cross_entropy(model: Model, x0: Tensor, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
-    """Cross-entropy of the clean tokens, summed over the masked positions of each row: (B,)."""
-    h = _states(model, z, times, valid)
-    return _sum_where(model, h, x0, z == model.vocabulary.mask_id)
+def _masked(
+    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator, *, losses: Losses
+) -> Tensor:
+    """A loss of masked positions times w(t), at times (B, N): (B,)."""
+    times = times.to(x0.device).reshape(len(x0), -1)
+    z = _corrupted(model, x0, valid, model.noise.alpha(times), generator)
+    return _cross_entropy(
+        model, x0, z, times, valid, weight=model.noise.weight(times), losses=losses
+    )
 
 
-def _states(model: Model, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
-    condition = None if bool(valid.all()) else Condition(model.place(valid))  # full is faster
-    return model.states(model.place(z), model.place(times), condition)
+def _cross_entropy(
+    model: Model,
+    x0: Tensor,
+    z: Tensor,
+    times: Tensor,
+    valid: Tensor,
+    *,
+    weight: Tensor,
+    losses: Losses | None = None,
+) -> Tensor:
+    """Cross-entropy, or another loss, of the masked positions, weighted by block: (B,)."""
+    h = _states(model, x0, z, times, valid)
+    found = _sum_where(model, h, x0, z == model.vocabulary.mask_id, losses or model.losses)
+    return (model.place(weight) * found.view(*weight.shape, -1).sum(-1)).sum(-1)
 
 
-def _sum_where(model: Model, h: Tensor, x0: Tensor, where: Tensor) -> Tensor:
-    """-log p(x0) of the states h, summed over the chosen positions of each row: (B,)."""
+def _states(model: Model, x0: Tensor, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
+    """(B, L, D) states of z at times (B,) or (B, N), those of blocks behind the clean text."""
+    known = None if bool(valid.all()) else model.place(valid)  # full attention is faster
+    if model.in_blocks:
+        return two_streams(model, model.place(z), model.place(x0), model.place(times), known)
+    condition = None if known is None else Condition(known)
+    return model.states(model.place(z), model.place(times.reshape(len(z))), condition)
+
+
+def _sum_where(model: Model, h: Tensor, x0: Tensor, where: Tensor, loss: Losses) -> Tensor:
+    """A loss of x0 by the states h at the chosen positions, 0 elsewhere: (B, L)."""
     chosen = where.flatten().nonzero()[:, 0]
     targets = model.place(x0.flatten()[chosen])
     chosen = model.place(chosen)
     states = h.flatten(0, 1)[chosen]
     parts = list(pieces(len(states), model.vocabulary.size, LOGITS_AT_ONCE))
     if len(parts) <= 1:
-        losses = model.losses(states, targets)
+        losses = loss(states, targets)
     else:  # logits are made again for their gradient: some time for most of the memory
         losses = torch.cat(
-            [checkpoint(model.losses, states[p], targets[p], use_reentrant=False) for p in parts]
+            [checkpoint(loss, states[p], targets[p], use_reentrant=False) for p in parts]
         )
-    return losses.new_zeros(x0.numel()).index_put((chosen,), losses).view(x0.shape).sum(-1)
+    return losses.new_zeros(x0.numel()).index_put((chosen,), losses).view(x0.shape)
 
 
 def _sum_all(

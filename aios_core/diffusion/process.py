@@ -45,7 +45,7 @@ class Process:
     def prior(self, u: Tensor) -> Tensor:
         """Pure noise from uniforms in [0, 1) of any shape, int64 on their device."""
         noise = self.corruption.noise(u.new_zeros(()), self.vocabulary)
-        return _inverse(noise, u)
+        return inverse(noise, u)
 
     def corrupt(self, x0: Tensor, alpha: Tensor, generator: Generator) -> Tensor:
         """Noisy state at survival probability alpha.
@@ -64,7 +64,7 @@ class Process:
             return torch.where(u < alpha, x0, self.vocabulary.mask_id)
         noise = self.corruption.noise(alpha[:, 0], self.vocabulary)
         # What u has above alpha is uniform again.
-        other = _inverse(noise, ((u - alpha) / (1 - alpha).clamp(min=_TINY)).clamp(0, 1))
+        other = inverse(noise, ((u - alpha) / (1 - alpha).clamp(min=_TINY)).clamp(0, 1))
         return torch.where(u < alpha, x0, other)
 
     def clean(self, z: Tensor, log_probs: Tensor, alpha: Tensor) -> Tensor:
@@ -108,35 +108,24 @@ class Process:
             (1 - earlier) * changed,
         )
 
-    def reverse(
-        self, z: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext
+    def guess(
+        self, z: Tensor, log_probs: Tensor, alpha: Tensor, context: SamplingContext
     ) -> Tensor:
-        """One step of the reverse process: clean tokens are drawn, then the state between.
+        """A draw of the clean tokens (B, L), each given all of z, its own position included."""
+        return context.categorical(self.clean(z, log_probs, alpha), ~context.fixed)
 
-        Tokens are drawn independently, so it is exact in the limit of many steps.
-
-        Args:
-            z: (B, L) int64 state at t.
-            t: () float64.
-            s: () float64; at 0 nothing but the clean tokens is left.
-            log_probs: (B, L, V) the prediction.
-            context: schedule, generators, fixed positions.
-
-        Returns:
-            (B, L) int64, a new tensor.
-        """
-        alpha, earlier = context.noise.alpha(t), torch.where(s > 0, context.noise.alpha(s), 1)
-        x0 = context.categorical(self.clean(z, log_probs, alpha), ~context.fixed)
+    def between(
+        self, z: Tensor, x0: Tensor, alpha: Tensor, earlier: Tensor, context: SamplingContext
+    ) -> Tensor:
+        """A draw of the state (B, L) at an earlier time, by `posterior`."""
         stay, _, noise = self.posterior(z, x0, alpha, earlier)
-        u = context.uniform()
-        new = torch.where(
-            u < stay, z, torch.where(u < 1 - noise, x0, self.draw(earlier, context.uniform()))
-        )
+        u, other = context.uniform(), self.draw(earlier, context.uniform())
+        new = torch.where(u < stay, z, torch.where(u < 1 - noise, x0, other))
         return torch.where(context.fixed, z, new)
 
     def draw(self, alpha: Tensor, u: Tensor) -> Tensor:
         """Noise (B, L) of the level of () alpha, from uniforms (B, L) in [0, 1)."""
-        return _inverse(self.corruption.noise(alpha.double(), self.vocabulary), u)
+        return inverse(self.corruption.noise(alpha.double(), self.vocabulary), u)
 
     def integrand(
         self, z: Tensor, x0: Tensor, log_probs: Tensor, alpha: Tensor, slope: Tensor
@@ -232,6 +221,29 @@ class Process:
         return both - spread - level * own
 
 
+def levels(t: Tensor, s: Tensor, context: SamplingContext) -> tuple[Tensor, Tensor]:
+    """Survival probabilities () to t and to s, at which nothing is noise any more if it is 0."""
+    return context.noise.alpha(t), torch.where(s > 0, context.noise.alpha(s), 1)
+
+
+def lift(x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
+    """One ancestral step of masks: some become tokens, all of them where s is 0.
+
+    Two draws, whether to lift a mask and then which token it becomes, instead of one over the
+    tokens and the mask: next to a mask of high probability rare tokens would vanish.
+
+    Args:
+        x: (B, L) int64 state at t.
+        t: () float64.
+        s: () float64, earlier.
+        log_probs: (B, L, V) the prediction.
+        context: schedule, generators, fixed positions.
+    """
+    kept = context.noise.mask_rate(s) / context.noise.mask_rate(t)
+    lifted = context.masked(x) & (context.uniform() >= torch.where(s > 0, kept, 0))
+    return torch.where(lifted, context.categorical(log_probs, lifted), x)
+
+
 def _column(alpha: Tensor) -> Tensor:
     """() or (B,) as something that goes with (B, L)."""
     return alpha.double().reshape(-1, 1)
@@ -243,7 +255,7 @@ def _at(mass: Tensor, z: Tensor) -> Tensor:
     return found
 
 
-def _inverse(noise: Tensor, u: Tensor) -> Tensor:
+def inverse(noise: Tensor, u: Tensor) -> Tensor:
     """Tokens by inverse distribution function, of (V,) at any u or of (B, V) at u (B, L)."""
     cumulative = noise.cumsum(-1)
     target = (u * cumulative[..., -1:]).contiguous()

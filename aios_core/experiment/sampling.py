@@ -39,7 +39,7 @@ def sample(config: Config, model: Model, tokenizer: TrainedTokenizer) -> Sampled
     core = DiffusionCore(
         model,
         config.sampler,
-        config.noise,
+        model.noise,
         mask_id,
         temperature=sampling.temperature,
         spacing=sampling.spacing,

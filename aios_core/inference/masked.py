@@ -96,7 +96,7 @@ class MaskedRun:
         core = DiffusionCore(
             denoiser,
             self.sampler,
-            self.config.noise,
+            self.model.noise,
             vocabulary.mask_id,
             temperature=self.temperature,
             spacing=self.config.sampling.spacing,

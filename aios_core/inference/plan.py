@@ -63,7 +63,7 @@ def plan(
         sampler=choose_sampler(found.resolved, settings),
         temperature=temperature,
         controls=controls,
-        block_size=settings.block_size or sampling.block_size,
+        block_size=found.model.sampled_in(settings.block_size or sampling.block_size),
         cache=_cache(settings, sampling),
         wrap=_guidance(found, settings, rows, whole=whole, context=context),
         language=language,

@@ -23,7 +23,8 @@ def contract_tests(registry: Registry, distribution: str | None = None) -> dict[
     """Test classes by name, as in ``Test_noise_cosine``.
 
     A component that cannot be loaded is a class whose only test fails; one that cannot be built
-    from defaults is a class whose only test is skipped, for its author to subclass the suite.
+    from defaults, or needs a server, is a class whose only test is skipped, for its author to
+    subclass the suite.
 
     Args:
         registry: whose components are tested, also those in conflict.
@@ -57,6 +58,8 @@ def _contract_test(name: str, component: Component) -> type:
 
         return type(name, (), {"test_loads": staticmethod(test_loads)})
     needs = [field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING]
+    if not getattr(cls, "embedded", True):
+        needs.append("a server")
     if needs:
         reason = f"{component.key} needs {', '.join(needs)}; subclass the contract with an instance"
 

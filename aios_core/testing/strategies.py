@@ -9,6 +9,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from aios_core.contracts import Padding
+from aios_core.filters import And, Compare, Expression, In, IsNull, Like, Not, Or
 from aios_core.weights.layout import DTYPES
 
 
@@ -16,6 +18,21 @@ def texts() -> st.SearchStrategy[str]:
     """Any text, and texts that look like special tokens, contractions and runs of white space."""
     scraps = ["<mask>", "<pad>", "<bos>", "<eos>", "<|endoftext|>", "it's", " ", "\n\n", "\u3000"]
     return st.lists(st.text() | st.sampled_from(scraps), max_size=6).map("".join)
+
+
+def paddings() -> st.SearchStrategy[Padding]:
+    """Every way to cut and pad short texts."""
+    sides = st.sampled_from(["left", "right"])
+    return st.builds(
+        Padding,
+        max_length=st.integers(2, 20),
+        padding=st.sampled_from(["longest", "max_length"]),
+        padding_side=sides,
+        truncation_side=sides,
+        pad_to_multiple_of=st.integers(1, 5),
+        bos=st.booleans(),
+        eos=st.booleans(),
+    ) | st.builds(Padding, padding_side=sides, bos=st.booleans(), eos=st.booleans())
 
 
 def states(vocab: int = 3, length: int = 5, max_rows: int = 4) -> st.SearchStrategy[Tensor]:
@@ -29,6 +46,60 @@ def times(low: float = 0.0, high: float = 1.0) -> st.SearchStrategy[Tensor]:
     return st.lists(st.floats(low, high), min_size=1, max_size=8).map(
         lambda t: torch.tensor(t, dtype=torch.float64)
     )
+
+
+MEMORY_COLUMNS = {"lang": "string", "year": "int64", "price": "float64", "draft": "bool"}
+"""The metadata of `memories`."""
+
+_VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "lang": st.sampled_from(["en", "de", "", "it's", "a%b_c", "\\", "\u9999\u8549"]),
+    "year": st.integers(-2, 2) | st.sampled_from([2**53 + 1, -(2**63)]),
+    "price": st.sampled_from([-1.5, 0.0, 0.1, 2.0]),
+    "draft": st.booleans(),
+}
+
+
+def memories(ids: st.SearchStrategy[Any], dim: int = 4) -> st.SearchStrategy[dict[str, Any]]:
+    """Rows of a store with `MEMORY_COLUMNS`: few values, so that filters and ties meet them.
+
+    Args:
+        ids: of the rows.
+        dim: D; vectors hold small whole numbers, so that scores are exact, and are never zero.
+    """
+    vectors = st.lists(st.integers(-2, 2).map(float), min_size=dim, max_size=dim).filter(any)
+    words = st.lists(st.sampled_from(["cat", "Dog", "na\u00efve", "42", "the"]), max_size=4)
+    metadata = {name: st.none() | values for name, values in _VALUES.items()}
+    text = st.none() | words.map(" ".join)
+    return st.fixed_dictionaries({"id": ids, "text": text, "vector": vectors, **metadata})
+
+
+def filters(*, texts: bool = True) -> st.SearchStrategy[Expression]:
+    """Filters over `MEMORY_COLUMNS`.
+
+    Args:
+        texts: with LIKE and the order of texts.
+    """
+    patterns = st.lists(st.sampled_from(["%", "_", "e", "\\%", "\\_", "it's"]), max_size=4)
+    order: Any = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
+    equal: Any = st.sampled_from(["=", "!="])
+    small = {"lang": _VALUES["lang"], "year": st.integers(-2, 2), "price": _VALUES["price"]}
+    leaves: list[st.SearchStrategy[Expression]] = [st.sampled_from([*_VALUES]).map(IsNull)]
+    for name, values in small.items():
+        if texts or name != "lang":
+            leaves.append(st.builds(Compare, st.just(name), order, values))
+    for name, values in _VALUES.items():
+        leaves += [
+            st.builds(Compare, st.just(name), equal, values),
+            st.builds(In, st.just(name), st.lists(values, min_size=1, max_size=3).map(tuple)),
+        ]
+    if texts:
+        leaves.append(st.builds(Like, st.just("lang"), patterns.map("".join)))
+
+    def grow(part: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+        parts = st.lists(part, min_size=2, max_size=3).map(tuple)
+        return st.builds(Not, part) | st.builds(And, parts) | st.builds(Or, parts)
+
+    return st.recursive(st.one_of(leaves), grow, max_leaves=5)
 
 
 def tensors() -> st.SearchStrategy[Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,14 @@ import torch
 from attrs import frozen
 
 from aios_core.errors import DataError
-from aios_core.files import fault, manifest, new_folder, remove_folder, replace_text
+from aios_core.files import (
+    cache_folder,
+    fault,
+    manifest,
+    new_folder,
+    remove_folder,
+    replace_text,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,13 +86,6 @@ class Prepared:
     held_out: Tokens
     fingerprint: str
     """Hex digest of both splits and the tokenizer."""
-
-
-def cache_folder() -> Path:
-    """``$AIOS_CACHE``, else ``$XDG_CACHE_HOME/aios``, else ``~/.cache/aios``."""
-    if own := os.environ.get("AIOS_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aios"
 
 
 def prepare(resolved: Resolved) -> Prepared:

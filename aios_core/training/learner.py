@@ -98,8 +98,10 @@ class Learner:
         # All that is drawn is drawn on the CPU, so nothing here waits for the step before.
         ids = self._tokens.batch(step, config.seed, rows, length)
         # Strata span the accumulated batch: drawn for each part alone they would be wider (T19).
-        times = draw_times(rows, generator, config.diffusion.times, config.diffusion.time_epsilon)
-        times = clip_times(times, config.noise, config.diffusion.mask_rates)
+        blocks = length // self.model.block_size
+        kind, epsilon = config.diffusion.times, config.diffusion.time_epsilon
+        times = draw_times(rows * blocks, generator, kind, epsilon)
+        times = clip_times(times, self.model.noise, config.diffusion.mask_rates).view(rows, blocks)
         valid = torch.ones_like(ids[: training.batch_size], dtype=torch.bool)
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self._device)
@@ -109,7 +111,14 @@ class Learner:
             for start in range(0, rows, training.batch_size):
                 part = slice(start, start + training.batch_size)
                 with devices.autocast(training, self._device):
-                    loss = training_loss(self._network, ids[part], valid, times[part], generator)
+                    loss = training_loss(
+                        self._network,
+                        ids[part],
+                        valid,
+                        times[part],
+                        generator,
+                        objective=config.objective,
+                    )
                 (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
                 total += loss.detach() / training.accumulate
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)

@@ -1,16 +1,19 @@
 # Types of what native/bindings makes of native/fast_tokenizer.
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import Final, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aios_core.contracts import Padding
+
 __all__ = [
     "MAX_VOCAB",
     "MIN_VOCAB",
     "SPECIAL_TOKENS",
+    "UNICODE_VERSION",
     "Bpe",
     "FastTokenizerError",
     "Stream",
@@ -20,13 +23,22 @@ __all__ = [
 MAX_VOCAB: Final[int]
 MIN_VOCAB: Final[int]
 SPECIAL_TOKENS: Final[Sequence[str]]
+UNICODE_VERSION: Final[str]
 
 class FastTokenizerError(ValueError): ...
 
 @final
 class Bpe:
     @staticmethod
-    def train(texts: Iterable[str], *, vocab_size: int, min_frequency: int) -> Bpe: ...
+    def train(
+        texts: Iterable[str],
+        *,
+        vocab_size: int,
+        min_frequency: int,
+        progress: Callable[[int], object] | None = None,
+    ) -> Bpe: ...
+    @staticmethod
+    def from_json(json: str) -> Bpe: ...
     @staticmethod
     def load(path: str | PathLike[str]) -> Bpe: ...
     def save(self, path: str | PathLike[str]) -> None: ...
@@ -35,6 +47,14 @@ class Bpe:
     def vocab_size(self) -> int: ...
     def encode(self, text: str) -> NDArray[np.int32]: ...
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]: ...
+    def encode_padded(
+        self,
+        texts: Sequence[str],
+        padding: Padding,
+        pad_id: int,
+        before: Sequence[int],
+        after: Sequence[int],
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]: ...
     def decode(self, ids: NDArray[np.int32]) -> str: ...
     def token(self, token_id: int) -> bytes: ...
 
@@ -46,15 +66,22 @@ class Tokenizer:
     @property
     def reason(self) -> str | None: ...
     @property
-    def unicode_version(self) -> str: ...
-    @property
     def vocab_size(self) -> int: ...
     def to_json(self) -> str: ...
     def added_tokens(self) -> dict[str, int]: ...
     def encode(self, text: str, *, template: bool = False) -> NDArray[np.uint32]: ...
     def encode_batch(
-        self, texts: Sequence[str], *, threads: int = 0
+        self, texts: Sequence[str], *, template: bool = False, threads: int = 0
     ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]: ...
+    def encode_padded(
+        self,
+        texts: Sequence[str],
+        padding: Padding,
+        pad_id: int,
+        before: Sequence[int],
+        after: Sequence[int],
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]: ...
+    def encode_file(self, path: str | PathLike[str], *, threads: int = 0) -> NDArray[np.uint32]: ...
     def encode_with_offsets(
         self, text: str, *, unit: Literal["bytes", "characters"] = "characters"
     ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from attrs import Attribute, field, frozen, validators
@@ -131,10 +131,10 @@ class Block(nn.Module):
         self.modulation = nn.Linear(config.dim, 4 * config.dim) if timed else None
 
     def forward(self, h: Tensor, time: Tensor | None, view: View, layer: int) -> Tensor:
-        """(B, L, D) to (B, L, D); time is (B, D) or None."""
+        """(B, L, D) to (B, L, D); time is (B, 1, D), (B, L, D) or None."""
         first, second = self.norms[0](h), None
         if self.modulation is not None:
-            scale, shift, *second = self.modulation(time)[:, None].chunk(4, -1)
+            scale, shift, *second = self.modulation(time).chunk(4, -1)
             first = first * (1 + scale) + shift
         h = h + self.dropout(self.attention(first, view, layer))
         inner = self.norms[1](h)
@@ -170,23 +170,27 @@ class TransformerModule(nn.Module):
                 nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * config.layers * residual or 1))
 
     def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
-        """(B, L, D) states at times t (B,) to (B, L, D)."""
+        """(B, L, D) states at times t (B,) or (B, L) to (B, L, D)."""
         cache = None if condition is None else condition.cache
         assert cache is None or isinstance(cache, KeyValueCache)
         past, behind = (0, 0) if cache is None else (cache.length, cache.behind)
         length = h.shape[1]
         if past + length > len(self.angles):
             self.angles = angles(2 * (past + length), self.head_dim).to(h.device)
-        cos, sin = self.angles[past : past + length].to(h.dtype).unbind(1)
         key = torch.arange(past + length + behind, device=h.device)
         query = key[past : past + length, None]
-        mask = None
+        mask, places = None, slice(past, past + length)
+        if condition is not None:
+            mask = condition.mask
+            places = places if condition.positions is None else condition.positions
         if condition is not None and condition.valid is not None:
             # Padding sees itself, for attention to nothing at all is not a number.
-            mask = condition.valid[:, None, None, :] | (key == query)
+            seen = condition.valid[:, None, None, :] | (key == query)
+            mask = seen if mask is None else seen & (mask | (key == query))
             mask = mask & (key <= query) if self.causal else mask
-        elif self.causal and past and length > 1:
+        elif mask is None and self.causal and past and length > 1:
             mask = key <= query
+        cos, sin = self.angles[places].to(h.dtype).unbind(1)
         view = View(
             rotary=(cos, sin),
             mask=mask,
@@ -196,7 +200,7 @@ class TransformerModule(nn.Module):
         time = None
         if self.time is not None:
             assert t is not None, "a network conditioned on time was not told the time"
-            features = t[:, None] * 2 ** torch.linspace(
+            features = t.reshape(len(t), -1, 1) * 2 ** torch.linspace(
                 0, 10, TIME_FEATURES // 2, dtype=t.dtype, device=t.device
             )
             time = self.time(torch.cat((features.cos(), features.sin()), -1).to(h.dtype))
@@ -214,6 +218,8 @@ class TransformerModule(nn.Module):
 @frozen
 class Transformer(Backbone):
     """Rotary positions, RMSNorm before each layer, SwiGLU; sees both sides, or the past alone."""
+
+    serves_masks: ClassVar[bool] = True
 
     dim: int = field(default=128, validator=validators.ge(2))
     """D, the width; a multiple of twice the heads."""

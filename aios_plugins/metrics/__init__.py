@@ -11,6 +11,7 @@ def aios_metrics() -> dict[str, str]:
     return {
         "distinct": "aios_plugins.metrics.distinct:Distinct",
         "entropy": "aios_plugins.metrics.entropy:Entropy",
+        "information": "aios_plugins.metrics.information:Information",
         "likelihood": "aios_plugins.metrics.likelihood:Likelihood",
         "nelbo": "aios_plugins.metrics.nelbo:Nelbo",
         "twin": "aios_plugins.metrics.twin:Twin",

@@ -15,9 +15,11 @@ from aios_core.diffusion.objective import draw_times, nelbo
 class Nelbo(Metric):
     """Upper bound of the negative log-likelihood of held-out texts, by the continuous-time NELBO.
 
-    The expectation over times in [time_epsilon, 1] of MDLM's equation 10 (arXiv 2406.07524), so
-    too low by about that fraction. ``evaluation.draws`` noisy states a sequence, their times
-    stratified over a batch. Standard errors are over sequences and include that noise.
+    Whatever was minimised, and under whatever corruption: the expectation over times in
+    [time_epsilon, 1] of its integrand (for masks MDLM's equation 10, arXiv 2406.07524), so too low
+    by about that fraction, and never over the part of them alone that training may draw from.
+    ``evaluation.draws`` noisy states a sequence, their times stratified over a batch. Standard
+    errors are over sequences and include that noise.
     """
 
     of: ClassVar = "model"
@@ -36,9 +38,9 @@ class Nelbo(Metric):
         totals = []
         for start in range(0, len(ids), size):
             x0, kept = (rows[start : start + size].to(model.device) for rows in (ids, valid))
-            times = draw_times(
-                len(x0) * draws, generator, config.diffusion.times, config.diffusion.time_epsilon
-            )
+            shape = len(x0) * draws, config.diffusion.length // model.block_size
+            kind, epsilon = config.diffusion.times, config.diffusion.time_epsilon
+            times = draw_times(shape[0] * shape[1], generator, kind, epsilon).view(shape)
             bounds = [nelbo(model, x0, kept, part, generator) for part in times.split(len(x0))]
             totals.append(torch.stack(bounds).double().mean(0).cpu())
         tokens = Estimate.ratio(torch.cat(totals).tolist(), valid.sum(-1).tolist())

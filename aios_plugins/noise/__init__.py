@@ -1,4 +1,7 @@
-"""The default noise: schedules here and corruptions below, one a file, imported when used."""
+"""The default noise: schedules here, corruptions and objectives below, one a file.
+
+Each is imported only when it is used.
+"""
 
 import aios_core
 
@@ -15,6 +18,7 @@ def aios_noise_schedulers() -> dict[str, str]:
         "cubic": "aios_plugins.noise.cubic:Cubic",
         "custom": "aios_plugins.noise.custom:Custom",
         "geometric": "aios_plugins.noise.geometric:Geometric",
+        "learned": "aios_plugins.noise.learned:Learned",
         "linear-sigma": "aios_plugins.noise.linear_sigma:LinearSigma",
         "log": "aios_plugins.noise.log:Log",
         "loglinear": "aios_plugins.noise.loglinear:LogLinear",
@@ -30,4 +34,15 @@ def aios_corruptions() -> dict[str, str]:
         "absorbing": "aios_plugins.noise.corruptions.absorbing:Absorbing",
         "hybrid": "aios_plugins.noise.corruptions.hybrid:Hybrid",
         "uniform": "aios_plugins.noise.corruptions.uniform:Uniform",
+    }
+
+
+@aios_core.hookimpl
+def aios_objectives() -> dict[str, str]:
+    """Names and where they are defined."""
+    return {
+        "d3pm": "aios_plugins.noise.objectives.d3pm:D3PM",
+        "exact-count": "aios_plugins.noise.objectives.exact_count:ExactCount",
+        "nelbo": "aios_plugins.noise.objectives.nelbo:Nelbo",
+        "score-entropy": "aios_plugins.noise.objectives.score_entropy:ScoreEntropy",
     }

@@ -9,6 +9,7 @@ from attrs import Attribute, field, frozen
 from torch import Tensor
 
 from aios_core.contracts import NoiseScheduler
+from aios_core.diffusion.monotone import cubic
 
 
 @frozen
@@ -41,43 +42,16 @@ class Custom(NoiseScheduler):
 
     def alpha_prime(self, t: Tensor) -> Tensor:
         """The slope of the cubic."""
-        _, _, u, first, second, third = self._cubic(t)
+        _, _, u, first, second, third = cubic(t, *self._points(t))
         return -(first + u * (2 * second + 3 * u * third))
 
     def mask_rate(self, t: Tensor) -> Tensor:
         """The cubic itself, in a form that does not cancel near t = 0."""
-        start, width, u, first, second, third = self._cubic(t)
+        start, width, u, first, second, third = cubic(t, *self._points(t))
         return start + width * u * (first + u * (second + u * third))
 
-    def _cubic(self, t: Tensor) -> tuple[Tensor, ...]:
-        """The interval that t lies in: mask rate at its start, width, place in it, and the cubic.
-
-        Of the cubic those coefficients that make its mean slope from the start of the interval.
-        """
-        knots, alpha = torch.tensor(
+    def _points(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        times, alpha = torch.tensor(
             self.points, dtype=torch.float64, device=t.device
         ).T.contiguous()
-        rate = 1 - alpha
-        slope = _slopes(knots, rate)
-        i = torch.searchsorted(knots, t.detach().contiguous(), right=True) - 1
-        i = i.clamp(0, len(knots) - 2)
-        width = knots[i + 1] - knots[i]
-        mean, first, last = (rate[i + 1] - rate[i]) / width, slope[i], slope[i + 1]
-        second, third = 3 * mean - 2 * first - last, first + last - 2 * mean
-        return rate[i], width, (t - knots[i]) / width, first, second, third
-
-
-def _slopes(t: Tensor, rate: Tensor) -> Tensor:
-    """Slopes at the points for which each cubic is monotone: Fritsch and Butland's harmonic mean.
-
-    At the ends three-point formulas, cut to what keeps the cubic monotone.
-    """
-    h, d = t.diff(), rate.diff() / t.diff()
-    if len(h) == 1:
-        return d.repeat(2)
-    left, right = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
-    inner = (left + right) / (left / d[:-1] + right / d[1:])
-    first = ((2 * h[0] + h[1]) * d[0] - h[0] * d[1]) / (h[0] + h[1])
-    last = ((2 * h[-1] + h[-2]) * d[-1] - h[-1] * d[-2]) / (h[-1] + h[-2])
-    ends = [one.clamp(0 * side, 3 * side) for one, side in ((first, d[0]), (last, d[-1]))]
-    return torch.cat((ends[0][None], inner, ends[1][None]))
+        return times, 1 - alpha

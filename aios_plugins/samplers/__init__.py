@@ -13,6 +13,7 @@ def aios_samplers() -> dict[str, str]:
         "ancestral": "aios_plugins.samplers.ancestral:Ancestral",
         "confidence": "aios_plugins.samplers.confidence:Confidence",
         "credit": "aios_plugins.samplers.credit:Credit",
+        "ddim": "aios_plugins.samplers.ddim:DDIM",
         "dfm": "aios_plugins.samplers.dfm:DFM",
         "entropy-bounded": "aios_plugins.samplers.entropy_bounded:EntropyBounded",
         "euler": "aios_plugins.samplers.euler:Euler",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
 from attrs import frozen
-from torch import Tensor
 
 from aios_core.contracts import SamplingContext, StepSampler
+from aios_core.diffusion.process import levels, lift
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @frozen
@@ -28,13 +30,10 @@ class Ancestral(StepSampler):
     def step(
         self, x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext
     ) -> Tensor:
-        """Lift some masks, or renew some noise; all of it where s is 0.
-
-        Two draws, whether to lift a mask and then which token it becomes, instead of one over the
-        tokens and the mask: next to a mask of high probability rare tokens would vanish.
-        """
-        if context.process is not None and not context.absorbing:
-            return context.process.reverse(x, t, s, log_probs, context)
-        kept = context.noise.mask_rate(s) / context.noise.mask_rate(t)
-        lift = context.masked(x) & (context.uniform() >= torch.where(s > 0, kept, 0))
-        return torch.where(lift, context.categorical(log_probs, lift), x)
+        """Lift some masks, or renew some noise; all of it where s is 0."""
+        process = context.process
+        if process is None or process.absorbing:
+            return lift(x, t, s, log_probs, context)
+        alpha, earlier = levels(t, s, context)
+        x0 = process.guess(x, log_probs, alpha, context)
+        return process.between(x, x0, alpha, earlier, context)

@@ -12,4 +12,5 @@ def aios_tokenizers() -> dict[str, str]:
         "bpe": "aios_plugins.tokenizers.bpe:Bpe",
         "bytes": "aios_plugins.tokenizers.bytes:Bytes",
         "hf": "aios_plugins.tokenizers.hf:Hf",
+        "tiktoken": "aios_plugins.tokenizers.tiktoken:Tiktoken",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen, validators
 
-from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary
+from aios_core.contracts import Padding, Tokenizer, TrainedTokenizer, Vocabulary
 from aios_core.errors import TokenizerError
 from aios_plugins._native import fast_tokenizer
 
@@ -49,8 +49,9 @@ class TrainedBpe(TrainedTokenizer):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the file that `save` writes."""
-        return hashlib.sha256(self.engine.to_json().encode()).hexdigest()
+        """SHA-256 of the file that `save` writes and of the version of the Unicode tables."""
+        text = f"{fast_tokenizer.UNICODE_VERSION}\n{self.engine.to_json()}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids after all merges that apply, in the order in which they were learned."""
@@ -61,6 +62,14 @@ class TrainedBpe(TrainedTokenizer):
         """Ids of several texts; long ones on several threads."""
         with _explained():
             return self.engine.encode_batch(texts)
+
+    def encode_batch(
+        self, texts: Sequence[str], padding: Padding = Padding()
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Ids and mask, laid out without the GIL."""
+        around = padding.around(self.vocabulary)
+        with _explained():
+            return self.engine.encode_padded(texts, padding, self.vocabulary.pad_id, *around)
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
         """Text of the bytes of all tokens that are not special."""
@@ -101,12 +110,25 @@ class Bpe(Tokenizer):
     min_frequency: int = field(default=2, validator=[validators.ge(1), validators.lt(2**31)])
     """Fewest occurrences in the texts of a pair that becomes a token."""
 
-    def train(self, texts: Iterable[str]) -> TrainedBpe:
-        """Count the words of all texts, then merge pairs until the vocabulary is full."""
+    def train(
+        self, texts: Iterable[str], progress: Callable[[int], object] | None = None
+    ) -> TrainedBpe:
+        """Count the words of all texts, then merge pairs until the vocabulary is full.
+
+        Args:
+            texts: an iterable of texts.
+            progress: is told from time to time how many tokens there are.
+
+        Raises:
+            TokenizerError: the texts hold too little for `vocab_size`.
+        """
         with _explained():
             return TrainedBpe(
                 fast_tokenizer.Bpe.train(
-                    texts, vocab_size=self.vocab_size, min_frequency=self.min_frequency
+                    texts,
+                    vocab_size=self.vocab_size,
+                    min_frequency=self.min_frequency,
+                    progress=progress,
                 )
             )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from attrs import frozen
 
-from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary
+from aios_core.contracts import Padding, Tokenizer, TrainedTokenizer, Vocabulary
 from aios_core.errors import TokenizerError
 from aios_plugins._native import fast_tokenizer
 
@@ -50,6 +51,19 @@ def read(path: Path, *, engine: bool, strict: bool = False) -> fast_tokenizer.To
         raise TokenizerError(f"{path}: {error}") from error
 
 
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn the engine's errors into ours."""
+    try:
+        yield
+    except fast_tokenizer.FastTokenizerError as error:
+        raise TokenizerError(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise TokenizerError(
+            f"a text holds a lone surrogate at position {error.start}, which is no character"
+        ) from error
+
+
 @frozen
 class TrainedHf(TrainedTokenizer):
     """The file's ids, then mask, pad, bos and eos of our own, which no text encodes to."""
@@ -64,37 +78,43 @@ class TrainedHf(TrainedTokenizer):
             size=size + 4, mask_id=size, pad_id=size + 1, bos_id=size + 2, eos_id=size + 3
         )
 
+    @property
+    def backend(self) -> str:
+        """Who works out the ids: ``engine``, ours, or ``tokenizers``, the crate."""
+        return self.engine.backend
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the file and of the version of the Unicode tables."""
-        text = f"{self.engine.unicode_version}\n{self.engine.to_json()}"
+        text = f"{fast_tokenizer.UNICODE_VERSION}\n{self.engine.to_json()}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids as the file has them, without its template; its own special tokens are text."""
-        try:
+        with _explained():
             return self.engine.encode(text).view(np.int32)
-        except UnicodeEncodeError as error:
-            raise TokenizerError(
-                f"the text holds a lone surrogate at position {error.start}, which is no character"
-            ) from error
 
     def encode_each(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """Ids of several texts, on several threads."""
-        try:
+        with _explained():
             ids, offsets = self.engine.encode_batch(texts)
-        except UnicodeEncodeError as error:
-            raise TokenizerError(
-                f"a text holds a lone surrogate at position {error.start}, which is no character"
-            ) from error
         rows: list[NDArray[np.int32]] = np.split(ids.view(np.int32), offsets[1:-1])
         return rows[: len(texts)]
+
+    def encode_batch(
+        self, texts: Sequence[str], padding: Padding = Padding()
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Ids and mask, laid out without the GIL."""
+        around = padding.around(self.vocabulary)
+        with _explained():
+            return self.engine.encode_padded(texts, padding, self.vocabulary.pad_id, *around)
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
         """Text of the file's ids, its own special tokens included."""
         checked = self.vocabulary.check(ids)
         known = checked[checked < self.engine.vocab_size]
-        return self.engine.decode(known.astype(np.uint32), skip_special=False)
+        with _explained():
+            return self.engine.decode(known.astype(np.uint32), skip_special=False)
 
     def token(self, token_id: int) -> str:
         r"""The token as text; ``\x..`` for bytes that are only a part of a character."""

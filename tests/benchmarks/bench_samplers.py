@@ -18,7 +18,7 @@ from aios_core.contracts import Sampler
 from aios_core.diffusion.blocks import Blocks
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.registry import Registry
-from aios_core.testing.oracle import Oracle
+from aios_core.testing.oracle import NoisyOracle, Oracle
 
 STEPS = (1, 2, 5, 20, 200)
 SETTINGS = {
@@ -36,11 +36,20 @@ SETTINGS = {
 BATCH = 20_000
 
 
-def measure(name: str, settings: dict[str, object], sampler: Sampler, rows: int) -> None:
+def measure(
+    name: str,
+    settings: dict[str, object],
+    sampler: Sampler,
+    rows: int,
+    corruption: str = "absorbing",
+) -> None:
     """Sample and print."""
-    oracle, registry = Oracle(), Registry.discover()
+    registry = Registry.discover()
     noise = registry.get("noise", "loglinear").load()(eps=0.0)
-    core = DiffusionCore(oracle, sampler, noise, oracle.mask_id)
+    oracle = Oracle()
+    if corruption != "absorbing":
+        oracle = NoisyOracle(registry.get("corruption", corruption).load()(), noise)
+    core = DiffusionCore(oracle, sampler, noise, oracle.mask_id, process=oracle.process)
     parts, last, calls = [], [], 0
     began = time.perf_counter()
     for start in range(0, rows, BATCH):
@@ -53,6 +62,7 @@ def measure(name: str, settings: dict[str, object], sampler: Sampler, rows: int)
     share = oracle.frequencies(ids)
     record = {
         "name": name,
+        "corruption": corruption,
         **settings,
         "exact": sampler.exact,
         "calls": calls,
@@ -85,6 +95,9 @@ def main() -> None:
             for number in steps:
                 every = settings if number is None else {"steps": number, **settings}
                 measure(component.name, every, cls(**every), given.rows)
+                if not cls.absorbing_only:
+                    for corruption in ("uniform", "hybrid"):
+                        measure(component.name, every, cls(**every), given.rows, corruption)
     if not given.names or "ancestral" in given.names:
         ancestral = Registry.discover().get("sampler", "ancestral").load()
         for size in (1, 2, 3):

@@ -1,6 +1,7 @@
 """How fast tokenizers are trained and applied, beside the peers that are installed.
 
     python tests/benchmarks/bench_tokenizer.py [--megabytes 30] [--rounds 5] [--peer gigatoken ...]
+    python tests/benchmarks/bench_tokenizer.py --train bpe|tokenizers
 
 One JSON object a measurement. Ours and each peer take turns in one process, on the sources of the
 standard library and a vocabulary of 32,000 trained on them; identical ids are asserted first.
@@ -11,9 +12,11 @@ less, and is for cases of one thread. Peers: gigatoken, tiktoken, tokenizers.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
 import json
 import statistics
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -73,7 +76,6 @@ def in_turn(ours: Callable[[], Any], peer: Callable[[], Any], rounds: int) -> di
 
 def control(rounds: int) -> float:
     """How much two threads do of what one does in the same time: gate two-thread figures on it."""
-    import hashlib
     from concurrent.futures import ThreadPoolExecutor
 
     data = bytes(16 << 20)
@@ -154,6 +156,34 @@ def vocabularies(texts: Sequence[str], folder: Path) -> dict[str, Path]:
     return paths
 
 
+def train(name: str, megabytes: float) -> None:
+    """One training in a process of its own: seconds, and what it took of memory at its peak."""
+    import resource
+
+    texts = corpus(megabytes)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begun, busy = time.perf_counter(), time.process_time()
+    if name == "bpe":
+        file = fast_tokenizer.Bpe.train(texts, vocab_size=32_000, min_frequency=1).to_json()
+    else:
+        peer = importlib.import_module(name)
+        tokenizer = peer.Tokenizer(peer.models.BPE())
+        tokenizer.pre_tokenizer = peer.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        trainer = peer.trainers.BpeTrainer(
+            vocab_size=32_000,
+            min_frequency=1,
+            show_progress=False,
+            special_tokens=list(fast_tokenizer.SPECIAL_TOKENS),
+            initial_alphabet=peer.pre_tokenizers.ByteLevel.alphabet(),
+        )
+        tokenizer.train_from_iterator(texts, trainer)
+        file = tokenizer.to_str()
+    seconds, cpu = time.perf_counter() - begun, time.process_time() - busy
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    merges = hashlib.sha256(json.dumps(json.loads(file)["model"]["merges"]).encode()).hexdigest()
+    tell("train 32000", by=name, seconds=seconds, cpu_seconds=cpu, kib=peak, merges=merges[:12])
+
+
 def tell(case: str, **figures: Any) -> None:
     """Print one measurement."""
     rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}
@@ -213,12 +243,18 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=30)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer", action="append")
+    parser.add_argument("--train", metavar="NAME")
     options = parser.parse_args()
+    if options.train:
+        train(options.train, options.megabytes)
+        return
     texts = corpus(options.megabytes)
-    begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         files = vocabularies(texts, Path(folder))
-        tell("train 32000", seconds=time.perf_counter() - begun)
+        for name in ("bpe", "tokenizers"):
+            command = [sys.executable, __file__, "--train", name]
+            command += ["--megabytes", str(options.megabytes)]
+            subprocess.run(command, check=False)
         for name in options.peer or ["gigatoken", "tiktoken", "tokenizers"]:
             for pattern, file in files.items():
                 try:

@@ -101,6 +101,31 @@ class BackboneContract:
         assert out.isfinite().all(), "padding gives NaN"
         assert_close(out[:, 4:], module(h, None, None), rtol=1e-3, atol=1e-4)
 
+    def test_mask_and_positions_are_obeyed(self, instance: Backbone) -> None:
+        """T22: two texts side by side that do not see each other are two texts."""
+        if not instance.serves_masks:
+            pytest.skip("this backbone takes no masks, which is allowed")
+        module = stir(seeded(instance.build))
+        first, second = _states(instance, 2), _states(instance, 2).flip(0)
+        t = _t(2)
+        assert t is not None
+        own = torch.arange(2 * LENGTH) // LENGTH
+        condition = Condition(mask=own[:, None] == own, positions=torch.arange(LENGTH).repeat(2))
+        times = t[:, None].expand(-1, 2 * LENGTH)
+        together = module(torch.cat((first, second), 1), times, condition)
+        apart = torch.cat((module(first, t, None), module(second, t, None)), 1)
+        assert_close(together, apart, rtol=1e-3, atol=1e-4)
+        valid = torch.arange(LENGTH).expand(2, -1) < LENGTH - 2
+        padded = module(
+            torch.cat((first, second), 1),
+            times,
+            Condition(
+                torch.cat((valid, valid), 1), mask=condition.mask, positions=condition.positions
+            ),
+        )
+        expected = module(first[:, : LENGTH - 2], t, None)
+        assert_close(padded[:, : LENGTH - 2], expected, rtol=1e-3, atol=1e-4)
+
     @pytest.mark.parametrize("padding", [0, 3])
     def test_reads_once_as_it_reads_twice(self, instance: Backbone, padding: int) -> None:
         """T22: in pieces, with a cache, a causal module answers as for the whole."""

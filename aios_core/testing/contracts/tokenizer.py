@@ -17,7 +17,7 @@ from aios_core.errors import TokenizerError
 from aios_core.testing import strategies
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Tokenizer, TrainedTokenizer
+    from aios_core.contracts import Padding, Tokenizer, TrainedTokenizer
 
 # One example at a time is slow on a machine that is busy, and a suite is meant to be inherited.
 _property = settings(
@@ -110,28 +110,18 @@ class TokenizerContract:
         assert trained.decode(framed) == text
 
     @_property
-    @given(
-        texts=st.lists(strategies.texts(), max_size=4),
-        length=st.none() | st.integers(0, 20),
-        side=st.sampled_from(["left", "right"]),
-    )
+    @given(texts=st.lists(strategies.texts(), max_size=4), padding=strategies.paddings())
     def test_batches_equal_single_texts(
-        self, trained: TrainedTokenizer, texts: list[str], length: int | None, side: Any
+        self, trained: TrainedTokenizer, texts: list[str], padding: Padding
     ) -> None:
-        """Padding on either side, cutting at the end, and nothing else."""
+        """Cut and padded on either side as asked for, and nothing else."""
         rows = [trained.encode(text) for text in texts]
-        ids, valid = trained.encode_batch(texts, length=length, side=side)
-        width = max(map(len, rows), default=0) if length is None else length
-        assert ids.shape == valid.shape == (len(texts), width)
-        assert ids.dtype == np.int32
-        assert valid.dtype == np.bool_
-        assert (ids[~valid] == trained.vocabulary.pad_id).all()
-        for row, found, real in zip(rows, ids, valid, strict=True):
-            n = min(len(row), width)
-            at = slice(0, n) if side == "right" else slice(width - n, width)
-            assert real[at].all()
-            assert real.sum() == n
-            assert (found[at] == row[:n]).all()
+        ids, mask = trained.encode_batch(texts, padding)
+        expected_ids, expected_mask = padding.apply(rows, trained.vocabulary)
+        assert ids.dtype == np.int64
+        assert mask.dtype == np.bool_
+        np.testing.assert_array_equal(ids, expected_ids)
+        np.testing.assert_array_equal(mask, expected_mask)
         assert trained.decode_batch(rows) == texts
 
     def test_training_is_deterministic(

@@ -1,11 +1,14 @@
 //! Binds tokenizers from any file.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use ::fast_tokenizer as engine;
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyBytes;
 
+use crate::padded::{Padding, Rectangle, rectangle};
+use crate::texts::Texts;
 use crate::tokenizer::fast_tokenizer::{FastTokenizerError, error};
 
 /// A tokenizer from any `tokenizer.json`.
@@ -14,6 +17,7 @@ use crate::tokenizer::fast_tokenizer::{FastTokenizerError, error};
 #[pyclass(frozen, module = "aios_plugins._native.fast_tokenizer")]
 pub(crate) struct Tokenizer(engine::Any);
 
+type Located<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray2<i64>>);
 type Arrays<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>);
 
 #[pymethods]
@@ -61,12 +65,6 @@ impl Tokenizer {
         self.0.json()
     }
 
-    /// Version of the Unicode tables that decide where the engine cuts.
-    #[getter]
-    fn unicode_version(&self) -> &'static str {
-        self.0.unicode_version()
-    }
-
     /// One more than the highest id.
     #[getter]
     fn vocab_size(&self) -> usize {
@@ -96,16 +94,46 @@ impl Tokenizer {
     }
 
     /// Ids of several texts in one array, and where each text's ids start and end in it.
-    #[pyo3(signature = (texts, *, threads = 0))]
+    #[pyo3(signature = (texts, *, template = false, threads = 0))]
     fn encode_batch<'py>(
         &self,
         py: Python<'py>,
-        texts: Vec<PyBackedStr>,
+        texts: Texts,
+        template: bool,
         threads: usize,
     ) -> PyResult<Arrays<'py>> {
-        let batch = py.detach(|| self.0.encode_batch(&texts, threads)).map_err(error)?;
+        let batch = py.detach(|| self.0.encode_batch(&texts.views(), template, threads));
+        let batch = batch.map_err(error)?;
         let offsets: Vec<i64> = batch.offsets.into_iter().map(|end| end as i64).collect();
         Ok((batch.ids.into_pyarray(py), offsets.into_pyarray(py)))
+    }
+
+    /// Ids of several texts as rows of one length, and where they are no padding.
+    #[pyo3(signature = (texts, padding, pad_id, before, after))]
+    fn encode_padded<'py>(
+        &self,
+        py: Python<'py>,
+        texts: Texts,
+        padding: Padding,
+        pad_id: u32,
+        before: Vec<u32>,
+        after: Vec<u32>,
+    ) -> PyResult<Rectangle<'py>> {
+        rectangle(py, padding.layout(pad_id, before, after), || {
+            self.0.encode_batch(&texts.views(), false, 0).map_err(error)
+        })
+    }
+
+    /// Ids of a file of text, which is mapped: it may be larger than memory.
+    #[pyo3(signature = (path, *, threads = 0))]
+    fn encode_file<'py>(
+        &self,
+        py: Python<'py>,
+        path: std::path::PathBuf,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        let ids = py.detach(|| self.0.encode_file(&path, threads)).map_err(error)?;
+        Ok(ids.into_pyarray(py))
     }
 
     /// Text of ids.
@@ -141,34 +169,34 @@ impl Tokenizer {
         PyBytes::new(py, &self.0.token(token_id))
     }
 
-    /// Ids of a text, and for each its start and end in bytes or in characters; by the engine.
+    /// Ids of a text, and for each its start and end in bytes or in characters, (n, 2).
     #[pyo3(signature = (text, *, unit = "characters"))]
     fn encode_with_offsets<'py>(
         &self,
         py: Python<'py>,
         text: &str,
         unit: &str,
-    ) -> PyResult<Arrays<'py>> {
-        let engine::Backend::Engine(own) = self.0.backend() else {
-            return Err(FastTokenizerError::new_err("only the engine tells offsets"));
-        };
-        let (ids, mut ranges) = own.encode_with_offsets(text.as_bytes(), true);
-        match unit {
-            "bytes" => {}
-            "characters" => ranges = engine::engine::in_characters(text, &ranges),
+    ) -> PyResult<Located<'py>> {
+        let characters = match unit {
+            "bytes" => false,
+            "characters" => true,
             _ => {
                 let problem = format!("unit is {unit:?}; want \"bytes\" or \"characters\"");
                 return Err(FastTokenizerError::new_err(problem));
             }
-        }
+        };
+        let (ids, ranges) =
+            py.detach(|| self.0.encode_with_offsets(text, characters)).map_err(error)?;
+        let shape = [ids.len(), 2];
         let flat: Vec<i64> =
             ranges.into_iter().flat_map(|r| [r.start as i64, r.end as i64]).collect();
-        Ok((ids.into_pyarray(py), flat.into_pyarray(py)))
+        Ok((ids.into_pyarray(py), flat.into_pyarray(py).reshape(shape)?))
     }
 
     /// A decoder for ids that come one after the other.
     fn stream(slf: Py<Self>) -> Stream {
-        Stream { tokenizer: slf, stream: engine::engine::Stream::default().into() }
+        let stream = slf.get().0.stream().into();
+        Stream { tokenizer: slf, stream }
     }
 }
 
@@ -176,19 +204,24 @@ impl Tokenizer {
 #[pyclass(frozen, module = "aios_plugins._native.fast_tokenizer")]
 pub(crate) struct Stream {
     tokenizer: Py<Tokenizer>,
-    stream: std::sync::Mutex<engine::engine::Stream>,
+    stream: Mutex<engine::AnyStream>,
 }
 
 #[pymethods]
 impl Stream {
     /// The text that is certain after one more id.
-    fn push(&self, token_id: u32) -> String {
-        let bytes = self.tokenizer.get().0.token(token_id);
-        self.stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(&bytes)
+    fn push(&self, token_id: u32) -> PyResult<String> {
+        self.stream().push(&self.tokenizer.get().0, token_id).map_err(error)
     }
 
     /// What is left: U+FFFD if a character was begun.
-    fn finish(&self) -> String {
-        self.stream.lock().unwrap_or_else(std::sync::PoisonError::into_inner).finish()
+    fn finish(&self) -> PyResult<String> {
+        self.stream().finish(&self.tokenizer.get().0).map_err(error)
+    }
+}
+
+impl Stream {
+    fn stream(&self) -> MutexGuard<'_, engine::AnyStream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -32,7 +32,9 @@ mod _native {
 mod any;
 mod arrays;
 mod choices;
+mod padded;
 mod snapshot;
 mod store;
+mod texts;
 mod tokenizer;
 mod vectors;

@@ -22,6 +22,8 @@ pub(crate) mod fast_tokenizer {
 
     #[pymodule_export]
     use crate::any::{Stream, Tokenizer};
+    use crate::padded::{Padding, Rectangle, rectangle};
+    use crate::texts::Texts;
 
     #[pymodule_export]
     const MAX_VOCAB: usize = engine::MAX_VOCAB;
@@ -29,46 +31,82 @@ pub(crate) mod fast_tokenizer {
     const MIN_VOCAB: usize = engine::MIN_VOCAB;
     #[pymodule_export]
     const SPECIAL_TOKENS: [&str; 4] = engine::SPECIAL_TOKENS;
+    #[pymodule_export]
+    const UNICODE_VERSION: &str = engine::engine::UNICODE_VERSION;
 
     /// Bytes of text that are taken from Python before the GIL is released to count their words.
     const CHUNK: usize = 1 << 20;
+
+    /// Tokens that are learned between two looks at whether the user wants to stop.
+    const TOLD: usize = 256;
 
     pub(crate) fn error(error: engine::Error) -> PyErr {
         FastTokenizerError::new_err(error.to_string())
     }
 
-    /// A byte-level BPE tokenizer, ready to use.
-    #[pyclass(frozen)]
+    /// Counts the words of what an iterator gives.
+    fn feed(trainer: &mut engine::Trainer, texts: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = texts.py();
+        let (mut chunk, mut bytes) = (Vec::<PyBackedStr>::new(), 0);
+        for text in texts.try_iter()? {
+            let text: PyBackedStr = text?.extract()?;
+            bytes += text.len();
+            chunk.push(text);
+            if bytes >= CHUNK {
+                py.check_signals()?;
+                py.detach(|| trainer.feed(&chunk)).map_err(error)?;
+                chunk.clear();
+                bytes = 0;
+            }
+        }
+        py.detach(|| trainer.feed(&chunk)).map_err(error)
+    }
+
+    /// A byte-level BPE tokenizer, ready to use; it pickles by content.
+    #[pyclass(frozen, module = "aios_plugins._native.fast_tokenizer")]
     struct Bpe(engine::Bpe);
 
     #[pymethods]
     impl Bpe {
         /// Learns from texts, the same from the same texts in any order.
+        ///
+        /// `progress` is told from time to time how many tokens there are.
         #[staticmethod]
-        #[pyo3(signature = (texts, *, vocab_size, min_frequency))]
+        #[pyo3(signature = (texts, *, vocab_size, min_frequency, progress = None))]
         fn train(
             py: Python<'_>,
             texts: &Bound<'_, PyAny>,
             vocab_size: usize,
             min_frequency: u64,
+            progress: Option<Py<PyAny>>,
         ) -> PyResult<Self> {
             let settings = engine::Settings { vocab_size, min_frequency, threads: 0 };
             let mut trainer = engine::Trainer::new(settings).map_err(error)?;
-            let (mut chunk, mut bytes) = (Vec::<PyBackedStr>::new(), 0);
-            for text in texts.try_iter()? {
-                let text: PyBackedStr = text?.extract()?;
-                bytes += text.len();
-                chunk.push(text);
-                if bytes >= CHUNK {
-                    py.check_signals()?;
-                    py.detach(|| trainer.feed(&chunk)).map_err(error)?;
-                    chunk.clear();
-                    bytes = 0;
-                }
-            }
-            py.detach(|| trainer.feed(&chunk).and_then(|()| trainer.finish()))
-                .map(Self)
-                .map_err(error)
+            feed(&mut trainer, texts)?;
+            let mut stopped = Ok(());
+            let trained = py.detach(|| {
+                trainer.finish_watched(|tokens| {
+                    if tokens % TOLD == 0 || tokens == vocab_size {
+                        stopped = Python::attach(|py| {
+                            py.check_signals()?;
+                            progress.as_ref().map_or(Ok(()), |p| p.call1(py, (tokens,)).map(drop))
+                        });
+                    }
+                    stopped.is_ok()
+                })
+            });
+            stopped?;
+            trained.map(Self).map_err(error)
+        }
+
+        /// Reads the text that `to_json` gives; pickles are made of it.
+        #[staticmethod]
+        fn from_json(py: Python<'_>, json: &str) -> PyResult<Self> {
+            py.detach(|| engine::Bpe::from_json(json)).map(Self).map_err(error)
+        }
+
+        fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
+            Ok((slf.get_type().getattr("from_json")?, (slf.get().0.to_json(),)))
         }
 
         /// Reads a `tokenizer.json` that `save` wrote.
@@ -107,10 +145,26 @@ pub(crate) mod fast_tokenizer {
         fn encode_batch<'py>(
             &self,
             py: Python<'py>,
-            texts: Vec<PyBackedStr>,
+            texts: Texts,
         ) -> PyResult<Vec<Bound<'py, PyArray1<i32>>>> {
-            let rows = py.detach(|| self.0.encode_batch(&texts, 0)).map_err(error)?;
+            let rows = py.detach(|| self.0.encode_batch(&texts.views(), 0)).map_err(error)?;
             Ok(rows.into_iter().map(|ids| ids.into_pyarray(py)).collect())
+        }
+
+        /// Ids of several texts as rows of one length, and where they are no padding.
+        #[pyo3(signature = (texts, padding, pad_id, before, after))]
+        fn encode_padded<'py>(
+            &self,
+            py: Python<'py>,
+            texts: Texts,
+            padding: Padding,
+            pad_id: u32,
+            before: Vec<u32>,
+            after: Vec<u32>,
+        ) -> PyResult<Rectangle<'py>> {
+            rectangle(py, padding.layout(pad_id, before, after), || {
+                Ok(self.0.encode_together(&texts.views(), 0))
+            })
         }
 
         /// Text of ids without the special ones; bytes that are not UTF-8 become U+FFFD.

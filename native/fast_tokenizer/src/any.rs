@@ -1,16 +1,16 @@
 //! Any `tokenizer.json`: by the engine where it gives the reference's ids, else by the reference.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::fs::File;
+use std::path::Path;
 
-use tokenizers::Tokenizer;
+use memmap2::Mmap;
 
-use crate::engine::{Batch, Engine, UNICODE_VERSION, Unfit, threads};
+use crate::engine::{self, Batch, Engine, Stream, Unfit, kept, threads};
+use crate::reference::{Located, Reference, Steps};
 use crate::{Error, Result};
 
 /// A tokenizer from a file that others wrote.
-#[derive(Debug)]
 pub struct Any {
     backend: Backend,
     json: String,
@@ -22,7 +22,27 @@ pub enum Backend {
     /// This crate's engine.
     Engine(Box<Engine>),
     /// The `tokenizers` crate, and why the engine does not.
-    Reference(Box<Tokenizer>, String),
+    Reference(Box<Reference>, String),
+}
+
+/// The text of ids that come one after the other.
+#[derive(Debug)]
+pub struct AnyStream(Either);
+
+#[derive(Debug)]
+enum Either {
+    Engine(Stream),
+    Reference(Steps),
+}
+
+impl std::fmt::Debug for Any {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let backend = match self.backend {
+            Backend::Engine(_) => "engine",
+            Backend::Reference(..) => "tokenizers",
+        };
+        f.debug_struct("Any").field("backend", &backend).finish_non_exhaustive()
+    }
 }
 
 impl Any {
@@ -45,9 +65,8 @@ impl Any {
         if strict {
             return Err(Error::entry("tokenizer", format!("not for the engine: {reason}")));
         }
-        let reference =
-            json.parse().map_err(|e: tokenizers::Error| Error::Engine(e.to_string()))?;
-        Ok(Self { backend: Backend::Reference(Box::new(reference), reason), json })
+        let reference = Box::new(Reference::from_json(&json)?);
+        Ok(Self { backend: Backend::Reference(reference, reason), json })
     }
 
     /// Who works out the ids.
@@ -60,19 +79,11 @@ impl Any {
         &self.json
     }
 
-    /// Version of the Unicode tables that decide where the engine cuts.
-    pub fn unicode_version(&self) -> &'static str {
-        UNICODE_VERSION
-    }
-
     /// One more than the highest id.
     pub fn vocab_size(&self) -> usize {
         match &self.backend {
             Backend::Engine(engine) => engine.vocab_size(),
-            Backend::Reference(reference, _) => {
-                let vocabulary = reference.get_vocab(true);
-                vocabulary.values().max().map_or(0, |&id| id as usize + 1)
-            }
+            Backend::Reference(reference, _) => reference.vocab_size(),
         }
     }
 
@@ -83,10 +94,7 @@ impl Any {
                 let added = engine.spec().added.iter();
                 added.map(|token| (token.content.clone(), token.id)).collect()
             }
-            Backend::Reference(reference, _) => {
-                let added = reference.get_added_tokens_decoder().into_iter();
-                added.map(|(id, token)| (token.content, id)).collect()
-            }
+            Backend::Reference(reference, _) => reference.added(),
         }
     }
 
@@ -95,59 +103,108 @@ impl Any {
     /// # Errors
     /// If the reference refuses the text.
     pub fn encode(&self, text: &str, template: bool) -> Result<Vec<u32>> {
-        match &self.backend {
-            Backend::Engine(engine) => {
-                let mut ids = Vec::new();
-                if template {
-                    ids.extend_from_slice(&engine.spec().before);
-                }
-                engine.encode_into(text.as_bytes(), true, &mut ids);
-                if template {
-                    ids.extend_from_slice(&engine.spec().after);
-                }
-                Ok(ids)
-            }
-            Backend::Reference(reference, _) => match reference.encode_fast(text, template) {
-                Ok(encoding) => Ok(encoding.get_ids().to_vec()),
-                Err(error) => Err(Error::Engine(error.to_string())),
-            },
+        let engine = match &self.backend {
+            Backend::Engine(engine) => engine,
+            Backend::Reference(reference, _) => return reference.encode(text, template),
+        };
+        let mut ids = Vec::new();
+        let (before, after) = around(engine, template);
+        ids.extend_from_slice(before);
+        engine.encode_into(text.as_bytes(), true, &mut ids);
+        if let Some(cut) = engine.spec().truncation {
+            let room = cut.max_length - after.len() - before.len();
+            let text = kept(&ids[before.len()..], room, cut.left).to_vec();
+            ids.splice(before.len().., text);
         }
+        ids.extend_from_slice(after);
+        Ok(ids)
     }
 
-    /// Ids of several texts without the template, on several threads if that pays; 0 are all.
+    /// Ids of several texts, on several threads if that pays; 0 are all.
     ///
     /// # Errors
     /// If the reference refuses a text.
-    pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S], wish: usize) -> Result<Batch> {
-        let count = threads(wish);
-        if let Backend::Engine(engine) = &self.backend {
-            let texts: Vec<&[u8]> = texts.iter().map(|text| text.as_ref().as_bytes()).collect();
-            return Ok(engine.encode_batch(&texts, true, count));
-        }
-        let done: Vec<Mutex<Result<Vec<u32>>>> =
-            texts.iter().map(|_| Mutex::new(Ok(Vec::new()))).collect();
-        let next = AtomicUsize::new(0);
-        let work = || {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(text) = texts.get(index) else { break };
-                let ids = self.encode(text.as_ref(), false);
-                *done[index].lock().unwrap_or_else(PoisonError::into_inner) = ids;
+    pub fn encode_batch(&self, texts: &[&str], template: bool, wish: usize) -> Result<Batch> {
+        let engine = match &self.backend {
+            Backend::Engine(engine) => engine,
+            Backend::Reference(reference, _) => {
+                return reference.encode_batch(texts, template, threads(wish));
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 1..count.min(texts.len()) {
-                // A thread that the system refuses leaves its work to the others.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-            }
-            work();
-        });
-        let mut batch = Batch { ids: Vec::new(), offsets: vec![0] };
-        for ids in done {
-            batch.ids.extend(ids.into_inner().unwrap_or_else(PoisonError::into_inner)?);
-            batch.offsets.push(batch.ids.len());
+        let batch = engine.encode_batch(texts, true, threads(wish));
+        let (before, after) = around(engine, template);
+        let cut = engine.spec().truncation;
+        if cut.is_none() && before.is_empty() && after.is_empty() {
+            return Ok(batch);
         }
-        Ok(batch)
+        let mut whole = Batch { ids: Vec::with_capacity(batch.ids.len()), offsets: vec![0] };
+        for row in batch.rows() {
+            let room = cut.map_or(usize::MAX, |cut| cut.max_length - before.len() - after.len());
+            let row = kept(row, room, cut.is_some_and(|cut| cut.left));
+            whole.ids.extend_from_slice(before);
+            whole.ids.extend_from_slice(row);
+            whole.ids.extend_from_slice(after);
+            whole.offsets.push(whole.ids.len());
+        }
+        Ok(whole)
+    }
+
+    /// Ids of a file of text, which is mapped and not read: it may be larger than memory.
+    ///
+    /// The file must not shrink meanwhile.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is not UTF-8 where the engine does not do the work.
+    pub fn encode_file(&self, path: &Path, wish: usize) -> Result<Vec<u32>> {
+        let io = |source| Error::Io { path: path.into(), source };
+        // Asked before it is opened: opening a pipe would wait for its writer.
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
+            let source = Box::new(Error::NotAFile(u64::MAX));
+            return Err(Error::File { path: path.into(), source });
+        }
+        let file = File::open(path).map_err(io)?;
+        // SAFETY: the mapping is private and only read; that nobody shortens the file is asked of
+        // the caller above.
+        let text = unsafe { Mmap::map(&file) }.map_err(io)?;
+        if let (Backend::Engine(engine), true) = (&self.backend, self.is_whole()) {
+            return Ok(engine.encode_batch(&[&text[..]], true, threads(wish)).ids);
+        }
+        let text = std::str::from_utf8(&text).map_err(|error| {
+            let source = Box::new(Error::Engine(error.to_string()));
+            Error::File { path: path.into(), source }
+        })?;
+        self.encode(text, false)
+    }
+
+    /// Whether a text's ids are all kept.
+    fn is_whole(&self) -> bool {
+        match &self.backend {
+            Backend::Engine(engine) => engine.spec().truncation.is_none(),
+            Backend::Reference(..) => false,
+        }
+    }
+
+    /// Ids of a text and the bytes, or the characters, that each stands for.
+    ///
+    /// # Errors
+    /// If the reference refuses the text.
+    pub fn encode_with_offsets(&self, text: &str, characters: bool) -> Result<Located> {
+        let engine = match &self.backend {
+            Backend::Engine(engine) => engine,
+            Backend::Reference(reference, _) => {
+                return reference.encode_with_offsets(text, characters);
+            }
+        };
+        let (mut ids, mut ranges) = engine.encode_with_offsets(text.as_bytes(), true);
+        if let Some(cut) = engine.spec().truncation {
+            let surplus = ids.len().saturating_sub(cut.max_length);
+            let kept = if cut.left { surplus..ids.len() } else { 0..ids.len() - surplus };
+            (ids, ranges) = (ids[kept.clone()].to_vec(), ranges[kept].to_vec());
+        }
+        if characters {
+            ranges = engine::in_characters(text, &ranges);
+        }
+        Ok((ids, ranges))
     }
 
     /// Text of ids, by default without special tokens.
@@ -157,9 +214,7 @@ impl Any {
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
         match &self.backend {
             Backend::Engine(engine) => Ok(engine.decode(ids, skip_special)),
-            Backend::Reference(reference, _) => {
-                reference.decode(ids, skip_special).map_err(|e| Error::Engine(e.to_string()))
-            }
+            Backend::Reference(reference, _) => reference.decode(ids, skip_special),
         }
     }
 
@@ -168,8 +223,48 @@ impl Any {
         match &self.backend {
             Backend::Engine(engine) => engine.token(id).to_vec(),
             Backend::Reference(reference, _) => {
-                reference.id_to_token(id).unwrap_or_default().into_bytes()
+                reference.token(id).unwrap_or_default().into_bytes()
             }
         }
     }
+
+    /// A decoder for ids that come one after the other.
+    pub fn stream(&self) -> AnyStream {
+        AnyStream(match self.backend {
+            Backend::Engine(_) => Either::Engine(Stream::default()),
+            Backend::Reference(..) => Either::Reference(Steps::default()),
+        })
+    }
+}
+
+impl AnyStream {
+    /// The text that is certain after one more id, never half a character.
+    ///
+    /// # Errors
+    /// If the reference refuses the id, or `tokenizer` is another than made the stream.
+    pub fn push(&mut self, tokenizer: &Any, id: u32) -> Result<String> {
+        match (&mut self.0, &tokenizer.backend) {
+            (Either::Engine(stream), Backend::Engine(engine)) => Ok(stream.push(engine.token(id))),
+            (Either::Reference(steps), Backend::Reference(own, _)) => steps.push(own, id),
+            _ => Err(Error::Engine("the stream is another tokenizer's".into())),
+        }
+    }
+
+    /// What is left: U+FFFD if a character was begun.
+    ///
+    /// # Errors
+    /// As [`AnyStream::push`].
+    pub fn finish(&mut self, tokenizer: &Any) -> Result<String> {
+        match (&mut self.0, &tokenizer.backend) {
+            (Either::Engine(stream), Backend::Engine(_)) => Ok(stream.finish()),
+            (Either::Reference(steps), Backend::Reference(own, _)) => steps.finish(own),
+            _ => Err(Error::Engine("the stream is another tokenizer's".into())),
+        }
+    }
+}
+
+/// Ids around a text.
+fn around(engine: &Engine, template: bool) -> (&[u32], &[u32]) {
+    let spec = engine.spec();
+    if template { (&spec.before, &spec.after) } else { (&[], &[]) }
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::engine::{self, Engine, Learned, Pattern, Spec};
+use crate::engine::{self, Batch, Engine, Learned, Pattern, Spec};
 use crate::format::{self, Merge, shorten};
 use crate::{Error, MAX_VOCAB, MIN_VOCAB, Result, SPECIAL_TOKENS, alphabet};
 
@@ -140,10 +140,14 @@ impl Bpe {
         texts: &[S],
         threads: usize,
     ) -> Result<Vec<Vec<i32>>> {
+        let batch = self.encode_together(texts, threads);
+        Ok(batch.rows().map(|row| signed(row.to_vec())).collect())
+    }
+
+    /// The same, one after the other.
+    pub fn encode_together<S: AsRef<str>>(&self, texts: &[S], threads: usize) -> Batch {
         let texts: Vec<&[u8]> = texts.iter().map(|text| text.as_ref().as_bytes()).collect();
-        let batch = self.engine.encode_batch(&texts, false, engine::threads(threads));
-        let ids = signed(batch.ids);
-        Ok(batch.offsets.windows(2).map(|ends| ids[ends[0]..ends[1]].to_vec()).collect())
+        self.engine.encode_batch(&texts, false, engine::threads(threads))
     }
 
     /// Text of ids without the special ones; bytes that are not UTF-8 become U+FFFD.

@@ -21,11 +21,14 @@ mod bpe;
 pub mod engine;
 mod error;
 mod format;
+mod guard;
+mod reference;
 mod train;
 
-pub use any::{Any, Backend};
+pub use any::{Any, AnyStream, Backend};
 pub use bpe::Bpe;
 pub use error::{Error, Result};
+pub use reference::Reference;
 pub use train::{Settings, Trainer};
 
 /// Special tokens in the order of their ids, the first of which is 0.

@@ -116,12 +116,15 @@ class Mutable(BareNoise):
 NAMES = {
     "noise": {"loglinear": Linear, "power": Power, "odd": Odd, "mutable": Mutable},
     "corruption": {"absorbing": Masks},
+    "objective": "nelbo",
     "sampler": {"ancestral": Steps, "confidence": Greedy, "first-hitting": First},
     "head": "text",
     "backbone": "transformer",
     "tokenizer": "bpe",
     "dataset": "python-docs",
     "metric": dict.fromkeys(("nelbo", "likelihood", "entropy", "distinct", "twin"), Counting),
+    "storage": "arrow",
+    "embedding": "hashing",
     "tracker": "jsonl",
     "executor": "processes",
 }

@@ -18,11 +18,20 @@ VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
 def small_model():
     """Build a model with lively random weights, in float64 so that sums are exact."""
 
-    def build(mode="diffusion", *, noise=None, corruption=None, dtype=torch.float64, **settings):
+    def build(
+        mode="diffusion",
+        *,
+        noise=None,
+        corruption=None,
+        block_size=None,
+        dtype=torch.float64,
+        **settings,
+    ):
         torch.manual_seed(0)
         backbone = Transformer(**{"dim": 8, "layers": 1, "heads": 2, **settings})
         noise, corruption = noise or LogLinear(), corruption or Absorbing()
-        model = Model(Text(), backbone, noise, corruption, VOCABULARY, mode=mode, length=4)
+        parts = Text(), backbone, noise, corruption, VOCABULARY
+        model = Model(*parts, mode=mode, length=4, block_size=block_size)
         return stir(model.to(dtype))
 
     return build

@@ -15,8 +15,11 @@ from aios_core.diffusion.objective import (
     nelbo_discrete,
     nelbo_exact_count,
     nll,
+    score_entropy,
 )
-from aios_core.testing.oracle import Oracle
+from aios_core.testing.oracle import NoisyOracle, Oracle
+from aios_plugins.noise.corruptions.hybrid import Hybrid
+from aios_plugins.noise.corruptions.uniform import Uniform
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.noise.polynomial import Polynomial
@@ -100,6 +103,61 @@ def test_estimators_agree_with_the_likelihood(name, noise):
     text = oracle.texts[100]
     draws = ESTIMATORS[name](oracle.model(noise), text.expand(ROWS, -1), generator(1))
     assert_mean(-float(oracle.log_joint[100]), draws)
+
+
+UNDER_NOISE = {
+    "continuous": lambda m, x, t, g: nelbo(m, x, valid(x), t, g),
+    "discrete": lambda m, x, t, g: nelbo_discrete(m, x, valid(x), t, g, steps=100),
+}
+
+
+@pytest.mark.parametrize("corruption", [Uniform(), Hybrid()], ids=repr)
+@pytest.mark.parametrize("name", UNDER_NOISE)
+def test_estimators_agree_under_other_noise(name, corruption):
+    """T5: with a perfect prediction both average to -log p(x); a hundred steps are nearly all."""
+    noise = LogLinear(eps=0.0)
+    oracle = NoisyOracle(corruption, noise, length=3)
+    text, rows = oracle.texts[11], 20_000
+    # The middles of a hundred strata, which are also inside the steps of discrete time.
+    times = (torch.randperm(rows, generator=generator()) % 100 + 0.5).double() / 100
+    draws = UNDER_NOISE[name](oracle.model(noise), text.expand(rows, -1), times, generator(1))
+    exact, error = -float(oracle.log_joint[11]), float(draws.std()) / math.sqrt(rows)
+    assert abs(float(draws.mean()) - exact) < 3.5 * error + 0.02 * exact
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("noise", [LogLinear(), Cosine()])
+def test_score_entropy_is_sedds(noise, small_model):
+    """T21: the formula of SEDD, written out at every masked position."""
+    model, x = small_model(noise=noise), torch.tensor([[2, 0, 1, 1]]).expand(64, -1)
+    times = draw_times(64, generator())
+    found = score_entropy(model, x, valid(x), times, generator(1))
+    z = model.process.corrupt(x, noise.alpha(times), generator(1))
+    sigma, slope = noise.sigma(times), -noise.alpha_prime(times) / noise.alpha(times)
+    r = 1 / torch.expm1(sigma)
+    logits = model(z, times)
+    logits[..., 3] = -torch.inf
+    scores = r[:, None, None] * logits.exp() / 6  # V - 1 tokens that are no mask
+    own = scores.gather(-1, x[..., None])[..., 0]
+    r, slope = r[:, None], slope[:, None]
+    expected = slope * (scores.sum(-1) - r * own.log() + r * (r.log() - 1))
+    torch.testing.assert_close(found, (expected * (z == 3)).sum(-1))
+
+
+@torch.no_grad()
+def test_score_entropy_of_a_prediction_is_the_nelbo():
+    """T21: equal where scores add up as a prediction's do, and above it elsewhere."""
+    oracle = Oracle(length=3)
+    x, times = oracle.draw(500), draw_times(500, generator())
+    bound = nelbo(oracle.model(Cosine()), x, valid(x), times, generator(1))
+    for shift, above in ((math.log(3), 0.0), (0.0, 0.01), (2.0, 0.01)):
+        model = oracle.model(Cosine())
+        model.logits = lambda h, shift=shift: h + shift
+        found = score_entropy(model, x, valid(x), times, generator(1))
+        if above:
+            assert ((found >= bound).all(), float((found - bound).mean()) > above) == (True, True)
+        else:
+            torch.testing.assert_close(found, bound)
 
 
 def chain_rule(model, x):

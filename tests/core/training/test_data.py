@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from aios_core.errors import DataError
-from aios_core.training.data import Tokens, cache_folder, prepare
+from aios_core.files import cache_folder
+from aios_core.training.data import Tokens, prepare
 
 
 def tokens(count: int) -> Tokens:

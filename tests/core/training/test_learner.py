@@ -81,14 +81,20 @@ def test_the_strata_of_times_span_the_accumulated_batch(learner, monkeypatch):
 
     real = module.training_loss
 
-    def watched(model, x0, valid, times, generator):
-        seen.extend(times.tolist())
-        return real(model, x0, valid, times, generator)
+    def watched(model, x0, valid, times, generator, **settings):
+        seen.extend(times.flatten().tolist())
+        return real(model, x0, valid, times, generator, **settings)
 
     monkeypatch.setattr(module, "training_loss", watched)
-    learner("training.batch_size=4", "training.accumulate=8").step(0)
+    settings = ("training.batch_size=4", "training.accumulate=8")
+    for blocks in ((), ("diffusion.block_size=8",)):
+        seen.clear()
+        one = learner(*settings, *blocks)
+        one.step(0)
+        strata = 32 * (one.model.length // one.model.block_size)
 
-    assert sorted(int((time - 1e-4) / (1 - 1e-4) * 32) for time in seen) == list(range(32))
+        found = sorted(int((time - 1e-4) / (1 - 1e-4) * strata) for time in seen)
+        assert list(range(strata)) == found
 
 
 def test_a_loss_that_is_not_finite_stops_before_any_harm(learner):

@@ -1,17 +1,13 @@
 """Tokenizers from files, by the engine and by the `tokenizers` crate."""
 
 import json
-import pickle
-from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from aios_core.errors import TokenizerError
 from aios_core.testing import strategies
 from aios_core.testing.contracts.tokenizer import TokenizerContract
-from aios_plugins._native import fast_tokenizer
 from aios_plugins.tokenizers.bpe import Bpe
 from aios_plugins.tokenizers.hf import Hf
 
@@ -78,24 +74,3 @@ def test_hostile_files_are_errors(tmp_path, text, told):
     other.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(TokenizerError, match=told):
         Hf(file=other, engine=True).train([])
-
-
-def test_offsets_streams_pickles_and_threads(path):
-    tokenizer = fast_tokenizer.Tokenizer(path.read_text())
-    text = "the 香蕉 <mask>thin é"
-    ids, flat = tokenizer.encode_with_offsets(text, unit="bytes")
-    spans = flat.reshape(-1, 2)
-    assert [tokenizer.token(i) for i in ids] == [text.encode()[a:b] for a, b in spans]
-    characters = tokenizer.encode_with_offsets(text)[1].reshape(-1, 2)
-    assert all(0 <= a < b <= len(text) for a, b in characters)
-
-    stream = tokenizer.stream()
-    parts = [stream.push(int(i)) for i in ids]
-    assert text == "".join(parts) + stream.finish()
-    assert not any("\ufffd" in part for part in parts)
-
-    again = pickle.loads(pickle.dumps(tokenizer))
-    assert ids.tolist() == again.encode(text).tolist()
-    with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(tokenizer.encode, [text * 50] * 32):
-            np.testing.assert_array_equal(tokenizer.encode(text * 50), found)

@@ -1,12 +1,19 @@
 //! Loading what claims to be a tokenizer is an answer or an error, and what loads encodes.
 #![no_main]
 
-use fast_tokenizer::engine::Engine;
+use fast_tokenizer::Any;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| {
-    if let Ok(engine) = Engine::from_json(text) {
-        let ids = engine.encode("the <mask> 'tis 12\n é");
-        engine.decode(&ids, true);
+const TEXT: &str = "the <mask> 'tis 12\n é aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!";
+
+fuzz_target!(|json: &str| {
+    let Ok(tokenizer) = Any::from_json(json.to_owned(), true, false) else { return };
+    let Ok(ids) = tokenizer.encode(TEXT, true) else { return };
+    let _ = tokenizer.decode(&ids, true);
+    let _ = tokenizer.encode_with_offsets(TEXT, true);
+    let mut stream = tokenizer.stream();
+    for id in ids {
+        let _ = stream.push(&tokenizer, id);
     }
+    let _ = stream.finish(&tokenizer);
 });

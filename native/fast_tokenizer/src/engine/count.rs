@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::pattern::Pattern;
 use super::split::{READABLE, Sink, split};
 
+/// Bytes that one thread counts at a time.
+const PART: usize = 128 << 10;
+
 /// Pieces and how often each came.
 pub(super) type Counts = HashMap<Box<[u8]>, u64, BuildHasherDefault<Fold>>;
 
@@ -84,11 +87,14 @@ impl Sink for Count<'_> {
 
 /// Adds the pieces of texts to the maps, one map a thread; which map gets which does not matter.
 pub(super) fn count<T: AsRef<[u8]> + Sync>(texts: &[T], pattern: Pattern, maps: &mut [Counts]) {
+    // One thread has no use for parts.
+    let size = if maps.len() > 1 { PART } else { usize::MAX };
+    let texts: Vec<&[u8]> =
+        texts.iter().flat_map(|text| pattern.parts(text.as_ref(), size)).collect();
     let next = AtomicUsize::new(0);
-    let next = &next;
+    let (next, texts) = (&next, &texts);
     let work = move |counts: &mut Counts| {
         while let Some(text) = texts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let text = text.as_ref();
             split(text, pattern, &mut Count { text, counts });
         }
     };

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::pattern::Pattern;
-use super::spec::{Added, Resolved, Spec, Unfit, resolve};
+use super::spec::{Added, Resolved, Spec, Truncation, Unfit, resolve};
 
 #[derive(Deserialize)]
 struct File {
@@ -72,11 +72,7 @@ impl Spec {
     /// engine does not do.
     pub fn from_json(text: &str) -> Result<Self, Unfit> {
         let file: File = serde_json::from_str(text).map_err(|e| Unfit::Broken(e.to_string()))?;
-        for (name, value) in [
-            ("normalizer", &file.normalizer),
-            ("truncation", &file.truncation),
-            ("padding", &file.padding),
-        ] {
+        for (name, value) in [("normalizer", &file.normalizer), ("padding", &file.padding)] {
             if !value.is_null() {
                 return Unfit::other(format!("it has a {name}"));
             }
@@ -103,6 +99,7 @@ impl Spec {
         let Resolved { tokens, rules, bytes } = resolve(&vocabulary, &merges)?;
         let added = added(&file.added_tokens, &vocabulary)?;
         let (before, after) = template(&file.post_processor)?;
+        let truncation = truncation(&file.truncation, before.len() + after.len())?;
         let ignore_merges = file.model.ignore_merges;
         Ok(Self {
             tokens,
@@ -114,6 +111,7 @@ impl Spec {
             added,
             before,
             after,
+            truncation,
         })
     }
 }
@@ -217,6 +215,25 @@ fn added(tokens: &[Token], vocabulary: &HashMap<String, u32>) -> Result<Vec<Adde
             Unfit::other(format!("id {id} of {token:?} is given to an added token"))
         }
         None => Ok(added),
+    }
+}
+
+/// Where a text is cut off; `around` ids come around it.
+fn truncation(value: &Value, around: usize) -> Result<Option<Truncation>, Unfit> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let text = |name: &str| value.get(name).and_then(Value::as_str);
+    let max_length = value.get("max_length").and_then(Value::as_u64);
+    // How much consecutive parts overlap concerns only the parts that are cut off.
+    match (max_length, text("strategy"), text("direction").unwrap_or("Right")) {
+        (Some(most), Some("LongestFirst" | "OnlyFirst"), side @ ("Left" | "Right"))
+            if most >= around as u64 && value.get("stride").is_some_and(Value::is_u64) =>
+        {
+            let max_length = usize::try_from(most).unwrap_or(usize::MAX);
+            Ok(Some(Truncation { max_length, left: side == "Left" }))
+        }
+        _ => Unfit::other("the truncation is none that is known"),
     }
 }
 

@@ -1,9 +1,7 @@
 //! Many texts, and long ones, on several threads; the ids do not depend on how many.
 //!
 //! Threads are started for a call and end with it, so nothing is left to break when a process
-//! forks. A long text is cut where a piece must end whatever surrounds it: between an ASCII letter
-//! or digit and ASCII white space. No pattern has a piece that holds the two in this order, and
-//! none looks past the cut from the left, because only white space looks ahead.
+//! forks. A long text is cut where a piece must end whatever surrounds it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 
 use super::encode::State;
 use super::memory::reserve;
-use super::pattern::Pattern;
 use super::tokenizer::Engine;
 
 /// Ids of several texts, one after the other.
@@ -123,14 +120,10 @@ impl Engine {
             self.segments(text, added, |segment| match segment.id {
                 Some(id) => parts.push(Part { kind: Kind::Added(id), last: false }),
                 None => {
-                    let whole = &text[segment.range];
-                    let mut start = 0;
-                    while start < whole.len() {
-                        let end = self.cut(whole, start + CUT / 2);
-                        let kind = Kind::Plain(&whole[start..end]);
-                        parts.push(Part { kind, last: false });
-                        start = end;
-                    }
+                    // A blank put in front of every segment would come in front of every part.
+                    let size = if self.spec().prefix_space { usize::MAX } else { CUT / 2 };
+                    let cut = self.spec().pattern.parts(&text[segment.range], size);
+                    parts.extend(cut.map(|text| Part { kind: Kind::Plain(text), last: false }));
                 }
             });
             if let Some(part) = parts.last_mut() {
@@ -138,19 +131,6 @@ impl Engine {
             }
         }
         parts
-    }
-
-    /// The first safe cut from `from` on, or the end.
-    fn cut(&self, text: &[u8], from: usize) -> usize {
-        // A blank put in front of every segment would come in front of every part.
-        if from >= text.len() || self.spec().pattern == Pattern::Whole || self.spec().prefix_space {
-            return text.len();
-        }
-        let safe = |pair: &[u8]| {
-            pair[0].is_ascii_alphanumeric() && matches!(pair[1], b' ' | b'\t' | b'\n' | b'\r')
-        };
-        let found = text[from - 1..].windows(2).position(safe);
-        found.map_or(text.len(), |at| from + at)
     }
 
     fn portion(&self, parts: &[Part], state: &mut State) -> Batch {

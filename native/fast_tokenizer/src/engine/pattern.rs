@@ -59,6 +59,30 @@ impl Pattern {
         ends
     }
 
+    /// A text in parts of at least `size` bytes, but for the last, that have the pieces of the whole.
+    ///
+    /// Cut is between an ASCII letter or digit and ASCII white space. No pattern has a piece that
+    /// holds the two in this order, and none looks past the cut from the left, because only white
+    /// space looks ahead.
+    pub(super) fn parts(self, text: &[u8], size: usize) -> impl Iterator<Item = &[u8]> {
+        let safe = |pair: &[u8]| {
+            pair[0].is_ascii_alphanumeric() && matches!(pair[1], b' ' | b'\t' | b'\n' | b'\r')
+        };
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            let from = size.max(1);
+            let cut = if from >= rest.len() || self == Self::Whole {
+                rest.len()
+            } else {
+                let found = rest[from - 1..].windows(2).position(safe);
+                found.map_or(rest.len(), |at| from + at)
+            };
+            let (part, after) = rest.split_at(cut);
+            rest = after;
+            (!part.is_empty()).then_some(part)
+        })
+    }
+
     /// End of the piece that starts at `at`, which must lie inside `text` and be a piece's start.
     #[inline]
     pub(super) fn piece_end(self, text: &[u8], at: usize, classes: Classes) -> usize {

@@ -43,6 +43,17 @@ pub struct Spec {
     pub before: Vec<u32>,
     /// Ids put after it.
     pub after: Vec<u32>,
+    /// How long a text may be.
+    pub truncation: Option<Truncation>,
+}
+
+/// Where a text is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Truncation {
+    /// Most ids, those of the template included where it is asked for.
+    pub max_length: usize,
+    /// The start is cut off, not the end.
+    pub left: bool,
 }
 
 impl Spec {
@@ -64,6 +75,7 @@ impl Spec {
             added: Vec::new(),
             before: Vec::new(),
             after: Vec::new(),
+            truncation: None,
         }
     }
 }

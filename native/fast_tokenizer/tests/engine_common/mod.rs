@@ -1,6 +1,8 @@
 //! Tokenizers of several kinds, each as the engine and as the reference, and texts to try.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use std::sync::LazyLock;
+
 use fast_tokenizer::engine::{Engine, Pattern};
 use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -87,8 +89,8 @@ pub fn nasty(random: &mut Random, length: usize) -> String {
     text
 }
 
-/// A `tokenizer.json` of a kind, trained on a little text.
-pub fn json(kind: &str) -> String {
+/// What a little text taught.
+static MODEL: LazyLock<Value> = LazyLock::new(|| {
     let alphabet = ByteLevel::alphabet().into_iter().collect();
     let trainer = BpeTrainer::builder()
         .vocab_size(700)
@@ -104,7 +106,12 @@ pub fn json(kind: &str) -> String {
     });
     let mut model = BPE::default();
     trainer.do_train(&counts.collect(), &mut model).unwrap();
-    let mut model: Value = serde_json::to_value(&model).unwrap();
+    serde_json::to_value(&model).unwrap()
+});
+
+/// A `tokenizer.json` of a kind.
+pub fn json(kind: &str) -> String {
+    let mut model = MODEL.clone();
     let regex = |pattern: Pattern| {
         json!({"type": "Sequence", "pretokenizers": [
             {"type": "Split", "pattern": {"Regex": pattern.regex()}, "behavior": "Isolated",

@@ -1,0 +1,135 @@
+"""What a backend writes for a store to be used: five methods, and more where it can do better."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aios_core.contracts.records import Id, Metric, dimension, filter_columns
+from aios_core.errors import StorageError
+from aios_core.filters import Expression
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from aios_core.contracts.storage import StorageBackend
+
+
+class StorePrimitives(ABC):
+    """The half of `VectorStore` that differs between backends.
+
+    What is passed in has been checked: rows have the store's columns, ids are of its type and come
+    once, filters name its columns, k is at least 1. Whatever the other library raises leaves as a
+    `StorageError`.
+
+    Args:
+        backend: that made it.
+        uri: where it is.
+        schema: of its rows.
+        metric: how near two vectors are.
+        read_only: whether writing is refused.
+    """
+
+    def __init__(
+        self,
+        backend: StorageBackend,
+        uri: str,
+        schema: pa.Schema,
+        metric: Metric,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self.backend, self.uri, self.schema, self.metric = backend, uri, schema, metric
+        self.read_only, self.closed = read_only, False
+        self.dim = dimension(schema)
+        self.filter_columns = filter_columns(schema)
+
+    @abstractmethod
+    def _write(self, rows: pa.Table, *, replace: bool) -> None:
+        """Add rows in one commit; where ``replace``, instead of those of the same ids.
+
+        Raises:
+            StorageError: not ``replace``, and an id is there already: see `_taken`.
+        """
+
+    @abstractmethod
+    def _remove(self, ids: Sequence[Id]) -> int:
+        """Delete rows; returns how many there were."""
+
+    @abstractmethod
+    def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+        """Rows in the order of the ids, without those that are not there."""
+
+    @abstractmethod
+    def _nearest(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        where: Expression | None,
+        exact: bool | None,
+        columns: Sequence[str],
+    ) -> list[pa.Table]:
+        """For each of (Q, D) queries its rows, best first, with ``_score``: see `VectorStore`."""
+
+    @abstractmethod
+    def _scan(
+        self, columns: Sequence[str], where: Expression | None
+    ) -> Iterator[pa.RecordBatch | pa.Table]:
+        """All rows that are chosen, each once, in pieces that fit into memory."""
+
+    def _remove_where(self, where: Expression) -> int:
+        """Delete what a filter chooses; returns how many."""
+        ids = [one for part in self._scan(["id"], where) for one in part.column("id").to_pylist()]
+        return self._remove(ids) if ids else 0
+
+    def _count(self, where: Expression | None) -> int:
+        """How many rows there are."""
+        return sum(part.num_rows for part in self._scan(["id"], where))
+
+    def _match(
+        self, text: str, k: int, where: Expression | None, columns: Sequence[str]
+    ) -> pa.Table:
+        """Rows by BM25, best first, with ``_score``; for those that can ``text``."""
+        raise NotImplementedError
+
+    def _snapshot(self, uri: str) -> None:
+        """Write a copy; for those that can ``snapshot``."""
+        raise NotImplementedError
+
+    def _restore(self, uri: str) -> None:
+        """Take the rows of a copy; for those that can ``snapshot``."""
+        raise NotImplementedError
+
+    def _compact(self) -> None:
+        """Give back room."""
+
+    def _flush(self) -> None:
+        """Make safe what was written."""
+
+    def _measure(self) -> tuple[int | None, dict[str, Any]]:
+        """Bytes on disk if they are known, and whatever else is worth telling."""
+        return None, {}
+
+    def _verify(self) -> None:
+        """Check what reading all rows would not show, as checksums do."""
+
+    def _close(self) -> None:
+        """Let go of everything."""
+
+    def _taken(self, one: Id) -> StorageError:
+        """The error for an id that `_write` may not replace."""
+        return StorageError(
+            f"id {one!r} is in {self.uri} already; nothing was added (upsert replaces)"
+        )
+
+    def _scored(self, found: Sequence[tuple[Id, float]], columns: Sequence[str]) -> pa.Table:
+        """Rows with their scores, for those that find ids first."""
+        import pyarrow as pa
+
+        by_id = dict(found)
+        rows = self._fetch(list(by_id), list(dict.fromkeys([*columns, "id"])))
+        scores = [by_id[one] for one in rows.column("id").to_pylist()]
+        return rows.select(columns).append_column("_score", pa.array(scores, pa.float32()))

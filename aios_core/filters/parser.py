@@ -1,0 +1,200 @@
+"""From the text of a filter to its tree; every error says where."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final, NamedTuple
+
+from aios_core.errors import StorageError
+from aios_core.filters.tree import And, Compare, Expression, In, IsNull, Kind, Like, Not, Or, Value
+
+MAX_DEPTH: Final = 64
+"""Parentheses and NOTs within each other; more is hostile, and would end in a RecursionError."""
+
+_TOKEN: Final = re.compile(
+    r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"|(?P<text>'(?:[^']|'')*')"
+    r'|(?P<name>"(?:[^"]|"")+")'
+    r"|(?P<word>[^\W\d]\w*)"
+    r"|(?P<sign><=|>=|<>|!=|[=<>(),])"
+    r"|(?P<end>\Z)",
+    re.ASCII,
+)
+_KEYWORDS: Final = frozenset(
+    ["AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"]
+)
+_OPERATORS: Final[Any] = {one: one for one in ("=", "!=", "<", "<=", ">", ">=")} | {"<>": "!="}
+
+
+def parse(text: str, columns: Mapping[str, Kind]) -> Expression:
+    """Read a filter.
+
+    Args:
+        text: in the language of `aios_core.filters`.
+        columns: those that may be named, with what they can be compared with.
+
+    Raises:
+        StorageError: it cannot be read, names a column that is not there, or compares one with
+            a literal of another kind; with the position.
+    """
+    return _Parser(text, columns).whole()
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    at: int
+
+
+class _Parser:
+    """Recursive descent with one token of look-ahead."""
+
+    def __init__(self, text: str, columns: Mapping[str, Kind]) -> None:
+        self._text, self._columns, self._depth = text, columns, 0
+        self._token = self._scan(0)
+
+    def whole(self) -> Expression:
+        found = self._or()
+        if self._token.kind != "end":
+            raise self._error("AND, OR or the end")
+        return found
+
+    def _scan(self, at: int) -> _Token:
+        while at < len(self._text) and self._text[at].isspace():
+            at += 1
+        found = _TOKEN.match(self._text, at)
+        if found is None:
+            raise self._fault(at, f"cannot read {self._text[at]!r}")
+        assert found.lastgroup is not None
+        kind, text = found.lastgroup, found.group()
+        if kind == "word" and text.upper() in _KEYWORDS:
+            kind, text = "keyword", text.upper()
+        return _Token(kind, text, at)
+
+    def _next(self) -> _Token:
+        """The token, after which the next one is looked at."""
+        token = self._token
+        size = len(token.text)
+        self._token = self._scan(token.at + size)
+        return token
+
+    def _take(self, *texts: str) -> str | None:
+        """A keyword or sign, if it comes next."""
+        if self._token.kind in ("keyword", "sign") and self._token.text in texts:
+            return self._next().text
+        return None
+
+    def _want(self, text: str) -> None:
+        if self._take(text) is None:
+            raise self._error(text)
+
+    def _or(self) -> Expression:
+        return self._chain("OR", self._and, Or)
+
+    def _and(self) -> Expression:
+        return self._chain("AND", self._not, And)
+
+    def _chain(self, word: str, part: Callable[[], Expression], join: Any) -> Expression:
+        parts = [part()]
+        while self._take(word):
+            parts.append(part())
+        return join(tuple(parts)) if len(parts) > 1 else parts[0]
+
+    def _not(self) -> Expression:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise self._fault(self._token.at, f"is nested deeper than {MAX_DEPTH} levels")
+        if self._take("NOT"):
+            found: Expression = Not(self._not())
+        elif self._take("("):
+            found = self._or()
+            self._want(")")
+        else:
+            found = self._condition()
+        self._depth -= 1
+        return found
+
+    def _condition(self) -> Expression:
+        column, kind = self._column()
+        if self._take("IS"):
+            negated = self._take("NOT")
+            self._want("NULL")
+            return Not(IsNull(column)) if negated else IsNull(column)
+        if operator := self._take(*_OPERATORS):
+            at = self._token.at
+            value = self._literal(column, kind)
+            if kind == "boolean" and operator not in ("=", "!=", "<>"):
+                raise self._fault(at, f"column {column!r} is boolean, which has no order; want =")
+            return Compare(column, _OPERATORS[operator], value)
+        negated = self._take("NOT")
+        found = self._range(column, kind)
+        if found is None and (negated or kind != "boolean"):
+            raise self._error("IN, LIKE or BETWEEN" if negated else f"an operator after {column!r}")
+        if found is None:
+            return Compare(column, "=", value=True)
+        return Not(found) if negated else found
+
+    def _range(self, column: str, kind: Kind) -> Expression | None:
+        """What NOT may stand before."""
+        if self._take("IN"):
+            self._want("(")
+            values = [self._literal(column, kind)]
+            while self._take(","):
+                values.append(self._literal(column, kind))
+            self._want(")")
+            return In(column, tuple(values))
+        if self._take("LIKE"):
+            at = self._token.at
+            if kind != "text":
+                raise self._fault(at, f"column {column!r} is no text, so LIKE does not apply")
+            return Like(column, str(self._literal(column, kind)))
+        if self._take("BETWEEN"):
+            low = self._literal(column, kind)
+            self._want("AND")
+            high = self._literal(column, kind)
+            return And((Compare(column, ">=", low), Compare(column, "<=", high)))
+        return None
+
+    def _column(self) -> tuple[str, Kind]:
+        if self._token.kind not in ("word", "name"):
+            raise self._error("a column")
+        token = self._next()
+        name = token.text
+        if token.kind == "name":
+            name = name[1:-1].replace('""', '"')
+        if name not in self._columns:
+            near = get_close_matches(name, self._columns, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            known = ", ".join(self._columns) or "none"
+            raise self._fault(
+                token.at, f"no column {name!r}; {hint}those that filters know: {known}"
+            )
+        return name, self._columns[name]
+
+    def _literal(self, column: str, kind: Kind) -> Value:
+        token = self._token
+        value: Value | None = None
+        if kind == "text" and token.kind == "text":
+            value = token.text[1:-1].replace("''", "'")
+        elif kind == "boolean" and token.text in ("TRUE", "FALSE"):
+            value = token.text == "TRUE"
+        elif kind == "number" and token.kind == "number":
+            whole = token.text.lstrip("+-").isdigit()
+            value = int(token.text) if whole else float(token.text)
+            if not (-(2**63) <= value < 2**63 if whole else math.isfinite(value)):
+                raise self._fault(token.at, f"{token.text} is out of range")
+        if value is None:
+            want = {"text": "a text as in 'en'", "boolean": "TRUE or FALSE", "number": "a number"}
+            raise self._error(f"{want[kind]}, for column {column!r} is {kind}")
+        self._next()
+        return value
+
+    def _error(self, want: str) -> StorageError:
+        got = self._token.text or "the end"
+        return self._fault(self._token.at, f"want {want}; got {got}")
+
+    def _fault(self, at: int, what: str) -> StorageError:
+        return StorageError(f"filter: {what} (at character {at + 1} of {self._text!r})")

@@ -1,0 +1,11 @@
+"""Memories: stores opened by configuration, filled from files, moved between backends.
+
+`indexed` and `folder` are for backends that wrap a library of vector indexes: they keep the rows,
+the library finds the vectors.
+"""
+
+from aios_core.memory.embedding import Embedder
+from aios_core.memory.migrate import migrate
+from aios_core.memory.opening import Place, embedder, open_store, remember
+
+__all__ = ["Embedder", "Place", "embedder", "migrate", "open_store", "remember"]

@@ -1,0 +1,1 @@
+"""The default objectives, one a file; each is imported only when it is used."""

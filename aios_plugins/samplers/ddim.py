@@ -1,0 +1,45 @@
+"""The implicit sampler of discrete states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+from attrs import frozen
+
+from aios_core.contracts import SamplingContext, StepSampler
+from aios_core.diffusion.process import inverse, levels, lift
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@frozen
+class DDIM(StepSampler):
+    """Keep what a position holds whenever the schedule allows it (DDIM, arXiv 2010.02502, app. A).
+
+    Each position stays as it is with the highest probability sigma that keeps every token's share
+    on the schedule, else it becomes the clean token that was drawn for it: under uniform noise
+    sigma = (1 - alpha(s)) / (1 - alpha(t)), and no fresh noise comes in, where ``ancestral`` lets
+    some in at every step. For masks the two are the same. Exact in the limit of many steps.
+    """
+
+    exact: ClassVar[Literal["in the limit"]] = "in the limit"
+    absorbing_only: ClassVar[bool] = False
+
+    def step(
+        self, x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext
+    ) -> Tensor:
+        """Make some positions clean, all of them where s is 0."""
+        process = context.process
+        if process is None or process.absorbing:
+            return lift(x, t, s, log_probs, context)
+        alpha, earlier = levels(t, s, context)
+        x0 = process.guess(x, log_probs, alpha, context)
+        now, before = process.mass(alpha), process.mass(earlier)
+        keep = torch.where(now > 0, before / now, 1).amin().clamp(max=1)
+        fresh = (before - keep * now).clamp(min=0)  # of hybrid noise, whose kinds fade unevenly
+        u = context.uniform()
+        noise = inverse(fresh, context.uniform())
+        moved = torch.where(u < keep + earlier - keep * alpha, x0, noise)
+        return torch.where(context.fixed | (u < keep), x, moved)

@@ -1,0 +1,194 @@
+"""The default: our own embedded store, in Rust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+import numpy as np
+from attrs import field, frozen, validators
+
+from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
+from aios_core.contracts.records import check_schema
+from aios_core.errors import StorageError
+from aios_core.filters import Expression, sql
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from aios_core.contracts.records import Metric
+    from aios_plugins._native import arrow_storage
+
+_METRICS: Final[Any] = {"cosine": "cosine", "dot": "inner_product", "l2": "l2"}
+_NAMES: Final[Any] = {theirs: ours for ours, theirs in _METRICS.items()}
+
+
+@frozen
+class Arrow(StorageBackend):
+    """A store in one folder: Arrow segments, mapped into memory, and a log with checksums.
+
+    One process writes at a time, any number read what was there when they opened the store. Under
+    ``durability = "commit"`` a write that returned survives the loss of power.
+    """
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {"approximate", "text", "text filters", "snapshot"}
+    )
+    durability: Literal["commit", "batch", "none"] = "commit"
+    """What a write that returned survives: with ``commit`` the loss of power; with ``batch`` the
+    death of the process, where the loss of power takes at most the writes of the tenth of a second
+    before the latest; with ``none`` the same, where it takes what came after the last flush."""
+    index_rows: int = field(default=10_000, validator=validators.ge(1))
+    """Rows from which on `compact` makes a graph for approximate search."""
+    width: int = field(default=64, validator=validators.ge(1))
+    """Candidates that an approximate search keeps; more find more."""
+
+    def exists(self, uri: str) -> bool:
+        """Whether a folder holds a store."""
+        return (Path(uri) / "MANIFEST").is_file()
+
+    def create(self, uri: str, schema: pa.Schema, *, metric: Metric = "cosine") -> VectorStore:
+        """Make a store in a folder."""
+        from aios_plugins._native import arrow_storage
+
+        check_schema(schema)
+        with _told(uri):
+            store = arrow_storage.Store.create(
+                uri, schema, metric=_METRICS[metric], durability=self.durability
+            )
+        return _ArrowStore(self, uri, schema, metric, store)
+
+    def open(self, uri: str, *, read_only: bool = False) -> VectorStore:
+        """Open a store, and recover what its log holds."""
+        from aios_plugins._native import arrow_storage
+
+        with _told(uri):
+            store = arrow_storage.Store.open(uri, read_only=read_only, durability=self.durability)
+        schema, metric = check_schema(store.schema), _NAMES[store.metric]
+        return _ArrowStore(self, uri, schema, metric, store, read_only=read_only)
+
+
+@contextmanager
+def _told(uri: str) -> Iterator[None]:
+    """The errors of the crate as ours; some name no place by themselves."""
+    from aios_plugins._native import arrow_storage
+
+    try:
+        yield
+    except arrow_storage.ArrowStorageError as error:
+        text = str(error)
+        raise StorageError(text if uri in text else f"{uri}: {text}") from error
+
+
+class _ArrowStore(VectorStore):
+    backend: Arrow
+
+    def __init__(self, *arguments: Any, read_only: bool = False) -> None:
+        *common, store = arguments
+        super().__init__(*common, read_only=read_only)
+        self._store: arrow_storage.Store = store
+
+    def _write(self, rows: pa.Table, *, replace: bool) -> None:
+        with _told(self.uri):
+            (self._store.upsert if replace else self._store.add)(rows)
+
+    def _remove(self, ids: Sequence[Id]) -> int:
+        with _told(self.uri):
+            return self._store.delete(ids)  # type: ignore[arg-type]
+
+    def _remove_where(self, where: Expression) -> int:
+        with _told(self.uri):
+            return self._store.delete_where(sql(where))
+
+    def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+        with _told(self.uri):
+            return self._fit(self._store.get(ids).select(columns))  # type: ignore[arg-type]
+
+    def _nearest(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        where: Expression | None,
+        exact: bool | None,
+        columns: Sequence[str],
+    ) -> list[pa.Table]:
+        import pyarrow as pa
+
+        with _told(self.uri):
+            batches = self._store.snapshot().search(
+                queries,
+                k,
+                filter=None if where is None else sql(where),
+                columns=columns,
+                width=max(k, self.backend.width) if exact is False else None,
+            )
+        found = []
+        for batch in batches:
+            raw = batch.column("_distance").to_numpy()
+            scores = {"cosine": 1 - raw, "dot": -raw, "l2": 1 / (1 + np.sqrt(np.maximum(raw, 0)))}
+            column = pa.array(scores[self.metric].astype(np.float32))
+            found.append(self._fit(batch.select(columns)).append_column("_score", column))
+        return found
+
+    def _match(
+        self, text: str, k: int, where: Expression | None, columns: Sequence[str]
+    ) -> pa.Table:
+        with _told(self.uri):
+            chosen = None if where is None else sql(where)
+            batch = self._store.snapshot().search_text(text, k, filter=chosen, columns=columns)
+        return self._fit(batch.select(columns)).append_column("_score", batch.column("_score"))
+
+    def _scan(
+        self, columns: Sequence[str], where: Expression | None
+    ) -> Iterator[pa.RecordBatch | pa.Table]:
+        with _told(self.uri):
+            chosen = None if where is None else sql(where)
+            for batch in self._store.snapshot().batches(filter=chosen, columns=columns):
+                yield self._fit(batch)
+
+    def _count(self, where: Expression | None) -> int:
+        with _told(self.uri):
+            return self._store.snapshot().count(None if where is None else sql(where))
+
+    def _compact(self) -> None:
+        with _told(self.uri):
+            self._store.compact()
+            if self._store.snapshot().count() >= self.backend.index_rows:
+                self._store.create_index()
+
+    def _flush(self) -> None:
+        if not self.read_only:
+            with _told(self.uri):
+                self._store.sync()
+
+    def _snapshot(self, uri: str) -> None:
+        with _told(uri):
+            self._store.save_snapshot(uri)
+
+    def _restore(self, uri: str) -> None:
+        with _told(uri):
+            self._store.restore_snapshot(uri)
+
+    def _measure(self) -> tuple[int, dict[str, Any]]:
+        with _told(self.uri):
+            stats: dict[str, Any] = {**self._store.stats()}
+        return stats.pop("bytes"), {name: stats[name] for name in stats if name != "rows"}
+
+    def _verify(self) -> None:
+        with _told(self.uri):
+            self._store.verify(self.uri)
+
+    def _close(self) -> None:
+        with _told(self.uri):
+            self._store.close()
+
+    def _fit(self, batch: pa.RecordBatch) -> pa.Table:
+        """With our schema and its metadata."""
+        import pyarrow as pa
+
+        fields = [self.schema.field(name) for name in batch.schema.names]
+        schema = pa.schema(fields, metadata=self.schema.metadata)
+        return pa.Table.from_batches([batch]).cast(schema)

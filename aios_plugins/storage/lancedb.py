@@ -1,0 +1,217 @@
+"""LanceDB, embedded or on an object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+from attrs import field, frozen, validators
+
+from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
+from aios_core.contracts.records import check_schema
+from aios_core.errors import MissingExtraError, StorageError
+from aios_core.filters import Expression, In, Value, sql
+from aios_core.filters.sql import literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from aios_core.contracts.records import Metric
+
+TABLE: Final = "memory"
+_METRIC: Final = b"aios.metric"
+
+
+@frozen
+class LanceDb(StorageBackend):
+    """A LanceDB table in a folder or on an object store: ``s3://bucket/notes`` (extra ``lancedb``).
+
+    A write that returned survives the death of the process; LanceDB calls no fsync, so the loss of
+    power may take it. Any number of processes read and write.
+    """
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {"approximate", "text", "text filters"}
+    )
+    index_rows: int = field(default=10_000, validator=validators.ge(256))
+    """Rows from which on `compact` makes an index (IVF_HNSW_SQ) for approximate search."""
+
+    def exists(self, uri: str) -> bool:
+        """Whether the table is there."""
+        if "://" not in uri:
+            return (Path(uri) / f"{TABLE}.lance").is_dir()
+        with _told(uri):
+            return TABLE in self._connect(uri).table_names()
+
+    def create(self, uri: str, schema: pa.Schema, *, metric: Metric = "cosine") -> VectorStore:
+        """Make the table."""
+        check_schema(schema)
+        if "://" not in uri and Path(uri).exists() and any(Path(uri).iterdir()):
+            raise StorageError(f"{uri} cannot become a store: it is not empty")
+        kept = schema.with_metadata({**(schema.metadata or {}), _METRIC: metric.encode()})
+        with _told(uri):
+            table = self._connect(uri).create_table(TABLE, schema=kept)
+        return _LanceStore(self, uri, schema, metric, table)
+
+    def open(self, uri: str, *, read_only: bool = False) -> VectorStore:
+        """Open the table."""
+        database = self._connect(uri) if self.exists(uri) else None
+        if database is None:
+            raise StorageError(f"{uri} is not a store: it has no table {TABLE!r}")
+        with _told(uri):
+            table = database.open_table(TABLE)
+            metadata = dict(table.schema.metadata or {})
+        metric: Any = metadata.pop(_METRIC, b"").decode()
+        if metric not in ("cosine", "dot", "l2"):
+            raise StorageError(f"{uri} was not made as a store: its schema names no metric")
+        schema = check_schema(table.schema.with_metadata(metadata))
+        return _LanceStore(self, uri, schema, metric, table, read_only=read_only)
+
+    def _connect(self, uri: str) -> Any:
+        try:
+            import lancedb
+        except ImportError as error:
+            raise MissingExtraError("storage.type = 'lancedb'", "lancedb", "lancedb") from error
+        with _told(uri):
+            return lancedb.connect(uri, read_consistency_interval=timedelta(0))
+
+
+def _sql(where: Expression) -> str:
+    """LanceDB reads a minus as an operator, so that the least int64 is out of its range."""
+
+    def value(one: Value) -> str:
+        return f"CAST('{one}' AS BIGINT)" if type(one) is int and one < 0 else literal(one)
+
+    return sql(where, value=value)
+
+
+@contextmanager
+def _told(uri: str) -> Iterator[None]:
+    """What LanceDB raises, as our error."""
+    try:
+        yield
+    except (RuntimeError, ValueError, OSError, TypeError) as error:
+        raise StorageError(f"{uri}: LanceDB says: {error}") from error
+
+
+class _LanceStore(VectorStore):
+    def __init__(self, *arguments: Any, read_only: bool = False) -> None:
+        *common, self._table = arguments
+        super().__init__(*common, read_only=read_only)
+
+    def _write(self, rows: pa.Table, *, replace: bool) -> None:
+        with _told(self.uri):
+            if replace:
+                merge = self._table.merge_insert("id").when_matched_update_all()
+                merge.when_not_matched_insert_all().execute(rows)
+                return
+            known = self._rows(["id"], In("id", tuple(rows.column("id").to_pylist())))
+            if known.num_rows:
+                raise self._taken(known.column("id")[0].as_py())
+            self._table.add(rows)
+
+    def _remove(self, ids: Sequence[Id]) -> int:
+        return self._remove_where(In("id", tuple(ids)))
+
+    def _remove_where(self, where: Expression) -> int:
+        with _told(self.uri):
+            return int(self._table.delete(_sql(where)).num_deleted_rows)
+
+    def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+        import pyarrow as pa
+
+        wanted = list(dict.fromkeys(["id", *columns]))
+        if not ids:
+            return self._fit(self.schema.empty_table(), columns)
+        rows = self._rows(wanted, In("id", tuple(ids)))
+        place = {one: row for row, one in enumerate(rows.column("id").to_pylist())}
+        order = pa.array([place[one] for one in ids if one in place], pa.int64())
+        return self._fit(rows.take(order), columns)
+
+    def _nearest(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        where: Expression | None,
+        exact: bool | None,
+        columns: Sequence[str],
+    ) -> list[pa.Table]:
+        found = []
+        for query in queries:
+            with _told(self.uri):
+                search = self._table.search(query).distance_type(self.metric).limit(k)
+                if where is not None:
+                    search = search.where(_sql(where), prefilter=True)
+                if exact:
+                    search = search.bypass_vector_index()
+                rows = search.select([*columns, "_distance"]).to_arrow()
+            raw = rows.column("_distance").to_numpy()
+            scores = 1 / (1 + np.sqrt(np.maximum(raw, 0))) if self.metric == "l2" else 1 - raw
+            found.append(self._with_scores(rows, scores, columns))
+        return found
+
+    def _match(
+        self, text: str, k: int, where: Expression | None, columns: Sequence[str]
+    ) -> pa.Table:
+        from lancedb.index import FTS
+        from lancedb.query import MatchQuery
+
+        with _told(self.uri):
+            if not any(index.columns == ["text"] for index in self._table.list_indices()):
+                plain = FTS(stem=False, remove_stop_words=False)
+                self._table.create_index("text", config=plain)
+            search = self._table.search(MatchQuery(text, "text"), query_type="fts").limit(k)
+            if where is not None:
+                search = search.where(_sql(where), prefilter=True)
+            rows = search.select([*columns, "_score"]).to_arrow()
+        return self._with_scores(rows, rows.column("_score").to_numpy(), columns)
+
+    def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
+        import pyarrow as pa
+
+        with _told(self.uri):
+            for batch in self._search(columns, where).to_batches():
+                yield self._fit(pa.Table.from_batches([batch]), columns)
+
+    def _count(self, where: Expression | None) -> int:
+        with _told(self.uri):
+            return int(self._table.count_rows(None if where is None else _sql(where)))
+
+    def _compact(self) -> None:
+        from lancedb.index import HnswSq
+
+        with _told(self.uri):
+            indexed = any(index.columns == ["vector"] for index in self._table.list_indices())
+            if not indexed and self._count(None) >= self.backend.index_rows:
+                self._table.create_index("vector", config=HnswSq(distance_type=self.metric))
+            self._table.optimize(cleanup_older_than=timedelta(hours=1))
+
+    def _measure(self) -> tuple[int, dict[str, Any]]:
+        stats = self._table.stats()
+        return stats["total_bytes"], {"version": self._table.version, **stats["fragment_stats"]}
+
+    def _search(self, columns: Sequence[str], where: Expression | None) -> Any:
+        search = self._table.search().select(list(columns))
+        return search if where is None else search.where(_sql(where))
+
+    def _rows(self, columns: Sequence[str], where: Expression) -> pa.Table:
+        with _told(self.uri):
+            return self._search(columns, where).to_arrow()
+
+    def _fit(self, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """With our schema: LanceDB leaves metadata out of what it projects."""
+        import pyarrow as pa
+
+        fields = [self.schema.field(name) for name in columns]
+        return rows.select(columns).cast(pa.schema(fields, metadata=self.schema.metadata))
+
+    def _with_scores(self, rows: pa.Table, scores: Any, columns: Sequence[str]) -> pa.Table:
+        import pyarrow as pa
+
+        column = pa.array(np.asarray(scores, np.float32))
+        return self._fit(rows, columns).append_column("_score", column)

@@ -1,0 +1,298 @@
+"""PostgreSQL with the extension pgvector."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import numpy as np
+from attrs import field, frozen, validators
+
+from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
+from aios_core.contracts.records import check_schema, vectors_of
+from aios_core.errors import MissingExtraError, StorageError
+from aios_core.filters import Expression, sql
+from aios_core.filters.sql import quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from aios_core.contracts.records import Metric
+
+_TYPES: Final = {
+    "string": 'text COLLATE "C"',
+    "int64": "bigint",
+    "double": "double precision",
+    "bool": "boolean",
+}
+_OPERATORS: Final = {"cosine": "<=>", "dot": "<#>", "l2": "<->"}
+_CLASSES: Final = {"cosine": "vector_cosine_ops", "dot": "vector_ip_ops", "l2": "vector_l2_ops"}
+
+
+@frozen
+class PgVector(StorageBackend):
+    """A table of PostgreSQL: ``postgresql://user@host/database?table=notes`` (extra ``pgvector``).
+
+    A write is a transaction, as safe as the server's ``synchronous_commit`` makes it. Any number of
+    processes read and write. The extension is created where it is not there yet.
+    """
+
+    embedded: ClassVar[bool] = False
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"approximate", "text filters"})
+    index_rows: int = field(default=10_000, validator=validators.ge(1))
+    """Rows from which on `compact` makes an index (HNSW) for approximate search."""
+    ef_search: int = field(default=64, validator=[validators.ge(1), validators.le(1000)])
+    """Candidates kept by an approximate search; more find more."""
+
+    def exists(self, uri: str) -> bool:
+        """Whether the table is there."""
+        with _connect(uri) as (connection, table):
+            return _comment(connection, table) is not None
+
+    def create(self, uri: str, schema: pa.Schema, *, metric: Metric = "cosine") -> VectorStore:
+        """Make the table; its comment holds the schema."""
+        dim = check_schema(schema).field("vector").type.list_size
+        columns = [
+            f"{quoted(one.name)} "
+            + (f"vector({dim})" if one.name == "vector" else _TYPES[str(one.type)])
+            + (" PRIMARY KEY" if one.name == "id" else "" if one.nullable else " NOT NULL")
+            for one in schema
+        ]
+        kept = {"schema": base64.b64encode(schema.serialize()).decode(), "metric": metric}
+        with _connect(uri) as (connection, table), connection.transaction():
+            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            connection.execute(f"CREATE TABLE {quoted(table)} ({', '.join(columns)})")
+            comment = json.dumps(kept)
+            connection.execute(f"COMMENT ON TABLE {quoted(table)} IS '{comment}'")
+        return self.open(uri)
+
+    def open(self, uri: str, *, read_only: bool = False) -> VectorStore:
+        """Open the table."""
+        import pyarrow as pa
+
+        with _connect(uri) as (connection, table):
+            comment = _comment(connection, table)
+        if comment is None:
+            raise StorageError(f"{_shown(uri)} is not a store: there is no table {table!r}")
+        try:
+            kept = json.loads(comment)
+            metric = kept["metric"]
+            raw = base64.b64decode(kept["schema"])
+            schema = check_schema(pa.ipc.read_schema(pa.py_buffer(raw)))
+        except (ValueError, KeyError, TypeError, OSError, pa.ArrowException):
+            raise StorageError(f"{_shown(uri)} was not made as a store: no schema in it") from None
+        return _PgStore(self, uri, schema, metric, read_only=read_only)
+
+
+def _place(uri: str) -> tuple[str, str]:
+    """What libpq connects to, and the name of the table."""
+    parts = urlsplit(uri)
+    query = dict(parse_qsl(parts.query))
+    table = query.pop("table", "")
+    if parts.scheme not in ("postgresql", "postgres") or not table or "\0" in uri:
+        raise StorageError(
+            f"{_shown(uri)} is no place for pgvector; want "
+            "postgresql://user@host/database?table=notes"
+        )
+    return urlunsplit(parts._replace(query=urlencode(query))), table
+
+
+def _shown(uri: str) -> str:
+    """Without a password."""
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+
+
+@contextmanager
+def _told(uri: str) -> Iterator[None]:
+    """What PostgreSQL raises, as our error."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        text = " ".join(str(error).split())
+        raise StorageError(f"{_shown(uri)}: PostgreSQL says: {text}") from error
+
+
+def _open(uri: str) -> tuple[Any, str]:
+    try:
+        import psycopg
+    except ImportError as error:
+        raise MissingExtraError("storage.type = 'pgvector'", "pgvector", "psycopg") from error
+    target, table = _place(uri)
+    with _told(uri):
+        return psycopg.connect(target, autocommit=True), table
+
+
+@contextmanager
+def _connect(uri: str) -> Iterator[tuple[Any, str]]:
+    connection, table = _open(uri)
+    with _told(uri), connection:
+        yield connection, table
+
+
+def _comment(connection: Any, table: str) -> str | None:
+    """What stands beside a table; None where there is none."""
+    found = connection.execute(
+        "SELECT coalesce(obj_description(to_regclass(%s), 'pg_class'), '') "
+        "WHERE to_regclass(%s) IS NOT NULL",
+        (quoted(table), quoted(table)),
+    ).fetchone()
+    return found[0] if found else None
+
+
+class _PgStore(VectorStore):
+    def __init__(self, *arguments: Any, read_only: bool = False) -> None:
+        super().__init__(*arguments, read_only=read_only)
+        self._connection, name = _open(self.uri)
+        self._place, self.uri = self.uri, _shown(self.uri)
+        self._plain, self._name = name, quoted(name)
+        if read_only:
+            self._connection.read_only = True
+
+    def _run(self, text: str, values: Sequence[Any] = ()) -> Any:
+        with _told(self.uri):
+            return self._connection.execute(text, values)
+
+    def _write(self, rows: pa.Table, *, replace: bool) -> None:
+        names = [quoted(name) for name in rows.column_names]
+        listed, updates = ", ".join(names), ", ".join(f"{n} = excluded.{n}" for n in names)
+        columns: list[Any] = [
+            map(_text, vectors_of(rows)) if name == "vector" else rows.column(name).to_pylist()
+            for name in rows.column_names
+        ]
+        with _told(self.uri), self._connection.transaction():
+            self._connection.execute(f"CREATE TEMP TABLE staged (LIKE {self._name}) ON COMMIT DROP")
+            with self._connection.cursor().copy(f"COPY staged ({listed}) FROM STDIN") as copy:
+                for row in zip(*columns, strict=True):
+                    copy.write_row(row)
+            if not replace:
+                known = self._connection.execute(
+                    f"SELECT id FROM {self._name} JOIN staged USING (id) LIMIT 1"
+                ).fetchone()
+                if known:
+                    raise self._taken(known[0])
+            conflict = f" ON CONFLICT (id) DO UPDATE SET {updates}" if replace else ""
+            self._connection.execute(
+                f"INSERT INTO {self._name} ({listed}) SELECT {listed} FROM staged{conflict}"
+            )
+
+    def _remove(self, ids: Sequence[Id]) -> int:
+        found = self._run(f"DELETE FROM {self._name} WHERE id = ANY(%s)", (list(ids),))
+        return int(found.rowcount)
+
+    def _remove_where(self, where: Expression) -> int:
+        chosen, values = _where(where)
+        return int(self._run(f"DELETE FROM {self._name}{chosen}", values).rowcount)
+
+    def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+        asked = list(dict.fromkeys([*columns, "id"]))
+        text = f"SELECT {_select(asked)} FROM {self._name} WHERE id = ANY(%s)"
+        at = asked.index("id")
+        rows = {row[at]: row for row in self._run(text, (list(ids),)).fetchall()}
+        return self._table([rows[one] for one in ids if one in rows], asked).select(columns)
+
+    def _nearest(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        where: Expression | None,
+        exact: bool | None,
+        columns: Sequence[str],
+    ) -> list[pa.Table]:
+        import pyarrow as pa
+
+        chosen, values = _where(where)
+        near = f"vector {_OPERATORS[self.metric]} %s::vector"
+        asked = f"{_select(columns)}, {near}" if columns else near
+        text = f"SELECT {asked} FROM {self._name}{chosen} ORDER BY {near} LIMIT {k}"
+        found = []
+        with _told(self.uri), self._connection.transaction():
+            settings = (
+                {"enable_indexscan": "off"}
+                if exact
+                else {
+                    "hnsw.ef_search": str(min(1000, max(k, self.backend.ef_search))),
+                    "hnsw.iterative_scan": "strict_order",  # or a narrow filter finds fewer than k
+                }
+            )
+            for name, value in settings.items():
+                self._connection.execute("SELECT set_config(%s, %s, true)", (name, value))
+            for query in map(_text, queries):
+                answer = self._connection.execute(text, (query, *values, query)).fetchall()
+                table = self._table([row[:-1] for row in answer], columns)
+                raw = np.array([row[-1] for row in answer], np.float64)
+                scores = {"l2": 1 / (1 + raw), "dot": -raw, "cosine": 1 - raw}[self.metric]
+                found.append(table.append_column("_score", pa.array(scores.astype(np.float32))))
+        return found
+
+    def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
+        chosen, values = _where(where)
+        text = f"SELECT {_select(columns)} FROM {self._name}{chosen}"
+        connection = self._connection
+        with _told(self.uri), connection.transaction(), connection.cursor("scan") as cursor:
+            cursor.execute(text, values)
+            while rows := cursor.fetchmany(2000):
+                yield self._table(rows, columns)
+
+    def _count(self, where: Expression | None) -> int:
+        chosen, values = _where(where)
+        return int(self._run(f"SELECT count(*) FROM {self._name}{chosen}", values).fetchone()[0])
+
+    def _compact(self) -> None:
+        name = quoted(f"{self._plain}_vector")
+        if self._count(None) >= self.backend.index_rows and self.dim <= 2000:
+            self._run(
+                f"CREATE INDEX IF NOT EXISTS {name} ON {self._name} "
+                f"USING hnsw (vector {_CLASSES[self.metric]})"
+            )
+        self._run(f"VACUUM ANALYZE {self._name}")
+
+    def _measure(self) -> tuple[int, dict[str, Any]]:
+        size = self._run("SELECT pg_total_relation_size(%s::regclass)", (self._name,)).fetchone()[0]
+        version = self._run("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+        return int(size), {"pgvector": version.fetchone()[0]}
+
+    def _close(self) -> None:
+        self._connection.close()
+
+    def _table(self, rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> pa.Table:
+        import pyarrow as pa
+
+        schema = pa.schema([self.schema.field(name) for name in columns], self.schema.metadata)
+        values = zip(*rows, strict=True) if rows else [[] for _ in columns]
+        arrays = [pa.array(list(one), part.type) for one, part in zip(values, schema, strict=True)]
+        if not columns:
+            return pa.table({"_": pa.nulls(len(rows))}).select([])
+        return pa.table(arrays, schema=schema)
+
+
+def _select(columns: Sequence[str]) -> str:
+    return ", ".join("vector::real[]" if name == "vector" else quoted(name) for name in columns)
+
+
+def _text(vector: NDArray[np.float32]) -> str:
+    """As pgvector reads it; nine digits give every float32 back."""
+    return "[" + ",".join(f"{x:.9g}" for x in vector.tolist()) + "]"
+
+
+def _where(where: Expression | None) -> tuple[str, list[Any]]:
+    """A clause with place holders, and the values for them; %% is a per cent sign to the driver."""
+    values: list[Any] = []
+
+    def value(one: Any) -> str:
+        values.append(one)
+        return "%s::double precision" if isinstance(one, float) else "%s"
+
+    def column(name: str) -> str:
+        return quoted(name).replace("%", "%%")
+
+    return ("" if where is None else f" WHERE {sql(where, column=column, value=value)}"), values

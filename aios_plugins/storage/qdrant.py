@@ -1,0 +1,308 @@
+"""Qdrant, in a folder or on a server."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import urlsplit
+from uuid import UUID, uuid5
+
+from attrs import field, frozen, validators
+
+from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
+from aios_core.contracts.records import check_schema, vectors_of
+from aios_core.errors import MissingExtraError, StorageError
+from aios_core.filters import And, Compare, Expression, In, IsNull, Not, Or
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from aios_core.contracts.records import Metric
+
+COLLECTION: Final = "memory"
+"""In a folder; on a server the uri names the collection."""
+
+_SPACE: Final = UUID("5cfd38a6-90ec-47f0-9a4f-3f6b2d5a7c11")
+"""Qdrant's ids are UUIDs: ours are hashed into this name space, and kept in the payload."""
+_PAGE: Final = 1000
+_DISTANCES: Final = {"cosine": "Cosine", "dot": "Dot", "l2": "Euclid"}
+
+
+@frozen
+class Qdrant(StorageBackend):
+    """A Qdrant collection: ``http://host:6333/notes``, or a folder (extra ``qdrant``).
+
+    A server is asked with the key in QDRANT_API_KEY; it acknowledges a write when its log has it.
+    A folder is held by one process at a time, readers included, and searched row by row. A write of
+    more than 1000 rows is several commits. Numbers are compared as float64, and vectors kept at
+    unit length where the metric is cosine.
+    """
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"approximate"})
+    timeout: int = field(default=60, validator=validators.ge(1))
+    """Seconds that a server has for an answer."""
+
+    def exists(self, uri: str) -> bool:
+        """Whether the collection is there."""
+        if "://" not in uri:
+            return (Path(uri) / "meta.json").is_file()
+        client, name = self._connect(uri)
+        with _told(uri), client:
+            return bool(client.collection_exists(name))
+
+    def create(self, uri: str, schema: pa.Schema, *, metric: Metric = "cosine") -> VectorStore:
+        """Make the collection; its metadata hold the schema."""
+        dim = check_schema(schema).field("vector").type.list_size
+        if "://" not in uri and Path(uri).exists() and any(Path(uri).iterdir()):
+            raise StorageError(f"{uri} cannot become a store: it is not empty")
+        client, name = self._connect(uri)
+        from qdrant_client import models
+
+        kept = base64.b64encode(schema.serialize()).decode()
+        with _told(uri), _closing_on_error(client):
+            client.create_collection(
+                name,
+                vectors_config=models.VectorParams(size=dim, distance=_DISTANCES[metric]),
+                metadata={"aios.schema": kept, "aios.metric": metric},
+            )
+        return _QdrantStore(self, uri, schema, metric, client, name)
+
+    def open(self, uri: str, *, read_only: bool = False) -> VectorStore:
+        """Open the collection."""
+        import pyarrow as pa
+
+        if "://" not in uri and not self.exists(uri):
+            raise StorageError(f"{uri} is not a store: Qdrant has left no meta.json in it")
+        client, name = self._connect(uri)
+        with _told(uri), _closing_on_error(client):
+            metadata = client.get_collection(name).config.metadata or {}
+            metric: Any = metadata.get("aios.metric")
+            try:
+                raw = base64.b64decode(metadata["aios.schema"])
+                schema = check_schema(pa.ipc.read_schema(pa.py_buffer(raw)))
+            except (KeyError, ValueError, TypeError, OSError, pa.ArrowException) as error:
+                raise StorageError(f"{uri} was not made as a store: it has no schema") from error
+            if metric not in _DISTANCES:
+                raise StorageError(f"{uri} was not made as a store: it has no metric")
+        return _QdrantStore(self, uri, schema, metric, client, name, read_only=read_only)
+
+    def _connect(self, uri: str) -> tuple[Any, str]:
+        try:
+            from qdrant_client import QdrantClient
+        except ImportError as error:
+            raise MissingExtraError("storage.type = 'qdrant'", "qdrant", "qdrant_client") from error
+        with _told(uri):
+            if "://" not in uri:
+                return QdrantClient(path=uri), COLLECTION
+            place = urlsplit(uri)
+            name = place.path.strip("/")
+            if not name or "/" in name:
+                raise StorageError(f"{uri} names no collection; want http://host:6333/notes")
+            key = os.environ.get("QDRANT_API_KEY")
+            url = f"{place.scheme}://{place.netloc}"
+            return QdrantClient(url=url, api_key=key, timeout=self.timeout), name
+
+
+@contextmanager
+def _told(uri: str) -> Iterator[None]:
+    """What Qdrant raises, as our error; its exceptions have no common root."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:
+        raise StorageError(f"{uri}: Qdrant says: {error}") from error
+
+
+@contextmanager
+def _closing_on_error(client: Any) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        client.close()
+        raise
+
+
+class _QdrantStore(VectorStore):
+    def __init__(self, *arguments: Any, read_only: bool = False) -> None:
+        *common, self._client, self._name = arguments
+        super().__init__(*common, read_only=read_only)
+
+    def _write(self, rows: pa.Table, *, replace: bool) -> None:
+        from qdrant_client import models
+
+        if not replace:
+            known = self._fetch(rows.column("id").to_pylist(), ["id"]).column("id")
+            if len(known):
+                raise self._taken(known[0].as_py())
+        payloads = rows.drop_columns("vector").to_pylist()
+        points = [
+            models.PointStruct(
+                id=_point(row["id"]),
+                vector=vector,
+                payload={name: value for name, value in row.items() if value is not None},
+            )
+            for row, vector in zip(payloads, vectors_of(rows).tolist(), strict=True)
+        ]
+        with _told(self.uri):
+            for some in _pages(points):
+                self._client.upsert(self._name, some, wait=True)
+
+    def _remove(self, ids: Sequence[Id]) -> int:
+        known = self._fetch(ids, ["id"]).column("id").to_pylist()
+        with _told(self.uri):
+            if known:
+                self._client.delete(self._name, [_point(one) for one in known], wait=True)
+        return len(known)
+
+    def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+        found = {}
+        with _told(self.uri):
+            for some in _pages(ids):
+                points = self._client.retrieve(
+                    self._name, [_point(one) for one in some], **self._asked([*columns, "id"])
+                )
+                found |= {point.payload["id"]: point for point in points}
+        return self._table([found[one] for one in ids if one in found], columns)
+
+    def _nearest(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        where: Expression | None,
+        exact: bool | None,
+        columns: Sequence[str],
+    ) -> list[pa.Table]:
+        import pyarrow as pa
+        from qdrant_client import models
+
+        found, served = [], "://" in self.uri  # a folder is always searched row by row
+        for query in queries:
+            with _told(self.uri):
+                points = self._client.query_points(
+                    self._name,
+                    query=query.tolist(),
+                    limit=k,
+                    query_filter=None if where is None else _filter(where),
+                    search_params=models.SearchParams(exact=bool(exact)) if served else None,
+                    **self._asked(columns),
+                ).points
+            scores = [point.score for point in points]
+            if self.metric == "l2":
+                scores = [1 / (1 + distance) for distance in scores]
+            table = self._table(points, columns)
+            found.append(table.append_column("_score", pa.array(scores, pa.float32())))
+        return found
+
+    def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
+        offset, chosen = None, None if where is None else _filter(where)
+        while True:
+            with _told(self.uri):
+                points, offset = self._client.scroll(
+                    self._name, chosen, limit=_PAGE, offset=offset, **self._asked(columns)
+                )
+            yield self._table(points, columns)
+            if offset is None:
+                return
+
+    def _count(self, where: Expression | None) -> int:
+        with _told(self.uri):
+            chosen = None if where is None else _filter(where)
+            return int(self._client.count(self._name, count_filter=chosen, exact=True).count)
+
+    def _measure(self) -> tuple[None, dict[str, Any]]:
+        with _told(self.uri):
+            told = self._client.get_collection(self._name)
+        return None, {"status": str(told.status.value), "segments": told.segments_count}
+
+    def _close(self) -> None:
+        self._client.close()
+
+    def _asked(self, columns: Sequence[str]) -> dict[str, Any]:
+        payload = [name for name in columns if name != "vector"]
+        return {"with_payload": payload or False, "with_vectors": "vector" in columns}
+
+    def _table(self, points: Sequence[Any], columns: Sequence[str]) -> pa.Table:
+        import pyarrow as pa
+
+        schema = pa.schema([self.schema.field(n) for n in columns], self.schema.metadata)
+        rows = [{**(point.payload or {}), "vector": point.vector} for point in points]
+        return pa.Table.from_pylist([{n: r.get(n) for n in columns} for r in rows], schema)
+
+
+def _pages(values: Sequence[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(values), _PAGE):
+        yield list(values[start : start + _PAGE])
+
+
+def _point(one: Id) -> str:
+    return str(uuid5(_SPACE, f"{type(one).__name__}:{one}"))
+
+
+_OPPOSITE: Final = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+_RANGE: Final = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+
+
+def _filter(expression: Expression) -> Any:
+    """Qdrant's filter, which knows no unknown: NOT is pushed inwards, where it means a value."""
+    from qdrant_client import models
+
+    found = _condition(expression, positive=True)
+    return found if isinstance(found, models.Filter) else models.Filter(must=[found])
+
+
+def _condition(expression: Expression, *, positive: bool) -> Any:
+    from qdrant_client import models
+
+    match expression:
+        case Not(part):
+            return _condition(part, positive=not positive)
+        case And(parts) | Or(parts):
+            found = [_condition(part, positive=positive) for part in parts]
+            every = isinstance(expression, And) == positive
+            return models.Filter(must=found) if every else models.Filter(should=found)
+        case IsNull(name):
+            empty = models.IsEmptyCondition(is_empty=models.PayloadField(key=_key(name)))
+            return empty if positive else models.Filter(must_not=[empty])
+        case Compare(name, sign, value):
+            sign = sign if positive else _OPPOSITE[sign]
+            if sign in _RANGE:
+                if isinstance(value, int) and abs(value) > 2**53:
+                    raise StorageError(
+                        f"Qdrant orders numbers as float64, which {value} is not; want one up to "
+                        "2^53 in size"
+                    )
+                bounds = models.Range(**{_RANGE[sign]: value})
+                return models.FieldCondition(key=_key(name), range=bounds)
+            return _equal(name, (value,), positive=sign == "=")
+        case In(name, values):
+            return _equal(name, values, positive=positive)
+    raise AssertionError(expression)
+
+
+def _equal(name: str, values: Sequence[Any], *, positive: bool) -> Any:
+    """A value is there, and one of some or none of them."""
+    from qdrant_client import models
+
+    key = _key(name)
+    conditions = [
+        models.FieldCondition(key=key, range=models.Range(gte=value, lte=value))
+        if isinstance(value, float)
+        else models.FieldCondition(key=key, match=models.MatchValue(value=value))
+        for value in values
+    ]
+    if positive:
+        return models.Filter(should=conditions)
+    empty = models.IsEmptyCondition(is_empty=models.PayloadField(key=key))
+    return models.Filter(must_not=[*conditions, empty])
+
+
+def _key(name: str) -> str:
+    """Qdrant reads keys as paths into JSON."""
+    return name if name.isidentifier() else f'"{name}"'

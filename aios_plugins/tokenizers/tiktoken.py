@@ -1,0 +1,206 @@
+"""Vocabularies of OpenAI's tiktoken, applied by tiktoken itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from attrs import field, frozen, validators
+
+from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary
+from aios_core.errors import MissingExtraError, TokenizerError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FILE: Final = "tiktoken.json"
+"""Name of the file in the folder of a saved tokenizer."""
+
+SPECIAL_TOKENS: Final = ("<mask>", "<pad>", "<bos>", "<eos>")
+
+MAX_FILE: Final = 1 << 27
+"""Largest file that is read, in bytes; published ones are below a twentieth of it."""
+
+GPT4: Final = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+@frozen
+class TrainedTiktoken(TrainedTokenizer):
+    """The encoding's ids, then mask, pad, bos and eos of our own, which no text encodes to."""
+
+    encoding: Any
+    """A `tiktoken.Encoding`."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The encoding's ids and four more."""
+        size = self.encoding.n_vocab
+        return Vocabulary(
+            size=size + 4, mask_id=size, pad_id=size + 1, bos_id=size + 2, eos_id=size + 3
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file that `save` writes and of the version of tiktoken."""
+        return hashlib.sha256(f"{version('tiktoken')}\n{self._document}".encode()).hexdigest()
+
+    @cached_property
+    def _document(self) -> str:
+        ranks = self.encoding._mergeable_ranks.items()  # noqa: SLF001  # it has no other door
+        return json.dumps(
+            {
+                "name": self.encoding.name,
+                "pattern": self.encoding._pat_str,  # noqa: SLF001
+                "special_tokens": self.encoding._special_tokens,  # noqa: SLF001
+                "ranks": {base64.b64encode(token).decode(): rank for token, rank in ranks},
+            }
+        )
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """Ids of a text; names of the encoding's special tokens are text."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise TokenizerError(
+                f"the text holds a lone surrogate at position {error.start}, which is no character"
+            ) from error
+        try:
+            ids: NDArray[np.uint32] = self.encoding.encode_to_numpy(text, disallowed_special=())
+        except ValueError as error:  # a pattern that backtracks for too long
+            raise TokenizerError(f"tiktoken's {self.encoding.name}: {error}") from error
+        return ids.view(np.int32)
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
+        """Text of the encoding's ids, its own special tokens included."""
+        checked = self.vocabulary.check(ids)
+        known = checked[checked < self.encoding.n_vocab].tolist()
+        try:
+            text: str = self.encoding.decode(known, errors="replace")
+        except KeyError as error:
+            raise TokenizerError(f"{error.args[0]}; the encoding leaves a gap there") from error
+        return text
+
+    def token(self, token_id: int) -> str:
+        r"""The token as text; ``\x..`` for bytes that are only a part of a character."""
+        (checked,) = self.vocabulary.check([token_id])
+        special = int(checked) - self.encoding.n_vocab
+        if special >= 0:
+            return SPECIAL_TOKENS[special]
+        return self.token_bytes(token_id).decode(errors="backslashreplace")
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes of a token; nothing for a gap between ids."""
+        (checked,) = self.vocabulary.check([token_id])
+        if checked >= self.encoding.n_vocab:
+            return b""
+        try:
+            found: bytes = self.encoding.decode_single_token_bytes(int(checked))
+        except KeyError:
+            return b""
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write ranks, pattern and special tokens, so that loading needs no network."""
+        try:
+            (folder / FILE).write_text(self._document, encoding="utf-8")
+        except OSError as error:
+            raise TokenizerError(f"{folder / FILE}: {error.strerror}") from error
+
+
+@frozen
+class Tiktoken(Tokenizer):
+    """An encoding of tiktoken: a published one by name, or a file of ranks."""
+
+    encoding: str = field(validator=validators.min_len(1))
+    """A name that tiktoken knows (``cl100k_base``, which it fetches once), or the path of a
+    ``.tiktoken`` file; there is nothing to train."""
+    pattern: str = field(default=GPT4, validator=validators.min_len(1))
+    """The regular expression that cuts text, for a ``.tiktoken`` file, which does not say."""
+
+    def train(self, texts: Iterable[str]) -> TrainedTiktoken:
+        """Get the encoding; the texts are not looked at."""
+        library = _tiktoken()
+        if self.encoding.endswith(".tiktoken"):
+            path = Path(self.encoding)
+            return _build(path, path.stem, self.pattern, {}, _ranks(path))
+        try:
+            return TrainedTiktoken(library.get_encoding(self.encoding))
+        except Exception as error:  # of the network, in many ways, or of an unknown name
+            known = ", ".join(library.list_encoding_names())
+            raise TokenizerError(
+                f"tiktoken cannot get {self.encoding!r}: {error}; want one of {known}, or a path "
+                "that ends in .tiktoken"
+            ) from error
+
+    def load(self, folder: Path) -> TrainedTiktoken:
+        """Read what `TrainedTiktoken.save` wrote."""
+        path = folder / FILE
+        try:
+            document = json.loads(_read(path))
+            ranks = {base64.b64decode(t, validate=True): r for t, r in document["ranks"].items()}
+            name, pattern = str(document["name"]), str(document["pattern"])
+            special = dict(document["special_tokens"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise TokenizerError(f"{path}: not as it was saved: {error!r}") from error
+        return _build(path, name, pattern, special, ranks)
+
+
+def _tiktoken() -> Any:
+    try:
+        import tiktoken
+    except ImportError as error:
+        raise MissingExtraError("the tokenizer 'tiktoken'", "tiktoken", "tiktoken") from error
+    return tiktoken
+
+
+def _read(path: Path) -> str:
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_FILE:
+            raise TokenizerError(f"{path}: want a regular file of at most {MAX_FILE} bytes")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TokenizerError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise TokenizerError(f"{path}: {error}") from error
+
+
+def _ranks(path: Path) -> dict[bytes, int]:
+    """Token and rank of every line, the token in base 64."""
+    ranks = {}
+    for number, line in enumerate(_read(path).splitlines(), 1):
+        try:
+            token, rank = line.split()
+            ranks[base64.b64decode(token, validate=True)] = int(rank)
+        except ValueError as error:
+            raise TokenizerError(
+                f"{path}:{number}: want a token in base 64 and its rank, got {line[:60]!r}"
+            ) from error
+    return ranks
+
+
+def _build(
+    path: Path, name: str, pattern: str, special: dict[str, int], ranks: dict[bytes, int]
+) -> TrainedTiktoken:
+    ids = [*ranks.values(), *special.values()]
+    if any(type(i) is not int or not 0 <= i < 2**31 - 5 for i in ids) or len(set(ids)) < len(ids):
+        raise TokenizerError(f"{path}: ranks: want whole numbers from 0 on, each once")
+    missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
+    if missing:
+        raise TokenizerError(f"{path}: ranks: no token for byte {missing[0]:#04x}; want all 256")
+    try:
+        encoding = _tiktoken().Encoding(
+            name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=special
+        )
+    except (ValueError, OverflowError) as error:
+        raise TokenizerError(f"{path}: pattern: {error}") from error
+    return TrainedTiktoken(encoding)

@@ -1,0 +1,133 @@
+//! What the engine does not do, by the `tokenizers` crate behind a guard.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokenizers::Tokenizer;
+
+use crate::engine::Batch;
+use crate::guard::{guarded, patterns};
+use crate::{Error, Result};
+
+/// Ids, and for each where it comes from.
+pub(crate) type Located = (Vec<u32>, Vec<Range<usize>>);
+
+/// A tokenizer of the `tokenizers` crate.
+#[derive(Debug)]
+pub struct Reference {
+    tokenizer: Tokenizer,
+    /// Entry that is named when it gives up: only patterns are known to make it.
+    blamed: String,
+}
+
+impl Reference {
+    pub(crate) fn from_json(json: &str) -> Result<Self> {
+        let patterns = patterns(&serde_json::from_str(json)?)?;
+        let blamed = if patterns.is_empty() { "tokenizer".into() } else { patterns.join(", ") };
+        let parsed = guarded("tokenizer", || json.parse::<Tokenizer>())?;
+        Ok(Self { tokenizer: parsed.map_err(|error| Error::Engine(error.to_string()))?, blamed })
+    }
+
+    fn ask<T>(&self, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+        guarded(&self.blamed, work)?.map_err(|error| Error::Engine(error.to_string()))
+    }
+
+    /// One more than the highest id.
+    pub(crate) fn vocab_size(&self) -> usize {
+        let vocabulary = self.tokenizer.get_vocab(true);
+        vocabulary.values().max().map_or(0, |&id| id as usize + 1)
+    }
+
+    pub(crate) fn added(&self) -> HashMap<String, u32> {
+        let added = self.tokenizer.get_added_tokens_decoder().into_iter();
+        added.map(|(id, token)| (token.content, id)).collect()
+    }
+
+    pub(crate) fn encode(&self, text: &str, template: bool) -> Result<Vec<u32>> {
+        let encoding = self.ask(|| self.tokenizer.encode_fast(text, template))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    pub(crate) fn encode_with_offsets(&self, text: &str, characters: bool) -> Result<Located> {
+        let encoding = self.ask(|| match characters {
+            true => self.tokenizer.encode_char_offsets(text, false),
+            false => self.tokenizer.encode(text, false),
+        })?;
+        let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end);
+        Ok((encoding.get_ids().to_vec(), offsets.collect()))
+    }
+
+    pub(crate) fn encode_batch(
+        &self,
+        texts: &[&str],
+        template: bool,
+        threads: usize,
+    ) -> Result<Batch> {
+        let done: Vec<Mutex<Result<Vec<u32>>>> =
+            texts.iter().map(|_| Mutex::new(Ok(Vec::new()))).collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(text) = texts.get(index) else { break };
+                let ids = self.encode(text, template);
+                *done[index].lock().unwrap_or_else(PoisonError::into_inner) = ids;
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads.min(texts.len()) {
+                // A thread that the system refuses leaves its work to the others.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+        let mut batch = Batch { ids: Vec::new(), offsets: vec![0] };
+        for ids in done {
+            batch.ids.extend(ids.into_inner().unwrap_or_else(PoisonError::into_inner)?);
+            batch.offsets.push(batch.ids.len());
+        }
+        Ok(batch)
+    }
+
+    pub(crate) fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        self.ask(|| self.tokenizer.decode(ids, skip_special))
+    }
+
+    pub(crate) fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+}
+
+/// Text of ids as it becomes certain: the decoder sees the ids of a few tokens at a time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Steps {
+    ids: Vec<u32>,
+    prefix: String,
+    prefix_index: usize,
+}
+
+impl Steps {
+    /// The text that is certain after one more id.
+    pub(crate) fn push(&mut self, reference: &Reference, id: u32) -> Result<String> {
+        let text = reference.ask(|| {
+            tokenizers::tokenizer::step_decode_stream(
+                &reference.tokenizer,
+                vec![id],
+                false,
+                &mut self.ids,
+                &mut self.prefix,
+                &mut self.prefix_index,
+            )
+        })?;
+        Ok(text.unwrap_or_default())
+    }
+
+    /// What is left.
+    pub(crate) fn finish(&mut self, reference: &Reference) -> Result<String> {
+        let Self { ids, prefix, .. } = std::mem::take(self);
+        let text = reference.decode(&ids, false)?;
+        Ok(text.strip_prefix(prefix.as_str()).unwrap_or_default().to_owned())
+    }
+}

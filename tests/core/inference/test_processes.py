@@ -1,0 +1,98 @@
+"""The engine over networks of other noise, of blocks, and of a schedule that was learned."""
+
+import pytest
+import torch
+
+from aios_core.config import resolve
+from aios_core.errors import InferenceError
+from aios_core.experiment.evaluate import evaluate_run
+from aios_core.inference import ArrowEngine
+from aios_core.training.trainer import train
+
+TIMED = {"dim": 16, "layers": 1, "heads": 2, "time_conditioned": True}
+RUNS = {
+    "uniform": {"corruption": {"type": "uniform"}, "backbone": TIMED},
+    "hybrid": {"corruption": {"type": "hybrid"}, "backbone": TIMED},
+    "blocks": {"diffusion": {"length": 24, "block_size": 4}, "backbone": TIMED},
+    "learned": {"noise": {"type": "learned"}},
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Folders of runs, hardly trained."""
+    folder = tmp_path_factory.mktemp("processes")
+    (folder / "corpus.txt").write_text("a bottle of milk, and another. " * 100)
+    small = {
+        "dataset": {"type": "file", "path": str(folder / "corpus.txt")},
+        "tokenizer": {"type": "bytes"},
+        "backbone": {"dim": 16, "layers": 1, "heads": 2},
+        "diffusion": {"length": 24},
+        "training": {"steps": 4, "batch_size": 8},
+        "sampler": {"type": "ancestral", "steps": 4},
+        "sampling": {"num_samples": 3, "batch_size": 2},
+        "evaluation": {"twin": False, "max_tokens": 200},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIOS_CACHE", str(folder / "cache"))
+        torch.set_num_threads(1)
+        for name, sections in RUNS.items():
+            train(resolve({**small, **sections}), folder / name, progress=False)
+        yield folder
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_prompts_and_gaps(runs, name):
+    """What is given stays, no mask is left, and a row is the same alone."""
+    engine = ArrowEngine.load(runs / name)
+    output = engine.generate(["milk", "a bottle", ""], seed=5)
+    for text, prompt in zip(output.texts, ("milk", "a bottle", ""), strict=True):
+        assert text.startswith(prompt)
+    for row, prompt in enumerate(("milk", "a bottle", "")):
+        assert 256 not in output.token_ids[row]
+        assert all(-100 < value <= 0 for value in output.log_probs[row])
+        assert output.texts[row] == engine.generate(prompt, seeds=[output.seeds[row]]).texts[0]
+    filled = engine.infill("a ___ of <mask:3>.", gap=6).token_ids[0]
+    assert b"a " == bytes(filled[:2])
+    assert ord(".") == filled[-1]
+    *_, last = engine.stream("milk", seed=5)
+    assert last.output.texts[0] == engine.generate("milk", seed=5).texts[0]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_evaluation(runs, name):
+    """The bound of what was trained, and samples with a film of how they came about."""
+    results = evaluate_run(runs / name, progress=False)
+    assert 0 < results["model"]["metrics"]["nelbo"]["value"] < 20
+    film = results["samples"]["film"]
+    shown = {}
+    for frame in film["frames"]:
+        shown.update({place: token for place, token, _ in frame})
+    assert film["tokens"] == [shown[place] for place in range(24)]
+
+
+def test_learned_times_are_kept(runs):
+    """The schedule is read with the network, and samplers go by it."""
+    model = ArrowEngine.load(runs / "learned").models["diffusion"].model
+    assert model.noise.logits.any()
+    assert not torch.equal(
+        model.noise.timesteps(4, "information"), torch.linspace(1, 0, 5).double()
+    )
+
+
+@pytest.mark.parametrize("name", ["uniform", "hybrid"])
+def test_what_needs_masks_is_refused(runs, name):
+    engine = ArrowEngine.load(runs / name)
+    for options, told in (
+        ({"regex": "[a-z]+"}, "a constraint needs masks"),
+        ({"guidance_scale": 2.0}, "guidance needs masks"),
+        ({"sampler": "confidence"}, "Confidence works with masks alone"),
+        ({"block_size": 4}, "Blocks works with masks alone"),
+    ):
+        with pytest.raises(InferenceError, match=told):
+            engine.generate("milk", **options)
+
+
+def test_other_blocks_are_refused(runs):
+    with pytest.raises(InferenceError, match="trained in blocks of 4"):
+        ArrowEngine.load(runs / "blocks").generate("milk", block_size=8)

@@ -1,0 +1,82 @@
+"""The cache of embeddings."""
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from attrs import frozen
+
+from aios_core.contracts import EmbeddingProvider
+from aios_core.memory import Embedder
+
+ASKED = []
+
+
+@frozen
+class Counting(EmbeddingProvider):
+    dim = 3
+    query_prompt = "q"
+    fingerprint: str = "one"
+
+    def encode(self, texts):
+        ASKED.extend(texts)
+        return np.array([[1, len(text), 2] for text in texts])
+
+
+@pytest.fixture
+def embedder(tmp_path):
+    ASKED.clear()
+    return Embedder(Counting(), tmp_path / "cache")
+
+
+def test_a_text_is_embedded_once(embedder, tmp_path):
+    first = embedder.embed(["a", "bb", "a"])
+    again = Embedder(Counting(), tmp_path / "cache").embed(["bb", "a", "ccc"])
+
+    assert ["a", "bb", "ccc"] == ASKED
+    assert (first[[1, 0]] == again[:2]).all()
+    assert (0, 3) == embedder.embed([]).shape
+
+
+def test_sides_and_fingerprints_are_kept_apart(embedder, tmp_path):
+    embedder.embed(["a"])
+    embedder.embed(["a"], side="query")
+    Embedder(Counting("two"), tmp_path / "cache").embed(["a"])
+
+    assert ["a", "qa", "a"] == ASKED
+
+
+def test_damage_is_made_good(embedder, tmp_path):
+    right = embedder.embed(["a", "b", "c"])
+    (file,) = (tmp_path / "cache").iterdir()
+    with sqlite3.connect(file) as database:
+        keys = database.execute("SELECT key FROM vectors").fetchall()
+        for key, value in zip(keys, (b"short", b"\0" * 12, "text"), strict=True):
+            database.execute("UPDATE vectors SET vector = ? WHERE key = ?", (value, *key))
+    database.close()
+
+    assert (right == embedder.embed(["a", "b", "c"])).all()
+    assert 6 == len(ASKED)
+
+
+@pytest.mark.parametrize("spoilt", ["file", "folder"])
+def test_without_a_cache_it_works_and_says_so(embedder, tmp_path, spoilt, caplog):
+    right = embedder.embed(["a"])
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_bytes(b"no database" * 100)
+    if spoilt == "folder":
+        file.unlink()
+        file.parent.rmdir()
+        file.parent.write_text("a file where the folder should be")
+
+    assert (right == embedder.embed(["a"])).all()
+    assert "are not cached in" in caplog.text
+
+
+def test_threads_share_it(embedder):
+    texts = ["x" * n for n in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: embedder.embed(texts), range(4)))
+
+    assert all((one == found[0]).all() for one in found)

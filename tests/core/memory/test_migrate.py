@@ -1,0 +1,83 @@
+"""Moving stores, also after an interruption."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from aios_core.contracts import store_schema
+from aios_core.errors import StorageError
+from aios_core.memory import migrate
+from aios_plugins.storage.numpy import Numpy
+
+SCHEMA = store_schema(3, {"n": "int64"})
+
+
+def make(path, count=0, metric="cosine", schema=SCHEMA):
+    store = Numpy().create(str(path), schema, metric=metric)
+    rng = np.random.default_rng(0)
+    store.add([{"id": str(n), "vector": rng.normal(size=3), "n": n} for n in range(count)])
+    return store
+
+
+def test_an_interrupted_migration_goes_on_where_it_was(tmp_path):
+    told = []
+
+    def stop(rows):
+        told.append(rows)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    with make(tmp_path / "a", 100) as source, make(tmp_path / "b") as target:
+        with pytest.raises(KeyboardInterrupt):
+            migrate(source, target, batch_size=10, advance=stop)
+        assert 30 == target.count()
+        target.upsert([{"id": "5", "vector": [1, 2, 3], "n": 5}])
+        told.append(None)
+
+        done = migrate(source, target, batch_size=10, advance=told.append)
+
+        assert (100, 71) == (done.rows, done.copied)
+        assert [10] * 20 == told[4:]
+        assert source.get(["5"]) == target.get(["5"])
+
+
+def test_rows_that_do_not_belong_are_told(tmp_path):
+    with make(tmp_path / "a", 5) as source, make(tmp_path / "b") as target:
+        target.add([{"id": "mine", "vector": [1, 2, 3]}])
+        with pytest.raises(StorageError, match=r"holds 6 rows, but .* 5"):
+            migrate(source, target)
+
+
+@pytest.mark.parametrize(
+    ("metric", "schema"), [("l2", SCHEMA), ("cosine", store_schema(3, {"n": "float64"}))]
+)
+def test_stores_that_do_not_fit_are_told(tmp_path, metric, schema):
+    with (
+        make(tmp_path / "a", 5) as source,
+        make(tmp_path / "b", metric=metric, schema=schema) as target,
+    ):
+        with pytest.raises(StorageError, match="of another schema or metric"):
+            migrate(source, target)
+        assert 0 == target.count()
+
+
+def test_a_copy_that_differs_is_found(tmp_path):
+    class Careless:
+        """A target that loses a bit."""
+
+        def __init__(self, store):
+            self.store = store
+
+        def __getattr__(self, name):
+            return getattr(self.store, name)
+
+        def upsert(self, rows):
+            at = rows.schema.get_field_index("n")
+            return self.store.upsert(rows.set_column(at, SCHEMA.field("n"), pa.array([7])))
+
+    with (
+        make(tmp_path / "a", 1) as source,
+        make(tmp_path / "b") as target,
+        pytest.raises(StorageError, match=r"1 of 1 rows .* the first is '0'"),
+    ):
+        migrate(source, Careless(target))

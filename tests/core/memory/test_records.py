@@ -1,0 +1,76 @@
+"""Which schemas a store can have, and how rows are made to fit."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from aios_core.contracts.records import check_schema, conform, store_schema
+from aios_core.errors import StorageError
+
+SCHEMA = store_schema(2, {"year": "int64", "price": "float64"})
+
+
+def test_narrow_types_are_widened():
+    rows = pa.table(
+        {
+            "price": pa.array([1, None], pa.int16()),
+            "id": pa.array(["a", "b"], pa.large_string()),
+            "vector": pa.array([[1, 2], [3, 4]], pa.list_(pa.float64())),
+            "year": pa.array([1, 2], pa.uint8()),
+        }
+    )
+
+    table = conform(rows, SCHEMA, "l2")
+
+    assert SCHEMA == table.schema
+    assert {"id": "a", "text": None, "year": 1, "price": 1.0, "vector": [1, 2]} == (
+        table.to_pylist()[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ({"year": pa.array([1.5])}, "column 'year' is double; the store has int64"),
+        ({"year": pa.array([2**63], pa.uint64())}, "column 'year': want int64"),
+        ({"text": pa.array([1])}, "column 'text' is int64; the store has string"),
+        ({"vector": pa.array([[1.0, 2.0, 3.0]])}, "want vectors of 2 numbers"),
+        ({"vector": pa.array([[1.0, 2.0], None])[1:]}, "row 0 has no 'vector'"),
+        ({"vector": pa.array(["x"])}, "column 'vector' is string"),
+    ],
+)
+def test_other_types_are_refused(column, message):
+    given = {"id": pa.array(["a"]), "vector": pa.array([[1.0, 2.0]]), **column}
+
+    with pytest.raises(StorageError, match=message):
+        conform(pa.table(given), SCHEMA, "l2")
+
+
+def test_slices_are_read_where_they_are():
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(8, dtype=np.float32)), 2)
+    table = pa.table({"id": ["a", "b", "c", "d"], "vector": vectors}).slice(1, 2)
+
+    assert [[2, 3], [4, 5]] == conform(table, SCHEMA, "l2")["vector"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        (pa.schema([]), "there is no column 'id'; there is no column 'vector'"),
+        (SCHEMA.append(pa.field("year", pa.int64())), "two columns are named 'year'"),
+        (SCHEMA.append(pa.field("_x", pa.int64())), "want a name without _ in front"),
+        (SCHEMA.append(pa.field("x", pa.date32())), "column 'x' is date32.*; want one of: string"),
+        (SCHEMA.set(0, pa.field("id", pa.float64())), "column 'id' is double"),
+        (SCHEMA.set(1, pa.field("text", pa.int64())), "column 'text' is int64; want string"),
+        (SCHEMA.set(4, pa.field("vector", pa.list_(pa.float32()))), "fixed_size_list"),
+    ],
+)
+def test_schemas_that_cannot_be_are_told(schema, message):
+    with pytest.raises(StorageError, match=message):
+        check_schema(schema)
+
+
+@pytest.mark.parametrize("dim", [0, 65_537])
+def test_dimensions_have_bounds(dim):
+    with pytest.raises(StorageError, match="want 1 to 65536"):
+        store_schema(dim)

@@ -1,0 +1,158 @@
+"""Folders of embedded stores that are damaged, newer, in use, or may not be written."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from aios_core.contracts import store_schema
+from aios_core.errors import StorageError
+from aios_plugins.storage.arrow import Arrow
+from aios_plugins.storage.faiss import Faiss
+from aios_plugins.storage.numpy import Numpy
+from aios_plugins.storage.usearch import Usearch
+
+SCHEMA = store_schema(4, {"n": "int64"})
+ROWS = [{"id": str(n), "text": f"text {n}", "vector": [1, n, 0, 0], "n": n} for n in range(50)]
+BACKENDS = pytest.mark.parametrize("backend", [Arrow(), Numpy(), Faiss()], ids=repr)
+
+
+def filled(backend, place):
+    with backend.create(str(place), SCHEMA) as store:
+        store.add(ROWS)
+    return str(place)
+
+
+@BACKENDS
+def test_a_flipped_bit_is_an_error_and_never_an_answer(backend, tmp_path):
+    place = Path(filled(backend, tmp_path / "store"))
+    right, found = {row["id"]: row["n"] for row in ROWS}, 0
+    for path in sorted(place.iterdir()):
+        data = path.read_bytes()
+        for at in range(0, len(data), max(len(data) // 40, 1)):
+            spoilt = bytearray(data)
+            spoilt[at] ^= 16
+            path.write_bytes(spoilt)
+            try:
+                with backend.open(str(place), read_only=True) as store:
+                    store.verify()
+                    table = store.get(list(right), columns=["id", "n"])
+            except StorageError:
+                found += 1
+            else:  # a byte that means nothing, as padding may be
+                assert right == dict(zip(*table.to_pydict().values(), strict=True)), (path, at)
+        path.write_bytes(data)
+    assert found > 50
+    with backend.open(str(place)) as store:
+        assert 50 == store.verify()
+
+
+@BACKENDS
+@pytest.mark.parametrize("at", [0.0, 0.5, 0.99])
+def test_a_file_that_was_cut_short_is_an_error(backend, tmp_path, at):
+    place = Path(filled(backend, tmp_path / "store"))
+    (largest,) = sorted(place.iterdir(), key=lambda path: path.stat().st_size)[-1:]
+    os.truncate(largest, int(largest.stat().st_size * at))
+
+    with contextlib.suppress(StorageError), backend.open(str(place)) as store:
+        assert store.verify() in (0, 50), "an interrupted write is dropped as a whole"
+
+
+@BACKENDS
+def test_a_newer_format_is_refused(backend, tmp_path):
+    place = Path(filled(backend, tmp_path / "store"))
+    if isinstance(backend, Arrow):
+        pytest.skip("its manifest has a checksum: the crate tests it")
+    path = place / "STORE.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
+    with pytest.raises(StorageError, match="has format 2; this version knows formats up to 1"):
+        backend.open(str(place))
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"format": "1"}', '{"format": 1, "generation": 1}', "[" * 9999]
+)
+def test_a_manifest_of_something_else_is_refused(tmp_path, text):
+    place = Path(filled(Numpy(), tmp_path / "store"))
+    (place / "STORE.json").write_text(text)
+    with pytest.raises(StorageError, match=r"STORE\.json is damaged"):
+        Numpy().open(str(place))
+
+
+def test_names_do_not_leave_the_folder(tmp_path):
+    place = Path(filled(Numpy(), tmp_path / "store"))
+    path = place / "STORE.json"
+    manifest = json.loads(path.read_text())
+    (name,) = manifest["files"]
+    (place / name).rename(tmp_path / name)
+    manifest["files"] = {f"../{name}": manifest["files"][name]}
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(StorageError, match="outside"):
+        Numpy().open(str(place))
+
+
+@BACKENDS
+def test_a_second_writer_is_refused_until_the_first_is_gone(backend, tmp_path):
+    place = filled(backend, tmp_path / "store")
+    cls = type(backend)
+    code = (
+        f"from {cls.__module__} import {cls.__name__}; store = {cls.__name__}().open({place!r}); "
+        "print('held', flush=True); input()"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert b"held\n" == other.stdout.readline()
+        with pytest.raises(StorageError, match="is being written by another process"):
+            backend.open(place)
+        with backend.open(place, read_only=True) as store:
+            assert 50 == store.count()
+        other.kill()
+    with backend.open(place) as store:
+        assert 50 == store.count()
+
+
+@BACKENDS
+def test_a_folder_that_may_not_be_written_can_be_read(backend, tmp_path):
+    place = Path(filled(backend, tmp_path / "store"))
+    (place / "LOCK").unlink(missing_ok=True)
+    place.chmod(0o555)
+    for path in place.iterdir():
+        path.chmod(0o444)
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    for folder in place.parents[: -len(Path(tempfile.gettempdir()).parts)]:
+        folder.chmod(0o755)
+    reader, writer = os.pipe()
+    if not (pid := os.fork()):
+        answer = []
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        for read_only in (True, False):
+            try:
+                with backend.open(str(place), read_only=read_only) as store:
+                    answer.append(store.count())
+            except BaseException as error:  # noqa: BLE001  # all is told
+                answer.append(f"{type(error).__name__}: {error}")
+        os.write(writer, json.dumps(answer).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        count, refusal = json.loads(pipe.read())
+    os.waitpid(pid, 0)
+
+    assert 50 == count
+    assert refusal.startswith("StorageError")
+    assert str(place) in refusal
+    assert before == {path.name: path.read_bytes() for path in place.iterdir()}
+
+
+def test_libraries_of_vectors_open_each_others_stores(tmp_path):
+    place = filled(Faiss(), tmp_path / "store")
+    for backend in (Usearch(), Numpy(), Faiss(index_type="flat"), Faiss()):
+        with backend.open(place) as store:
+            assert "7" == store.search([1, 7, 0, 0], 1)["id"][0].as_py()
+            store.upsert([ROWS[7]])

@@ -1,0 +1,80 @@
+"""Tokenizers of tiktoken, from a file of ranks, which needs no network."""
+
+import base64
+import sys
+
+import pytest
+
+pytest.importorskip("tiktoken")
+
+from aios_core.errors import MissingExtraError, TokenizerError
+from aios_core.testing.contracts.tokenizer import TokenizerContract
+from aios_plugins._native import fast_tokenizer
+from aios_plugins.tokenizers.tiktoken import Tiktoken
+
+TEXT = "the thesis is that the thicker thief thinks 香蕉 it's 1234"
+
+
+@pytest.fixture(scope="module")
+def own():
+    return fast_tokenizer.Bpe.train([TEXT] * 3, vocab_size=290, min_frequency=2)
+
+
+@pytest.fixture(scope="module")
+def path(own, tmp_path_factory):
+    special = len(fast_tokenizer.SPECIAL_TOKENS)
+    tokens = (own.token(i) for i in range(special, own.vocab_size))
+    lines = [f"{base64.b64encode(token).decode()} {rank}" for rank, token in enumerate(tokens)]
+    path = tmp_path_factory.mktemp("tiktoken") / "small.tiktoken"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class TestTiktoken(TokenizerContract):
+    component = Tiktoken
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def instance(cls, path):
+        return Tiktoken(str(path))
+
+
+def test_the_same_vocabulary_gives_the_same_ids(own, path):
+    pattern = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+    tokenizer = Tiktoken(str(path), pattern=pattern).train([])
+
+    assert (own.encode(TEXT) - 4).tolist() == tokenizer.encode(TEXT).tolist()
+    assert own.token(280).decode() == tokenizer.token(276)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no token for byte 0x00"),
+        ("YQ== 1 2", "x.tiktoken:1: want a token in base 64 and its rank"),
+        ("YQ== 0\n? 1", "x.tiktoken:2: want"),
+        ("YQ== 0\nYg== 0", "each once"),
+        ("YQ== -1", "whole numbers from 0 on"),
+        ("YQ== 99999999999", "whole numbers from 0 on"),
+    ],
+)
+def test_hostile_files_are_errors(tmp_path, content, message):
+    (tmp_path / "x.tiktoken").write_text(content)
+    with pytest.raises(TokenizerError, match=message):
+        Tiktoken(str(tmp_path / "x.tiktoken")).train([])
+
+
+def test_a_broken_pattern_is_an_error(path):
+    with pytest.raises(TokenizerError, match=r"small\.tiktoken: pattern: "):
+        Tiktoken(str(path), pattern="(").train([])
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(TokenizerError, match=r"want one of .*cl100k_base"):
+        Tiktoken("cl100k_bas").train([])
+
+
+def test_without_the_library_the_extra_is_named(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tiktoken", None)
+    with pytest.raises(MissingExtraError, match=r"ai-os-diffusion\[tiktoken\]"):
+        Tiktoken(str(path)).train([])
