@@ -47,11 +47,11 @@ impl<'py> FromPyObject<'_, 'py> for Array<'py> {
         let array = object.cast::<PyUntypedArray>()?;
         let dtype = array.dtype();
         match (dtype.kind(), dtype.itemsize()) {
-            (b'f', 4) => object.extract().map(Self::F32).map_err(PyErr::from),
-            (b'f', 2) => object.extract().map(Self::F16).map_err(PyErr::from),
-            (b'u', 2) => object.extract().map(Self::Bf16).map_err(PyErr::from),
-            (b'i', 1) => object.extract().map(Self::I8).map_err(PyErr::from),
-            (b'u', 1) => object.extract().map(Self::Signs).map_err(PyErr::from),
+            (b'f', 4) => object.extract().map(Self::F32),
+            (b'f', 2) => object.extract().map(Self::F16),
+            (b'u', 2) => object.extract().map(Self::Bf16),
+            (b'i', 1) => object.extract().map(Self::I8),
+            (b'u', 1) => object.extract().map(Self::Signs),
             _ => Err(unfit(format!(
                 "vectors are of {dtype}; want float32, float16, int8, uint16 (bfloat16) or \
                  uint8 (packed signs)"
