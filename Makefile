@@ -36,14 +36,14 @@ lint: $(STAMP)  ## check style, types, imports and Rust
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: bench
-bench: $(STAMP)  ## measure AREA=name, JSON lines to stdout; without AREA, list the areas
+bench: $(STAMP)  ## measure AREA=name, JSON lines to stdout; ARGS=--help; without AREA, list the areas
 	@if [ -z '$(AREA)' ]; then \
 		echo 'areas, each as in `make bench AREA=name`:'; \
 		ls tests/benchmarks | sed -n 's/^bench_\(.*\)\.py$$/  \1/p'; \
 	elif [ ! -f 'tests/benchmarks/bench_$(AREA).py' ]; then \
 		echo 'no area $(AREA): there is no tests/benchmarks/bench_$(AREA).py' >&2; exit 2; \
 	else \
-		$(BIN)/python 'tests/benchmarks/bench_$(AREA).py'; \
+		$(BIN)/python 'tests/benchmarks/bench_$(AREA).py' $(ARGS); \
 	fi
 
 .PHONY: clean

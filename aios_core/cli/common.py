@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,6 +39,17 @@ def json_option(function: Function) -> Function:
 def print_json(data: Any) -> None:
     """Print plain data as indented JSON."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print names and values, a line each or as JSON."""
+    if as_json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        several = isinstance(value, dict)
+        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if several else value
+        click.echo(f"{key.replace('_', ' ')}: {shown}")
 
 
 @contextmanager

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from aios_core.cli.common import json_option, print_json, print_table, progress, set_option
+from aios_core.cli.common import (
+    json_option,
+    print_facts,
+    print_json,
+    print_table,
+    progress,
+    set_option,
+)
 from aios_core.errors import StorageError
 
 if TYPE_CHECKING:
@@ -100,7 +108,7 @@ def add(
         with progress(f"adding {file.name}", 1000) as told:
             done = import_file(store, file, made, existing=existing, told=told)
         facts = {"added": done.added, "replaced": done.replaced, "skipped": done.skipped}
-        _tell({**facts, "rows": store.count()}, as_json=as_json)
+        print_facts({**facts, "rows": store.count()}, as_json=as_json)
 
 
 @command.command()
@@ -152,7 +160,10 @@ def search(
     if as_json:
         print_json(rows)
         return
-    shown = [[f"{r['score']:.4f}", str(r["id"]), _short(r.get("text"))] for r in rows]
+    shown = [
+        [f"{r['score']:.4f}", str(r["id"]), shorten(r.get("text") or "", 80, placeholder="…")]
+        for r in rows
+    ]
     print_table(["score", "id", "text"], shown)
 
 
@@ -186,7 +197,7 @@ def delete(
             except ValueError as error:
                 raise StorageError(f"ids of {place} are whole numbers: {error}") from error
         count = store.delete(wanted) if ids else store.delete(filter=filter)
-        _tell({"deleted": count, "rows": store.count()}, as_json=as_json)
+        print_facts({"deleted": count, "rows": store.count()}, as_json=as_json)
 
 
 @command.command()
@@ -202,7 +213,7 @@ def stats(*, place: str, config: Path | None, overrides: tuple[str, ...], as_jso
         told = store.stats()
         columns = {column.name: str(column.type) for column in store.schema}
     facts = {"rows": told.rows, "dim": told.dim, "metric": told.metric, "bytes": told.bytes}
-    _tell({**facts, **told.details, "columns": columns}, as_json=as_json)
+    print_facts({**facts, **told.details, "columns": columns}, as_json=as_json)
 
 
 @command.command()
@@ -215,7 +226,7 @@ def verify(*, place: str, config: Path | None, overrides: tuple[str, ...], as_js
       aios memory verify --store notes
     """  # noqa: D301  # \b is for click
     with _open(place, config, overrides) as store:
-        _tell({"sound": True, "rows": store.verify()}, as_json=as_json)
+        print_facts({"sound": True, "rows": store.verify()}, as_json=as_json)
 
 
 @command.command()
@@ -230,7 +241,7 @@ def compact(*, place: str, config: Path | None, overrides: tuple[str, ...], as_j
     with _open(place, config, overrides, read=False) as store:
         before = store.stats().bytes
         store.compact()
-        _tell({"bytes_before": before, "bytes": store.stats().bytes}, as_json=as_json)
+        print_facts({"bytes_before": before, "bytes": store.stats().bytes}, as_json=as_json)
 
 
 @command.command()
@@ -258,7 +269,7 @@ def export(
     with _open(place, config, overrides) as store:
         with progress(f"writing {file.name}", store.count(filter)) as told:
             count = export_file(store, file, filter=filter, told=told)
-        _tell({"rows": count, "file": str(file)}, as_json=as_json)
+        print_facts({"rows": count, "file": str(file)}, as_json=as_json)
 
 
 @command.command()
@@ -289,7 +300,7 @@ def migrate(
         made = open_store(places[1], schema=old.schema, metric=old.metric)
         with made as new, progress(f"moving to {target}", 2 * old.count()) as told:
             done = migrate(old, new, advance=told)
-    _tell({"rows": done.rows, "copied": done.copied, "verified": True}, as_json=as_json)
+    print_facts({"rows": done.rows, "copied": done.copied, "verified": True}, as_json=as_json)
 
 
 def _open(
@@ -298,19 +309,3 @@ def _open(
     from aios_core.memory import Place, open_store
 
     return open_store(Place.of(place, config=config, overrides=overrides), read=read)
-
-
-def _tell(facts: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(facts)
-        return
-    for key, value in facts.items():
-        plain = (
-            ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        )
-        click.echo(f"{key.replace('_', ' ')}: {plain}")
-
-
-def _short(text: str | None) -> str:
-    line = " ".join((text or "").split())
-    return line if len(line) <= 80 else f"{line[:79]}…"

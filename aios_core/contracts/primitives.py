@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -133,3 +134,12 @@ class StorePrimitives(ABC):
         rows = self._fetch(list(by_id), list(dict.fromkeys([*columns, "id"])))
         scores = [by_id[one] for one in rows.column("id").to_pylist()]
         return rows.select(columns).append_column("_score", pa.array(scores, pa.float32()))
+
+
+def fuse(*rankings: Sequence[Id]) -> list[tuple[Id, float]]:
+    """Ids by the sum of 1 / (60 + rank), best first; ties as the first ranking has them."""
+    scores: defaultdict[Id, float] = defaultdict(float)
+    for ranking in rankings:
+        for rank, one in enumerate(ranking, 1):
+            scores[one] += 1 / (60 + rank)
+    return sorted(scores.items(), key=lambda item: -item[1])

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from aios_core.contracts.primitives import StorePrimitives
-from aios_core.contracts.records import (
-    Id,
-    Rows,
-    conform,
-    missing_column,
-    query_vectors,
-)
+from aios_core.contracts.primitives import StorePrimitives, fuse
+from aios_core.contracts.records import Id, Rows, conform, missing_column, query_vectors
 from aios_core.contracts.storage import Capability, Stats
 from aios_core.errors import StorageError
 from aios_core.filters import Expression, compares_texts, parse
@@ -154,7 +147,7 @@ class VectorStore(StorePrimitives):
         deep = max(4 * _checked(k), 50)
         near = self.search(vector, deep, filter=filter, exact=exact, columns=["id"])
         alike = self.search_text(text, deep, filter=filter, columns=["id"])
-        scores = _fuse(near.column("id").to_pylist(), alike.column("id").to_pylist())
+        scores = fuse(near.column("id").to_pylist(), alike.column("id").to_pylist())
         return self._scored(scores[:k], self._columns(columns, vector=False))
 
     def count(self, filter: str | None = None) -> int:
@@ -302,12 +295,3 @@ def _checked(k: int) -> int:
     if k < 1:
         raise StorageError(f"k is {k}; want at least 1")
     return k
-
-
-def _fuse(*rankings: Sequence[Id]) -> list[tuple[Id, float]]:
-    """Ids by the sum of 1 / (60 + rank), best first; ties as the first ranking has them."""
-    scores: defaultdict[Id, float] = defaultdict(float)
-    for ranking in rankings:
-        for rank, one in enumerate(ranking, 1):
-            scores[one] += 1 / (60 + rank)
-    return sorted(scores.items(), key=lambda item: -item[1])

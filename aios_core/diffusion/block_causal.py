@@ -52,6 +52,12 @@ def two_streams(model: Model, z: Tensor, x0: Tensor, t: Tensor, valid: Tensor | 
     return model.states(torch.cat((z, x0), 1), times, condition)[:, :length]
 
 
+def sight(model: Model, length: int, device: torch.device) -> Tensor:
+    """(L, L) bool: which positions each one of a single text may see, all blocks up to its own."""
+    block = torch.arange(length, device=device) // model.block_size
+    return block[:, None] >= block
+
+
 class BlockDenoiser(ModelDenoiser):
     """A block-causal `Model` as samplers see it, asked for one block after the other.
 
@@ -105,11 +111,12 @@ class BlockDenoiser(ModelDenoiser):
 
     def _run(self, x: Tensor, times: Tensor, start: int, stop: int, cache: Cache | None) -> Tensor:
         """States of positions that see all blocks up to their own."""
-        block = torch.arange(stop, device=x.device) // self.model.block_size
         condition, valid = self.condition or Condition(), None
         if condition.valid is not None:
             valid = condition.valid[:, :stop]
-        mask = block[start:, None] >= block if int(block[start]) < int(block[-1]) else None
+        size = self.model.block_size
+        one = start // size == (stop - 1) // size  # which sees everything; no mask is faster
+        mask = None if one else sight(self.model, stop, x.device)[start:]
         inside = evolve(condition, valid=valid, cache=cache, mask=mask)
         h: Tensor = self.model.states(x[:, start:stop], times[:, start:], inside)
         if cache is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from aios_core.diffusion.pieces import pieces
 Measure = Literal["probability", "margin", "entropy"]
 """How sure a distribution is: log-probability of its likeliest token, difference of its two
 highest probabilities, or the entropy in nats, negated. More is surer for all of them."""
+
+_NOTHING: Final = -1e4
+"""A logarithm whose exponential is 0; minus infinity times 0 is not a number."""
 
 
 def sureness(log_probs: Tensor, measure: Measure) -> Tensor:
@@ -42,11 +45,11 @@ def entropy(log_probs: Tensor, rows: Tensor | None = None) -> Tensor:
     Returns:
         (N,) or (M,), of the type of the log-probabilities.
     """
-    rows = torch.arange(len(log_probs), device=log_probs.device) if rows is None else rows
-    found = log_probs.new_empty(len(rows))
-    for piece in pieces(len(rows), log_probs.shape[-1]):
-        p = log_probs[rows[piece]].exp_()
-        found[piece] = torch.special.entr(p).sum(-1)
+    found = log_probs.new_empty(len(log_probs) if rows is None else len(rows))
+    for piece in pieces(len(found), log_probs.shape[-1]):
+        some = log_probs[piece] if rows is None else log_probs[rows[piece]]
+        some = some.clamp(min=_NOTHING)
+        found[piece] = -(some.exp() * some).sum(-1)
     return found
 
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from aios_core.contracts import Condition
+from aios_core.diffusion.block_causal import sight
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,9 @@ def embed(model: Model, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
     ends = torch.tensor([len(row) for row in rows], device=model.device)[:, None]
     valid = torch.arange(width, device=model.device) < ends
     time = None if model.mode == "ar" else torch.zeros(len(x), dtype=torch.float64).to(x.device)
-    states = model.eval().backbone(model.head.encode(x), time, Condition(valid=valid))
+    mask = sight(model, width, x.device) if model.in_blocks else None
+    condition = Condition(valid=valid, mask=mask)
+    states = model.eval().backbone(model.head.encode(x), time, condition)
     mean = states.double().masked_fill(~valid[..., None], 0).sum(1) / ends
     vectors: NDArray[np.float32] = F.normalize(mean, dim=-1).float().cpu().numpy()
     return vectors

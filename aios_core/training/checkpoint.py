@@ -144,15 +144,17 @@ _NAME = re.compile(r"step-[0-9]{6,}")
 
 
 def latest(run: Path) -> Path | None:
-    """The newest checkpoint of a run; None where there is none.
+    """The newest checkpoint of a run; None where there is none, as in a single file.
 
     Raises:
         ModelLoadError: ``latest`` names something else than a checkpoint.
     """
     pointer = run / "checkpoints" / "latest"
+    if run.is_file():
+        return None
     try:
         name = pointer.read_text(encoding="utf-8").strip()
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ModelLoadError(f"{pointer}: cannot be read: {error}") from error

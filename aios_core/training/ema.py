@@ -20,9 +20,9 @@ class Average:
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
-        self._module, self._decay = module, decay
+        self._parameters, self._decay = dict(module.named_parameters()), decay
         self.shadow: dict[str, Tensor] = {
-            name: parameter.detach().clone() for name, parameter in module.named_parameters()
+            name: parameter.detach().clone() for name, parameter in self._parameters.items()
         }
 
     @torch.no_grad()
@@ -36,8 +36,8 @@ class Average:
             step: number of the step, from 0.
         """
         decay = min(self._decay, (1 + step) / (10 + step))
-        names, parameters = zip(*self._module.named_parameters(), strict=True)
-        torch._foreach_lerp_([self.shadow[name] for name in names], parameters, 1 - decay)
+        shadow = [self.shadow[name] for name in self._parameters]
+        torch._foreach_lerp_(shadow, list(self._parameters.values()), 1 - decay)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
@@ -50,5 +50,5 @@ class Average:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        for name, parameter in self._module.named_parameters():
+        for name, parameter in self._parameters.items():
             parameter.data, self.shadow[name] = self.shadow[name], parameter.data

@@ -91,6 +91,10 @@ class Learner:
             TrainingError: loss or gradient is not finite; the weights are as before. On CUDA it is
                 `Step.check` that tells.
         """
+        with devices.one_thread(self._device):
+            return self._step(step)
+
+    def _step(self, step: int) -> Step:
         config, training = self._config, self._config.training
         rows, length = training.batch_size * training.accumulate, config.diffusion.length
         noise_seed, dropout_seed = _seeds(config.seed, step)

@@ -96,12 +96,16 @@ class Loop(RemaskingSampler):
 
 @frozen
 class Conf(Sampler):
-    """Take back what the network was least sure of (ReMDM-conf, arXiv 2503.00307).
+    """Take back what the network was least sure of, after ReMDM-conf (arXiv 2503.00307).
 
     At most one token a row and step on average, shared out by a softmax over minus the probability
-    that each token had when it was drawn. As many masks more are lifted as tokens are taken back,
-    on average, so that the number of masks stays on the schedule; a row without masks is done. Not
-    exact: what is taken back depends on what was drawn.
+    that each token had when it was drawn. Not exact: what is taken back depends on what was drawn.
+
+    It departs from the paper where that loses count: there a mask has no share of the softmax and
+    is lifted as ``ancestral`` lifts it, so nothing makes up for the tokens that are taken back, and
+    more masks are left than the schedule has. Here as many masks more are lifted as tokens are
+    taken back, on average in the row, which keeps the number of masks on the schedule; a row
+    without masks is done.
     """
 
     exact: ClassVar[Literal["never"]] = "never"

@@ -11,6 +11,8 @@ mod _native {
     use super::*;
 
     #[pymodule_export]
+    use crate::quant::arrow_quant;
+    #[pymodule_export]
     use crate::store::arrow_storage;
     #[pymodule_export]
     use crate::tokenizer::fast_tokenizer;
@@ -22,7 +24,7 @@ mod _native {
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         let modules = m.py().import("sys")?.getattr("modules")?;
-        for name in ["arrow_storage", "fast_tokenizer", "vector_search"] {
+        for name in ["arrow_quant", "arrow_storage", "fast_tokenizer", "vector_search"] {
             modules.set_item(format!("aios_plugins._native.{name}"), m.getattr(name)?)?;
         }
         Ok(())
@@ -32,7 +34,9 @@ mod _native {
 mod any;
 mod arrays;
 mod choices;
+mod matrix;
 mod padded;
+mod quant;
 mod snapshot;
 mod store;
 mod texts;

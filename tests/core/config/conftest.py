@@ -117,6 +117,7 @@ NAMES = {
     "noise": {"loglinear": Linear, "power": Power, "odd": Odd, "mutable": Mutable},
     "corruption": {"absorbing": Masks},
     "objective": "nelbo",
+    "quantizer": "none",
     "sampler": {"ancestral": Steps, "confidence": Greedy, "first-hitting": First},
     "head": "text",
     "backbone": "transformer",

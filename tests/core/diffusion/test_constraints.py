@@ -9,6 +9,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from aios_core.diffusion.blocks import Blocks
 from aios_core.diffusion.constraints import (
     Constraint,
     TokenAutomaton,
@@ -238,7 +239,15 @@ class Independent:
         return log_p.masked_fill(~allowed, -torch.inf).log_softmax(0)
 
 
-@pytest.mark.parametrize("sampler", [Ancestral(steps=1), Ancestral(steps=3), FirstHitting()])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        Ancestral(steps=1),
+        Ancestral(steps=3),
+        FirstHitting(),
+        *(Blocks(Ancestral(steps=1), size) for size in (1, 2, 3)),
+    ],
+)
 def test_draws_follow_the_model_restricted_to_the_language(sampler):
     """Any number at a time, in any order: total variation at the floor of as many draws."""
     n = 20_000

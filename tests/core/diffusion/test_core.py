@@ -191,3 +191,16 @@ def test_nan_is_refused(small_model):
     x = torch.tensor([[3, 1, 3, 1], [3, 0, 3, 0]])
     with pytest.raises(InferenceError, match=r"NaN in call 1 \(rows \[0, 1\]\)"):
         core(model).sample(x, seeds=[0, 1])
+
+
+def test_answers_in_single_precision_lose_no_entropy(small_model):
+    """T10: the draws are in float64, so the precision of the answer leaves the texts alone."""
+    model = small_model(dtype=torch.float32)
+    x, ends = torch.full((4000, 4), 3), []
+    for dtype in (torch.float32, torch.float64):
+        denoiser = model.denoiser(dtype=dtype)
+        ends.append(core(denoiser, Ancestral(steps=4)).sample(x, seeds=range(4000)).ids)
+    assert (ends[0] == ends[1]).all(-1).double().mean() > 0.999
+    shares = (torch.bincount(ids.flatten(), minlength=7) / ids.numel() for ids in ends)
+    single, double = (float(torch.special.entr(share).sum()) for share in shares)
+    assert pytest.approx(double, abs=1e-3) == single

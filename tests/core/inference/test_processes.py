@@ -71,6 +71,20 @@ def test_evaluation(runs, name):
     assert film["tokens"] == [shown[place] for place in range(24)]
 
 
+def test_vectors_of_blocks_look_no_further(runs):
+    """The mean of the states that the network has of clean text, each block behind those before."""
+    engine = ArrowEngine.load(runs / "blocks")
+    model = engine.models["diffusion"].model
+    (ids,) = (engine.tokenizer.encode(text) for text in ["a bottle of"])
+    x, t = torch.tensor(ids.tolist())[None], torch.zeros(1, dtype=torch.float64)
+    with torch.no_grad():
+        blocks = [range(i, min(i + 4, x.shape[1])) for i in range(0, x.shape[1], 4)]
+        states = [model.denoiser().states(x, t, b.start, b.stop) for b in blocks]
+    mean = torch.cat(states, 1)[0].mean(0)
+    expected = (mean / mean.norm()).numpy()
+    assert pytest.approx(expected, abs=1e-5) == engine.encode("a bottle of")[0]
+
+
 def test_learned_times_are_kept(runs):
     """The schedule is read with the network, and samplers go by it."""
     model = ArrowEngine.load(runs / "learned").models["diffusion"].model

@@ -107,6 +107,7 @@ def test_a_missing_file_is_told(tmp_path, parts):
     ],
 )
 def test_loading_is_strict(tmp_path, parts, into, expected):
+    """T25."""
     folder = save(tmp_path, state(), parts)
 
     assert expected in problem(folder, into)

@@ -212,3 +212,16 @@ def test_a_compiled_network_learns_the_same(learner, monkeypatch):
     for name, expected in weights(plain).items():
         torch.testing.assert_close(weights(fast)[name], expected, rtol=1e-3, atol=1e-4)
     assert plain.parts()["weights"].keys() == fast.parts()["weights"].keys()
+
+
+def test_the_network_alone_decides_the_threads(learner, monkeypatch):
+    """One thread while CUDA does the work, those of before afterwards; the CPU keeps its own."""
+    from aios_core.training.device import one_thread
+
+    monkeypatch.setattr(torch, "set_num_threads", (counts := []).append)
+    with one_thread(torch.device("cpu")):
+        pass
+    with one_thread(torch.device("cuda")):
+        pass
+
+    assert counts == [torch.get_num_threads(), 1, torch.get_num_threads()]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax
 
+from aios_core.config.schema import EvaluationConfig
 from aios_core.contracts import Estimate, Samples
 from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
 from aios_plugins.metrics.distinct import Distinct
@@ -102,6 +103,25 @@ def test_twin_judges_as_likelihood_does():
     judged = Twin().measure(evidence)["twin_nll"]
 
     assert pytest.approx(Likelihood().measure(evidence)["nll"].value, rel=1e-6) == judged.value
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 64])
+def test_twin_judges_every_sample_and_token_once(size):
+    """T26: batches that do not divide the samples lose none; an end of text counts as a token."""
+    evidence = tiny_evidence(mode="ar", length=8)
+    eos = evidence.model.vocabulary.eos_id
+    rows = torch.arange(5 * 8).reshape(5, 8)
+    rows[:, 3], rows[:, 7] = eos, eos
+    samples = Samples(rows, ("",) * 5, nfe=1, seconds=0.0, dtype="float64")
+    config = attrs.evolve(evidence.config, evaluation=EvaluationConfig(batch_size=size))
+    evidence = attrs.evolve(evidence, samples=samples, twin=evidence.model, config=config)
+    with torch.no_grad():
+        bos = torch.full((5, 1), evidence.model.vocabulary.bos_id)
+        logits = evidence.model(torch.cat((bos, rows[:, :-1]), 1))
+        logits[..., evidence.model.vocabulary.mask_id] = -torch.inf
+        expected = -log_softmax(logits, -1).gather(-1, rows[..., None]).sum() / (5 * 8)
+
+    assert pytest.approx(float(expected), rel=1e-5) == Twin().measure(evidence)["twin_nll"].value
 
 
 def test_nothing_of_the_other_kind_of_network():

@@ -110,11 +110,13 @@ def crash(rounds, seed=0):
             reader, writer = os.pipe()
             pid = forked(write, place, writer, held, number)
             os.close(writer)
-            time.sleep(rng.uniform(0.005, 0.12))
+            # One in five is killed while it opens the store, the others once they write.
+            begun = os.read(reader, 1) if rng.random() < 0.8 else b""
+            time.sleep(rng.uniform(0, 0.06))
             os.kill(pid, signal.SIGKILL)
             assert -signal.SIGKILL == ended(pid), "the writer failed by itself"
-            lines = _all(reader).decode().splitlines()
-            wrote += len(lines) > 1
+            lines = (begun + _all(reader)).decode().splitlines()
+            wrote += bool(lines)
             before, after = replay(held, lines)
             reader, writer = os.pipe()
             checker = forked(check, place, before, after, writer)

@@ -1,0 +1,101 @@
+//! Scales and minima, to and from the bytes that are stored.
+
+use crate::Geometry;
+use crate::scheme::{ParamFormat, ROWS};
+use crate::simd::Isa;
+use half::f16;
+
+/// What the codes of one group mean, for sixteen rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Grid {
+    pub scale: [f32; ROWS],
+    pub minimum: [f32; ROWS],
+}
+
+/// Round to the nearest finite float16.
+pub(crate) fn round_half(x: &mut [f32; ROWS]) {
+    *x = x.map(|x| f16::from_f32(x.clamp(-65504.0, 65504.0)).to_f32());
+}
+
+/// Store float16s, to which the numbers were rounded.
+pub(crate) fn write_halves(x: &[f32; ROWS], out: &mut [u8]) {
+    for (x, out) in x.iter().zip(out.as_chunks_mut::<2>().0) {
+        *out = f16::from_f32(*x).to_le_bytes();
+    }
+}
+
+/// What one of the integers of a format stands for, in units of the float16 above it.
+pub(crate) fn unit(format: ParamFormat) -> f32 {
+    format.levels().map_or(1.0, |levels| 1.0 / (f32::from(levels) + 1.0))
+}
+
+/// Scale and minimum of a group, from the parameters of its sixteen rows.
+///
+/// # Safety
+/// The machine has the instructions of `I`.
+#[inline(always)]
+pub(crate) unsafe fn read<I: Isa>(
+    geometry: &Geometry,
+    params: &[u8],
+    group: usize,
+) -> (I::Floats, I::Floats) {
+    assert!(params.len() == geometry.param_bytes && group < geometry.groups());
+    // SAFETY: `Geometry` puts all that is read of an existing group into its `param_bytes`.
+    unsafe {
+        let at = params.as_ptr().add(geometry.group_at(group));
+        if geometry.scheme.params() == ParamFormat::F16 {
+            let scale = I::halves(at);
+            let minimum = if geometry.scheme.symmetric() {
+                I::mul(scale, I::splat(-geometry.scheme.zero_code()))
+            } else {
+                I::halves(at.add(2 * ROWS))
+            };
+            return (scale, minimum);
+        }
+        let above = params.as_ptr().add(geometry.super_at(group));
+        let (scale, minimum) = integers::<I>(geometry.scheme.params(), at);
+        let unit = unit(geometry.scheme.params());
+        let (scale, minimum) = (I::to_floats(scale), I::to_floats(minimum));
+        (
+            I::mul(scale, I::mul(I::halves(above), I::splat(unit))),
+            I::mul(minimum, I::mul(I::halves(above.add(2 * ROWS)), I::splat(-unit))),
+        )
+    }
+}
+
+/// The integers of a group in U6 or U4.
+///
+/// # Safety
+/// The machine has the instructions of `I`; 24 or 16 bytes are read.
+#[inline(always)]
+pub(crate) unsafe fn integers<I: Isa>(format: ParamFormat, at: *const u8) -> (I::Ints, I::Ints) {
+    // SAFETY: the caller's.
+    unsafe {
+        let (scale, minimum) = I::nibbles(I::bytes(at));
+        if format == ParamFormat::U4 {
+            return (scale, minimum);
+        }
+        let upper = I::spread(at.add(ROWS));
+        (I::with_upper::<0>(scale, upper), I::with_upper::<2>(minimum, upper))
+    }
+}
+
+/// Store the integers of a group in U6 or U4.
+pub(crate) fn write_integers(format: ParamFormat, integers: &Grid, out: &mut [u8]) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "integers from 0 to 63"
+    )]
+    let both: [[u8; 2]; ROWS] =
+        std::array::from_fn(|i| [integers.scale[i] as u8, integers.minimum[i] as u8]);
+    for ([scale, minimum], out) in both.iter().zip(&mut *out) {
+        *out = scale & 15 | minimum << 4;
+    }
+    if format == ParamFormat::U6 {
+        let upper = |i: usize| both[i][0] >> 4 | both[i][1] >> 4 << 2;
+        for (i, out) in out[ROWS..].iter_mut().take(ROWS / 2).enumerate() {
+            *out = upper(i) | upper(i + ROWS / 2) << 4;
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Pools of threads, by size.
+
+use crate::Result;
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// How many threads a number asks for: 0 is one for each core.
+pub(crate) fn threads(asked: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if asked == 0 { cores } else { asked.min(4 * cores) }
+}
+
+/// Do all the items with this many threads, of which the caller is the only one if there is one.
+pub(crate) fn each<T: Send>(
+    threads: usize,
+    items: Vec<T>,
+    work: impl Fn(T) -> Result<()> + Send + Sync,
+) -> Result<()> {
+    if threads > 1 && items.len() > 1 {
+        install(threads, || items.into_par_iter().try_for_each(work))
+    } else {
+        items.into_iter().try_for_each(work)
+    }
+}
+
+/// Do work whose parallel parts have this many threads.
+pub(crate) fn install<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    match pool(threads) {
+        Some(pool) => pool.install(work),
+        None => work(), // the machine gives no more threads: those of the global pool do it
+    }
+}
+
+/// Pools are kept, since starting one takes longer than a product does. A forked child makes its
+/// own, for threads do not survive a fork.
+fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
+    type Pools = Mutex<HashMap<(u32, usize), Arc<ThreadPool>>>;
+    static POOLS: OnceLock<Pools> = OnceLock::new();
+    let pools = POOLS.get_or_init(Pools::default);
+    let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
+    match pools.entry((std::process::id(), threads)) {
+        Entry::Occupied(pool) => Some(Arc::clone(pool.get())),
+        Entry::Vacant(place) => {
+            let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
+            Some(Arc::clone(place.insert(Arc::new(pool))))
+        }
+    }
+}

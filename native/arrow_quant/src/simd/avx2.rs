@@ -1,0 +1,334 @@
+//! AVX2: two registers for sixteen rows.
+
+use super::{Isa, Job};
+#[allow(
+    clippy::wildcard_imports,
+    reason = "intrinsics carry their instruction set in their name"
+)]
+use std::arch::x86_64::*;
+
+/// Sixteen lanes with AVX2, FMA and F16C.
+pub(crate) struct Avx2;
+
+/// Do a job.
+///
+/// # Safety
+/// The machine must have what is enabled here.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn run<J: Job>(job: J) -> J::Output {
+    // SAFETY: the caller's.
+    unsafe { job.run::<Avx2>() }
+}
+
+macro_rules! both {
+    ($name:ident, $intrinsic:ident, $v:ty) => {
+        #[inline(always)]
+        unsafe fn $name(a: [$v; 2], b: [$v; 2]) -> [$v; 2] {
+            // SAFETY: inlined into a function of this level.
+            unsafe { [$intrinsic(a[0], b[0]), $intrinsic(a[1], b[1])] }
+        }
+    };
+}
+
+/// Four bytes in all places.
+///
+/// # Safety
+/// Four bytes are read; the level as in [`Isa`].
+#[inline(always)]
+unsafe fn broadcast(x: *const i8) -> __m256i {
+    // SAFETY: the caller's.
+    unsafe { _mm256_set1_epi32(x.cast::<i32>().read_unaligned()) }
+}
+
+/// The 8 columns of a square of floats.
+///
+/// # Safety
+/// Eight floats are read in each of eight rows; the level as in [`Isa`].
+#[inline(always)]
+unsafe fn eight(from: *const f32, stride: usize) -> [__m256; 8] {
+    // SAFETY: the caller's.
+    unsafe {
+        // Four rows by two halves: of row i, columns 0 to 3 below, of row i + 4 above; then 4 to 7.
+        let mut low = [_mm256_setzero_ps(); 4];
+        let mut high = low;
+        for i in 0..4 {
+            let (above, below) = (from.add(i * stride), from.add((i + 4) * stride));
+            let pair = |offset| _mm256_castps128_ps256(_mm_loadu_ps(above.add(offset)));
+            low[i] = _mm256_insertf128_ps::<1>(pair(0), _mm_loadu_ps(below));
+            high[i] = _mm256_insertf128_ps::<1>(pair(4), _mm_loadu_ps(below.add(4)));
+        }
+        let [a, b, c, d] = four(low);
+        let [e, f, g, h] = four(high);
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
+/// In each half of the registers, the 4 columns of a square.
+///
+/// # Safety
+/// The level as in [`Isa`].
+#[inline(always)]
+unsafe fn four(rows: [__m256; 4]) -> [__m256; 4] {
+    // SAFETY: the caller's.
+    unsafe {
+        let [a, b] = [_mm256_unpacklo_ps(rows[0], rows[1]), _mm256_unpackhi_ps(rows[0], rows[1])];
+        let [c, d] = [_mm256_unpacklo_ps(rows[2], rows[3]), _mm256_unpackhi_ps(rows[2], rows[3])];
+        [
+            _mm256_shuffle_ps::<0b01_00_01_00>(a, c),
+            _mm256_shuffle_ps::<0b11_10_11_10>(a, c),
+            _mm256_shuffle_ps::<0b01_00_01_00>(b, d),
+            _mm256_shuffle_ps::<0b11_10_11_10>(b, d),
+        ]
+    }
+}
+
+// SAFETY: used only in functions that enable AVX2, FMA and F16C; loads and stores are unaligned and
+// of the bytes that the trait says.
+unsafe impl Isa for Avx2 {
+    type Floats = [__m256; 2];
+    type Ints = [__m256i; 2];
+    type Quad = [__m256i; 2];
+    /// Pairs of 16 bits: eight quads of 15 * 127 * 2 are 30,480.
+    type Dots = [__m256i; 2];
+    /// The factor in both halves of a lane.
+    type Factor = [__m256i; 2];
+
+    /// Signed codes, for `maddubs` of two products of unsigned ones would saturate.
+    const CENTER: i32 = 128;
+
+    both!(add, _mm256_add_ps, __m256);
+    both!(sub, _mm256_sub_ps, __m256);
+    both!(mul, _mm256_mul_ps, __m256);
+    both!(div, _mm256_div_ps, __m256);
+    both!(min, _mm256_min_ps, __m256);
+    both!(max, _mm256_max_ps, __m256);
+    both!(or, _mm256_or_si256, __m256i);
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> [__m256; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe { [_mm256_set1_ps(x); 2] }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> [__m256; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, x: [__m256; 2]) {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            _mm256_storeu_ps(to, x[0]);
+            _mm256_storeu_ps(to.add(8), x[1]);
+        }
+    }
+    #[inline(always)]
+    unsafe fn halves(from: *const u8) -> [__m256; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let half = |from: *const u8| _mm256_cvtph_ps(_mm_loadu_si128(from.cast()));
+            [half(from), half(from.add(16))]
+        }
+    }
+    #[inline(always)]
+    unsafe fn fma(a: [__m256; 2], b: [__m256; 2], c: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
+    #[inline(always)]
+    unsafe fn less(a: [__m256; 2], b: [__m256; 2], x: [__m256; 2], y: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let first = _mm256_cmp_ps::<_CMP_LT_OQ>(a[0], b[0]);
+            let second = _mm256_cmp_ps::<_CMP_LT_OQ>(a[1], b[1]);
+            [_mm256_blendv_ps(y[0], x[0], first), _mm256_blendv_ps(y[1], x[1], second)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize) -> [[__m256; 2]; 16] {
+        // SAFETY: as below.
+        let mut columns = [[unsafe { _mm256_setzero_ps() }; 2]; 16];
+        for half in 0..2 {
+            for first in [0, 8] {
+                // SAFETY: inlined into a function of this level; memory is the caller's.
+                let square = unsafe { eight(from.add(8 * half * stride + first), stride) };
+                for (column, x) in columns[first..].iter_mut().zip(square) {
+                    column[half] = x;
+                }
+            }
+        }
+        columns
+    }
+
+    #[inline(always)]
+    unsafe fn no_ints() -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+    #[inline(always)]
+    unsafe fn bytes(from: *const u8) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let bytes = _mm_loadu_si128(from.cast());
+            [_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(bytes))]
+        }
+    }
+    #[inline(always)]
+    unsafe fn nibbles(x: [__m256i; 2]) -> ([__m256i; 2], [__m256i; 2]) {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let mask = _mm256_set1_epi32(15);
+            let low = [_mm256_and_si256(x[0], mask), _mm256_and_si256(x[1], mask)];
+            (low, [_mm256_srli_epi32::<4>(x[0]), _mm256_srli_epi32::<4>(x[1])])
+        }
+    }
+    #[inline(always)]
+    unsafe fn spread(from: *const u8) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let bytes = _mm_loadl_epi64(from.cast());
+            let (low, high) = (_mm256_cvtepu8_epi32(bytes), _mm256_set1_epi32(15));
+            [_mm256_and_si256(low, high), _mm256_srli_epi32::<4>(low)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn with_upper<const FROM: u32>(x: [__m256i; 2], upper: [__m256i; 2]) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let mask = _mm256_set1_epi32(3 << FROM);
+            // The bits wanted are 4 and 5, and `FROM` is constant.
+            let shift = _mm_cvtsi32_si128(4 - FROM.cast_signed());
+            let first = _mm256_sll_epi32(_mm256_and_si256(upper[0], mask), shift);
+            let second = _mm256_sll_epi32(_mm256_and_si256(upper[1], mask), shift);
+            [_mm256_or_si256(x[0], first), _mm256_or_si256(x[1], second)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn to_floats(x: [__m256i; 2]) -> [__m256; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
+    }
+    #[inline(always)]
+    unsafe fn add_scaled(a: [__m256i; 2], small: [__m256i; 2], sum: i32) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            // The upper half of each `small` is zero, so `madd` multiplies the lower halves alone.
+            let sum = _mm256_set1_epi32(sum);
+            [
+                _mm256_add_epi32(a[0], _mm256_madd_epi16(small[0], sum)),
+                _mm256_add_epi32(a[1], _mm256_madd_epi16(small[1], sum)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn quad(from: *const u8) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe { [_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(32).cast())] }
+    }
+    #[inline(always)]
+    unsafe fn right<const N: i32>(x: [__m256i; 2]) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe { [_mm256_srli_epi16::<N>(x[0]), _mm256_srli_epi16::<N>(x[1])] }
+    }
+    #[inline(always)]
+    unsafe fn double(x: [__m256i; 2]) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe { [_mm256_add_epi8(x[0], x[0]), _mm256_add_epi8(x[1], x[1])] }
+    }
+    #[inline(always)]
+    unsafe fn and(x: [__m256i; 2], mask: u8) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let mask = _mm256_set1_epi8(mask.cast_signed());
+            [_mm256_and_si256(x[0], mask), _mm256_and_si256(x[1], mask)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn write_quad(to: *mut u8, columns: [[__m256; 2]; 4]) {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let [a, b, c, d] = columns;
+            for half in 0..2 {
+                let low = _mm256_slli_epi32::<8>(_mm256_cvttps_epi32(b[half]));
+                let low = _mm256_or_si256(_mm256_cvttps_epi32(a[half]), low);
+                let high = _mm256_slli_epi32::<8>(_mm256_cvttps_epi32(d[half]));
+                let high = _mm256_or_si256(_mm256_cvttps_epi32(c[half]), high);
+                let all = _mm256_or_si256(low, _mm256_slli_epi32::<16>(high));
+                _mm256_storeu_si256(to.add(32 * half).cast(), all);
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn columns(x: [__m256i; 2]) -> [[__m256i; 2]; 4] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let mask = _mm256_set1_epi32(255);
+            let [a, b] = x;
+            let second = [_mm256_srli_epi32::<8>(a), _mm256_srli_epi32::<8>(b)];
+            let third = [_mm256_srli_epi32::<16>(a), _mm256_srli_epi32::<16>(b)];
+            [
+                [_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)],
+                [_mm256_and_si256(second[0], mask), _mm256_and_si256(second[1], mask)],
+                [_mm256_and_si256(third[0], mask), _mm256_and_si256(third[1], mask)],
+                [_mm256_srli_epi32::<24>(a), _mm256_srli_epi32::<24>(b)],
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn no_dots() -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+    #[inline(always)]
+    unsafe fn dot(dots: [__m256i; 2], codes: [__m256i; 2], x: *const i8) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let x = broadcast(x);
+            [
+                _mm256_add_epi16(dots[0], _mm256_maddubs_epi16(codes[0], x)),
+                _mm256_add_epi16(dots[1], _mm256_maddubs_epi16(codes[1], x)),
+            ]
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot_bytes(ints: [__m256i; 2], codes: [__m256i; 2], x: *const i8) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let (x, bias) = (broadcast(x), _mm256_set1_epi8(i8::MIN));
+            let one = |codes: __m256i| {
+                let signed = _mm256_xor_si256(codes, bias);
+                let pairs =
+                    _mm256_maddubs_epi16(_mm256_abs_epi8(signed), _mm256_sign_epi8(x, signed));
+                _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
+            };
+            [_mm256_add_epi32(ints[0], one(codes[0])), _mm256_add_epi32(ints[1], one(codes[1]))]
+        }
+    }
+    #[inline(always)]
+    unsafe fn factor(x: [__m256i; 2]) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let twice = |x| _mm256_or_si256(x, _mm256_slli_epi32::<16>(x));
+            [twice(x[0]), twice(x[1])]
+        }
+    }
+    #[inline(always)]
+    unsafe fn add_dots(a: [__m256i; 2], dots: [__m256i; 2], factor: [__m256i; 2]) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            [
+                _mm256_add_epi32(a[0], _mm256_madd_epi16(dots[0], factor[0])),
+                _mm256_add_epi32(a[1], _mm256_madd_epi16(dots[1], factor[1])),
+            ]
+        }
+    }
+    #[inline(always)]
+    unsafe fn add_plain(a: [__m256i; 2], dots: [__m256i; 2]) -> [__m256i; 2] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe { Self::add_dots(a, dots, [_mm256_set1_epi16(1); 2]) }
+    }
+}

@@ -1,0 +1,223 @@
+//! Sixteen rows at a time, in the registers of each instruction set, chosen at run time.
+//!
+//! An algorithm is written once, as a [`Job`] generic over [`Isa`], and compiled once for each level.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+
+use std::sync::OnceLock;
+
+/// A set of instructions that one machine may have and another not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level(Tier);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tier {
+    /// Plain Rust, with whatever the target always has.
+    Portable,
+    /// AVX2, FMA and F16C: x86-64 since 2013.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 with VNNI: since Cascade Lake and Zen 4.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// What 64-bit ARM always has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+}
+
+impl Level {
+    /// Plain Rust.
+    pub const PORTABLE: Self = Self(Tier::Portable);
+
+    /// Every level that this machine has, the fastest last.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        #[allow(unused_mut, reason = "other levels exist on some targets only")]
+        let mut levels = vec![Self::PORTABLE];
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx2") && has!("fma") && has!("f16c") {
+                levels.push(Self(Tier::Avx2));
+                if has!("avx512f") && has!("avx512bw") && has!("avx512vnni") {
+                    levels.push(Self(Tier::Avx512));
+                }
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        levels.push(Self(Tier::Neon));
+        levels
+    }
+
+    /// The fastest level of this machine.
+    #[must_use]
+    pub fn best() -> Self {
+        static BEST: OnceLock<Level> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available().pop().unwrap_or(Self::PORTABLE))
+    }
+
+    /// Its name, for reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Tier::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Tier::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Tier::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Tier::Neon => "neon",
+        }
+    }
+
+    /// Do a job with the instructions of this level.
+    pub(crate) fn run<J: Job>(self, job: J) -> J::Output {
+        // SAFETY: a level above portable is made only by `available`, which found its features.
+        unsafe {
+            match self.0 {
+                Tier::Portable => job.run::<portable::Portable>(),
+                #[cfg(target_arch = "x86_64")]
+                Tier::Avx2 => avx2::run(job),
+                #[cfg(target_arch = "x86_64")]
+                Tier::Avx512 => avx512::run(job),
+                #[cfg(target_arch = "aarch64")]
+                Tier::Neon => job.run::<neon::Neon>(),
+            }
+        }
+    }
+}
+
+/// Work that is compiled for every level.
+pub(crate) trait Job {
+    /// What it gives.
+    type Output;
+    /// Do it; to be inlined always, and so everything it calls with an `Isa`.
+    ///
+    /// # Safety
+    /// The machine must have the instructions of `I`.
+    unsafe fn run<I: Isa>(self) -> Self::Output;
+}
+
+/// One instruction set's registers for sixteen rows.
+///
+/// # Safety
+/// Methods may use instructions that only the functions of their level enable, and are to be
+/// inlined into those. A pointer must be good for the bytes that a method says it reads or writes,
+/// at any alignment.
+pub(crate) unsafe trait Isa {
+    /// A float a row.
+    type Floats: Copy;
+    /// An integer a row.
+    type Ints: Copy;
+    /// Four codes a row, each a byte: a quad.
+    type Quad: Copy;
+    /// Products of at most eight quads of 4-bit codes, on their way to `Ints`.
+    type Dots: Copy;
+    /// A factor of dots a row.
+    type Factor: Copy;
+
+    /// What the products of 8-bit codes lack: codes are multiplied less this.
+    const CENTER: i32;
+
+    /// The same float in all rows.
+    unsafe fn splat(x: f32) -> Self::Floats;
+    /// Read 16 floats.
+    unsafe fn load(from: *const f32) -> Self::Floats;
+    /// Write 16 floats.
+    unsafe fn store(to: *mut f32, x: Self::Floats);
+    /// Read 16 float16s, 32 bytes.
+    unsafe fn halves(from: *const u8) -> Self::Floats;
+    /// `a + b`.
+    unsafe fn add(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// `a - b`.
+    unsafe fn sub(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// `a * b`.
+    unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// `a / b`.
+    unsafe fn div(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// `a * b + c`.
+    unsafe fn fma(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
+    /// The smaller of two numbers.
+    unsafe fn min(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// The larger of two numbers.
+    unsafe fn max(a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// `x` in rows where `a < b`, `y` in the others.
+    unsafe fn less(
+        a: Self::Floats,
+        b: Self::Floats,
+        x: Self::Floats,
+        y: Self::Floats,
+    ) -> Self::Floats;
+    /// The 16 columns of a square of floats whose rows are `stride` apart.
+    #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize) -> [Self::Floats; 16] {
+        let mut columns = [[0.0; 16]; 16];
+        for row in 0..16 {
+            for (column, out) in columns.iter_mut().enumerate() {
+                // SAFETY: the caller's 16 floats in each of 16 rows.
+                out[row] = unsafe { *from.add(row * stride + column) };
+            }
+        }
+        // SAFETY: arrays hold the lanes.
+        columns.map(|column| unsafe { Self::load(column.as_ptr()) })
+    }
+    /// The nearest integer, of two the even one; of numbers below 2^22.
+    #[inline(always)]
+    unsafe fn round(x: Self::Floats) -> Self::Floats {
+        // SAFETY: the caller's.
+        unsafe {
+            let large = Self::splat(12_582_912.0); // 1.5 * 2^23, whose neighbours are integers
+            Self::sub(Self::add(x, large), large)
+        }
+    }
+
+    /// All zero.
+    unsafe fn no_ints() -> Self::Ints;
+    /// Read 16 bytes.
+    unsafe fn bytes(from: *const u8) -> Self::Ints;
+    /// The lower and the upper four bits of bytes.
+    unsafe fn nibbles(x: Self::Ints) -> (Self::Ints, Self::Ints);
+    /// Read 8 bytes: the lower four bits of each, then the upper four of each.
+    unsafe fn spread(from: *const u8) -> Self::Ints;
+    /// `x`, with two bits of `upper`, from bit `FROM` on, as its bits 4 and 5.
+    unsafe fn with_upper<const FROM: u32>(x: Self::Ints, upper: Self::Ints) -> Self::Ints;
+    /// As floats.
+    unsafe fn to_floats(x: Self::Ints) -> Self::Floats;
+    /// `a + small * sum`, of a byte and a number of 16 bits.
+    unsafe fn add_scaled(a: Self::Ints, small: Self::Ints, sum: i32) -> Self::Ints;
+
+    /// Read 64 codes.
+    unsafe fn quad(from: *const u8) -> Self::Quad;
+    /// Shift all bits right; from the byte above come bits that a mask must take away.
+    unsafe fn right<const N: i32>(x: Self::Quad) -> Self::Quad;
+    /// Each byte doubled.
+    unsafe fn double(x: Self::Quad) -> Self::Quad;
+    /// Each byte masked.
+    unsafe fn and(x: Self::Quad, mask: u8) -> Self::Quad;
+    /// All bits of both.
+    unsafe fn or(a: Self::Quad, b: Self::Quad) -> Self::Quad;
+
+    /// Write 64 codes: of each row its four columns, whole numbers from 0 to 255.
+    unsafe fn write_quad(to: *mut u8, columns: [Self::Floats; 4]);
+    /// The codes of each of the four columns.
+    unsafe fn columns(x: Self::Quad) -> [Self::Ints; 4];
+
+    /// All zero.
+    unsafe fn no_dots() -> Self::Dots;
+    /// Add the products of a quad of at most 4 bits a code with 4 signed bytes, none of them -128.
+    unsafe fn dot(dots: Self::Dots, codes: Self::Quad, x: *const i8) -> Self::Dots;
+    /// The same with 8 bits a code, less [`Isa::CENTER`] each.
+    unsafe fn dot_bytes(ints: Self::Ints, codes: Self::Quad, x: *const i8) -> Self::Ints;
+    /// A factor from bytes.
+    unsafe fn factor(x: Self::Ints) -> Self::Factor;
+    /// `a + dots * factor`.
+    unsafe fn add_dots(a: Self::Ints, dots: Self::Dots, factor: Self::Factor) -> Self::Ints;
+    /// `a + dots`.
+    unsafe fn add_plain(a: Self::Ints, dots: Self::Dots) -> Self::Ints;
+}
