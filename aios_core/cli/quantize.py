@@ -18,7 +18,7 @@ _path = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("source", metavar="RUN|FILE", type=_path)
-@click.option("--quantizer", "name", metavar="NAME", default="rtn", show_default=True)
+@click.option("--quantizer", "name", metavar="NAME", default="arrow", show_default=True)
 @click.option("--bits", type=click.IntRange(1, 8), help="Of a code.  [default: the quantizer's]")
 @click.option("--group-size", type=click.IntRange(min=0), help="Columns that share a scale.")
 @click.option("--quality", metavar="WORD", help="fast, search or calibrated, where it has such.")

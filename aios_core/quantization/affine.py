@@ -92,17 +92,26 @@ class AffineQuantizer(Quantizer):
         return dequantize(tensor)
 
 
-def check_weight(weight: Tensor) -> None:
-    """Raise unless a weight can be quantized.
+def check_matrix(weight: Tensor) -> None:
+    """Raise unless a weight is a matrix.
 
     Raises:
-        QuantizationError: it is no matrix, or holds what is not finite; naming row and column.
+        QuantizationError: it is none, or not of a floating type.
     """
     if weight.ndim != 2 or not weight.is_floating_point():
         raise QuantizationError(
             f"want a matrix of floating numbers, got {str(weight.dtype).removeprefix('torch.')} of "
             f"shape {tuple(weight.shape)}"
         )
+
+
+def check_weight(weight: Tensor) -> None:
+    """Raise unless a weight is a matrix of finite numbers.
+
+    Raises:
+        QuantizationError: it is not; naming row and column.
+    """
+    check_matrix(weight)
     finite = weight.isfinite()
     if not finite.all():
         row, column = (~finite).nonzero()[0].tolist()

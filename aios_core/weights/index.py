@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, count, pairwise
+from operator import add, le, mul
 from typing import Any, Final
 
 from aios_core.errors import ModelLoadError
@@ -113,13 +114,17 @@ class Index(Mapping[tuple[str, str], Entry]):
         """The first row of each tensor; those of its further chunks follow."""
         names, chunks = self._columns["name"], self._columns["chunk"]
         keys = list(zip(self._columns["part"], names, strict=True))
-        first = {key: row for row, (key, n) in enumerate(zip(keys, chunks, strict=True)) if not n}
+        several = any(chunks)
+        if several:
+            first = {key: row for row, key in enumerate(keys) if not chunks[row]}
+        else:
+            first = dict(zip(keys, range(len(keys)), strict=True))
         if len(first) != chunks.count(0):
             twice = next(
                 key for row, key in enumerate(keys) if not chunks[row] and first[key] > row
             )
             raise ModelLoadError(f"{twice[1]!r:.200} stands in the index twice")
-        for row, chunk in enumerate(chunks) if any(chunks) else ():
+        for row, chunk in enumerate(chunks) if several else ():
             before = (keys[row - 1], chunks[row - 1]) if row else None
             if chunk and before != (keys[row], chunk - 1):
                 raise ModelLoadError(f"{names[row]!r:.200}: chunk {chunk} of it is out of place")
@@ -133,6 +138,10 @@ class Index(Mapping[tuple[str, str], Entry]):
             sizes = list(sizes)
             for row, chunk in enumerate(chunks):
                 sizes[row - chunk] += sizes[row] if chunk else 0
+        widths = [DTYPES.get(dtype, 0) for dtype in columns["dtype"]]
+        plain = all(widths) and not any(columns["method"])
+        if plain and list(map(mul, map(math.prod, columns["shape"]), widths)) == sizes:
+            return  # nothing is quantized or in chunks, as in most files
         facts = (columns[name] for name in ("dtype", "shape", "method", "bits"))
         for row, (dtype, shape, method, bits) in enumerate(zip(*facts, strict=True)):
             numel, size, width = math.prod(shape), sizes[row], DTYPES.get(dtype)
@@ -156,12 +165,18 @@ class Index(Mapping[tuple[str, str], Entry]):
 
         Else a small file could pass for a huge model.
         """
-        runs: list[tuple[int, int, int]] = []
-        for column in ("payload", "params"):
-            sizes = self._columns[f"{column}_size"]
-            if any(sizes):
-                runs.extend(zip(self._columns[f"{column}_offset"], sizes, count()))
-        runs = sorted(run for run in runs if run[1])
+        columns = self._columns
+        offsets, sizes = columns["payload_offset"], columns["payload_size"]
+        if not any(columns["params_size"]) and all(
+            map(le, map(add, offsets, sizes), (*offsets[1:], end))
+        ):
+            return  # one behind the other, as in most files
+        runs = sorted(
+            run
+            for column in ("payload", "params")
+            for run in zip(columns[f"{column}_offset"], columns[f"{column}_size"], count())
+            if run[1]
+        )
         names = self._columns["name"]
         for (at, size, row), (following, _, other) in pairwise((*runs, (end, 0, 0))):
             if at + size > end:

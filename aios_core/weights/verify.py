@@ -74,7 +74,8 @@ def _check_rows(file: WeightFile) -> None:
         pages = dict(zip(SCHEMA.names, walk(file.data, start, len(SCHEMA)), strict=True))
         for column in ("payload", "params"):
             place = (row[f"{column}_offset"], row[f"{column}_size"])
-            if pages[column].binary(file.data) != place:
+            offset, size = pages[column].binary(file.data)
+            if (offset if size else 0, size) != place:
                 raise ModelLoadError(f"{row['name']!r}: its {column} lies elsewhere than indexed")
         if fault := _contradiction(row, found):
             raise ModelLoadError(f"{row['name']!r}: its {fault}")

@@ -117,7 +117,8 @@ class WeightWriter:
             whole = {**row, "chunk": number, **digests}
             offsets = shard.rows.write(whole, **pieces)
             for (column, piece), offset in zip(pieces.items(), offsets, strict=True):
-                whole |= {f"{column}_offset": offset, f"{column}_size": piece.size}
+                where = offset if piece.size else 0  # so that no parameters are alike for all rows
+                whole |= {f"{column}_offset": where, f"{column}_size": piece.size}
             shard.index.append(whole)
 
     def _shard(self, size: int) -> _Shard:

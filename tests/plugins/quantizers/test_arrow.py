@@ -1,0 +1,107 @@
+"""Our own quantizer."""
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from aios_core.contracts import Statistics
+from aios_core.errors import QuantizationError
+from aios_core.quantization.linear import QuantizedLinear
+from aios_core.weights import WeightLoader
+from aios_core.weights.writer import WeightWriter
+from aios_plugins.quantizers.arrow import Arrow
+from aios_plugins.quantizers.rtn import Rtn
+
+
+@pytest.fixture(scope="module")
+def weight():
+    return torch.randn(64, 512, generator=torch.Generator().manual_seed(0))
+
+
+def error(quantizer, weight, statistics=None, x=None):
+    """Relative squared error of the weight, or of the products with x."""
+    wrong = quantizer.dequantize(quantizer.quantize(weight, statistics)) - weight
+    x = torch.eye(weight.shape[1]) if x is None else x
+    return float((x @ wrong.T).square().sum() / (x @ weight.T).square().sum())
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_searching_beats_rounding_to_nearest(weight, bits):
+    nearest, fast, search = (
+        error(quantizer, weight)
+        for quantizer in (Rtn(bits=bits), Arrow(bits=bits, quality="fast"), Arrow(bits=bits))
+    )
+
+    assert pytest.approx(nearest, rel=0.1) == fast
+    assert search < (0.95 if bits < 8 else 1.001) * fast
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_calibration_lowers_the_error_of_the_output(weight, bits):
+    generator = torch.Generator().manual_seed(1)
+    mixing = torch.randn(512, 512, generator=generator) * torch.linspace(0.05, 2, 512)
+    x = torch.randn(2000, 512, generator=generator) @ mixing
+    statistics = Statistics(x.T @ x / len(x), len(x))
+    other = torch.randn(500, 512, generator=generator) @ mixing
+    search = error(Arrow(bits=bits), weight, x=other)
+
+    assert error(Arrow(bits=bits), weight, statistics, other) < search
+    assert error(Arrow(bits=bits, quality="calibrated"), weight, statistics, other) < 0.7 * search
+
+
+def test_calibration_needs_statistics(weight):
+    with pytest.raises(QuantizationError, match="'calibrated' needs statistics"):
+        Arrow(quality="calibrated").quantize(weight)
+    assert Arrow(quality="calibrated").calibrated
+    assert not Arrow().calibrated
+
+
+def test_offsets_are_what_small_parameters_need():
+    for wrong in ({"symmetric": True}, {"bits": 8}, {"group_size": 0}):
+        with pytest.raises(ValueError, match="have f16 parameters alone"):
+            Arrow(param_format="u4", **wrong)
+    with pytest.raises(ValueError, match="want u6 or u4"):
+        Arrow(group_size=16)
+
+
+@pytest.mark.parametrize("group_size", [0, 32, 128])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_products_are_those_of_the_dequantized_weight(weight, bits, group_size):
+    x = torch.randn(9, 512)
+    for activations, bound in (("float32", 1e-5), ("int8", 0.02)):
+        quantizer = Arrow(bits=bits, group_size=group_size, quality="fast", activations=activations)
+        packed = quantizer.quantize(weight)
+        expected = x @ quantizer.dequantize(packed).T
+        wrong = torch.linalg.vector_norm(quantizer.linear(x, packed) - expected)
+        assert wrong <= bound * torch.linalg.vector_norm(expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_any_floating_type_is_the_same_weight(weight, dtype):
+    narrow = weight.to(dtype)
+    first, second = Arrow().quantize(narrow), Arrow().quantize(narrow.float())
+
+    assert torch.equal(first.codes, second.codes)
+    assert str(dtype) == f"torch.{first.dtype}"
+
+
+def test_a_mapped_file_computes_without_a_copy(tmp_path, weight):
+    layer = nn.Linear(512, 64)
+    packed = QuantizedLinear.quantize(layer, Arrow(param_format="u6", group_size=32))
+    with WeightWriter(tmp_path / "m.parquet") as file:
+        file.add("w", packed.tensor)
+    mapped = QuantizedLinear(WeightLoader.open(tmp_path / "m.parquet")["w"], layer.bias)
+    x = torch.randn(3, 512)
+
+    assert torch.equal(packed(x), mapped(x))
+    assert 0 == mapped.codes.data_ptr() % 64
+
+
+def test_settings_of_the_product_go_with_the_layer(weight):
+    layer, x = nn.Linear(512, 64), torch.randn(3, 512)
+    exact = QuantizedLinear.quantize(layer, Arrow(activations="float32"))
+    rounded = QuantizedLinear.quantize(layer, Arrow())
+
+    assert_close(exact(x), x @ exact.weight.T + layer.bias)
+    assert not torch.equal(exact(x), rounded(x))
