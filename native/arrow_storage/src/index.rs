@@ -85,10 +85,14 @@ impl Part {
         Ok(Some(Index::Codes(self.derived.codes.get_or_init(|| made))))
     }
 
-    /// The graph, from its file when it is first wanted.
+    /// The graph, from its file when it is first wanted and there; a damaged one is tried once.
     fn graph(&self, folder: &Path, rows: &Vectors<'_>) -> Option<&Hnsw> {
+        let path = graph_path(folder, self.home?);
+        if self.derived.graph.get().is_none() && !path.exists() {
+            return None;
+        }
         let load = || {
-            let graph = Hnsw::load(&graph_path(folder, self.home?)).ok()?;
+            let graph = Hnsw::load(&path).ok()?;
             (graph.dim() == rows.dim() && graph.len() == rows.len()).then_some(graph)
         };
         self.derived.graph.get_or_init(load).as_ref()

@@ -1,6 +1,7 @@
 //! One record of the log, as bytes: its length, a checksum of length and place, a checksum of the
 //! content, the content.
 
+use crate::segment::guarded;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -43,8 +44,10 @@ impl Record {
         if *kind == 3 {
             return Ok(Self::Close);
         }
-        let mut reader = StreamReader::try_new(body, None).map_err(|e| e.to_string())?;
-        let batch = reader.next().ok_or("a record without rows")?.map_err(|e| e.to_string())?;
+        let batch = guarded(|| {
+            let mut reader = StreamReader::try_new(body, None).map_err(|e| e.to_string())?;
+            reader.next().ok_or("a record without rows")?.map_err(|e| e.to_string())
+        })?;
         match kind {
             1 => Ok(Self::Put(batch)),
             2 => Ok(Self::Delete(batch)),

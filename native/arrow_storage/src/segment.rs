@@ -144,8 +144,21 @@ pub(crate) fn open(
     }
 }
 
+/// Read what Arrow wrote. Its reader panics on some of what no writer writes (lengths beyond a
+/// buffer), which only someone who made the checksums right can bring here: that is damage too.
+pub(crate) fn guarded<T>(
+    read: impl FnOnce() -> std::result::Result<T, String>,
+) -> std::result::Result<T, String> {
+    let read = std::panic::AssertUnwindSafe(read);
+    std::panic::catch_unwind(read).unwrap_or_else(|_| Err("Arrow cannot read it".into()))
+}
+
 /// Read the batches of an Arrow IPC file in memory, without copying.
 pub(crate) fn decode(bytes: Bytes) -> std::result::Result<Vec<RecordBatch>, String> {
+    guarded(|| decode_sound(&bytes))
+}
+
+fn decode_sound(bytes: &Bytes) -> std::result::Result<Vec<RecordBatch>, String> {
     let text = |e: arrow_schema::ArrowError| e.to_string();
     let tail = *bytes.last_chunk::<10>().ok_or("it is shorter than a footer")?;
     let footer_length = read_footer_length(tail).map_err(text)?;

@@ -219,8 +219,11 @@ fn approximate_search_uses_codes_then_a_graph_and_survives_damage_to_it() {
     assert!(hits(&near(&store.snapshot(), Some(200), None)) >= 8);
     assert_eq!(0, store.indexed());
 
+    let reader = Store::open_read_only(folder.path(), options).unwrap();
+    near(&reader.snapshot(), Some(200), None);
     store.create_index().unwrap();
-    assert_eq!(5000, store.indexed());
+    assert_eq!((5000, 5000), (store.indexed(), reader.indexed()));
+    assert!(hits(&near(&reader.snapshot(), Some(200), None)) >= 8);
     assert!(hits(&near(&store.snapshot(), Some(200), None)) >= 8);
     let few = Filter::parse("id IN (1, 2, 4999)").unwrap();
     assert_eq!(3, near(&store.snapshot(), Some(200), Some(&few)).len());

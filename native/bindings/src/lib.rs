@@ -32,6 +32,7 @@ mod _native {
 }
 
 mod any;
+mod arrays;
 mod choices;
 mod matrix;
 mod padded;

@@ -12,9 +12,9 @@ use pyo3::prelude::*;
 use pyo3_arrow::input::AnyRecordBatch;
 use pyo3_arrow::{PyRecordBatch, PyRecordBatchReader, PySchema};
 
+use crate::arrays::rows;
 use crate::choices::metric_name;
 use crate::store::arrow_storage::{error, raise};
-use crate::vectors::rows;
 
 /// The rows as they were at one moment.
 #[pyclass(frozen, module = "aios_plugins._native.arrow_storage")]

@@ -1,25 +1,5 @@
 //! Binds `vector_search`: search over numpy arrays.
 
-use std::borrow::Cow;
-
-use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
-
-/// One vector or several, one after another; copied only where they do not lie so already.
-pub(crate) fn rows<'a>(
-    what: &str,
-    array: &'a PyReadonlyArrayDyn<'_, f32>,
-    dim: usize,
-) -> Result<Cow<'a, [f32]>, String> {
-    let shape = array.shape();
-    if !matches!(*shape, [d] | [_, d] if d == dim) {
-        return Err(format!("{what} is of shape {shape:?}; want ({dim},) or (any, {dim})"));
-    }
-    Ok(match array.as_slice() {
-        Ok(values) if array.is_c_contiguous() => Cow::Borrowed(values),
-        _ => Cow::Owned(array.as_array().iter().copied().collect()),
-    })
-}
-
 /// Nearest neighbours among the rows of numpy arrays.
 #[pyo3::pymodule]
 #[pyo3(module = "aios_plugins._native")]
@@ -28,18 +8,14 @@ pub(crate) mod vector_search {
     use std::sync::{PoisonError, RwLock};
 
     use ::vector_search as engine;
+    use engine::Bitmap;
     use engine::exact::Options;
     use engine::hnsw::Settings;
-    use engine::{Bitmap, Data, Neighbor, Vectors};
-    use half::{bf16, f16};
-    use numpy::{
-        IntoPyArray, PyArray2, PyArrayDescrMethods, PyReadonlyArray1, PyReadonlyArray2,
-        PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
-    };
+    use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn};
     use pyo3::exceptions::PyValueError;
     use pyo3::prelude::*;
 
-    use super::rows;
+    use crate::arrays::{Array, Found, arrays, bits, rows};
     use crate::choices::metric;
 
     pyo3::create_exception!(
@@ -49,104 +25,8 @@ pub(crate) mod vector_search {
         "Vectors, queries or an index do not fit; the message says why."
     );
 
-    type Found<'py> = (Bound<'py, PyArray2<f32>>, Bound<'py, PyArray2<i64>>);
-
-    fn unfit(message: impl std::fmt::Display) -> PyErr {
+    pub(crate) fn unfit(message: impl std::fmt::Display) -> PyErr {
         VectorSearchError::new_err(message.to_string())
-    }
-
-    /// An array of vectors that is borrowed while it is used.
-    enum Array<'py> {
-        F32(PyReadonlyArray2<'py, f32>),
-        F16(PyReadonlyArray2<'py, f16>),
-        Bf16(PyReadonlyArray2<'py, u16>),
-        I8(PyReadonlyArray2<'py, i8>),
-        Signs(PyReadonlyArray2<'py, u8>),
-    }
-
-    impl<'py> FromPyObject<'_, 'py> for Array<'py> {
-        type Error = PyErr;
-
-        fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-            let array = object.cast::<PyUntypedArray>()?;
-            let dtype = array.dtype();
-            match (dtype.kind(), dtype.itemsize()) {
-                (b'f', 4) => object.extract().map(Self::F32).map_err(PyErr::from),
-                (b'f', 2) => object.extract().map(Self::F16).map_err(PyErr::from),
-                (b'u', 2) => object.extract().map(Self::Bf16).map_err(PyErr::from),
-                (b'i', 1) => object.extract().map(Self::I8).map_err(PyErr::from),
-                (b'u', 1) => object.extract().map(Self::Signs).map_err(PyErr::from),
-                _ => Err(unfit(format!(
-                    "vectors are of {dtype}; want float32, float16, int8, uint16 (bfloat16) or \
-                     uint8 (packed signs)"
-                ))),
-            }
-        }
-    }
-
-    impl Array<'_> {
-        fn view(&self) -> PyResult<Vectors<'_>> {
-            fn values<'a, T: numpy::Element>(
-                array: &'a PyReadonlyArray2<'_, T>,
-            ) -> PyResult<(&'a [T], usize)> {
-                // Column by column is contiguous too.
-                match array.as_slice() {
-                    Ok(values) if array.is_c_contiguous() => Ok((values, array.shape()[1])),
-                    _ => Err(unfit("vectors must be contiguous, row by row")),
-                }
-            }
-            let (data, dim) = match self {
-                Self::F32(x) => values(x).map(|(x, dim)| (Data::F32(x), dim))?,
-                Self::F16(x) => values(x).map(|(x, dim)| (Data::F16(x), dim))?,
-                Self::I8(x) => values(x).map(|(x, dim)| (Data::I8(x), dim))?,
-                Self::Signs(x) => values(x).map(|(x, dim)| (Data::Binary(x), dim * 8))?,
-                Self::Bf16(x) => {
-                    let (x, dim) = values(x)?;
-                    // SAFETY: bf16 is a transparent wrapper of u16, and every u16 is one.
-                    let x =
-                        unsafe { std::slice::from_raw_parts(x.as_ptr().cast::<bf16>(), x.len()) };
-                    (Data::Bf16(x), dim)
-                }
-            };
-            Vectors::new(data, dim).map_err(unfit)
-        }
-    }
-
-    /// A filter as bits.
-    fn bits(
-        filter: Option<&PyReadonlyArray1<'_, bool>>,
-        rows: usize,
-    ) -> PyResult<Option<Vec<u64>>> {
-        let Some(filter) = filter else { return Ok(None) };
-        let filter = filter.as_array();
-        if filter.len() != rows {
-            let found = filter.len();
-            return Err(unfit(format!("the filter has {found} values; there are {rows} rows")));
-        }
-        let mut words = vec![0; rows.div_ceil(64)];
-        for (row, &keep) in filter.iter().enumerate() {
-            words[row / 64] |= u64::from(keep) << (row % 64);
-        }
-        Ok(Some(words))
-    }
-
-    /// Results as two arrays of as many columns as any query found.
-    fn arrays<'py>(py: Python<'py>, found: &[Vec<Neighbor>]) -> PyResult<Found<'py>> {
-        let width = found.iter().map(Vec::len).max().unwrap_or_default();
-        let mut distances = vec![f32::INFINITY; found.len() * width];
-        let mut rows = vec![-1; found.len() * width];
-        for (query, found) in found.iter().enumerate() {
-            for (place, neighbor) in found.iter().enumerate() {
-                distances[query * width + place] = neighbor.distance;
-                rows[query * width + place] = i64::from(neighbor.row);
-            }
-        }
-        let shape = [found.len(), width];
-        let shaped = |e: PyErr| e;
-        Ok((
-            numpy::PyArrayMethods::reshape(&distances.into_pyarray(py), shape).map_err(shaped)?,
-            numpy::PyArrayMethods::reshape(&rows.into_pyarray(py), shape).map_err(shaped)?,
-        ))
     }
 
     /// The instruction set in use.

@@ -66,19 +66,26 @@ pub(super) fn avx2_dot<const AHEAD: usize>(query: &[i8], row: &[i8]) -> i32 {
         _mm256_maddubs_epi16, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_sign_epi8,
     };
     let ones = _mm256_set1_epi16(1);
-    let mut sums = [_mm256_setzero_si256(); 2];
-    for (i, (q, x)) in query.as_chunks::<32>().0.iter().zip(row.as_chunks::<32>().0).enumerate() {
-        if AHEAD > 0 {
-            prefetch::<AHEAD, _>(x.as_ptr());
-        }
-        // SAFETY: both arrays hold the 32 bytes read.
+    let product = |q: &[i8], x: &[i8]| {
+        // SAFETY: only called with 32 bytes each.
         let (q, x) = unsafe {
             (_mm256_loadu_si256(q.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().cast()))
         };
         let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q));
-        sums[i % 2] = _mm256_add_epi32(sums[i % 2], _mm256_madd_epi16(pairs, ones));
+        _mm256_madd_epi16(pairs, ones)
+    };
+    let (lines, rest) = row[..query.len()].as_chunks::<64>();
+    let mut sum = _mm256_setzero_si256();
+    for (q, x) in query.as_chunks::<64>().0.iter().zip(lines) {
+        if AHEAD > 0 {
+            prefetch::<AHEAD, _>(x.as_ptr());
+        }
+        sum = _mm256_add_epi32(sum, product(&q[..32], &x[..32]));
+        sum = _mm256_add_epi32(sum, product(&q[32..], &x[32..]));
     }
-    let sum = _mm256_add_epi32(sums[0], sums[1]);
+    if rest.len() >= 32 {
+        sum = _mm256_add_epi32(sum, product(&query[lines.len() * 64..], rest));
+    }
     let sum = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
     let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b1110>(sum));
     _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32::<1>(sum)))
