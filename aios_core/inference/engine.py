@@ -111,7 +111,8 @@ class ArrowEngine:
         first = ready(read(folder, registry=registry), overrides)
         models = {first.model.mode: first}
         beside = folder / "twin"
-        if twin and "ar" not in models and checkpoint.latest(beside) is not None:
+        lonely = folder.is_file() or checkpoint.latest(beside) is None
+        if twin and "ar" not in models and not lonely:
             models["ar"] = ready(checkpoint.load(beside, registry=registry), overrides)
         return cls(models, context=context)
 

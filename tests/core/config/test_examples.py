@@ -14,6 +14,13 @@ def resolved(name):
     return load(EXAMPLES / f"{name}.toml", overrides=path)
 
 
+def test_all_are_good():
+    names = [path.stem for path in EXAMPLES.glob("*.toml")]
+
+    assert "demo" in names
+    assert all(resolved(name).config for name in names)
+
+
 @pytest.mark.parametrize("corpus", ["tinyshakespeare", "python-docs"])
 def test_pairs_are_matched(corpus):
     """The twins differ in the mask of the attention and in how long, and how hard, they train."""

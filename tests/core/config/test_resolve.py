@@ -96,9 +96,3 @@ def test_a_pin_decides_between_two_distributions(registry, write):
 
 def test_what_is_installed_resolves_by_default():
     assert resolve({}).values == resolve({}, registry=Registry.discover()).values
-
-
-def test_the_examples_are_good():
-    root = Path(__file__).parents[3]
-    for path in sorted((root / "examples").glob("*.toml")):
-        load(path)
