@@ -1,7 +1,6 @@
 """Loading: every default written out, values of every type, round trips."""
 
 import tomllib
-from pathlib import Path
 
 import tomli_w
 
