@@ -135,7 +135,7 @@ def test_from_a_file_to_a_report_and_back(aios, tmp_path):
     found = json.loads(aios("evaluate", str(model), "--set", "sampler.steps=1", "--json").stdout)
     assert 1 == found["samples"]["nfe"]
     assert {"nelbo", "nelbo_bpb", "bits_per_weight"} == set(found["model"]["metrics"])
-    assert {"nll", "nll_bpb"} == set(found["twin"]["metrics"])
+    assert {"nll", "nll_bpb", "bits_per_weight"} == set(found["twin"]["metrics"])
     refused = aios("evaluate", str(model), "--set", "training.steps=99")
     assert 2 == refused.returncode
     assert "another training" in refused.stderr
