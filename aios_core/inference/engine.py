@@ -111,8 +111,7 @@ class ArrowEngine:
         first = ready(read(folder, registry=registry), overrides)
         models = {first.model.mode: first}
         beside = folder / "twin"
-        lonely = folder.is_file() or checkpoint.latest(beside) is None
-        if twin and "ar" not in models and not lonely:
+        if twin and "ar" not in models and checkpoint.latest(beside) is not None:
             models["ar"] = ready(checkpoint.load(beside, registry=registry), overrides)
         return cls(models, context=context)
 

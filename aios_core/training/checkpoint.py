@@ -144,13 +144,13 @@ _NAME = re.compile(r"step-[0-9]{6,}")
 
 
 def latest(run: Path) -> Path | None:
-    """The newest checkpoint of a run; None where there is none, as in a single file.
+    """The newest checkpoint of a run; None where there is none, as in or beside a single file.
 
     Raises:
         ModelLoadError: ``latest`` names something else than a checkpoint.
     """
     pointer = run / "checkpoints" / "latest"
-    if run.is_file():
+    if not run.is_dir():
         return None
     try:
         name = pointer.read_text(encoding="utf-8").strip()
