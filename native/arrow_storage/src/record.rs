@@ -5,7 +5,7 @@ use crate::segment::guarded;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
-use arrow_ipc::reader::StreamReader;
+use arrow_ipc::reader::StreamDecoder;
 use arrow_ipc::writer::StreamEncoder;
 
 /// Bytes before the content.
@@ -45,8 +45,10 @@ impl Record {
             return Ok(Self::Close);
         }
         let batch = guarded(|| {
-            let mut reader = StreamReader::try_new(body, None).map_err(|e| e.to_string())?;
-            reader.next().ok_or("a record without rows")?.map_err(|e| e.to_string())
+            // The reader of streams takes memory for as many bytes as a message says it has, before
+            // it reads them; this one never takes more than there are.
+            let rows = StreamDecoder::new().decode(&mut Buffer::from(body));
+            rows.map_err(|e| e.to_string())?.ok_or_else(|| "a record without rows".into())
         })?;
         match kind {
             1 => Ok(Self::Put(batch)),
