@@ -215,10 +215,8 @@ def pairs(model, given):
             partial(ours, model, given, bound, calls=steps),
             {},
         )
-        ancestral, uniform = (
-            component("sampler", "ancestral", steps=steps),
-            network(given, "uniform"),
-        )
+        ancestral = component("sampler", "ancestral", steps=steps)
+        uniform = network(given, "uniform")
         yield (
             "ancestral / diffusers DiscreteDDIM, both of uniform noise",
             partial(peers.ddim, **taking),
