@@ -15,6 +15,7 @@ import click
 
 from aios_core.cli.common import json_option, print_json, print_table
 from aios_core.errors import PluginError
+from aios_core.kinds import KINDS
 from aios_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def doctor(as_json: bool) -> None:
 
 @command.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--kind", type=click.Choice(["noise", "sampler"]), default="noise", show_default=True)
+@click.option("--kind", type=click.Choice([*KINDS]), default="noise", show_default=True)
 def new(path: Path, kind: str) -> None:
     """Write a package with one component and its test into the folder PATH.
 
