@@ -356,6 +356,48 @@ def aios_quantizers() -> dict[str, str | type]:  # type: ignore[empty-body]
 
 
 @hookspec
+def aios_evolution_levels() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Evolution levels, subclasses of `aios_core.contracts.EvolutionLevel`.
+
+    ``adapt`` and ``apply`` leave the model that they are given as it is, tensor by tensor; the same
+    experience gives the same adaptation, bit for bit; what it touches stays within the budget.
+
+    Example::
+
+        import torch
+        from aios_core.evolution.fitting import fit
+
+        @frozen
+        class Bias(contracts.EvolutionLevel):
+            '''Learn how often each token comes, and nothing else.'''
+
+            name = "bias"
+
+            learning_rate: float = field(default=0.1, validator=validators.gt(0))
+            '''Peak rate of AdamW.'''
+
+            def adapt(self, model, experience, budget):
+                shift = torch.zeros(model.vocabulary.size, requires_grad=True)
+                rate = self.learning_rate
+                fit(self._with(model, shift), [shift], experience, budget, learning_rate=rate)
+                return contracts.Adaptation({}, {"shift": shift.detach()}, shift.numel())
+
+            def apply(self, model, adaptation):
+                return self._with(model, adaptation.tensors["shift"])
+
+            def _with(self, model, shift):
+                fork = model.fork()
+                decode = fork.head.decode
+                fork.head.decode = lambda h: decode(h) + shift.to(h)
+                return fork
+
+        @aios_core.hookimpl
+        def aios_evolution_levels():
+            return {"bias": Bias}
+    """
+
+
+@hookspec
 def aios_metrics() -> dict[str, str | type]:  # type: ignore[empty-body]
     """Metrics, subclasses of `aios_core.contracts.Metric`.
 

@@ -127,7 +127,9 @@ def doctor(as_json: bool) -> None:
 
 @command.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--kind", type=click.Choice(["noise", "sampler"]), default="noise", show_default=True)
+@click.option(
+    "--kind", type=click.Choice(["noise", "sampler", "level"]), default="noise", show_default=True
+)
 def new(path: Path, kind: str) -> None:
     """Write a package with one component and its test into the folder PATH.
 
