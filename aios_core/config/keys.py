@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DISTRIBUTION: Final = "ai-os-diffusion"
 """The distribution that the core is part of."""
 
-_TRAINS: Final = ("contracts", "diffusion", "training")
+_TRAINS: Final = ("contracts", "diffusion", "memory/recall.py", "training")
 """Folders of the core whose code decides weights; with `_MEASURES` also what is measured."""
 
 _MEASURES: Final = ("evolution", "experiment/evaluate.py", "experiment/sampling.py")
@@ -88,7 +88,7 @@ def _values(resolved: Resolved, affects: tuple[str, ...], data: str | None) -> d
     """The values that count, down to the single keys of a section."""
     counted = _counted(Config, resolved.values, affects)
     if resolved.config.mode == "ar":
-        for unused in ("noise", "corruption", "objective"):
+        for unused in ("noise", "corruption", "objective", "memory"):
             counted.pop(unused, None)
         kept = counted["diffusion"].items()
         counted["diffusion"] = {k: v for k, v in kept if k not in _NOISELESS}

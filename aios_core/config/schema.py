@@ -156,6 +156,37 @@ class SamplingConfig(Controls):
 
 
 @frozen
+class MemoryConfig:
+    """Memories that a diffusion network is told of, by cross-attention (`MemoryConditioner`)."""
+
+    k: int = field(default=0, validator=validators.ge(0))
+    """K, memories that a text is told of; 0: the network has no conditioner."""
+    store: Path | None = field(default=None, metadata=_NO_EFFECT)
+    """Folder of the store that training recalls from, and sampling unless told of another; of the
+    backend that ``[storage]`` names. What is in it counts, not where it is."""
+    uri: str | None = field(default=None, metadata=_NO_EFFECT)
+    """Instead of ``store``, where the backend is a server."""
+    dim: int = field(default=384, validator=_at_least_1)
+    """E, numbers in a vector of the store; that of the embedding."""
+    num_tokens: int = field(default=4, validator=_at_least_1)
+    """What a vector is projected to, for attention to read (the name is that of IP-Adapter)."""
+    heads: int = field(default=4, validator=_at_least_1)
+    """Attention heads; they divide the width of the backbone."""
+    dropout: float = field(default=0.1, validator=_fraction)
+    """Share of the training texts that are told of none, so that guidance can lead away from it."""
+
+    @property
+    def place(self) -> str | None:
+        """Where the store is."""
+        return self.uri if self.store is None else str(self.store)
+
+    @uri.validator
+    def _one(self, attribute: Attribute[Any], value: str | None) -> None:
+        if value is not None and self.store is not None:
+            raise ValueError("is another place than store; want one of them")
+
+
+@frozen
 class EvaluationConfig:
     """How a trained network and its samples are measured."""
 
@@ -279,6 +310,7 @@ class Config:
 
     diffusion: DiffusionConfig = section(DiffusionConfig, "training")
     training: TrainingConfig = section(TrainingConfig, "training")
+    memory: MemoryConfig = section(MemoryConfig, "training")
     sampling: SamplingConfig = section(SamplingConfig, "evaluation")
     evaluation: EvaluationConfig = section(EvaluationConfig, "evaluation")
     evolution: EvolutionConfig = section(EvolutionConfig, "evaluation")
@@ -315,6 +347,23 @@ class Config:
             raise ValueError(
                 f"block_size: {type(self.backbone).__name__} cannot be told what each position may "
                 "see; want another backbone, or no blocks"
+            )
+
+    @memory.validator
+    def _told(self, attribute: Attribute[Any], value: MemoryConfig) -> None:
+        if not value.k or self.mode == "ar":  # which is never told of any
+            return
+        if value.place is None:
+            raise ValueError("store: is missing; want the folder of a store, or k = 0")
+        if not self.backbone.injections:
+            raise ValueError(
+                f"k: {type(self.backbone).__name__} cannot be told of memories; want another "
+                "backbone, or k = 0"
+            )
+        if self.backbone.dim % value.heads:
+            raise ValueError(
+                f"heads: want a divisor of the backbone's dim = {self.backbone.dim}, got "
+                f"{value.heads}"
             )
 
     @sampling.validator

@@ -5,7 +5,7 @@ file may set, its validators are the error messages, its docstring is the help t
 the work. Nothing here imports torch or numpy when it is imported.
 """
 
-from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition
+from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition, Injection
 from aios_core.contracts.corruption import Corruption
 from aios_core.contracts.dataset import Dataset, Split
 from aios_core.contracts.embedding import EmbeddingProvider, Side
@@ -58,6 +58,7 @@ __all__ = [
     "Executor",
     "Experience",
     "Id",
+    "Injection",
     "Metric",
     "NoiseScheduler",
     "Objective",

@@ -162,6 +162,21 @@ class BackboneContract:
             where = valid[:, start:end]
             assert_close(out[where], expected[:, start:end][where], rtol=1e-4, atol=1e-5)
 
+    def test_injections_are_heard_in_order(self, instance: Backbone) -> None:
+        """What is told after each layer is told in every pass, and an echo changes nothing."""
+        module = stir(seeded(instance.build))
+        h, t, layers = _states(instance, 2), _t(2), list[int]()
+
+        def echo(h: Tensor, layer: int) -> Tensor:
+            layers.append(layer)
+            return h + 0
+
+        assert torch.equal(module(h, t, None), module(h, t, Condition(inject=echo)))
+        assert list(range(instance.injections)) == layers
+        if layers:
+            shifted = Condition(inject=lambda h, _: h + 1)
+            assert not torch.allclose(module(h, t, None), module(h, t, shifted))
+
     def test_rows_are_independent(self, instance: Backbone) -> None:
         """T16: a row's answer does not depend on its batch mates."""
         module = stir(seeded(instance.build))
