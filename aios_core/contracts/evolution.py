@@ -69,27 +69,8 @@ class EvolutionLevel(ABC):
     that the level never sees, and the journal keeps it. Both methods leave the model that they are
     given as it is, tensor by tensor; so switching an adaptation off is to use the model underneath
     again, and is exact. ``model.fork()`` gives modules to put things into, which share every tensor
-    with the model until one is put in another's place::
-
-        @frozen
-        class Bias(EvolutionLevel):
-            '''Learn how often each token comes, and nothing else.'''
-
-            name = "bias"
-
-            def adapt(self, model, experience, budget):
-                shift = torch.zeros(model.vocabulary.size, requires_grad=True)
-                fit(self._with(model, shift), [shift], experience, budget, learning_rate=0.1)
-                return Adaptation({}, {"shift": shift.detach()}, shift.numel())
-
-            def apply(self, model, adaptation):
-                return self._with(model, adaptation.tensors["shift"])
-
-            def _with(self, model, shift):
-                fork = model.fork()
-                decode = fork.head.decode
-                fork.head.decode = lambda h: decode(h) + shift.to(h)
-                return fork
+    with the model until one is put in another's place, and `aios_core.evolution.fitting.fit` trains
+    the tensors that it is given. A whole level is in ``aios_core/scaffold/examples/level.py``.
     """
 
     name: ClassVar[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from aios_core.contracts import Condition
+from aios_core.testing.contracts.base import Contract
 from aios_core.testing.modules import assert_learns, same_parameters, seeded, stir
 
 if TYPE_CHECKING:
@@ -18,18 +19,8 @@ if TYPE_CHECKING:
 LENGTH = 9
 
 
-class BackboneContract:
+class BackboneContract(Contract["Backbone"]):
     """Subclass it and set ``component``: a backbone's class, or one that is built (and small)."""
-
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> Backbone:
-        """The backbone under test."""
-        backbone: Backbone = (
-            self.component() if isinstance(self.component, type) else self.component
-        )
-        return backbone
 
     @pytest.mark.parametrize("causal", [False, True])
     def test_shapes(self, instance: Backbone, *, causal: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -16,6 +16,7 @@ from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import model_digest, tensors_digest
 from aios_core.evolution.gate import score
+from aios_core.testing.contracts.base import Contract
 from aios_core.testing.modules import stir
 
 if TYPE_CHECKING:
@@ -27,27 +28,16 @@ VOCABULARY = Vocabulary(size=20, mask_id=16, pad_id=17, bos_id=18, eos_id=19)
 BUDGET = Budget(share=1.0, steps=40, batch_size=8)
 
 
-class LevelContract:
+class LevelContract(Contract["EvolutionLevel"]):
     """Subclass it and set ``component``: a level's class, or one that is built."""
-
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> EvolutionLevel:
-        """The level under test."""
-        level: EvolutionLevel = (
-            self.component() if isinstance(self.component, type) else self.component
-        )
-        return level
 
     @pytest.fixture(scope="class")
     @classmethod
-    def learned(cls) -> tuple[Model, Adaptation, str]:
+    def learned(cls, instance: EvolutionLevel) -> tuple[Model, Adaptation, str]:
         """A model, what was learned on it, and the digest that it had before."""
-        level = cls.component() if isinstance(cls.component, type) else cls.component
         model = _model()
         before = model_digest(model)
-        return model, level.adapt(model, _experience(), BUDGET), before
+        return model, instance.adapt(model, _experience(), BUDGET), before
 
     def test_the_model_itself_is_left_alone(
         self, instance: EvolutionLevel, learned: tuple[Model, Adaptation, str]
