@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "quantize": "Write a model in few bits into one weight file.",
     "weights": "Look into weight files, check them, convert and compare them.",
     "tokenizer": "Train tokenizers, and apply any tokenizer.json.",
+    "uncertainty": "Calibrate how unsure a model is, and score texts.",
     "memory": "Fill, search, check and move stores of memories.",
     "config": "Show, check and describe configurations.",
     "plugins": "List, inspect, check and begin plugins.",
