@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "evaluate": "Measure a trained model and its samples.",
     "ablate": "Run every variant of a configuration, and compare them.",
     "report": "Write the report of an ablation again.",
+    "evolve": "Adapt a trained model, and take it back.",
     "quantize": "Write a model in few bits into one weight file.",
     "weights": "Look into weight files, check them, convert and compare them.",
     "tokenizer": "Train tokenizers, and apply any tokenizer.json.",
