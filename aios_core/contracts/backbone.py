@@ -23,6 +23,18 @@ class Cache(Protocol):
     is set, which makes sense for a bidirectional module alone."""
 
 
+class Injection(Protocol):
+    """What is told to a network between its layers: memories, controls."""
+
+    def __call__(self, h: Tensor, layer: int) -> Tensor:
+        """States (B, L, D) after a layer, from 0, to those that the next one reads.
+
+        B is that of the batch, while L may be a part of the text, or the text twice: it answers
+        position by position.
+        """
+        ...
+
+
 @frozen
 class Condition:
     """What a backbone may attend to besides its input; every field optional."""
@@ -41,6 +53,8 @@ class Condition:
     part: slice | None = None
     """Of the L positions of the input, those whose states are wanted. A module may answer for these
     alone, (B, stop - start, D); one that does not know of it answers for all. None: all."""
+    inject: Injection | None = None
+    """Called after each layer, with its number, for backbones that count their ``injections``."""
 
 
 class CachingModule(Protocol):
@@ -62,6 +76,14 @@ class Backbone(ABC):
     serves_masks: ClassVar[bool] = False
     """Whether its module obeys `Condition.mask` and `Condition.positions`, and takes a time for
     each position (B, L) where it takes times: what block diffusion needs."""
+
+    @property
+    def injections(self) -> int:
+        """How many layers of its module call `Condition.inject`, in order and in every pass.
+
+        0, as for one that cannot be told of memories, unless it says otherwise.
+        """
+        return 0
 
     @property
     @abstractmethod

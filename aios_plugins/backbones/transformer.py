@@ -215,10 +215,15 @@ class TransformerModule(nn.Module):
                 0, 10, TIME_FEATURES // 2, dtype=t.dtype, device=t.device
             )
             time = self.time(torch.cat((features.cos(), features.sin()), -1).to(h.dtype))
+        part = None
+        if condition is not None and condition.inject is None and not view.causal:
+            part = condition.part
         for layer, block in enumerate(self.blocks):
-            if block is self.blocks[-1] and condition is not None and not view.causal:
-                view = view._replace(part=condition.part)
+            if block is self.blocks[-1]:
+                view = view._replace(part=part)
             h = block(h, time, view, layer)
+            if condition is not None and condition.inject is not None:
+                h = condition.inject(h, layer)
         if cache is not None:
             cache.length += length
         return h
@@ -255,6 +260,11 @@ class Transformer(Backbone):
                 f"rotary positions need an even width a head: dim = {self.dim} is not a multiple "
                 f"of 2 * heads = {2 * value}"
             )
+
+    @property
+    def injections(self) -> int:
+        """After each block."""
+        return self.layers
 
     def build(self, *, causal: bool = False) -> TransformerModule:
         """A freshly initialised network."""

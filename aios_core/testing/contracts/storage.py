@@ -17,6 +17,7 @@ from aios_core.contracts.records import store_schema
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import sql
 from aios_core.testing import strategies
+from aios_core.testing.contracts.base import Contract
 from aios_core.testing.stores import DIM, StoreMachine, check_search, plain, schema, truth
 
 if TYPE_CHECKING:
@@ -53,24 +54,14 @@ _BAD: dict[str, tuple[Any, str]] = {
 }
 
 
-class StorageContract:
+class StorageContract(Contract["StorageBackend"]):
     """Subclass it and set ``component``: a backend's class, or one that is built.
 
     Backends that need a server override the fixture ``new_uri``.
     """
 
-    component: ClassVar[Any]
     examples: ClassVar[int] = 3
     """Of each property; more find more, and take longer."""
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def instance(cls) -> StorageBackend:
-        """The backend under test."""
-        backend: StorageBackend = (
-            cls.component() if isinstance(cls.component, type) else cls.component
-        )
-        return backend
 
     @pytest.fixture(scope="class")
     @classmethod
