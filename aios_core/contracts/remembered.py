@@ -39,8 +39,12 @@ class Remembered(Generic[*Rest, Answer]):
 
     def known(self, tensor: Tensor, *rest: *Rest) -> Answer | None:
         """The answer if it is known."""
-        for of, version, others, answer in self._kept:
-            if of() is tensor and version == tensor._version and all(map(_equal, others, rest)):  # noqa: SLF001
+        for one in self._kept:
+            of, version, others, answer = one
+            same = of() is tensor and version == tensor._version  # noqa: SLF001
+            if same and all(map(_equal, others, rest)):
+                if one is not self._kept[0]:  # what was asked for last is kept longest
+                    self._kept = (one, *(other for other in self._kept if other is not one))
                 return answer
         return None
 

@@ -280,7 +280,7 @@ class DiffusionCore:
             differences.put(differing, ids, state.ids)
             count.put(left, masked)
         if redrawn is None and not differing:  # a cached step: nothing to look up
-            return evolve(state, step=step, nfe=denoiser.nfe, committed=changed)
+            return evolve(state, step=step, nfe=denoiser.nfe, ids=ids, committed=changed)
         taken = bool(left) and (self.sampler.remasks or redrawn is not None)
         drawn = changed if redrawn is None else redrawn
         if redrawn is not None:

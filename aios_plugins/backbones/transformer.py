@@ -215,12 +215,9 @@ class TransformerModule(nn.Module):
                 0, 10, TIME_FEATURES // 2, dtype=t.dtype, device=t.device
             )
             time = self.time(torch.cat((features.cos(), features.sin()), -1).to(h.dtype))
-        part = None
-        if condition is not None and condition.inject is None and not view.causal:
-            part = condition.part
         for layer, block in enumerate(self.blocks):
             if block is self.blocks[-1]:
-                view = view._replace(part=part)
+                view = view._replace(part=_part(condition, causal=view.causal))
             h = block(h, time, view, layer)
             if condition is not None and condition.inject is not None:
                 h = condition.inject(h, layer)
@@ -231,6 +228,13 @@ class TransformerModule(nn.Module):
     def new_cache(self, capacity: int) -> KeyValueCache:
         """An empty cache for up to so many positions."""
         return KeyValueCache(len(self.blocks), capacity)
+
+
+def _part(condition: Condition | None, *, causal: bool) -> slice | None:
+    """Of the positions those that the last layer is to answer for."""
+    if condition is None or causal or condition.inject is not None:
+        return None
+    return condition.part
 
 
 @frozen

@@ -30,7 +30,6 @@ from functools import partial
 import attrs
 import sampling_peers as peers
 import torch
-from sampling_counts import Counter
 from torch.profiler import ProfilerActivity, profile
 
 from aios_core.contracts import Vocabulary
@@ -38,6 +37,7 @@ from aios_core.diffusion import pieces
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
 from aios_core.registry import Registry
+from aios_core.testing.counter import Counter
 from aios_core.testing.modules import stir
 from aios_plugins.backbones.transformer import TransformerModule
 

@@ -1,36 +1,52 @@
-"""What a step asks of a device, counted on any machine: launches, waits, bytes of large tensors.
+"""What code asks of a device, counted on any machine: launches, waits, bytes of large tensors.
 
 A graphics card is idle while the host waits for it and while it has nothing to launch, and busy
 with the bytes that each operator reads and writes. None of that needs the card to be counted.
 """
 
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Final, Self
 
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-SILENT = {
+SILENT: Final = {
     "_unsafe_view",
-    "promote_types",
     "empty",
     "empty_like",
     "empty_strided",
+    "lift_fresh",
     "new_empty",
     "new_empty_strided",
+    "promote_types",
     "resize_",
 }
 """Operators that make a tensor and launch nothing; views are told by their schemas."""
-WAITS = {"_local_scalar_dense", "equal", "nonzero", "masked_select", "lift_fresh", "_is_all_true"}
+WAITS: Final = {
+    "_is_all_true",
+    "_local_scalar_dense",
+    "equal",
+    "lift_fresh",
+    "masked_select",
+    "nonzero",
+}
 """Operators after which the host holds a number of the device's, or the device one of the host's
 (`lift_fresh`, by which `torch.tensor` of a list copies it)."""
-TAKE = {"embedding", "gather", "index", "index_select"}
+BY_MASK: Final = {"_unsafe_index", "index", "index_put", "index_put_"}
+"""Operators that look for what is true in each mask that they are given."""
+HOST: Final = {Tensor.tolist, Tensor.cpu, Tensor.numpy}
+"""Waits of which operators on a processor show nothing."""
+TAKE: Final = {"embedding", "gather", "index", "index_select"}
 """Operators that read as much as they write, whatever they read from."""
-PUT = {"index_copy_", "index_put_", "scatter_", "scatter_add_"}
+PUT: Final = {"index_copy_", "index_put_", "scatter_", "scatter_add_"}
 """Operators that write as much as they are given, whatever they write to."""
-HOST = {torch.Tensor.tolist, torch.Tensor.cpu, torch.Tensor.numpy}
-"""Likewise, of which operators on a processor show nothing."""
 
 
 class Counter(TorchDispatchMode):
@@ -46,25 +62,28 @@ class Counter(TorchDispatchMode):
         names: operators and how often each ran.
     """
 
-    def __init__(self, large):
-        super().__init__()
-        self.large, self.paused, self.host = large, False, _Host(self)
-        self.launches, self.syncs, self.bytes, self.names = 0, 0, {}, {}
+    def __init__(self, large: int = 0) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.large, self.paused, self._host = large, False, _Host(self)
+        self.launches = self.syncs = 0
+        self.bytes: Tally[str] = Tally()
+        self.names: Tally[str] = Tally()
 
-    def __enter__(self):
-        self.host.__enter__()
-        return super().__enter__()
+    def __enter__(self) -> Self:
+        self._host.__enter__()  # type: ignore[no-untyped-call]
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
 
-    def __exit__(self, *problem):
-        super().__exit__(*problem)
-        self.host.__exit__(*problem)
+    def __exit__(self, *problem: object) -> None:
+        super().__exit__(*problem)  # type: ignore[no-untyped-call]
+        self._host.__exit__(*problem)  # type: ignore[no-untyped-call]
 
     @contextmanager
-    def without(self, owner, name):
+    def without(self, owner: object, name: str) -> Iterator[None]:
         """Count nothing inside a method of a class."""
         method = getattr(owner, name)
 
-        def run(*args, **kwargs):
+        def run(*args: Any, **kwargs: Any) -> Any:
             self.paused = True
             try:
                 return method(*args, **kwargs)
@@ -77,51 +96,49 @@ class Counter(TorchDispatchMode):
         finally:
             setattr(owner, name, method)
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operator and count it."""
         name = func.overloadpacket.__name__
         if not self.paused and name in WITHIN:
             with self:
-                return WITHIN[name](*args, **kwargs)
-        out = func(*args, **kwargs)
+                return WITHIN[name](*args, **(kwargs or {}))
+        out = func(*args, **(kwargs or {}))
         if not self.paused:
-            self._count(func, name, (args, kwargs), out)
+            self._count(func, name, (args, kwargs or {}), out)
         return out
 
-    def _count(self, func, name, given, out):
-        tensors = [one for one in tree_leaves((given, out)) if isinstance(one, torch.Tensor)]
-        masks = name in {"index", "index_put", "index_put_", "_unsafe_index"} and sum(
-            one.dtype == torch.bool for one in tree_leaves(given[0][1])
-            if isinstance(one, torch.Tensor)
-        )  # fmt: skip
-        self.syncs += (name in WAITS) + masks
-        if func.is_view or name in SILENT or name == "lift_fresh":
+    def _count(self, func: Any, name: str, given: tuple[Any, Any], out: Any) -> None:
+        self.syncs += name in WAITS
+        if name in BY_MASK:
+            indices = [one for one in tree_leaves(given[0][1]) if isinstance(one, Tensor)]
+            self.syncs += sum(one.dtype == torch.bool for one in indices)
+        if func.is_view or name in SILENT:
             return
         self.launches += name != "_local_scalar_dense"
-        self.names[name] = self.names.get(name, 0) + 1
-        if name in TAKE:  # a large tensor is touched in a few places
+        self.names[name] += 1
+        tensors = [one for one in tree_leaves((given, out)) if isinstance(one, Tensor)]
+        if name in TAKE:
             tensors = [out, out]
         elif name in PUT:
             tensors = [one for one in tensors if one is not given[0][0] and one is not out]
         for one in tensors:
             if one.numel() >= self.large:
-                kind = str(one.dtype).removeprefix("torch.")
-                self.bytes[kind] = self.bytes.get(kind, 0) + one.nbytes
+                self.bytes[str(one.dtype).removeprefix("torch.")] += one.nbytes
 
 
 class _Host(TorchFunctionMode):
     """Counts what is read from a tensor without an operator."""
 
-    def __init__(self, counter):
+    def __init__(self, counter: Counter) -> None:
         super().__init__()
         self.counter = counter
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.counter.syncs += func in HOST and not self.counter.paused
         return func(*args, **(kwargs or {}))
 
 
-def multinomial(p, count, replacement=False, *, generator=None):
+def multinomial(p: Tensor, *_: object, generator: Any = None) -> Tensor:
     """What `torch.multinomial` runs for one draw: checks, exponential noise, division, maximum."""
     least, most = p.aminmax()
     ok = (least >= 0) & (most < torch.inf)
@@ -130,7 +147,7 @@ def multinomial(p, count, replacement=False, *, generator=None):
     return torch.div(p, noise, out=noise).argmax(-1, keepdim=True)
 
 
-def logsumexp(x, dims, keepdim=False):
+def logsumexp(x: Tensor, dims: list[int], keepdim: bool = False) -> Tensor:
     """What `torch.logsumexp` runs."""
     most = x.amax(dims, keepdim=True)
     most = most.masked_fill(most.abs() == torch.inf, 0)
@@ -138,5 +155,8 @@ def logsumexp(x, dims, keepdim=False):
     return total.add_(most if keepdim else most.squeeze(dims))
 
 
-WITHIN = {"multinomial": multinomial, "logsumexp": logsumexp}
+WITHIN: Final[dict[str, Callable[..., Tensor]]] = {
+    "logsumexp": logsumexp,
+    "multinomial": multinomial,
+}
 """Operators that are several, which they do not show."""
