@@ -121,6 +121,15 @@ def aios_quantizers() -> dict[str, str | type]:  # type: ignore[empty-body]
 
 
 @hookspec
+def aios_evolution_levels() -> dict[str, str | type]:  # type: ignore[empty-body]
+    """Evolution levels, subclasses of `aios_core.contracts.EvolutionLevel`.
+
+    ``adapt`` and ``apply`` leave the model that they are given as it is, tensor by tensor; the same
+    experience gives the same adaptation, bit for bit; what it touches stays within the budget.
+    """
+
+
+@hookspec
 def aios_metrics() -> dict[str, str | type]:  # type: ignore[empty-body]
     """Metrics, subclasses of `aios_core.contracts.Metric`.
 

@@ -33,8 +33,8 @@ DISTRIBUTION: Final = "ai-os-diffusion"
 _TRAINS: Final = ("contracts", "diffusion", "memory/recall.py", "training")
 """Folders of the core whose code decides weights; with `_MEASURES` also what is measured."""
 
-_MEASURES: Final = ("experiment/evaluate.py", "experiment/sampling.py")
-"""Modules of the core that measure; the others of experiment/ only count and draw."""
+_MEASURES: Final = ("evolution", "experiment/evaluate.py", "experiment/sampling.py")
+"""What of the core measures; the other modules of experiment/ only count and draw."""
 
 _NOISELESS: Final = ("times", "time_epsilon", "mask_rates", "block_size")
 """Of the section diffusion: what an autoregressive network, which sees no noise, does not use."""

@@ -19,6 +19,7 @@ from aios_core.contracts import (
     Curve,
     Dataset,
     EmbeddingProvider,
+    EvolutionLevel,
     Executor,
     Metric,
     NoiseScheduler,
@@ -203,15 +204,34 @@ class EvaluationConfig:
 
 @frozen
 class EvolutionConfig:
-    """Which evolution levels may adapt the model, in the order they are tried."""
+    """How the model may adapt after training, and what must be true for a change to stay."""
 
-    levels: tuple[str, ...] = field(default=())
-    """Names of installed levels; empty: the model never changes after training."""
-
-    @levels.validator
-    def _installed(self, attribute: Attribute[Any], value: tuple[str, ...]) -> None:
-        if value:  # no hook before its first implementation, so nothing could honour a name
-            raise ValueError(f"no evolution level is installed, so {value[0]!r} cannot be; want []")
+    policy: Literal["ladder", "uncertainty"] = "ladder"
+    """Which of ``[[levels]]`` is tried first: the first, or the one that the size of the
+    uncertainty calls for. A level that fails the gate is followed by the next one."""
+    level: str | None = None
+    """Try this one of ``[[levels]]`` alone."""
+    thresholds: tuple[float, ...] = (0.25, 1.0)
+    """For the policy ``uncertainty``: nats a token that the evidence is harder than the base domain
+    beyond which to begin with the second level, the third, ..."""
+    share: float = field(default=0.1, validator=[validators.gt(0), validators.le(1)])
+    """Most of the parameters that one adaptation may change or add."""
+    steps: int = field(default=200, validator=_at_least_1)
+    """Optimiser steps of one adaptation."""
+    batch_size: int = field(default=16, validator=_at_least_1)
+    """Rows of evidence a step."""
+    fitting_windows: int = field(default=2048, validator=_at_least_1)
+    """Most rows to learn from, and most of the base domain to replay."""
+    windows: int = field(default=128, validator=validators.ge(16))
+    """Held-out rows that decide, and as many that report."""
+    draws: int = field(default=8, validator=_at_least_1)
+    """Noisy states drawn a row by the gate."""
+    epsilon: float = field(default=0.0, validator=validators.ge(0))
+    """Nats a token by which the target must improve at least."""
+    base_tolerance: float = field(default=0.2, validator=validators.ge(0))
+    """Nats a token by which the base domain may become worse."""
+    confidence: float = field(default=0.95, validator=[validators.gt(0.5), validators.lt(1)])
+    """Of both, over all gatings on the same texts."""
 
 
 @frozen
@@ -281,6 +301,8 @@ class Config:
     metrics: tuple[Metric, ...] = components(
         "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
+    levels: tuple[EvolutionLevel, ...] = components("level", ("l2-lora",))
+    evidence: tuple[Dataset, ...] = components("dataset", ())
     storage: StorageBackend = component("storage", "arrow", "nothing")
     embedding: EmbeddingProvider = component("embedding", "hashing", "nothing")
     tracker: Tracker = component("tracker", "jsonl", "nothing")
@@ -294,6 +316,14 @@ class Config:
     evolution: EvolutionConfig = section(EvolutionConfig, "evaluation")
     logging: LoggingConfig = section(LoggingConfig, "nothing")
     plugins: PluginsConfig = section(PluginsConfig, "nothing")
+
+    @evolution.validator
+    def _offered(self, attribute: Attribute[Any], value: EvolutionConfig) -> None:
+        if value.level is not None:
+            names = [level.name for level in self.levels]
+            if value.level not in names:
+                known = ", ".join(names) or "one"
+                raise ValueError(f"level: {value.level!r} is none of [[levels]]; want {known}")
 
     @objective.validator
     @sampler.validator

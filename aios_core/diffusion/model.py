@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
+from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -186,6 +186,15 @@ class Model(nn.Module):
         for name, dynamic in (("_run", None), ("losses", True)):
             setattr(twin, name, torch.compile(getattr(self, name), dynamic=dynamic))
         return twin
+
+    def fork(self) -> Model:
+        """The same network in modules of its own, which share every tensor with these.
+
+        So a module or a parameter of the fork may be put in another's place; what is written into
+        a tensor is written into both.
+        """
+        memo = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
+        return deepcopy(self, memo)
 
     def place(self, tensor: Tensor) -> Tensor:
         """A tensor on the network's device, without waiting for what that still computes."""

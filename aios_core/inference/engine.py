@@ -97,6 +97,7 @@ class ArrowEngine:
         overrides: Sequence[str] = (),
         context: int | None = None,
         twin: bool = True,
+        evolved: bool = True,
         memory: str | Path | None = None,
         registry: Registry | None = None,
     ) -> Self:
@@ -110,6 +111,7 @@ class ArrowEngine:
                 do not affect training, as in ``sampler.type=confidence``.
             context: most tokens of a text, prompt and all; unset: as many as in training.
             twin: whether to read the twin.
+            evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
             memory: as for the class.
             registry: where components are looked up; None discovers the installed ones.
 
@@ -118,8 +120,10 @@ class ArrowEngine:
             InferenceError: an override would change what was trained.
         """
         folder = Path(path)
-        read = package.load if package.is_package(folder) else checkpoint.load
-        first = ready(read(folder, registry=registry), overrides)
+        packed = package.is_package(folder)
+        read = package.load if packed else checkpoint.load
+        found = read(folder, registry=registry)
+        first = ready(found, overrides, evolved=evolved and not packed)
         models = {first.model.mode: first}
         beside = folder / "twin"
         if twin and "ar" not in models and checkpoint.latest(beside) is not None:

@@ -49,6 +49,11 @@ class Memories:
         """Without those for which ``kept``, broadcast to (B, K), is False; the same ``rows``."""
         return evolve(self, valid=self.valid & kept)
 
+    def taken(self, texts: NDArray[np.int64]) -> Memories:
+        """Those of some texts, by number, in that order."""
+        rows = tuple(self.rows[one] for one in texts)
+        return Memories(self.vectors[texts], self.scores[texts], self.valid[texts], rows)
+
 
 class Recall:
     """A store with the embedding that belongs to it.
