@@ -12,7 +12,8 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from aios_core.diffusion.model import Model
-from aios_core.diffusion.objective import clip_times, draw_times, training_loss
+from aios_core.diffusion.objective import training_loss
+from aios_core.diffusion.times import clip_times, draw_times
 from aios_core.errors import TrainingError
 from aios_core.training import device as devices
 from aios_core.training.adam import AdamW, Group
