@@ -3,7 +3,7 @@
 use crate::codes::int8::{line, quantize};
 use crate::kernel::Level;
 use crate::kernel::gather::{Gather, PAD, gather};
-use crate::{Metric, Vectors};
+use crate::{Metric, Vectors, pages};
 
 /// The codes of all slots, dead ones included.
 pub(super) struct Nodes {
@@ -36,7 +36,10 @@ impl Nodes {
 
     /// Room for more slots, all zero.
     pub fn grow(&mut self, slots: usize) {
-        self.codes.resize(slots * self.width, 0);
+        let length = slots * self.width;
+        let more = length - self.codes.len();
+        pages::reserve(&mut self.codes, more);
+        self.codes.resize(length, 0);
         self.lines.resize(slots, [0.0; 2]);
         self.rows.resize(slots, u32::MAX);
     }
