@@ -1,6 +1,6 @@
 """How fast vectors are found and kept, beside the peers that are installed.
 
-    python tests/benchmarks/bench_vector.py [--case exact ...] [--engines ours ...] [--rows 1000000] [--vectors FILE.npy]
+    python tests/benchmarks/bench_vector.py [--case exact ...] [--engines ours ...] [--rows 1000000]
 
 One JSON object a measurement. Every case runs in a fresh process for each number of threads, for
 several OpenMP runtimes in one process spin against each other; with more than one thread each
@@ -33,7 +33,7 @@ CASES = {
 MODULES = {"sqlite": "sqlite3"}
 
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""For numpy and we ask for huge pages, and peers that do not would be measured by their allocator."""
+"""Numpy and we ask for huge pages; without this, others would be measured by their allocator."""
 
 
 def main() -> None:

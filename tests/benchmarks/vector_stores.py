@@ -48,7 +48,7 @@ def folder() -> Iterator[Path]:
 
 @contextmanager
 def writers(vectors: Floats, engines: Sequence[str], rounds: int) -> Iterator[Ways]:
-    """Ways to keep some rows for good, so many times: ours and sqlite's sync, lancedb's does not."""
+    """Ways to keep rows for good, so many times: ours and sqlite's sync, lancedb's does not."""
     made = [table(i * len(vectors), vectors) for i in range(rounds)]
     with folder() as path:
         ways: Ways = {}
