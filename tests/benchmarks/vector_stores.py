@@ -101,6 +101,7 @@ def openers(vectors: Floats, query: Floats, engines: Sequence[str]) -> Iterator[
                 return opened.snapshot().search(query, 10, columns=["id"])
 
             ways["ours"] = ours
+            ways["ours, opened only"] = lambda: Store.open(path / "ours", read_only=True)
         if "lancedb" in engines:
             import lancedb
 
