@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from aios_core.errors import MissingExtraError, StorageError
+from aios_core.testing.contracts.base import Contract
 from aios_core.testing.searching import GOOD, ROWS, SearchContract
 from aios_core.testing.stores import DIM, StoreMachine, plain, schema
 
@@ -36,22 +37,11 @@ _BAD: dict[str, tuple[Any, str]] = {
 }
 
 
-class StorageContract(SearchContract):
+class StorageContract(SearchContract, Contract["StorageBackend"]):
     """Subclass it and set ``component``: a backend's class, or one that is built.
 
     Backends that need a server override the fixture ``new_uri``.
     """
-
-    component: ClassVar[Any]
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def instance(cls) -> StorageBackend:
-        """The backend under test."""
-        backend: StorageBackend = (
-            cls.component() if isinstance(cls.component, type) else cls.component
-        )
-        return backend
 
     @pytest.fixture(scope="class")
     @classmethod
