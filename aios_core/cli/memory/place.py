@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import frozen
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Where", "config_option", "filter_option", "store_options"]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 config_option = click.option(
     "--config",
     metavar="FILE",
@@ -59,7 +58,7 @@ class Where:
         return embedder(schema, config=self.config, overrides=self.overrides)
 
 
-def store_options(function: Function) -> Function:
+def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command ``where``, and ``as_json``."""
 
     @wraps(function)
