@@ -35,12 +35,14 @@ class ControlledBlock(nn.Module):
     def forward(self, h: Tensor, *args: Any) -> Tensor:
         """(B, L, D + ... + w + 1) to the same."""
         own = self.width + 1
-        h, c, scale = h[..., :-own], h[..., -own:-1], h[..., -1:]
+        # Products of what lies in one piece round alike, whatever else travels beside it.
+        h, c, scale = h[..., :-own].contiguous(), h[..., -own:-1], h[..., -1:]
         out = self.block(h, *args)
-        seen = c + F.linear(out[..., : self.dim], self.get_buffer("tap"))
+        base = out[..., : self.dim].contiguous()
+        seen = c + F.linear(base, self.get_buffer("tap"))
         inner = F.gelu(F.linear(seen, self.get_buffer("up")))
         c = c + F.linear(inner, self.get_buffer("down"))
-        steered = out[..., : self.dim] + scale * F.linear(c, self.get_buffer("zero"))
+        steered = base + scale * F.linear(c, self.get_buffer("zero"))
         return torch.cat((steered, out[..., self.dim :], c, scale), -1)
 
 
@@ -57,7 +59,7 @@ class ControlledBackbone(nn.Module):
     def forward(self, h: Tensor, t: Tensor | None, condition: Any) -> Tensor:
         """(B, L, D) states at times t to (B, L, D)."""
         enter = self.get_buffer("enter")
-        c = F.linear(h[..., : enter.shape[1]], enter)
+        c = F.linear(h[..., : enter.shape[1]].contiguous(), enter)
         scale = c.new_full((*h.shape[:2], 1), self.scale)
         if t is not None:
             done = 1 - t.reshape(len(h), -1, 1)
