@@ -80,7 +80,9 @@ class MemoryConditioner:
                     "nothing; want a prompt"
                 )
             prompts.append(self.tokenizer.decode(given))
-        return self.recall(prompts, self.k)
+        # Whoever made an index wants it used; where there is none, approximate search is exact.
+        approximate = "approximate" in self.recall.store.backend.capabilities
+        return self.recall(prompts, self.k, exact=False if approximate else None)
 
     def denoiser(
         self, memories: Memories, condition: Condition | None, cache: Caching = "none"
@@ -131,9 +133,16 @@ class MemoryConditioner:
         self, memories: Memories, batch: Batch, ids: Tensor, lengths: Sequence[int]
     ) -> np.ndarray:
         """Log-probability (B,) of what was written, all of it predicted at once."""
-        denoiser = self.model.remembering(memories).denoiser(batch.condition)
-        t = torch.ones(len(ids), dtype=torch.float64, device=ids.device)
-        log_probs = denoiser(batch.x, t).gather(-1, ids[..., None])[..., 0]
+        denoiser, process = (
+            self.model.remembering(memories).denoiser(batch.condition),
+            self.model.process,
+        )
+        t, x = torch.ones(len(ids), dtype=torch.float64, device=ids.device), batch.x
+        if not process.absorbing:  # noise is tokens then, the same ones for every question
+            u = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)).double()
+            noise = process.prior(u.to(x.device))
+            x = torch.where(x == self.model.vocabulary.mask_id, noise, x)
+        log_probs = denoiser(x, t).gather(-1, ids[..., None])[..., 0]
         ends = torch.tensor(lengths, device=ids.device)[:, None]
         counted = ~batch.fixed & (torch.arange(ids.shape[1], device=ids.device) < ends)
         said: np.ndarray = log_probs.double().masked_fill(~counted, 0).sum(-1).cpu().numpy()

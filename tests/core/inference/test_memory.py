@@ -173,6 +173,23 @@ def test_guidance_of_scale_1_is_plain_and_0_is_without_memories(engine):
     assert not np.allclose(stronger.log_probs, plain.log_probs)
 
 
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"diffusion": {"length": 24, "block_size": 8}},
+        {"corruption": {"type": "uniform"}, "backbone": {"type": "transformer", "dim": 32,
+         "layers": 1, "heads": 2, "time_conditioned": True}},
+    ],
+)  # fmt: skip
+def test_blocks_and_other_noise_are_told_too(folder, tmp_path, sections):
+    resolved = resolve(values(folder, training={"steps": 3, "batch_size": 4}, **sections))
+    train(resolved, tmp_path / "run", progress=False)
+    (used,) = ArrowEngine.load(tmp_path / "run").diffuse("the milk", memory_guided=True).memories
+
+    assert "milk" == used[0].id
+    assert all(np.isfinite(one.influence) for one in used)
+
+
 def test_streams_end_with_what_was_used(engine):
     *_, last = engine.stream("the milk", memory_guided=True)
 
