@@ -108,6 +108,13 @@ class Masks(bare(contracts.Corruption)):
     absorbing = True
 
 
+@frozen
+class Level(bare(contracts.EvolutionLevel)):
+    """Learns nothing."""
+
+    name = "level"
+
+
 @define
 class Mutable(BareNoise):
     """Breaks the contract: not frozen."""
@@ -124,7 +131,7 @@ NAMES = {
     "tokenizer": "bpe",
     "dataset": "python-docs",
     "metric": dict.fromkeys(("nelbo", "likelihood", "entropy", "distinct", "twin"), Counting),
-    "level": "l2-lora",
+    "level": dict.fromkeys(("l1-control", "l2-lora", "l3-unfreeze"), Level),
     "storage": "arrow",
     "embedding": "hashing",
     "tracker": "jsonl",
