@@ -69,5 +69,5 @@ class CachingDenoiser(ModelDenoiser):
         self._block = start, stop
         self._cache.length, self._cache.behind = begin, length - end
         condition = evolve(self.condition or Condition(), cache=self._cache)
-        h: Tensor = self.model.backbone(self.model.head.encode(x[:, begin:end]), t, condition)
+        h: Tensor = self.model.states(x[:, begin:end], t, condition)
         return h[:, start - begin : stop - begin]

@@ -18,6 +18,7 @@ from aios_core.training import device as devices
 from aios_core.training.checkpoint import PARTS, Part, State, named_tensors, read_tensors
 from aios_core.training.ema import Average
 from aios_core.training.held_out import HeldOut
+from aios_core.training.telling import Telling
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config, TrainingConfig
@@ -64,7 +65,9 @@ class Learner:
 
     def __init__(self, config: Config, prepared: Prepared) -> None:
         self._config, self._tokens = config, prepared.train
-        self._held_out = HeldOut(config, prepared.held_out)
+        told = config.mode == "diffusion" and config.memory.k > 0
+        self._telling = Telling(config, prepared.tokenizer) if told else None
+        self._held_out = HeldOut(config, prepared.held_out, self._telling)
         self._device = devices.choose(config.training)
         self.model = Model.build(config, prepared.tokenizer.vocabulary).to(self._device)
         self._network = self.model.compiled() if config.training.compile else self.model
@@ -114,9 +117,14 @@ class Learner:
             torch.manual_seed(dropout_seed)
             for start in range(0, rows, training.batch_size):
                 part = slice(start, start + training.batch_size)
+                memories = None
+                if self._telling is not None:
+                    memories = self._telling.for_training(ids[part], generator)
                 with devices.autocast(training, self._device):
+                    network = self._network
+                    network = network if memories is None else network.remembering(memories)
                     loss = training_loss(
-                        self._network,
+                        network,
                         ids[part],
                         valid,
                         times[part],

@@ -206,6 +206,8 @@ class TransformerModule(nn.Module):
             time = self.time(torch.cat((features.cos(), features.sin()), -1).to(h.dtype))
         for layer, block in enumerate(self.blocks):
             h = block(h, time, view, layer)
+            if condition is not None and condition.inject is not None:
+                h = condition.inject(h, layer)
         if cache is not None:
             cache.length += length
         return h
@@ -242,6 +244,11 @@ class Transformer(Backbone):
                 f"rotary positions need an even width a head: dim = {self.dim} is not a multiple "
                 f"of 2 * heads = {2 * value}"
             )
+
+    @property
+    def injections(self) -> int:
+        """After each block."""
+        return self.layers
 
     def build(self, *, causal: bool = False) -> TransformerModule:
         """A freshly initialised network."""

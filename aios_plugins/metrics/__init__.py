@@ -13,6 +13,7 @@ def aios_metrics() -> dict[str, str]:
         "entropy": "aios_plugins.metrics.entropy:Entropy",
         "information": "aios_plugins.metrics.information:Information",
         "likelihood": "aios_plugins.metrics.likelihood:Likelihood",
+        "memory": "aios_plugins.metrics.memory:Memory",
         "nelbo": "aios_plugins.metrics.nelbo:Nelbo",
         "twin": "aios_plugins.metrics.twin:Twin",
     }

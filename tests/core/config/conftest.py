@@ -124,6 +124,7 @@ NAMES = {
     "tokenizer": "bpe",
     "dataset": "python-docs",
     "metric": dict.fromkeys(("nelbo", "likelihood", "entropy", "distinct", "twin"), Counting),
+    "level": "l2-lora",
     "storage": "arrow",
     "embedding": "hashing",
     "tracker": "jsonl",

@@ -18,8 +18,8 @@ from aios_core.diffusion.objective import (
     score_entropy,
 )
 from aios_core.testing.oracle import NoisyOracle, Oracle
-from aios_plugins.noise.corruptions.hybrid import Hybrid
-from aios_plugins.noise.corruptions.uniform import Uniform
+from aios_plugins.corruptions.hybrid import Hybrid
+from aios_plugins.corruptions.uniform import Uniform
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.noise.polynomial import Polynomial
