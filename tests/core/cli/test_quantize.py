@@ -77,6 +77,22 @@ def test_a_file_of_tensors_is_quantized_but_for_what_is_excluded(aios, tmp_path)
     assert torch.equal(tensors["table"], found["table"])
 
 
+def test_a_budget_is_shared_by_all_matrices(aios, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    easy = torch.randint(-1, 3, (64, 256), generator=generator).float()
+    other = torch.randn(64, 256, generator=generator)
+    save_file({"a.weight": easy, "b.weight": other}, tmp_path / "m.safetensors")
+
+    told = json.loads(aios("quantize", "m.safetensors", "--bits-per-weight", "3.6", "--json"))
+    assert "m-mixed-3.6.parquet" == told["output"]
+    assert {"a.weight": 2, "b.weight": 4} == told["bits"]
+    assert told["bits_per_weight"] <= 3.6
+    told = aios("quantize", "m.safetensors", "--bits-per-weight", "1", code=2)
+    assert "m.safetensors: 1 bits a weight cannot be reached; the smallest choice" in told
+    told = aios("quantize", "m.safetensors", "--bits-per-weight", "3", "--bits", "4", code=2)
+    assert "exclude each other" in told
+
+
 def test_mistakes_are_told(aios, tmp_path):
     weight = torch.ones(4, 4)
     weight[1, 2] = torch.inf
