@@ -50,6 +50,13 @@ def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path):
     aios("weights", "convert", "run/int4.parquet", "back.safetensors", "--dequantize")
     assert "1 of" not in aios("weights", "diff", "back.safetensors", "back.safetensors")
 
+    words = ("--bits-per-weight", "4.6", "--texts", "4", "--set", "quantizer.group_size=32")
+    told = json.loads(aios("quantize", "run", *words, "--json"))
+    assert "run/mixed-4.6.parquet" == told["output"]
+    assert "backbone.blocks.0.feed_forward.up.weight" in told["bits"]
+    assert {2, 3, 4, 8} >= set(told["bits"].values())
+    assert 1 == len(json.loads(aios("sample", "run/mixed-4.6.parquet", "--length", "8", "--json")))
+
 
 def test_a_file_of_tensors_is_quantized_but_for_what_is_excluded(aios, tmp_path):
     names = ["embed.weight", "a.weight", "b.weight", "a.bias", "table"]
