@@ -38,6 +38,7 @@ KINDS: Final[dict[str, Kind]] = {
             "aios_embedding_providers",
             "aios_core.contracts.embedding:EmbeddingProvider",
         ),
+        Kind("level", "aios_evolution_levels", "aios_core.contracts.evolution:EvolutionLevel"),
         Kind("metric", "aios_metrics", "aios_core.contracts.metric:Metric"),
         Kind("executor", "aios_executors", "aios_core.contracts.executor:Executor"),
         Kind("tracker", "aios_trackers", "aios_core.contracts.tracker:Tracker"),

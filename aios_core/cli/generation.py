@@ -65,6 +65,7 @@ _OPTIONS: Final = (
         "--guidance-scale", type=float, help="More than 1 follows the prompt more; 1 is plain."
     ),
     click.option("--negative-prompt", metavar="TEXT", help="Guidance leads away from it."),
+    click.option("--num-memories", type=_at_least_1, help="With --memory: at most so many."),
 )
 
 

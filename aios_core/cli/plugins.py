@@ -15,6 +15,7 @@ import click
 
 from aios_core.cli.common import json_option, print_json, print_table
 from aios_core.errors import PluginError
+from aios_core.kinds import KINDS
 from aios_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def doctor(as_json: bool) -> None:
 
 @command.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--kind", type=click.Choice(["noise", "sampler"]), default="noise", show_default=True)
+@click.option("--kind", type=click.Choice([*KINDS]), default="noise", show_default=True)
 def new(path: Path, kind: str) -> None:
     """Write a package with one component and its test into the folder PATH.
 
@@ -137,6 +138,7 @@ def new(path: Path, kind: str) -> None:
     Examples:
       aios plugins new aios-my-schedule
       aios plugins new work/aios-my-sampler --kind sampler
+      aios plugins new work/aios-my-store --kind storage
     """  # noqa: D301  # \b is for click
     from aios_core.scaffold import write_package
 

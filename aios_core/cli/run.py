@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _OURS: Final = (
     "checkpoints",
+    "evolution",
     "tokenizer",
     "twin",
     "evaluation.json",

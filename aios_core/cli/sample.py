@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from aios_core.cli.common import json_option, print_json, set_option
@@ -34,6 +36,11 @@ _at_least_1 = click.IntRange(min=1)
     help="Which model writes: that of the run, or its autoregressive twin.  [default: the run's]",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Unset: the seed of the run.")
+@click.option(
+    "--memory",
+    metavar="PLACE",
+    help="Write with the memories of a store: a folder, or TYPE:URI as in lancedb:notes.",
+)
 @generation_options
 @click.option("--watch", is_flag=True, help="Show the first sample as it is written.")
 @click.option(
@@ -51,6 +58,7 @@ def command(
     length: int | None,
     mode: Any,
     seed: int | None,
+    memory: str | None,
     watch: bool,
     stream: bool,
     overrides: tuple[str, ...],
@@ -69,6 +77,7 @@ def command(
       aios sample runs/demo --json-schema person.json --block-size 16
       aios sample runs/demo --sampler threshold --block-size 32 --cache dual
       aios sample runs/demo --prompt "Return the" --guidance-scale 2 --negative-prompt "Print"
+      aios sample runs/notes --prompt "The gate" --memory notes --guidance-scale 2
     """  # noqa: D301  # \b is for click
     if infill is not None:
         if prompt is not None or length is not None:
@@ -83,8 +92,11 @@ def command(
 
     if length is not None:
         overrides = (*overrides, f"sampling.length={length}")
-    engine = ArrowEngine.load(folder, overrides=overrides, context=length, twin=mode == "ar")
-    options = {"num_return_sequences": num, "seed": seed, **given_options(generation)}
+    engine = ArrowEngine.load(
+        folder, overrides=overrides, context=length, twin=mode == "ar", memory=memory
+    )
+    given = given_options({**generation, "memory_guided": memory is not None})
+    options = {"num_return_sequences": num, "seed": seed, **given}
     if stream:
         updates = engine.stream(prompt or "", mode=mode, **options)
         _print_stream(updates, prompt or "", as_json=as_json)
@@ -107,6 +119,13 @@ def _print(output: Output, seed: int) -> None:
         if len(output.texts) > 1:
             click.secho(f"--- {number + 1} of {len(output.texts)}, seed {seed}", dim=True)
         click.echo(_shown(text))
+        for one in output.memories[number]:
+            told = shorten(printable(one.text), 60) or one.id
+            click.secho(
+                f"    score {one.score:.3f}, influence {one.influence:+.3f} nats: {told}",
+                dim=True,
+                err=True,
+            )
 
 
 def _check_stream(*, several: bool, other: bool) -> None:
@@ -135,6 +154,7 @@ def _rows(output: Output) -> list[dict[str, Any]]:
             "given": output.given[i],
             "log_probs": output.log_probs[i],
             "uncertainty": output.uncertainty[i],
+            "memories": [attrs.asdict(one) for one in output.memories[i]],
             "nfe": output.nfe,
             "seconds": output.seconds,
         }

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 DISTRIBUTION: Final = "ai-os-diffusion"
 """The distribution that the core is part of."""
 
-_TRAINS: Final = ("contracts", "diffusion", "training")
+_TRAINS: Final = ("contracts", "diffusion", "memory/recall.py", "training")
 """Folders of the core whose code decides weights; with `_MEASURES` also what is measured."""
 
-_MEASURES: Final = ("experiment/evaluate.py", "experiment/sampling.py")
-"""Modules of the core that measure; the others of experiment/ only count and draw."""
+_MEASURES: Final = ("evolution", "experiment/evaluate.py", "experiment/sampling.py")
+"""What of the core measures; the other modules of experiment/ only count and draw."""
 
 _NOISELESS: Final = ("times", "time_epsilon", "mask_rates", "block_size")
 """Of the section diffusion: what an autoregressive network, which sees no noise, does not use."""
@@ -88,7 +88,7 @@ def _values(resolved: Resolved, affects: tuple[str, ...], data: str | None) -> d
     """The values that count, down to the single keys of a section."""
     counted = _counted(Config, resolved.values, affects)
     if resolved.config.mode == "ar":
-        for unused in ("noise", "corruption", "objective"):
+        for unused in ("noise", "corruption", "objective", "memory"):
             counted.pop(unused, None)
         kept = counted["diffusion"].items()
         counted["diffusion"] = {k: v for k, v in kept if k not in _NOISELESS}

@@ -57,7 +57,7 @@ def write_lock(resolved: Resolved, path: Path, *, data: Mapping[str, Any]) -> No
         "sha256": _hash(values),
         "seed": resolved.config.seed,
         "data": dict(data),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **library_versions()},
         "components": {one.key: _record(one) for one in resolved.components},
     }
     git = _git()
@@ -104,7 +104,7 @@ def _tell_differences(file: Node, lock: Node) -> None:
         logger.warning("%s was edited since its run wrote it", name)
     versions = lock.get("versions")
     then = versions.plain() if versions is not None else {}
-    for library, now in _versions().items():
+    for library, now in library_versions().items():
         if isinstance(then, dict) and then.get(library, now) != now:
             logger.warning("%s: %s was %s, now it is %s", name, library, then[library], now)
 
@@ -143,7 +143,8 @@ def _relative(resolved: Resolved, folder: Path) -> dict[str, Any]:
     return copy(resolved.values, ())  # type: ignore[no-any-return]  # a table gives a table
 
 
-def _versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that may change a result, by distribution."""
     found = {}
     for library in LIBRARIES:
         with suppress(PackageNotFoundError):

@@ -19,6 +19,7 @@ from aios_core.contracts import (
     Curve,
     Dataset,
     EmbeddingProvider,
+    EvolutionLevel,
     Executor,
     Metric,
     NoiseScheduler,
@@ -155,6 +156,37 @@ class SamplingConfig(Controls):
 
 
 @frozen
+class MemoryConfig:
+    """Memories that a diffusion network is told of, by cross-attention (`MemoryConditioner`)."""
+
+    k: int = field(default=0, validator=validators.ge(0))
+    """K, memories that a text is told of; 0: the network has no conditioner."""
+    store: Path | None = field(default=None, metadata=_NO_EFFECT)
+    """Folder of the store that training recalls from, and sampling unless told of another; of the
+    backend that ``[storage]`` names. What is in it counts, not where it is."""
+    uri: str | None = field(default=None, metadata=_NO_EFFECT)
+    """Instead of ``store``, where the backend is a server."""
+    dim: int = field(default=384, validator=_at_least_1)
+    """E, numbers in a vector of the store; that of the embedding."""
+    num_tokens: int = field(default=4, validator=_at_least_1)
+    """What a vector is projected to, for attention to read (the name is that of IP-Adapter)."""
+    heads: int = field(default=4, validator=_at_least_1)
+    """Attention heads; they divide the width of the backbone."""
+    dropout: float = field(default=0.1, validator=_fraction)
+    """Share of the training texts that are told of none, so that guidance can lead away from it."""
+
+    @property
+    def place(self) -> str | None:
+        """Where the store is."""
+        return self.uri if self.store is None else str(self.store)
+
+    @uri.validator
+    def _one(self, attribute: Attribute[Any], value: str | None) -> None:
+        if value is not None and self.store is not None:
+            raise ValueError("is another place than store; want one of them")
+
+
+@frozen
 class EvaluationConfig:
     """How a trained network and its samples are measured."""
 
@@ -172,15 +204,34 @@ class EvaluationConfig:
 
 @frozen
 class EvolutionConfig:
-    """Which evolution levels may adapt the model, in the order they are tried."""
+    """How the model may adapt after training, and what must be true for a change to stay."""
 
-    levels: tuple[str, ...] = field(default=())
-    """Names of installed levels; empty: the model never changes after training."""
-
-    @levels.validator
-    def _installed(self, attribute: Attribute[Any], value: tuple[str, ...]) -> None:
-        if value:  # no hook before its first implementation, so nothing could honour a name
-            raise ValueError(f"no evolution level is installed, so {value[0]!r} cannot be; want []")
+    policy: Literal["ladder", "uncertainty"] = "ladder"
+    """Which of ``[[levels]]`` is tried first: the first, or the one that the size of the
+    uncertainty calls for. A level that fails the gate is followed by the next one."""
+    level: str | None = None
+    """Try this one of ``[[levels]]`` alone."""
+    thresholds: tuple[float, ...] = (0.25, 1.0)
+    """For the policy ``uncertainty``: nats a token that the evidence is harder than the base domain
+    beyond which to begin with the second level, the third, ..."""
+    share: float = field(default=0.1, validator=[validators.gt(0), validators.le(1)])
+    """Most of the parameters that one adaptation may change or add."""
+    steps: int = field(default=200, validator=_at_least_1)
+    """Optimiser steps of one adaptation."""
+    batch_size: int = field(default=16, validator=_at_least_1)
+    """Rows of evidence a step."""
+    fitting_windows: int = field(default=2048, validator=_at_least_1)
+    """Most rows to learn from, and most of the base domain to replay."""
+    windows: int = field(default=128, validator=validators.ge(16))
+    """Held-out rows that decide, and as many that report."""
+    draws: int = field(default=8, validator=_at_least_1)
+    """Noisy states drawn a row by the gate."""
+    epsilon: float = field(default=0.0, validator=validators.ge(0))
+    """Nats a token by which the target must improve at least."""
+    base_tolerance: float = field(default=0.2, validator=validators.ge(0))
+    """Nats a token by which the base domain may become worse."""
+    confidence: float = field(default=0.95, validator=[validators.gt(0.5), validators.lt(1)])
+    """Of both, over all gatings on the same texts."""
 
 
 @frozen
@@ -250,6 +301,10 @@ class Config:
     metrics: tuple[Metric, ...] = components(
         "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
+    levels: tuple[EvolutionLevel, ...] = components(
+        "level", ("l1-control", "l2-lora", "l3-unfreeze")
+    )
+    evidence: tuple[Dataset, ...] = components("dataset", ())
     storage: StorageBackend = component("storage", "arrow", "nothing")
     embedding: EmbeddingProvider = component("embedding", "hashing", "nothing")
     tracker: Tracker = component("tracker", "jsonl", "nothing")
@@ -257,11 +312,20 @@ class Config:
 
     diffusion: DiffusionConfig = section(DiffusionConfig, "training")
     training: TrainingConfig = section(TrainingConfig, "training")
+    memory: MemoryConfig = section(MemoryConfig, "training")
     sampling: SamplingConfig = section(SamplingConfig, "evaluation")
     evaluation: EvaluationConfig = section(EvaluationConfig, "evaluation")
     evolution: EvolutionConfig = section(EvolutionConfig, "evaluation")
     logging: LoggingConfig = section(LoggingConfig, "nothing")
     plugins: PluginsConfig = section(PluginsConfig, "nothing")
+
+    @evolution.validator
+    def _offered(self, attribute: Attribute[Any], value: EvolutionConfig) -> None:
+        if value.level is not None:
+            names = [level.name for level in self.levels]
+            if value.level not in names:
+                known = ", ".join(names) or "one"
+                raise ValueError(f"level: {value.level!r} is none of [[levels]]; want {known}")
 
     @objective.validator
     @sampler.validator
@@ -285,6 +349,23 @@ class Config:
             raise ValueError(
                 f"block_size: {type(self.backbone).__name__} cannot be told what each position may "
                 "see; want another backbone, or no blocks"
+            )
+
+    @memory.validator
+    def _told(self, attribute: Attribute[Any], value: MemoryConfig) -> None:
+        if not value.k or self.mode == "ar":  # which is never told of any
+            return
+        if value.place is None:
+            raise ValueError("store: is missing; want the folder of a store, or k = 0")
+        if not self.backbone.injections:
+            raise ValueError(
+                f"k: {type(self.backbone).__name__} cannot be told of memories; want another "
+                "backbone, or k = 0"
+            )
+        if self.backbone.dim % value.heads:
+            raise ValueError(
+                f"heads: want a divisor of the backbone's dim = {self.backbone.dim}, got "
+                f"{value.heads}"
             )
 
     @sampling.validator

@@ -5,10 +5,17 @@ file may set, its validators are the error messages, its docstring is the help t
 the work. Nothing here imports torch or numpy when it is imported.
 """
 
-from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition
+from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition, Injection
 from aios_core.contracts.corruption import Corruption
 from aios_core.contracts.dataset import Dataset, Split
 from aios_core.contracts.embedding import EmbeddingProvider, Side
+from aios_core.contracts.evolution import (
+    Adaptation,
+    Budget,
+    EvolutionLevel,
+    Experience,
+    Windows,
+)
 from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
@@ -31,8 +38,10 @@ from aios_core.contracts.tokenizer import Tokenizer, TrainedTokenizer, Vocabular
 from aios_core.contracts.tracker import Tracker
 
 __all__ = [
+    "Adaptation",
     "AdaptiveSampler",
     "Backbone",
+    "Budget",
     "Cache",
     "CachingModule",
     "Capability",
@@ -45,8 +54,11 @@ __all__ = [
     "EmbeddingProvider",
     "Estimate",
     "Evidence",
+    "EvolutionLevel",
     "Executor",
+    "Experience",
     "Id",
+    "Injection",
     "Metric",
     "NoiseScheduler",
     "Objective",
@@ -71,5 +83,6 @@ __all__ = [
     "TrainedTokenizer",
     "VectorStore",
     "Vocabulary",
+    "Windows",
     "store_schema",
 ]

@@ -23,6 +23,18 @@ class Cache(Protocol):
     is set, which makes sense for a bidirectional module alone."""
 
 
+class Injection(Protocol):
+    """What is told to a network between its layers: memories, controls."""
+
+    def __call__(self, h: Tensor, layer: int) -> Tensor:
+        """States (B, L, D) after a layer, from 0, to those that the next one reads.
+
+        B is that of the batch, while L may be a part of the text, or the text twice: it answers
+        position by position.
+        """
+        ...
+
+
 @frozen
 class Condition:
     """What a backbone may attend to besides its input; every field optional."""
@@ -38,6 +50,11 @@ class Condition:
     ``serves_masks``. None: all is seen, or all before where the module is causal."""
     positions: Tensor | None = None
     """(L,) int64: where in the text the input stands, likewise. None: P, P + 1, ..."""
+    part: slice | None = None
+    """Of the L positions of the input, those whose states are wanted. A module may answer for these
+    alone, (B, stop - start, D); one that does not know of it answers for all. None: all."""
+    inject: Injection | None = None
+    """Called after each layer, with its number, for backbones that count their ``injections``."""
 
 
 class CachingModule(Protocol):
@@ -61,6 +78,14 @@ class Backbone(ABC):
     each position (B, L) where it takes times: what block diffusion needs."""
 
     @property
+    def injections(self) -> int:
+        """How many layers of its module call `Condition.inject`, in order and in every pass.
+
+        0, as for one that cannot be told of memories, unless it says otherwise.
+        """
+        return 0
+
+    @property
     @abstractmethod
     def dim(self) -> int:
         """D, the width of the states."""
@@ -75,7 +100,7 @@ class Backbone(ABC):
         """A freshly initialised module, called as ``module(h, t, condition)``.
 
         ``h`` is (B, L, D), ``t`` is (B,) float64 in [0, 1] or None for a causal network,
-        ``condition`` a `Condition` or None; the answer is (B, L, D).
+        ``condition`` a `Condition` or None; the answer is (B, L, D), or of the condition's part.
 
         Args:
             causal: position i sees only positions up to i: the autoregressive twin.

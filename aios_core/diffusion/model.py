@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from copy import copy
+from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from attrs import evolve
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from aios_core.contracts import Condition
 from aios_core.diffusion.block_causal import BlockDenoiser
 from aios_core.diffusion.caching import CachingDenoiser
 from aios_core.diffusion.denoiser import ModelDenoiser
 from aios_core.diffusion.process import Process
+from aios_core.diffusion.recollection import MemoryAttention
 from aios_core.errors import InferenceError
 
 if TYPE_CHECKING:
-    from aios_core.config.schema import Config
+    from aios_core.config.schema import Config, MemoryConfig
     from aios_core.contracts import (
         Backbone,
-        Condition,
         Corruption,
+        Injection,
         NoiseScheduler,
         ProjectionHead,
         Vocabulary,
     )
     from aios_core.diffusion.caching import Caching
+    from aios_core.memory import Memories
 
 
 class Model(nn.Module):
@@ -45,6 +49,7 @@ class Model(nn.Module):
         block_size: tokens of a block where it is trained block by block, otherwise ``length``.
         in_blocks: whether it is.
         time_conditioned: whether logits depend on t.
+        memory: what reads memories, in a network that can be told of them.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Model(nn.Module):
         mode: Literal["diffusion", "ar"] = "diffusion",
         length: int = 128,
         block_size: int | None = None,
+        memory: MemoryConfig | None = None,
     ) -> None:
         super().__init__()
         # Typed as Any, for nn.Module has no `encode`; `HeadModule` says what is promised.
@@ -71,6 +77,10 @@ class Model(nn.Module):
         self.in_blocks = block_size is not None and mode == "diffusion"
         self.block_size = block_size if block_size is not None and self.in_blocks else length
         self.time_conditioned = backbone.time_conditioned and mode == "diffusion"
+        self.memory: MemoryAttention | None = None
+        if memory is not None and memory.k and mode == "diffusion":  # last: others start as without
+            self.memory = MemoryAttention(backbone.dim, backbone.injections, memory)
+        self._told: Injection | None = None
 
     @classmethod
     def build(cls, config: Config, vocabulary: Vocabulary) -> Model:
@@ -86,6 +96,7 @@ class Model(nn.Module):
                 mode=config.mode,
                 length=config.diffusion.length,
                 block_size=config.diffusion.block_size,
+                memory=config.memory,
             )
 
     @property
@@ -113,8 +124,31 @@ class Model(nn.Module):
         self, x: Tensor, t: Tensor | None = None, condition: Condition | None = None
     ) -> Tensor:
         """What the head decodes, (B, L, D); the arguments are those of `forward`."""
+        if self._told is not None:
+            condition = evolve(condition or Condition(), inject=self._told)
+        return self._run(x, t, condition)
+
+    def _run(self, x: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
         h: Tensor = self.backbone(self.head.encode(x), t, condition)
         return h
+
+    def remembering(self, memories: Memories) -> Model:
+        """The same network, sharing its weights, told of memories in every call.
+
+        Args:
+            memories: of the rows of every batch that it is given.
+
+        Raises:
+            InferenceError: it was made without a conditioner.
+        """
+        if self.memory is None:
+            raise InferenceError(
+                "the network cannot be told of memories; want one that was trained with memory.k "
+                "of at least 1"
+            )
+        twin = copy(self)
+        twin._told = self.memory.tell(memories)  # noqa: SLF001 - its own class
+        return twin
 
     def losses(self, h: Tensor, targets: Tensor) -> Tensor:
         """-log p of tokens, in float32 at least; the mask has probability zero.
@@ -149,9 +183,18 @@ class Model(nn.Module):
         step, so that dimension is left open; all others are fixed.
         """
         twin = copy(self)
-        for name, dynamic in (("states", None), ("losses", True)):
+        for name, dynamic in (("_run", None), ("losses", True)):
             setattr(twin, name, torch.compile(getattr(self, name), dynamic=dynamic))
         return twin
+
+    def fork(self) -> Model:
+        """The same network in modules of its own, which share every tensor with these.
+
+        So a module or a parameter of the fork may be put in another's place; what is written into
+        a tensor is written into both.
+        """
+        memo = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
+        return deepcopy(self, memo)
 
     def place(self, tensor: Tensor) -> Tensor:
         """A tensor on the network's device, without waiting for what that still computes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +16,7 @@ from aios_core.inference.output import Mode, Output, Update
 from aios_core.inference.plan import plan
 from aios_core.inference.progress import Progress
 from aios_core.inference.settings import DIFFUSION_ONLY, Settings
+from aios_core.memory import Recall
 from aios_core.training import checkpoint
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from aios_core.config.schema import Config
     from aios_core.contracts import TrainedTokenizer
+    from aios_core.inference.causal import CausalRun
+    from aios_core.inference.masked import MaskedRun
     from aios_core.registry import Registry
     from aios_core.training.checkpoint import Checkpoint
 
@@ -34,6 +38,7 @@ class ArrowEngine:
         engine.generate("Return the", max_new_tokens=20, mode="ar").texts
         engine.diffuse("Return the", num_inference_steps=16, temperature=0.8).texts
         engine.infill("Return ___ if the file <mask:4> exists.").texts
+        engine.diffuse("The gate", memory_guided=True, guidance_scale=2).memories
 
     Prompts are a text, several texts, token ids, or several rows of them; answers have an entry
     for each row. Options are the fields of `Settings`. Everything that cannot be done is an
@@ -44,6 +49,8 @@ class ArrowEngine:
         mode: of `generate` and `stream` where the caller names none; unset: the only one, or
             diffusion.
         context: most tokens of a text, prompt and all; unset: as many as in training.
+        memory: store of the memories that ``memory_guided`` texts are written with, opened when
+            there is one: ``"notes"``, ``"lancedb:notes"``; unset: the one of the training.
 
     Attributes:
         models: what was loaded, by mode.
@@ -58,6 +65,7 @@ class ArrowEngine:
         *,
         mode: Mode | None = None,
         context: int | None = None,
+        memory: str | Path | None = None,
     ) -> None:
         if not models:
             raise InferenceError("no model was given; want one for 'ar', 'diffusion', or both")
@@ -66,6 +74,7 @@ class ArrowEngine:
         first = self.models[self.mode]
         self.tokenizer: TrainedTokenizer = first.tokenizer
         self.context = context or first.model.length
+        self._memory = None if memory is None else str(memory)
         for name, one in self.models.items():
             if one.model.mode != name:
                 raise InferenceError(f"{one.folder}: is no {name} model but {one.model.mode}")
@@ -88,6 +97,8 @@ class ArrowEngine:
         overrides: Sequence[str] = (),
         context: int | None = None,
         twin: bool = True,
+        evolved: bool = True,
+        memory: str | Path | None = None,
         registry: Registry | None = None,
     ) -> Self:
         """Read what ``aios run`` left in a folder, with the autoregressive twin where it has one.
@@ -100,6 +111,8 @@ class ArrowEngine:
                 do not affect training, as in ``sampler.type=confidence``.
             context: most tokens of a text, prompt and all; unset: as many as in training.
             twin: whether to read the twin.
+            evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
+            memory: as for the class.
             registry: where components are looked up; None discovers the installed ones.
 
         Raises:
@@ -107,13 +120,15 @@ class ArrowEngine:
             InferenceError: an override would change what was trained.
         """
         folder = Path(path)
-        read = package.load if package.is_package(folder) else checkpoint.load
-        first = ready(read(folder, registry=registry), overrides)
+        packed = package.is_package(folder)
+        read = package.load if packed else checkpoint.load
+        found = read(folder, registry=registry)
+        first = ready(found, overrides, evolved=evolved and not packed)
         models = {first.model.mode: first}
         beside = folder / "twin"
         if twin and "ar" not in models and checkpoint.latest(beside) is not None:
             models["ar"] = ready(checkpoint.load(beside, registry=registry), overrides)
-        return cls(models, context=context)
+        return cls(models, context=context, memory=memory)
 
     def generate(
         self,
@@ -155,7 +170,7 @@ class ArrowEngine:
         mode = self._mode(mode, settings, fallback=fallback)
         rows = self._prompted(prompt, settings)
         # Errors come now, not with the first update.
-        run = plan(self.models[mode], settings, rows, whole=False, context=self.context)
+        run = self._plan(mode, rows, settings, whole=False)
         seeds = settings.row_seeds(len(rows), self._config.seed)
         progress = Progress(mode, self.tokenizer, rows, seeds, self._eos(settings))
         return run.stream(progress, told=True)
@@ -283,12 +298,33 @@ class ArrowEngine:
     def _eos(self, settings: Settings) -> int | None:
         return None if settings.ignore_eos else self.tokenizer.vocabulary.eos_id
 
+    @cached_property
+    def recall(self) -> Recall:
+        """The store of memories with its embedding, open for reading.
+
+        Raises:
+            StorageError: there is none, or its vectors are not what the network is told of.
+        """
+        return Recall.open(self.models["diffusion"].resolved.config, self._memory)
+
+    def _plan(
+        self, mode: Mode, rows: list[Row], settings: Settings, *, whole: bool
+    ) -> CausalRun | MaskedRun:
+        return plan(
+            self.models[mode],
+            settings,
+            rows,
+            whole=whole,
+            context=self.context,
+            recall=lambda: self.recall,
+        )
+
     def _write(
         self, mode: Mode, rows: list[Row], settings: Settings, *, whole: bool = False
     ) -> Output:
         """Write all rows, in batches of the configured size; whole texts have no early end."""
         seeds = settings.row_seeds(len(rows), self._config.seed)
-        run = plan(self.models[mode], settings, rows, whole=whole, context=self.context)
+        run = self._plan(mode, rows, settings, whole=whole)
         eos_id = None if whole else self._eos(settings)
         size = self.models[mode].resolved.config.sampling.batch_size
         parts, callback = [], settings.callback_on_step_end

@@ -9,14 +9,20 @@ import attrs
 
 from aios_core.config import resolve, training_key
 from aios_core.errors import InferenceError
+from aios_core.evolution.head import at_head
 from aios_core.training.device import choose
 
 if TYPE_CHECKING:
     from aios_core.training.checkpoint import Checkpoint
 
 
-def ready(found: Checkpoint, overrides: Sequence[str]) -> Checkpoint:
+def ready(found: Checkpoint, overrides: Sequence[str], *, evolved: bool = False) -> Checkpoint:
     """A model on its device, under overrides, which must not touch what was trained.
+
+    Args:
+        found: as it was trained.
+        overrides: ``key=value`` each.
+        evolved: with the skills that its run has kept.
 
     Raises:
         InferenceError: they would.
@@ -27,5 +33,6 @@ def ready(found: Checkpoint, overrides: Sequence[str]) -> Checkpoint:
             f"--set {' '.join(overrides)}: would change what {found.folder} was trained with; "
             "want keys of [sampler] and [sampling] only"
         )
-    model = found.model.to(choose(resolved.config.training)).eval()
+    model = at_head(found) if evolved else found.model
+    model = model.to(choose(resolved.config.training)).eval()
     return attrs.evolve(found, model=model, resolved=resolved)

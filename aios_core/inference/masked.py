@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor
 
 from aios_core.contracts import Condition
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aios_core.diffusion.model import Model
     from aios_core.inference.canvas import Row
     from aios_core.inference.language import Language
+    from aios_core.inference.memory import MemoryConditioner
     from aios_core.inference.output import Update
     from aios_core.inference.progress import Progress
 
@@ -71,7 +72,8 @@ class MaskedRun:
     block_size: int | None
     cache: Caching
     wrap: Callable[[Denoiser, Batch], Denoiser]
-    """Guidance."""
+    """Guidance by the prompt."""
+    memory: MemoryConditioner | None
     language: Language | None
 
     def stream(self, progress: Progress, *, told: bool) -> Iterator[Update]:
@@ -86,7 +88,12 @@ class MaskedRun:
         """
         vocabulary = self.model.vocabulary
         batch = Batch.of(progress.rows, vocabulary.pad_id, self.model.device)
-        denoiser = self.wrap(self.model.denoiser(batch.condition, cache=self.cache), batch)
+        memories = None
+        if self.memory is None:
+            denoiser = self.wrap(self.model.denoiser(batch.condition, cache=self.cache), batch)
+        else:
+            memories = self.memory.memories(progress.rows)
+            denoiser = self.memory.denoiser(memories, batch.condition, self.cache)
         draws = None
         if self.language is not None:
             begins = [self.language.start(row) for row in progress.rows]
@@ -116,6 +123,10 @@ class MaskedRun:
                 break
         log_probs = state.confidence.log().masked_fill(batch.fixed, 0.0)
         output = progress.output(state.nfe, rows, batch.rows(log_probs), batch.rows(state.entropy))
+        if self.memory is not None and memories is not None:
+            lengths = [len(ids) for ids in output.token_ids]
+            used = self.memory.used(memories, batch, state.ids, lengths)
+            output = evolve(output, memories=tuple(used))
         if self.language is not None:
             self.language.verify(progress.rows, output)
         yield progress.finish(state.step, output)

@@ -10,6 +10,8 @@ from attrs import fields, frozen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aios_core.inference.memory import UsedMemory
+
 Mode = Literal["ar", "diffusion"]
 
 FinishReason = Literal["stop", "length"]
@@ -39,6 +41,8 @@ class Output:
     finish_reasons: tuple[FinishReason, ...]
     seeds: tuple[int, ...]
     """With these as ``seeds`` a row is written again, alone or in any batch."""
+    memories: tuple[tuple[UsedMemory, ...], ...]
+    """What each text was written with, the nearest first; nothing unless ``memory_guided``."""
     nfe: int
     """Evaluations of the network's function, each for a whole batch."""
     seconds: float

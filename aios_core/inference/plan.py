@@ -13,6 +13,7 @@ from aios_core.inference.canvas import encoded
 from aios_core.inference.causal import CausalRun
 from aios_core.inference.language import Language
 from aios_core.inference.masked import MaskedRun
+from aios_core.inference.memory import MemoryConditioner
 from aios_core.inference.prompting import guided
 
 if TYPE_CHECKING:
@@ -24,11 +25,18 @@ if TYPE_CHECKING:
     from aios_core.inference.canvas import Row
     from aios_core.inference.masked import Batch
     from aios_core.inference.settings import Settings
+    from aios_core.memory import Recall
     from aios_core.training.checkpoint import Checkpoint
 
 
 def plan(
-    found: Checkpoint, settings: Settings, rows: Sequence[Row], *, whole: bool, context: int
+    found: Checkpoint,
+    settings: Settings,
+    rows: Sequence[Row],
+    *,
+    whole: bool,
+    context: int,
+    recall: Callable[[], Recall],
 ) -> CausalRun | MaskedRun:
     """How a model writes batches.
 
@@ -38,6 +46,7 @@ def plan(
         rows: all that is to be completed.
         whole: texts are filled as they are; otherwise prompts are continued.
         context: most tokens of a text.
+        recall: opens the store of memories.
 
     Raises:
         InferenceError: an option is out of its range, or cannot be honoured for these rows.
@@ -66,8 +75,22 @@ def plan(
         block_size=found.model.sampled_in(settings.block_size or sampling.block_size),
         cache=_cache(settings, sampling),
         wrap=_guidance(found, settings, rows, whole=whole, context=context),
+        memory=_memory(found, settings, recall) if settings.memory_guided else None,
         language=language,
     )
+
+
+def _memory(
+    found: Checkpoint, settings: Settings, recall: Callable[[], Recall]
+) -> MemoryConditioner:
+    """What finds memories for the rows."""
+    if found.model.memory is None:
+        raise InferenceError(
+            f"memory_guided: {found.folder} was trained without memories; want a run with "
+            "memory.k of at least 1"
+        )
+    k = settings.num_memories or found.resolved.config.memory.k
+    return MemoryConditioner(recall(), found.model, found.tokenizer, k=k, gamma=settings.gamma)
 
 
 def _check_noise(process: Process, settings: Settings, language: Language | None) -> None:
@@ -102,7 +125,7 @@ def _guidance(
     found: Checkpoint, settings: Settings, rows: Sequence[Row], *, whole: bool, context: int
 ) -> Callable[[Denoiser, Batch], Denoiser]:
     gamma, negative = settings.gamma, None
-    if gamma == 1:
+    if gamma == 1 or settings.memory_guided:
         return lambda denoiser, _: denoiser
     if not all(any(row.fixed) for row in rows):
         raise InferenceError(

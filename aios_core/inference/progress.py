@@ -134,6 +134,7 @@ class Progress:
             ),
             finish_reasons=tuple("stop" if stopped else "length" for _, stopped in ends),
             seeds=tuple(self.seeds),
+            memories=((),) * len(kept),
             nfe=nfe,
             seconds=time.perf_counter() - self._began,
         )

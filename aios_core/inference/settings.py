@@ -90,6 +90,12 @@ class Settings:
     negative_prompt: str | None = None
     """Diffusion only: guidance leads away from this prompt, instead of from none."""
 
+    memory_guided: bool = field(default=False, validator=validators.instance_of(bool))
+    """Diffusion only: write with memories that are near to what is given (`MemoryConditioner`);
+    guidance then leads away from what the network says without them."""
+    num_memories: int | None = field(default=None, validator=_at_least_1)
+    """Most memories for a text; unset: as many as in training."""
+
     def __attrs_post_init__(self) -> None:
         """Refuse options that contradict each other."""
         for names in (("seed", "seeds", "generator"), ("regex", "json_schema")):
@@ -100,6 +106,13 @@ class Settings:
             raise ValueError(
                 "guidance_scale and cfg_scale are one setting in two conventions "
                 "(guidance_scale = cfg_scale + 1); want one of them"
+            )
+        if self.num_memories is not None and not self.memory_guided:
+            raise ValueError("num_memories has no effect without memory_guided")
+        if self.memory_guided and self.negative_prompt is not None:
+            raise ValueError(
+                "memory_guided and negative_prompt each say what guidance leads away from; want "
+                "one of them"
             )
         if self.negative_prompt is not None and self.gamma == 1:
             raise ValueError("negative_prompt has no effect without a guidance_scale other than 1")
@@ -180,5 +193,7 @@ DIFFUSION_ONLY = (
     "guidance_scale",
     "cfg_scale",
     "negative_prompt",
+    "memory_guided",
+    "num_memories",
 )
 """Fields of `Settings` that autoregressive generation cannot honour."""

@@ -7,5 +7,16 @@ the library finds the vectors.
 from aios_core.memory.embedding import Embedder
 from aios_core.memory.migrate import migrate
 from aios_core.memory.opening import Place, embedder, open_store, remember
+from aios_core.memory.recall import Memories, Memory, Recall
 
-__all__ = ["Embedder", "Place", "embedder", "migrate", "open_store", "remember"]
+__all__ = [
+    "Embedder",
+    "Memories",
+    "Memory",
+    "Place",
+    "Recall",
+    "embedder",
+    "migrate",
+    "open_store",
+    "remember",
+]

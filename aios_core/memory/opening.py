@@ -125,6 +125,17 @@ def embedder(
     return Embedder(provider), values
 
 
+def embedder_of(schema: pa.Schema, otherwise: EmbeddingProvider) -> Embedder:
+    """What made the vectors of a store.
+
+    Args:
+        schema: of the store.
+        otherwise: what to take where the store does not say.
+    """
+    said = _recorded(schema)["fingerprint"]
+    return Embedder(otherwise) if said is None else embedder(schema)[0]
+
+
 def _recorded(schema: pa.Schema | None) -> dict[str, Any]:
     nothing: dict[str, Any] = {"values": {}, "fingerprint": None}
     text = (schema.metadata or {}).get(_KEY) if schema is not None else None

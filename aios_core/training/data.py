@@ -22,6 +22,7 @@ from aios_core.files import (
     remove_folder,
     replace_text,
 )
+from aios_core.memory import Recall
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,7 +86,7 @@ class Prepared:
     train: Tokens
     held_out: Tokens
     fingerprint: str
-    """Hex digest of both splits and the tokenizer."""
+    """Hex digest of both splits and the tokenizer, and of the memories that training is told of."""
 
 
 def prepare(resolved: Resolved) -> Prepared:
@@ -125,7 +126,10 @@ def prepare(resolved: Resolved) -> Prepared:
             f"the training split has {len(train.ids)} tokens, fewer than diffusion.length = "
             f"{config.diffusion.length}; want a longer text or a smaller length"
         )
-    return Prepared(tokenizer, train, held_out, _digest(train.fingerprint + held_out.fingerprint))
+    content = train.fingerprint + held_out.fingerprint
+    if config.mode == "diffusion" and config.memory.k:
+        content += Recall.open(config).fingerprint()
+    return Prepared(tokenizer, train, held_out, _digest(content))
 
 
 _SPLITS: tuple[Split, ...] = ("train", "validation")

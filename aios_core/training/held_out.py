@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aios_core.diffusion.objective import draw_times, nelbo, nll
+from aios_core.diffusion.objective import nelbo, nll
+from aios_core.diffusion.times import draw_times
 from aios_core.training import device as devices
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from aios_core.diffusion.model import Model
     from aios_core.training.checkpoint import State
     from aios_core.training.data import Tokens
+    from aios_core.training.telling import Telling
 
 
 class HeldOut:
@@ -24,13 +26,17 @@ class HeldOut:
     Args:
         config: ``training.evaluate_windows`` says how many, spread evenly over the split.
         tokens: the held-out split.
+        telling: what finds the memories that the network is told of; None: it is told of none.
     """
 
-    def __init__(self, config: Config, tokens: Tokens) -> None:
+    def __init__(self, config: Config, tokens: Tokens, telling: Telling | None = None) -> None:
         self._config = config
         self._ids, self._valid = tokens.windows(
             config.diffusion.length, config.training.evaluate_windows
         )
+        size = config.training.batch_size
+        starts = range(0, len(self._ids), size)
+        self._memories = telling and [telling.halfway(self._ids[i : i + size]) for i in starts]
 
     @torch.no_grad()
     def loss(self, model: Model) -> float:
@@ -44,14 +50,15 @@ class HeldOut:
         times = draw_times(len(self._ids), generator, epsilon=config.diffusion.time_epsilon)
         total = torch.zeros((), dtype=torch.float64, device=model.device)
         model.eval()
-        for start in range(0, len(self._ids), size):
+        for number, start in enumerate(range(0, len(self._ids), size)):
             part = slice(start, start + size)
             ids, valid = self._ids[part], self._valid[part]
+            network = model.remembering(self._memories[number]) if self._memories else model
             with devices.autocast(config.training, model.device):
                 if config.mode == "ar":
-                    nats = nll(model, ids, valid)
+                    nats = nll(network, ids, valid)
                 else:
-                    nats = nelbo(model, ids, valid, times[part], generator)
+                    nats = nelbo(network, ids, valid, times[part], generator)
             total += nats.sum()
         model.train()
         return total.item() / int(self._valid.sum())

@@ -69,7 +69,7 @@ def _train(resolved: Resolved, folder: Path, *, progress: bool) -> Path:
     prepared = prepare(resolved)
     if before and before.data != prepared.fingerprint:
         raise TrainingError(
-            f"{folder}: was trained on other texts than the data set holds now; want the texts as "
+            f"{folder}: was trained on other texts, or memories, than there are now; want them as "
             "they were, another folder, or --fresh to throw that run away"
         )
     state = checkpoint.State(

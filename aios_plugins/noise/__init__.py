@@ -1,7 +1,4 @@
-"""The default noise: schedules here, corruptions and objectives below, one a file.
-
-Each is imported only when it is used.
-"""
+"""The default noise schedules, one a file; each is imported only when it is used."""
 
 import aios_core
 
@@ -24,25 +21,4 @@ def aios_noise_schedulers() -> dict[str, str]:
         "loglinear": "aios_plugins.noise.loglinear:LogLinear",
         "md4-clipped": "aios_plugins.noise.md4_clipped:MD4Clipped",
         "polynomial": "aios_plugins.noise.polynomial:Polynomial",
-    }
-
-
-@aios_core.hookimpl
-def aios_corruptions() -> dict[str, str]:
-    """Names and where they are defined."""
-    return {
-        "absorbing": "aios_plugins.noise.corruptions.absorbing:Absorbing",
-        "hybrid": "aios_plugins.noise.corruptions.hybrid:Hybrid",
-        "uniform": "aios_plugins.noise.corruptions.uniform:Uniform",
-    }
-
-
-@aios_core.hookimpl
-def aios_objectives() -> dict[str, str]:
-    """Names and where they are defined."""
-    return {
-        "d3pm": "aios_plugins.noise.objectives.d3pm:D3PM",
-        "exact-count": "aios_plugins.noise.objectives.exact_count:ExactCount",
-        "nelbo": "aios_plugins.noise.objectives.nelbo:Nelbo",
-        "score-entropy": "aios_plugins.noise.objectives.score_entropy:ScoreEntropy",
     }

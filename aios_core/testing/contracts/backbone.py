@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from aios_core.contracts import Condition
+from aios_core.testing.contracts.base import Contract
 from aios_core.testing.modules import assert_learns, same_parameters, seeded, stir
 
 if TYPE_CHECKING:
@@ -18,18 +19,8 @@ if TYPE_CHECKING:
 LENGTH = 9
 
 
-class BackboneContract:
+class BackboneContract(Contract["Backbone"]):
     """Subclass it and set ``component``: a backbone's class, or one that is built (and small)."""
-
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> Backbone:
-        """The backbone under test."""
-        backbone: Backbone = (
-            self.component() if isinstance(self.component, type) else self.component
-        )
-        return backbone
 
     @pytest.mark.parametrize("causal", [False, True])
     def test_shapes(self, instance: Backbone, *, causal: bool) -> None:
@@ -161,6 +152,39 @@ class BackboneContract:
             out = module(h[:, start:end], t, Condition(valid=known, cache=cache))
             where = valid[:, start:end]
             assert_close(out[where], expected[:, start:end][where], rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("padding", [0, 2])
+    @pytest.mark.parametrize("causal", [False, True])
+    def test_part_is_as_in_the_whole(
+        self, instance: Backbone, padding: int, *, causal: bool
+    ) -> None:
+        """Asked for some positions it answers for those, or for all, as it does otherwise."""
+        module = stir(seeded(lambda: instance.build(causal=causal)))
+        h, t = _states(instance, 2), _t(2, causal=causal)
+        valid = torch.arange(LENGTH).expand(2, -1) < LENGTH - padding
+        known = valid if padding else None
+        part = slice(2, 5)
+        expected = module(h, t, Condition(valid=known))[:, part]
+        out = module(h, t, Condition(valid=known, part=part))
+        if out.shape[1] == LENGTH:
+            out = out[:, part]
+        where = valid[:, part]
+        assert_close(out[where], expected[where], rtol=1e-4, atol=1e-5)
+
+    def test_injections_are_heard_in_order(self, instance: Backbone) -> None:
+        """What is told after each layer is told in every pass, and an echo changes nothing."""
+        module = stir(seeded(instance.build))
+        h, t, layers = _states(instance, 2), _t(2), list[int]()
+
+        def echo(h: Tensor, layer: int) -> Tensor:
+            layers.append(layer)
+            return h + 0
+
+        assert torch.equal(module(h, t, None), module(h, t, Condition(inject=echo)))
+        assert list(range(instance.injections)) == layers
+        if layers:
+            shifted = Condition(inject=lambda h, _: h + 1)
+            assert not torch.allclose(module(h, t, None), module(h, t, shifted))
 
     def test_rows_are_independent(self, instance: Backbone) -> None:
         """T16: a row's answer does not depend on its batch mates."""

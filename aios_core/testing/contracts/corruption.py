@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from aios_core.contracts import Vocabulary
 from aios_core.diffusion.process import Process
+from aios_core.testing.contracts.base import Contract
 from aios_core.testing.oracle import NoisyOracle
 
 if TYPE_CHECKING:
@@ -21,18 +22,8 @@ if TYPE_CHECKING:
 VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
 
 
-class CorruptionContract:
+class CorruptionContract(Contract["Corruption"]):
     """Subclass it and set ``component``: a corruption's class, or one that is built."""
-
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> Corruption:
-        """The corruption under test."""
-        corruption: Corruption = (
-            self.component() if isinstance(self.component, type) else self.component
-        )
-        return corruption
 
     @pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
     def test_noise_is_a_distribution(self, instance: Corruption, shape: tuple[int, ...]) -> None:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
-import pytest
+from aios_core.testing.contracts.base import Contract
 
 if TYPE_CHECKING:
     from aios_core.contracts import Dataset
 
 
-class DatasetContract:
+class DatasetContract(Contract["Dataset"]):
     """Subclass it and set ``component``: a data set's class, or one that is built."""
-
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> Dataset:
-        """The data set under test."""
-        dataset: Dataset = self.component() if isinstance(self.component, type) else self.component
-        return dataset
 
     def test_documents_are_texts(self, instance: Dataset) -> None:
         """At least one, each a string that UTF-8 can write."""

@@ -5,28 +5,19 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from aios_core.errors import TrainingError
+from aios_core.testing.contracts.base import Contract
 
 if TYPE_CHECKING:
     from aios_core.contracts import Executor
 
 
-class ExecutorContract:
+class ExecutorContract(Contract["Executor"]):
     """Subclass it and set ``component``: an executor's class, or one that is built."""
-
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> Executor:
-        """The executor under test."""
-        executor: Executor = (
-            self.component() if isinstance(self.component, type) else self.component
-        )
-        return executor
 
     def test_runs_every_job_once(self, instance: Executor) -> None:
         """Many jobs, few places."""

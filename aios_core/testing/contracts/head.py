@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
-import pytest
 import torch
 from torch.testing import assert_close
 
 from aios_core.contracts import Vocabulary
+from aios_core.testing.contracts.base import Contract
 from aios_core.testing.modules import assert_learns, same_parameters, seeded, stir
 
 if TYPE_CHECKING:
@@ -18,18 +18,8 @@ VOCABULARY = Vocabulary(size=13, mask_id=9, pad_id=10, bos_id=11, eos_id=12)
 DIM = 16
 
 
-class HeadContract:
+class HeadContract(Contract["ProjectionHead"]):
     """Subclass it and set ``component``: a head's class, or one that is built."""
-
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> ProjectionHead:
-        """The head under test."""
-        head: ProjectionHead = (
-            self.component() if isinstance(self.component, type) else self.component
-        )
-        return head
 
     def test_shapes(self, instance: ProjectionHead) -> None:
         """Tokens to states of the asked width, and states to logits of every token."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -12,6 +12,7 @@ import torch
 from aios_core.config import resolve
 from aios_core.contracts import Evidence, Samples
 from aios_core.diffusion.model import Model
+from aios_core.testing.contracts.base import Contract
 from aios_core.training.data import Tokens
 
 if TYPE_CHECKING:
@@ -54,16 +55,8 @@ def tiny_evidence(text: str = TEXT, *, mode: str = "diffusion", length: int = 16
     )
 
 
-class MetricContract:
+class MetricContract(Contract["Metric"]):
     """Subclass it and set ``component``: a metric's class, or one that is built."""
-
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> Metric:
-        """The metric under test."""
-        metric: Metric = self.component() if isinstance(self.component, type) else self.component
-        return metric
 
     @pytest.mark.parametrize("mode", ["diffusion", "ar"])
     def test_gives_finite_estimates(self, instance: Metric, mode: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 import torch
@@ -11,24 +11,15 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from aios_core.contracts.noise import Spacing
+from aios_core.testing.contracts.base import Contract
 from aios_core.testing.oracle import Oracle
 
 if TYPE_CHECKING:
     from aios_core.contracts import NoiseScheduler
 
 
-class NoiseContract:
+class NoiseContract(Contract["NoiseScheduler"]):
     """Subclass it and set ``component``: a schedule's class, or one that is built."""
-
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> NoiseScheduler:
-        """The schedule under test."""
-        schedule: NoiseScheduler = (
-            self.component() if isinstance(self.component, type) else self.component
-        )
-        return schedule
 
     def test_starts_clean_and_ends_as_noise(self, instance: NoiseScheduler) -> None:
         """From almost 1 to almost 0, for sampling starts from masks alone."""

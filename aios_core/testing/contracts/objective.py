@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ import torch
 from aios_core.config import resolve
 from aios_core.contracts import Vocabulary
 from aios_core.diffusion.model import Model
+from aios_core.testing.contracts.base import Contract
 from aios_core.testing.contracts.sampler import Linear, Mixed
 from aios_core.testing.modules import assert_learns, stir
 from aios_core.testing.oracle import NoisyOracle, Oracle
@@ -23,18 +24,8 @@ if TYPE_CHECKING:
 VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
 
 
-class ObjectiveContract:
+class ObjectiveContract(Contract["Objective"]):
     """Subclass it and set ``component``: an objective's class, or one that is built."""
-
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> Objective:
-        """The objective under test."""
-        objective: Objective = (
-            self.component() if isinstance(self.component, type) else self.component
-        )
-        return objective
 
     def test_is_a_bound_where_it_says_so(self, instance: Objective) -> None:
         """T1, T5: with a perfect prediction it averages to -log p at least."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -10,8 +10,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from torch.testing import assert_close
 
-from aios_core.errors import MissingExtraError, QuantizationError
+from aios_core.errors import QuantizationError
 from aios_core.testing import strategies
+from aios_core.testing.contracts.base import Contract
 
 if TYPE_CHECKING:
     from aios_core.contracts import QuantizedTensor, Quantizer
@@ -20,22 +21,13 @@ ROUNDING = 0.02
 """Relative error that a product may have besides that of the weights: x in 8 bits has .01."""
 
 
-class QuantizerContract:
+class QuantizerContract(Contract["Quantizer"]):
     """Subclass it and set ``component``: a quantizer's class, or one that is built."""
 
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> Quantizer:
-        """The quantizer under test."""
-        quantizer: Quantizer = (
-            self.component() if isinstance(self.component, type) else self.component
-        )
-        try:
-            quantizer.quantize(torch.ones(1, 1))
-        except MissingExtraError as error:
-            pytest.skip(str(error))
-        return quantizer
+    @classmethod
+    def try_out(cls, plugin: Quantizer) -> None:
+        """Some need a library."""
+        plugin.quantize(torch.ones(1, 1))
 
     # A quantizer is frozen, so all examples may share one; and each component has its own class.
     @settings(

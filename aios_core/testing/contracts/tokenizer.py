@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from aios_core.errors import TokenizerError
 from aios_core.testing import strategies
+from aios_core.testing.contracts.base import Contract
 
 if TYPE_CHECKING:
     from aios_core.contracts import Padding, Tokenizer, TrainedTokenizer
@@ -34,19 +35,11 @@ def _python_reference() -> list[str]:
     return [topics[name] for name in sorted(topics)]
 
 
-class TokenizerContract:
+class TokenizerContract(Contract["Tokenizer"]):
     """Subclass it and set ``component``: a tokenizer's class, or one that is built."""
 
-    component: ClassVar[Any]
     texts: ClassVar[Sequence[str] | None] = None
     """What to train on; unset: the language reference of Python, which fills 8000 tokens."""
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def instance(cls) -> Tokenizer:
-        """The tokenizer under test, not trained."""
-        tokenizer: Tokenizer = cls.component() if isinstance(cls.component, type) else cls.component
-        return tokenizer
 
     @pytest.fixture(scope="class")
     @classmethod

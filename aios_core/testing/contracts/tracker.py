@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
-import pytest
+from aios_core.testing.contracts.base import Contract
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,16 +14,8 @@ if TYPE_CHECKING:
 _CONFIG = {"name": "run", "seed": 0, "training": {"steps": 3}}
 
 
-class TrackerContract:
+class TrackerContract(Contract["Tracker"]):
     """Subclass it and set ``component``: a tracker's class, or one that is built."""
-
-    component: ClassVar[Any]
-
-    @pytest.fixture
-    def instance(self) -> Tracker:
-        """The tracker under test."""
-        tracker: Tracker = self.component() if isinstance(self.component, type) else self.component
-        return tracker
 
     def test_records_a_run(self, instance: Tracker, tmp_path: Path) -> None:
         """A run from its start to its end, with other values at other steps."""

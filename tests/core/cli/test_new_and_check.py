@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from aios_core.cli import cli
+from aios_core.kinds import KINDS
 
 pytest_plugins = ["aios_core.testing.fixtures"]
 
@@ -19,26 +20,33 @@ def aios():
     return lambda *arguments: CliRunner().invoke(cli, ["plugins", *arguments])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["noise", "sampler"])
-def test_a_new_package_passes_its_own_tests(aios, tmp_path, kind):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_package_offers_what_it_is_named_for(aios, tmp_path, kind):
     folder = tmp_path / "aios-My_thing"
     done = aios("new", str(folder), "--kind", kind)
     texts = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     project = tomllib.loads(texts["pyproject.toml"])
+    space = {}
+    exec(compile(texts["aios_my_thing.py"], "aios_my_thing.py", "exec"), space)
 
     assert 0 == done.exit_code
     assert f"cd {folder}" in done.stdout
+    assert f"aios plugins show {kind}.my-thing" in done.stdout
     assert {"pyproject.toml", "aios_my_thing.py", "test_aios_my_thing.py"} == set(texts)
-    assert sum(len(text.splitlines()) for text in texts.values()) < 100
+    assert sum(len(text.splitlines()) for text in texts.values()) < 120
     assert {"aios_my_thing": "aios_my_thing"} == project["project"]["entry-points"]["aios.plugins"]
-    assert 0 == _pytest(folder)
+    assert {"my-thing": space["MyThing"]} == space[KINDS[kind].hook]()
 
 
-def _pytest(folder):
+@pytest.mark.slow
+def test_new_packages_pass_their_own_tests(aios, tmp_path):
+    """Those of two kinds in one process; the examples that all are made of have tests of theirs."""
+    for kind in ("dataset", "noise"):
+        aios("new", str(tmp_path / f"aios-{kind}-thing"), "--kind", kind)
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
     environ = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=folder, check=False, env=environ).returncode
+
+    assert 0 == subprocess.run(command, cwd=tmp_path, check=False, env=environ).returncode
 
 
 def test_new_refuses_a_folder_that_holds_something(aios, tmp_path):

@@ -54,7 +54,7 @@ def odd(text):
         ("[training]\nsteps = 0", "2: training.steps: must be >= 1, got 0"),
         ("[training]\nlearning_rate = nan", "2: training.learning_rate: want a number, got nan"),
         ("[sampling]\nlength = 'x'", '2: sampling.length: want an integer, got "x"'),
-        ("[evolution]\nlevels = ['L0']", "2: evolution.levels: no evolution level is installed"),
+        ("levels = []\n[evolution]\nlevel = 'no'", "2: evolution: level: 'no' is none of"),
         ("[plugins]\nuse = {a = 1}", "2: plugins.use.a: want a string, got 1"),
         ("[plugins]\nuse = {a = 'b'}", "2: plugins.use: cannot pin 'a'"),
         (

@@ -73,7 +73,7 @@ def test_paths_are_relative_to_the_working_directory(values, tmp_path, monkeypat
         ("sead=3", "--set sead=3: sead: unknown section; did you mean 'seed'?"),
         ("training.steps=1O", '--set training.steps=1O: training.steps: want an integer, got "1O"'),
         ("noise.k=0", "--set noise.k=0: noise.k: must be > 0, got 0"),
-        ("evolution.levels=[1]", "evolution.levels[0]: want a string, got 1"),
+        ("plugins.require=[1]", "plugins.require[0]: want a string, got 1"),
         ("noise.type=x", "--set noise.type=x: noise.type: no noise is called 'x'"),
         ("training=3", "--set training=3: training: want a table, got 3"),
     ],

@@ -7,8 +7,8 @@ from aios_core.contracts import Vocabulary
 from aios_core.diffusion.model import Model
 from aios_core.testing.modules import stir
 from aios_plugins.backbones.transformer import Transformer
+from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.heads.text import Text
-from aios_plugins.noise.corruptions.absorbing import Absorbing
 from aios_plugins.noise.loglinear import LogLinear
 
 VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)

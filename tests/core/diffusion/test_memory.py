@@ -12,8 +12,8 @@ from aios_core.diffusion.model import Model
 from aios_core.registry import Registry
 from aios_core.testing.modules import stir
 from aios_plugins.backbones.transformer import Transformer
+from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.heads.text import Text
-from aios_plugins.noise.corruptions.absorbing import Absorbing
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.confidence import Confidence
 

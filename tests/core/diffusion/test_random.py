@@ -91,6 +91,15 @@ def test_rare_tokens_can_be_drawn():
     assert p.cumsum(0)[0] == p.cumsum(0)[1], "float32 would never draw it"
 
 
+@pytest.mark.parametrize(("u", "expected"), [(0.0, 1), (1 - 2**-53, 2)])
+def test_both_ends_of_the_uniform_are_tokens(monkeypatch, u, expected):
+    """T11: an inverse distribution function has no logarithm that needs a 1e-10 on either side."""
+    monkeypatch.setattr(Last, "uniform", lambda _: torch.full((1, 1), u, dtype=torch.float64))
+    log_probs = torch.tensor([[[0.0, 0.5, 0.5, 0.0]]], dtype=torch.float64).log()
+    drawn = Last([0], 1).categorical(log_probs, torch.ones(1, 1).bool(), 1.0, 3)
+    assert expected == drawn.item()
+
+
 def test_gumbel_in_float32_loses_what_float64_keeps():
     """T7: why there is no Gumbel-max over tokens and mask: float32 noise ends at 16.6."""
     for dtype, expected in ((torch.float32, "mask"), (torch.float64, "token")):

@@ -10,8 +10,8 @@ from aios_core.errors import InferenceError
 from aios_core.inference import InferenceCore
 from aios_core.testing.modules import stir
 from aios_plugins.backbones.transformer import Transformer
+from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.heads.text import Text
-from aios_plugins.noise.corruptions.absorbing import Absorbing
 from aios_plugins.noise.loglinear import LogLinear
 
 VOCABULARY = Vocabulary(size=9, mask_id=5, pad_id=6, bos_id=7, eos_id=8)

@@ -6,9 +6,12 @@ import shutil
 import pytest
 import torch
 
+from aios_core.diffusion.model import Model
 from aios_core.errors import ModelLoadError, TrainingError
 from aios_core.training import checkpoint
 from aios_core.training.checkpoint import State, latest, load, read_state, read_tensors, save
+from aios_core.training.data import prepare
+from aios_core.training.held_out import HeldOut
 from aios_core.training.trainer import train
 
 
@@ -186,6 +189,21 @@ def test_a_run_is_loaded_from_its_folder_or_a_checkpoint(tiny, tmp_path):
     assert by_run.resolved.values == tiny().values
     for one, other in zip(by_run.model.parameters(), by_checkpoint.model.parameters(), strict=True):
         assert one.equal(other)
+
+
+@pytest.mark.parametrize("mode", ["diffusion", "ar"])
+def test_a_loaded_run_is_as_likely_as_was_told(tiny, tmp_path, mode):
+    """T25: weights that are silently not loaded (BD3-LM's issue 31) are those of a new one."""
+    resolved = tiny(f"mode={mode}", "training.steps=30", "training.learning_rate=0.01")
+    train(resolved, tmp_path / "run", progress=False)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    told = [json.loads(line).get("held_out_loss") for line in lines][-1]
+    prepared = prepare(resolved)
+    held_out = HeldOut(resolved.config, prepared.held_out)
+    new = Model.build(resolved.config, prepared.tokenizer.vocabulary)
+
+    assert pytest.approx(told, rel=1e-6) == held_out.loss(load(tmp_path / "run").model)
+    assert told < held_out.loss(new) - 0.5
 
 
 def test_a_checkpoint_of_another_tokenizer_is_told(tiny, tmp_path):

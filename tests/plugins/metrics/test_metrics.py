@@ -13,6 +13,7 @@ from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
 from aios_plugins.metrics.distinct import Distinct
 from aios_plugins.metrics.entropy import Entropy
 from aios_plugins.metrics.likelihood import Likelihood
+from aios_plugins.metrics.memory import Memory
 from aios_plugins.metrics.nelbo import Nelbo
 from aios_plugins.metrics.twin import Twin
 
@@ -23,6 +24,10 @@ class TestNelbo(MetricContract):
 
 class TestLikelihood(MetricContract):
     component = Likelihood
+
+
+class TestMemory(MetricContract):
+    component = Memory
 
 
 class TestEntropy(MetricContract):

@@ -1,4 +1,7 @@
-"""A package to begin a plugin with: one component, its test, and what installs them."""
+"""A package to begin a plugin with: one component, its test, and what installs them.
+
+The component is the one in ``examples``, under the user's name for it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,7 @@ from typing import Final
 
 from attrs import frozen
 
-import aios_core
 from aios_core.errors import PluginError
-from aios_core.kinds import KINDS
 
 _PYPROJECT: Final = """\
 [build-system]
@@ -20,7 +21,7 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "{distribution}"
 version = "0.1.0"
-description = "A {kind} for ai-os-diffusion."
+description = "A plugin of the kind {kind} for ai-os-diffusion."
 requires-python = ">=3.11"
 dependencies = ["ai-os-diffusion"]
 
@@ -53,68 +54,6 @@ def test_it_is_registered():
     assert {module}.{cls} is registry.get("{kind}", "{name}").load()
 '''
 
-_NOISE: Final = '''\
-"""A noise schedule: one class and the hook that offers it."""
-
-from attrs import field, frozen, validators
-
-import aios_core
-from aios_core.contracts import NoiseScheduler
-
-AIOS_API = {api}
-
-
-@frozen
-class {cls}(NoiseScheduler):
-    """Keep a token until time t with probability 1 - t**k."""
-
-    k: float = field(default=1.5, validator=validators.gt(0))
-    """Larger: information is destroyed later."""
-
-    def alpha(self, t):
-        """1 at t = 0, 0 at t = 1, decreasing; t and the answer are float64 tensors."""
-        return 1 - t**self.k
-
-
-@aios_core.hookimpl
-def {hook}():
-    """Names, and the classes they stand for."""
-    return {{"{name}": {cls}}}
-'''
-
-_SAMPLER: Final = '''\
-"""A sampler: one class and the hook that offers it."""
-
-from attrs import frozen
-
-import aios_core
-from aios_core.contracts import StepSampler
-
-AIOS_API = {api}
-
-
-@frozen
-class {cls}(StepSampler):
-    """Reveal each masked token with the probability that the schedule gives it."""
-
-    exact = "in the limit"
-
-    def step(self, x, t, s, log_probs, context):
-        """From time t to the earlier time s; x is (B, L), log_probs is (B, L, V)."""
-        stay = context.noise.mask_rate(s) / context.noise.mask_rate(t)
-        reveal = context.masked(x) & (context.uniform() >= stay)
-        return context.categorical(log_probs, reveal).where(reveal, x)
-
-
-@aios_core.hookimpl
-def {hook}():
-    """Names, and the classes they stand for."""
-    return {{"{name}": {cls}}}
-'''
-
-TEMPLATES: Final = {"noise": _NOISE, "sampler": _SAMPLER}
-"""Kinds that a package can be begun for."""
-
 
 @frozen
 class Package:
@@ -130,7 +69,7 @@ def write_package(folder: Path, kind: str) -> Package:
 
     Args:
         folder: where; its name becomes the distribution's, and without ``aios-`` the component's.
-        kind: a key of `TEMPLATES`.
+        kind: a key of `aios_core.kinds.KINDS`.
 
     Raises:
         PluginError: the folder is not empty, is no folder, or its name cannot be a package's.
@@ -143,26 +82,33 @@ def write_package(folder: Path, kind: str) -> Package:
         )
     name = distribution.removeprefix("aios-")
     values = {
-        "api": aios_core.API_VERSION,
         "cls": "".join(part.capitalize() for part in re.findall(r"[a-z]+|\d+", name)),
         "distribution": distribution,
-        "hook": KINDS[kind].hook,
         "kind": kind,
         "module": distribution.replace("-", "_"),
         "name": name,
         "suite": f"{kind.capitalize()}Contract",
     }
     texts = {
-        "pyproject.toml": _PYPROJECT,
-        f"{values['module']}.py": TEMPLATES[kind],
-        f"test_{values['module']}.py": _TEST,
+        "pyproject.toml": _PYPROJECT.format(**values),
+        f"{values['module']}.py": _example(kind, name, values["cls"]),
+        f"test_{values['module']}.py": _TEST.format(**values),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise PluginError(f"{folder} is not empty; want a new folder")
         for file, text in texts.items():
-            (folder / file).write_text(text.format(**values), encoding="utf-8")
+            (folder / file).write_text(text, encoding="utf-8")
     except OSError as error:
         raise PluginError(f"cannot write the package {folder}: {error}") from error
     return Package(name, tuple(folder / file for file in texts))
+
+
+def _example(kind: str, name: str, cls: str) -> str:
+    """The source of a plugin of this kind, whose component gets another name."""
+    text = Path(__file__).with_name("examples").joinpath(f"{kind}.py").read_text(encoding="utf-8")
+    offer = re.search(r'return {"(.+)": (\w+)}', text)
+    assert offer is not None, f"the example of {kind} offers nothing"
+    old, old_cls = offer.groups()
+    return re.sub(rf"\b{old_cls}\b", cls, text).replace(f'"{old}"', f'"{name}"')

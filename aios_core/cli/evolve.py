@@ -1,0 +1,251 @@
+"""`aios evolve`: adapt a trained model, keep what a gate says is better, and take it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aios_core.cli.common import json_option, print_json, print_table, set_option
+
+if TYPE_CHECKING:
+    from aios_core.evolution.loop import Attempt
+
+_run = click.argument(
+    "run", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+
+
+@click.group()
+def command() -> None:
+    """Adapt a trained model to texts, keep what a gate says is better, and take it back.
+
+    RUN is the folder of a run. Nothing in it is changed but its folder evolution/, whose HEAD says
+    what the model stands for.
+
+    \b
+    Examples:
+      aios evolve run runs/demo --texts notes.txt
+      aios evolve status runs/demo
+      aios evolve history runs/demo
+      aios evolve rollback runs/demo
+    """  # noqa: D301  # \b is for click
+
+
+@command.command(name="run")
+@_run
+@click.option(
+    "--texts",
+    metavar="FILE",
+    multiple=True,
+    help="Texts to adapt to, as dataset.type = 'file' reads them; may be repeated.",
+)
+@click.option("--level", metavar="NAME", help="Try this level alone, configured or not.")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="One on the other."
+)
+@set_option
+@json_option
+def evolve_run(
+    *,
+    run: Path,
+    texts: tuple[str, ...],
+    level: str | None,
+    rounds: int,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Try evolution levels on texts until one passes the gate.
+
+    The last tenth of the texts decides and reports, and is never learned from. Exit code 1 says
+    that no level passed; the model is as it was.
+
+    \b
+    Examples:
+      aios evolve run runs/demo --texts notes.txt
+      aios evolve run runs/demo --texts notes.jsonl --level l2-lora --set evolution.steps=400
+      aios evolve run runs/demo --texts notes.txt --rounds 5 --set seed=1 --json
+    """  # noqa: D301  # \b is for click
+    from aios_core.config import resolve
+    from aios_core.evolution.loop import evolve
+    from aios_core.training import checkpoint
+
+    found = checkpoint.load(run)
+    values = dict(found.state.values)
+    if texts:
+        values["evidence"] = [{"type": "file", "path": text} for text in texts]
+    if level is not None:
+        known = values.get("levels", [])
+        if level not in [one["type"] for one in known]:
+            values["levels"] = [*known, {"type": level}]
+        values["evolution"] = {**values.get("evolution", {}), "level": level}
+    resolved = resolve(values, overrides=overrides)
+    attempts: list[Attempt] = []
+    for _ in range(rounds):
+        attempts += evolve(found, resolved, told=lambda line: click.echo(line, err=True))
+        seed = resolved.config.seed + 1
+        resolved = resolve(resolved.values, overrides=[f"seed={seed}"])
+    if as_json:
+        print_json([_facts(attempt) for attempt in attempts])
+    else:
+        _print(attempts)
+    if not any(attempt.accepted for attempt in attempts):
+        raise SystemExit(1)
+
+
+@command.command()
+@_run
+@json_option
+def status(run: Path, *, as_json: bool) -> None:
+    """Say what the model stands for now.
+
+    \b
+    Examples:
+      aios evolve status runs/demo
+    """  # noqa: D301  # \b is for click
+    from aios_core.evolution.journal import Journal
+
+    journal = Journal.of(run)
+    cards = [card for card, _ in journal.chain(journal.head)]
+    attempts = [entry for entry in journal.entries() if entry["event"] == "attempt"]
+    if as_json:
+        print_json(
+            {"head": journal.head, "skills": [c.skill_id for c in cards], "attempts": len(attempts)}
+        )
+        return
+    click.echo(f"HEAD: {(journal.head or 'base')[:12]}")
+    rows = [
+        (c.skill_id[:12], c.level, *_changes(c.report), str(c.parameters), c.created) for c in cards
+    ]
+    if rows:
+        print_table(("skill", "level", "target", "base", "parameters", "created"), rows)
+    kept = sum(entry["accepted"] for entry in attempts)
+    click.echo(f"{len(attempts)} attempts, {kept} of them kept")
+
+
+@command.command()
+@_run
+@json_option
+def history(run: Path, *, as_json: bool) -> None:
+    """Show every line of the journal, rejections too.
+
+    \b
+    Examples:
+      aios evolve history runs/demo
+      aios evolve history runs/demo --json
+    """  # noqa: D301  # \b is for click
+    from aios_core.evolution.journal import Journal
+
+    entries = Journal.of(run).entries()
+    if as_json:
+        print_json(entries)
+        return
+    rows = []
+    for entry in entries:
+        if entry["event"] == "attempt":
+            what = "kept" if entry["accepted"] else "rejected"
+            skill = (entry.get("skill_id") or "")[:12]
+            rows.append((entry["time"], entry["level"], what, skill, entry["reason"]))
+        else:
+            to = (entry.get("to") or "base")[:12]
+            rows.append((entry["time"], "", entry["event"], to, entry.get("reason", "")))
+    print_table(("time", "level", "what", "skill", "why"), rows)
+
+
+@command.command()
+@_run
+@click.argument("to", metavar="[VERSION]", required=False)
+@json_option
+def rollback(run: Path, to: str | None, *, as_json: bool) -> None:
+    """Let the model stand for another version: the one before HEAD, or VERSION.
+
+    VERSION is the beginning of an id, or `base`. Nothing is removed, so rolling back can itself be
+    taken back. Every tensor is held against the digest that was written when the version was made.
+
+    \b
+    Examples:
+      aios evolve rollback runs/demo
+      aios evolve rollback runs/demo base
+      aios evolve rollback runs/demo 3fa9c1
+    """  # noqa: D301  # \b is for click
+    from aios_core.evolution.rollback import rollback as roll
+    from aios_core.training import checkpoint
+
+    done = roll(checkpoint.load(run), to)
+    facts = {"from": done.before, "head": done.after, "sha256": done.sha256}
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(
+            f"HEAD: {(done.after or 'base')[:12]}; every tensor is as it was ({done.sha256[:12]})"
+        )
+
+
+@command.command()
+@_run
+@json_option
+def verify(run: Path, *, as_json: bool) -> None:
+    """Hold journal, versions and HEAD against their digests; exit code 1 where a byte is changed.
+
+    \b
+    Examples:
+      aios evolve verify runs/demo
+    """  # noqa: D301  # \b is for click
+    from aios_core.evolution.rollback import faults
+    from aios_core.training import checkpoint
+
+    found = faults(checkpoint.load(run))
+    if as_json:
+        print_json({"faults": found})
+    else:
+        for fault in found:
+            click.echo(fault)
+        if not found:
+            click.echo(f"{run}: journal, versions and HEAD are as they were written")
+    if found:
+        raise SystemExit(1)
+
+
+def _facts(attempt: Attempt) -> dict[str, Any]:
+    card = attempt.card
+    return {
+        "level": attempt.level,
+        "why": attempt.why,
+        "accepted": attempt.accepted,
+        "reason": attempt.reason,
+        "skill_id": card and card.skill_id,
+        "gate": card and card.scores,
+        "report": card and card.report,
+        "parameters": card and card.parameters,
+        "parameters_total": card and card.parameters_total,
+        "seconds": card and card.seconds,
+    }
+
+
+def _print(attempts: list[Attempt]) -> None:
+    rows = []
+    for attempt in attempts:
+        card, what = attempt.card, "kept" if attempt.accepted else "rejected"
+        changes = ("", "") if card is None else _changes(card.report)
+        share = "" if card is None else f"{card.parameters / card.parameters_total:.2%}"
+        rows.append((attempt.level, what, *changes, share, attempt.reason))
+    if rows:
+        print_table(("level", "what", "target", "base", "parameters", "why"), rows)
+        click.echo("target and base: nats a token on texts that decided nothing")
+    else:
+        click.echo(
+            "every level has failed on this evidence from this HEAD; want other evidence, or "
+            "another seed"
+        )
+
+
+def _changes(verdict: dict[str, Any]) -> tuple[str, str]:
+    """Differences on target and base, with their bounds."""
+    target, base = (verdict[name] for name in ("target", "base"))
+    return tuple(
+        "not finite"
+        if one["delta"] is None
+        else f"{one['delta']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]"
+        for one in (target, base)
+    )  # type: ignore[return-value]  # two

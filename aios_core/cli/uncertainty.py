@@ -1,0 +1,154 @@
+"""`aios uncertainty`: calibrate how unsure a model is, and score texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aios_core.cli.ablate import require_extra
+from aios_core.cli.common import json_option, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from aios_core.inference.doubt import Doubt
+
+_folder = click.argument(
+    "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_estimator = click.option(
+    "--estimator",
+    type=click.Choice(["entropy", "margin", "residual", "flips"]),
+    default="entropy",
+    show_default=True,
+    help="Whose threshold decides.",
+)
+
+
+@click.group()
+def command() -> None:
+    """Calibrate how unsure a model is, and score texts.
+
+    \b
+    Examples:
+      aios uncertainty calibrate runs/demo --against other.txt
+      aios uncertainty score runs/demo --text "Return the file."
+    """  # noqa: D301  # \b is for click
+
+
+@command.command()
+@_folder
+@click.option("--against", metavar="FILE", type=_file, help="Texts of another kind, to tell apart.")
+@click.option(
+    "--windows",
+    default=256,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Most held-out texts to calibrate on, and as many to measure on.",
+)
+@_estimator
+@json_option
+def calibrate(
+    folder: Path, against: Path | None, windows: int, estimator: str, *, as_json: bool
+) -> None:
+    """Calibrate on half of the held-out texts of the run in DIR, and measure on the other half.
+
+    Writes uncertainty.json, which `score` and the library read, and the report uncertainty.html.
+
+    \b
+    Examples:
+      aios uncertainty calibrate runs/demo
+      aios uncertainty calibrate runs/demo --against other.txt --json
+    """  # noqa: D301  # \b is for click
+    require_extra("aios uncertainty calibrate")
+    from aios_core.experiment import uncertainty_report
+    from aios_core.experiment.uncertainty import calibrate_run
+
+    with progress("reading texts", (3 + (against is not None)) * windows) as told:
+        found = calibrate_run(folder, against=against, windows=windows, told=told)
+    path = folder / "uncertainty.html"
+    uncertainty_report.write(path, folder.resolve().name, found, estimator)
+    if as_json:
+        print_json(found | {"report": str(path)})
+        return
+    _print(found)
+    click.echo(f"\nreport: {path}")
+
+
+@command.command()
+@_folder
+@click.argument("file", metavar="[FILE]", required=False, type=_file)
+@click.option("--text", metavar="TEXT", multiple=True, help="A text; may be repeated.")
+@_estimator
+@json_option
+def score(
+    folder: Path, file: Path | None, text: tuple[str, ...], estimator: str, *, as_json: bool
+) -> None:
+    """Say how unsure the model in DIR is of texts: those given, or the lines of FILE.
+
+    \b
+    Examples:
+      aios uncertainty score runs/demo --text "Return the file."
+      aios uncertainty score runs/demo texts.txt --json
+    """  # noqa: D301  # \b is for click
+    texts = list(text)
+    if file is not None:
+        texts += [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not texts:
+        raise click.UsageError("there is no text; want --text, or a FILE with lines")
+    from aios_core.inference import ArrowEngine
+    from aios_core.inference.doubt import doubts
+
+    found = doubts(ArrowEngine.load(folder, twin=False), texts, estimator=estimator)
+    if as_json:
+        print_json([_plain(one) for one in found])
+        return
+    rows = [
+        (f"{one.score:+.2f}", "unsure" if one.triggered else "", one.text[:70]) for one in found
+    ]
+    print_table(("score", "", "text"), rows)
+
+
+def _plain(one: Doubt) -> dict[str, Any]:
+    import attrs
+
+    return attrs.asdict(one)
+
+
+def _print(found: dict[str, Any]) -> None:
+    def share(value: float | None) -> str:
+        return "" if value is None else f"{value:.1%}"
+
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:.3f}"
+
+    print_table(
+        ("estimator", "threshold", "false triggers", "on others", "rank corr. own", "all"),
+        [
+            (
+                name,
+                number(one["threshold"]),
+                share(one["false_triggers"]),
+                share(one["triggers_on_others"]),
+                number(one["rank_correlation_own"]),
+                number(one["rank_correlation"]),
+            )
+            for name, one in found["estimators"].items()
+        ],
+    )
+    click.echo()
+    print_table(
+        ("masks", "temperature", "nats before", "nats after", "ECE before", "ECE after"),
+        [
+            (
+                f"{one['rate']:.0%}",
+                f"{one['temperature']:.2f}",
+                f"{one['nats_before']:.3f}",
+                f"{one['nats_after']:.3f}",
+                f"{one['ece_before']:.4f}",
+                f"{one['ece_after']:.4f}",
+            )
+            for one in found["levels"]
+        ],
+    )

@@ -1,0 +1,103 @@
+"""Cross-attention from a network's states to memories, behind a gate that is closed at first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
+
+if TYPE_CHECKING:
+    from aios_core.config.schema import MemoryConfig
+    from aios_core.memory import Memories
+
+SHARPNESS = 10.0
+"""What a score of 1 adds to the logits of attention before anything is learned."""
+
+
+class Reading(nn.Module):
+    """What one layer takes from the memories: multi-head cross-attention.
+
+    The way back into the states is zero at first (the zero layers of ControlNet,
+    arXiv 2302.05543), so an untrained network says what it says without.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.RMSNorm(dim)
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key_value = nn.Linear(dim, 2 * dim, bias=False)
+        self.gate = nn.Linear(dim, dim, bias=False)
+        # Near memories are believed more, as in RAG (arXiv 2005.11401); each head learns how much.
+        self.sharpness = nn.Parameter(torch.full((heads,), SHARPNESS))
+        nn.init.zeros_(self.gate.weight)
+
+    def split(self, x: Tensor) -> Tensor:
+        """(B, N, D) to (B, H, N, D / H)."""
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+
+    def forward(self, h: Tensor, told: Told) -> Tensor:
+        """What is to be added to states (B, L, D)."""
+        key, value = self.key_value(told.tokens).chunk(2, -1)
+        bias = self.sharpness[:, None, None] * told.scores[:, None, None]
+        bias = bias.masked_fill(~told.valid[:, None, None], -torch.inf).to(h.dtype)
+        read = F.scaled_dot_product_attention(
+            self.split(self.query(self.norm(h))), self.split(key), self.split(value), bias
+        )
+        added: Tensor = self.gate(read.transpose(1, 2).flatten(2))
+        return added * told.some
+
+
+class Told:
+    """Memories as a network hears them, one set for each row of a batch: an `Injection`.
+
+    Args:
+        memory: the network's part that reads them.
+        vectors: (B, K, E).
+        scores: (B, K).
+        valid: (B, K) bool; a row without any is told of none.
+    """
+
+    def __init__(
+        self, memory: MemoryAttention, vectors: Tensor, scores: Tensor, valid: Tensor
+    ) -> None:
+        count = memory.num_tokens
+        self.memory = memory
+        self.tokens: Tensor = memory.norm(
+            memory.project(vectors).unflatten(-1, (count, -1)).flatten(1, 2)
+        )
+        """(B, K T, D)."""
+        self.scores = scores.repeat_interleave(count, 1)
+        self.some = valid.any(1)[:, None, None]
+        # Attention to nothing at all is not a number; what it gives is not taken then.
+        self.valid = valid.repeat_interleave(count, 1) | ~self.some[:, 0]
+
+    def __call__(self, h: Tensor, layer: int) -> Tensor:
+        """States (B, L, D) after a layer, with what it takes from the memories."""
+        added: Tensor = self.memory.layers[layer](h, self)
+        return h + added
+
+
+class MemoryAttention(nn.Module):
+    """The learned part of a `MemoryConditioner`: a projection, and a reading for each layer.
+
+    Args:
+        dim: D, the width of the backbone.
+        layers: how many of them hear.
+        config: E, T and heads.
+    """
+
+    def __init__(self, dim: int, layers: int, config: MemoryConfig) -> None:
+        super().__init__()
+        self.num_tokens = config.num_tokens
+        self.project = nn.Linear(config.dim, config.num_tokens * dim)
+        self.norm = nn.RMSNorm(dim)
+        self.layers = nn.ModuleList(Reading(dim, config.heads) for _ in range(layers))
+
+    def tell(self, memories: Memories) -> Told:
+        """Memories of B texts, on the device of the weights."""
+        device = self.project.weight.device
+        parts = (memories.vectors, memories.scores, memories.valid)
+        return Told(self, *(torch.from_numpy(part).to(device) for part in parts))

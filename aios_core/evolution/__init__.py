@@ -1,0 +1,1 @@
+"""Adapting a trained model: fitting, the gate, the journal, skill cards and the probe."""

@@ -1,0 +1,158 @@
+"""The gate: base and candidate on the same draws, and what must be true for a change to stay."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import asdict, frozen
+
+from aios_core.diffusion.objective import nelbo, nll
+from aios_core.diffusion.times import draw_times
+from aios_core.errors import EvolutionError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aios_core.config.schema import EvolutionConfig
+    from aios_core.contracts import Windows
+    from aios_core.diffusion.model import Model
+    from aios_core.evolution.splits import Held
+
+RESAMPLES = 4000
+
+
+@frozen
+class Change:
+    """A score before and after, in nats a token; negative is better."""
+
+    before: float
+    after: float
+    delta: float
+    low: float
+    """Lower bound of the difference, by paired bootstrap over windows."""
+    high: float
+    """Upper bound."""
+
+
+@frozen
+class Verdict:
+    """What a gate says."""
+
+    accepted: bool
+    reason: str
+    target: Change
+    base: Change
+    alpha: float
+    """Share of wrong acceptances that this gating may add, after those before it on its texts."""
+
+    def plain(self) -> dict[str, Any]:
+        """As data for a journal; what is not finite is None."""
+        return asdict(self, value_serializer=lambda _, __, value: _finite(value))
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@torch.no_grad()
+def score(model: Model, found: Windows, *, draws: int, seed: int, batch_size: int = 64) -> Tensor:
+    """Nats of each window: (N,) float64, the mean over draws of the bound.
+
+    Texts, times and noise follow from the arguments alone, so two models are measured on the same
+    draws, and their difference varies far less than either.
+    """
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for start in range(0, len(found), batch_size):
+        ids = found.ids[start : start + batch_size]
+        valid = found.valid[start : start + batch_size]
+        if model.mode == "ar":
+            parts.append(nll(model, ids, valid).double().cpu())
+            continue
+        blocks = ids.shape[1] // model.block_size if model.in_blocks else 1
+        times = draw_times(len(ids) * draws * blocks, generator).view(draws, len(ids), blocks)
+        bounds = [nelbo(model, ids, valid, each, generator).double().cpu() for each in times]
+        parts.append(torch.stack(bounds).mean(0))
+    return torch.cat(parts)
+
+
+def compare(before: Tensor, after: Tensor, tokens: Tensor, *, alpha: float, seed: int) -> Change:
+    """The difference of two scores of the same windows, with bounds.
+
+    Percentiles of the bootstrap of a ratio (Efron and Tibshirani 1993, section 13.3): the sum of
+    differences over the sum of tokens, windows resampled.
+
+    Args:
+        before: (N,) nats.
+        after: (N,) nats of the same windows under the same draws.
+        tokens: (N,) of each window.
+        alpha: one-sided: each bound is wrong with this probability.
+        seed: of the resampling.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randint(len(before), (RESAMPLES, len(before)), generator=generator)
+    difference, tokens = after - before, tokens.double()
+    ratios = difference[chosen].sum(1) / tokens[chosen].sum(1)
+    low, high = torch.quantile(ratios, torch.tensor([alpha, 1 - alpha]).double()).tolist()
+    size = float(tokens.sum())
+    old, new = float(before.sum()) / size, float(after.sum()) / size
+    return Change(old, new, float(difference.sum()) / size, low, high)
+
+
+def judge(
+    before: Model, after: Model, held: Held, config: EvolutionConfig, *, seed: int, gatings: int = 0
+) -> Verdict:
+    """Whether a candidate may stay.
+
+    It may if the upper bound of the target's difference is below ``-epsilon`` and that of the
+    base's below ``base_tolerance``. The k-th gating on one split may err with probability
+    ``6 / (pi k)^2`` of the whole 1 - confidence, the sum of which over all k is one: however often
+    one asks, and whatever one chooses by the answers, bad luck stays as rare as was agreed (alpha
+    spending, Foster and Stine 2008).
+
+    Args:
+        before: the model as it is.
+        after: the candidate.
+        held: the split.
+        config: epsilon, tolerance, confidence and draws.
+        seed: of draws and resampling.
+        gatings: how often this split has decided before.
+
+    Raises:
+        EvolutionError: the model as it is has no finite score.
+    """
+    alpha = (1 - config.confidence) * 6 / (math.pi * (gatings + 1)) ** 2
+    found = {}
+    for name, windows in (("target", held.target), ("base", held.base)):
+        scores = [score(m, windows, draws=config.draws, seed=seed) for m in (before, after)]
+        if not scores[0].isfinite().all():
+            raise EvolutionError(f"the model as it is has no finite score on the {name} texts")
+        if not scores[1].isfinite().all():
+            scores[1] = torch.full_like(scores[0], torch.inf)
+        found[name] = compare(scores[0], scores[1], windows.valid.sum(1), alpha=alpha, seed=seed)
+    target, base = found["target"], found["base"]
+    reason = _reason(target, base, config)
+    return Verdict(reason is None, reason or _success(target, base), target, base, alpha)
+
+
+def _reason(target: Change, base: Change, config: EvolutionConfig) -> str | None:
+    if not (math.isfinite(target.delta) and math.isfinite(base.delta)):
+        return "its scores are not finite"
+    if not target.high < -config.epsilon:
+        return (
+            f"the target changes by {target.delta:+.4f} nats/token, at most {target.high:+.4f}; "
+            f"want less than {-config.epsilon:+.4f}"
+        )
+    if not base.high < config.base_tolerance:
+        return (
+            f"the base changes by {base.delta:+.4f} nats/token, at most {base.high:+.4f}; want "
+            f"less than {config.base_tolerance:+.4f}"
+        )
+    return None
+
+
+def _success(target: Change, base: Change) -> str:
+    return f"target {target.delta:+.4f} nats/token, base {base.delta:+.4f}"

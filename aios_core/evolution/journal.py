@@ -1,0 +1,222 @@
+"""The journal: what was tried, what stays, and which version the model stands for.
+
+``evolution/`` in the folder of a run holds ``versions/ID/``, a skill card each, never changed;
+``journal.jsonl``, to which lines are added and nothing else; and ``HEAD``, the id of a version. A
+version appears under its name when it is whole, then the journal tells of it, and HEAD moves last:
+whatever stops the process, HEAD names a version that is there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from aios_core.errors import EvolutionError
+from aios_core.evolution.card import Card, read, read_card, write
+from aios_core.evolution.digest import text_digest
+from aios_core.files import new_folder, replace_text, sync
+
+if TYPE_CHECKING:
+    from aios_core.contracts import Adaptation
+
+BASE: Final = "base"
+"""HEAD of a model that is as it was trained."""
+_ID: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@frozen
+class Journal:
+    """The evolution of one run."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, run: Path) -> Journal:
+        """That of a run; nothing is written."""
+        return cls(run / "evolution")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Alone in this journal until the block ends.
+
+        Raises:
+            EvolutionError: another process is at work here, or the disk refuses.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise EvolutionError(f"{self.folder}: cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise EvolutionError(
+                f"{self.folder}: another evolution of this run is at work; want it to end first"
+            ) from None
+        finally:
+            os.close(descriptor)
+
+    @property
+    def head(self) -> str | None:
+        """Id of the version that the model stands for; None: as it was trained.
+
+        Raises:
+            EvolutionError: HEAD names no version.
+        """
+        try:
+            name = (self.folder / "HEAD").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise EvolutionError(f"{self.folder / 'HEAD'}: cannot be read: {error}") from error
+        if name == BASE:
+            return None
+        if not _ID.fullmatch(name):
+            raise EvolutionError(
+                f"{self.folder / 'HEAD'}: want the id of a version, got {name!r:.80}"
+            )
+        return name
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Every line, oldest first; half a line at the end was never finished and does not count.
+
+        Raises:
+            EvolutionError: a line is damaged, or not the one that was written there.
+        """
+        path, found, previous = self.folder / "journal.jsonl", [], ""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        except (OSError, UnicodeDecodeError) as error:
+            raise EvolutionError(f"{path}: cannot be read: {error}") from error
+        for number, line in enumerate(text.split("\n")[:-1], 1):
+            try:
+                entry = json.loads(line)
+                linked = entry["previous"] == previous
+            except (ValueError, TypeError, KeyError) as error:
+                raise EvolutionError(f"{path}:{number}: is damaged: {error!r:.200}") from error
+            if not linked:
+                raise EvolutionError(
+                    f"{path}:{number}: does not follow the line before it: one of them was changed"
+                )
+            found.append(entry)
+            previous = text_digest([line])
+        return found
+
+    def add(self, event: str, **facts: Any) -> None:
+        """Add a line, on disk when this returns; only by who holds the lock.
+
+        Raises:
+            EvolutionError: it cannot be written, or the journal is damaged.
+        """
+        self.entries()
+        path = self.folder / "journal.jsonl"
+        try:
+            whole = path.read_bytes() if path.exists() else b""
+            lines = whole.split(b"\n")[:-1]
+            entry = {
+                "event": event,
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                **facts,
+                "previous": text_digest([lines[-1].decode()]) if lines else "",
+            }
+            end = sum(len(line) + 1 for line in lines)
+            with path.open("r+b" if path.exists() else "wb") as file:
+                file.truncate(end)  # of a line that a killed process left unfinished
+                file.seek(end)
+                file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            sync(self.folder)
+        except OSError as error:
+            raise EvolutionError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def keep(self, card: Card, adaptation: Adaptation) -> None:
+        """Write a version, whole or not at all; HEAD stays where it is.
+
+        Raises:
+            EvolutionError: it cannot be written.
+        """
+        target = self.version(card.skill_id)
+        try:
+            with new_folder(target) as staging:
+                write(staging, card, adaptation)
+        except OSError as error:
+            raise EvolutionError(
+                f"{target}: cannot be written: {error.strerror or error}; HEAD stays where it was"
+            ) from error
+
+    def move(self, to: str | None) -> None:
+        """Let HEAD name a version, or the base.
+
+        Raises:
+            EvolutionError: there is no such version, or the disk refuses.
+        """
+        if to is not None:
+            read_card(self.version(to))
+        try:
+            replace_text(self.folder / "HEAD", f"{to or BASE}\n")
+        except OSError as error:
+            raise EvolutionError(f"{self.folder / 'HEAD'}: cannot be written: {error}") from error
+
+    def version(self, skill_id: str) -> Path:
+        """Folder of a version."""
+        if not _ID.fullmatch(skill_id):
+            raise EvolutionError(f"{skill_id!r:.80} is no id of a version; want 64 hex digits")
+        return self.folder / "versions" / skill_id
+
+    def versions(self) -> list[Card]:
+        """Cards of all versions, oldest first.
+
+        Raises:
+            EvolutionError: one is damaged.
+        """
+        folder = self.folder / "versions"
+        names = (
+            sorted(p.name for p in folder.iterdir() if _ID.fullmatch(p.name))
+            if folder.is_dir()
+            else []
+        )
+        return sorted((read_card(folder / name) for name in names), key=lambda card: card.created)
+
+    def named(self, prefix: str) -> str | None:
+        """Id of the version that begins so; None for ``base``.
+
+        Raises:
+            EvolutionError: there is none, or more than one.
+        """
+        if prefix == BASE:
+            return None
+        found = [card.skill_id for card in self.versions() if card.skill_id.startswith(prefix)]
+        if len(found) != 1:
+            what = "no version" if not found else f"{len(found)} versions"
+            raise EvolutionError(f"{self.folder}: {what} begins with {prefix!r:.80}; see `history`")
+        return found[0]
+
+    def chain(self, tip: str | None) -> list[tuple[Card, Adaptation]]:
+        """A version and all that it was learned on, the first one first.
+
+        Raises:
+            EvolutionError: one is missing or damaged.
+        """
+        found: list[tuple[Card, Adaptation]] = []
+        while tip is not None:
+            card, adaptation = read(self.version(tip))
+            if card.skill_id != tip or any(tip == one.skill_id for one, _ in found):
+                raise EvolutionError(
+                    f"{self.version(tip)}: is not the version that it is named for"
+                )
+            found.append((card, adaptation))
+            tip = card.parent
+        return found[::-1]

@@ -1,0 +1,157 @@
+"""One round of evolution: route, adapt, gate, keep; every attempt in the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from aios_core.config.lock import library_versions
+from aios_core.errors import EvolutionError
+from aios_core.evolution.card import Card, identified
+from aios_core.evolution.digest import data_digest, model_digest
+from aios_core.evolution.head import at, run_folder
+from aios_core.evolution.journal import Journal
+from aios_core.evolution.proposal import Proposal, harder, propose, size
+from aios_core.evolution.router import Choice, route
+from aios_core.evolution.splits import Splits, split
+
+if TYPE_CHECKING:
+    from aios_core.config import Resolved
+    from aios_core.training.checkpoint import Checkpoint
+
+
+@frozen
+class Attempt:
+    """What became of one level."""
+
+    level: str
+    why: str
+    """It was tried."""
+    accepted: bool
+    reason: str
+    """It was accepted, or not."""
+    card: Card | None
+    """None where the level gave nothing to judge."""
+
+
+def evolve(
+    found: Checkpoint, resolved: Resolved, *, told: Callable[[str], None] = lambda _: None
+) -> list[Attempt]:
+    """Try levels until one passes the gate, or all have failed.
+
+    Args:
+        found: the run's model as it was trained.
+        resolved: its configuration, with evidence, levels and what the gate wants.
+        told: called with a line about what is done now.
+
+    Returns:
+        Every attempt, the last of which may be accepted; empty where no level is left to try.
+
+    Raises:
+        EvolutionError: there is no evidence, another evolution is at work, the disk refuses, ...;
+            HEAD stays where it was.
+    """
+    journal = Journal.of(run_folder(found))
+    with journal.locked():
+        return _Round(found, resolved, journal).run(told)
+
+
+class _Round:
+    """One round, from the HEAD that the journal has now."""
+
+    def __init__(self, found: Checkpoint, resolved: Resolved, journal: Journal) -> None:
+        self.found, self.config, self.journal = found, resolved.config, journal
+        self.head, self.base = journal.head, model_digest(found.model)
+        self.model = at(found, journal, self.head)
+        self.splits: Splits = split(self.config, found.tokenizer)
+        facts = {"head": self.head, "data": self.splits.fingerprint, "seed": self.config.seed}
+        self.key = data_digest(facts)
+
+    def run(self, told: Callable[[str], None]) -> list[Attempt]:
+        past = [entry for entry in self.journal.entries() if entry["event"] == "attempt"]
+        gate = self.splits.gate.fingerprint
+        gatings = sum(entry["gate"] == gate and entry["verdict"] is not None for entry in past)
+        failed = {
+            entry["level"] for entry in past if entry["key"] == self.key and not entry["accepted"]
+        }
+        attempts: list[Attempt] = []
+        for choice in route(self.config, harder(self.model, self.splits), failed):
+            told(f"{choice.level.name}: {choice.why}")
+            attempts.append(self._try(choice, gatings))
+            gatings += attempts[-1].card is not None
+            if attempts[-1].accepted:
+                break
+        return attempts
+
+    def _try(self, choice: Choice, gatings: int) -> Attempt:
+        name = choice.level.name
+        try:
+            proposal = propose(choice.level, self.model, self.splits, self.config, gatings=gatings)
+        except EvolutionError as error:
+            attempt = Attempt(name, choice.why, accepted=False, reason=str(error), card=None)
+            self._note(attempt)
+            return attempt
+        verdict, card = proposal.verdict, self._card(name, proposal)
+        attempt = Attempt(name, choice.why, verdict.accepted, verdict.reason, card)
+        if attempt.accepted:
+            self.journal.keep(card, proposal.adaptation)
+        self._note(attempt)
+        if attempt.accepted:
+            self.journal.move(card.skill_id)
+        return attempt
+
+    def _card(self, name: str, proposal: Proposal) -> Card:
+        config, found = self.config, self.found
+        vocabulary = found.tokenizer.vocabulary
+        card = Card(
+            name=name,
+            description=f"Learned by {name} from {len(self.splits.fitting.target)} windows.",
+            level=name,
+            mode=found.model.mode,
+            base_sha256=self.base,
+            parent=self.head,
+            result_sha256=model_digest(proposal.model),
+            tokenizer_sha256=found.tokenizer.fingerprint,
+            mask_token_id=vocabulary.mask_id,
+            vocab_size=vocabulary.size,
+            parameters=proposal.adaptation.parameters,
+            parameters_total=size(self.model),
+            scores=proposal.verdict.plain(),
+            report=proposal.report.plain(),
+            data=self.splits.fingerprint,
+            seed=config.seed,
+            seconds=round(proposal.seconds, 3),
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            versions=library_versions(),
+        )
+        return identified(card, proposal.adaptation)
+
+    def _note(self, attempt: Attempt) -> None:
+        card = attempt.card
+        measured: dict[str, Any] = {"verdict": None}
+        if card is not None:
+            measured = {
+                "skill_id": card.skill_id,
+                "parameters": card.parameters,
+                "parameters_total": card.parameters_total,
+                "seconds": card.seconds,
+                "verdict": card.scores,
+                "report": card.report,
+            }
+        self.journal.add(
+            "attempt",
+            level=attempt.level,
+            why=attempt.why,
+            accepted=attempt.accepted,
+            reason=attempt.reason,
+            key=self.key,
+            head=self.head,
+            gate=self.splits.gate.fingerprint,
+            data=self.splits.fingerprint,
+            seed=self.config.seed,
+            base_sha256=self.base,
+            **measured,
+        )

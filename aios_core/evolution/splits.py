@@ -1,0 +1,138 @@
+"""Evidence, cut into texts to fit on, texts that decide, and texts that only report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from attrs import evolve, frozen
+
+from aios_core.contracts import Experience, Windows
+from aios_core.errors import EvolutionError
+from aios_core.evolution.digest import tensor_digest, text_digest
+
+if TYPE_CHECKING:
+    from aios_core.config.schema import Config
+    from aios_core.contracts import Dataset, Split, TrainedTokenizer
+
+
+@frozen(eq=False)
+class Held:
+    """Texts of both domains that no level sees."""
+
+    target: Windows
+    base: Windows
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of their tokens."""
+        return text_digest([tensor_digest(self.target.ids), tensor_digest(self.base.ids)])
+
+
+@frozen(eq=False)
+class Splits:
+    """Three splits with no window in common."""
+
+    fitting: Experience
+    gate: Held
+    report: Held
+    dropped: int
+    """Held-out windows of the target that were left out, for they stand in the fitting texts."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of what is learned from."""
+        return text_digest([tensor_digest(self.fitting.target.ids)])
+
+
+def split(config: Config, tokenizer: TrainedTokenizer) -> Splits:
+    """Cut the evidence of a configuration, and the data set that the model was trained on.
+
+    The validation split of the evidence is what decides, in its first half, and what reports, in
+    its second: contiguous halves, for neighbours in a text are too alike. A held-out window that
+    stands in the fitting texts word for word is left out.
+
+    Raises:
+        EvolutionError: there is no evidence, too little of it, or too little that is not also in
+            the texts to fit on.
+        DataError: it cannot be read.
+    """
+    if not config.evidence:
+        raise EvolutionError(
+            "there is no evidence to adapt to; name texts by --texts, or by [[evidence]] in the "
+            "configuration"
+        )
+    evolution, length = config.evolution, config.diffusion.length
+    count = evolution.windows
+
+    def cut(sets: Sequence[Dataset], part: Split, most: int) -> Windows:
+        return windows((t for one in sets for t in one.texts(part)), tokenizer, length, most)
+
+    target = cut(config.evidence, "train", evolution.fitting_windows)
+    held, dropped = _without(cut(config.evidence, "validation", 2 * count), target)
+    base = cut([config.dataset], "validation", 2 * count)
+    if not len(target):
+        raise EvolutionError("the evidence is empty; want texts")
+    if len(held) < dropped:
+        raise EvolutionError(
+            f"{dropped} of the {dropped + len(held)} held-out windows of the evidence stand in the "
+            "texts to fit on as well, so a gate could not tell learning from remembering; want "
+            "texts that do not repeat themselves"
+        )
+    for name, one in (("evidence", held), ("data set of the model", base)):
+        if len(one) < MIN_WINDOWS:
+            raise EvolutionError(
+                f"the validation split of the {name} has {len(one)} windows of {length} tokens, "
+                f"and a gate wants {MIN_WINDOWS}; want more text"
+            )
+    replay = cut([config.dataset], "train", evolution.fitting_windows)
+    halves = [(_part(held, h), _part(base, h)) for h in (0, 1)]
+    return Splits(
+        Experience(target, replay, config.seed), Held(*halves[0]), Held(*halves[1]), dropped
+    )
+
+
+MIN_WINDOWS = 16
+"""Held-out windows of each domain below which an interval would say nothing."""
+
+
+def windows(texts: Iterable[str], tokenizer: TrainedTokenizer, length: int, most: int) -> Windows:
+    """The first windows of some texts, one behind the other; the last one may be padded."""
+    eos, parts, total = tokenizer.vocabulary.eos_id, [np.empty(0, np.int64)], 0
+    for number, text in enumerate(texts):
+        if total >= most * length:
+            break
+        # Not all of a long text is wanted, and no token is shorter than a byte.
+        ids = tokenizer.encode(text[: 64 * most * length]).astype(np.int64)
+        parts += [np.array([eos]), ids] if number else [ids]
+        total += len(ids) + bool(number)
+    flat = np.concatenate(parts)[: most * length]
+    rows = -(-len(flat) // length)
+    ids = np.full(rows * length, tokenizer.vocabulary.pad_id, np.int64)
+    ids[: len(flat)] = flat
+    valid = np.arange(rows * length) < len(flat)
+    shape = (rows, length)
+    return Windows(torch.from_numpy(ids.reshape(shape)), torch.from_numpy(valid.reshape(shape)))
+
+
+def take(found: Windows, rows: torch.Tensor) -> Windows:
+    """Some rows."""
+    return evolve(found, ids=found.ids[rows], valid=found.valid[rows])
+
+
+def _part(found: Windows, half: int) -> Windows:
+    middle = len(found) // 2
+    return take(found, torch.arange(len(found))[middle * half : middle + middle * half])
+
+
+def _without(held: Windows, fitting: Windows) -> tuple[Windows, int]:
+    """Held-out windows that do not stand in the fitting texts, at whatever offset."""
+    stream = fitting.ids[fitting.valid].numpy().tobytes()
+    kept = [
+        row
+        for row in range(len(held))
+        if held.ids[row][held.valid[row]].numpy().tobytes() not in stream
+    ]
+    return take(held, torch.tensor(kept, dtype=torch.long)), len(held) - len(kept)

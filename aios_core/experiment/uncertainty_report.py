@@ -1,0 +1,114 @@
+"""The report of a calibration: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aios_core.experiment.svg import FAINT, INK, MARKERS, SERIES, picture, style
+from aios_core.files import replace_text
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_SIZE = (5.6, 3.9)
+
+
+def write(path: Path, name: str, found: dict[str, Any], estimator: str) -> None:
+    """Write the page.
+
+    Args:
+        path: of the file.
+        name: of the run.
+        found: what `calibrate_run` returns.
+        estimator: the one whose scores are drawn.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("aios_core.experiment"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    page = environment.get_template("uncertainty.html.jinja").render(
+        name=name,
+        found=found,
+        estimator=estimator,
+        reliability=[
+            reliability(found, "bins_before", "before"),
+            reliability(found, "bins_after", "after"),
+        ],
+        coverage=coverage(found),
+        scores=scores(found, estimator),
+    )
+    replace_text(path, page)
+
+
+def reliability(found: dict[str, Any], bins: str, when: str) -> Markup:
+    """Share that is right against how sure the network was, by share of masks."""
+    from matplotlib.figure import Figure
+
+    with style(f"reliability {when}"):
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1.2)
+        for number, level in enumerate(found["levels"]):
+            sure, right, _ = zip(*level[bins], strict=True)
+            axes.plot(
+                sure,
+                right,
+                color=SERIES[number],
+                marker=MARKERS[number],
+                label=f"{level['rate']:.0%} masks",
+            )
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes.set_xlabel("probability of the likeliest token")
+        axes.set_ylabel("share that is right")
+        axes.legend(frameon=False, fontsize=9.5)
+        return picture(figure, f"Reliability {when} the temperatures, by share of masks")
+
+
+def coverage(found: dict[str, Any]) -> Markup:
+    """Share that is wrong among the surest predictions."""
+    from matplotlib.figure import Figure
+
+    with style("risk coverage"):
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        curve = found["risk_coverage"]
+        axes.plot(curve["coverage"], curve["risk"], color=SERIES[0])
+        axes.axhline(curve["risk"][-1], color=FAINT, linestyle="--", linewidth=1.2)
+        axes.set(xlim=(0, 1), ylim=(0, None))
+        axes.set_xlabel("coverage: share of predictions that is kept, the surest first")
+        axes.set_ylabel("risk: share of these that is wrong")
+        return picture(figure, "Risk against coverage; dashed, the risk of all predictions")
+
+
+def scores(found: dict[str, Any], estimator: str) -> Markup:
+    """True error against the score, of both kinds of texts."""
+    from matplotlib.figure import Figure
+
+    with style("scores"):
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        one = found["estimators"][estimator]
+        kinds = (("own", "held-out texts"), ("others", "other texts"))
+        for number, (kind, label) in enumerate(kinds):
+            if one[kind]:
+                axes.plot(
+                    one[kind],
+                    found["error"][kind],
+                    color=SERIES[number],
+                    marker=MARKERS[number],
+                    linestyle="",
+                    markersize=3.5,
+                    alpha=0.6,
+                    label=label,
+                )
+        axes.axvline(one["threshold"], color=INK, linestyle="--", linewidth=1.2)
+        axes.set_xlabel(f"uncertainty by {estimator}; dashed, the threshold")
+        axes.set_ylabel("true error: NELBO (nats/token)")
+        axes.legend(frameon=False, fontsize=9.5)
+        return picture(figure, "True error of each text against how unsure the network was")

@@ -1,0 +1,150 @@
+"""What an uncertainty means: probabilities that hold, and a threshold that seldom calls falsely."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import torch
+from attrs import asdict, field, frozen, validators
+from numpy.typing import NDArray
+
+from aios_core.errors import ModelLoadError
+from aios_core.files import replace_text
+from aios_core.inference.uncertainty import ESTIMATORS, RATES, Level
+
+NAME: Final = "uncertainty.json"
+"""In the folder of a run."""
+DEFAULT: Final = "entropy"
+"""Estimator that decides, unless another is named."""
+FALSE_TRIGGERS: Final = 0.03
+"""Share of texts like those of the training that the threshold lets trigger."""
+
+_GRID: Final = np.geomspace(0.25, 4, 57)
+"""Temperatures that are tried, 5 % apart."""
+
+Scores = dict[str, NDArray[np.float64]]
+"""By estimator: (N, R) means over the hidden tokens of each text, at each share of masks."""
+
+_numbers = validators.deep_iterable(validators.instance_of(float))
+_tables = validators.deep_mapping(validators.in_(ESTIMATORS), _numbers)
+
+
+class Temperatures:
+    """Fits a temperature for each share of masks, to texts that come in parts.
+
+    The one under which the hidden tokens are likeliest, by one number: Guo et al.
+    (arXiv 1706.04599), here for each bucket of times, for how sure a network is depends on it.
+    """
+
+    def __init__(self) -> None:
+        self._nats = np.zeros((len(RATES), len(_GRID)))
+
+    def add(self, level: Level) -> None:
+        """Take a level of some texts into account."""
+        said = level.log_probs.gather(-1, level.tokens[:, None])[:, 0]
+        for column, temperature in enumerate(_GRID):
+            norm = (level.log_probs / temperature).logsumexp(-1)
+            nats = (norm - said / temperature).sum().item()
+            self._nats[RATES.index(level.rate), column] += nats
+
+    def fitted(self) -> tuple[float, ...]:
+        """One for each of `RATES`."""
+        return tuple(float(_GRID[column]) for column in self._nats.argmin(1))
+
+
+def scores(levels: Iterable[Level], span: slice = slice(None)) -> Scores:
+    """How unsure each estimator finds B texts, or a span of them, level by level."""
+    found: dict[str, list[torch.Tensor]] = {name: [] for name in ESTIMATORS}
+    for level in levels:
+        for name, estimator in ESTIMATORS.items():
+            found[name].append(level.mean(estimator.measure(level), span).cpu())
+    return {name: torch.stack(values, 1).numpy() for name, values in found.items()}
+
+
+@frozen(kw_only=True)
+class Calibration:
+    """What was learned from texts like those of the training."""
+
+    training_key: str = field(validator=validators.instance_of(str))
+    """Of the run that it belongs to."""
+    texts: int = field(validator=validators.instance_of(int))
+    """How many it was learned from."""
+    temperatures: tuple[float, ...] = field(validator=_numbers)
+    """One for each share of masks."""
+    centre: Mapping[str, tuple[float, ...]] = field(validator=_tables)
+    """By estimator: its mean at each share of masks."""
+    scale: Mapping[str, tuple[float, ...]] = field(validator=_tables)
+    """Likewise its standard deviation."""
+    thresholds: Mapping[str, float] = field(
+        validator=validators.deep_mapping(validators.in_(ESTIMATORS), validators.instance_of(float))
+    )
+    """By estimator: more than this is unsure."""
+
+    @classmethod
+    def of(
+        cls,
+        training_key: str,
+        temperatures: tuple[float, ...],
+        found: Scores,
+        share: float = FALSE_TRIGGERS,
+    ) -> Self:
+        """Learn from the scores of texts.
+
+        The threshold is the conformal quantile: were the next text exchangeable with these, it
+        would be above with probability at most ``share`` (Vovk et al., 2005).
+        """
+        centre = {name: values.mean(0) for name, values in found.items()}
+        scale = {name: np.maximum(values.std(0), 1e-6) for name, values in found.items()}
+        thresholds = {}
+        for name, values in found.items():
+            total = np.sort(((values - centre[name]) / scale[name]).mean(1))
+            rank = math.ceil((len(total) + 1) * (1 - share))
+            thresholds[name] = float(total[rank - 1]) if rank <= len(total) else math.inf
+        return cls(
+            training_key=training_key,
+            texts=len(found[DEFAULT]),
+            temperatures=temperatures,
+            centre={name: tuple(map(float, values)) for name, values in centre.items()},
+            scale={name: tuple(map(float, values)) for name, values in scale.items()},
+            thresholds=thresholds,
+        )
+
+    def total(self, found: Scores) -> Scores:
+        """(N,) by estimator: how many standard deviations above what is usual, over all levels.
+
+        A level at which nothing of the span was hidden has no say.
+        """
+        return {
+            name: np.nanmean((values - self.centre[name]) / self.scale[name], axis=1)
+            for name, values in found.items()
+        }
+
+    def tempered(self, levels: Iterable[Level]) -> Iterable[Level]:
+        """Levels under the temperatures."""
+        for level, temperature in zip(levels, self.temperatures, strict=True):
+            yield level.tempered(temperature)
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        replace_text(path, json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelLoadError: it is missing or damaged.
+        """
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise ModelLoadError(
+                f"{path}: is missing; want `aios uncertainty calibrate {path.parent}` first"
+            ) from None
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ModelLoadError(f"{path}: is damaged: {error!r:.200}") from error

@@ -1,0 +1,98 @@
+"""Texts of which a model is unsure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from attrs import frozen
+
+from aios_core.errors import InferenceError, ModelLoadError
+from aios_core.inference.calibration import DEFAULT, NAME, Calibration, scores
+from aios_core.inference.canvas import encoded
+from aios_core.inference.uncertainty import ESTIMATORS, read
+
+if TYPE_CHECKING:
+    from aios_core.inference.engine import ArrowEngine
+
+
+@frozen
+class Doubt:
+    """How unsure a model is of a text."""
+
+    text: str
+    score: float
+    """Standard deviations above what is usual for texts like those of the training."""
+    threshold: float
+    triggered: bool
+    """Whether the score is above the threshold."""
+    estimators: dict[str, float]
+    """The scores by all estimators."""
+
+
+def doubts(
+    engine: ArrowEngine,
+    texts: Sequence[str],
+    *,
+    estimator: str = DEFAULT,
+    span: slice = slice(None),
+    readings: int = 4,
+    seed: int = 0,
+) -> tuple[Doubt, ...]:
+    """Score texts by the calibration of a run.
+
+    It was made with texts as long as those of the training: shorter ones vary more, so more of them
+    trigger.
+
+    Args:
+        engine: of a run that was calibrated.
+        texts: to score, at least one token each.
+        estimator: whose threshold decides.
+        span: tokens that count; the others are hidden and shown like them.
+        readings: how often each text is read, on noise of its own.
+        seed: of that noise.
+
+    Raises:
+        InferenceError: a text has no token or more than the context, the estimator is unknown, or
+            the model cannot be asked.
+        ModelLoadError: the run was not calibrated, or was trained anew since.
+    """
+    if estimator not in ESTIMATORS:
+        raise InferenceError(f"estimator {estimator!r} is unknown; want one of {list(ESTIMATORS)}")
+    found = engine.models[engine.mode]
+    whole_run = found.folder.parent.parent if found.folder.is_dir() else found.folder.parent
+    calibration = Calibration.load(whole_run / NAME)
+    if calibration.training_key != found.state.training_key:
+        raise ModelLoadError(
+            f"{whole_run / NAME}: is of another training than the model; want `aios uncertainty "
+            f"calibrate {whole_run}` again"
+        )
+    rows = encoded(engine.tokenizer, list(texts))
+    for number, row in enumerate(rows):
+        if not 1 <= len(row) <= engine.context:
+            raise InferenceError(f"text {number} has {len(row)} tokens; want 1 to {engine.context}")
+    width, pad = max(map(len, rows)), found.model.vocabulary.pad_id
+    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
+    valid = torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
+    read_out = [
+        scores(
+            calibration.tempered(read(found.model, ids, valid, seed=seed * readings + one)), span
+        )
+        for one in range(readings)
+    ]
+    totals = calibration.total(
+        {name: np.nanmean([one[name] for one in read_out], axis=0) for name in ESTIMATORS}
+    )
+    threshold = calibration.thresholds[estimator]
+    return tuple(
+        Doubt(
+            text=text,
+            score=float(totals[estimator][number]),
+            threshold=threshold,
+            triggered=bool(totals[estimator][number] > threshold),
+            estimators={name: float(values[number]) for name, values in totals.items()},
+        )
+        for number, text in enumerate(texts)
+    )

@@ -1,0 +1,144 @@
+"""Memories of a store, found by texts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from attrs import evolve, frozen
+
+from aios_core.contracts.records import dimension, vectors_of
+from aios_core.errors import StorageError
+from aios_core.memory.opening import Place, embedder_of, open_store
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from aios_core.config.schema import Config
+    from aios_core.contracts import Id, VectorStore
+    from aios_core.memory.embedding import Embedder
+
+
+@frozen
+class Memory:
+    """One row of a store, as it was found."""
+
+    id: Id
+    text: str
+    """Empty where the store keeps none."""
+    score: float
+    """Similarity to what it was found by; higher is nearer."""
+
+
+@frozen(eq=False)
+class Memories:
+    """What was found for each of B texts, as many as K for one."""
+
+    vectors: NDArray[np.float32]
+    """(B, K, E); zero where there is none."""
+    scores: NDArray[np.float32]
+    """(B, K)."""
+    valid: NDArray[np.bool_]
+    """(B, K)."""
+    rows: tuple[tuple[Memory, ...], ...]
+    """Of each text, the nearest first."""
+
+    def where(self, kept: NDArray[np.bool_]) -> Memories:
+        """Without those for which ``kept``, broadcast to (B, K), is False; the same ``rows``."""
+        return evolve(self, valid=self.valid & kept)
+
+    def taken(self, texts: NDArray[np.int64]) -> Memories:
+        """Those of some texts, by number, in that order."""
+        rows = tuple(self.rows[one] for one in texts)
+        return Memories(self.vectors[texts], self.scores[texts], self.valid[texts], rows)
+
+
+class Recall:
+    """A store with the embedding that belongs to it.
+
+    Args:
+        store: open.
+        embedder: makes vectors that are comparable with those in it.
+
+    Raises:
+        StorageError: they are not.
+    """
+
+    def __init__(self, store: VectorStore, embedder: Embedder) -> None:
+        self.store, self.embedder = store, embedder
+        if store.dim != embedder.provider.dim:
+            raise StorageError(
+                f"{store.uri}: has vectors of {store.dim} numbers, and [embedding] makes "
+                f"{embedder.provider.dim}; want the embedding that they were made by"
+            )
+
+    @classmethod
+    def open(cls, config: Config, place: str | None = None) -> Self:
+        """The store of a configuration, for reading.
+
+        Args:
+            config: its ``[memory]`` says where, its ``[storage]`` by which backend, and its
+                ``[embedding]`` counts where the store does not say who made its vectors.
+            place: another store, as in ``"notes"`` or ``"lancedb:notes"``.
+
+        Raises:
+            StorageError: there is none, or its vectors are not what the network is told of.
+        """
+        uri = config.memory.place if place is None else place
+        if uri is None:
+            raise StorageError("no store is named; want memory.store, or another place")
+        backend = config.storage
+        if place is not None:
+            other = Place.of(place)
+            if place != other.uri:  # its type is named
+                backend, uri = other.backend, other.uri
+        store = open_store(Place(backend, uri), read=True)
+        dim = dimension(store.schema)
+        if dim != config.memory.dim:
+            raise StorageError(
+                f"{uri}: has vectors of {dim} numbers, and memory.dim is {config.memory.dim}, for "
+                "which the network is made; want the same"
+            )
+        return cls(store, embedder_of(store.schema, config.embedding))
+
+    def __call__(self, texts: Sequence[str], k: int, *, exact: bool | None = None) -> Memories:
+        """The k memories nearest to each text.
+
+        Args:
+            texts: B of them.
+            k: K, at least 1; fewer are found where the store has fewer.
+            exact: as for `VectorStore.search`.
+        """
+        queries = self.embedder.embed(texts, side="query")
+        columns = [name for name in ("id", "text", "vector") if name in self.store.schema.names]
+        found = self.store.search_batch(queries, k, exact=exact, columns=columns)
+        vectors = np.zeros((len(texts), k, self.store.dim), np.float32)
+        scores, valid = np.zeros((len(texts), k), np.float32), np.zeros((len(texts), k), bool)
+        rows = []
+        for number, table in enumerate(found):
+            count = table.num_rows
+            score = table.column("_score").to_numpy()
+            vectors[number, :count], scores[number, :count] = vectors_of(table), score
+            valid[number, :count] = True
+            ids = table.column("id").to_pylist()
+            said = table.column("text").to_pylist() if "text" in columns else [None] * count
+            rows.append(
+                tuple(
+                    Memory(i, t or "", float(s)) for i, t, s in zip(ids, said, score, strict=True)
+                )
+            )
+        return Memories(vectors, scores, valid, tuple(rows))
+
+    def fingerprint(self) -> str:
+        """Hex digest of all ids and vectors: what a training is told depends on nothing else."""
+        digest = hashlib.sha256(self.embedder.provider.fingerprint.encode())
+        rows = []
+        for batch in self.store.to_batches(columns=["id", "vector"]):
+            vectors = vectors_of(batch)
+            pairs = zip(batch.column("id").to_pylist(), vectors, strict=True)
+            rows += [hashlib.sha256(f"{i!r}\0".encode() + v.tobytes()).digest() for i, v in pairs]
+        for one in sorted(rows):  # backends do not agree on an order
+            digest.update(one)
+        return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""A whole plugin of each kind: what ``aios plugins new`` begins with. Each meets its contract."""

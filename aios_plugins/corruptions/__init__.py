@@ -1,0 +1,15 @@
+"""The default corruptions, one a file; each is imported only when it is used."""
+
+import aios_core
+
+AIOS_API = 1
+
+
+@aios_core.hookimpl
+def aios_corruptions() -> dict[str, str]:
+    """Names and where they are defined."""
+    return {
+        "absorbing": "aios_plugins.corruptions.absorbing:Absorbing",
+        "hybrid": "aios_plugins.corruptions.hybrid:Hybrid",
+        "uniform": "aios_plugins.corruptions.uniform:Uniform",
+    }

@@ -1,0 +1,227 @@
+"""L2: low-rank updates of linear layers, in PEFT's file format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from attrs import field, frozen, validators
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
+
+from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
+from aios_core.errors import EvolutionError
+from aios_core.evolution.fitting import fit
+
+if TYPE_CHECKING:
+    from aios_core.diffusion.model import Model
+
+_PREFIX = "base_model.model."
+_OFF = {
+    "use_dora": False,
+    "bias": "none",
+    "modules_to_save": None,
+    "rank_pattern": {},
+    "alpha_pattern": {},
+    "fan_in_fan_out": False,
+    "lora_bias": False,
+    "target_parameters": None,
+    "trainable_token_indices": None,
+    "layer_replication": None,
+}
+"""Keys of PEFT that change what is computed, and the only values that mean that they do not."""
+
+
+class LoraLinear(nn.Linear):
+    """A linear layer with low-rank updates beside it: ``y = W x + b + sum of scale B A x``.
+
+    W is never written to, so without the updates the layer is what it was, bit for bit. (To
+    subtract a merged update restores 83 % of float32 entries.)
+    """
+
+    def __init__(self, base: nn.Linear) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = base.in_features, base.out_features
+        self.weight, self.bias = base.weight, base.bias
+        self.scales: list[float] = []
+        if isinstance(base, LoraLinear):
+            for a, b, scale in base.updates():
+                self.add(a, b, scale)
+
+    def add(self, a: Tensor, b: Tensor, scale: float) -> None:
+        """One more update: A is (rank, in), B is (out, rank)."""
+        number = len(self.scales)
+        self.register_buffer(f"lora_A{number}", a)
+        self.register_buffer(f"lora_B{number}", b)
+        self.scales.append(scale)
+
+    def updates(self) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """A, B and scale of each."""
+        for number, scale in enumerate(self.scales):
+            yield getattr(self, f"lora_A{number}"), getattr(self, f"lora_B{number}"), scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out)."""
+        y = F.linear(x, self.weight, self.bias)
+        for a, b, scale in self.updates():
+            y = y + scale * F.linear(F.linear(x, a.to(x)), b.to(x))
+        return y
+
+
+@frozen
+class Lora(EvolutionLevel):
+    """Low-rank updates of linear layers (arXiv 2106.09685), about 1 % of the parameters.
+
+    Files are PEFT's, both ways. The update starts at zero, several may be stacked, and none is ever
+    merged into a weight.
+    """
+
+    name: ClassVar[str] = "l2-lora"
+
+    rank: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    """r; unset: as large as ``share`` allows."""
+    share: float = field(default=0.01, validator=[validators.gt(0), validators.le(1)])
+    """Of the model's parameters, where no rank is set; a rank is at least 1."""
+    alpha: float = field(default=2.0, validator=validators.gt(0))
+    """Scale of the update: lora_alpha / r."""
+    targets: tuple[str, ...] = ()
+    """Last parts of the names of layers, as in ``"qkv"``; empty: every linear layer but the one
+    that decodes."""
+    learning_rate: float = field(default=5e-3, validator=validators.gt(0))
+    """Peak rate of AdamW."""
+    replay: float = field(default=0.25, validator=validators.ge(0))
+    """Rows of the base domain in a batch, as a share of the target's."""
+
+    def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
+        """Train an update of every target layer."""
+        layers = self._layers(model)
+        total = sum(p.numel() for p in model.parameters())
+        each = sum(layer.in_features + layer.out_features for layer in layers.values())
+        rank = self.rank or max(1, int(self.share * total / each))
+        if rank * each > budget.share * total:
+            raise EvolutionError(
+                f"rank {rank} of {len(layers)} layers is {rank * each / total:.2%} of the "
+                f"parameters; the budget is {budget.share:.2%}; want a smaller rank, or fewer "
+                "targets"
+            )
+        generator = torch.Generator().manual_seed(experience.seed)
+        tensors = {}
+        for name, layer in layers.items():
+            bound = 1 / math.sqrt(layer.in_features)  # kaiming_uniform(a=sqrt(5)), as PEFT has it
+            a = torch.rand(rank, layer.in_features, generator=generator) * 2 * bound - bound
+            b = torch.zeros(layer.out_features, rank)
+            tensors[f"{_PREFIX}{name}.lora_A.weight"] = a.to(layer.weight).requires_grad_()
+            tensors[f"{_PREFIX}{name}.lora_B.weight"] = b.to(layer.weight).requires_grad_()
+        config = {
+            "peft_type": "LORA",
+            "r": rank,
+            "lora_alpha": self.alpha * rank,
+            "target_modules": sorted(layers),
+            "base_model_name_or_path": None,
+            "task_type": None,
+            "bias": "none",
+            "inference_mode": True,
+        }
+        fork = _with(model, config, tensors)
+        fit(
+            fork,
+            list(tensors.values()),
+            experience,
+            budget,
+            learning_rate=self.learning_rate,
+            replay=self.replay,
+        )
+        learned = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        return Adaptation(config, learned, rank * each)
+
+    def apply(self, model: Model, adaptation: Adaptation) -> Model:
+        """The model with the update beside its layers."""
+        return _with(model, adaptation.config, adaptation.tensors)
+
+    def _layers(self, model: Model) -> dict[str, nn.Linear]:
+        found = {
+            name: module
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Linear)
+            and (
+                name.rpartition(".")[2] in self.targets
+                if self.targets
+                else not name.startswith("head.")
+            )
+        }
+        if not found:
+            names = sorted(
+                {n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, nn.Linear)}
+            )
+            raise EvolutionError(
+                f"targets: no linear layer is called {' or '.join(self.targets) or 'anything'}; "
+                f"this model has {', '.join(names) or 'none'}"
+            )
+        return found
+
+
+@frozen
+class _Pair:
+    a: Tensor
+    b: Tensor
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], name: str) -> Self:
+        keys = [f"{_PREFIX}{name}.lora_{letter}.weight" for letter in "AB"]
+        missing = [key for key in keys if key not in tensors]
+        if missing:
+            raise EvolutionError(f"the adapter lacks {missing[0]!r:.200}")
+        return cls(tensors[keys[0]], tensors[keys[1]])
+
+
+def _with(model: Model, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
+    """A fork whose layers have the update; everything is checked first."""
+    rank, scale = _read(config)
+    names = {
+        key.removeprefix(_PREFIX).removesuffix(f".lora_{letter}.weight")
+        for letter in "AB"
+        for key in tensors
+        if key.startswith(_PREFIX) and key.endswith(f".lora_{letter}.weight")
+    }
+    if 2 * len(names) != len(tensors) or not names:
+        odd = [key for key in tensors if not key.startswith(_PREFIX) or ".lora_" not in key]
+        raise EvolutionError(f"the adapter holds {(odd or ['no update'])[0]!r:.200}, not of LoRA")
+    fork = model.fork()
+    modules = dict(fork.named_modules())
+    for name in sorted(names):
+        layer, pair = modules.get(name), _Pair.of(tensors, name)
+        if not isinstance(layer, nn.Linear):
+            raise EvolutionError(f"the adapter is for a layer {name!r:.200}, which is not there")
+        a, b = (rank, layer.in_features), (layer.out_features, rank)
+        if (tuple(pair.a.shape), tuple(pair.b.shape)) != (a, b):
+            raise EvolutionError(
+                f"{name}: the update has the shapes {tuple(pair.a.shape)} and "
+                f"{tuple(pair.b.shape)}; this model wants {a} and {b}"
+            )
+        changed = LoraLinear(layer)
+        place = layer.weight.device
+        changed.add(pair.a.to(place), pair.b.to(place), scale)
+        fork.set_submodule(name, changed)
+    return fork.train(model.training)
+
+
+def _read(config: Mapping[str, Any]) -> tuple[int, float]:
+    """Rank and scale of an adapter.
+
+    Raises:
+        EvolutionError: it is no LoRA, or needs what is not done here.
+    """
+    if config.get("peft_type") != "LORA":
+        raise EvolutionError(f"peft_type is {config.get('peft_type')!r:.80}; want 'LORA'")
+    for key, value in _OFF.items():
+        if config.get(key, value) not in (value, None):
+            raise EvolutionError(
+                f"the adapter has {key} = {config[key]!r:.80}, which is not supported; want "
+                f"{value!r}"
+            )
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if type(rank) is not int or rank < 1 or not isinstance(alpha, int | float):
+        raise EvolutionError(f"r is {rank!r:.80} and lora_alpha {alpha!r:.80}; want numbers")
+    return rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)

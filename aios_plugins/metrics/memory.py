@@ -1,0 +1,71 @@
+"""What memories are worth to a network that was trained with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from attrs import frozen
+
+from aios_core.contracts import Estimate, Evidence, Metric
+from aios_core.diffusion.conditional import conditional_nelbo
+from aios_core.diffusion.times import draw_times
+from aios_core.training.telling import Telling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aios_core.diffusion.model import Model
+
+
+@frozen
+class Memory(Metric):
+    """By how much memories lower the NELBO of the second halves of held-out texts.
+
+    Each second half is measured given its first, by which its memories are found: with these, with
+    those of another text, and with none, always on the same noise. Gains are differences to none,
+    and standard errors are of the differences. Nothing of a network that is told of no memories, of
+    other noise than masks, or of blocks.
+    """
+
+    of: ClassVar = "model"
+    better: ClassVar = {"memory_gain": "higher"}
+    units: ClassVar = {"memory_gain": "nats/token", "memory_gain_random": "nats/token"}
+
+    @torch.no_grad()
+    def measure(self, evidence: Evidence) -> dict[str, Estimate]:
+        """``memory_gain`` with the memories of each text, ``memory_gain_random`` with others."""
+        model, config = evidence.model, evidence.config
+        if model.memory is None or not model.process.absorbing or model.in_blocks:
+            return {}
+        telling = Telling(config, evidence.tokenizer)
+        ids, valid = evidence.held_out.windows(config.diffusion.length)
+        ids, valid = ids[valid.all(-1)], valid[valid.all(-1)]
+        if len(ids) < 2:  # there is no other text
+            return {}
+        free = torch.arange(ids.shape[1]).expand_as(ids) >= -(-ids.shape[1] // 2)
+        right = telling.halfway(ids)
+        other = right.taken(np.roll(np.arange(len(ids)), len(ids) // 2))
+        draws, size = config.evaluation.draws, config.evaluation.batch_size
+        generator = torch.Generator().manual_seed(config.seed)
+        gains: dict[str, list[float]] = {name: [] for name in self.units}
+        for start in range(0, len(ids), size):
+            rows = np.arange(start, min(start + size, len(ids)))
+            times = draw_times(len(rows) * draws, generator).view(draws, len(rows))
+            seed = int(torch.randint(2**62, (), generator=generator))
+            batch = tuple(one[start : start + size] for one in (ids, valid, free))
+            alone = _nats(model, batch, times, seed)
+            for name, memories in zip(gains, (right, other), strict=True):
+                gain = alone - _nats(model.remembering(memories.taken(rows)), batch, times, seed)
+                gains[name] += gain.tolist()
+        tokens = free.sum(-1).tolist()
+        return {name: Estimate.ratio(values, tokens) for name, values in gains.items()}
+
+
+def _nats(model: Model, batch: tuple[Tensor, ...], times: Tensor, seed: int) -> Tensor:
+    """The mean over draws of the bound of each row."""
+    ids, valid, free = batch
+    noise = torch.Generator().manual_seed(seed)
+    drawn = [conditional_nelbo(model, ids, valid, t, noise, free=free) for t in times]
+    return torch.stack(drawn).mean(0)

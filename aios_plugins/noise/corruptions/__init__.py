@@ -1,1 +1,0 @@
-"""The default corruptions, one a file; each is imported only when it is used."""

@@ -1,0 +1,118 @@
+"""How long it takes to be told of memories: a prompt embedded, K found, and projected.
+
+    python tests/benchmarks/bench_memory.py [--rows 100000] [--rounds 50]
+
+One JSON object a part. The store is of our own backend and holds sentences about people who do not
+exist, embedded by ``hashing``; it is searched exactly, and by the graph that compacting it makes.
+`median_ms` is wall-clock time, `cpu_ms` the median processor time, which other processes disturb
+less. `found` is how many of the 8 nearest the graph finds, over 200 prompts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+
+from aios_core.config import resolve
+from aios_core.contracts import store_schema
+from aios_core.diffusion.model import Model
+from aios_core.memory import Embedder, Place, Recall, open_store, remember
+
+PROMPT = "The colour of Marbelor is"
+SYLLABLES = "bel bor dan dor eth fal fen gar gul hal jor kal lan mar nim quin zor"
+RELATIONS = "colour home trade friend river language"
+VALUES = "amber Bergen smith Orla Neckar Welsh olive Quito pilot Ines Loire Basque"
+
+
+def sentence(number: int) -> str:
+    """The same for the same number."""
+    syllables, relations, values = (words.split() for words in (SYLLABLES, RELATIONS, VALUES))
+    who = "".join(syllables[number // 17**place % 17] for place in range(4)).capitalize()
+    relation, value = relations[number % len(relations)], values[number * 7919 % len(values)]
+    return f"The {relation} of {who} is {value}."
+
+
+def filled(folder: Path, rows: int, dim: int) -> str:
+    """A store of sentences."""
+    resolved = resolve({})
+    place = Place(resolved.config.storage, str(folder / "store"))
+    schema = remember(store_schema(dim), resolved.config.embedding, resolved.values["embedding"])
+    with open_store(place, schema=schema) as store:
+        for start in range(0, rows, 10_000):
+            count = min(10_000, rows - start)
+            texts = [sentence(start + i) for i in range(count)]
+            vectors = resolved.config.embedding.embed(texts)
+            flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dim)
+            ids = pa.array([str(start + i) for i in range(count)])
+            store.add(pa.table({"id": ids, "text": pa.array(texts), "vector": flat}))
+        began = time.perf_counter()
+        store.compact()
+        tell({"part": "compact", "seconds": round(time.perf_counter() - began, 1)})
+    return place.uri
+
+
+def tell(found: dict[str, object]) -> None:
+    """Print a measurement."""
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
+def timed(name: str, rounds: int, work) -> None:
+    """Print the medians of a part."""
+    wall, cpu = [], []
+    for number in range(rounds + 3):
+        began, spent = time.perf_counter(), time.process_time()
+        work()
+        if number >= 3:
+            wall.append((time.perf_counter() - began) * 1e3)
+            cpu.append((time.process_time() - spent) * 1e3)
+    found = {"median_ms": statistics.median(wall), "best_ms": min(wall)}
+    found["cpu_ms"] = statistics.median(cpu)
+    tell({"part": name} | {key: round(value, 3) for key, value in found.items()})
+
+
+def main() -> None:
+    """Fill a store, and time each part."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=50)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary, torch.no_grad():
+        uri = filled(Path(temporary), arguments.rows, 384)
+        resolved = resolve({"memory": {"k": 8, "store": uri}, "tokenizer": {"type": "bytes"}})
+        config = resolved.config
+        model = Model.build(config, config.tokenizer.train([]).vocabulary).eval()
+        recall = Recall.open(config)
+        embedder: Embedder = recall.embedder
+        memories = recall([PROMPT], 8)
+        timed("embed", arguments.rounds, lambda: embedder.embed([PROMPT], side="query"))
+        for exact in (True, False):
+            timed(
+                "embed and search " + ("exactly" if exact else "by the graph"),
+                arguments.rounds,
+                lambda exact=exact: recall([PROMPT], 8, exact=exact),
+            )
+        timed("project", arguments.rounds, lambda: model.remembering(memories))
+        timed(
+            "all of it",
+            arguments.rounds,
+            lambda: model.remembering(recall([PROMPT], 8, exact=False)),
+        )
+        prompts = [sentence(number).rsplit(" ", 1)[0] for number in range(7, 200 * 97, 97)]
+        best, graph = (recall(prompts, 8, exact=exact).rows for exact in (True, False))
+        pairs = zip(best, graph, strict=True)
+        shared = [len({m.id for m in a} & {m.id for m in b}) for a, b in pairs]
+        tell({"part": "recall", "found": statistics.fmean(shared)})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""`aios evolve`, as a user meets it."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from aios_core.cli import cli
+from aios_core.config import resolve
+from aios_core.training.trainer import train
+
+UP = "".join(f"{n} {n + 1} {n + 2} and " for n in range(100, 999))
+DOWN = "".join(f"{n} {n - 1} {n - 2} but " for n in range(998, 99, -1))
+SMALL = ("evolution.steps=40", "evolution.windows=24", "evolution.base_tolerance=1.0")
+
+
+@pytest.fixture
+def aios(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "cache"))
+
+    def aios(*words, code=0):
+        done = CliRunner().invoke(cli, words, prog_name="aios")
+        assert code == done.exit_code, done.output
+        return done.stdout if code == 0 else done.output
+
+    return aios
+
+
+@pytest.fixture
+def run(aios, tmp_path):
+    (tmp_path / "up.txt").write_text(UP)
+    (tmp_path / "down.txt").write_text(DOWN)
+    values = {
+        "dataset": {"type": "file", "path": str(tmp_path / "up.txt")},
+        "tokenizer": {"type": "bytes"},
+        "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
+        "diffusion": {"length": 16},
+        "training": {"steps": 60, "batch_size": 16, "learning_rate": 0.005},
+        "levels": [{"type": "l2-lora"}],
+    }
+    train(resolve(values), tmp_path / "run", progress=False)
+    return "run"
+
+
+def test_a_model_adapts_is_looked_at_and_is_taken_back(aios, run):
+    words = [word for one in SMALL for word in ("--set", one)]
+    (attempt,) = json.loads(aios("evolve", "run", run, "--texts", "down.txt", *words, "--json"))
+    skill = attempt["skill_id"]
+
+    assert attempt["accepted"]
+    assert attempt["parameters"] < 0.1 * attempt["parameters_total"]
+    assert f"HEAD: {skill[:12]}" in aios("evolve", "status", run)
+    assert [skill] == json.loads(aios("evolve", "status", run, "--json"))["skills"]
+    assert "kept" in aios("evolve", "history", run)
+    assert "as they were written" in aios("evolve", "verify", run)
+    assert "HEAD: base" in aios("evolve", "rollback", run)
+    assert "nothing is before it" in aios("evolve", "rollback", run, code=2)
+    assert skill == json.loads(aios("evolve", "rollback", run, skill[:6], "--json"))["head"]
+    assert 3 == len(json.loads(aios("evolve", "history", run, "--json")))
+
+
+def test_what_no_level_can_do_ends_with_1_and_changes_nothing(aios, run):
+    words = [word for one in (*SMALL, "evolution.epsilon=50") for word in ("--set", one)]
+
+    told = aios("evolve", "run", run, "--texts", "down.txt", *words, code=1)
+    assert "rejected" in told
+    told = aios("evolve", "run", run, "--texts", "down.txt", *words, code=1)
+    assert "want other evidence, or another seed" in told
+    assert "HEAD: base" in aios("evolve", "status", run)
+
+
+def test_mistakes_are_told(aios, run, tmp_path):
+    assert "there is no evidence to adapt to" in aios("evolve", "run", run, code=2)
+    assert "nothing.txt" in aios("evolve", "run", run, "--texts", "nothing.txt", code=2)
+    told = aios("evolve", "run", run, "--texts", "down.txt", "--level", "l2-lorra", code=2)
+    assert "did you mean" in told
+    assert "l2-lora" in told
+    assert "no version begins with 'abc'" in aios("evolve", "rollback", run, "abc", code=2)
+    (tmp_path / "run" / "evolution" / "HEAD").write_text("../../x")
+    assert "want the id of a version" in aios("evolve", "status", run, code=2)

@@ -1,0 +1,74 @@
+"""The journal itself: its chain, its lock and its HEAD."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aios_core.errors import EvolutionError
+from aios_core.evolution.journal import Journal
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal.of(tmp_path)
+    with journal.locked():
+        for number in range(4):
+            journal.add("test", number=number)
+    return journal
+
+
+def test_lines_are_only_added(journal):
+    before = (journal.folder / "journal.jsonl").read_bytes()
+    journal.add("test", number=4)
+
+    assert list(range(5)) == [entry["number"] for entry in journal.entries()]
+    assert (journal.folder / "journal.jsonl").read_bytes().startswith(before)
+
+
+def test_half_a_line_at_the_end_was_never_written(journal):
+    path = journal.folder / "journal.jsonl"
+    with path.open("ab") as file:
+        file.write(b'{"event": "te')
+
+    assert 4 == len(journal.entries())
+    journal.add("test", number=4)
+    assert list(range(5)) == [entry["number"] for entry in journal.entries()]
+
+
+@pytest.mark.parametrize("line", [0, 1, 2])
+def test_a_changed_line_is_found(journal, line):
+    path = journal.folder / "journal.jsonl"
+    lines = path.read_text().splitlines()
+    lines[line] = json.dumps(json.loads(lines[line]) | {"number": 9})
+    path.write_text("\n".join(lines) + "\n")
+
+    with pytest.raises(EvolutionError, match=rf"journal\.jsonl:{line + 2}: does not follow"):
+        journal.entries()
+
+
+@given(junk=st.binary(max_size=40))
+def test_junk_is_an_error_or_no_line(tmp_path_factory, junk):
+    folder = tmp_path_factory.mktemp("junk")
+    (folder / "evolution").mkdir()
+    for name in ("journal.jsonl", "HEAD"):
+        (folder / "evolution" / name).write_bytes(junk)
+    journal = Journal.of(folder)
+    for read in (journal.entries, lambda: journal.head):
+        try:
+            read()
+        except EvolutionError:
+            continue
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "..", "", "A" * 64, "a" * 63])
+def test_no_name_leaves_the_folder(journal, name):
+    with pytest.raises(EvolutionError, match="is no id of a version"):
+        journal.version(name)
+
+
+def test_head_moves_only_to_what_is_there(journal):
+    with pytest.raises(EvolutionError, match="is missing"):
+        journal.move("a" * 64)
+    assert journal.head is None

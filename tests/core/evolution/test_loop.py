@@ -1,0 +1,153 @@
+"""A round of evolution: what stays, what does not, and what it is refused for."""
+
+import json
+import random
+import string
+
+import pytest
+import torch
+
+from aios_core.errors import EvolutionError
+from aios_core.evolution.digest import model_digest
+from aios_core.evolution.head import at_head, run_folder
+from aios_core.evolution.journal import Journal
+from aios_core.evolution.loop import evolve
+from aios_core.evolution.rollback import faults, rollback
+from aios_core.inference import ArrowEngine
+
+
+def test_what_improves_is_kept_and_can_be_taken_back(found, run, settings):
+    base = model_digest(found.model)
+    (attempt,) = evolve(found, settings())
+    journal = Journal.of(run)
+    card = attempt.card
+
+    assert attempt.accepted, attempt.reason
+    assert card.skill_id == journal.head
+    assert card.scores["target"]["high"] < 0
+    assert base == model_digest(found.model) == card.base_sha256
+    assert card.result_sha256 == model_digest(at_head(found)) != base
+    assert [] == faults(found)
+    assert base == rollback(found).sha256
+    assert journal.head is None
+    assert card.result_sha256 == rollback(found, card.skill_id[:8]).sha256
+    assert ["attempt", "rollback", "rollback"] == [e["event"] for e in journal.entries()]
+
+
+def test_an_engine_writes_with_what_was_kept_unless_told_otherwise(found, run, settings):
+    evolve(found, settings())
+    with_skills, without = ArrowEngine.load(run), ArrowEngine.load(run, evolved=False)
+    x, t = torch.full((1, 16), 65), torch.ones(1).double()
+    model = with_skills.models["diffusion"].model
+
+    assert Journal.of(run).head is not None
+    assert not torch.equal(model(x, t), found.model(x, t))
+    assert torch.equal(without.models["diffusion"].model(x, t), found.model(x, t))
+    assert 1 == len(with_skills.diffuse("", max_new_tokens=8, num_inference_steps=2).texts)
+
+
+def test_skills_are_learned_on_one_another(found, settings):
+    first = evolve(found, settings())[-1].card
+    second = evolve(found, settings("seed=1"))[-1]
+
+    if second.accepted:
+        assert first.skill_id == second.card.parent
+    assert [] == faults(found)
+
+
+def test_a_level_that_failed_is_not_tried_again_on_the_same_evidence(found, run, settings):
+    strict = settings("evolution.epsilon=50")
+    (attempt,) = evolve(found, strict)
+
+    assert not attempt.accepted, attempt.reason
+    assert "want less than -50" in attempt.reason
+    assert [] == evolve(found, strict)
+    assert 1 == len(evolve(found, settings("evolution.epsilon=50", "seed=1")))
+    assert Journal.of(run).head is None
+    assert not list((run / "evolution").glob("versions/*"))
+
+
+def test_gatings_on_one_split_are_counted(found, run, settings):
+    for seed in range(3):
+        evolve(found, settings("evolution.epsilon=50", "evolution.steps=1", f"seed={seed}"))
+    alphas = [entry["verdict"]["alpha"] for entry in Journal.of(run).entries()]
+
+    assert pytest.approx([alphas[0] / 4, alphas[0] / 9]) == alphas[1:]
+    assert alphas[0] < 0.05
+
+
+DOWN = "".join(f"{n} {n - 1} but " for n in range(998, 99, -1))
+NOISE = "".join(random.Random(0).choices(string.printable[:94], k=20_000))
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        (NOISE + DOWN[:2200], 0.25, 0.005, "the target changes by"),
+        (NOISE, 0.0, 0.1, "the base changes by"),
+    ],
+    ids=["noise to learn, text to pass", "noise alone, and no replay"],
+)
+def test_poison_is_rejected(found, settings, tmp_path, poison):
+    """What was learned from noise helps with no text, and drives out what was known."""
+    texts, replay, rate, reason = poison
+    (tmp_path / "poison.txt").write_text(texts)
+    poisoned = settings(
+        f'evidence=[{{type="file", path="{tmp_path}/poison.txt"}}]',
+        f'levels=[{{type="l2-lora", replay={replay}, rank=3, learning_rate={rate}}}]',
+        "evolution.steps=150",
+        "evolution.base_tolerance=0.1",
+    )
+    (attempt,) = evolve(found, poisoned)
+
+    assert not attempt.accepted, attempt.reason
+    assert attempt.reason.startswith(reason), attempt.reason
+    assert Journal.of(run_folder(found)).head is None
+
+
+def test_evidence_that_is_none_is_refused(found, run, settings, tmp_path):
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "short.txt").write_text("a few words")
+    (tmp_path / "same.txt").write_text("the same sixteen " * 2000)
+
+    def refused(name, match):
+        evidence = f'evidence=[{{type="file", path="{tmp_path}/{name}"}}]'
+        with pytest.raises(EvolutionError, match=match):
+            evolve(found, settings(evidence))
+
+    with pytest.raises(EvolutionError, match="there is no evidence"):
+        evolve(found, settings("evidence=[]"))
+    refused("empty.txt", "the evidence is empty")
+    refused("short.txt", "a gate wants 16")
+    refused("same.txt", "could not tell learning from remembering")
+    assert Journal.of(run).head is None
+    assert [] == Journal.of(run).entries()
+
+
+def test_two_evolutions_at_once_are_refused(found, run, settings):
+    with (
+        Journal.of(run).locked(),
+        pytest.raises(EvolutionError, match="another evolution of this run is at work"),
+    ):
+        evolve(found, settings())
+
+
+def test_what_was_changed_is_found(found, run, settings):
+    card = evolve(found, settings())[-1].card
+    folder = run / "evolution" / "versions" / card.skill_id
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 1e-3}))
+
+    (fault,) = faults(found)
+    assert "is changed" in fault
+    with pytest.raises(EvolutionError, match="is changed"):
+        at_head(found)
+
+
+def test_a_version_of_another_base_is_refused(found, run, settings):
+    evolve(found, settings())
+    with torch.no_grad():
+        next(found.model.parameters()).add_(1e-3)
+
+    with pytest.raises(EvolutionError, match="was made for the base"):
+        at_head(found)

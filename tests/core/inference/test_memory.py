@@ -1,0 +1,302 @@
+"""Memory conditioning: a store, a network that is told of it, and what it did."""
+
+import json
+import shutil
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from aios_core.config import resolve
+from aios_core.contracts import store_schema
+from aios_core.diffusion.model import Model
+from aios_core.errors import ConfigError, InferenceError, StorageError, TrainingError
+from aios_core.inference import ArrowEngine
+from aios_core.memory import Embedder, Memories, Place, Recall, open_store, remember
+from aios_core.training import checkpoint
+from aios_core.training.trainer import train
+from aios_plugins.embeddings.hashing import Hashing
+from aios_plugins.storage.arrow import Arrow
+from aios_plugins.tokenizers.bytes import TrainedBytes
+
+FACTS = {"milk": "the milk is cold", "wine": "the wine is warm", "rain": "rain falls down"}
+
+
+def fill(place, facts, dim=64):
+    provider = Hashing(dim=dim)
+    values = {"type": "hashing", "dim": dim}
+    schema = remember(store_schema(dim), provider, values)
+    with open_store(place, schema=schema) as store:
+        vectors = Embedder(provider).embed(list(facts.values()))
+        rows = zip(facts.items(), vectors, strict=True)
+        store.add([{"id": key, "text": text, "vector": v} for (key, text), v in rows])
+
+
+def values(folder, **sections):
+    return {
+        "dataset": {"type": "file", "path": str(folder / "corpus.txt")},
+        "tokenizer": {"type": "bytes"},
+        "backbone": {"type": "transformer", "dim": 32, "layers": 2, "heads": 2},
+        "diffusion": {"length": 24},
+        "training": {"steps": 20, "batch_size": 8, "checkpoint_every": 10},
+        "sampler": {"type": "ancestral", "steps": 6},
+        "memory": {"k": 2, "store": str(folder / "store"), "dim": 64, "dropout": 0.5},
+    } | sections
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("memory")
+    (folder / "corpus.txt").write_text("the milk is cold. the wine is warm. " * 60)
+    fill(Place(Arrow(), str(folder / "store")), FACTS)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AIOS_CACHE", str(folder / "cache"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    train(resolve(values(folder)), folder / "run", progress=False)
+    yield folder
+    torch.set_num_threads(threads)
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def engine(folder):
+    return ArrowEngine.load(folder / "run")
+
+
+def network(folder, seed=0, **sections):
+    config = resolve(values(folder, **sections), overrides=(f"seed={seed}",)).config
+    return Model.build(config, TrainedBytes().vocabulary).eval()
+
+
+def found(rows, k=2, dim=64):
+    chance = np.random.default_rng(0)
+    vectors = chance.normal(size=(rows, k, dim)).astype(np.float32)
+    valid = np.ones((rows, k), bool)
+    return Memories(vectors, np.full((rows, k), 0.5, np.float32), valid, ((),) * rows)
+
+
+def test_an_untrained_conditioner_changes_nothing(folder):
+    """Bit for bit: neither the weights of the others nor any logit."""
+    model, plain = network(folder), network(folder, memory={})
+    x, t = torch.randint(0, 256, (3, 24)), torch.full((3,), 0.5).double()
+
+    assert plain.memory is None
+    assert all(torch.equal(one, model.state_dict()[n]) for n, one in plain.state_dict().items())
+    assert torch.equal(plain(x, t), model(x, t))
+    assert torch.equal(plain(x, t), model.remembering(found(3))(x, t))
+
+
+def test_a_row_that_is_told_of_nothing_is_as_if_there_were_no_memories(folder):
+    model = network(folder)
+    torch.nn.init.normal_(model.memory.layers[0].gate.weight)
+    x, t = torch.randint(0, 256, (2, 24)), torch.full((2,), 0.5).double()
+    told = found(2).where(np.array([[True], [False]]))
+    heard = model.remembering(told)(x, t)
+
+    assert not torch.allclose(model(x, t)[0], heard[0])
+    assert torch.equal(model(x, t)[1], heard[1])
+    assert heard.isfinite().all()
+
+
+def test_memories_that_are_not_valid_are_not_heard(folder):
+    model = network(folder)
+    torch.nn.init.normal_(model.memory.layers[1].gate.weight)
+    x, t = torch.randint(0, 256, (2, 24)), torch.full((2,), 0.5).double()
+    one = found(2).where(np.array([[True, False]]))
+    other = attrs.evolve(one, vectors=one.vectors + np.array([[[0.0], [9.0]]], np.float32))
+
+    assert torch.equal(model.remembering(one)(x, t), model.remembering(other)(x, t))
+
+
+def test_every_part_of_the_conditioner_learns(folder):
+    model = network(folder)
+    for layer in model.memory.layers:
+        torch.nn.init.normal_(layer.gate.weight)
+    x, t = torch.randint(0, 256, (2, 24)), torch.full((2,), 0.5).double()
+    model.remembering(found(2))(x, t).logsumexp(-1).sum().backward()
+
+    assert all(one.grad is not None and one.grad.any() for one in model.memory.parameters())
+
+
+def test_training_opens_the_gate(engine):
+    gates = [layer.gate.weight for layer in engine.models["diffusion"].model.memory.layers]
+
+    assert all(gate.any() for gate in gates)
+
+
+def test_resumed_training_is_told_of_the_same(folder, tmp_path):
+    resolved = resolve(values(folder))
+    train(resolved, tmp_path / "run", progress=False)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    shutil.rmtree(checkpoints / "step-000020")  # as if it had been killed after step 10
+    (checkpoints / "latest").write_text("step-000010")
+    train(resolved, tmp_path / "run", progress=False)
+    whole, parts = (checkpoint.load(place / "run").model for place in (folder, tmp_path))
+
+    pairs = zip(whole.parameters(), parts.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_the_output_says_what_was_used(engine):
+    output = engine.diffuse("the milk", memory_guided=True, seed=3)
+    (used,) = output.memories
+
+    assert ["milk", "wine"] == [one.id for one in used]
+    assert "the milk is cold" == used[0].text
+    assert used[0].score > used[1].score
+    assert all(np.isfinite(one.influence) and one.influence != 0 for one in used)
+    assert ((),) == engine.diffuse("the milk", seed=3).memories
+
+
+def test_rows_have_memories_of_their_own(engine):
+    output = engine.diffuse(["rain", "the wine"], memory_guided=True, num_memories=1)
+
+    assert [["rain"], ["wine"]] == [[one.id for one in row] for row in output.memories]
+
+
+def test_gaps_are_filled_with_memories(engine):
+    output = engine.infill("the <mask:3> is warm", memory_guided=True)
+
+    assert "wine" == output.memories[0][0].id
+
+
+def test_guidance_of_scale_1_is_plain_and_0_is_without_memories(engine):
+    told = {"memory_guided": True, "seed": 7}
+    plain = engine.diffuse("the milk", **told)
+
+    assert plain.texts == engine.diffuse("the milk", guidance_scale=1, **told).texts
+    alone = engine.diffuse("the milk", guidance_scale=0, **told)
+    assert engine.diffuse("the milk", seed=7).texts == alone.texts
+    stronger = engine.diffuse("the milk", guidance_scale=3, **told)
+    assert not np.allclose(stronger.log_probs, plain.log_probs)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"diffusion": {"length": 24, "block_size": 8}},
+        {"corruption": {"type": "uniform"}, "backbone": {"type": "transformer", "dim": 32,
+         "layers": 1, "heads": 2, "time_conditioned": True}},
+    ],
+)  # fmt: skip
+def test_blocks_and_other_noise_are_told_too(folder, tmp_path, sections):
+    resolved = resolve(values(folder, training={"steps": 3, "batch_size": 4}, **sections))
+    train(resolved, tmp_path / "run", progress=False)
+    (used,) = ArrowEngine.load(tmp_path / "run").diffuse("the milk", memory_guided=True).memories
+
+    assert "milk" == used[0].id
+    assert all(np.isfinite(one.influence) for one in used)
+
+
+def test_streams_end_with_what_was_used(engine):
+    *_, last = engine.stream("the milk", memory_guided=True)
+
+    assert "milk" == last.output.memories[0][0].id
+
+
+def test_another_store(folder, tmp_path):
+    fill(Place(Arrow(), str(tmp_path / "other")), {"snow": "snow falls down"})
+    engine = ArrowEngine.load(folder / "run", memory=tmp_path / "other")
+
+    assert "snow" == engine.diffuse("rain falls", memory_guided=True).memories[0][0].id
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompt": ""}, "row 0 gives nothing; want a prompt"),
+        ({"prompt": "x", "negative_prompt": "y", "guidance_scale": 2}, "want one of them"),
+        ({"prompt": "x", "num_memories": 0}, "num_memories"),
+        ({"prompt": "x", "memory_guided": "yes"}, "memory_guided"),
+    ],
+)
+def test_what_cannot_be_done_is_said(engine, options, message):
+    options = {"memory_guided": True, **options}
+
+    with pytest.raises(InferenceError, match=message):
+        engine.diffuse(options.pop("prompt"), **options)
+
+
+def test_num_memories_alone_has_no_effect(engine):
+    with pytest.raises(InferenceError, match="num_memories has no effect without memory_guided"):
+        engine.diffuse("x", num_memories=3)
+
+
+def test_a_network_without_conditioner_cannot_be_told(folder, tmp_path):
+    train(resolve(values(folder, memory={})), tmp_path / "plain", progress=False)
+
+    with pytest.raises(InferenceError, match=r"trained without memories; want .* memory\.k"):
+        ArrowEngine.load(tmp_path / "plain").diffuse("x", memory_guided=True)
+
+
+def test_a_store_of_other_vectors_is_refused(folder, tmp_path):
+    fill(Place(Arrow(), str(tmp_path / "wide")), FACTS, dim=96)
+
+    with pytest.raises(StorageError, match=r"vectors of 96 numbers, and memory\.dim is 64"):
+        ArrowEngine.load(folder / "run", memory=tmp_path / "wide").diffuse("x", memory_guided=True)
+
+
+@pytest.mark.parametrize(
+    ("memory", "message"),
+    [
+        ({"k": 2}, r"memory: store: is missing; want the folder of a store, or k = 0"),
+        ({"k": 2, "store": "x", "heads": 3}, "want a divisor of the backbone's dim = 32, got 3"),
+        ({"k": 2, "store": "x", "uri": "y"}, "another place than store"),
+        ({"k": -1}, "must be >= 0"),
+    ],
+)
+def test_faults_of_the_configuration_are_told(folder, memory, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve(values(folder, memory=memory))
+
+
+def test_other_memories_are_another_training(folder, tmp_path):
+    place = Place(Arrow(), str(tmp_path / "store"))
+    fill(place, FACTS)
+    own = values(folder, memory={"k": 2, "store": place.uri, "dim": 64})
+    own["training"] = {"steps": 1, "batch_size": 2}
+    train(resolve(own), tmp_path / "run", progress=False)
+    with open_store(place) as store:
+        store.delete(["rain"])
+
+    with pytest.raises(TrainingError, match="other texts, or memories, than there are now"):
+        train(resolve(own), tmp_path / "run", progress=False)
+
+
+def test_a_fingerprint_knows_content_and_not_order(tmp_path):
+    config = resolve(values(tmp_path)).config
+    prints = []
+    for name, facts in (
+        ("a", FACTS),
+        ("b", dict(reversed(FACTS.items()))),
+        ("c", FACTS | {"rain": "rain falls up"}),
+    ):
+        fill(Place(Arrow(), str(tmp_path / name)), facts)
+        prints.append(Recall.open(config, str(tmp_path / name)).fingerprint())
+
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_memory_has_no_part_in_the_twin(folder):
+    from aios_core.config import training_key, twin
+
+    told, plain = (resolve(values(folder, memory=m)) for m in ({"k": 2, "store": "s"}, {}))
+    assert training_key(told) != training_key(plain)
+    assert training_key(twin(told)) == training_key(twin(plain))
+
+
+def test_from_the_command_line(folder, tmp_path):
+    from click.testing import CliRunner
+
+    from aios_core.cli import cli
+
+    arguments = ["sample", str(folder / "run"), "--prompt", "the milk", "--json"]
+    result = CliRunner().invoke(
+        cli, [*arguments, "--memory", str(folder / "store"), "--guidance-scale", "2"]
+    )
+    (row,) = json.loads(result.stdout)
+
+    assert ["milk", "wine"] == [one["id"] for one in row["memories"]]
+    assert {"id", "text", "score", "influence"} == row["memories"][0].keys()

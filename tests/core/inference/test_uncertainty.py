@@ -1,0 +1,231 @@
+"""Uncertainty: estimators, readings, calibration, and the two commands."""
+
+import json
+import math
+from itertools import pairwise
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aios_core.cli import cli
+from aios_core.config import resolve
+from aios_core.errors import InferenceError, ModelLoadError
+from aios_core.experiment.uncertainty import Tokens, risk_coverage
+from aios_core.inference import ArrowEngine
+from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
+from aios_core.inference.doubt import doubts
+from aios_core.inference.uncertainty import ESTIMATORS, RATES, Level, read
+from aios_core.training.trainer import train
+
+
+def level(probabilities, tokens, before=None, rate=0.5):
+    probs = torch.tensor(probabilities)
+    hidden = torch.tensor([[True] * len(tokens)])
+    said = None if before is None else torch.tensor(before)
+    return Level(rate, hidden, torch.tensor(tokens), probs.log(), said)
+
+
+def test_estimators_by_hand():
+    one = level([[0.5, 0.5, 0.0], [0.7, 0.2, 0.1]], [0, 2], before=[0, 1])
+    measured = {name: estimator.measure(one).tolist() for name, estimator in ESTIMATORS.items()}
+
+    bits = [math.log(2), -sum(p * math.log(p) for p in (0.7, 0.2, 0.1))]
+    assert pytest.approx(bits, abs=1e-6) == measured["entropy"]
+    assert pytest.approx([1, 0.5], abs=1e-6) == measured["margin"]
+    assert pytest.approx([1, 1.8], abs=1e-6) == measured["residual"]
+    assert [0, 1] == measured["flips"]
+    first = attrs.evolve(one, before=None)
+    assert [0, 0] == ESTIMATORS["flips"].measure(first).tolist()
+
+
+def test_means_are_of_a_span_row_by_row():
+    hidden = torch.tensor([[True, False, True], [False, True, False]])
+    one = Level(0.5, hidden, torch.zeros(3, dtype=torch.int64), torch.zeros(3, 2), None)
+    values = torch.tensor([1.0, 3.0, 5.0])
+
+    assert [2, 5] == one.mean(values).tolist()
+    spanned = one.mean(values, slice(1, 3)).tolist()
+    assert [3, 5] == spanned
+    assert math.isnan(one.mean(values, slice(0, 1))[1])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run with enough held-out text to calibrate."""
+    folder = tmp_path_factory.mktemp("uncertainty")
+    (folder / "corpus.txt").write_text(
+        "".join(f"{n} bottles of milk, {n} bottles. " for n in range(700))
+    )
+    (folder / "other.txt").write_text("ZWEI&VIER|ACHT?" * 80)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AIOS_CACHE", str(folder / "cache"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    resolved = resolve(
+        {
+            "dataset": {"type": "file", "path": str(folder / "corpus.txt")},
+            "tokenizer": {"type": "bytes"},
+            "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
+            "diffusion": {"length": 16},
+            "training": {"steps": 60, "batch_size": 16, "warmup_steps": 5},
+        }
+    )
+    train(resolved, folder / "run", progress=False)
+    yield folder
+    torch.set_num_threads(threads)
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return ArrowEngine.load(folder / "run").models["diffusion"].model
+
+
+def test_what_is_hidden_less_is_hidden_more(model):
+    ids = torch.randint(97, 120, (4, 16))
+    levels = list(read(model, ids, torch.ones_like(ids, dtype=torch.bool)))
+
+    assert list(RATES) == [one.rate for one in levels]
+    for more, less in pairwise(levels):
+        assert not (less.hidden & ~more.hidden).any()
+    for one in levels:
+        assert one.hidden.any(-1).all()
+        assert torch.equal(ids[one.hidden], one.tokens)
+        assert torch.isinf(one.log_probs[:, model.vocabulary.mask_id]).all()
+
+
+def test_a_row_is_read_alone_as_in_a_batch_and_padding_is_nothing(model):
+    ids = torch.randint(97, 120, (3, 16))
+    valid = torch.ones_like(ids, dtype=torch.bool)
+    valid[0, 9:] = False
+    together = scores(read(model, ids, valid, seed=4))
+    alone = scores(read(model, ids[:1], valid[:1], seed=4))
+
+    for name in ESTIMATORS:
+        assert np.allclose(together[name][0], alone[name][0], atol=1e-5), name
+    changed = torch.where(valid, ids, 5)
+    again = scores(read(model, changed, valid, seed=4))
+    assert all(np.allclose(together[name], again[name], atol=1e-5) for name in ESTIMATORS)
+
+
+def test_temperatures_find_what_was_sharpened():
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn(4000, 8, generator=generator).log_softmax(-1)
+    tokens = torch.multinomial(honest.exp(), 1, generator=generator)[:, 0]
+    fit = Temperatures()
+    for rate, factor in zip(RATES, (1, 2, 0.5, 1.5, 1), strict=True):
+        sharp = (honest * factor).log_softmax(-1)
+        fit.add(Level(rate, torch.ones(1, 4000, dtype=torch.bool), tokens, sharp, None))
+
+    assert pytest.approx((1, 2, 0.5, 1.5, 1), rel=0.08) == fit.fitted()
+
+
+@given(st.integers(40, 200), st.integers(0, 2**20))
+def test_a_threshold_is_the_conformal_quantile(count, seed):
+    """No more than the share of the texts it was learned from are above it."""
+    chance = np.random.default_rng(seed)
+    found = {name: chance.normal(size=(count, len(RATES))) for name in ESTIMATORS}
+    calibration = Calibration.of("key", (1.0,) * len(RATES), found, 0.05)
+
+    for name, total in calibration.total(found).items():
+        assert (total > calibration.thresholds[name]).mean() <= 0.05
+
+
+def test_a_bin_that_is_as_sure_as_right_has_no_error():
+    sure = np.repeat([0.25, 0.75], 100)
+    right = np.tile(np.arange(100) < 25, 2)
+    right[100:] = np.arange(100) < 75
+
+    assert pytest.approx(0, abs=1e-12) == Tokens(0.5, sure, right, 1).ece
+    assert pytest.approx(0.5) == Tokens(0.5, np.ones(100), np.arange(100) < 50, 1).ece
+
+
+def test_risk_of_the_best_order_is_the_least():
+    right = np.array([True, False, True, False])
+    best = risk_coverage(np.array([0.9, 0.1, 0.8, 0.2]), right)
+    worst = risk_coverage(np.array([0.1, 0.9, 0.2, 0.8]), right)
+
+    assert best["aurc_best"] == best["aurc"] == worst["aurc_best"] < worst["aurc"]
+    assert [0, 0, pytest.approx(1 / 3), 0.5] == best["risk"]
+    assert [0.25, 0.5, 0.75, 1] == best["coverage"]
+
+
+def aios(*arguments, code=0):
+    result = CliRunner().invoke(cli, ["uncertainty", *map(str, arguments)])
+    assert code == result.exit_code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    arguments = ("calibrate", folder / "run", "--against", folder / "other.txt", "--windows", "60")
+    return json.loads(aios(*arguments, "--json").stdout)
+
+
+def test_other_texts_are_told_apart(found):
+    entropy = found["estimators"]["entropy"]
+
+    assert {"calibration": 60, "own": 60, "others": 60} == found["texts"]
+    assert entropy["triggers_on_others"] > 0.9
+    assert entropy["false_triggers"] < 0.3
+    assert entropy["rank_correlation"] > 0.5
+
+
+def test_temperatures_make_other_texts_likelier(found):
+    before, after = (
+        sum(one[f"nats_{when}"] for one in found["levels"]) for when in ("before", "after")
+    )
+
+    assert after < before
+
+
+def test_the_report_needs_nothing_else(found, folder):
+    page = (folder / "run" / "uncertainty.html").read_text()
+
+    assert 4 == page.count("<svg")
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_scores_of_texts(found, folder):
+    rows = json.loads(
+        aios("score", folder / "run", "--text", "12 bottles of mi", "--text", "ZWEI&VIER|ACHT?Z",
+             "--json").stdout
+    )  # fmt: skip
+
+    assert [False, True] == [one["triggered"] for one in rows]
+    assert rows[0]["score"] < rows[0]["threshold"] < rows[1]["score"]
+    assert set(ESTIMATORS) == set(rows[0]["estimators"])
+    told = aios("score", folder / "run", folder / "other.txt", code=2).stderr
+    assert "text 0 has 1200 tokens; want 1 to 16" in told
+
+
+def test_what_cannot_be_scored_is_said(found, folder):
+    engine = ArrowEngine.load(folder / "run")
+    with pytest.raises(InferenceError, match="text 1 has 0 tokens"):
+        doubts(engine, ["a", ""])
+    with pytest.raises(InferenceError, match="'guess' is unknown; want one of"):
+        doubts(engine, ["a"], estimator="guess")
+    assert "there is no text" in aios("score", folder / "run", code=2).stderr
+
+
+def test_a_calibration_belongs_to_one_training(found, folder, tmp_path):
+    calibration = Calibration.load(folder / "run" / NAME)
+    calibration.save(tmp_path / NAME)
+    assert calibration == Calibration.load(tmp_path / NAME)
+
+    with pytest.raises(ModelLoadError, match="want `aios uncertainty calibrate"):
+        Calibration.load(tmp_path / "missing" / NAME)
+    (tmp_path / NAME).write_text('{"texts": 3}')
+    with pytest.raises(ModelLoadError, match="is damaged"):
+        Calibration.load(tmp_path / NAME)
+
+
+def test_too_little_text_is_said(folder):
+    told = aios("calibrate", folder / "run", "--windows", "5", code=2).stderr
+
+    assert "10 held-out texts of 16 tokens are too few; want 40" in told
