@@ -139,8 +139,7 @@ NAMES = {
 }
 
 
-@pytest.fixture
-def registry() -> Registry:
+def small() -> Registry:
     """Components that need nothing but attrs."""
     hooks = {}
     for kind, offered in NAMES.items():
@@ -154,6 +153,12 @@ def registry() -> Registry:
     plugin = SimpleNamespace(AIOS_API=1, __name__="small", **hooks)
     registry.add(plugin, distribution="small-plugins", version="1.5")
     return registry
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """Those, for a test that may add to them."""
+    return small()
 
 
 @pytest.fixture
