@@ -11,7 +11,7 @@ from attrs import field, frozen, validators
 from torch import Tensor, nn
 
 from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
-from aios_core.diffusion.objective import draw_times
+from aios_core.diffusion.times import draw_times
 from aios_core.errors import AIOSError, EvolutionError
 from aios_core.evolution.digest import model_digest
 from aios_core.training import checkpoint
