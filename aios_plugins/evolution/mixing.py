@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aios_core.diffusion.model import Model
 
 Pool = Literal["linear", "log"]
-ENTRIES = 1 << 24
+ENTRIES = 1 << 21
 """Most log-probabilities that are kept to fit weights on."""
 _NEVER = -1e4
 """Stands for minus infinity, which a weight of 0 would make NaN."""
