@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios_core.diffusion import pieces
-from aios_core.diffusion.random import _GOLDEN, RowRandom, splitmix64
+from aios_core.diffusion.random import _GOLDEN, RowRandom, draw, splitmix64
 
 
 def test_splitmix64_gives_the_known_numbers():
@@ -152,3 +152,25 @@ def test_pieces_change_no_draw(monkeypatch, temperature):
         ends.append(RowRandom(range(3), 5).categorical(log_probs, where, temperature, 7))
     assert torch.equal(ends[0], ends[2])
     assert torch.equal(ends[1], ends[2])
+
+
+def test_draws_in_two_levels_follow_the_softmax():
+    """From float32 within 1e-6 of what float64 says, runs and tokens on grids of uniforms."""
+    log_weights = 3 * torch.randn(1, 12, generator=torch.Generator().manual_seed(0))
+    grid = (torch.arange(200_000).double() + 0.5) / 200_000
+    rows, found = log_weights.expand(len(grid), -1), torch.zeros(12).double()
+    first = draw(rows, [grid, torch.zeros_like(grid)], 1.0) // 4
+    for run, share in enumerate(torch.bincount(first, minlength=3) / len(grid)):
+        inside = torch.full_like(grid, float(grid[first == run].median()))
+        found += share * torch.bincount(draw(rows, [inside, grid], 1.0), minlength=12) / len(grid)
+    expected = log_weights[0].double().softmax(-1)
+    torch.testing.assert_close(found, expected, atol=1e-6 + 1 / len(grid), rtol=0)
+
+
+@pytest.mark.parametrize("rare", [1, 2])
+def test_rare_tokens_of_single_precision_can_be_drawn(rare):
+    """T7: 1e-9 is reached in a run with the likeliest token and in another one."""
+    p = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    p[rare] = 1e-9
+    last = torch.tensor([1 - 2**-53], dtype=torch.float64)
+    assert [rare] == draw(p.log()[None], [last, last], 1.0).tolist()
