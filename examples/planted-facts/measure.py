@@ -55,7 +55,7 @@ def nelbo(engine, asked):
     place = torch.arange(width).expand_as(ids)
     valid = place < torch.tensor([len(row) for row in texts])[:, None]
     free = valid & (place >= torch.tensor(given)[:, None])
-    right = engine.recall([prompt(*one[:2]) for one in asked], 8)
+    right = engine.recall([prompt(*one[:2]) for one in asked], 4)
     other = right.taken(np.roll(np.arange(len(asked)), len(asked) // 2))
     arms = {"right": model.remembering(right), "random": model.remembering(other), "none": model}
     nats = {name: torch.zeros(len(asked), dtype=torch.float64) for name in arms}
