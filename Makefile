@@ -22,9 +22,10 @@ help:  ## list the targets
 demo: $(STAMP)  ## train, ablate and report: writes runs/demo/report.html, about 5 minutes on 2 cores
 	@$(BIN)/aios ablate examples/demo.toml --output runs/demo
 
+# Neighbours share what they trained or imported, so each worker begins with a half of the tests.
 .PHONY: test
 test: $(STAMP)  ## run all tests; ARGS='-m "not slow"' or ARGS=tests/core runs some
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP)  ## check style, types, imports and Rust

@@ -16,6 +16,8 @@ COMMANDS: Final = {
     "ablate": "Run every variant of a configuration, and compare them.",
     "report": "Write the report of an ablation again.",
     "evolve": "Adapt a trained model, and take it back.",
+    "skill": "List, carry about and revoke what a model has learned.",
+    "probe": "Look at the tensors of a model: norms, ranks, spectra, gradients.",
     "quantize": "Write a model in few bits into one weight file.",
     "weights": "Look into weight files, check them, convert and compare them.",
     "tokenizer": "Train tokenizers, and apply any tokenizer.json.",

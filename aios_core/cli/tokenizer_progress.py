@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from aios_core.cli.corpus import texts
+from aios_core.terminal import Shown
 
 
-class TokenizerProgress:
+class TokenizerProgress(Shown):
     """A context manager around the training.
 
     Args:
@@ -39,6 +38,7 @@ class TokenizerProgress:
             console=Console(stderr=True),
             disable=not (shown and sys.stderr.isatty()),
         )
+        super().__init__(self._bar)
         size = sum(file.stat().st_size for file in files if file.is_file())
         self._reading = self._bar.add_task("counting words", total=max(size, 1))
         self._merging = self._bar.add_task("merging pairs", total=vocab_size, start=False)
@@ -56,15 +56,3 @@ class TokenizerProgress:
     def merged(self, tokens: int) -> None:
         """So many tokens there are."""
         self._bar.update(self._merging, completed=tokens)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from itertools import groupby
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
+
+from aios_core.terminal import Shown
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -25,7 +25,7 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text)
 
 
-class Screen:
+class Screen(Shown):
     """A context manager that redraws the first text of a batch; silent where there is no terminal.
 
     Args:
@@ -43,19 +43,7 @@ class Screen:
             transient=True,  # the finished text follows on stdout
             vertical_overflow="visible",
         )
-
-    def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._live.stop()
+        super().__init__(self._live)
 
     def show(self, update: Update) -> None:
         """Draw one state; of several batches the first is shown."""

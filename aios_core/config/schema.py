@@ -301,7 +301,9 @@ class Config:
     metrics: tuple[Metric, ...] = components(
         "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
     )
-    levels: tuple[EvolutionLevel, ...] = components("level", ("l2-lora",))
+    levels: tuple[EvolutionLevel, ...] = components(
+        "level", ("l1-control", "l2-lora", "l3-unfreeze")
+    )
     evidence: tuple[Dataset, ...] = components("dataset", ())
     storage: StorageBackend = component("storage", "arrow", "nothing")
     embedding: EmbeddingProvider = component("embedding", "hashing", "nothing")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aios_core.diffusion.objective import draw_times, training_loss
+from aios_core.diffusion.objective import training_loss
+from aios_core.diffusion.times import draw_times
 from aios_core.errors import EvolutionError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from attrs import asdict, frozen
 
-from aios_core.diffusion.objective import draw_times, nelbo, nll
+from aios_core.diffusion.objective import nelbo, nll
+from aios_core.diffusion.times import draw_times
 from aios_core.errors import EvolutionError
 
 if TYPE_CHECKING:

@@ -65,16 +65,16 @@ def check_base(card: Card, base: str, found: Checkpoint) -> None:
             f"skill {card.name}: was made for the base {card.base_sha256[:12]}, and this one is "
             f"{base[:12]}; want the model that it was learned on"
         )
-    if card.revoked:
-        raise EvolutionError(f"skill {card.name}: was revoked")
 
 
 def applied(model: Model, card: Card, adaptation: Adaptation, registry: Registry) -> Model:
     """A model with one more skill.
 
     Raises:
-        EvolutionError: no installed level applies it, or it does not fit.
+        EvolutionError: it was revoked, no installed level applies it, or it does not fit.
     """
+    if card.revoked:
+        raise EvolutionError(f"skill {card.name} ({card.skill_id[:12]}): was revoked")
     try:
         level = registry.get("level", card.level).load()()
     except PluginError as error:

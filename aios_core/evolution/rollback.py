@@ -73,14 +73,18 @@ def faults(found: Checkpoint) -> list[str]:
     """What is wrong with the evolution of a run; nothing is repaired."""
     journal, wrong = Journal.of(run_folder(found)), []
     try:
-        kept = {e.get("skill_id") for e in journal.entries() if e.get("accepted", True)}
+        entries = journal.entries()
+        kept = {entry.get("skill_id") for entry in entries if entry.get("accepted")}
+        kept |= {entry["to"] for entry in entries if entry["event"] == "import"}
     except EvolutionError as error:
         return [str(error)]
     for folder in sorted(journal.folder.glob("versions/*")):
         if folder.name.startswith("."):
             continue
         try:
-            checked(found, journal, folder.name)
+            chain = [card for card, _ in journal.chain(folder.name)]  # of revoked ones too
+            if not any(card.revoked for card in chain):
+                checked(found, journal, folder.name)
         except AIOSError as error:
             wrong.append(str(error))
     try:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -15,13 +14,15 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from aios_core.terminal import Shown
+
 if TYPE_CHECKING:
     from aios_core.experiment.ablate import Event
 
 _NAMES = {"model": "trainings", "trial": "trials"}
 
 
-class AblationProgress:
+class AblationProgress(Shown):
     """A context manager whose `tell` is for `ablate.run`.
 
     Args:
@@ -41,6 +42,7 @@ class AblationProgress:
             TimeElapsedColumn(),
             console=self._console,
         )
+        super().__init__(self._progress)
         total = {"model": models, "trial": trials + done}
         self._tasks = {
             kind: self._progress.add_task(_NAMES[kind], total=count, state="")
@@ -50,19 +52,6 @@ class AblationProgress:
         self._progress.update(self._tasks["trial"], completed=done)
         self._running: dict[str, dict[str, str]] = {"model": {}, "trial": {}}
         self._failed = {"model": 0, "trial": 0}
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def tell(self, event: Event) -> None:
         """Show what happened."""
@@ -76,7 +65,7 @@ class AblationProgress:
         if event.what == "failed":
             reason = (event.reason or "").partition("\n")[0]
             self._console.print(f"failed: {event.label}: {reason}", markup=False, style="red")
-        elif not self._console.is_terminal:
+        elif not self.on_terminal:
             self._console.print(f"{event.what}: {event.label}", markup=False, highlight=False)
         self._progress.update(self._tasks[event.kind], state=self._state(event.kind))
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from attrs import frozen
 
-from aios_core.diffusion.objective import draw_times, nelbo
+from aios_core.diffusion.objective import nelbo
+from aios_core.diffusion.times import draw_times
 from aios_core.errors import DataError
 from aios_core.experiment.evaluate import Subject
 from aios_core.inference.calibration import NAME, Calibration, Scores, Temperatures, scores

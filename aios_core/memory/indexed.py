@@ -49,16 +49,18 @@ class VectorIndex(ABC):
         query: NDArray[np.float32],
         k: int,
         allowed: NDArray[np.bool_] | None,
+        matches: int,
         *,
         exact: bool | None,
     ) -> Found:
-        """The best k rows that are allowed, or all where fewer are.
+        """The best k rows that are allowed.
 
         Args:
             vectors: all rows, (N, D), as they were added.
             query: (D,).
-            k: how many.
+            k: how many, 1 to `matches`.
             allowed: (N,); None allows all.
+            matches: how many rows are allowed.
             exact: see `VectorStore.search`.
         """
 
@@ -216,10 +218,13 @@ class IndexedStore(VectorStore):
         if self._vectors is None:
             self._vectors = vectors_of(self._rows)
         allowed = self._chosen(where)
+        matches = int(allowed.sum())
+        if not matches:
+            return [self._ranked([], [], columns) for _ in queries]
+        among = None if matches == len(allowed) else allowed
+        k = min(k, matches)
         found = [
-            self._index.search(
-                self._vectors, query, k, None if allowed.all() else allowed, exact=exact
-            )
+            self._index.search(self._vectors, query, k, among, matches, exact=exact)
             for query in queries
         ]
         return [self._ranked(rows, scores, columns) for rows, scores in found]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aios_core.diffusion.objective import draw_times, nelbo, nll
+from aios_core.diffusion.objective import nelbo, nll
+from aios_core.diffusion.times import draw_times
 from aios_core.training import device as devices
 
 if TYPE_CHECKING:

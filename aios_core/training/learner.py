@@ -12,9 +12,11 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from aios_core.diffusion.model import Model
-from aios_core.diffusion.objective import clip_times, draw_times, training_loss
+from aios_core.diffusion.objective import training_loss
+from aios_core.diffusion.times import clip_times, draw_times
 from aios_core.errors import TrainingError
 from aios_core.training import device as devices
+from aios_core.training.adam import AdamW, Group
 from aios_core.training.checkpoint import PARTS, Part, State, named_tensors, read_tensors
 from aios_core.training.ema import Average
 from aios_core.training.held_out import HeldOut
@@ -72,17 +74,9 @@ class Learner:
         self.model = Model.build(config, prepared.tokenizer.vocabulary).to(self._device)
         self._network = self.model.compiled() if config.training.compile else self.model
         self.average = Average(self.model, config.training.ema_decay)
-        # One kernel for all parameters, which also skips a step that is not finite by itself.
-        self._fused = self._device.type == "cuda"
-        self._optimizer = torch.optim.AdamW(
-            _groups(self.model, config.training), betas=_BETAS, fused=self._fused
+        self._optimizer = AdamW.of(
+            _groups(self.model, config.training), _BETAS, fused=self._device.type == "cuda"
         )
-        for parameter in self.model.parameters():  # as AdamW does, but before a restore needs it
-            self._optimizer.state[parameter] = {
-                "step": torch.zeros((), device=self._device if self._fused else None),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
 
     def step(self, step: int) -> Step:
         """Do one step; on CUDA it is only begun, and the host goes on to the next.
@@ -110,7 +104,7 @@ class Learner:
         times = draw_times(rows * blocks, generator, kind, epsilon)
         times = clip_times(times, self.model.noise, config.diffusion.mask_rates).view(rows, blocks)
         valid = torch.ones_like(ids[: training.batch_size], dtype=torch.bool)
-        self._optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self._device)
         # Dropout draws from the global generator, which must not remember earlier steps.
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
@@ -140,14 +134,12 @@ class Learner:
         return done
 
     def _update(self, done: Step) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = done.learning_rate
-        if self._fused:
-            finite = done.loss.isfinite() & done.grad_norm.isfinite()
-            self._optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        skip = None
+        if self._optimizer.fused:
+            skip = (~(done.loss.isfinite() & done.grad_norm.isfinite())).float()
         else:
             done.check()
-        self._optimizer.step()
+        self._optimizer.step(done.learning_rate, skip=skip)
 
     def held_out_loss(self) -> float:
         """Nats a token of held-out texts, under the averaged weights."""
@@ -192,7 +184,7 @@ def learning_rate(step: int, training: TrainingConfig) -> float:
     return peak * (0.55 + 0.45 * math.cos(math.pi * progress))
 
 
-def _groups(module: nn.Module, training: TrainingConfig) -> list[dict[str, object]]:
+def _groups(module: nn.Module, training: TrainingConfig) -> tuple[Group, Group]:
     """Parameters that decay, and those that do not: vectors and embeddings."""
     embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
     decayed: list[Tensor] = []
@@ -200,10 +192,7 @@ def _groups(module: nn.Module, training: TrainingConfig) -> list[dict[str, objec
     for parameter in module.parameters():
         matrix = parameter.ndim >= 2 and id(parameter) not in embeddings
         (decayed if matrix else kept).append(parameter)
-    return [
-        {"params": decayed, "weight_decay": training.weight_decay},
-        {"params": kept, "weight_decay": 0.0},
-    ]
+    return Group(decayed, training.weight_decay), Group(kept, 0.0)
 
 
 def _seeds(seed: int, step: int) -> tuple[int, int]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from aios_core.terminal import Shown
+
 log = logging.getLogger(__name__)
 
 _LINES = 10
@@ -26,7 +26,7 @@ _SAID = {"loss": "loss", "held_out_loss": "held-out"}
 """What is shown of what is measured, by its name there."""
 
 
-class TrainingProgress:
+class TrainingProgress(Shown):
     """A context manager around the optimiser's loop.
 
     Args:
@@ -48,6 +48,7 @@ class TrainingProgress:
             console=Console(stderr=True),
             disable=not (shown and sys.stderr.isatty()),
         )
+        super().__init__(self._bar)
         self._task = self._bar.add_task(label, total=steps, completed=done, said="")
         self._said: dict[str, str] = {}
 
@@ -71,15 +72,3 @@ class TrainingProgress:
         if self._shown and self._bar.disable and tenth > self._lines:
             self._lines = tenth
             log.info("%s: step %d of %d, %s", self._label, done, self._steps, said)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()

@@ -12,6 +12,7 @@ def aios_metrics() -> dict[str, str]:
         "distinct": "aios_plugins.metrics.distinct:Distinct",
         "entropy": "aios_plugins.metrics.entropy:Entropy",
         "information": "aios_plugins.metrics.information:Information",
+        "evolution": "aios_plugins.metrics.evolution:Evolution",
         "likelihood": "aios_plugins.metrics.likelihood:Likelihood",
         "memory": "aios_plugins.metrics.memory:Memory",
         "nelbo": "aios_plugins.metrics.nelbo:Nelbo",

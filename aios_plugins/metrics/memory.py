@@ -10,7 +10,7 @@ from attrs import frozen
 
 from aios_core.contracts import Estimate, Evidence, Metric
 from aios_core.diffusion.conditional import conditional_nelbo
-from aios_core.diffusion.objective import draw_times
+from aios_core.diffusion.times import draw_times
 from aios_core.training.telling import Telling
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import torch
 from attrs import frozen
 
 from aios_core.contracts import Estimate, Evidence, Metric
-from aios_core.diffusion.objective import draw_times, nelbo
+from aios_core.diffusion.objective import nelbo
+from aios_core.diffusion.times import draw_times
 
 
 @frozen

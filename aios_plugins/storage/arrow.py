@@ -41,6 +41,9 @@ class Arrow(StorageBackend):
     """What a write that returned survives: with ``commit`` the loss of power; with ``batch`` the
     death of the process, where the loss of power takes at most the writes of the tenth of a second
     before the latest; with ``none`` the same, where it takes what came after the last flush."""
+    compaction: Literal["background", "explicit"] = "background"
+    """When segments that have become small or half dead are joined: by a thread of low priority, or
+    by `compact` alone."""
     index_rows: int = field(default=10_000, validator=validators.ge(1))
     """Rows from which on `compact` makes a graph for approximate search."""
     width: int = field(default=64, validator=validators.ge(1))
@@ -57,7 +60,11 @@ class Arrow(StorageBackend):
         check_schema(schema)
         with _told(uri):
             store = arrow_storage.Store.create(
-                uri, schema, metric=_METRICS[metric], durability=self.durability
+                uri,
+                schema,
+                metric=_METRICS[metric],
+                durability=self.durability,
+                compaction=self.compaction,
             )
         return _ArrowStore(self, uri, schema, metric, store)
 
@@ -66,7 +73,9 @@ class Arrow(StorageBackend):
         from aios_plugins._native import arrow_storage
 
         with _told(uri):
-            store = arrow_storage.Store.open(uri, read_only=read_only, durability=self.durability)
+            store = arrow_storage.Store.open(
+                uri, read_only=read_only, durability=self.durability, compaction=self.compaction
+            )
         schema, metric = check_schema(store.schema), _NAMES[store.metric]
         return _ArrowStore(self, uri, schema, metric, store, read_only=read_only)
 

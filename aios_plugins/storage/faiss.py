@@ -77,16 +77,14 @@ class _FaissIndex(VectorIndex):
         query: NDArray[np.float32],
         k: int,
         allowed: NDArray[np.bool_] | None,
+        matches: int,
         *,
         exact: bool | None,
     ) -> Found:
         """By the graph, unless exactness is wanted, few rows are allowed, or it finds too few."""
         import faiss
 
-        share = 1.0 if allowed is None else float(allowed.mean()) if len(allowed) else 0.0
-        wanted = min(k, round(share * len(vectors)))
-        if not wanted:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
+        share = matches / len(vectors)
         flat = self._settings.index_type == "flat"
         selector = None
         if allowed is not None:
@@ -95,12 +93,12 @@ class _FaissIndex(VectorIndex):
         if not (flat or exact or share < _NARROW):
             width = max(self._settings.ef_search, k)
             walk = faiss.SearchParametersHNSW(efSearch=width, sel=selector)
-            found = self._found(*self._index.search(asked, wanted, params=walk))
-            if len(found[0]) == wanted:
+            found = self._found(*self._index.search(asked, k, params=walk))
+            if len(found[0]) == k:
                 return found
         storage = self._index if flat else faiss.downcast_index(self._index.storage)
         scan = faiss.SearchParameters(sel=selector)
-        return self._found(*storage.search(asked, wanted, params=scan))
+        return self._found(*storage.search(asked, k, params=scan))
 
     def _found(self, raw: NDArray[np.float32], rows: NDArray[np.int64]) -> Found:
         there = rows[0] >= 0

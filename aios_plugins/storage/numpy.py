@@ -37,6 +37,7 @@ class _Rows(VectorIndex):
         query: NDArray[np.float32],
         k: int,
         allowed: NDArray[np.bool_] | None,
+        matches: int,
         *,
         exact: bool | None,
     ) -> Found:

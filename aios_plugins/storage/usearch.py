@@ -66,29 +66,27 @@ class _Graph(VectorIndex):
         query: NDArray[np.float32],
         k: int,
         allowed: NDArray[np.bool_] | None,
+        matches: int,
         *,
         exact: bool | None,
     ) -> Found:
         """By the graph while most rows are allowed, for it knows no filters; else by a scan."""
-        share = 1.0 if allowed is None else float(allowed.mean()) if len(allowed) else 0.0
-        wanted = min(k, round(share * len(vectors)))
-        if not wanted:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
+        share = matches / len(vectors)
         if not exact and share > 0.5:
             known = len(self._graph)
             if known < len(vectors):
                 self._graph.add(np.arange(known, len(vectors)), vectors[known:])
-            more = wanted if allowed is None else min(len(vectors), round(2 * wanted / share))
+            more = k if allowed is None else min(len(vectors), round(2 * k / share))
             found = self._graph.search(query, more)
             rows = np.asarray(found.keys, dtype=np.int64)
             kept = slice(None) if allowed is None else allowed[rows]
-            if len(rows[kept]) >= wanted:
-                return rows[kept][:wanted], self._scores(found.distances)[kept][:wanted]
+            if len(rows[kept]) >= k:
+                return rows[kept][:k], self._scores(found.distances)[kept][:k]
         from usearch.index import search
 
         among = np.arange(len(vectors)) if allowed is None else np.flatnonzero(allowed)
         chosen = vectors if allowed is None else vectors[among]
-        found = search(chosen, query, wanted, _METRICS[self._metric], exact=True)
+        found = search(chosen, query, k, _METRICS[self._metric], exact=True)
         return among[np.asarray(found.keys, dtype=np.int64)], self._scores(found.distances)
 
     def _scores(self, distances: Any) -> NDArray[np.float32]:

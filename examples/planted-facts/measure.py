@@ -20,7 +20,7 @@ import torch
 from facts import memory, people, prompt
 
 from aios_core.diffusion.conditional import conditional_nelbo
-from aios_core.diffusion.objective import draw_times
+from aios_core.diffusion.times import draw_times
 from aios_core.inference import ArrowEngine
 
 DRAWS = 16

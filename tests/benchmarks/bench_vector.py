@@ -1,6 +1,6 @@
 """How fast vectors are found and kept, beside the peers that are installed.
 
-    python tests/benchmarks/bench_vector.py [--case exact ...] [--rows 1000000] [--vectors FILE.npy]
+    python tests/benchmarks/bench_vector.py [--case exact ...] [--engines ours ...] [--rows 1000000]
 
 One JSON object a measurement. Every case runs in a fresh process for each number of threads, for
 several OpenMP runtimes in one process spin against each other; with more than one thread each
@@ -32,6 +32,9 @@ CASES = {
 
 MODULES = {"sqlite": "sqlite3"}
 
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""Numpy and we ask for huge pages; without this, others would be measured by their allocator."""
+
 
 def main() -> None:
     """Run each case in processes of their own."""
@@ -42,13 +45,20 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="of exact search; 1,000,000 without it")
     parser.add_argument("--vectors", type=Path, help="(N, D) float32 instead of synthetic ones")
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--engines", nargs="*", help="some of them; all that are installed without")
     options = parser.parse_args()
     for case in options.case:
-        peers = [p for p in CASES[case].split() if importlib.util.find_spec(MODULES.get(p, p))]
+        engines = ["ours", *(p for p in CASES[case].split() if _installed(p))]
+        if options.engines is not None:
+            engines = [one for one in engines if one in options.engines]
         for threads in options.threads:
-            together = [["ours", *peers]] if threads == 1 else [[one] for one in ["ours", *peers]]
+            together = [engines] if threads == 1 else [[one] for one in engines]
             for engines in together:
                 _run(case, engines, threads, options)
+
+
+def _installed(peer: str) -> bool:
+    return importlib.util.find_spec(MODULES.get(peer, peer)) is not None
 
 
 def _run(case: str, engines: list[str], threads: int, options: argparse.Namespace) -> None:
@@ -63,7 +73,7 @@ def _run(case: str, engines: list[str], threads: int, options: argparse.Namespac
     }
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("vector_cases.py"), json.dumps(job)],
-        env=os.environ | dict.fromkeys(variables, number),
+        env=os.environ | dict.fromkeys(variables, number) | HUGE_PAGES,
         check=False,
     )
     if done.returncode:

@@ -146,9 +146,9 @@ def churn(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def commit(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Durable commits of 1, 100 and 10,000 rows."""
-    for rows, rounds in ((1, 50), (100, 30), (10_000, 10)):
+    for rows, rounds in ((1, 200), (100, 50), (10_000, 14)):
         data = clustered(rows)
-        with vector_stores.writers(data, job["engines"]) as ways:
+        with vector_stores.writers(data, job["engines"], rounds + 1) as ways:
             for line in in_turn(ways, rounds):
                 yield line | {"batch": rows, "rows_per_s": 1e3 * rows / line["median_ms"]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sqlite3
@@ -46,15 +47,9 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def writers(vectors: Floats, engines: Sequence[str]) -> Iterator[Ways]:
-    """Ways to keep some rows for good: ours and sqlite's sync, lancedb's does not."""
-    count = 0
-
-    def fresh() -> pa.RecordBatch:
-        nonlocal count
-        count += len(vectors)
-        return table(count, vectors)
-
+def writers(vectors: Floats, engines: Sequence[str], rounds: int) -> Iterator[Ways]:
+    """Ways to keep rows for good, so many times: ours and sqlite's sync, lancedb's does not."""
+    made = [table(i * len(vectors), vectors) for i in range(rounds)]
     with folder() as path:
         ways: Ways = {}
         if "ours" in engines:
@@ -64,17 +59,18 @@ def writers(vectors: Floats, engines: Sequence[str]) -> Iterator[Ways]:
                 raw.write(data)
                 os.fdatasync(raw.fileno())
 
-            store = Store.create(path / "ours", fresh().schema)
-            ways |= {"one fdatasync": bare, "ours": lambda: store.add(fresh())}
+            store, ours = Store.create(path / "ours", made[0].schema), iter(made)
+            ways |= {"one fdatasync": bare, "ours": lambda: store.add(next(ours))}
         if "sqlite" in engines:
             database = sqlite3.connect(path / "sqlite")
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
             database.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, vector BLOB)")
 
+            values, ids = [row.tobytes() for row in vectors], itertools.count()
+
             def insert() -> None:
-                first = fresh()["id"][0].as_py()
-                rows = ((first + i, row.tobytes()) for i, row in enumerate(vectors))
+                rows = zip(ids, values, strict=False)
                 with database:
                     database.executemany("INSERT INTO rows VALUES (?, ?)", rows)
 
@@ -82,8 +78,9 @@ def writers(vectors: Floats, engines: Sequence[str]) -> Iterator[Ways]:
         if "lancedb" in engines:
             import lancedb
 
-            lance = lancedb.connect(path / "lance").create_table("rows", schema=fresh().schema)
-            ways["lancedb, no fsync"] = lambda: lance.add(pa.Table.from_batches([fresh()]))
+            lance = lancedb.connect(path / "lance").create_table("rows", schema=made[0].schema)
+            theirs = iter([pa.Table.from_batches([one]) for one in made])
+            ways["lancedb, no fsync"] = lambda: lance.add(next(theirs))
         yield ways
 
 
@@ -104,6 +101,7 @@ def openers(vectors: Floats, query: Floats, engines: Sequence[str]) -> Iterator[
                 return opened.snapshot().search(query, 10, columns=["id"])
 
             ways["ours"] = ours
+            ways["ours, opened only"] = lambda: Store.open(path / "ours", read_only=True)
         if "lancedb" in engines:
             import lancedb
 

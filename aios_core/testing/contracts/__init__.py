@@ -5,4 +5,6 @@ import pytest
 from aios_core.kinds import KINDS
 
 # What pytest does for test files by itself: failed asserts show the values on both sides.
-pytest.register_assert_rewrite(*(f"{__name__}.{kind}" for kind in KINDS))
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{kind}" for kind in KINDS), "aios_core.testing.searching"
+)

@@ -5,63 +5,43 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from aios_core.contracts.records import store_schema
 from aios_core.errors import MissingExtraError, StorageError
-from aios_core.filters import sql
-from aios_core.testing import strategies
 from aios_core.testing.contracts.base import Contract
-from aios_core.testing.stores import DIM, StoreMachine, check_search, plain, schema, truth
+from aios_core.testing.searching import GOOD, ROWS, SearchContract
+from aios_core.testing.stores import DIM, StoreMachine, plain, schema
 
 if TYPE_CHECKING:
     from aios_core.contracts import StorageBackend, VectorStore
 
-_ROWS: list[dict[str, Any]] = [
-    {
-        "id": f"m{n}",
-        "text": f"the {['cat', 'dog', 'naïve bird'][n % 3]} number {n}" if n % 5 else None,
-        "vector": [1.0, n - 6.0, n % 4, -1.0],
-        "lang": ["en", "de", "it's", "a%b_c", "", "\\", None][n % 7],
-        "year": None if n % 6 == 0 else n - 5,
-        "price": None if n % 4 == 3 else n / 4 - 1,
-        "draft": [True, False, None][n % 3],
-    }
-    for n in range(24)
-]
-_BY_ID = {row["id"]: row for row in _ROWS}
-_GOOD: dict[str, Any] = {"id": "new", "vector": [1.0, 2.0, 3.0, 4.0]}
-
 _BAD: dict[str, tuple[Any, str]] = {
     "wrong dimension": ([{"id": "new", "vector": [1.0]}], "row 0 .*want 4 numbers"),
-    "nan": ([_GOOD, {"id": "b", "vector": [1, 2, np.nan, 4]}], "row 1 holds nan"),
+    "nan": ([GOOD, {"id": "b", "vector": [1, 2, np.nan, 4]}], "row 1 holds nan"),
     "infinite": ([{"id": "b", "vector": [1, 2, np.inf, 4]}], "row 0 holds inf"),
-    "no vector": ([_GOOD, {"id": "b"}], "row 1 has no vector"),
+    "no vector": ([GOOD, {"id": "b"}], "row 1 has no vector"),
     "no id": ([{"vector": [1, 2, 3, 4]}], "no column 'id'"),
-    "null id": ([_GOOD, {**_GOOD, "id": None}], "row 1 has no 'id'"),
-    "id twice": ([_GOOD, {**_GOOD}], "'new' comes twice, in rows 0 and 1"),
-    "id there": ([_GOOD, {**_GOOD, "id": "m3"}], "m3.* is in"),
-    "foreign column": ([{**_GOOD, "yaer": 1}], "no column 'yaer'; did you mean 'year'"),
-    "wrong type": ([{**_GOOD, "year": "x"}], "column 'year'"),
-    "nan in metadata": ([{**_GOOD, "price": float("nan")}], "row 0 has nan in column 'price'"),
-    "id of another type": ([{**_GOOD, "id": 7}], "column 'id'"),
+    "null id": ([GOOD, {**GOOD, "id": None}], "row 1 has no 'id'"),
+    "id twice": ([GOOD, {**GOOD}], "'new' comes twice, in rows 0 and 1"),
+    "id there": ([GOOD, {**GOOD, "id": "m3"}], "m3.* is in"),
+    "foreign column": ([{**GOOD, "yaer": 1}], "no column 'yaer'; did you mean 'year'"),
+    "wrong type": ([{**GOOD, "year": "x"}], "column 'year'"),
+    "nan in metadata": ([{**GOOD, "price": float("nan")}], "row 0 has nan in column 'price'"),
+    "id of another type": ([{**GOOD, "id": 7}], "column 'id'"),
 }
 
 
-class StorageContract(Contract["StorageBackend"]):
+class StorageContract(SearchContract, Contract["StorageBackend"]):
     """Subclass it and set ``component``: a backend's class, or one that is built.
 
     Backends that need a server override the fixture ``new_uri``.
     """
-
-    examples: ClassVar[int] = 3
-    """Of each property; more find more, and take longer."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -83,7 +63,7 @@ class StorageContract(Contract["StorageBackend"]):
         except MissingExtraError as error:
             pytest.skip(str(error))
         with store:
-            assert len(_ROWS) == store.add(_ROWS)
+            assert len(ROWS) == store.add(ROWS)
             yield store
 
     @pytest.fixture
@@ -92,7 +72,7 @@ class StorageContract(Contract["StorageBackend"]):
     ) -> Iterator[VectorStore]:
         """A store with the same rows, for a test alone."""
         with instance.create(new_uri(), schema()) as store:
-            store.add(pa.Table.from_pylist(_ROWS, schema()))
+            store.add(pa.Table.from_pylist(ROWS, schema()))
             yield store
 
     def test_rows_survive_closing(self, instance: StorageBackend, store: VectorStore) -> None:
@@ -102,9 +82,9 @@ class StorageContract(Contract["StorageBackend"]):
         with instance.open(store.uri) as again:
             rows = pa.Table.from_batches(list(again.to_batches(batch_size=7)))
             assert schema() == again.schema == rows.schema
-            assert plain(_ROWS, "cosine") == plain(rows, "cosine")
-            assert (len(_ROWS), DIM, "cosine") == (again.count(), again.dim, again.metric)
-            assert len(_ROWS) == again.verify() == again.stats().rows
+            assert plain(ROWS, "cosine") == plain(rows, "cosine")
+            assert (len(ROWS), DIM, "cosine") == (again.count(), again.dim, again.metric)
+            assert len(ROWS) == again.verify() == again.stats().rows
 
     def test_ids_may_be_numbers(self, instance: StorageBackend, new_uri: Any, filled: Any) -> None:
         """Negative ones, and the largest."""
@@ -124,11 +104,11 @@ class StorageContract(Contract["StorageBackend"]):
     def test_ids_are_any_texts(self, store: VectorStore) -> None:
         """Quotes, spaces, other scripts, and what looks like SQL."""
         ids = ["it's", "", " ", '"; DROP TABLE x; --', "香蕉", "m0 ", "%", "a/b\\c", "M0"]
-        assert len(ids) == store.add([{**_GOOD, "id": one} for one in ids])
+        assert len(ids) == store.add([{**GOOD, "id": one} for one in ids])
         assert ids == store.get(ids)["id"].to_pylist()
         assert 1 == store.count("id = 'it''s'")
         assert len(ids) == store.delete(ids)
-        assert plain(_ROWS, "cosine").keys() == plain(_all(store), "cosine").keys()
+        assert plain(ROWS, "cosine").keys() == plain(_all(store), "cosine").keys()
 
     @pytest.mark.parametrize("case", _BAD)
     def test_bad_rows_change_nothing(self, filled: VectorStore, case: str) -> None:
@@ -136,7 +116,7 @@ class StorageContract(Contract["StorageBackend"]):
         rows, message = _BAD[case]
         with pytest.raises(StorageError, match=message):
             filled.add(rows)
-        assert plain(_ROWS, "cosine") == plain(_all(filled), "cosine")
+        assert plain(ROWS, "cosine") == plain(_all(filled), "cosine")
 
     def test_zero_vectors_have_no_cosine(self, filled: VectorStore) -> None:
         """Neither in a row nor in a query."""
@@ -171,49 +151,6 @@ class StorageContract(Contract["StorageBackend"]):
         with pytest.raises(StorageError, match=message):
             call(filled)
 
-    @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
-    def test_search_is_exact_where_asked(
-        self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str], metric: Any
-    ) -> None:
-        """The best rows by the definition of the score, one query or many, few rows or all."""
-        with instance.create(new_uri(), schema(), metric=metric) as store:
-            assert 0 == store.search([1, 2, 3, 4], exact=True).num_rows
-            store.add(_ROWS)
-            for query, k in itertools.product(([1, -2, 0.5, 3], [-1, 0, 0, 0]), (1, 5, 99)):
-                check_search(store, _BY_ID, query, k, None)
-            both = store.search_batch([[1.0, -2.0, 0.5, 3.0], [-1.0, 0, 0, 0]], 5, exact=True)
-            one = store.search([-1, 0, 0, 0], 5, exact=True)
-            assert one["_score"].to_pylist() == pytest.approx(both[1]["_score"].to_pylist())
-
-    def test_columns_are_chosen(self, filled: VectorStore) -> None:
-        """In the order asked for; all but the vector where nothing is said."""
-        query = [1, 0, 0, 0]
-        names = [name for name in filled.schema.names if name != "vector"]
-        assert [*names, "_score"] == filled.search(query, 2).column_names
-        found = filled.search(query, 2, columns=["year", "vector"])
-        assert ["year", "vector", "_score"] == found.column_names
-        assert pa.float32() == found.schema.field("_score").type
-        assert ["lang", "id"] == filled.get(["m1"], columns=["lang", "id"]).column_names
-        assert filled.schema == filled.get(["nobody"]).schema
-
-    def test_filters_mean_the_same(self, filled: VectorStore) -> None:
-        """Any filter chooses the rows that SQL's three-valued logic says, in count and search."""
-
-        @settings(
-            deadline=None,
-            max_examples=5 * self.examples,
-            suppress_health_check=[HealthCheck.differing_executors],
-        )
-        @given(where=strategies.filters(texts="text filters" in filled.backend.capabilities))
-        def check(where: Any) -> None:
-            right = {one for one, row in _BY_ID.items() if truth(where, row)}
-            batches = filled.to_batches(columns=["id"], filter=sql(where))
-            assert right == {one for batch in batches for one in batch["id"].to_pylist()}
-            assert len(right) == filled.count(sql(where))
-            check_search(filled, _BY_ID, [1, 1, 1, 1], 9, where)
-
-        check()
-
     def test_what_it_cannot_do_is_an_error(self, filled: VectorStore, tmp_path: Path) -> None:
         """What it declares works; the rest says what it can do instead."""
         calls: dict[Any, Callable[[], object]] = {
@@ -229,53 +166,6 @@ class StorageContract(Contract["StorageBackend"]):
                 with pytest.raises(StorageError, match=r"cannot .*it can"):
                     call()
 
-    def test_texts_are_found_by_their_words(self, store: VectorStore) -> None:
-        """Those with the word, rarer words first, deleted ones no more; and both ways fused."""
-        if "text" not in store.backend.capabilities:
-            pytest.skip("it does not declare text")
-        right = {one for one, row in _BY_ID.items() if "cat" in (row["text"] or "")}
-        found = store.search_text("CAT", 50)
-        assert right == set(found["id"].to_pylist())
-        assert sorted(found["_score"].to_pylist(), reverse=True) == found["_score"].to_pylist()
-        assert "m16" == store.search_text("dog 16", 3)["id"][0].as_py()
-        late = store.search_text("cat", 50, filter="year > 5")["id"].to_pylist()
-        assert {one for one in right if (_BY_ID[one]["year"] or 0) > 5} == set(late)
-        assert 0 == store.search_text("zebra").num_rows
-        store.delete(["m3"])
-        store.add([{**_GOOD, "text": "cat cat"}])
-        assert {*right, "new"} - {"m3"} == set(store.search_text("cat", 50)["id"].to_pylist())
-        query, ranks = [1, 2, 3, 4], dict[str, float]()
-        for found in (store.search(query, 50), store.search_text("dog 16", 50)):
-            for rank, one in enumerate(found["id"].to_pylist(), 1):
-                ranks[one] = ranks.get(one, 0) + 1 / (60 + rank)
-        fused = store.search_hybrid(query, "dog 16", 4, columns=["id"])
-        assert sorted(ranks.values())[:-5:-1] == pytest.approx(fused["_score"].to_pylist())
-        assert [ranks[one] for one in fused["id"].to_pylist()] == pytest.approx(
-            fused["_score"].to_pylist()
-        )
-
-    def test_approximate_search_finds_what_is_near(
-        self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str]
-    ) -> None:
-        """Nine of ten rows and exact scores, also after deletions and under a narrow filter."""
-        if "approximate" not in instance.capabilities:
-            pytest.skip("it does not declare approximate")
-        rng = np.random.default_rng(7)
-        vectors = rng.normal(size=(200, 16)).astype(np.float32)
-        rows = [{"id": str(n), "vector": v, "part": n % 20} for n, v in enumerate(vectors)]
-        with instance.create(new_uri(), store_schema(16, {"part": "int64"})) as store:
-            store.add(rows)
-            store.delete(filter="part = 3")
-            store.compact()
-            for where, k in ((None, 10), ("part = 7", 10), ("part < 25", 10)):
-                hits = 0
-                for query in rng.normal(size=(10, 16)):
-                    right = store.search(query, k, filter=where, exact=True)["id"].to_pylist()
-                    found = store.search(query, k, filter=where, exact=False)["id"].to_pylist()
-                    assert len(right) == len(found) == 10
-                    hits += len({*right} & {*found})
-                assert hits >= 90, f"{hits} of 100 under the filter {where}"
-
     def test_snapshots_are_restored(
         self, instance: StorageBackend, store: VectorStore, new_uri: Callable[[], str]
     ) -> None:
@@ -285,18 +175,18 @@ class StorageContract(Contract["StorageBackend"]):
         place = new_uri()
         store.snapshot(place)
         store.delete(filter="year > 0")
-        store.upsert([{**_GOOD, "id": "m1"}])
+        store.upsert([{**GOOD, "id": "m1"}])
         with pytest.raises(StorageError):
             store.snapshot(place)
         with pytest.raises(StorageError):
             store.restore(new_uri())
         store.restore(place)
-        assert plain(_ROWS, "cosine") == plain(_all(store), "cosine")
-        store.upsert([{**_GOOD, "id": "m2"}])
+        assert plain(ROWS, "cosine") == plain(_all(store), "cosine")
+        store.upsert([{**GOOD, "id": "m2"}])
         store.close()
         with instance.open(store.uri) as again, instance.open(place) as snapshot:
             assert [1, 2, 3, 4] == [x * 4 for x in _unit(again.get(["m2"]))]
-            assert plain(_ROWS, "cosine") == plain(_all(snapshot), "cosine")
+            assert plain(ROWS, "cosine") == plain(_all(snapshot), "cosine")
 
     def test_places_are_checked(
         self, instance: StorageBackend, store: VectorStore, new_uri: Callable[[], str]
@@ -310,7 +200,7 @@ class StorageContract(Contract["StorageBackend"]):
         with pytest.raises(StorageError):
             instance.create(store.uri, schema())
         with instance.open(store.uri) as again:
-            assert len(_ROWS) == again.count()
+            assert len(ROWS) == again.count()
         if instance.embedded:
             folder = Path(new_uri())
             folder.mkdir()
@@ -330,10 +220,10 @@ class StorageContract(Contract["StorageBackend"]):
             store.count()
         with instance.open(store.uri, read_only=True) as reader:
             with pytest.raises(StorageError, match="reading only"):
-                reader.add([_GOOD])
+                reader.add([GOOD])
             with pytest.raises(StorageError, match="reading only"):
                 reader.delete(["m1"])
-            assert len(_ROWS) == reader.verify()
+            assert len(ROWS) == reader.verify()
 
     def test_is_like_a_dict(
         self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str]

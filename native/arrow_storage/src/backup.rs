@@ -1,7 +1,7 @@
 //! Snapshots in folders of their own, and going back to one.
 
 use crate::state::State;
-use crate::{Error, Options, Result, Store};
+use crate::{Error, Result, Store};
 use std::path::Path;
 
 impl Store {
@@ -25,7 +25,7 @@ impl Store {
     /// If the folder is no store, is damaged, or has another schema or metric; nothing has changed
     /// then. If the disk fails.
     pub fn restore_snapshot(&self, folder: &Path) -> Result<()> {
-        let wanted = Self::open_read_only(folder, Options { check_sums: true, ..self.options })?;
+        let wanted = Self::open_read_only(folder, self.options)?;
         let (wanted, now) = (wanted.snapshot(), self.snapshot());
         if wanted.schema.fields() != now.schema.fields()
             || wanted.columns != now.columns

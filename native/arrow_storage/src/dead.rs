@@ -29,7 +29,7 @@ pub(crate) fn write(
         rows.serialize_into(&mut bytes).map_err(Error::io(&path))?;
     }
     let sink = files.create(&path).map_err(Error::io(&path))?;
-    sink.write(&bytes).and_then(|()| sink.sync()).map_err(Error::io(&path))?;
+    sink.write(&bytes, 0).and_then(|()| sink.sync()).map_err(Error::io(&path))?;
     Ok(Dead { number, sum: crc32fast::hash(&bytes) })
 }
 

@@ -2,16 +2,25 @@
 
 use bytes::Bytes;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 /// A file that is being written, by one thread or several.
 pub trait Sink: Send + Sync {
-    /// Append all bytes.
+    /// Write all bytes from a place in the file on.
     ///
     /// # Errors
     /// If some could not be written; how many were is not known then.
-    fn write(&self, bytes: &[u8]) -> io::Result<()>;
+    fn write(&self, bytes: &[u8], at: u64) -> io::Result<()>;
+
+    /// Let the disk begin with a range that was written, and do not wait for it.
+    fn start(&self, at: u64, length: u64);
+
+    /// Cut the file to a length.
+    ///
+    /// # Errors
+    /// As the file system does.
+    fn cut(&self, length: u64) -> io::Result<()>;
 
     /// Return once everything written is on disk.
     ///
@@ -46,9 +55,36 @@ pub trait Files: Send + Sync {
 pub struct Disk;
 
 impl Sink for File {
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+    #[cfg(unix)]
+    fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(self, bytes, at)
+    }
+
+    #[cfg(not(unix))]
+    fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        use std::io::{Seek, Write};
+        // A file has one writer, so that nobody moves its place meanwhile.
         let mut file = self;
+        file.seek(io::SeekFrom::Start(at))?;
         file.write_all(bytes)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn start(&self, at: u64, length: u64) {
+        use std::os::fd::AsRawFd;
+        let (Ok(at), Ok(length)) = (i64::try_from(at), i64::try_from(length)) else { return };
+        // SAFETY: the descriptor is open, and no memory is passed. It promises nothing, and `sync`
+        // comes later in any case, so a failure is none.
+        unsafe {
+            libc::sync_file_range(self.as_raw_fd(), at, length, libc::SYNC_FILE_RANGE_WRITE);
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn start(&self, _: u64, _: u64) {}
+
+    fn cut(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -62,7 +98,7 @@ impl Files for Disk {
     }
 
     fn append(&self, path: &Path, length: u64) -> io::Result<Box<dyn Sink>> {
-        let file = OpenOptions::new().append(true).open(path)?;
+        let file = OpenOptions::new().write(true).open(path)?;
         if file.metadata()?.len() != length {
             file.set_len(length)?;
             file.sync_all()?;

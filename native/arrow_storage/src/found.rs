@@ -46,16 +46,7 @@ impl Snapshot {
         name: &str,
         numbers: Vec<f32>,
     ) -> Result<RecordBatch> {
-        let narrow = Arc::new(self.schema.project(shown)?);
-        let mut columns = if places.is_empty() {
-            RecordBatch::new_empty(narrow).columns().to_vec()
-        } else {
-            let project = |part: &crate::Part| part.batch.project(shown);
-            let batches =
-                self.parts.iter().map(project).collect::<std::result::Result<Vec<_>, _>>()?;
-            let batches: Vec<&RecordBatch> = batches.iter().collect();
-            arrow_select::interleave::interleave_record_batch(&batches, places)?.columns().to_vec()
-        };
+        let mut columns = self.gather(places, shown)?.columns().to_vec();
         columns.push(Arc::new(Float32Array::from(numbers)) as ArrayRef);
         let mut fields: Vec<_> = shown.iter().map(|&i| self.schema.fields()[i].clone()).collect();
         fields.push(Arc::new(Field::new(name, DataType::Float32, false)));

@@ -1,12 +1,14 @@
 //! What the fuzzer calls, compiled for it and for tests: readers of files, behind their checksums.
 
+use crate::blocks::Blocks;
 use crate::files::{Disk, Files};
 use crate::manifest::Manifest;
 use crate::record::Record;
 use crate::state::State;
 use crate::{Columns, Filter, Id, Metric, Query, Snapshot, schema, segment};
 use arrow_array::RecordBatch;
-use bytes::Bytes;
+use arrow_buffer::Buffer;
+use arrow_schema::SchemaRef;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,10 +42,29 @@ fn read(batch: RecordBatch) {
     }
 }
 
+/// The schema that a segment says it has.
+fn own_schema(bytes: &[u8]) -> Option<SchemaRef> {
+    let tail = *bytes.last_chunk::<10>()?;
+    let end = bytes.len() - 10;
+    let start = end.checked_sub(arrow_ipc::reader::read_footer_length(tail).ok()?)?;
+    let footer = arrow_ipc::root_as_footer(&bytes[start..end]).ok()?;
+    let schema =
+        segment::guarded(|| Ok(arrow_ipc::convert::fb_to_schema(footer.schema().ok_or("")?)));
+    schema.ok().map(Arc::new)
+}
+
 /// A segment's bytes.
 pub fn segment(bytes: &[u8]) {
-    if let Ok(batches) = segment::decode(Bytes::copy_from_slice(bytes)) {
-        batches.into_iter().for_each(read);
+    let Some(schema) = own_schema(bytes) else { return };
+    let blocks = Blocks::trusted(Path::new("segment"), Buffer::from(bytes));
+    for rows in segment::read(&Arc::new(blocks), &schema).into_iter().flatten() {
+        for column in 0..schema.fields().len() {
+            let _ = rows.vectors(column);
+            let _ = rows.touch(column, [0..rows.len()]);
+        }
+        if let Ok(batch) = rows.batch() {
+            read(batch);
+        }
     }
 }
 

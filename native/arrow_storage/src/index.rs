@@ -3,13 +3,12 @@
 //! Both are derived from the vectors, so a graph's file that is missing or damaged is passed over,
 //! and can be built again. A part never changes, so neither does what is derived from it.
 
-use crate::store::Store;
+use crate::store::{Store, publish};
 use crate::{Error, Metric, Part, Result, schema};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use vector_search::exact::Options;
 use vector_search::hnsw::Settings;
-use vector_search::{Bitmap, Hnsw, Int8Codes, Neighbor, Vectors};
+use vector_search::{Hnsw, Int8Codes, Vectors};
 
 /// Parts with fewer rows are searched exactly: that is as fast.
 const FEW: usize = 4096;
@@ -34,25 +33,6 @@ pub(crate) enum Index<'a> {
     Codes(&'a Int8Codes),
 }
 
-impl Index<'_> {
-    pub fn search(
-        &self,
-        rows: &Vectors<'_>,
-        vector: &[f32],
-        k: usize,
-        width: usize,
-        filter: Option<Bitmap<'_>>,
-    ) -> Result<Vec<Neighbor>> {
-        match self {
-            Self::Graph(graph) => Ok(graph.search(rows, vector, k, width.max(k), filter)?),
-            Self::Codes(codes) => {
-                let options = Options::new(codes.metric(), k).filtered(filter);
-                Ok(codes.search(rows, vector, width.max(k.saturating_mul(2)), &options)?)
-            }
-        }
-    }
-}
-
 fn graph_path(folder: &Path, (segment, batch): (u64, u32)) -> PathBuf {
     folder.join(format!("{segment}-{batch}.graph"))
 }
@@ -65,11 +45,11 @@ pub(crate) fn segment_of_graph(name: &str) -> Option<u64> {
 }
 
 impl Part {
-    /// The best index there is; none where an exact search is as good.
+    /// The best index there is of a column of vectors; none where an exact search is as good.
     pub(crate) fn index(
         &self,
         folder: &Path,
-        rows: &Vectors<'_>,
+        (place, rows): (usize, &Vectors<'_>),
         metric: Metric,
     ) -> Result<Option<Index<'_>>> {
         if rows.len() < FEW {
@@ -81,6 +61,7 @@ impl Part {
         if let Some(codes) = self.derived.codes.get() {
             return Ok(Some(Index::Codes(codes)));
         }
+        self.rows.column(place)?;
         let made = Int8Codes::encode(rows, metric)?;
         Ok(Some(Index::Codes(self.derived.codes.get_or_init(|| made))))
     }
@@ -111,9 +92,11 @@ impl Store {
         drop(self.writer()?);
         let snapshot = self.snapshot();
         for part in &*snapshot.parts {
-            let rows = schema::vectors(&part.batch, &snapshot.columns)?;
-            let rows = Vectors::f32(rows, snapshot.dimension())?;
-            let Some(home) = part.home.filter(|_| rows.len() >= FEW) else { continue };
+            let Some(home) = part.home.filter(|_| part.rows.len() >= FEW) else { continue };
+            let dim = snapshot.dimension();
+            let place = schema::position(&snapshot.schema, &snapshot.columns.vector)?;
+            let column = part.rows.column(place)?;
+            let rows = Vectors::f32(schema::vectors(&column, dim)?, dim)?;
             if part.graph(&self.folder, &rows).is_some() {
                 continue;
             }
@@ -136,7 +119,7 @@ impl Store {
         let part = writer.state.parts.iter_mut().find(|part| part.home == Some(home));
         if let Some(part) = part {
             part.derived = Arc::new(Derived { graph: Some(graph).into(), ..Derived::default() });
-            self.publish(&writer);
+            publish(&self.current, &writer);
         } else {
             let _ = self.files.remove(&graph_path(&self.folder, home));
         }

@@ -6,7 +6,9 @@
 //! writes at a time; any number read.
 
 mod backup;
+mod blocks;
 mod checkpoint;
+mod compaction;
 mod dead;
 pub mod error;
 mod export;
@@ -23,6 +25,7 @@ mod log;
 mod manifest;
 mod open;
 mod record;
+mod rows;
 mod schema;
 mod search;
 mod segment;
@@ -33,6 +36,7 @@ mod store;
 mod text;
 mod verify;
 
+pub use compaction::Compaction;
 pub use error::{Error, Result};
 pub use filter::Filter;
 pub use id::Id;

@@ -3,7 +3,8 @@
 //! A record is its length, a checksum of length and place, a checksum of the content, the content.
 //! A crash can leave the last record unfinished; that one was never acknowledged and is dropped.
 //! Anything else that does not verify is damage. A log that was closed ends in two marks, so that
-//! damage to its last record can be told from a crash.
+//! damage to its last record can be told from a crash. While it is written, zeros may stand after
+//! the last record: to write over them is faster than to lengthen the file.
 
 use crate::files::{Files, Sink};
 use crate::record::{HEAD, Record, content, frame};
@@ -45,9 +46,9 @@ pub(crate) fn replay(path: &Path, bytes: &[u8]) -> Result<Replay> {
         }
         at = next;
     }
-    let rest = bytes.len() - at;
-    let damaged =
-        (closed && rest == MARK) || (at + 1..bytes.len()).any(|i| content(bytes, i).is_some());
+    let rest = bytes[at..].iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let damaged = (closed && bytes.len() - at == MARK)
+        || (at + 1..at + rest).any(|i| content(bytes, i).is_some());
     if damaged {
         return Err(Error::corrupt(path, at, "a record before the last does not verify"));
     }
@@ -56,6 +57,13 @@ pub(crate) fn replay(path: &Path, bytes: &[u8]) -> Result<Replay> {
 
 /// Bytes that are worth a call of their own to be written without a copy.
 const LARGE: usize = 32 << 10;
+
+/// Bytes that the disk may begin with while the next are written.
+const PIECE: usize = 1 << 20;
+
+/// What a small record is, and the most zeros that are written ahead of such.
+const LITTLE: u64 = 64 << 10;
+const AHEAD: u64 = 1 << 20;
 
 /// How long a sync may be put off.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -72,6 +80,8 @@ pub(crate) struct Log {
     sink: Box<dyn Sink>,
     /// Bytes written; changed by the one writer only.
     written: AtomicU64,
+    /// Bytes in the file, zeros at its end included.
+    zeroed: AtomicU64,
     /// Bytes known to be on disk. Whoever holds this syncs for all that wrote before.
     synced: Mutex<Synced>,
     stopped: Mutex<Option<String>>,
@@ -85,7 +95,7 @@ impl Log {
     /// A new log; it is on disk once its folder is synced.
     pub fn create(files: &dyn Files, path: PathBuf) -> Result<Self> {
         let sink = files.create(&path).map_err(Error::io(&path))?;
-        sink.write(MAGIC).and_then(|()| sink.sync()).map_err(Error::io(&path))?;
+        sink.write(MAGIC, 0).and_then(|()| sink.sync()).map_err(Error::io(&path))?;
         Ok(Self::new(path, sink, MAGIC.len() as u64))
     }
 
@@ -97,8 +107,8 @@ impl Log {
 
     fn new(path: PathBuf, sink: Box<dyn Sink>, end: u64) -> Self {
         let synced = Mutex::new(Synced { upto: end, at: Instant::now() });
-        let written = AtomicU64::new(end);
-        Self { path, sink, written, synced, stopped: Mutex::new(None) }
+        let (written, zeroed) = (AtomicU64::new(end), AtomicU64::new(end));
+        Self { path, sink, written, zeroed, synced, stopped: Mutex::new(None) }
     }
 
     /// Bytes in the log.
@@ -131,27 +141,43 @@ impl Log {
         self.check()?;
         let at = self.length();
         let (pieces, length) = frame(record, at)?;
-        if let Err(source) = self.write(&pieces) {
+        if let Err(source) = self.write(&pieces, at) {
             return self.failed(source);
         }
         let end = at + length;
         self.written.store(end, Ordering::Release);
+        if length < LITTLE && end > self.zeroed.load(Ordering::Relaxed) {
+            // As many as there are bytes, for most logs stay short. Without them the next record
+            // lengthens the file, so that a failure is none.
+            let ahead = end.clamp(4 << 10, AHEAD);
+            if self.sink.write(&vec![0; ahead as usize], end).is_ok() {
+                self.zeroed.store(end + ahead, Ordering::Relaxed);
+            }
+        }
         Ok(end)
     }
 
     /// Write pieces in turn: small ones together, large ones from where they lie.
-    fn write(&self, pieces: &[Buffer]) -> io::Result<()> {
+    fn write(&self, pieces: &[Buffer], mut at: u64) -> io::Result<()> {
+        let mut put = |bytes: &[u8]| {
+            self.sink.write(bytes, at)?;
+            if bytes.len() >= LARGE {
+                self.sink.start(at, bytes.len() as u64);
+            }
+            at += bytes.len() as u64;
+            io::Result::Ok(())
+        };
         let mut small = Vec::new();
         for piece in pieces {
             if piece.len() < LARGE {
                 small.extend_from_slice(piece);
             } else {
-                self.sink.write(&small)?;
+                put(&small)?;
                 small.clear();
-                self.sink.write(piece)?;
+                piece.chunks(PIECE).try_for_each(&mut put)?;
             }
         }
-        self.sink.write(&small)
+        put(&small)
     }
 
     /// Return once the log is on disk up to a place. Threads that come together share one sync.
@@ -180,6 +206,9 @@ impl Log {
     pub fn close(&self) -> Result<()> {
         self.append(&Record::Close)?;
         let end = self.append(&Record::Close)?;
+        if let Err(source) = self.sink.cut(end) {
+            return self.failed(source);
+        }
         self.commit(end)
     }
 }
@@ -206,7 +235,10 @@ mod tests {
         if close {
             log.close().unwrap();
         }
-        (std::fs::read(&log.path).unwrap(), ends)
+        let mut bytes = std::fs::read(&log.path).unwrap();
+        assert_eq!(close, bytes.len() as u64 == log.length());
+        bytes.truncate(log.length() as usize);
+        (bytes, ends)
     }
 
     #[test]
@@ -216,8 +248,12 @@ mod tests {
             let found = replay(Path::new("log"), &bytes[..cut]).unwrap();
             let whole = ends.iter().filter(|&&end| end <= cut as u64).count() - 1;
             assert_eq!(whole, found.records.len());
-            assert_eq!((ends[whole], cut as u64 - ends[whole]), (found.end, found.dropped));
+            let rest = &bytes[ends[whole] as usize..cut];
+            let torn = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+            assert_eq!((ends[whole], torn as u64), (found.end, found.dropped));
         }
+        let ahead = replay(Path::new("log"), &[&bytes[..], &[0; 999]].concat()).unwrap();
+        assert_eq!((ends[3], 0), (ahead.end, ahead.dropped));
     }
 
     #[test]
@@ -239,9 +275,6 @@ mod tests {
         let (mut bytes, ends) = written(false);
         bytes[ends[2] as usize..].fill(0);
         let found = replay(Path::new("log"), &bytes).unwrap();
-        assert_eq!(
-            (2, ends[2], ends[3] - ends[2]),
-            (found.records.len(), found.end, found.dropped)
-        );
+        assert_eq!((2, ends[2], 0), (found.records.len(), found.end, found.dropped));
     }
 }

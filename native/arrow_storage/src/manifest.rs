@@ -1,5 +1,6 @@
 //! The list of files that make up a store, replaced as a whole.
 
+use crate::dead::{self, Tombstones};
 use crate::files::Files;
 use crate::{Error, Metric, Result};
 use arrow_schema::SchemaRef;
@@ -134,7 +135,7 @@ impl Manifest {
         let text = self.encode().map_err(Error::io(&path))?;
         let write = || {
             let file = files.create(&temporary)?;
-            file.write(&text)?;
+            file.write(&text, 0)?;
             file.sync()?;
             // The names of new segments must be there before a manifest that lists them.
             files.sync_folder(folder)?;
@@ -156,6 +157,16 @@ impl Manifest {
 
     pub fn log_path(&self, folder: &Path) -> PathBuf {
         folder.join(format!("{}.log", self.log))
+    }
+
+    /// Write tombstones, and list their file.
+    pub fn bury(&mut self, files: &dyn Files, folder: &Path, dead: &Tombstones) -> Result<()> {
+        self.dead = None;
+        if !dead.is_empty() {
+            let number = self.take_number();
+            self.dead = Some(dead::write(files, folder, number, dead)?);
+        }
+        Ok(())
     }
 
     pub fn take_number(&mut self) -> u64 {

@@ -1,5 +1,6 @@
 //! Making, opening and recovering a store.
 
+use crate::compaction::{Compaction, Worker};
 use crate::dead::{self, Tombstones};
 use crate::files::{Disk, Files};
 use crate::index::segment_of_graph;
@@ -21,13 +22,17 @@ pub struct Options {
     pub durability: Durability,
     /// The log becomes a segment when it has grown to this.
     pub flush_bytes: u64,
-    /// Whether segments are compared with their checksums when the store is opened.
-    pub check_sums: bool,
+    /// When segments are joined.
+    pub compaction: Compaction,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durability: Durability::Commit, flush_bytes: 64 << 20, check_sums: true }
+        Self {
+            durability: Durability::Commit,
+            flush_bytes: 64 << 20,
+            compaction: Compaction::Background,
+        }
     }
 }
 
@@ -98,7 +103,7 @@ impl Store {
         // Before the lock, which would leave a file in a folder that is not a store.
         Manifest::read(&*files, folder)?;
         let lock = Lock::take(folder)?;
-        let opened = Opened::read(&*files, folder, options, &[])?;
+        let opened = Opened::read(&*files, folder, &[])?;
         let log = Log::resume(&*files, opened.manifest.log_path(folder), opened.end)?;
         remove_strays(&*files, folder, &opened.manifest);
         Ok(opened.into_store(files, folder, options, Some((log, lock))))
@@ -110,7 +115,7 @@ impl Store {
     /// As [`Store::open`], but for the lock.
     pub fn open_read_only(folder: &Path, options: Options) -> Result<Self> {
         let files: Arc<dyn Files> = Arc::new(Disk);
-        let opened = Opened::read_while_written(&*files, folder, options, &[])?;
+        let opened = Opened::read_while_written(&*files, folder, &[])?;
         Ok(opened.into_store(files, folder, options, None))
     }
 }
@@ -126,15 +131,10 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// Read while a writer may replace files. Segments that are `known` are not mapped again.
-    pub fn read_while_written(
-        files: &dyn Files,
-        folder: &Path,
-        options: Options,
-        known: &[Part],
-    ) -> Result<Self> {
+    pub fn read_while_written(files: &dyn Files, folder: &Path, known: &[Part]) -> Result<Self> {
         let mut tries = 0;
         loop {
-            match Self::read(files, folder, options, known) {
+            match Self::read(files, folder, known) {
                 // Files have been replaced since the manifest was read: read it again.
                 Err(error) if error.is_missing_file() && tries < 100 => tries += 1,
                 done => return done,
@@ -143,12 +143,7 @@ impl Opened {
     }
 
     /// Read everything; segments that are `known` are not mapped again.
-    pub fn read(
-        files: &dyn Files,
-        folder: &Path,
-        options: Options,
-        known: &[Part],
-    ) -> Result<Self> {
+    pub fn read(files: &dyn Files, folder: &Path, known: &[Part]) -> Result<Self> {
         let manifest = Manifest::read(files, folder)?;
         let mut tombstones = match manifest.dead {
             Some(dead) => dead::read(files, folder, dead)?,
@@ -160,15 +155,15 @@ impl Opened {
                 .iter()
                 .filter(|part| part.home.is_some_and(|(number, _)| number == s.number))
                 .collect();
-            let batches = if ours.is_empty() {
-                segment::open(files, folder, s, &manifest.schema, options.check_sums)?
+            let parts = if ours.is_empty() {
+                segment::open(files, folder, s, &manifest.schema)?
             } else {
-                ours.iter().map(|part| part.batch.clone()).collect()
+                ours.iter().map(|part| part.rows.clone()).collect()
             };
-            for (i, batch) in (0..).zip(batches) {
+            for (i, rows) in (0..).zip(parts) {
                 let home = (s.number, i);
                 let dead = tombstones.remove(&home).unwrap_or_default();
-                if dead.max().is_some_and(|row| row as usize >= batch.num_rows()) {
+                if dead.max().is_some_and(|row| row as usize >= rows.len()) {
                     let path = folder.join(format!("{}.arrow", s.number));
                     return Err(Error::corrupt(
                         &path,
@@ -176,7 +171,7 @@ impl Opened {
                         "it has fewer rows than its tombstones say",
                     ));
                 }
-                state.push(batch, Some(home), dead);
+                state.push(rows, Some(home), dead);
                 if let (Some(part), Some(known)) = (state.parts.last_mut(), ours.get(i as usize)) {
                     part.derived = known.derived.clone();
                 }
@@ -198,7 +193,7 @@ impl Opened {
                 }
                 Record::Delete(ids) => {
                     let ids = ids.columns().first().map(Id::column).unwrap_or_default();
-                    state.delete(column, ids);
+                    state.delete(column, ids)?;
                 }
                 Record::Close => {}
             }
@@ -223,12 +218,13 @@ impl Opened {
         options: Options,
         writing: Option<(Log, Lock)>,
     ) -> Store {
-        let current = RwLock::new(self.snapshot(folder));
+        let current = Arc::new(RwLock::new(self.snapshot(folder)));
         let Self { manifest, state, recovery, .. } = self;
         let writer = writing.map(|(log, lock)| {
-            Mutex::new(Writer { manifest, state, log: Arc::new(log), _lock: lock })
+            Arc::new(Mutex::new(Writer { manifest, state, log: Arc::new(log), _lock: lock }))
         });
-        Store { files, folder: folder.to_owned(), options, recovery, writer, current }
+        let worker = Worker::default();
+        Store { files, folder: folder.to_owned(), options, recovery, writer, current, worker }
     }
 }
 

@@ -85,7 +85,8 @@ pub(crate) fn frame(record: &Record, at: u64) -> Result<(Vec<Buffer>, u64)> {
 pub(crate) fn content(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let head = bytes.get(at..)?.first_chunk::<HEAD>()?;
     let word = |i: usize| u32::from_le_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]);
-    if head_sum(word(0), at as u64) != word(4) {
+    // No record is empty; zeros must not be one, at whatever place.
+    if word(0) == 0 || head_sum(word(0), at as u64) != word(4) {
         return None;
     }
     let content = bytes.get(at + HEAD..)?.get(..word(0) as usize)?;

@@ -56,19 +56,13 @@ pub(crate) fn dimension(schema: &Schema, columns: &Columns) -> Result<usize> {
     }
 }
 
-/// The values of the vectors of a batch, one row after another.
-pub(crate) fn vectors<'a>(batch: &'a RecordBatch, columns: &Columns) -> Result<&'a [f32]> {
-    let dim = dimension(&batch.schema(), columns)?;
-    let list = batch.column(position(&batch.schema(), &columns.vector)?).as_fixed_size_list();
+/// The values of a column of vectors, one row after another.
+pub(crate) fn vectors(column: &dyn Array, dim: usize) -> Result<&[f32]> {
+    let list = column.as_fixed_size_list();
     let values: &Float32Array = list.values().as_primitive::<Float32Type>();
     let first = list.offset() * dim;
-    let values: &'a [f32] = values.values();
-    values.get(first..first + list.len() * dim).ok_or_else(|| {
-        Error::Schema(format!(
-            "column {:?} holds fewer values than its length says",
-            columns.vector
-        ))
-    })
+    let short = || Error::Schema("a column of vectors is shorter than its length says".into());
+    values.values().get(first..first + list.len() * dim).ok_or_else(short)
 }
 
 /// Refuse a batch of other columns, without an id or vector somewhere, or with NaN in a vector.
@@ -98,13 +92,14 @@ pub(crate) fn check_batch(batch: &RecordBatch, schema: &Schema, columns: &Column
             return Err(Error::Null { column: name.clone(), row });
         }
     }
-    let values = vectors(batch, columns)?;
+    let dim = dimension(schema, columns)?;
+    let values = vectors(batch.column(position(schema, &columns.vector)?), dim)?;
     if all_finite(values) {
         return Ok(());
     }
     match values.iter().position(|x| !x.is_finite()) {
         Some(at) => {
-            let row = at / dimension(schema, columns)?;
+            let row = at / dim;
             Err(Error::NotFinite { row, value: values[at] })
         }
         None => Ok(()),

@@ -1,9 +1,10 @@
 //! The nearest rows of a snapshot.
 
 use crate::found::Found;
+use crate::index::Index;
 use crate::{Filter, Part, Result, Snapshot, schema};
 use arrow_array::RecordBatch;
-use vector_search::exact::{Options, search_batch};
+use vector_search::exact::{Options, rescore, search_batch};
 use vector_search::{Bitmap, Neighbor, Vectors};
 
 /// What is wanted of a search, besides what to be near to.
@@ -91,21 +92,64 @@ impl Snapshot {
         vectors: &[f32],
         query: &Query<'_>,
     ) -> Result<Vec<Vec<Neighbor>>> {
+        let place = schema::position(&self.schema, &self.columns.vector)?;
+        let column = part.rows.vectors(place)?;
         let dim = self.dimension();
-        let rows = Vectors::f32(schema::vectors(&part.batch, &self.columns)?, dim)?;
+        let rows = Vectors::f32(schema::vectors(&column, dim)?, dim)?;
         let allowed = part.allowed(query.filter)?;
         let filter = allowed.as_deref().map(Bitmap::new);
         if let Some(width) = query.width
-            && let Some(index) = part.index(&self.folder, &rows, self.metric)?
+            && let Some(index) = part.index(&self.folder, (place, &rows), self.metric)?
         {
-            let search = |vector| index.search(&rows, vector, query.k, width, filter);
-            return vectors.chunks(dim).map(search).collect();
+            let search = |vector: &[f32]| -> Result<Option<Vec<Neighbor>>> {
+                match &index {
+                    Index::Graph(graph) => {
+                        let found =
+                            graph.candidates(vector, query.k, width.max(query.k), filter)?;
+                        let Some(found) = found else { return Ok(None) };
+                        part.rows.touch(place, found.iter().map(|&row| one(row)))?;
+                        Ok(Some(rescore(&rows, vector, self.metric, found, query.k)?))
+                    }
+                    Index::Codes(codes) => {
+                        let options = Options::new(self.metric, query.k).filtered(filter);
+                        let width = width.max(query.k.saturating_mul(2));
+                        Ok(Some(codes.search(&rows, vector, width, &options)?))
+                    }
+                }
+            };
+            let exactly = |vector| self.exactly(part, place, &rows, vector, query.k, filter);
+            let each = |vector| match search(vector)? {
+                Some(found) => Ok(found),
+                None => Ok(exactly(vector)?.pop().unwrap_or_default()),
+            };
+            return vectors.chunks(dim).map(each).collect();
         }
-        let options = Options::new(self.metric, query.k).filtered(filter);
-        if vectors.len() == dim {
-            Ok(vec![vector_search::search(&rows, vectors, &options)?])
+        self.exactly(part, place, &rows, vectors, query.k, filter)
+    }
+
+    /// The nearest rows of each vector among those that a filter allows, all of which are read.
+    fn exactly(
+        &self,
+        part: &Part,
+        place: usize,
+        rows: &Vectors<'_>,
+        vectors: &[f32],
+        k: usize,
+        filter: Option<Bitmap<'_>>,
+    ) -> Result<Vec<Vec<Neighbor>>> {
+        match filter.filter(|filter| filter.count(rows.len()) * 8 < rows.len()) {
+            Some(few) => part.rows.touch(place, few.runs(0..rows.len()))?,
+            None => drop(part.rows.column(place)?),
+        }
+        let options = Options::new(self.metric, k).filtered(filter);
+        if vectors.len() == rows.dim() {
+            Ok(vec![vector_search::search(rows, vectors, &options)?])
         } else {
-            Ok(search_batch(&rows, vectors, &options)?)
+            Ok(search_batch(rows, vectors, &options)?)
         }
     }
+}
+
+fn one(row: u32) -> std::ops::Range<usize> {
+    row as usize..row as usize + 1
 }

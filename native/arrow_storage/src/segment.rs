@@ -1,23 +1,19 @@
 //! Segments: immutable Arrow IPC files, mapped, with a checksum for each block.
 
+use crate::blocks::{BLOCK, Blocks};
 use crate::files::{Files, Sink};
 use crate::manifest::Segment;
+use crate::rows::Rows;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
-use arrow_buffer::Buffer;
 use arrow_ipc::convert::fb_to_schema;
-use arrow_ipc::reader::{FileDecoder, read_footer_length};
+use arrow_ipc::reader::{FileReader, read_footer_length};
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow_ipc::{Block, MetadataVersion, root_as_footer};
 use arrow_schema::SchemaRef;
-use bytes::Bytes;
-use rayon::prelude::*;
-use std::io::{self, Write};
+use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Bytes that share a checksum.
-const BLOCK: usize = 64 << 10;
 
 fn paths(folder: &Path, number: u64) -> (PathBuf, PathBuf) {
     (folder.join(format!("{number}.arrow")), folder.join(format!("{number}.sums")))
@@ -33,7 +29,7 @@ struct Summing<'a> {
 
 impl Summing<'_> {
     fn end_block(&mut self) -> io::Result<()> {
-        self.sink.write(&self.block)?;
+        self.sink.write(&self.block, self.bytes)?;
         self.sums.extend(crc32fast::hash(&self.block).to_le_bytes());
         self.bytes += self.block.len() as u64;
         self.block.clear();
@@ -78,7 +74,7 @@ pub(crate) fn write(
     }
     sink.sync().map_err(Error::io(&path))?;
     let sums = files.create(&sums_path).map_err(Error::io(&sums_path))?;
-    sums.write(&summing.sums).and_then(|()| sums.sync()).map_err(Error::io(&sums_path))?;
+    sums.write(&summing.sums, 0).and_then(|()| sums.sync()).map_err(Error::io(&sums_path))?;
     Ok(Segment { number, bytes: summing.bytes, sums: crc32fast::hash(&summing.sums) })
 }
 
@@ -89,59 +85,37 @@ pub(crate) fn remove(files: &dyn Files, folder: &Path, number: u64) {
     let _ = files.remove(&sums);
 }
 
-/// Compare a segment with its checksums.
-pub(crate) fn verify(files: &dyn Files, folder: &Path, segment: &Segment) -> Result<Bytes> {
-    let (path, sums_path) = paths(folder, segment.number);
+/// Map a segment whose checksums are known to be right without a look, for it was just written.
+pub(crate) fn open_written(
+    files: &dyn Files,
+    folder: &Path,
+    segment: &Segment,
+    schema: &SchemaRef,
+) -> Result<Vec<Arc<Rows>>> {
+    let (path, _) = paths(folder, segment.number);
     let bytes = files.map(&path).map_err(Error::io(&path))?;
-    check_length(&path, &bytes, segment)?;
-    let sums = files.read(&sums_path).map_err(Error::io(&sums_path))?;
-    let (sums, rest) = sums.as_chunks::<4>();
-    if crc32fast::hash(sums.as_flattened()) != segment.sums || !rest.is_empty() {
-        return Err(Error::corrupt(&sums_path, 0, "its checksum is wrong"));
-    }
-    let bad = bytes
-        .par_chunks(BLOCK)
-        .zip(sums)
-        .position_first(|(block, sum)| crc32fast::hash(block) != u32::from_le_bytes(*sum));
-    match bad {
-        Some(block) => {
-            Err(Error::corrupt(&path, block * BLOCK, "the checksum of a block is wrong"))
-        }
-        None if sums.len() == bytes.len().div_ceil(BLOCK) => Ok(bytes),
-        None => Err(Error::corrupt(&sums_path, 0, "it is of another length")),
-    }
+    read(&Arc::new(Blocks::trusted(&path, bytes.into())), schema)
 }
 
-fn check_length(path: &Path, bytes: &Bytes, segment: &Segment) -> Result<()> {
-    if bytes.len() as u64 == segment.bytes {
-        return Ok(());
-    }
-    let what = format!("it is {} bytes long instead of {}", bytes.len(), segment.bytes);
-    Err(Error::corrupt(path, bytes.len(), what))
+fn blocks(files: &dyn Files, folder: &Path, segment: &Segment) -> Result<Blocks> {
+    let (path, sums_path) = paths(folder, segment.number);
+    Blocks::open(files, (&path, &sums_path), (segment.bytes, segment.sums))
 }
 
-/// Map a segment; its columns are views of the file.
+/// Map a segment; its columns are views of the file, compared with checksums when they are touched.
 pub(crate) fn open(
     files: &dyn Files,
     folder: &Path,
     segment: &Segment,
     schema: &SchemaRef,
-    check_sums: bool,
-) -> Result<Vec<RecordBatch>> {
-    let (path, _) = paths(folder, segment.number);
-    let bytes = if check_sums {
-        verify(files, folder, segment)?
-    } else {
-        let bytes = files.map(&path).map_err(Error::io(&path))?;
-        check_length(&path, &bytes, segment)?;
-        bytes
-    };
-    let damaged = |what: String| Error::corrupt(&path, 0, what);
-    let batches = decode(bytes).map_err(damaged)?;
-    match batches.iter().find(|batch| batch.schema().fields() != schema.fields()) {
-        Some(_) => Err(damaged("its columns are not those of the store".into())),
-        None => Ok(batches),
-    }
+) -> Result<Vec<Arc<Rows>>> {
+    read(&Arc::new(blocks(files, folder, segment)?), schema)
+}
+
+/// Compare all of a segment with its checksums.
+pub(crate) fn verify(files: &dyn Files, folder: &Path, segment: &Segment) -> Result<()> {
+    let blocks = blocks(files, folder, segment)?;
+    blocks.check(0..blocks.bytes().len())
 }
 
 /// Read what Arrow wrote. Its reader panics on some of what no writer writes (lengths beyond a
@@ -153,40 +127,36 @@ pub(crate) fn guarded<T>(
     std::panic::catch_unwind(read).unwrap_or_else(|_| Err("Arrow cannot read it".into()))
 }
 
-/// Read the batches of an Arrow IPC file in memory, without copying.
-pub(crate) fn decode(bytes: Bytes) -> std::result::Result<Vec<RecordBatch>, String> {
-    guarded(|| decode_sound(&bytes))
-}
-
-fn decode_sound(bytes: &Bytes) -> std::result::Result<Vec<RecordBatch>, String> {
-    let text = |e: arrow_schema::ArrowError| e.to_string();
-    let tail = *bytes.last_chunk::<10>().ok_or("it is shorter than a footer")?;
-    let footer_length = read_footer_length(tail).map_err(text)?;
-    let start = (bytes.len() - 10).checked_sub(footer_length).ok_or("its footer is cut off")?;
-    let footer = root_as_footer(&bytes[start..bytes.len() - 10]).map_err(|e| e.to_string())?;
-    let schema = fb_to_schema(footer.schema().ok_or("it has no schema")?);
-    let blocks = |list: Option<flatbuffers::Vector<'_, Block>>| -> Vec<Block> {
-        list.map(|blocks| blocks.iter().copied().collect()).unwrap_or_default()
-    };
-    let (dictionaries, records) = (blocks(footer.dictionaries()), blocks(footer.recordBatches()));
-    let mut decoder = FileDecoder::new(Arc::new(schema), footer.version());
-    let buffer = Buffer::from(bytes.slice(..start));
-    let slice = |block: &Block| -> std::result::Result<Buffer, String> {
-        let length = i64::from(block.metaDataLength()).checked_add(block.bodyLength());
-        let range =
-            usize::try_from(block.offset()).ok().zip(length.and_then(|l| usize::try_from(l).ok()));
-        let (offset, length) = range.ok_or("a block has an impossible place")?;
-        if offset.checked_add(length).is_none_or(|end| end > buffer.len()) {
-            return Err("a block lies outside the file".into());
-        }
-        Ok(buffer.slice_with_length(offset, length))
-    };
-    for block in &dictionaries {
-        decoder.read_dictionary(block, &slice(block)?).map_err(text)?;
+/// The batches of an Arrow IPC file, in order.
+pub(crate) fn read(blocks: &Arc<Blocks>, schema: &SchemaRef) -> Result<Vec<Arc<Rows>>> {
+    let bytes = blocks.bytes();
+    let damaged = |what: String| blocks.damaged(bytes.len(), what);
+    let text = |e: arrow_schema::ArrowError| damaged(e.to_string());
+    let tail = *bytes.last_chunk::<10>().ok_or_else(|| damaged("it has no footer".into()))?;
+    blocks.check(bytes.len() - 10..bytes.len())?;
+    let start = (bytes.len() - 10).checked_sub(read_footer_length(tail).map_err(text)?);
+    let start = start.ok_or_else(|| damaged("its footer is cut off".into()))?;
+    blocks.check(start..bytes.len())?;
+    let footer = root_as_footer(&bytes[start..bytes.len() - 10]);
+    let footer = footer.map_err(|e| damaged(e.to_string()))?;
+    let own = footer.schema().ok_or_else(|| damaged("it has no schema".into()))?;
+    let own = guarded(|| Ok(fb_to_schema(own))).map_err(damaged)?;
+    if own.fields() != schema.fields() {
+        return Err(damaged("its columns are not those of the store".into()));
     }
-    let read = |block: &Block| {
-        let batch = decoder.read_record_batch(block, &slice(block)?).map_err(text)?;
-        batch.ok_or_else(|| "a block holds no rows".to_owned())
-    };
-    records.iter().map(read).collect()
+    let records: Vec<Block> =
+        footer.recordBatches().map(|list| list.iter().copied().collect()).unwrap_or_default();
+    if footer.dictionaries().is_some_and(|list| !list.is_empty()) {
+        // Dictionaries belong to all batches, and are read with them at once.
+        blocks.check(0..bytes.len())?;
+        let reader = || FileReader::try_new(Cursor::new(bytes), None).map_err(|e| e.to_string());
+        let batches = guarded(|| {
+            reader()?
+                .map(|batch| batch.map_err(|e| e.to_string()))
+                .collect::<std::result::Result<Vec<_>, _>>()
+        });
+        return Ok(batches.map_err(damaged)?.into_iter().map(|b| Arc::new(b.into())).collect());
+    }
+    let rows = |block| Rows::map(blocks, block, footer.version(), schema).map(Arc::new);
+    records.into_iter().map(rows).collect()
 }

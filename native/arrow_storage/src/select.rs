@@ -15,7 +15,7 @@ impl Part {
         }
         let mut words = self.live_bits();
         if let Some(filter) = filter {
-            let mask = filter.bits(&self.batch)?;
+            let mask = filter.bits(&self.rows.named(&filter.columns())?)?;
             for (word, mask) in words.iter_mut().zip(mask.bit_chunks().iter_padded()) {
                 *word &= mask;
             }
@@ -23,13 +23,15 @@ impl Part {
         Ok(Some(words))
     }
 
-    /// The rows that are not gone and for which the filter is true, copied only if some are left out.
-    pub(crate) fn select(&self, filter: Option<&Filter>) -> Result<RecordBatch> {
+    /// Some columns of the rows that are not gone and for which the filter is true, copied only if
+    /// some are left out.
+    pub(crate) fn select(&self, filter: Option<&Filter>, shown: &[usize]) -> Result<RecordBatch> {
+        let batch = self.rows.project(shown)?;
         match self.allowed(filter)? {
-            None => Ok(self.batch.clone()),
+            None => Ok(batch),
             Some(words) => {
-                let bits = BooleanBuffer::new(Buffer::from_vec(words), 0, self.batch.num_rows());
-                Ok(filter_record_batch(&self.batch, &BooleanArray::from(bits))?)
+                let bits = BooleanBuffer::new(Buffer::from_vec(words), 0, self.rows.len());
+                Ok(filter_record_batch(&batch, &BooleanArray::from(bits))?)
             }
         }
     }
@@ -66,10 +68,7 @@ impl Snapshot {
         let shown = self.projection(columns)?;
         let schema = Arc::new(self.schema.project(&shown)?);
         let parts = self.parts.clone();
-        let batch = move |part: usize| {
-            let batch = parts[part].select(filter.as_ref())?;
-            Ok(batch.project(&shown)?)
-        };
+        let batch = move |part: usize| parts[part].select(filter.as_ref(), &shown);
         let empty = |batch: &Result<RecordBatch>| batch.as_ref().is_ok_and(|b| b.num_rows() == 0);
         Ok((schema, (0..self.parts.len()).map(batch).filter(move |batch| !empty(batch))))
     }

@@ -74,9 +74,10 @@ impl Snapshot {
         let wanted: HashSet<&Id> = ids.iter().collect();
         let mut found = std::collections::HashMap::new();
         for (p, part) in self.parts.iter().enumerate() {
-            for row in matching(part.batch.column(column), &wanted) {
+            let ids = part.rows.column(column)?;
+            for row in matching(&ids, &wanted) {
                 if !part.dead.contains(row) {
-                    let id = Id::column(&part.batch.column(column).slice(row as usize, 1));
+                    let id = Id::column(&ids.slice(row as usize, 1));
                     found.extend(id.into_iter().map(|id| (id, (p, row as usize))));
                 }
             }
@@ -85,13 +86,26 @@ impl Snapshot {
         self.take(&places)
     }
 
-    /// Rows by part and row.
+    /// All columns of rows by part and row.
     pub(crate) fn take(&self, places: &[(usize, usize)]) -> Result<RecordBatch> {
-        if places.is_empty() {
-            return Ok(RecordBatch::new_empty(self.schema.clone()));
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        self.gather(places, &all)
+    }
+
+    /// Some columns of rows by part and row; parts without any are left alone.
+    pub(crate) fn gather(&self, places: &[(usize, usize)], shown: &[usize]) -> Result<RecordBatch> {
+        let mut used: Vec<usize> = places.iter().map(|&(part, _)| part).collect();
+        used.sort_unstable();
+        used.dedup();
+        if used.is_empty() {
+            return Ok(RecordBatch::new_empty(Arc::new(self.schema.project(shown)?)));
         }
-        let batches: Vec<&RecordBatch> = self.parts.iter().map(|part| &part.batch).collect();
-        Ok(arrow_select::interleave::interleave_record_batch(&batches, places)?)
+        let batches: Vec<RecordBatch> =
+            used.iter().map(|&part| self.parts[part].rows.project(shown)).collect::<Result<_>>()?;
+        let at = |part| used.binary_search(&part).unwrap_or_default();
+        let places: Vec<_> = places.iter().map(|&(part, row)| (at(part), row)).collect();
+        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        Ok(arrow_select::interleave::interleave_record_batch(&batches, &places)?)
     }
 }
 

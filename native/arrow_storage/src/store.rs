@@ -1,5 +1,6 @@
 //! A store that is open: writing to it, and taking snapshots.
 
+use crate::compaction::Worker;
 use crate::files::Files;
 use crate::lock::Lock;
 use crate::log::Log;
@@ -35,6 +36,12 @@ pub(crate) struct Writer {
     pub _lock: Lock,
 }
 
+/// Let new snapshots see what the writer has.
+pub(crate) fn publish(current: &RwLock<Snapshot>, writer: &Writer) {
+    let mut current = current.write().unwrap_or_else(PoisonError::into_inner);
+    current.parts = writer.state.parts.clone().into();
+}
+
 /// An open store.
 pub struct Store {
     pub(crate) files: Arc<dyn Files>,
@@ -42,8 +49,9 @@ pub struct Store {
     pub(crate) options: Options,
     pub(crate) recovery: Recovery,
     /// Absent in a store that was opened for reading.
-    pub(crate) writer: Option<Mutex<Writer>>,
-    pub(crate) current: RwLock<Snapshot>,
+    pub(crate) writer: Option<Arc<Mutex<Writer>>>,
+    pub(crate) current: Arc<RwLock<Snapshot>>,
+    pub(crate) worker: Worker,
 }
 
 impl Store {
@@ -73,8 +81,7 @@ impl Store {
     pub fn refresh(&self) -> Result<()> {
         if self.is_read_only() {
             let known = self.snapshot();
-            let opened =
-                Opened::read_while_written(&*self.files, &self.folder, self.options, &known.parts)?;
+            let opened = Opened::read_while_written(&*self.files, &self.folder, &known.parts)?;
             *self.current.write().unwrap_or_else(PoisonError::into_inner) =
                 opened.snapshot(&self.folder);
         }
@@ -90,12 +97,6 @@ impl Store {
     pub(crate) fn writer(&self) -> Result<MutexGuard<'_, Writer>> {
         let writer = self.writer.as_ref().ok_or(Error::ReadOnly)?;
         Ok(writer.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Let new snapshots see what the writer has.
-    pub(crate) fn publish(&self, writer: &Writer) {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        current.parts = writer.state.parts.clone().into();
     }
 
     /// Add rows of new ids. Returns how many.
@@ -130,8 +131,8 @@ impl Store {
         if let Some(row) = State::duplicate(&**batch.column(column), &ids) {
             return Err(Error::DuplicateId { id: ids[row].to_string(), row, twice: true });
         }
-        let there = |id: &Id| writer.state.find(column, id).is_some();
-        if !replace && let Some(row) = ids.iter().position(there) {
+        let known = writer.state.places(column)?;
+        if !replace && let Some(row) = ids.iter().position(|id| known.contains_key(id)) {
             return Err(Error::DuplicateId { id: ids[row].to_string(), row, twice: false });
         }
         let end = writer.log.append(&Record::Put(batch.clone()))?;
@@ -149,8 +150,8 @@ impl Store {
         let writer = &mut *guard;
         let (schema, columns) = (&writer.manifest.schema, &writer.manifest.columns);
         let column = schema::position(schema, &columns.id)?;
-        let mut there: Vec<Id> =
-            ids.iter().filter(|id| writer.state.find(column, id).is_some()).cloned().collect();
+        let known = writer.state.places(column)?;
+        let mut there: Vec<Id> = ids.iter().filter(|id| known.contains_key(id)).cloned().collect();
         there.sort_unstable();
         there.dedup();
         self.remove(guard, there)
@@ -167,7 +168,7 @@ impl Store {
         let column = schema::position(schema, &columns.id)?;
         let mut there = Vec::new();
         for part in &guard.state.parts {
-            there.extend(Id::column(part.select(Some(filter))?.column(column)));
+            there.extend(Id::column(part.select(Some(filter), &[column])?.column(0)));
         }
         self.remove(guard, there)
     }
@@ -187,7 +188,7 @@ impl Store {
             vec![Id::array(&there, &kind)],
         )?;
         let end = writer.log.append(&Record::Delete(batch))?;
-        let found = writer.state.delete(column, there);
+        let found = writer.state.delete(column, there)?;
         self.finish(guard, end)?;
         Ok(found)
     }
@@ -197,9 +198,10 @@ impl Store {
     /// A flush that fails here leaves the log as it was, where the write is safe; the next write
     /// tries again, and [`Store::flush`] tells why.
     fn finish(&self, mut guard: MutexGuard<'_, Writer>, end: u64) -> Result<()> {
-        self.publish(&guard);
+        publish(&self.current, &guard);
         let log = guard.log.clone();
         if log.length() >= self.options.flush_bytes && self.checkpoint(&mut guard).is_ok() {
+            self.optimize_later(guard);
             return Ok(());
         }
         drop(guard);
@@ -220,7 +222,8 @@ impl Store {
         }
         let mut writer = self.writer()?;
         let column = schema::position(&writer.manifest.schema, &writer.manifest.columns.id)?;
-        let places: Vec<_> = ids.iter().filter_map(|id| writer.state.find(column, id)).collect();
+        let known = writer.state.places(column)?;
+        let places: Vec<_> = ids.iter().filter_map(|id| known.get(id).copied()).collect();
         let part = |key| writer.state.parts.binary_search_by_key(&key, |part| part.key).ok();
         let places: Vec<_> =
             places.into_iter().filter_map(|(key, row)| Some((part(key)?, row as usize))).collect();
@@ -239,11 +242,13 @@ impl Store {
         log.commit(log.length())
     }
 
-    /// Mark a clean end and let go of the store; a store that is only dropped is recovered later.
+    /// Let a compaction end, mark a clean end and let go of the store; a store that is only dropped is
+    /// recovered later.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn close(self) -> Result<()> {
+        self.worker.wait();
         if self.writer.is_some() { self.writer()?.log.close() } else { Ok(()) }
     }
 }

@@ -91,8 +91,11 @@ impl Snapshot {
         if let Some(filter) = query.filter {
             filter.check(&self.schema)?;
         }
-        let parts: Vec<(Arc<Words>, &Part)> =
-            self.parts.par_iter().map(|part| (part.words(place), part)).collect();
+        let parts: Vec<(Arc<Words>, &Part)> = self
+            .parts
+            .par_iter()
+            .map(|part| Ok((part.words(place)?, part)))
+            .collect::<Result<_>>()?;
         let totals = parts.iter().fold(Totals::default(), |sum, (words, part)| {
             let gone = part.dead.iter().map(|row| u64::from(words.lengths[row as usize]));
             let all = words.lengths.iter().map(|&length| u64::from(length)).sum::<u64>();
@@ -123,11 +126,17 @@ fn idf(rows: usize, with: usize) -> f64 {
 
 impl Part {
     /// The words of a column, found when they are first wanted.
-    fn words(&self, column: usize) -> Arc<Words> {
-        let make = || Arc::new(Words::new(column, self.batch.column(column)));
-        let kept = self.derived.words.get_or_init(make);
+    fn words(&self, column: usize) -> Result<Arc<Words>> {
+        let make = || Ok(Arc::new(Words::new(column, &self.rows.column(column)?)));
+        let kept = match self.derived.words.get() {
+            Some(kept) => kept,
+            None => {
+                let made = make()?;
+                self.derived.words.get_or_init(|| made)
+            }
+        };
         // A store has one column of texts, as a rule; others are read again.
-        if kept.column == column { kept.clone() } else { make() }
+        if kept.column == column { Ok(kept.clone()) } else { make() }
     }
 
     /// How many live rows have a word.

@@ -4,7 +4,7 @@ use crate::dead;
 use crate::files::{Disk, Files};
 use crate::log::replay;
 use crate::manifest::Manifest;
-use crate::open::{Opened, Options};
+use crate::open::Opened;
 use crate::{Error, Id, Result, Store, schema, segment};
 use std::collections::HashSet;
 use std::path::Path;
@@ -35,7 +35,7 @@ impl Store {
         Ok(Report {
             segments: manifest.segments.len(),
             rows: snapshot.count(),
-            dead: snapshot.parts.iter().map(|part| part.batch.num_rows() - part.live()).sum(),
+            dead: snapshot.parts.iter().map(|part| part.rows.len() - part.live()).sum(),
             bytes: manifest.segments.iter().map(|s| s.bytes).sum::<u64>() + log,
         })
     }
@@ -46,6 +46,17 @@ impl Store {
     /// # Errors
     /// At the first thing that is wrong.
     pub fn verify(folder: &Path) -> Result<Report> {
+        let mut tries = 0;
+        loop {
+            match Self::verify_once(folder) {
+                // Files have been replaced since the manifest was read.
+                Err(error) if error.is_missing_file() && tries < 100 => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    fn verify_once(folder: &Path) -> Result<Report> {
         let files = Disk;
         let manifest = Manifest::read(&files, folder)?;
         let mut report = Report { segments: manifest.segments.len(), ..Report::default() };
@@ -60,14 +71,14 @@ impl Store {
         let log = files.read(&path).map_err(Error::io(&path))?;
         report.bytes += log.len() as u64;
         replay(&path, &log)?;
-        let opened = Opened::read(&files, folder, Options::default(), &[])?;
+        let opened = Opened::read(&files, folder, &[])?;
         let column = schema::position(&manifest.schema, &manifest.columns.id)?;
         let mut seen = HashSet::new();
         for part in &opened.state.parts {
             let batch = part.compacted()?;
             schema::check_batch(&batch, &manifest.schema, &manifest.columns)?;
             report.rows += part.live();
-            report.dead += part.batch.num_rows() - part.live();
+            report.dead += part.rows.len() - part.live();
             for id in Id::column(batch.column(column)) {
                 if let Some(id) = seen.replace(id) {
                     return Err(Error::corrupt(folder, 0, format!("id {id} is there twice")));

@@ -6,7 +6,7 @@
 
 mod common;
 
-use arrow_storage::{Columns, Durability, Metric, Options, Store};
+use arrow_storage::{Columns, Compaction, Durability, Metric, Options, Store};
 use common::{batch, contents, ids, schema};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -14,8 +14,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const OPTIONS: Options =
-    Options { durability: Durability::Commit, flush_bytes: 20_000, check_sums: true };
+const OPTIONS: Options = Options {
+    durability: Durability::Commit,
+    flush_bytes: 20_000,
+    compaction: Compaction::Background,
+};
 
 /// What write number `n` does to rows: deletes for every fourth, rows of version `n` otherwise.
 fn write(n: i64) -> (bool, Vec<i64>) {

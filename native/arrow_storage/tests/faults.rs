@@ -4,7 +4,7 @@ mod common;
 #[path = "common/faulty.rs"]
 mod faulty;
 
-use arrow_storage::{Columns, Durability, Metric, Options, Store};
+use arrow_storage::{Columns, Compaction, Durability, Metric, Options, Store};
 use common::{batch, contents, ids, schema};
 use faulty::{Fault, Faulty};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 const OPTIONS: Options =
-    Options { durability: Durability::Commit, flush_bytes: 4000, check_sums: true };
+    Options { durability: Durability::Commit, flush_bytes: 4000, compaction: Compaction::Explicit };
 
 type Model = BTreeMap<i64, i64>;
 
@@ -31,7 +31,8 @@ fn work(files: &Faulty, folder: &Path) -> (Model, Model, Option<Store>) {
                 next.retain(|id, _| !gone.contains(id));
                 store.delete(&ids(&gone)).map(|_| ())
             }
-            7 => store.flush(),
+            3 | 7 => store.flush(),
+            8 | 11 => store.optimize(),
             12 => store.compact(),
             _ => {
                 next.extend(rows.iter().copied());

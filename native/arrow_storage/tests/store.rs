@@ -3,7 +3,9 @@
 mod common;
 
 use arrow_array::RecordBatch;
-use arrow_storage::{Columns, Durability, Error, Filter, Metric, Options, Query, Store};
+use arrow_storage::{
+    Columns, Compaction, Durability, Error, Filter, Metric, Options, Query, Store,
+};
 use common::{DIM, batch, contents, ids, rows, schema, vector};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -11,7 +13,7 @@ use std::path::Path;
 
 /// Flushes often, so that a few writes meet segments of all kinds.
 const SMALL: Options =
-    Options { durability: Durability::None, flush_bytes: 6000, check_sums: true };
+    Options { durability: Durability::None, flush_bytes: 6000, compaction: Compaction::Background };
 
 fn create(folder: &Path) -> Store {
     Store::create(folder, schema(), Columns::default(), Metric::L2, SMALL).unwrap()
@@ -23,6 +25,7 @@ enum Step {
     Upsert(Vec<i64>),
     Delete(Vec<i64>),
     Flush,
+    Optimize,
     Compact,
     Close,
     Drop,
@@ -36,6 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => some().prop_map(Step::Upsert),
         3 => some().prop_map(Step::Delete),
         1 => Just(Step::Flush),
+        1 => Just(Step::Optimize),
         1 => Just(Step::Compact),
         1 => Just(Step::Close),
         1 => Just(Step::Drop),
@@ -70,6 +74,7 @@ proptest! {
                     prop_assert_eq!(there, store.delete(&ids(&gone)).unwrap());
                 }
                 Step::Flush => store.flush().unwrap(),
+                Step::Optimize => store.optimize().unwrap(),
                 Step::Compact => store.compact().unwrap(),
                 Step::Close => {
                     store.close().unwrap();
@@ -187,8 +192,12 @@ fn a_flipped_byte_anywhere_is_noticed() {
             let mut bad = good.clone();
             bad[at] ^= 1 << (at % 8);
             std::fs::write(&path, &bad).unwrap();
-            let opened = Store::open_read_only(folder.path(), SMALL);
-            assert!(matches!(opened, Err(Error::Corrupt { .. })), "{path:?} {at}");
+            let read = Store::open_read_only(folder.path(), SMALL).and_then(|store| {
+                let now = store.snapshot();
+                now.search(&vector(1, 1), &Query::new(3))?;
+                now.batches().collect::<Result<Vec<_>, _>>()
+            });
+            assert!(matches!(read, Err(Error::Corrupt { .. })), "{path:?} {at}");
             assert!(Store::verify(folder.path()).is_err());
         }
         std::fs::write(&path, &good).unwrap();
@@ -206,6 +215,7 @@ fn small_writes_do_not_become_many_parts_or_files() {
     for id in 0..600 {
         store.add(&batch(&[(id, 0)])).unwrap();
     }
+    store.optimize().unwrap();
     assert!(store.snapshot().parts().len() < 30, "{}", store.snapshot().parts().len());
     assert!(std::fs::read_dir(folder.path()).unwrap().count() < 30);
     store.compact().unwrap();
@@ -248,4 +258,37 @@ fn readers_see_whole_writes_while_a_writer_flushes_and_compacts() {
         inside.join().unwrap();
         outside.join().unwrap();
     });
+}
+
+#[test]
+fn what_is_deleted_while_segments_are_joined_stays_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = create(folder.path());
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let mut model = BTreeMap::new();
+    std::thread::scope(|scope| {
+        let joining = scope.spawn(|| {
+            let mut rounds = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                store.optimize().unwrap();
+                rounds += 1;
+            }
+            rounds
+        });
+        for version in 0..400i64 {
+            let some: Vec<_> = (0..20).map(|i| ((version * 37 + i * 11) % 500, version)).collect();
+            store.upsert(&batch(&some)).unwrap();
+            model.extend(some);
+            let gone: Vec<i64> = (0..9).map(|i| (version * 53 + i * 29) % 500).collect();
+            store.delete(&ids(&gone)).unwrap();
+            model.retain(|id, _| !gone.contains(id));
+            assert_eq!(model.len(), store.snapshot().count());
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(joining.join().unwrap() > 0);
+    });
+    assert_eq!(model, contents(&store.snapshot()));
+    store.close().unwrap();
+    assert_eq!(model.len(), Store::verify(folder.path()).unwrap().rows);
+    assert_eq!(model, contents(&Store::open(folder.path(), SMALL).unwrap().snapshot()));
 }

@@ -1,6 +1,6 @@
 //! Settings that Python names by a word.
 
-use arrow_storage::Durability;
+use arrow_storage::{Compaction, Durability};
 use vector_search::Metric;
 
 const METRICS: [(&str, Metric); 3] =
@@ -8,6 +8,9 @@ const METRICS: [(&str, Metric); 3] =
 
 const DURABILITIES: [(&str, Durability); 3] =
     [("commit", Durability::Commit), ("batch", Durability::Batch), ("none", Durability::None)];
+
+const COMPACTIONS: [(&str, Compaction); 2] =
+    [("background", Compaction::Background), ("explicit", Compaction::Explicit)];
 
 fn choose<T: Copy>(what: &str, found: &str, known: &[(&str, T)]) -> Result<T, String> {
     let hit = known.iter().find(|(name, _)| *name == found).map(|&(_, value)| value);
@@ -30,4 +33,9 @@ pub(crate) fn metric_name(metric: Metric) -> &'static str {
 /// The durability of a name, or what would be right.
 pub(crate) fn durability(name: &str) -> Result<Durability, String> {
     choose("durability", name, &DURABILITIES)
+}
+
+/// The way of compaction of a name, or what would be right.
+pub(crate) fn compaction(name: &str) -> Result<Compaction, String> {
+    choose("compaction", name, &COMPACTIONS)
 }

@@ -15,7 +15,7 @@ pub(crate) mod arrow_storage {
     use pyo3_arrow::PySchema;
     use pyo3_arrow::input::AnyRecordBatch;
 
-    use crate::choices::{durability, metric, metric_name};
+    use crate::choices::{compaction, durability, metric, metric_name};
     use crate::snapshot::{batch, filter, ids, into_pyarrow};
 
     pyo3::create_exception!(
@@ -70,7 +70,8 @@ pub(crate) mod arrow_storage {
         #[staticmethod]
         #[pyo3(signature = (
             path, schema, *, metric = "cosine", id = "id", vector = "vector",
-            durability = "commit", flush_bytes = 67_108_864
+            durability = "commit", flush_bytes = 67_108_864,
+            compaction = "background"
         ))]
         #[expect(clippy::too_many_arguments, reason = "all but two have a default")]
         fn create(
@@ -82,10 +83,11 @@ pub(crate) mod arrow_storage {
             vector: &str,
             durability: &str,
             flush_bytes: u64,
+            compaction: &str,
         ) -> PyResult<Self> {
             let metric = self::metric(metric).map_err(|e| raise("schema", e))?;
             let columns = Columns { id: id.to_owned(), vector: vector.to_owned() };
-            let options = options(durability, flush_bytes)?;
+            let options = options(durability, flush_bytes, compaction)?;
             let schema = schema.into_inner();
             py.detach(|| engine::Store::create(&path, schema, columns, metric, options))
                 .map(Self::of)
@@ -95,7 +97,8 @@ pub(crate) mod arrow_storage {
         /// Opens a store.
         #[staticmethod]
         #[pyo3(signature = (
-            path, *, read_only = false, durability = "commit", flush_bytes = 67_108_864
+            path, *, read_only = false, durability = "commit", flush_bytes = 67_108_864,
+            compaction = "background"
         ))]
         fn open(
             py: Python<'_>,
@@ -103,8 +106,9 @@ pub(crate) mod arrow_storage {
             read_only: bool,
             durability: &str,
             flush_bytes: u64,
+            compaction: &str,
         ) -> PyResult<Self> {
-            let options = options(durability, flush_bytes)?;
+            let options = options(durability, flush_bytes, compaction)?;
             let open = if read_only { engine::Store::open_read_only } else { engine::Store::open };
             py.detach(|| open(&path, options)).map(Self::of).map_err(error)
         }
@@ -201,6 +205,11 @@ pub(crate) mod arrow_storage {
             self.with(py, engine::Store::flush)
         }
 
+        /// Joins segments that have become small or half dead.
+        fn optimize(&self, py: Python<'_>) -> PyResult<()> {
+            self.with(py, engine::Store::optimize)
+        }
+
         /// Rewrites everything as one segment without deleted rows.
         fn compact(&self, py: Python<'_>) -> PyResult<()> {
             self.with(py, engine::Store::compact)
@@ -239,9 +248,10 @@ pub(crate) mod arrow_storage {
         }
     }
 
-    fn options(durability: &str, flush_bytes: u64) -> PyResult<Options> {
+    fn options(durability: &str, flush_bytes: u64, compaction: &str) -> PyResult<Options> {
         let durability = self::durability(durability).map_err(|e| raise("schema", e))?;
-        Ok(Options { durability, flush_bytes, ..Options::default() })
+        let compaction = self::compaction(compaction).map_err(|e| raise("schema", e))?;
+        Ok(Options { durability, flush_bytes, compaction })
     }
 
     fn dict(py: Python<'_>, report: engine::Report) -> PyResult<Bound<'_, PyDict>> {

@@ -37,6 +37,7 @@ def run(aios, tmp_path):
         "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
         "diffusion": {"length": 16},
         "training": {"steps": 60, "batch_size": 16, "learning_rate": 0.005},
+        "levels": [{"type": "l2-lora"}],
     }
     train(resolve(values), tmp_path / "run", progress=False)
     return "run"

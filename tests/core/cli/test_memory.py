@@ -188,3 +188,24 @@ def test_stores_move_between_backends(store, tmp_path):
         assert {"rows": 3, "copied": 3, "verified": True} == told("migrate", source, target)
         assert {"rows": 3, "copied": 0, "verified": True} == told("migrate", source, target)
     assert "gate" == told("search", "gate decides", "--store", places[-1])[0]["id"]
+
+
+def test_a_snapshot_is_a_store_of_its_own_and_comes_back(store, tmp_path):
+    copy = tmp_path / "monday"
+    assert {"rows": 3, "snapshot": str(copy)} == told("snapshot", copy, "--store", store)
+    assert 3 == told("verify", "--store", copy)["rows"]
+    told("delete", "cat", "--store", store)
+    assert {"rows_before": 2, "rows": 3} == told("restore", copy, "--store", store)
+    assert ["cat"] == [row["id"] for row in told("search", "CAT", "--by", "text", "--store", store)]
+
+
+def test_snapshots_refuse_what_is_there_and_what_is_none(store, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "note.txt").write_text("mine")
+    taken = run("snapshot", tmp_path / "mine", "--store", store)
+    absent = run("restore", tmp_path / "nowhere", "--store", store)
+
+    assert [2, 2] == [taken.exit_code, absent.exit_code]
+    assert str(tmp_path / "mine") in taken.stderr
+    assert "nowhere" in absent.stderr
+    assert 3 == told("stats", "--store", store)["rows"]

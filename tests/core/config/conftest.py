@@ -108,6 +108,13 @@ class Masks(bare(contracts.Corruption)):
     absorbing = True
 
 
+@frozen
+class Level(bare(contracts.EvolutionLevel)):
+    """Learns nothing."""
+
+    name = "level"
+
+
 @define
 class Mutable(BareNoise):
     """Breaks the contract: not frozen."""
@@ -124,7 +131,7 @@ NAMES = {
     "tokenizer": "bpe",
     "dataset": "python-docs",
     "metric": dict.fromkeys(("nelbo", "likelihood", "entropy", "distinct", "twin"), Counting),
-    "level": "l2-lora",
+    "level": dict.fromkeys(("l1-control", "l2-lora", "l3-unfreeze"), Level),
     "storage": "arrow",
     "embedding": "hashing",
     "tracker": "jsonl",
@@ -132,8 +139,7 @@ NAMES = {
 }
 
 
-@pytest.fixture
-def registry() -> Registry:
+def small() -> Registry:
     """Components that need nothing but attrs."""
     hooks = {}
     for kind, offered in NAMES.items():
@@ -147,6 +153,12 @@ def registry() -> Registry:
     plugin = SimpleNamespace(AIOS_API=1, __name__="small", **hooks)
     registry.add(plugin, distribution="small-plugins", version="1.5")
     return registry
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """Those, for a test that may add to them."""
+    return small()
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ from aios_core.config import resolve
 from aios_core.config.json_schema import json_schema
 from aios_core.registry import Registry
 
+from .conftest import small
 
-@pytest.fixture
-def validator(registry):
-    schema = json_schema(registry)
+
+@pytest.fixture(scope="module")
+def validator():
+    schema = json_schema(small())
     jsonschema.Draft4Validator.check_schema(schema)
     return jsonschema.Draft4Validator(schema)
 

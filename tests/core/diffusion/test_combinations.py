@@ -12,7 +12,8 @@ from aios_core.config import resolve
 from aios_core.contracts import Corruption
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
-from aios_core.diffusion.objective import draw_times, nll, training_loss
+from aios_core.diffusion.objective import nll, training_loss
+from aios_core.diffusion.times import draw_times
 from aios_core.errors import ConfigError
 from aios_core.registry import Registry
 

@@ -9,14 +9,13 @@ import torch
 from aios_core.config.schema import DiffusionConfig
 from aios_core.diffusion import objective
 from aios_core.diffusion.objective import (
-    clip_times,
-    draw_times,
     nelbo,
     nelbo_discrete,
     nelbo_exact_count,
     nll,
     score_entropy,
 )
+from aios_core.diffusion.times import clip_times, draw_times
 from aios_core.testing.oracle import NoisyOracle, Oracle
 from aios_plugins.corruptions.hybrid import Hybrid
 from aios_plugins.corruptions.uniform import Uniform

@@ -25,6 +25,7 @@ def trained(tmp_path_factory):
         "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
         "diffusion": {"length": 16},
         "training": {"steps": 150, "batch_size": 16, "learning_rate": 0.005},
+        "levels": [{"type": "l2-lora"}],
         "evidence": [{"type": "file", "path": str(folder / "down.txt")}],
         "evolution": {"steps": 60, "windows": 24, "draws": 4, "base_tolerance": 1.0},
     }

@@ -198,8 +198,9 @@ def test_every_sampler_keeps_promises(engine):
     """All that is registered, also those that take tokens back."""
     registry = engine.models["diffusion"].resolved.registry
     for component in registry.components("sampler"):
+        few = {"num_inference_steps": 4} if "steps" in attrs.fields_dict(component.load()) else {}
         output = engine.diffuse(
-            "a ", sampler=component.name, regex="[0-9]{2,4}-(milk|x+)", max_new_tokens=10
+            "a ", sampler=component.name, regex="[0-9]{2,4}-(milk|x+)", max_new_tokens=10, **few
         )
         assert re.fullmatch("[0-9]{2,4}-(milk|x+)", output.completions[0]), component.name
 

@@ -54,7 +54,7 @@ def states(tmp_path_factory):
     original = Path(aios_plugins.__file__).parent
     house = root / "aios_plugins"
     shutil.copytree(original, house, ignore=shutil.ignore_patterns("__pycache__"))
-    environ = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {**os.environ, "PYTHONPATH": str(root)}
     command = [sys.executable, "-c", CODE, str(house)]
     done = subprocess.run(
         command, env=environ, capture_output=True, text=True, check=True, cwd=root

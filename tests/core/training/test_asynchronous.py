@@ -64,9 +64,7 @@ def learner(tiny):
     def learner(device, *overrides):
         resolved = tiny(f"training.device={device}", *overrides)
         one = Learner(resolved.config, prepare(resolved))
-        one._fused = True
-        for group in one._optimizer.param_groups:
-            group["fused"] = True
+        one._optimizer.fused = True
         return one
 
     return learner

@@ -114,9 +114,9 @@ def test_matrices_decay_and_nothing_else(learner):
     module = nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 2), nn.RMSNorm(2))
     decayed, kept = _groups(module, TrainingConfig())
 
-    assert [tuple(p.shape) for p in decayed["params"]] == [(2, 2)]
-    assert sorted(tuple(p.shape) for p in kept["params"]) == [(2,), (2,), (3, 2)]
-    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
+    assert [tuple(p.shape) for p in decayed.parameters] == [(2, 2)]
+    assert sorted(tuple(p.shape) for p in kept.parameters) == [(2,), (2,), (3, 2)]
+    assert (decayed.weight_decay, kept.weight_decay) == (0.1, 0.0)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_tenth():

@@ -6,7 +6,8 @@ import torch
 from aios_core.config import resolve
 from aios_core.contracts import Vocabulary
 from aios_core.diffusion.model import Model
-from aios_core.diffusion.objective import draw_times, training_loss
+from aios_core.diffusion.objective import training_loss
+from aios_core.diffusion.times import draw_times
 from aios_core.testing.contracts.noise import NoiseContract
 from aios_plugins.noise.learned import Learned
 

@@ -78,6 +78,23 @@ enum Expression {
     Is(Operand),
 }
 
+impl Expression {
+    fn columns<'a>(&'a self, names: &mut Vec<&'a str>) {
+        let mut side = |operand: &'a Operand| {
+            if let Operand::Column(name, _) = operand {
+                names.push(name);
+            }
+        };
+        match self {
+            Self::And(all) | Self::Or(all) => all.iter().for_each(|one| one.columns(names)),
+            Self::Not(one) => one.columns(names),
+            Self::Compare(left, _, right) => [left, right].into_iter().for_each(side),
+            Self::In(one, _) | Self::IsNull(one) | Self::Is(one) => side(one),
+            Self::Like { side: one, .. } => side(one),
+        }
+    }
+}
+
 /// A filter that has been understood; which columns there are is asked when it is used.
 #[derive(Clone, PartialEq)]
 pub struct Filter {
@@ -129,6 +146,15 @@ impl Filter {
     /// As [`Filter::check`].
     pub fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray> {
         evaluate::evaluate(&self.expression, batch).map_err(|fault| told(&self.text, fault))
+    }
+
+    /// The columns it speaks of, each once.
+    pub(crate) fn columns(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.expression.columns(&mut names);
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// One bit a row: set where the filter is true.

@@ -24,7 +24,7 @@ struct Memory {
     /// Operations until the fault.
     left: Option<(usize, Fault)>,
     dead: bool,
-    /// For each file its length on disk for certain, and its length.
+    /// For each file the part from its start that is on disk for certain, and its length.
     lengths: BTreeMap<PathBuf, (u64, u64)>,
     /// Names made since the folder was synced, and what a rename replaced, latest last.
     made: Vec<PathBuf>,
@@ -99,13 +99,26 @@ impl Faulty {
 }
 
 impl Sink for Tracked {
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         let fails = self.files.step(Fault::Full)?;
         let bytes = if fails { &bytes[..bytes.len() / 2] } else { bytes };
-        self.sink.write(bytes)?;
+        self.sink.write(bytes, at)?;
         let mut memory = self.files.0.lock().unwrap();
-        memory.lengths.get_mut(&self.path).unwrap().1 += bytes.len() as u64;
+        let (synced, written) = memory.lengths.get_mut(&self.path).unwrap();
+        *synced = at.min(*synced);
+        *written = (at + bytes.len() as u64).max(*written);
         if fails { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn start(&self, _: u64, _: u64) {}
+
+    fn cut(&self, length: u64) -> io::Result<()> {
+        self.files.step(Fault::Power)?;
+        self.sink.cut(length)?;
+        let mut memory = self.files.0.lock().unwrap();
+        let (synced, written) = memory.lengths.get_mut(&self.path).unwrap();
+        (*synced, *written) = (length.min(*synced), length);
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -69,26 +69,8 @@ mod x86 {
     impl Lanes for Avx512 {
         #[inline(always)]
         unsafe fn masks(bytes: &[u8; 64]) -> Masks {
-            // SAFETY: the caller vouches for the instructions; the load reads the array's 64 bytes.
-            unsafe {
-                let v = _mm512_loadu_si512(bytes.as_ptr().cast());
-                let is = |byte: u8| _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(byte as i8));
-                let lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
-                let within = |v, first: u8, count: u8| {
-                    let moved = _mm512_sub_epi8(v, _mm512_set1_epi8(first as i8));
-                    _mm512_cmplt_epu8_mask(moved, _mm512_set1_epi8(count as i8))
-                };
-                let blank = is(b' ');
-                Masks {
-                    letter: within(lower, b'a', 26),
-                    digit: within(v, b'0', 10),
-                    space: blank | within(v, 9, 5),
-                    blank,
-                    newline: is(b'\r') | is(b'\n'),
-                    apostrophe: is(b'\''),
-                    high: _mm512_movepi8_mask(v),
-                }
-            }
+            // SAFETY: the caller vouches for the instructions.
+            unsafe { avx512(bytes) }
         }
     }
 
@@ -98,39 +80,70 @@ mod x86 {
     impl Lanes for Avx2 {
         #[inline(always)]
         unsafe fn masks(bytes: &[u8; 64]) -> Masks {
-            // SAFETY: the caller vouches for the instructions; the loads read bytes 0..32 and 32..64.
-            unsafe {
-                let low = _mm256_loadu_si256(bytes.as_ptr().cast());
-                let high = _mm256_loadu_si256(bytes.as_ptr().add(32).cast());
-                let bits = |a: __m256i, b: __m256i| {
-                    let low = _mm256_movemask_epi8(a) as u32;
-                    let high = _mm256_movemask_epi8(b) as u32;
-                    u64::from(low) | u64::from(high) << 32
-                };
-                let is = |byte: u8| {
-                    let byte = _mm256_set1_epi8(byte as i8);
-                    bits(_mm256_cmpeq_epi8(low, byte), _mm256_cmpeq_epi8(high, byte))
-                };
-                // Moves the range to the bottom of the signed bytes, where one comparison finds it.
-                let within = |or: u8, first: u8, count: u8| {
-                    let or = _mm256_set1_epi8(or as i8);
-                    let shift = _mm256_set1_epi8(0x80_u8.wrapping_sub(first) as i8);
-                    let end = _mm256_set1_epi8(0x80_u8.wrapping_add(count) as i8);
-                    let half =
-                        |v| _mm256_cmpgt_epi8(end, _mm256_add_epi8(_mm256_or_si256(v, or), shift));
-                    bits(half(low), half(high))
-                };
-                let blank = is(b' ');
-                Masks {
-                    letter: within(0x20, b'a', 26),
-                    digit: within(0, b'0', 10),
-                    space: blank | within(0, 9, 5),
-                    blank,
-                    newline: is(b'\r') | is(b'\n'),
-                    apostrophe: is(b'\''),
-                    high: bits(low, high),
-                }
-            }
+            // SAFETY: the caller vouches for the instructions.
+            unsafe { avx2(bytes) }
+        }
+    }
+
+    // Closures take over the instructions of a function that names them, and only then are their
+    // own instructions not calls.
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn avx512(bytes: &[u8; 64]) -> Masks {
+        // SAFETY: the load reads the array's 64 bytes.
+        let v = unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
+        let is = |byte: u8| _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(byte as i8));
+        let lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
+        let within = |v, first: u8, count: u8| {
+            let moved = _mm512_sub_epi8(v, _mm512_set1_epi8(first as i8));
+            _mm512_cmplt_epu8_mask(moved, _mm512_set1_epi8(count as i8))
+        };
+        let blank = is(b' ');
+        Masks {
+            letter: within(lower, b'a', 26),
+            digit: within(v, b'0', 10),
+            space: blank | within(v, 9, 5),
+            blank,
+            newline: is(b'\r') | is(b'\n'),
+            apostrophe: is(b'\''),
+            high: _mm512_movepi8_mask(v),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn avx2(bytes: &[u8; 64]) -> Masks {
+        let start = bytes.as_ptr();
+        // SAFETY: the loads read the array's bytes 0..32 and 32..64.
+        let (low, high) =
+            unsafe { (_mm256_loadu_si256(start.cast()), _mm256_loadu_si256(start.add(32).cast())) };
+        let bits = |a: __m256i, b: __m256i| {
+            let low = _mm256_movemask_epi8(a) as u32;
+            let high = _mm256_movemask_epi8(b) as u32;
+            u64::from(low) | u64::from(high) << 32
+        };
+        let is = |byte: u8| {
+            let byte = _mm256_set1_epi8(byte as i8);
+            bits(_mm256_cmpeq_epi8(low, byte), _mm256_cmpeq_epi8(high, byte))
+        };
+        // Moves the range to the bottom of the signed bytes, where one comparison finds it.
+        let within = |or: u8, first: u8, count: u8| {
+            let or = _mm256_set1_epi8(or as i8);
+            let shift = _mm256_set1_epi8(0x80_u8.wrapping_sub(first) as i8);
+            let end = _mm256_set1_epi8(0x80_u8.wrapping_add(count) as i8);
+            let half = |v| _mm256_cmpgt_epi8(end, _mm256_add_epi8(_mm256_or_si256(v, or), shift));
+            bits(half(low), half(high))
+        };
+        let blank = is(b' ');
+        Masks {
+            letter: within(0x20, b'a', 26),
+            digit: within(0, b'0', 10),
+            space: blank | within(0, 9, 5),
+            blank,
+            newline: is(b'\r') | is(b'\n'),
+            apostrophe: is(b'\''),
+            high: bits(low, high),
         }
     }
 }

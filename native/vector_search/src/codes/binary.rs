@@ -4,7 +4,7 @@ use super::{candidates, rescored};
 use crate::exact::Options;
 use crate::kernel::bits::{PLANES, sums};
 use crate::vectors::check;
-use crate::{Metric, Neighbor, Result, Vectors};
+use crate::{Metric, Neighbor, Result, Vectors, pages};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -70,8 +70,8 @@ impl BinaryCodes {
     pub fn encode(vectors: &Vectors<'_>, metric: Metric) -> Self {
         let (dim, rows) = (vectors.dim(), vectors.len());
         let words = dim.div_ceil(64);
-        let mut codes = vec![0; words * rows];
-        let mut lines = vec![[0.0; 3]; rows];
+        let mut codes = pages::zeros::<u64>(words * rows);
+        let mut lines = pages::zeros(rows);
         codes.par_chunks_mut(words).zip(&mut lines).enumerate().for_each_init(
             || vec![0.0; dim],
             |values, (row, (codes, out))| {

@@ -4,7 +4,7 @@ use super::{candidates, rescored};
 use crate::exact::Options;
 use crate::kernel::int8::{Query, dots};
 use crate::vectors::check;
-use crate::{Error, Metric, Neighbor, Result, Vectors};
+use crate::{Error, Metric, Neighbor, Result, Vectors, pages};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -57,8 +57,8 @@ impl Int8Codes {
         if dim > 1 << 16 {
             return Err(Error::Dimension(dim));
         }
-        let mut codes = vec![0; dim * rows];
-        let mut lines = vec![[0.0; 2]; rows];
+        let mut codes = pages::zeros(dim * rows);
+        let mut lines = pages::zeros(rows);
         codes.par_chunks_mut(dim).zip(&mut lines).enumerate().for_each_init(
             || vec![0.0; dim],
             |values, (row, (codes, out))| {

@@ -1,5 +1,6 @@
 //! Who is linked to whom, readable by all threads while one of them writes.
 
+use crate::pages;
 use std::sync::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
@@ -44,6 +45,7 @@ impl Links {
     /// Room for more slots, all without links.
     pub fn grow(&mut self, slots: usize) {
         let more = slots * self.stride() - self.bottom.len();
+        pages::reserve(&mut self.bottom, more);
         self.bottom.extend(zeros(more));
         self.upper.resize_with(slots, Box::default);
     }

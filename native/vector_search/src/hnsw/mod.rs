@@ -7,8 +7,8 @@ mod insert;
 mod links;
 mod nodes;
 mod persist;
-
 mod repair;
+mod table;
 mod walk;
 
 use crate::exact::{self, Options, rescore};
@@ -249,28 +249,47 @@ impl Hnsw {
         filter: Option<Bitmap<'_>>,
     ) -> Result<Vec<Neighbor>> {
         self.check_vectors(vectors)?;
-        check("query", query, self.nodes.dim)?;
-        let metric = self.nodes.metric;
-        let allowed = filter.map(|filter| filter.and(&self.live));
-        let filter = allowed.as_deref().map(Bitmap::new);
-        let matches = filter.map_or(self.live_count, |f| f.count(self.live.len() * 64));
-        let Some(entry) = self.entry else { return Ok(Vec::new()) };
-        if matches * 8 > self.live_count {
-            let probe = self.nodes.probe(query);
-            let at = self.descend(&probe, entry.slot, entry.level, 0);
-            let accept = |slot| {
-                !self.is_dead(slot)
-                    && filter.is_none_or(|f| f.contains(self.nodes.rows[slot as usize]))
-            };
-            let mut found = self.beam(&probe, at, 0, width.max(k), accept);
-            found.truncate(k + k / 2 + 10);
-            if found.len() >= k.min(matches) {
-                let rows = found.iter().map(|n| self.nodes.rows[n.row as usize]);
-                return rescore(vectors, query, metric, rows, k);
-            }
+        if let Some(rows) = self.candidates(query, k, width, filter)? {
+            return rescore(vectors, query, self.nodes.metric, rows, k);
         }
-        let options = Options::new(metric, k)
+        let allowed = filter.map(|filter| filter.and(&self.live));
+        let options = Options::new(self.nodes.metric, k)
             .filtered(Some(Bitmap::new(allowed.as_deref().unwrap_or(&self.live))));
         exact::search(vectors, query, &options)
+    }
+
+    /// The rows that a walk finds near, whose exact distances decide; none where all allowed rows
+    /// are to be compared instead. See [`Hnsw::search`].
+    ///
+    /// # Errors
+    /// If the query is unfit.
+    pub fn candidates(
+        &self,
+        query: &[f32],
+        k: usize,
+        width: usize,
+        filter: Option<Bitmap<'_>>,
+    ) -> Result<Option<Vec<u32>>> {
+        check("query", query, self.nodes.dim)?;
+        let matches = match filter {
+            Some(filter) => {
+                let allowed = filter.and(&self.live);
+                Bitmap::new(&allowed).count(allowed.len() * 64)
+            }
+            None => self.live_count,
+        };
+        let Some(entry) = self.entry else { return Ok(Some(Vec::new())) };
+        if matches * 8 <= self.live_count {
+            return Ok(None);
+        }
+        let probe = self.nodes.probe(query);
+        let at = self.descend(&probe, entry.slot, entry.level, 0);
+        let accept = |slot| {
+            !self.is_dead(slot) && filter.is_none_or(|f| f.contains(self.nodes.rows[slot as usize]))
+        };
+        let mut found = self.beam(&probe, at, 0, width.max(k), accept);
+        found.truncate(k + k / 2 + 10);
+        let enough = found.len() >= k.min(matches);
+        Ok(enough.then(|| found.iter().map(|n| self.nodes.rows[n.row as usize]).collect()))
     }
 }

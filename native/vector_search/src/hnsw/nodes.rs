@@ -1,9 +1,10 @@
 //! What a graph knows of its vectors: int8 codes, and which row each belongs to.
 
+use super::table::Table;
 use crate::codes::int8::{line, quantize};
 use crate::kernel::Level;
 use crate::kernel::gather::{Gather, PAD, gather};
-use crate::{Metric, Vectors};
+use crate::{Metric, Vectors, pages};
 
 /// The codes of all slots, dead ones included.
 pub(super) struct Nodes {
@@ -11,7 +12,7 @@ pub(super) struct Nodes {
     pub dim: usize,
     /// Values a row of codes, padding included.
     pub width: usize,
-    pub codes: Vec<i8>,
+    pub codes: Table,
     /// For each slot, the factor of the integer product and the term added.
     pub lines: Vec<[f32; 2]>,
     /// For each slot, the row of the vector it stands for.
@@ -30,13 +31,16 @@ impl Nodes {
     pub fn new(metric: Metric, dim: usize) -> Self {
         let width = dim.next_multiple_of(PAD);
         let kernel = gather(Level::best());
-        let (codes, lines, rows) = (Vec::new(), Vec::new(), Vec::new());
+        let (codes, lines, rows) = (Table::Own(Vec::new()), Vec::new(), Vec::new());
         Self { metric, dim, width, codes, lines, rows, kernel }
     }
 
     /// Room for more slots, all zero.
     pub fn grow(&mut self, slots: usize) {
-        self.codes.resize(slots * self.width, 0);
+        let length = slots * self.width;
+        let codes = self.codes.own();
+        pages::reserve(codes, length - codes.len());
+        codes.resize(length, 0);
         self.lines.resize(slots, [0.0; 2]);
         self.rows.resize(slots, u32::MAX);
     }
@@ -45,7 +49,7 @@ impl Nodes {
     pub fn set(&mut self, slot: u32, row: u32, vectors: &Vectors<'_>, scratch: &mut [f32]) {
         let slot = slot as usize;
         vectors.widen_row(row as usize, scratch);
-        let codes = &mut self.codes[slot * self.width..(slot + 1) * self.width];
+        let codes = &mut self.codes.own()[slot * self.width..(slot + 1) * self.width];
         let scale = quantize(scratch, &mut codes[..self.dim]);
         let [factor, term] = line(self.metric, scratch, scale);
         // A row that is not finite is kept as the zero vector: its exact distance decides.

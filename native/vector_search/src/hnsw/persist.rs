@@ -4,12 +4,14 @@
 //! each slot and level a count and that many neighbours; a checksum of everything before it. A
 //! graph is derived from the vectors, so a damaged file is refused and can be built again.
 
-use super::nodes::Nodes;
+use super::table::Table;
 use super::{Entry, Hnsw, Settings, set_bit};
 use crate::{Error, Metric, Result};
+use memmap2::Mmap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"AIOSGRF1";
 /// The highest level that is ever drawn.
@@ -83,6 +85,11 @@ impl Hnsw {
     /// # Errors
     /// If they are not a graph's, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::parse(bytes, None)
+    }
+
+    /// A graph from its bytes, which may lie in a map.
+    fn parse(bytes: &[u8], map: Option<&Arc<Mmap>>) -> Result<Self> {
         let Some((body, sum)) = bytes.split_last_chunk::<4>() else {
             return corrupt("it is shorter than a checksum");
         };
@@ -103,9 +110,16 @@ impl Hnsw {
         if from.0.len() / (graph.nodes.width + 20) < slots {
             return corrupt("it is too short for its slots");
         }
-        graph.nodes.grow(slots);
+        graph.nodes.lines.resize(slots, [0.0; 2]);
+        graph.nodes.rows.resize(slots, u32::MAX);
         graph.links.grow(slots);
         graph.read_nodes(&mut from)?;
+        let (first, length) = (body.len() - from.0.len(), slots * graph.nodes.width);
+        let codes = from.take(length)?;
+        graph.nodes.codes = match map {
+            Some(map) => Table::Mapped(map.clone(), first..first + length),
+            None => Table::Own(codes.iter().map(|byte| byte.cast_signed()).collect()),
+        };
         graph.read_links(&mut from)?;
         if !from.0.is_empty() {
             return corrupt("it goes on after its end");
@@ -140,11 +154,6 @@ impl Hnsw {
                 set_bit(&mut self.live, row, true);
                 self.live_count += 1;
             }
-        }
-        let Nodes { codes, .. } = &mut self.nodes;
-        let length = codes.len();
-        for (code, &byte) in codes.iter_mut().zip(from.take(length)?) {
-            *code = byte.cast_signed();
         }
         Ok(())
     }
@@ -193,11 +202,19 @@ impl Hnsw {
         Ok(())
     }
 
-    /// Read a graph from a file.
+    /// Map a graph from a file: all of it is checked now, links are copied, and codes stay in the
+    /// file until the graph is changed. The file may be replaced or removed, but not changed in place.
     ///
     /// # Errors
     /// If it is not there, not a graph, or damaged.
     pub fn load(path: &Path) -> Result<Self> {
-        Self::from_bytes(&fs::read(path)?)
+        let file = File::open(path)?;
+        if file.metadata()?.len() == 0 {
+            return corrupt("it is empty");
+        }
+        // SAFETY: graphs are replaced by a rename and never changed in place; changing one from
+        // outside is excluded by the documentation, as for every format that is mapped.
+        let map = Arc::new(unsafe { Mmap::map(&file) }?);
+        Self::parse(&map, Some(&map))
     }
 }

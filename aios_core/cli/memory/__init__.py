@@ -1,0 +1,28 @@
+"""`aios memory`: fill, search, check and move stores of memories."""
+
+from __future__ import annotations
+
+import click
+
+from aios_core.cli.memory.care import compact, restore, snapshot, stats, verify
+from aios_core.cli.memory.moving import export, migrate
+from aios_core.cli.memory.rows import add, delete, search
+
+
+@click.group()
+def command() -> None:
+    """Fill, search, check and move stores of memories.
+
+    A store is a folder of the backend `arrow` unless --set storage.type or PLACE says otherwise.
+
+    \b
+    Examples:
+      aios memory add notes.jsonl --store notes
+      aios memory search --store notes "how the gate decides" -k 5
+      aios memory snapshot notes.monday --store notes
+      aios memory migrate notes lancedb:notes.lance
+    """  # noqa: D301  # \b is for click
+
+
+for _one in (add, search, delete, stats, verify, compact, snapshot, restore, export, migrate):
+    command.add_command(_one)

@@ -1,0 +1,85 @@
+"""`aios memory stats`, `verify`, `compact`, `snapshot` and `restore`: the care of stores."""
+
+from __future__ import annotations
+
+import click
+
+from aios_core.cli.common import print_facts
+from aios_core.cli.memory.place import Where, store_options
+
+
+@click.command()
+@store_options
+def stats(*, where: Where, as_json: bool) -> None:
+    """Show what a store holds.
+
+    \b
+    Examples:
+      aios memory stats --store notes --json
+    """  # noqa: D301  # \b is for click
+    with where.open(read=True) as store:
+        told = store.stats()
+        columns = {column.name: str(column.type) for column in store.schema}
+    facts = {"rows": told.rows, "dim": told.dim, "metric": told.metric, "bytes": told.bytes}
+    print_facts({**facts, **told.details, "columns": columns}, as_json=as_json)
+
+
+@click.command()
+@store_options
+def verify(*, where: Where, as_json: bool) -> None:
+    """Read a store back and check all of it.
+
+    \b
+    Examples:
+      aios memory verify --store notes
+    """  # noqa: D301  # \b is for click
+    with where.open(read=True) as store:
+        print_facts({"sound": True, "rows": store.verify()}, as_json=as_json)
+
+
+@click.command()
+@store_options
+def compact(*, where: Where, as_json: bool) -> None:
+    """Give back the room of deleted rows, and bring indexes up to date.
+
+    \b
+    Examples:
+      aios memory compact --store notes
+    """  # noqa: D301  # \b is for click
+    with where.open() as store:
+        before = store.stats().bytes
+        store.compact()
+        print_facts({"bytes_before": before, "bytes": store.stats().bytes}, as_json=as_json)
+
+
+@click.command()
+@click.argument("target", metavar="TO")
+@store_options
+def snapshot(*, target: str, where: Where, as_json: bool) -> None:
+    """Write a copy of a store to TO, where nothing is: a store of its own.
+
+    Others may write meanwhile; the copy holds what was there at the beginning.
+
+    \b
+    Examples:
+      aios memory snapshot notes.monday --store notes
+    """  # noqa: D301  # \b is for click
+    with where.open(read=True) as store:
+        store.snapshot(target)
+        print_facts({"rows": store.count(), "snapshot": target}, as_json=as_json)
+
+
+@click.command()
+@click.argument("source", metavar="FROM")
+@store_options
+def restore(*, source: str, where: Where, as_json: bool) -> None:
+    """Replace all rows of a store by those of its snapshot FROM, at once.
+
+    \b
+    Examples:
+      aios memory restore notes.monday --store notes
+    """  # noqa: D301  # \b is for click
+    with where.open() as store:
+        before = store.count()
+        store.restore(source)
+        print_facts({"rows_before": before, "rows": store.count()}, as_json=as_json)

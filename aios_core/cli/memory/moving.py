@@ -1,0 +1,68 @@
+"""`aios memory export` and `migrate`: rows that leave a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aios_core.cli.common import json_option, print_facts, progress, set_option
+from aios_core.cli.memory.place import Where, config_option, filter_option, store_options
+from aios_core.errors import StorageError
+
+
+@click.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@store_options
+@filter_option
+def export(
+    *,
+    file: Path,
+    where: Where,
+    filter: str | None,
+    as_json: bool,
+) -> None:
+    """Write all rows, or those that a filter chooses, to FILE: .parquet or .jsonl.
+
+    \b
+    Examples:
+      aios memory export notes.parquet --store notes
+      aios memory export recent.jsonl --store notes --filter "year >= 2024"
+    """  # noqa: D301  # \b is for click
+    from aios_core.memory.exporting import export_file
+
+    with where.open(read=True) as store:
+        with progress(f"writing {file.name}", store.count(filter)) as told:
+            count = export_file(store, file, filter=filter, told=told)
+        print_facts({"rows": count, "file": str(file)}, as_json=as_json)
+
+
+@click.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@config_option
+@set_option
+@json_option
+def migrate(
+    *, source: str, target: str, config: Path | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
+    """Copy the store FROM to TO, and compare each row with its copy.
+
+    Both are places as in --store. A migration that was interrupted is begun again in the same way,
+    and goes on where it was.
+
+    \b
+    Examples:
+      aios memory migrate notes lancedb:notes.lance
+      aios memory migrate notes "pgvector:postgresql://localhost/db?table=notes"
+    """  # noqa: D301  # \b is for click
+    from aios_core.memory import migrate, open_store
+
+    places = [Where(text, config, overrides).place() for text in (source, target)]
+    if places[0] == places[1]:
+        raise StorageError(f"{source} and {target} are the same store; want another place")
+    with open_store(places[0], read=True) as old:
+        made = open_store(places[1], schema=old.schema, metric=old.metric)
+        with made as new, progress(f"moving to {target}", 2 * old.count()) as told:
+            done = migrate(old, new, advance=told)
+    print_facts({"rows": done.rows, "copied": done.copied, "verified": True}, as_json=as_json)

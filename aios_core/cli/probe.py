@@ -1,0 +1,138 @@
+"""`aios probe`: look at the tensors of a model, and at what is different between two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from aios_core.cli.common import json_option, print_json, print_table, tensor_bar
+
+if TYPE_CHECKING:
+    from aios_core.evolution.probe import Row
+
+_path = click.Path(path_type=Path, exists=True)
+
+
+@click.command()
+@click.argument("source", metavar="RUN|FILE", type=_path)
+@click.option("--against", metavar="RUN|FILE", type=_path, help="Show what is different there.")
+@click.option("--data", is_flag=True, help="Gradients and Fisher information too; of a RUN alone.")
+@click.option("--quantizer", metavar="NAME", help="Errors of each matrix by this quantizer too.")
+@click.option("--metric", "metrics", metavar="NAME", multiple=True, help="Only these columns.")
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Parquet, tidy.")
+@click.option("--heatmap", metavar="FILE", type=click.Path(path_type=Path), help="PNG or SVG.")
+@json_option
+def command(
+    *,
+    source: Path,
+    against: Path | None,
+    data: bool,
+    quantizer: str | None,
+    metrics: tuple[str, ...],
+    output: Path | None,
+    heatmap: Path | None,
+    as_json: bool,
+) -> None:
+    """Look at the tensors of a model: norms, ranks, spectra, outliers, gradients.
+
+    RUN is the folder of a run, FILE any file of tensors that `aios weights` reads. A spectral
+    exponent alpha of fewer than 50 eigenvalues is refused: its column is empty.
+
+    \b
+    Examples:
+      aios probe runs/demo
+      aios probe runs/demo --data --quantizer rtn --heatmap probe.png
+      aios probe runs/demo --against runs/other --metric norm --metric alpha
+    """  # noqa: D301  # \b is for click
+    rows = _rows(source, data=data, quantizer=quantizer)
+    if against is not None:
+        rows = _difference(rows, _rows(against, data=data, quantizer=quantizer))
+    rows = [row for row in rows if not metrics or row.metric in metrics]
+    if output is not None:
+        _write(rows, output)
+    if heatmap is not None:
+        from aios_core.experiment.heat import heat_map
+
+        heat_map(_table(rows), heatmap)
+    if as_json:
+        print_json([attrs.asdict(row) for row in rows])
+        return
+    table = _table(rows)
+    columns = list(dict.fromkeys(row.metric for row in rows))
+    cells = [
+        (name, *("" if (v := own.get(c)) is None else f"{v:.4g}" for c in columns))
+        for name, own in table.items()
+    ]
+    print_table(("tensor", *columns), cells)
+
+
+def _rows(source: Path, *, data: bool, quantizer: str | None) -> list[Row]:
+    from aios_core.errors import EvolutionError
+    from aios_core.evolution.probe import probe, quantization_errors, with_data
+
+    tensors, found = _tensors(source)
+    with tensor_bar("probing", len(tensors)) as told:
+        rows: list[Row] = []
+        for name, tensor in tensors.items():
+            rows += probe({name: tensor})
+            told(name)
+    if data:
+        if found is None:
+            raise EvolutionError(f"{source}: gradients want a model and its texts; want a run")
+        from aios_core.contracts import Windows
+        from aios_core.training.data import prepare
+
+        ids = prepare(found.resolved).held_out.windows(found.model.length, 96)
+        rows += with_data(found.model, Windows(*ids))
+    if quantizer is not None:
+        from aios_core.config.resolve import section
+
+        chosen, _ = section("quantizer", values={"type": quantizer})
+        rows += quantization_errors(tensors, chosen)
+    return rows
+
+
+def _tensors(source: Path) -> tuple[dict[str, Any], Any]:
+    if source.is_dir():
+        from aios_core.training import checkpoint
+
+        found = checkpoint.load(source)
+        return checkpoint.named_tensors(found.model), found
+    from aios_core.quantization.tensors import dequantized
+    from aios_core.weights.convert import open_source
+
+    opened = dequantized(open_source(source))
+    return {name: opened.get(name) for name in opened.names}, None
+
+
+def _table(rows: Sequence[Row]) -> dict[str, dict[str, float | None]]:
+    table: dict[str, dict[str, float | None]] = {}
+    for row in rows:
+        table.setdefault(row.tensor, {})[row.metric] = row.value
+    return table
+
+
+def _difference(rows: list[Row], others: list[Row]) -> list[Row]:
+    """What the second has more than the first, where both have a value."""
+    there = {(row.tensor, row.metric): row.value for row in others}
+    found = []
+    for row in rows:
+        value = there.get((row.tensor, row.metric))
+        if row.value is not None and value is not None:
+            found.append(attrs.evolve(row, value=value - row.value))
+    return found
+
+
+def _write(rows: list[Row], output: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from aios_core.files import new_file
+
+    table = pa.Table.from_pylist([attrs.asdict(row) | {"shape": list(row.shape)} for row in rows])
+    with new_file(output) as temporary:
+        pq.write_table(table, temporary)

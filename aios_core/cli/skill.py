@@ -1,0 +1,162 @@
+"""`aios skill`: the skills of a run as cards that can be carried about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from aios_core.cli.common import json_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from aios_core.evolution.card import Card
+
+_run = click.argument(
+    "run", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+_path = click.Path(path_type=Path)
+
+
+@click.group()
+def command() -> None:
+    """List, show, carry about and revoke the skills that a model has learned.
+
+    A skill is a folder with adapter_config.json and adapter_model.safetensors, as PEFT names them,
+    and a card, skill.json. No code in it is ever run.
+
+    \b
+    Examples:
+      aios skill ls runs/demo
+      aios skill export runs/demo 3fa9c1 my-skill
+      aios skill import runs/other my-skill
+    """  # noqa: D301  # \b is for click
+
+
+@command.command()
+@_run
+@click.option("--like", "context", metavar="TEXT", help="Nearest first, by name and description.")
+@json_option
+def ls(run: Path, context: str | None, *, as_json: bool) -> None:
+    """List the skills of a run, revoked ones too.
+
+    \b
+    Examples:
+      aios skill ls runs/demo
+      aios skill ls runs/demo --like "questions about numbers"
+    """  # noqa: D301  # \b is for click
+    from aios_core.evolution.journal import Journal
+
+    journal = Journal.of(run)
+    cards, head = journal.versions(), journal.head
+    if context is not None:
+        from aios_core.evolution.skills import like
+        from aios_core.training import checkpoint
+
+        provider = checkpoint.load(run).resolved.config.embedding
+        usable = [card for card in cards if not card.revoked]
+        cards = [card for card, _ in like(usable, context, provider)]
+    if as_json:
+        print_json([attrs.asdict(card) for card in cards])
+        return
+    rows = [
+        (card.skill_id[:12], card.name, card.level, _state(card, head), card.description)
+        for card in cards
+    ]
+    print_table(("skill", "name", "level", "", "description"), rows)
+
+
+def _state(card: Card, head: str | None) -> str:
+    if card.revoked:
+        return "revoked"
+    return "HEAD" if card.skill_id == head else ""
+
+
+@command.command()
+@_run
+@click.argument("skill", metavar="SKILL")
+@json_option
+def show(run: Path, skill: str, *, as_json: bool) -> None:
+    """Show one skill, its bits held against its id. SKILL is the beginning of an id.
+
+    \b
+    Examples:
+      aios skill show runs/demo 3fa9c1
+    """  # noqa: D301  # \b is for click
+    from aios_core.evolution.card import read
+    from aios_core.evolution.readme import readme
+
+    card, _ = read(_folder(run, skill))
+    if as_json:
+        print_json(attrs.asdict(card))
+    else:
+        click.echo(readme(card))
+
+
+@command.command(name="import")
+@_run
+@click.argument("folder", metavar="DIR", type=_path)
+@click.option("--name", help="Of the skill; unset: the card's own, or the folder's.")
+def import_(run: Path, folder: Path, name: str | None) -> None:
+    """Take in a skill card, or an adapter of PEFT; the model stays as it is until HEAD moves.
+
+    \b
+    Examples:
+      aios skill import runs/demo my-skill
+      aios evolve rollback runs/demo 3fa9c1          # and now HEAD is that skill
+    """  # noqa: D301  # \b is for click
+    from aios_core.evolution.skills import take_in
+    from aios_core.training import checkpoint
+
+    card = take_in(checkpoint.load(run), folder, name=name)
+    skill = card.skill_id[:12]
+    click.echo(f"{skill} {card.name}; `aios evolve rollback {run} {skill}` uses it")
+
+
+@command.command()
+@_run
+@click.argument("skill", metavar="SKILL")
+@click.argument("folder", metavar="DIR", type=_path)
+def export(run: Path, skill: str, folder: Path) -> None:
+    """Copy a skill into the new folder DIR.
+
+    \b
+    Examples:
+      aios skill export runs/demo 3fa9c1 my-skill
+    """  # noqa: D301  # \b is for click
+    from aios_core.evolution.journal import Journal
+    from aios_core.evolution.skills import hand_out
+
+    hand_out(Journal.of(run), _folder(run, skill).name, folder)
+    click.echo(str(folder))
+
+
+@command.command()
+@_run
+@click.argument("skill", metavar="SKILL")
+@click.option("--reason", default="", help="For the journal.")
+def revoke(run: Path, skill: str, reason: str) -> None:
+    """Never apply a skill again; a HEAD that builds on it goes back to before it.
+
+    \b
+    Examples:
+      aios skill revoke runs/demo 3fa9c1 --reason "learned from texts that we may not use"
+    """  # noqa: D301  # \b is for click
+    from aios_core.evolution import skills
+    from aios_core.evolution.journal import Journal
+
+    journal = Journal.of(run)
+    head = skills.revoke(journal, _folder(run, skill).name, reason=reason)
+    click.echo(f"HEAD: {(head or 'base')[:12]}")
+
+
+def _folder(run: Path, skill: str) -> Path:
+    from aios_core.errors import EvolutionError
+    from aios_core.evolution.journal import Journal
+
+    journal = Journal.of(run)
+    found = journal.named(skill)
+    if found is None:
+        raise EvolutionError("base is no skill; want the beginning of an id, see `aios skill ls`")
+    return journal.version(found)

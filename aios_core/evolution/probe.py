@@ -1,0 +1,163 @@
+"""The weight probe: what tensors look like, one number a row.
+
+Spectra are of the eigenvalues of W^T W / N, N being the longer side, as WeightWatcher has them
+(Martin, Peng and Mahoney 2021); so ``stable_rank`` and ``alpha`` are comparable with its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+import torch
+from attrs import frozen
+
+from aios_core.evolution.fitting import gradients_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aios_core.contracts import Quantizer, Windows
+    from aios_core.diffusion.model import Model
+
+MIN_EIGENVALUES: Final = 50
+"""Below so many a power law cannot be told from anything else, so alpha is refused."""
+OUTLIER: Final = 6.0
+"""Standard deviations beyond which a weight is an outlier."""
+
+
+@frozen
+class Row:
+    """One measure of one tensor."""
+
+    tensor: str
+    shape: tuple[int, ...]
+    metric: str
+    value: float | None
+    """None where it is refused."""
+    status: str
+    """``"ok"``, or why there is no value."""
+    n: int
+    """Numbers that it was taken over."""
+
+
+def probe(tensors: Mapping[str, Tensor]) -> Iterator[Row]:
+    """Everything that needs no data, tensor by tensor.
+
+    Args:
+        tensors: of a floating type; others are left out.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.numel():
+            w = tensor.detach().double().cpu()
+            yield from _entries(name, w)
+            if w.ndim == 2:
+                yield from _spectrum(name, w)
+
+
+def with_data(model: Model, windows: Windows, *, batches: int = 6, seed: int = 0) -> Iterator[Row]:
+    """Gradient norm, that over the tensor's own, and the diagonal of the Fisher information.
+
+    Args:
+        model: trained.
+        windows: texts.
+        batches: of 16 rows.
+        seed: of rows, times and noise.
+    """
+    fork = model.fork().eval()
+    parameters = dict(fork.named_parameters())
+    tensors = list(parameters.values())
+    mean = [torch.zeros_like(one) for one in tensors]
+    fisher = [0.0 for _ in tensors]
+    for found in gradients_of(fork, windows, tensors, batches=batches, seed=seed):
+        mean = [m + g / batches for m, g in zip(mean, found, strict=True)]
+        fisher = [
+            f + float(g.square().mean()) / batches for f, g in zip(fisher, found, strict=True)
+        ]
+    for (name, tensor), gradient, squares in zip(parameters.items(), mean, fisher, strict=True):
+        norm, own = float(gradient.norm()), float(tensor.detach().norm())
+        yield _row(name, tensor, "grad_norm", norm)
+        yield _row(name, tensor, "relative_grad_norm", norm / own if own else math.nan)
+        yield _row(name, tensor, "fisher", squares)
+
+
+def quantization_errors(tensors: Mapping[str, Tensor], quantizer: Quantizer) -> Iterator[Row]:
+    """Squared error of each matrix after quantization, relative to its squared norm."""
+    for name, tensor in tensors.items():
+        if tensor.ndim == 2 and tensor.is_floating_point():
+            w = tensor.detach().float().cpu()
+            error = quantizer.dequantize(quantizer.quantize(w)) - w
+            size = float(w.square().sum())
+            relative = float(error.square().sum()) / size if size else 0.0
+            yield _row(name, tensor, "quantization_error", relative)
+
+
+def _entries(name: str, w: Tensor) -> Iterator[Row]:
+    mean, deviation = float(w.mean()), float(w.std(correction=0))
+    yield _row(name, w, "norm", float(w.norm()))
+    yield _row(name, w, "max_abs", float(w.abs().max()))
+    yield _row(name, w, "sparsity", float((w == 0).double().mean()))
+    if deviation > 0:
+        z = (w - mean) / deviation
+        yield _row(name, w, "kurtosis", float(z.pow(4).mean()) - 3)
+        yield _row(name, w, "outliers", float((z.abs() > OUTLIER).double().mean()))
+
+
+def _spectrum(name: str, w: Tensor) -> Iterator[Row]:
+    values = torch.linalg.svdvals(w)
+    top, longer = float(values[0]), max(w.shape)
+    yield _row(name, w, "spectral_norm", top)
+    if top == 0:
+        return
+    yield _row(name, w, "stable_rank", float(values.square().sum()) / top**2)
+    shares = values / values.sum()
+    entropy = -float(torch.special.xlogy(shares, shares).sum())
+    yield _row(name, w, "effective_rank", math.exp(entropy))
+    least = float(values[-1])
+    yield _row(name, w, "condition_number", top / least if least else math.inf)
+    eigenvalues = values.square().flip(0) / longer
+    n = len(eigenvalues)
+    if n < MIN_EIGENVALUES:
+        why = f"{n} eigenvalues, and a power law wants {MIN_EIGENVALUES}"
+        yield Row(name, tuple(w.shape), "alpha", None, why, n)
+        return
+    alpha, distance, tail = power_law(eigenvalues)
+    yield Row(name, tuple(w.shape), "alpha", alpha, "ok", tail)
+    yield Row(name, tuple(w.shape), "alpha_ks", distance, "ok", tail)
+    yield Row(
+        name, tuple(w.shape), "alpha_hat", alpha * math.log10(float(eigenvalues[-1])), "ok", tail
+    )
+
+
+def power_law(eigenvalues: Tensor) -> tuple[float, float, int]:
+    """Exponent of the tail, its distance from the data, and how long it is.
+
+    The maximum likelihood exponent 1 + n / sum log(x / xmin), with the xmin whose tail is nearest
+    to its own power law in Kolmogorov-Smirnov distance (Clauset, Shalizi and Newman 2009,
+    equations 3.1 and 3.9).
+
+    Args:
+        eigenvalues: ascending, at least two of them positive.
+    """
+    x = eigenvalues[eigenvalues > eigenvalues[-1] * 1e-12]
+    best = (math.nan, math.inf, 0)
+    logs = x.log()
+    for start in range(len(x) - 1):
+        tail = logs[start:] - logs[start]
+        n, total = len(tail), float(tail.sum())
+        if total <= 0:
+            continue
+        alpha = 1 + n / total
+        model = 1 - torch.exp(-(alpha - 1) * tail)
+        data = torch.arange(n, dtype=x.dtype) / n
+        distance = float((model - data).abs().max())
+        if distance < best[1]:
+            best = (alpha, distance, n)
+    return best
+
+
+def _row(name: str, tensor: Tensor, metric: str, value: float) -> Row:
+    finite = math.isfinite(value)
+    status = "ok" if finite else "not finite"
+    return Row(name, tuple(tensor.shape), metric, value if finite else None, status, tensor.numel())

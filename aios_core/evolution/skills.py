@@ -1,0 +1,148 @@
+"""Skill cards as people carry them about: taken in, handed out, revoked, and found by context."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from aios_core.config.lock import library_versions
+from aios_core.errors import EvolutionError
+from aios_core.evolution.card import CARD, FILES, Card, identified, read, read_adaptation
+from aios_core.evolution.digest import model_digest
+from aios_core.evolution.head import applied, check_base, run_folder
+from aios_core.evolution.journal import Journal
+from aios_core.evolution.proposal import size
+from aios_core.files import new_folder, replace_text
+
+if TYPE_CHECKING:
+    from aios_core.contracts import Adaptation, EmbeddingProvider
+    from aios_core.training.checkpoint import Checkpoint
+
+
+def take_in(found: Checkpoint, folder: Path, *, name: str | None = None) -> Card:
+    """Make a card, or an adapter of PEFT, a version of a run; HEAD stays where it is.
+
+    Args:
+        found: the run's model as it was trained.
+        folder: of the card; with no ``skill.json`` it is taken for an adapter of PEFT.
+        name: of the skill; None: the card's, or the folder's.
+
+    Raises:
+        EvolutionError: it is damaged, could run code, or is for another model.
+    """
+    journal, base = Journal.of(run_folder(found)), model_digest(found.model)
+    if (folder / CARD).exists():
+        card, adaptation = read(folder)
+        check_base(card, base, found)
+        model = found.model
+        for older, what in journal.chain(card.parent):
+            model = applied(model, older, what, found.resolved.registry)
+        changed = applied(model, card, adaptation, found.resolved.registry)
+        if model_digest(changed) != card.result_sha256:
+            raise EvolutionError(f"{folder}: does not give the model that its card tells of")
+    else:
+        adaptation = read_adaptation(folder)
+        card = _of_peft(found, folder, adaptation, base)
+    if name is not None:
+        card = attrs.evolve(card, name=_slug(name))
+    with journal.locked():
+        journal.keep(card, adaptation)
+        journal.add("import", to=card.skill_id, head=journal.head, reason=f"from {folder.name}")
+    return card
+
+
+def hand_out(journal: Journal, skill_id: str, target: Path) -> None:
+    """Copy a version into a folder of its own, which PEFT reads too where it is LoRA.
+
+    Raises:
+        EvolutionError: it is damaged, or the folder is there already or cannot be written.
+    """
+    read(journal.version(skill_id))
+    if target.exists():
+        raise EvolutionError(f"{target}: is there already; want a new folder")
+    try:
+        with new_folder(target) as temporary:
+            for file in FILES:
+                shutil.copyfile(journal.version(skill_id) / file, temporary / file)
+    except OSError as error:
+        raise EvolutionError(f"{target}: cannot be written: {error}") from error
+
+
+def revoke(journal: Journal, skill_id: str, *, reason: str = "") -> str | None:
+    """Never apply a version again; where HEAD builds on it, HEAD goes back to before it.
+
+    Returns:
+        HEAD afterwards.
+
+    Raises:
+        EvolutionError: there is no such version, or the disk refuses.
+    """
+    with journal.locked():
+        card, _ = read(journal.version(skill_id))
+        head = journal.head
+        if skill_id in [one.skill_id for one, _ in journal.chain(head)]:
+            head = card.parent
+        journal.add("revoke", to=head, skill_id=skill_id, head=journal.head, reason=reason)
+        journal.move(head)
+        text = json.dumps(attrs.asdict(attrs.evolve(card, revoked=True)), indent=1)
+        replace_text(journal.version(skill_id) / CARD, text + "\n")
+    return head
+
+
+def like(cards: list[Card], context: str, provider: EmbeddingProvider) -> list[tuple[Card, float]]:
+    """Cards by how near their name and description are to a context, the nearest first.
+
+    Args:
+        cards: none of them revoked.
+        context: in plain words.
+        provider: embeds both.
+    """
+    if not cards:
+        return []
+    texts = [f"{card.name} {card.description}" for card in cards]
+    scores = provider.embed(texts) @ provider.embed([context])[0]
+    pairs = zip(cards, map(float, scores), strict=True)
+    return sorted(pairs, key=lambda pair: -pair[1])
+
+
+def _of_peft(found: Checkpoint, folder: Path, adaptation: Adaptation, base: str) -> Card:
+    """A card for an adapter that has none."""
+    config = adaptation.config
+    task, named = config.get("task_type"), config.get("base_model_name_or_path")
+    if task is not None and found.model.mode == "diffusion":
+        raise EvolutionError(
+            f"{folder}: is an adapter for the task {task!r:.80}, of an autoregressive model or an "
+            "encoder, and this model is a diffusion model; want one that was learned on it"
+        )
+    if named and named != f"aios-{base[:16]}":
+        raise EvolutionError(
+            f"{folder}: is for the base {named!r:.200}, and this one is 'aios-{base[:16]}'"
+        )
+    vocabulary = found.tokenizer.vocabulary
+    card = Card(
+        name=_slug(folder.resolve().name),
+        description="An adapter of PEFT.",
+        level="l2-lora",
+        mode=found.model.mode,
+        base_sha256=base,
+        result_sha256=base,
+        tokenizer_sha256=found.tokenizer.fingerprint,
+        mask_token_id=vocabulary.mask_id,
+        vocab_size=vocabulary.size,
+        parameters=adaptation.parameters,
+        parameters_total=size(found.model),
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        versions=library_versions(),
+    )
+    changed = applied(found.model, card, adaptation, found.resolved.registry)
+    return identified(attrs.evolve(card, result_sha256=model_digest(changed)), adaptation)
+
+
+def _slug(name: str) -> str:
+    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
+    return kept.lower().strip("-")[:64] or "skill"

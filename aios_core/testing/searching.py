@@ -1,0 +1,132 @@
+"""The half of the storage contract that searches, and the rows that both halves know."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from aios_core.contracts.records import store_schema
+from aios_core.filters import sql
+from aios_core.testing import strategies
+from aios_core.testing.stores import check_search, schema, truth
+
+if TYPE_CHECKING:
+    from aios_core.contracts import StorageBackend, VectorStore
+
+ROWS: Final[list[dict[str, Any]]] = [
+    {
+        "id": f"m{n}",
+        "text": f"the {['cat', 'dog', 'naïve bird'][n % 3]} number {n}" if n % 5 else None,
+        "vector": [1.0, n - 6.0, n % 4, -1.0],
+        "lang": ["en", "de", "it's", "a%b_c", "", "\\", None][n % 7],
+        "year": None if n % 6 == 0 else n - 5,
+        "price": None if n % 4 == 3 else n / 4 - 1,
+        "draft": [True, False, None][n % 3],
+    }
+    for n in range(24)
+]
+BY_ID: Final = {row["id"]: row for row in ROWS}
+GOOD: Final[dict[str, Any]] = {"id": "new", "vector": [1.0, 2.0, 3.0, 4.0]}
+
+
+class SearchContract:
+    """Tests over the fixtures of `StorageContract`."""
+
+    examples: ClassVar[int] = 3
+    """Of each property; more find more, and take longer."""
+
+    @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+    def test_search_is_exact_where_asked(
+        self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str], metric: Any
+    ) -> None:
+        """The best rows by the definition of the score, one query or many, few rows or all."""
+        with instance.create(new_uri(), schema(), metric=metric) as store:
+            assert 0 == store.search([1, 2, 3, 4], exact=True).num_rows
+            store.add(ROWS)
+            for query, k in itertools.product(([1, -2, 0.5, 3], [-1, 0, 0, 0]), (1, 5, 99)):
+                check_search(store, BY_ID, query, k, None)
+            both = store.search_batch([[1.0, -2.0, 0.5, 3.0], [-1.0, 0, 0, 0]], 5, exact=True)
+            one = store.search([-1, 0, 0, 0], 5, exact=True)
+            assert one["_score"].to_pylist() == pytest.approx(both[1]["_score"].to_pylist())
+
+    def test_columns_are_chosen(self, filled: VectorStore) -> None:
+        """In the order asked for; all but the vector where nothing is said."""
+        query = [1, 0, 0, 0]
+        names = [name for name in filled.schema.names if name != "vector"]
+        assert [*names, "_score"] == filled.search(query, 2).column_names
+        found = filled.search(query, 2, columns=["year", "vector"])
+        assert ["year", "vector", "_score"] == found.column_names
+        assert pa.float32() == found.schema.field("_score").type
+        assert ["lang", "id"] == filled.get(["m1"], columns=["lang", "id"]).column_names
+        assert filled.schema == filled.get(["nobody"]).schema
+
+    def test_filters_mean_the_same(self, filled: VectorStore) -> None:
+        """Any filter chooses the rows that SQL's three-valued logic says, in count and search."""
+
+        @settings(
+            deadline=None,
+            max_examples=5 * self.examples,
+            suppress_health_check=[HealthCheck.differing_executors],
+        )
+        @given(where=strategies.filters(texts="text filters" in filled.backend.capabilities))
+        def check(where: Any) -> None:
+            right = {one for one, row in BY_ID.items() if truth(where, row)}
+            batches = filled.to_batches(columns=["id"], filter=sql(where))
+            assert right == {one for batch in batches for one in batch["id"].to_pylist()}
+            assert len(right) == filled.count(sql(where))
+            check_search(filled, BY_ID, [1, 1, 1, 1], 9, where)
+
+        check()
+
+    def test_texts_are_found_by_their_words(self, store: VectorStore) -> None:
+        """Those with the word, rarer words first, deleted ones no more; and both ways fused."""
+        if "text" not in store.backend.capabilities:
+            pytest.skip("it does not declare text")
+        right = {one for one, row in BY_ID.items() if "cat" in (row["text"] or "")}
+        found = store.search_text("CAT", 50)
+        assert right == set(found["id"].to_pylist())
+        assert sorted(found["_score"].to_pylist(), reverse=True) == found["_score"].to_pylist()
+        assert "m16" == store.search_text("dog 16", 3)["id"][0].as_py()
+        late = store.search_text("cat", 50, filter="year > 5")["id"].to_pylist()
+        assert {one for one in right if (BY_ID[one]["year"] or 0) > 5} == set(late)
+        assert 0 == store.search_text("zebra").num_rows
+        store.delete(["m3"])
+        store.add([{**GOOD, "text": "cat cat"}])
+        assert {*right, "new"} - {"m3"} == set(store.search_text("cat", 50)["id"].to_pylist())
+        query, ranks = [1, 2, 3, 4], dict[str, float]()
+        for found in (store.search(query, 50), store.search_text("dog 16", 50)):
+            for rank, one in enumerate(found["id"].to_pylist(), 1):
+                ranks[one] = ranks.get(one, 0) + 1 / (60 + rank)
+        fused = store.search_hybrid(query, "dog 16", 4, columns=["id"])
+        assert sorted(ranks.values())[:-5:-1] == pytest.approx(fused["_score"].to_pylist())
+        assert [ranks[one] for one in fused["id"].to_pylist()] == pytest.approx(
+            fused["_score"].to_pylist()
+        )
+
+    def test_approximate_search_finds_what_is_near(
+        self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str]
+    ) -> None:
+        """Nine of ten rows and exact scores, also after deletions and under a narrow filter."""
+        if "approximate" not in instance.capabilities:
+            pytest.skip("it does not declare approximate")
+        rng = np.random.default_rng(7)
+        vectors = rng.normal(size=(200, 16)).astype(np.float32)
+        rows = [{"id": str(n), "vector": v, "part": n % 20} for n, v in enumerate(vectors)]
+        with instance.create(new_uri(), store_schema(16, {"part": "int64"})) as store:
+            store.add(rows)
+            store.delete(filter="part = 3")
+            store.compact()
+            for where, k in ((None, 10), ("part = 7", 10), ("part < 25", 10)):
+                hits = 0
+                for query in rng.normal(size=(10, 16)):
+                    right = store.search(query, k, filter=where, exact=True)["id"].to_pylist()
+                    found = store.search(query, k, filter=where, exact=False)["id"].to_pylist()
+                    assert len(right) == len(found) == 10
+                    hits += len({*right} & {*found})
+                assert hits >= 90, f"{hits} of 100 under the filter {where}"

@@ -1,0 +1,237 @@
+"""L0: mix the scores of several models; no parameter of any is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from attrs import field, frozen, validators
+from torch import Tensor, nn
+
+from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
+from aios_core.diffusion.objective import draw_times
+from aios_core.errors import AIOSError, EvolutionError
+from aios_core.evolution.digest import model_digest
+from aios_core.training import checkpoint
+
+if TYPE_CHECKING:
+    from aios_core.diffusion.model import Model
+
+Pool = Literal["linear", "log"]
+ENTRIES = 1 << 24
+"""Most log-probabilities that are kept to fit weights on."""
+_NEVER = -1e4
+"""Stands for minus infinity, which a weight of 0 would make NaN."""
+
+
+class MixedHead(nn.Module):
+    """The heads of all models: states side by side in, normalised log-probabilities out."""
+
+    def __init__(
+        self, models: Sequence[Model], dims: Sequence[int], weights: Tensor, pool: Pool
+    ) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(model.head for model in models)
+        self.dims, self.pool, self.mask_id = list(dims), pool, models[0].vocabulary.mask_id
+        self.register_buffer("weights", weights)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(B, L) tokens to (B, L, sum of D)."""
+        return torch.cat([head.encode(x) for head in self.heads], -1)
+
+    def decode(self, h: Tensor) -> Tensor:
+        """(B, L, sum of D) to (B, L, V)."""
+        parts = [
+            log_probs(head.decode(part), self.mask_id)
+            for head, part in zip(self.heads, h.split(self.dims, -1), strict=True)
+        ]
+        return pooled(torch.stack(parts, -2), self.get_buffer("weights"), self.pool)
+
+
+class MixedBackbone(nn.Module):
+    """The backbones of all models, side by side."""
+
+    def __init__(self, models: Sequence[Model], dims: Sequence[int]) -> None:
+        super().__init__()
+        self.backbones = nn.ModuleList(model.backbone for model in models)
+        self.dims = list(dims)
+
+    def forward(self, h: Tensor, t: Tensor | None, condition: Any) -> Tensor:
+        """(B, L, sum of D) to the same."""
+        parts = zip(self.backbones, h.split(self.dims, -1), strict=True)
+        return torch.cat([backbone(part, t, condition) for backbone, part in parts], -1)
+
+
+@frozen
+class Mixing(EvolutionLevel):
+    """A pool of this model and others that share its tokenizer; weights are all that is learned.
+
+    ``linear`` is a mixture of their predictions, ``log`` a product (guidance without a classifier
+    is one, with weights gamma and 1 - gamma). The NELBO is convex in the weights of either, so the
+    best ones are found. A product of what is predicted of single tokens is not a sample of the
+    product of two distributions of texts, and no step of a sampler makes it one.
+    """
+
+    name: ClassVar[str] = "l0-mixing"
+
+    experts: tuple[Path, ...] = ()
+    """Folders of runs; each costs a forward pass a step."""
+    pool: Pool = "log"
+    """Of log-probabilities, or of probabilities."""
+    replay: float = field(default=0.25, validator=validators.ge(0))
+    """How much the base domain counts when weights are fitted, as a share of the target."""
+
+    def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
+        """Fit the weights on cached predictions, by exponentiated gradient on the simplex."""
+        if not len(experience.target):
+            raise EvolutionError("there is no evidence to learn from; want at least one text")
+        found = [_expert(model, str(path)) for path in self.experts]
+        models = [model, *(one for one, _ in found)]
+        config = {
+            "pool": self.pool,
+            "experts": [
+                {"path": str(path.absolute()), "sha256": digest}
+                for path, (_, digest) in zip(self.experts, found, strict=True)
+            ],
+        }
+        parts = [(experience.target, 1.0)]
+        if self.replay and len(experience.base):
+            parts.append((experience.base, self.replay))
+        cached = [(_predictions(models, w, experience.seed), share) for w, share in parts]
+        weights = _fitted(cached, len(models), self.pool)
+        return Adaptation(config, {"weights": weights}, len(weights))
+
+    def apply(self, model: Model, adaptation: Adaptation) -> Model:
+        """The model and its experts as one."""
+        config, weights = adaptation.config, adaptation.tensors.get("weights")
+        experts, pool = config.get("experts"), config.get("pool")
+        if pool not in {"linear", "log"} or not isinstance(experts, list):
+            raise EvolutionError("the mixture wants a pool, 'linear' or 'log', and its experts")
+        if set(adaptation.tensors) != {"weights"} or weights is None:
+            raise EvolutionError("the mixture wants its weights, and no other tensor")
+        if weights.shape != (len(experts) + 1,):
+            raise EvolutionError(
+                f"the mixture has {tuple(weights.shape)} weights for {len(experts) + 1} models"
+            )
+        models = [model, *(_named(model, one) for one in experts)]
+        return _mixed(models, weights, pool)
+
+
+def log_probs(logits: Tensor, mask_id: int) -> Tensor:
+    """Normalised, the mask never; in float32 at least."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32)).clone()
+    logits[..., mask_id] = _NEVER
+    return logits.log_softmax(-1).clamp(min=_NEVER)
+
+
+def pooled(parts: Tensor, weights: Tensor, pool: Pool) -> Tensor:
+    """(..., K, V) log-probabilities of K models to (..., V), normalised."""
+    weights = weights.to(parts)
+    if pool == "linear":
+        return (parts + weights.log().clamp(min=_NEVER)[:, None]).logsumexp(-2)
+    mixed: Tensor = (parts * weights[:, None]).sum(-2)
+    return mixed.log_softmax(-1)
+
+
+def _mixed(models: Sequence[Model], weights: Tensor, pool: Pool) -> Model:
+    fork = models[0].fork()
+    if len(models) == 1:
+        return fork
+    x = torch.zeros(1, 1, dtype=torch.long, device=fork.device)
+    with torch.no_grad():
+        dims = [one.head.encode(x).shape[-1] for one in models]
+    parts = [fork, *models[1:]]
+    head = MixedHead(parts, dims, weights.to(fork.device), pool)
+    fork.head, fork.backbone = head, MixedBackbone(parts, dims)
+    fork.time_conditioned = any(one.time_conditioned for one in models)
+    return fork.train(models[0].training)
+
+
+def _expert(model: Model, path: str) -> tuple[Model, str]:
+    try:
+        expert = checkpoint.load(Path(path)).model
+    except AIOSError as error:
+        raise EvolutionError(f"the expert {path} cannot be used: {error}") from error
+    if (expert.vocabulary, expert.mode) != (model.vocabulary, model.mode):
+        raise EvolutionError(f"the expert {path} reads other tokens, or is of another mode")
+    if not (model.process.absorbing and expert.process.absorbing):
+        raise EvolutionError("predictions are mixed under masks alone; want absorbing corruption")
+    return expert.to(model.device).eval(), model_digest(expert)
+
+
+def _named(model: Model, entry: Any) -> Model:
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(k), str) for k in _ENTRY):
+        raise EvolutionError("an expert of the mixture wants a path and a sha256")
+    expert, digest = _expert(model, entry["path"])
+    if digest != entry["sha256"]:
+        raise EvolutionError(f"the expert {entry['path']} is not the one that was mixed")
+    return expert
+
+
+_ENTRY = ("path", "sha256")
+
+
+@frozen(eq=False)
+class _Cached:
+    """Predictions (M, K, V) of masked tokens, the tokens (M,), and what each counts (M,)."""
+
+    parts: Tensor
+    tokens: Tensor
+    counts: Tensor
+
+    def loss(self, weights: Tensor, pool: Pool) -> Tensor:
+        chosen = self.tokens[:, None, None].expand(-1, self.parts.shape[1], 1)
+        if pool == "linear":
+            nats = -pooled(self.parts.gather(-1, chosen), weights, pool)[:, 0]
+        else:
+            nats = -pooled(self.parts, weights, pool).gather(-1, self.tokens[:, None])[:, 0]
+        mean: Tensor = (nats * self.counts).sum() / self.counts.sum()
+        return mean
+
+
+@torch.no_grad()
+def _predictions(models: Sequence[Model], windows: Any, seed: int) -> _Cached:
+    model = models[0]
+    generator = torch.Generator().manual_seed(seed)
+    most = max(1, ENTRIES // (len(models) * model.vocabulary.size))
+    rows = max(1, min(len(windows), 2 * most // windows.ids.shape[1]))
+    chosen = torch.randperm(len(windows), generator=generator)[:rows]
+    ids, valid = windows.ids[chosen], windows.valid[chosen]
+    times = draw_times(rows, generator)
+    z = torch.where(valid, model.process.corrupt(ids, model.noise.alpha(times), generator), ids)
+    where = (z == model.vocabulary.mask_id) & valid
+    places = where.flatten().nonzero()[:most, 0]
+    found: list[list[Tensor]] = [[] for _ in models]
+    for start in range(0, rows, 64):
+        part = slice(start, start + 64)
+        for number, one in enumerate(models):
+            h = one.states(one.place(z[part]), one.place(times[part]))
+            decoded = one.head.decode(h[one.place(where[part])][None])[0]
+            found[number].append(log_probs(decoded, model.vocabulary.mask_id).cpu())
+    parts = torch.stack([torch.cat(one)[: len(places)] for one in found], 1)
+    weight = model.noise.weight(times)[:, None].expand(z.shape).flatten()[places]
+    return _Cached(parts, ids.flatten()[places], weight.float())
+
+
+def _fitted(cached: Sequence[tuple[_Cached, float]], count: int, pool: Pool) -> Tensor:
+    """The best weights of the simplex, up to 1e-3 nats; never worse than the best single model."""
+
+    def loss(weights: Tensor) -> Tensor:
+        return torch.stack([share * one.loss(weights, pool) for one, share in cached]).sum()
+
+    weights = torch.full((count,), 1 / count)
+    rate = 1.0
+    for _ in range(60 if count > 1 else 0):
+        weights.requires_grad_()
+        now = loss(weights)
+        (slope,) = torch.autograd.grad(now, weights)
+        weights = weights.detach()
+        step = (weights.clamp(min=1e-9).log() - rate * slope).softmax(0)
+        if loss(step) > now:
+            rate /= 2
+            continue
+        weights = step
+    tried = [weights, *torch.eye(count)]
+    return min(tried, key=lambda one: float(loss(one)))

@@ -1,0 +1,171 @@
+"""L3: train some of the model's own tensors; and the two controls that it must beat."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from attrs import field, frozen, validators
+from torch import Tensor, nn
+
+from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
+from aios_core.errors import EvolutionError
+from aios_core.evolution.fitting import fit, gradients_of
+
+if TYPE_CHECKING:
+    from aios_core.diffusion.model import Model
+
+PROBES = 6
+"""Batches of 16 rows that a ranking looks at."""
+
+
+@frozen
+class Chosen(EvolutionLevel):
+    """Train chosen tensors, with replay and a pull to where they were (L2-SP, arXiv 1802.01483).
+
+    What is kept is the new values, so the model is restored by what it had before and not by a
+    subtraction, which would round.
+    """
+
+    learning_rate: float = field(default=2e-3, validator=validators.gt(0))
+    """Peak rate of AdamW."""
+    replay: float = field(default=0.25, validator=validators.ge(0))
+    """Rows of the base domain in a batch, as a share of the target's."""
+    pull: float = field(default=0.01, validator=validators.ge(0))
+    """Half of it times the squared distance from the base is added to the loss."""
+
+    @abstractmethod
+    def choose(self, model: Model, experience: Experience, most: float) -> list[str]:
+        """Names of the tensors to train, which have ``most`` entries together at most."""
+
+    def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
+        """Train copies of the chosen tensors."""
+        if not len(experience.target):
+            raise EvolutionError("there is no evidence to learn from; want at least one text")
+        before = {name: one.detach() for name, one in model.named_parameters()}
+        most = budget.share * sum(one.numel() for one in before.values())
+        names = self.choose(model, experience, most)
+        count = sum(before[name].numel() for name in names)
+        if not names or count > most:
+            raise EvolutionError(
+                f"{self.name} would train {count} parameters; the budget is {most:.0f}"
+            )
+        fork = _with(model, {name: before[name].clone() for name in names})
+        now = dict(fork.named_parameters())
+        trained = [now[name] for name in names]
+
+        def distance() -> Tensor:
+            moved = [(now[name] - before[name]).square().sum() for name in names]
+            return self.pull / 2 * torch.stack(moved).sum()
+
+        fit(
+            fork,
+            trained,
+            experience,
+            budget,
+            learning_rate=self.learning_rate,
+            replay=self.replay,
+            pull=distance if self.pull else None,
+        )
+        learned = {name: now[name].detach().cpu().contiguous() for name in names}
+        return Adaptation({"tensors": names}, learned, count)
+
+    def apply(self, model: Model, adaptation: Adaptation) -> Model:
+        """The model with the new tensors in the place of the old ones."""
+        return _with(model, adaptation.tensors)
+
+
+@frozen
+class Unfreeze(Chosen):
+    """Train the tensors whose gradient is largest for their size, where the base cares least.
+
+    The score is the norm of the target's gradient over that of the tensor (Auto-RGN, arXiv
+    2210.11466), divided by 1 + F / mean F, F being the mean squared gradient on the base domain
+    (the Fisher information of EWC, arXiv 1612.00796).
+    """
+
+    name: ClassVar[str] = "l3-unfreeze"
+
+    def choose(self, model: Model, experience: Experience, most: float) -> list[str]:
+        """The best tensors that still fit, in the order of their scores."""
+        fork = model.fork().eval()
+        parameters = dict(fork.named_parameters())
+        tensors, seed = list(parameters.values()), experience.seed
+        base = experience.base if len(experience.base) else experience.target
+        mean = [torch.zeros_like(tensor) for tensor in tensors]
+        fisher = torch.zeros(len(tensors))
+        for batch in gradients_of(fork, experience.target, tensors, batches=PROBES, seed=seed):
+            mean = [m + g / PROBES for m, g in zip(mean, batch, strict=True)]
+        for batch in gradients_of(fork, base, tensors, batches=PROBES, seed=seed + 1):
+            fisher += torch.stack([g.square().mean().cpu() for g in batch]) / PROBES
+        gain = torch.stack(
+            [
+                (g.norm() / t.detach().norm().clamp(min=1e-12)).cpu()
+                for g, t in zip(mean, tensors, strict=True)
+            ]
+        )
+        scores = gain / (1 + fisher / fisher.mean().clamp(min=1e-30))
+        order = scores.argsort(descending=True).tolist()
+        return _greedy([list(parameters)[place] for place in order], parameters, most)
+
+
+@frozen
+class Random(Chosen):
+    """A control: tensors drawn at random, under the same budget."""
+
+    name: ClassVar[str] = "random-tensors"
+
+    def choose(self, model: Model, experience: Experience, most: float) -> list[str]:
+        """Tensors in random order, as far as they fit."""
+        parameters = dict(model.named_parameters())
+        generator = torch.Generator().manual_seed(experience.seed)
+        order = torch.randperm(len(parameters), generator=generator).tolist()
+        return _greedy([list(parameters)[place] for place in order], parameters, most)
+
+
+@frozen
+class Full(Chosen):
+    """A control: all of the model, which a budget must allow; no replay and no pull by default."""
+
+    name: ClassVar[str] = "full"
+
+    replay: float = field(default=0.0, validator=validators.ge(0))
+    """Rows of the base domain in a batch, as a share of the target's."""
+    pull: float = field(default=0.0, validator=validators.ge(0))
+    """Half of it times the squared distance from the base is added to the loss."""
+
+    def choose(self, model: Model, experience: Experience, most: float) -> list[str]:
+        """Every tensor."""
+        return [name for name, _ in model.named_parameters()]
+
+
+def _greedy(names: list[str], parameters: Mapping[str, Tensor], most: float) -> list[str]:
+    chosen, count = [], 0
+    for name in names:
+        if count + parameters[name].numel() <= most:
+            chosen.append(name)
+            count += parameters[name].numel()
+    return chosen
+
+
+def _with(model: Model, tensors: Mapping[str, Tensor]) -> Model:
+    """A fork with tensors in the place of its own, also where one is tied."""
+    fork = model.fork()
+    own = dict(fork.named_parameters())
+    for name, tensor in tensors.items():
+        if name not in own:
+            raise EvolutionError(f"the model has no parameter {name!r:.200}")
+        old = own[name]
+        if (tensor.shape, tensor.dtype) != (old.shape, old.dtype):
+            raise EvolutionError(
+                f"{name} is {tensor.dtype} {tuple(tensor.shape)}; this model wants {old.dtype} "
+                f"{tuple(old.shape)}"
+            )
+        new = nn.Parameter(tensor.to(old.device))
+        for module in fork.modules():
+            for key, parameter in list(module.named_parameters(recurse=False)):
+                if parameter is old:
+                    module.register_parameter(key, new)
+    return fork

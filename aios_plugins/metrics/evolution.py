@@ -1,0 +1,56 @@
+"""What a model gains and loses when one evolution level adapts it."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import ClassVar
+
+from attrs import frozen
+
+from aios_core.contracts import Estimate, Evidence, Metric
+from aios_core.evolution.gate import Change, Verdict
+from aios_core.evolution.proposal import propose, size
+from aios_core.evolution.splits import split
+
+
+@frozen
+class Evolution(Metric):
+    """Adapts the model by ``evolution.level`` to the evidence, and measures it on other texts.
+
+    The model itself stays as it is, and nothing is kept. Measured on the report split, with base
+    and candidate on the same draws: ``target_gain`` is how many nats a token the evidence's domain
+    has become likelier, ``base_loss`` how many the model's own has become less likely.
+    """
+
+    of: ClassVar = "model"
+    better: ClassVar = {"target_gain": "higher", "base_loss": "lower"}
+    units: ClassVar = {
+        "target_gain": "nats/token",
+        "base_loss": "nats/token",
+        "adapted_share": "%",
+        "adaptation_bytes": "B",
+        "adaptation_seconds": "s",
+    }
+
+    def measure(self, evidence: Evidence) -> dict[str, Estimate]:
+        """Nothing where no level is named."""
+        config, model = evidence.config, evidence.model
+        if config.evolution.level is None:
+            return {}
+        (level,) = (one for one in config.levels if one.name == config.evolution.level)
+        found = propose(level, model, split(config, evidence.tokenizer), config)
+        report, tensors = found.report, found.adaptation.tensors.values()
+        return {
+            "target_gain": _estimate(report, report.target, -1),
+            "base_loss": _estimate(report, report.base, 1),
+            "adapted_share": Estimate(100 * found.adaptation.parameters / size(model)),
+            "adaptation_bytes": Estimate(sum(one.numel() * one.element_size() for one in tensors)),
+            "adaptation_seconds": Estimate(found.seconds),
+            "accepted": Estimate(float(found.verdict.accepted)),
+        }
+
+
+def _estimate(verdict: Verdict, change: Change, sign: int) -> Estimate:
+    """A change with its standard error, which is what its bounds would be for a normal one."""
+    reach = NormalDist().inv_cdf(1 - verdict.alpha)
+    return Estimate(sign * change.delta, (change.high - change.low) / (2 * reach))

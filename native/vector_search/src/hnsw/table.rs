@@ -1,0 +1,45 @@
+//! The codes of a graph: in memory, or a view of its file until one is changed.
+
+use crate::pages;
+use memmap2::Mmap;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+/// Codes of all slots, one after another.
+pub(super) enum Table {
+    Own(Vec<i8>),
+    /// The bytes of a range of a file.
+    Mapped(Arc<Mmap>, Range<usize>),
+}
+
+impl Deref for Table {
+    type Target = [i8];
+
+    fn deref(&self) -> &[i8] {
+        match self {
+            Self::Own(codes) => codes,
+            Self::Mapped(map, range) => {
+                let bytes: *const [u8] = &raw const map[range.clone()];
+                // SAFETY: every byte is an `i8` too, and the map is borrowed as long as the view.
+                unsafe { &*(bytes as *const [i8]) }
+            }
+        }
+    }
+}
+
+impl Table {
+    /// The codes, to be changed.
+    pub fn own(&mut self) -> &mut Vec<i8> {
+        loop {
+            match self {
+                Self::Own(codes) => return codes,
+                Self::Mapped(..) => {
+                    let mut codes = Vec::new();
+                    pages::reserve(&mut codes, self.len());
+                    codes.extend_from_slice(self);
+                    *self = Self::Own(codes);
+                }
+            }
+        }
+    }
+}

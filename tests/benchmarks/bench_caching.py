@@ -1,0 +1,139 @@
+"""What the approximate caches cost in quality, on a trained network: one JSON object a measurement.
+
+    make bench AREA=caching                             # trains a small pair first, some minutes
+    python tests/benchmarks/bench_caching.py --run runs/tinyshakespeare-diffusion
+
+Held-out prompts are continued block by block from the same seeds without a cache, with the prefix
+cache and with the dual one (Fast-dLLM, arXiv 2505.22618). `agreement` is the share of tokens that
+are those of the run without a cache, `until` how many come before the first that is not; where one
+differs, all after it may. `twin_nll` is what the autoregressive twin says of the continuations in
+nats a token, with its standard error over texts and `held_out_nll` of the true ones beside it;
+`entropy` is that of the tokens of each text. At temperature 0 a low one means repetition.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from aios_core.config import resolve, twin
+from aios_core.contracts import Estimate
+from aios_core.diffusion.objective import nll
+from aios_core.inference import ArrowEngine
+from aios_core.training.data import prepare
+from aios_core.training.trainer import train
+
+CACHES = ("none", "prefix", "dual")
+SAMPLERS = {"confidence": {"num_inference_steps": 16}, "threshold": {}}
+
+
+def trained(folder, steps):
+    """A small network and its twin, on the documentation inside Python."""
+    resolved = resolve(
+        {
+            "tokenizer": {"type": "bytes"},
+            "backbone": {"type": "transformer", "dim": 96, "layers": 3, "heads": 3},
+            "diffusion": {"length": 128},
+            "training": {
+                "steps": steps,
+                "batch_size": 16,
+                "learning_rate": 3e-3,
+                "warmup_steps": 50,
+                "ema_decay": 0.99,
+                "evaluate_every": steps,
+            },
+        }
+    )
+    train(resolved, folder, progress=False)
+    train(twin(resolved), folder / "twin", progress=False)
+    return folder
+
+
+def continuations(model, ids, prompt):
+    """Nats a token of what stands behind the prompts, row by row."""
+    rows = torch.tensor(ids)
+    with torch.no_grad():
+        whole, head = (
+            nll(model, one, torch.ones_like(one, dtype=torch.bool))
+            for one in (rows, rows[:, :prompt])
+        )
+    return ((whole - head) / (rows.shape[1] - prompt)).tolist()
+
+
+def entropy(row):
+    """Of the tokens of one text, in nats."""
+    share = torch.tensor(row).unique(return_counts=True)[1].double() / len(row)
+    return float(torch.special.entr(share).sum())
+
+
+def compare(engine, prompts, truth, given, **options):
+    """One sampler and block size, with each cache."""
+    judge = engine.models["ar"].model
+    expected = None
+    told = Estimate.ratio(continuations(judge, truth, given.prompt), [1.0] * len(truth)).value
+    for cache in CACHES:
+        output = engine.diffuse(
+            prompts, seed=0, cache=cache, ignore_eos=True,
+            max_new_tokens=given.length - given.prompt, **options,
+        )  # fmt: skip
+        rows = [row[given.prompt :] for row in output.token_ids]
+        expected = expected or rows
+        same = [
+            [a == b for a, b in zip(one, other, strict=True)]
+            for one, other in zip(rows, expected, strict=True)
+        ]
+        quality = Estimate.ratio(
+            continuations(judge, output.token_ids, given.prompt), [1.0] * len(rows)
+        )
+        record = {
+            "cache": cache,
+            **options,
+            "texts": len(rows),
+            "calls": output.nfe,
+            "agreement": sum(map(sum, same)) / sum(map(len, same)),
+            "until": sum((*one, False).index(False) for one in same) / len(same),
+            "twin_nll": quality.value,
+            "stderr": quality.stderr,
+            "held_out_nll": told,
+            "entropy": sum(map(entropy, rows)) / len(rows),
+        }
+        record = {k: round(v, 3) if isinstance(v, float) else v for k, v in record.items()}
+        sys.stdout.write(json.dumps(record) + "\n")
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, help="a run with its twin; unset: train a small one")
+    parser.add_argument("--steps", type=int, default=1500, help="of that training")
+    parser.add_argument("--texts", type=int, default=64, help="prompts to continue")
+    parser.add_argument("--prompt", type=int, default=48, help="tokens of a prompt")
+    parser.add_argument("--length", type=int, default=112, help="tokens of a text, its prompt too")
+    parser.add_argument("--blocks", type=int, nargs="*", default=[8, 32], help="sizes of blocks")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        run = given.run or trained(Path(folder) / "run", given.steps)
+        engine = ArrowEngine.load(run)
+        windows, _ = prepare(engine.models["diffusion"].resolved).held_out.windows(
+            given.length, given.texts
+        )
+        truth = [row for row in windows.tolist() if len(row) == given.length]
+        prompts = [row[: given.prompt] for row in truth]
+        for temperature in (0.0, 1.0):
+            for name, settings in SAMPLERS.items():
+                for size in given.blocks:
+                    compare(
+                        engine, prompts, truth, given, sampler=name, block_size=size,
+                        temperature=temperature, **settings,
+                    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

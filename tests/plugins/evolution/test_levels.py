@@ -1,0 +1,142 @@
+"""What the levels promise beside their contract."""
+
+import attrs
+import pytest
+import torch
+
+from aios_core.config import resolve
+from aios_core.contracts import Adaptation, Budget, Experience, Vocabulary, Windows
+from aios_core.diffusion.model import Model
+from aios_core.errors import EvolutionError
+from aios_core.evolution.gate import score
+from aios_core.training.trainer import train
+from aios_plugins.evolution.control import Control
+from aios_plugins.evolution.mixing import Mixing, pooled
+from aios_plugins.evolution.unfreeze import Full, Random, Unfreeze
+
+VOCABULARY = Vocabulary(size=260, mask_id=256, pad_id=257, bos_id=258, eos_id=259)
+SMALL = Budget(share=0.1, steps=3, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def model():
+    values = {"backbone": {"dim": 32, "layers": 2, "heads": 2}, "diffusion": {"length": 16}}
+    return Model.build(resolve(values).config, VOCABULARY).eval()
+
+
+def windows(text):
+    ids = torch.tensor(list(text.encode())).view(-1, 16)
+    return Windows(ids, torch.ones_like(ids, dtype=torch.bool))
+
+
+@pytest.fixture(scope="module")
+def experience():
+    return Experience(windows("a bottle of milk" * 8), windows("no more of it all" * 16))
+
+
+def test_a_side_network_that_has_not_learned_changes_no_bit(model, experience):
+    adaptation = Control().adapt(model, experience, Budget(share=0.1, steps=0))
+    x, t = experience.target.ids, torch.rand(8).double()
+
+    assert torch.equal(model(x, t), Control().apply(model, adaptation)(x, t))
+    assert 0 < adaptation.parameters < 0.1 * sum(p.numel() for p in model.parameters())
+
+
+def test_scale_zero_and_times_outside_are_the_model_itself(model, experience):
+    adaptation = Control(control_guidance_start=0.25, control_guidance_end=0.75).adapt(
+        model, experience, SMALL
+    )
+    adapted = Control().apply(model, adaptation)
+    x, t = experience.target.ids[:3], torch.tensor([1.0, 0.5, 0.1]).double()
+    same = (model(x, t) == adapted(x, t)).flatten(1).all(1)
+    adaptation.config["conditioning_scale"] = 0.0
+
+    assert [True, False, True] == same.tolist()
+    assert torch.equal(model(x, t), Control().apply(model, adaptation)(x, t))
+
+
+def test_a_bank_is_weighed_one_by_one(model, experience):
+    """A second side network of weight zero leaves the answers of the first alone."""
+    one, two = (
+        Control(learning_rate=0.05).adapt(
+            model, Experience(experience.target, experience.base, seed), SMALL
+        )
+        for seed in (0, 1)
+    )
+    x, t = experience.target.ids, torch.rand(8).double()
+
+    def answer(*scales):
+        adapted = model
+        for scale, adaptation in zip(scales, (one, two), strict=True):
+            config = adaptation.config | {"conditioning_scale": scale}
+            adapted = Control().apply(adapted, attrs.evolve(adaptation, config=config))
+        return adapted(x, t)
+
+    assert torch.equal(answer(1.0, 0.0), Control().apply(model, one)(x, t))
+    assert torch.equal(answer(0.0, 1.0), Control().apply(model, two)(x, t))
+    assert not torch.allclose(answer(1.0, 1.0), answer(1.0, 0.0), atol=1e-3)
+
+
+def test_unfreezing_keeps_to_what_it_chose(model, experience):
+    for level in (Unfreeze(), Random()):
+        adaptation = level.adapt(model, experience, SMALL)
+        adapted = dict(level.apply(model, adaptation).named_parameters())
+        changed = {n for n, p in model.named_parameters() if not torch.equal(p, adapted[n])}
+
+        assert changed <= set(adaptation.config["tensors"]) == set(adaptation.tensors)
+        assert adaptation.parameters <= 0.1 * sum(p.numel() for p in model.parameters())
+
+
+def test_tied_tensors_stay_tied(model, experience):
+    adaptation = Full().adapt(model, experience, Budget(share=1.0, steps=1))
+    head = Full().apply(model, adaptation).head
+
+    assert head.linear.weight is head.embedding.weight
+    with pytest.raises(EvolutionError, match="the budget is"):
+        Full().adapt(model, experience, SMALL)
+
+
+def test_pools_are_distributions():
+    parts = torch.randn(5, 3, 7).log_softmax(-1)
+    for pool in ("linear", "log"):
+        for weights in (torch.tensor([0.2, 0.3, 0.5]), torch.tensor([0.0, 1.0, 0.0])):
+            mixed = pooled(parts, weights, pool)
+            torch.testing.assert_close(mixed.exp().sum(-1), torch.ones(5))
+    torch.testing.assert_close(parts[:, 1], mixed, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("pool", ["linear", "log"])
+def test_a_mixture_is_no_worse_than_either(model, tmp_path, monkeypatch, pool):
+    """On what it was fitted on; and an expert that was changed is refused."""
+    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "corpus.txt").write_text("a bottle of milk" * 200)
+    values = {
+        "dataset": {"type": "file", "path": str(tmp_path / "corpus.txt")},
+        "tokenizer": {"type": "bytes"},
+        "backbone": {"type": "transformer", "dim": 16, "layers": 1, "heads": 2},
+        "diffusion": {"length": 16},
+        "training": {"steps": 60, "batch_size": 8},
+    }
+    train(resolve(values), tmp_path / "expert", progress=False)
+    target = windows("a bottle of milk" * 64)
+    experience = Experience(target, windows("no more of it all" * 16))
+    level = Mixing(experts=(tmp_path / "expert",), pool=pool, replay=0.0)
+    adaptation = level.adapt(model, experience, SMALL)
+    mixed = Mixing().apply(model, adaptation)
+    before, after = (score(m, target, draws=4, seed=0).mean() for m in (model, mixed))
+
+    assert 1.0 == pytest.approx(float(adaptation.tensors["weights"].sum()))
+    assert after < before - 1
+    assert torch.equal(mixed.head.heads[0].linear.weight, model.head.linear.weight)
+    adaptation.config["experts"][0]["sha256"] = "0" * 64
+    with pytest.raises(EvolutionError, match="is not the one that was mixed"):
+        Mixing().apply(model, adaptation)
+
+
+def test_an_expert_that_is_not_there_is_told(model, experience, tmp_path):
+    with pytest.raises(EvolutionError, match="nowhere"):
+        Mixing(experts=(tmp_path / "nowhere",)).adapt(model, experience, SMALL)
+    entry = [{"path": "x"}]
+    strange = Adaptation({"pool": "log", "experts": entry}, {"weights": torch.ones(2)}, 2)
+    with pytest.raises(EvolutionError, match="wants a path and a sha256"):
+        Mixing().apply(model, strange)

@@ -1,0 +1,52 @@
+"""Approximate search by a real index: enough rows that one is made, and is used."""
+
+import numpy as np
+import pytest
+
+from aios_core.contracts import store_schema
+from aios_plugins.storage.arrow import Arrow
+from aios_plugins.storage.lancedb import LanceDb
+
+DIM, ROWS = 16, 5000
+
+
+def indexed(store):
+    """How many rows the index covers."""
+    if isinstance(store.backend, Arrow):
+        return store.stats().details["indexed"]
+    (index,) = [i for i in store._table.list_indices() if i.columns == ["vector"]]
+    return store._table.index_stats(index.name).num_indexed_rows
+
+
+def found(store, queries, **how):
+    answers = [store.search(query, 10, columns=["id"], **how) for query in queries]
+    return [set(answer["id"].to_pylist()) for answer in answers]
+
+
+BACKENDS = [Arrow(index_rows=1000), pytest.param(LanceDb(index_rows=1000), marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=["arrow", "lancedb"])
+def test_an_index_finds_what_is_near_whatever_is_deleted_and_filtered(backend, tmp_path):
+    rng = np.random.default_rng(5)
+    centres = rng.normal(size=(50, DIM))
+    vectors = (centres[rng.integers(50, size=ROWS)] + rng.normal(size=(ROWS, DIM))).astype("f4")
+    rows = [{"id": str(n), "vector": v, "part": n % 50} for n, v in enumerate(vectors)]
+    queries = centres[:20].astype("f4")
+    place = str(tmp_path / "store")
+    with backend.create(place, store_schema(DIM, {"part": "int64"})) as store:
+        store.add(rows)
+        store.delete(filter="part = 3")
+        store.compact()
+        covered = indexed(store)
+        assert ROWS - ROWS // 50 == covered == store.count()
+        store.delete(filter="part = 4")
+        store.add([{"id": "late", "vector": queries[0], "part": 1}])
+    with backend.open(place) as store:
+        for where, least in ((None, 180), ("part < 30", 180), ("part = 7", 190)):
+            right = found(store, queries, filter=where, exact=True)
+            near = found(store, queries, filter=where, exact=False)
+            assert {10} == {len(one) for one in near}
+            assert least <= sum(len(a & b) for a, b in zip(right, near, strict=True)), where
+        assert "late" in found(store, queries[:1], exact=False)[0]
+        assert covered - ROWS // 50 + 1 == store.verify()
