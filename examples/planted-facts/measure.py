@@ -82,7 +82,7 @@ def generations(engine, asked, scale):
     }
     shares = {}
     for name, options in settings.items():
-        output = engine.diffuse(prompts, max_new_tokens=6, seed=1, **options)
+        output = engine.diffuse(prompts, max_new_tokens=3, seed=1, **options)
         pairs = zip(output.completions, asked, strict=True)
         shares[name] = interval(np.array([what in text for text, (*_, what) in pairs], float))
         if name == "with":
