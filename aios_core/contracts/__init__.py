@@ -34,7 +34,12 @@ from aios_core.contracts.sampler import (
 )
 from aios_core.contracts.storage import Capability, Stats, StorageBackend
 from aios_core.contracts.store import VectorStore
-from aios_core.contracts.tokenizer import Tokenizer, TrainedTokenizer, Vocabulary
+from aios_core.contracts.tokenizer import (
+    Tokenizer,
+    TrainedTokenizer,
+    Vocabulary,
+    tokenizer_errors,
+)
 from aios_core.contracts.tracker import Tracker
 
 __all__ = [
@@ -85,4 +90,5 @@ __all__ = [
     "Vocabulary",
     "Windows",
     "store_schema",
+    "tokenizer_errors",
 ]

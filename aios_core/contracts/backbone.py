@@ -50,6 +50,9 @@ class Condition:
     ``serves_masks``. None: all is seen, or all before where the module is causal."""
     positions: Tensor | None = None
     """(L,) int64: where in the text the input stands, likewise. None: P, P + 1, ..."""
+    part: slice | None = None
+    """Of the L positions of the input, those whose states are wanted. A module may answer for these
+    alone, (B, stop - start, D); one that does not know of it answers for all. None: all."""
     inject: Injection | None = None
     """Called after each layer, with its number, for backbones that count their ``injections``."""
 
@@ -97,7 +100,7 @@ class Backbone(ABC):
         """A freshly initialised module, called as ``module(h, t, condition)``.
 
         ``h`` is (B, L, D), ``t`` is (B,) float64 in [0, 1] or None for a causal network,
-        ``condition`` a `Condition` or None; the answer is (B, L, D).
+        ``condition`` a `Condition` or None; the answer is (B, L, D), or of the condition's part.
 
         Args:
             causal: position i sees only positions up to i: the autoregressive twin.

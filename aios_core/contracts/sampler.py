@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 from attrs import field, fields, frozen, validators
 
 from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
+from aios_core.contracts.remembered import count, differences, highest, masks, others
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,10 +101,14 @@ class SamplingContext:
         """Whether noise is the mask and nothing else, so that what is not masked is clean."""
         return self.process is None or self.process.absorbing
 
+    @property
+    def free(self) -> Tensor:
+        """(B, L) bool: what may change; do not write to it."""
+        return others(self.fixed)
+
     def masked(self, x: Tensor) -> Tensor:
-        """(B, L) bool: positions of x that are still to be filled."""
-        masked: Tensor = x == self.mask_id
-        return masked & ~self.fixed
+        """(B, L) bool: positions of x that are still to be filled; do not write to it."""
+        return masks(x, self.mask_id)
 
     def time(self, x: Tensor) -> Tensor:
         """(B,) float64: when the schedule holds as many masks as x does, row by row.
@@ -111,7 +117,7 @@ class SamplingContext:
         """
         import torch
 
-        free = (~self.fixed).sum(-1).clamp(min=1)
+        free = self.free.sum(-1).clamp(min=1)
         one = torch.ones(len(x), dtype=torch.float64, device=x.device)
         return self.noise.inverse(1 - self.masked(x).sum(-1) / free * self.noise.mask_rate(one))
 
@@ -119,7 +125,9 @@ class SamplingContext:
         """(B, L) float64 uniforms in [0, 1), each row from its own generator."""
         return self.random.uniform()
 
-    def categorical(self, log_probs: Tensor, where: Tensor) -> Tensor:
+    def categorical(
+        self, log_probs: Tensor, where: Tensor, bonus: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
         """Draw a clean token where asked; the mask token is never drawn.
 
         The draw is by inverse distribution function in float64: float32 Gumbel noise cannot reach
@@ -128,11 +136,13 @@ class SamplingContext:
         Args:
             log_probs: (B, L, V) from the denoiser.
             where: (B, L) bool.
+            bonus: a token at each position, (B, L) int64, and what is added to its logarithm,
+                (B, L); unset: nothing.
 
         Returns:
             (B, L) int64; the mask id where not asked.
         """
-        return self.random.categorical(log_probs, where, self.temperature, self.mask_id)
+        return self.random.categorical(log_probs, where, self.temperature, self.mask_id, bonus)
 
 
 class Sampler(ABC):
@@ -204,17 +214,15 @@ class StepSampler(Sampler):
         """
         log_probs, changing = None, self.remasks or not context.absorbing
         for t, s in pairwise(self.times(context).to(x.device)):
-            if not (changing or context.masked(x).any()):
+            if not (changing or count(context.masked(x))):
                 return
-            if denoiser.time_conditioned:
-                log_probs = None  # before the next answer is made, for each is large
             if log_probs is None:
                 log_probs = denoiser(x, t.expand(len(x)))
             new = self.step(x, t, s, log_probs, context)
-            if not new.equal(x):
-                log_probs = None
+            yield new
+            if denoiser.time_conditioned or differences(new, x):
+                log_probs = None  # before the next answer is made, for each is large
             x = new
-            yield x
 
 
 class AdaptiveSampler(Sampler):
@@ -239,12 +247,16 @@ class AdaptiveSampler(Sampler):
 
     def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
         """Ask, choose and draw, until no row holds a mask."""
-        while (masked := context.masked(x)).any():
-            log_probs = denoiser(x, context.time(x))
+        import torch
+
+        any_time = torch.ones(len(x), dtype=torch.float64, device=x.device)
+        while count(masked := context.masked(x)):
+            log_probs = denoiser(x, context.time(x) if denoiser.time_conditioned else any_time)
+            score = highest(log_probs).masked_fill(others(masked), -math.inf)
             fill = self.choose(masked, log_probs, context) & masked
-            surest = log_probs.amax(-1).masked_fill(~masked, -float("inf")).argmax(-1, keepdim=True)
-            some = fill.any(-1, keepdim=True) | ~masked.any(-1, keepdim=True)
-            fill = fill.scatter(-1, surest, fill.gather(-1, surest) | ~some)
+            # Where something is chosen this finds one of it; where nothing is masked, no mask.
+            best = score.masked_fill(fill, math.inf).argmax(-1, keepdim=True)
+            fill = fill.scatter(-1, best, value=True) & masked
             x = context.categorical(log_probs, fill).where(fill, x)
             del log_probs  # before the next answer is made, for each is large
             yield x

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,19 @@ from aios_core.errors import TokenizerError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+@contextmanager
+def tokenizer_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn a text that is no Unicode, and errors of `kinds`, into `TokenizerError`."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        raise TokenizerError(
+            f"the text holds a lone surrogate at position {error.start}, which is no character"
+        ) from error
+    except kinds as error:
+        raise TokenizerError(str(error)) from error
 
 
 @frozen

@@ -9,6 +9,7 @@ import torch
 from attrs import evolve, field, frozen, validators
 
 from aios_core.contracts import Sampler
+from aios_core.contracts.remembered import Remembered
 from aios_core.diffusion.denoiser import ask
 
 if TYPE_CHECKING:
@@ -50,10 +51,11 @@ class Blocks(Sampler):
         has random streams of its own, so that a row does not depend on how long its batch mates
         keep a block busy.
         """
+        wanted = context.free.any(0).tolist()
         for number, start in enumerate(range(0, x.shape[1], self.size)):
             stop = min(start + self.size, x.shape[1])
             fixed = context.fixed[:, start:stop]
-            if fixed.all():
+            if not any(wanted[start:stop]):
                 continue
             random = context.random.fork(number).window(start, stop)
             inside = evolve(context, fixed=fixed, random=random)
@@ -69,10 +71,8 @@ class _Part:
     def __init__(self, denoiser: Denoiser, x: Tensor, start: int, stop: int) -> None:
         self.denoiser, self.time_conditioned = denoiser, denoiser.time_conditioned
         self.start, self.stop, self.before, self.after = start, stop, x[:, :start], x[:, stop:]
-
-    def whole(self, x: Tensor) -> Tensor:
+        self.whole = Remembered(lambda x: torch.cat((self.before, x, self.after), 1))
         """The positions x (B, L) among all others."""
-        return torch.cat((self.before, x, self.after), 1)
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         return ask(self.denoiser, self.whole(x), t, self.start, self.stop)

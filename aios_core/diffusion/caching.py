@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import evolve
 
 from aios_core.contracts import Condition
-from aios_core.diffusion.denoiser import ModelDenoiser
+from aios_core.diffusion.denoiser import ModelDenoiser, narrowed
 from aios_core.errors import InferenceError
 
 if TYPE_CHECKING:
@@ -68,6 +68,6 @@ class CachingDenoiser(ModelDenoiser):
             begin, end = start, stop if self.caching == "dual" else length
         self._block = start, stop
         self._cache.length, self._cache.behind = begin, length - end
-        condition = evolve(self.condition or Condition(), cache=self._cache)
-        h: Tensor = self.model.states(x[:, begin:end], t, condition)
-        return h[:, start - begin : stop - begin]
+        wanted = slice(start - begin, stop - begin)
+        condition = evolve(self.condition or Condition(), cache=self._cache, part=wanted)
+        return narrowed(self.model.states(x[:, begin:end], t, condition), wanted)

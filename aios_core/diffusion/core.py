@@ -19,12 +19,13 @@ from aios_core.contracts import (
     SamplingContext,
     Spacing,
 )
+from aios_core.contracts.remembered import count, differences, highest, masks
 from aios_core.diffusion.blocks import Blocks
 from aios_core.diffusion.denoiser import ask
 from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.random import RowRandom
-from aios_core.diffusion.selection import entropy
+from aios_core.diffusion.selection import entropies_at
 from aios_core.errors import InferenceError
 
 if TYPE_CHECKING:
@@ -92,14 +93,26 @@ class _Watched:
         self.observe(x)
         self.start, self.last = start, None  # two answers would be the most that is held
         self.last = ask(self.denoiser, x, t, start, stop)
-        # Sums of log-probabilities are numbers, or minus infinity; no tensor of them is needed.
-        if bool((nan := self.last.sum(-1).isnan().any(-1)).any()):
+        return self.last
+
+    def look(self, changed: Tensor, masked: Tensor) -> tuple[int, int]:
+        """How many positions of the last answer changed, and how many are masked: one wait.
+
+        Raises:
+            InferenceError: the last answer holds what is not a number.
+        """
+        assert self.last is not None, "a sampler yielded before it asked"
+        bad = highest(self.last).isnan()  # of numbers or minus infinity the largest is a number
+        seen = slice(self.start, self.start + bad.shape[1])
+        asked = torch.stack((changed[:, seen], masked[:, seen], bad))
+        differing, left, wrong = asked.sum((1, 2)).tolist()
+        if wrong:
             raise InferenceError(
                 f"the network answered with NaN in call {self.nfe} (rows "
-                f"{nan.nonzero()[:8, 0].tolist()}); its weights are damaged or its precision is "
-                "too low"
+                f"{bad.any(-1).nonzero()[:8, 0].tolist()}); its weights are damaged or its "
+                "precision is too low"
             )
-        return self.last
+        return differing, left
 
 
 class DiffusionCore:
@@ -245,7 +258,7 @@ class DiffusionCore:
         )
         yield state
         # Under other noise than masks, what may change is drawn anew in every step.
-        redrawn = None if context.absorbing else ~fixed
+        redrawn = None if context.absorbing else context.free
         for new in self.sampler.sample(denoiser, x, context):
             state = self._advance(state, new, denoiser, redrawn)
             yield state
@@ -259,28 +272,43 @@ class DiffusionCore:
         self, state: State, ids: Tensor, denoiser: _Watched, redrawn: Tensor | None
     ) -> State:
         """The state after a step that led to new ids, or to the same where they were redrawn."""
-        changed, masked = ids != state.ids, ids == self.mask_id
-        if redrawn is None and not changed.any():  # a cached step: nothing to look up
-            return evolve(state, step=state.step + 1, nfe=denoiser.nfe, committed=changed)
+        changed, masked = ids != state.ids, masks(ids, self.mask_id)
+        differing, left = denoiser.look(changed, masked)
+        step, answer = state.step + 1, denoiser.last
+        assert answer is not None
+        if answer.shape[:2] == ids.shape:  # what the sampler asks next is known by now
+            differences.put(differing, ids, state.ids)
+            count.put(left, masked)
+        if redrawn is None and not differing:  # a cached step: nothing to look up
+            return evolve(state, step=step, nfe=denoiser.nfe, ids=ids, committed=changed)
+        taken = bool(left) and (self.sampler.remasks or redrawn is not None)
+        drawn = changed if redrawn is None else redrawn
         if redrawn is not None:
             changed = changed | (redrawn & (state.committed_at == MASKED))
-        drawn = (changed if redrawn is None else redrawn) & ~masked
-        step, answer = state.step + 1, denoiser.last
-        assert answer is not None, "a sampler changed the state before it asked"
-        window = slice(denoiser.start, denoiser.start + answer.shape[1])
-        confidence, uncertainty = state.confidence.clone(), state.entropy.masked_fill(masked, 0)
-        probability = answer.gather(-1, ids[:, window, None])[..., 0].double().exp()
-        new = drawn[:, window]
-        confidence[:, window][new] = probability[new]
-        found = entropy(answer.flatten(0, 1), new.flatten().nonzero()[:, 0])
-        uncertainty[:, window][new] = found.double()
+        start, stop = denoiser.start, denoiser.start + answer.shape[1]
+        asked = drawn if answer.shape[:2] == ids.shape else drawn[:, start:stop]
+        if taken:
+            asked = asked & ~masked[:, start:stop]
+        elif redrawn is None:
+            count.put(differing, asked)
+        rows, places = torch.nonzero_static(asked, size=count(asked)).unbind(1)
+        at = (rows, places + start if start else places)
+        probability = answer[rows, places, ids[at]].double().exp()
+        confidence = state.confidence.index_put(at, probability)
+        uncertainty = state.entropy.index_put(at, entropies_at(answer, rows, places).double())
+        committed_at = state.committed_at.masked_fill(changed, step)
+        if taken:
+            confidence, uncertainty = (
+                one.masked_fill(masked, 0) for one in (confidence, uncertainty)
+            )
+            committed_at, changed = committed_at.masked_fill(masked, MASKED), changed & ~masked
         return State(
             step=step,
             nfe=denoiser.nfe,
             ids=ids,
-            committed=changed & ~masked,
-            confidence=confidence.masked_fill(masked, 0),
-            committed_at=torch.where(changed, step, state.committed_at).masked_fill(masked, MASKED),
+            committed=changed,
+            confidence=confidence,
+            committed_at=committed_at,
             entropy=uncertainty,
         )
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from attrs import evolve
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from aios_core.contracts import Condition
+from aios_core.contracts.remembered import count, masks
 from aios_core.diffusion.pieces import entries_on, pieces
+from aios_core.diffusion.random import indices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from aios_core.contracts import Condition, Denoiser
+    from aios_core.contracts import Denoiser
     from aios_core.diffusion.model import Model
 
 
@@ -51,6 +55,11 @@ def ask(denoiser: Denoiser, x: Tensor, t: Tensor, start: int, stop: int) -> Tens
     return denoiser(x, t)[:, start:stop] if part is None else part(x, t, start, stop)
 
 
+def narrowed(h: Tensor, part: slice) -> Tensor:
+    """The states (B, stop - start, D) of a part, given those of it or of all positions."""
+    return h if h.shape[1] == part.stop - part.start else h[:, part]
+
+
 class ModelDenoiser:
     """A `Model` as samplers see it; made by `Model.denoiser`.
 
@@ -76,25 +85,38 @@ class ModelDenoiser:
     def part(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
         """Likewise of some positions, (B, stop - start, V), given all of x."""
         self.nfe += 1
-        return self._decode(self.states(x, t, start, stop), x[:, start:stop])
+        h = self.states(x, t, start, stop)
+        return self._decode(h, x if h.shape[1] == x.shape[1] else x[:, start:stop])
 
     def states(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
         """(B, stop - start, D) the network's states at some positions."""
-        return self.model.states(x, t, self.condition)[:, start:stop]
+        if start == 0 and stop == x.shape[1]:
+            return self.model.states(x, t, self.condition)
+        wanted = slice(start, stop)
+        asked = evolve(self.condition or Condition(), part=wanted)
+        return narrowed(self.model.states(x, t, asked), wanted)
 
     def _decode(self, h: Tensor, x: Tensor) -> Tensor:
         """What `substitute` makes of the logits of states h (B, L, D)."""
-        vocabulary, head = self.model.vocabulary, self.model.head
+        vocabulary = self.model.vocabulary
         dtype = self.dtype or torch.promote_types(h.dtype, torch.float32)
-        h, tokens = h.flatten(0, 1), x.flatten()
-        out = h.new_empty(len(h), vocabulary.size, dtype=dtype)
-        clean = tokens != vocabulary.mask_id
-        clean &= self.model.process.absorbing  # other noise looks as clean as any token
-        known, masked = clean.nonzero()[:, 0], (~clean).nonzero()[:, 0]
-        out[known] = -torch.inf
-        out[known, tokens[known]] = 0.0
-        for piece in pieces(len(masked), vocabulary.size, entries_on(h.device)):
-            logits = head.decode(h[None, masked[piece]])[0]
-            logits[:, vocabulary.mask_id] = -torch.inf
-            out[masked[piece]] = F.log_softmax(logits, dim=-1, dtype=dtype)
+        h, size = h.flatten(0, 1), vocabulary.size
+        found = masks(x, vocabulary.mask_id)
+        # Other noise looks as clean as any token.
+        if not self.model.process.absorbing or count(found) == len(h):
+            out = h.new_empty(len(h), size, dtype=dtype)
+            for piece in pieces(len(h), size, entries_on(h.device)):
+                self._log_probs(h[piece], dtype, out=out[piece])
+        else:
+            out = h.new_full((len(h), size), -torch.inf, dtype=dtype)
+            out.scatter_(1, x.reshape(-1, 1), 0.0)  # what is masked is overwritten
+            masked = indices(found)
+            for piece in pieces(len(masked), size, entries_on(h.device)):
+                out.index_copy_(0, masked[piece], self._log_probs(h[masked[piece]], dtype))
         return out.view(*x.shape, -1)
+
+    def _log_probs(self, h: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
+        """Log-probabilities (N, V) of the tokens by states (N, D)."""
+        logits: Tensor = self.model.head.decode(h[None])[0]
+        logits[:, self.model.vocabulary.mask_id] = -torch.inf
+        return torch.log_softmax(logits, -1, dtype=dtype, out=out)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+import torch
+
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 _ENTRIES: Final = 2**22
 """Numbers of a piece: a few megabytes, and enough to keep a processor busy."""
@@ -24,3 +26,8 @@ def pieces(rows: int, width: int, entries: int) -> Iterator[slice]:
     size = max(1, entries // width)
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))
+
+
+def joined(parts: list[Tensor]) -> Tensor:
+    """What became of all pieces, of which there is at least one, (N,) in all."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

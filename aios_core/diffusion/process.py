@@ -17,6 +17,8 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from aios_core.contracts.remembered import Remembered
+
 if TYPE_CHECKING:
     from torch import Generator
 
@@ -39,8 +41,7 @@ class Process:
 
     def mass(self, alpha: Tensor) -> Tensor:
         """Probability (..., V) of each token as noise, at survival probabilities (...)."""
-        alpha = alpha.double()
-        return (1 - alpha)[..., None] * self.corruption.noise(alpha, self.vocabulary)
+        return _mass(alpha, self)
 
     def prior(self, u: Tensor) -> Tensor:
         """Pure noise from uniforms in [0, 1) of any shape, int64 on their device."""
@@ -67,20 +68,17 @@ class Process:
         other = inverse(noise, ((u - alpha) / (1 - alpha).clamp(min=_TINY)).clamp(0, 1))
         return torch.where(u < alpha, x0, other)
 
-    def clean(self, z: Tensor, log_probs: Tensor, alpha: Tensor) -> Tensor:
-        """Distribution of the clean tokens given all of z, each one's own position included.
+    def evidence(self, z: Tensor, alpha: Tensor) -> Tensor:
+        """How much likelier a clean token of z makes z, (B, L): log q(z | z) - log q(z | others).
+
+        Added to the prediction's logarithm of z it gives the distribution of the clean tokens given
+        all of z, each one's own position included (not normalised): p times q(z | x).
 
         Args:
             z: (B, L) int64.
-            log_probs: (B, L, V) the prediction.
             alpha: () or (B,) survival probabilities.
-
-        Returns:
-            (B, L, V) logarithms of p times q(z | x), not normalised.
         """
-        noise = _at(self.mass(alpha), z).clamp(min=_TINY)
-        bonus = (1 + _column(alpha) / noise).log()[..., None]
-        return log_probs.scatter_add(-1, z[..., None], bonus.to(log_probs.dtype))
+        return (_column(alpha) / _at(self.mass(alpha), z).clamp(min=_TINY)).log1p()
 
     def posterior(
         self, z: Tensor, x0: Tensor, alpha: Tensor, earlier: Tensor
@@ -97,35 +95,34 @@ class Process:
             (B, L) probabilities that it is z already, that it is x0, and that it is noise of the
             earlier time; they add up to 1 (D3PM, arXiv 2107.03006, by Bayes' rule).
         """
+        changed, earlier = self._changed(z, x0, alpha, earlier), _column(earlier)
+        return 1 - changed, earlier * changed, (1 - earlier) * changed
+
+    def _changed(self, z: Tensor, x0: Tensor, alpha: Tensor, earlier: Tensor) -> Tensor:
+        """Probability (B, L) that z was noise of the time since, as for `posterior`."""
         now, before = _at(self.mass(alpha), z), _at(self.mass(earlier), z)
-        same, earlier = (z == x0).double(), _column(earlier)
-        survival = _column(alpha) / earlier
-        total = (_column(alpha) * same + now).clamp(min=_TINY)
-        changed = (now - survival * before) / total
-        return (
-            survival * (earlier * same + before) / total,
-            earlier * changed,
-            (1 - earlier) * changed,
-        )
+        level = _column(alpha)
+        total = (level * (z == x0) + now).clamp(min=_TINY)
+        return (now - level / _column(earlier) * before) / total
 
     def guess(
         self, z: Tensor, log_probs: Tensor, alpha: Tensor, context: SamplingContext
     ) -> Tensor:
         """A draw of the clean tokens (B, L), each given all of z, its own position included."""
-        return context.categorical(self.clean(z, log_probs, alpha), ~context.fixed)
+        return context.categorical(log_probs, context.free, (z, self.evidence(z, alpha)))
 
     def between(
         self, z: Tensor, x0: Tensor, alpha: Tensor, earlier: Tensor, context: SamplingContext
     ) -> Tensor:
         """A draw of the state (B, L) at an earlier time, by `posterior`."""
-        stay, _, noise = self.posterior(z, x0, alpha, earlier)
-        u, other = context.uniform(), self.draw(earlier, context.uniform())
-        new = torch.where(u < stay, z, torch.where(u < 1 - noise, x0, other))
-        return torch.where(context.fixed, z, new)
+        changed, u = self._changed(z, x0, alpha, earlier), context.uniform()
+        other = self.draw(earlier, context.uniform())
+        new = torch.where(u < (1 - _column(earlier)) * changed, other, x0)
+        return torch.where((u < changed) & context.free, new, z)
 
     def draw(self, alpha: Tensor, u: Tensor) -> Tensor:
         """Noise (B, L) of the level of () alpha, from uniforms (B, L) in [0, 1)."""
-        return inverse(self.corruption.noise(alpha.double(), self.vocabulary), u)
+        return inverse(self.mass(alpha), u)
 
     def integrand(
         self, z: Tensor, x0: Tensor, log_probs: Tensor, alpha: Tensor, slope: Tensor
@@ -242,6 +239,12 @@ def lift(x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingCo
     kept = context.noise.mask_rate(s) / context.noise.mask_rate(t)
     lifted = context.masked(x) & (context.uniform() >= torch.where(s > 0, kept, 0))
     return torch.where(lifted, context.categorical(log_probs, lifted), x)
+
+
+@Remembered
+def _mass(alpha: Tensor, process: Process) -> Tensor:
+    alpha = alpha.double()
+    return (1 - alpha)[..., None] * process.corruption.noise(alpha, process.vocabulary)
 
 
 def _column(alpha: Tensor) -> Tensor:

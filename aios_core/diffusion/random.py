@@ -9,14 +9,17 @@ and Flood, 2014), whose n-th number can be had without those before it.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from copy import copy
+from functools import cache
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from aios_core.diffusion.pieces import entries_on, pieces
+from aios_core.contracts.remembered import count
+from aios_core.diffusion.pieces import entries_on, joined, pieces
 
 
 def _signed(number: int) -> int:
@@ -27,6 +30,11 @@ def _signed(number: int) -> int:
 _GOLDEN: Final = _signed(0x9E3779B97F4A7C15)
 _FIRST: Final = _signed(0xBF58476D1CE4E5B9)
 _SECOND: Final = _signed(0x94D049BB133111EB)
+
+_AHEAD: Final = 16
+"""Draws whose uniforms are made together, for it takes as many launches as one draw."""
+_AHEAD_ENTRIES: Final = 2**16
+"""Unless there are so many rows and positions that the numbers themselves take the time."""
 
 
 def _shift(z: Tensor, bits: int) -> Tensor:
@@ -66,61 +74,146 @@ class RowRandom:
         states = torch.tensor([_signed(seed) for seed in seeds], device=device)
         self._keys = splitmix64(states + _GOLDEN)[:, None]  # seeds 0, 1, 2, ... start far apart
         self._positions = torch.arange(1, length + 1, device=device)
+        self._forks: tuple[int, ...] = ()
         self._draws = 0
+        self._ahead: Tensor | None = None
         self._process = process
 
     def fork(self, number: int) -> RowRandom:
         """New streams that depend on the seeds and a number, not on what was drawn before."""
         forked = copy(self)
-        salt = torch.tensor(number + 1, device=self._keys.device) * _GOLDEN
-        forked._keys = splitmix64(self._keys ^ splitmix64(salt))  # noqa: SLF001 - of its own class
-        forked._draws = 0  # noqa: SLF001
+        forked._forks = (*self._forks, number)  # noqa: SLF001 - of its own class
+        forked._draws, forked._ahead = 0, None  # noqa: SLF001
         return forked
 
     def window(self, start: int, stop: int) -> RowRandom:
         """The streams of some of the positions, which draw what they draw among all of them."""
         part = copy(self)
         part._positions = self._positions[start:stop]  # noqa: SLF001 - of its own class
+        part._ahead = None  # noqa: SLF001
         return part
 
     def uniform(self) -> Tensor:
         """(B, L) float64 uniforms in [0, 1), multiples of 2^-53."""
-        index = self._positions + (self._draws << 32)
+        rows, length = len(self._keys), len(self._positions)
+        several = max(1, min(_AHEAD, _AHEAD_ENTRIES // (rows * length)))
+        number = self._draws % several
+        if number == 0 or self._ahead is None:
+            first = (self._draws - number) << 32
+            ahead = torch.arange(several, device=self._keys.device)[:, None, None] << 32
+            keys = self._keys
+            for fork in self._forks:  # only now, for many a block is filled in without a draw
+                keys = splitmix64(keys ^ splitmix64(torch.full_like(keys, fork + 1) * _GOLDEN))
+            state = keys + (self._positions + (ahead + first)) * _GOLDEN
+            self._ahead = _shift(splitmix64(state), 11).double() * 2.0**-53
         self._draws += 1
-        return _shift(splitmix64(self._keys + index * _GOLDEN), 11).double() * 2.0**-53
+        return self._ahead[number]
 
     def categorical(
-        self, log_probs: Tensor, where: Tensor, temperature: float, mask_id: int
+        self,
+        log_probs: Tensor,
+        where: Tensor,
+        temperature: float,
+        mask_id: int,
+        bonus: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """Draw a token where asked, by inverse distribution function in float64.
+        """Draw a token where asked, by inverse distribution function.
 
         Args:
             log_probs: (B, L, V); entries of minus infinity are never drawn.
             where: (B, L) bool.
             temperature: divides log-probabilities; 0 takes the most probable token.
             mask_id: the answer where not asked.
+            bonus: a token at each position, (B, L) int64, and what is added to its logarithm,
+                (B, L); unset: nothing.
 
         Returns:
             (B, L) int64.
         """
-        rows, places = where.nonzero(as_tuple=True)
-        u = self.uniform()[rows, places]
-        drawn = torch.empty_like(rows)
-        for piece in pieces(len(rows), log_probs.shape[-1], entries_on(log_probs.device)):
-            weights = log_probs[rows[piece], places[piece]].double()
+        if temperature == 0:
+            self._draws += 2  # other draws are the same whatever the temperature
+            entries = entries_on(log_probs.device)
+            if bonus is None and self._process is None and log_probs.numel() <= entries:
+                return log_probs.argmax(-1).where(where, mask_id)  # without a look at `where`
+            uniforms = []
+        else:
+            uniforms = [self.uniform().flatten(), self.uniform().flatten()]
+        tokens = torch.full_like(where, mask_id, dtype=torch.int64)
+        wanted, flat = count(where), log_probs.flatten(0, 1)
+        if not wanted:
+            return tokens
+        at = None if wanted == len(flat) else indices(where)
+        added = None if bonus is None else [one.flatten()[:, None] for one in bonus]
+        parts = []
+        for piece in pieces(wanted, flat.shape[-1], entries_on(flat.device)):
+            here = piece if at is None else at[piece]
+            weights, extra = flat[here], None if added is None else [one[here] for one in added]
             if self._process is not None:
-                weights = self._process(weights, rows[piece], temperature)
-            drawn[piece] = _draw(weights, u[piece], temperature)
-        return torch.full_like(where, mask_id, dtype=torch.int64).masked_scatter(where, drawn)
+                weights = weights.to(torch.float64, copy=True)
+                if extra is not None:
+                    weights.scatter_add_(-1, extra[0], extra[1].double())
+                rows = torch.arange(len(flat), device=flat.device)[here] // where.shape[1]
+                weights, extra = self._process(weights, rows, temperature), None
+            parts.append(draw(weights, [u[here] for u in uniforms], temperature, extra))
+        drawn = joined(parts)
+        if at is None:
+            return drawn.view_as(where)
+        return tokens.flatten().index_copy_(0, at, drawn).view_as(where)
 
 
-def _draw(weights: Tensor, u: Tensor, temperature: float) -> Tensor:
-    """One token for each row of float64 log-weights (N, V), which are overwritten: (N,) int64."""
+def indices(where: Tensor) -> Tensor:
+    """(N,) int64 places of what is true among all entries, without a look at a known `count`."""
+    return torch.nonzero_static(where.flatten(), size=count(where))[:, 0]
+
+
+def draw(
+    log_weights: Tensor,
+    uniforms: Sequence[Tensor],
+    temperature: float,
+    bonus: Sequence[Tensor] | None = None,
+) -> Tensor:
+    """One token for each row of log-weights, not normalised.
+
+    A run of tokens is drawn first and then one of its tokens, each by the inverse distribution
+    function in float64. So every token's weight is as exact as the log-weights are, however small
+    it is, and no float64 tensor of the rows' size is made: what float32 loses are rare tokens in a
+    sum over all, and in Gumbel noise (arXiv 2409.02908), not exponentials or sums of short runs.
+
+    Args:
+        log_weights: (N, V).
+        uniforms: two of (N,) float64 in [0, 1), for the runs and for the tokens in them.
+        temperature: divides the log-weights; 0 takes the highest, without uniforms.
+        bonus: (N, 1) int64 a token of each row, and (N, 1) what is added to its log-weight.
+
+    Returns:
+        (N,) int64.
+    """
     if temperature == 0:
-        return weights.argmax(-1)
-    weights -= weights.amax(-1, keepdim=True)
-    weights /= temperature
-    cumulative = weights.exp_().cumsum_(-1)
+        if bonus is not None:
+            log_weights = log_weights.scatter_add(-1, bonus[0], bonus[1].to(log_weights.dtype))
+        return log_weights.argmax(-1)
+    if temperature != 1:  # small differences stay exact when the highest is taken off first
+        log_weights = (log_weights - log_weights.amax(-1, keepdim=True)).div_(temperature)
+        bonus = None if bonus is None else (bonus[0], bonus[1] / temperature)
+    weights = log_weights.softmax(-1)
+    if bonus is not None:  # beyond exp(80) of the others it is certain, and float32 ends
+        factor = bonus[1].clamp(max=80).exp().to(weights.dtype)
+        weights.scatter_(-1, bonus[0], weights.gather(-1, bonus[0]) * factor)
+    runs = weights.view(len(weights), -1, _run(weights.shape[-1]))
+    run = _inverse(runs.sum(-1), uniforms[0])
+    inside = runs.gather(1, run[:, :, None].expand(-1, -1, runs.shape[-1]))[:, 0]
+    return torch.add(_inverse(inside, uniforms[1]), run, alpha=runs.shape[-1])[:, 0]
+
+
+def _inverse(weights: Tensor, u: Tensor) -> Tensor:
+    """The entry (N, 1) at which the sum of weights (N, M) goes beyond a share u (N,) of all."""
+    cumulative = weights.cumsum(-1, dtype=torch.float64)
     # To the right of equal values: a token without probability adds nothing to the sum.
-    target = (u * cumulative[:, -1])[:, None]
-    return torch.searchsorted(cumulative, target, right=True)[:, 0]
+    found = torch.searchsorted(cumulative, cumulative[:, -1:] * u[:, None], right=True)
+    return found.clamp_(max=weights.shape[-1] - 1)  # not a number goes anywhere; it is told later
+
+
+@cache
+def _run(vocab: int) -> int:
+    """Tokens of a run: the divisor of V that is nearest to its root, from above."""
+    return next(n for n in range(math.isqrt(vocab - 1) + 1, vocab + 1) if vocab % n == 0)

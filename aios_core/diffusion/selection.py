@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from aios_core.diffusion.pieces import entries_on, pieces
+from aios_core.contracts.remembered import Remembered, highest
+from aios_core.diffusion.pieces import entries_on, joined, pieces
 
 Measure = Literal["probability", "margin", "entropy"]
 """How sure a distribution is: log-probability of its likeliest token, difference of its two
 highest probabilities, or the entropy in nats, negated. More is surer for all of them."""
-
-_NOTHING: Final = -1e4
-"""A logarithm whose exponential is 0; minus infinity times 0 is not a number."""
 
 
 def sureness(log_probs: Tensor, measure: Measure) -> Tensor:
@@ -28,29 +26,36 @@ def sureness(log_probs: Tensor, measure: Measure) -> Tensor:
         (B, L), the higher the surer.
     """
     if measure == "probability":
-        return log_probs.amax(-1)
+        return highest(log_probs)
     if measure == "margin":
         first, second = log_probs.topk(2).values.exp().unbind(-1)
         return first - second
-    return -entropy(log_probs.flatten(0, 1)).view(log_probs.shape[:2])
+    return -entropies(log_probs)
 
 
-def entropy(log_probs: Tensor, rows: Tensor | None = None) -> Tensor:
-    """Entropy of distributions in nats.
+@Remembered
+def entropies(log_probs: Tensor) -> Tensor:
+    """Entropies of normalised distributions, (B, L, V) to (B, L), in nats and their type."""
+    flat = log_probs.flatten(0, 1)
+    parts = pieces(len(flat), flat.shape[-1], entries_on(flat.device))
+    return joined([entropy(flat[piece]) for piece in parts]).view(log_probs.shape[:2])
 
-    Args:
-        log_probs: (N, V) normalised.
-        rows: (M,) int64, those that are wanted; unset: all.
 
-    Returns:
-        (N,) or (M,), of the type of the log-probabilities.
-    """
-    found = log_probs.new_empty(len(log_probs) if rows is None else len(rows))
-    for piece in pieces(len(found), log_probs.shape[-1], entries_on(log_probs.device)):
-        some = log_probs[piece] if rows is None else log_probs[rows[piece]]
-        some = some.clamp(min=_NOTHING)
-        found[piece] = -(some.exp() * some).sum(-1)
-    return found
+def entropies_at(log_probs: Tensor, rows: Tensor, places: Tensor) -> Tensor:
+    """Likewise of some positions, (N,) rows and places of (B, L, V): (N,), looked up if known."""
+    known = entropies.known(log_probs)
+    if len(rows) == log_probs[..., 0].numel():
+        known = entropies(log_probs)
+    if known is not None or not len(rows):
+        return log_probs[rows, places, 0] if known is None else known[rows, places]
+    parts = pieces(len(rows), log_probs.shape[-1], entries_on(log_probs.device))
+    return joined([entropy(log_probs[rows[piece], places[piece]]) for piece in parts])
+
+
+def entropy(log_probs: Tensor) -> Tensor:
+    """Entropies of normalised distributions, (N, V) to (N,), in nats and their type."""
+    # Of a token without probability it is 0 times infinity, which is 0 here and no number there.
+    return log_probs.exp().mul_(log_probs).nansum(-1).neg_()
 
 
 def sureness_of(drawn: Tensor, log_probs: Tensor, measure: Measure) -> Tensor:
@@ -77,14 +82,20 @@ def sureness_of(drawn: Tensor, log_probs: Tensor, measure: Measure) -> Tensor:
     return chosen.exp() - other.exp()
 
 
-def ranks(score: Tensor, ties: Tensor) -> Tensor:
-    """Place of each entry in its row, 0 for the highest score; ties fall as ``ties`` does.
+def ordered(score: Tensor, ties: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores (B, L) from the highest on, and where each stands; ties fall as ``ties`` does.
 
     Args:
         score: (B, L).
         ties: (B, L) random numbers.
     """
     order = ties.argsort(-1)
-    order = order.gather(-1, score.gather(-1, order).argsort(dim=-1, descending=True, stable=True))
+    values, places = score.gather(-1, order).sort(dim=-1, descending=True, stable=True)
+    return values, order.gather(-1, places)
+
+
+def ranks(score: Tensor, ties: Tensor) -> Tensor:
+    """Place of each entry in its row, 0 for the highest score; arguments as for `ordered`."""
+    _, order = ordered(score, ties)
     places = torch.arange(score.shape[-1], device=score.device).expand_as(order)
     return torch.empty_like(order).scatter_(-1, order, places)

@@ -75,6 +75,9 @@ class View(NamedTuple):
     causal: bool
     """Instead of a mask: each of the L positions sees itself and those before."""
     cache: KeyValueCache | None
+    part: slice | None = None
+    """Of the L positions, those whose states are wanted; unset: all. Only the last layer is told,
+    for the others' states are its keys and values."""
 
 
 class Attention(nn.Module):
@@ -87,16 +90,21 @@ class Attention(nn.Module):
         self.out = nn.Linear(config.dim, config.dim, bias=False)
 
     def forward(self, h: Tensor, view: View, layer: int) -> Tensor:
-        """(B, L, D) to (B, L, D)."""
+        """(B, L, D) to (B, L, D), or to those of the part."""
         q, k, v = self.qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, *view.rotary), rotate(k, *view.rotary)
+        turns, mask = view.rotary, view.mask
+        k = rotate(k, *turns)
+        if view.part is not None:
+            q, turns = q[:, :, view.part], (turns[0][view.part], turns[1][view.part])
+            mask = mask if mask is None or mask.shape[-2] == 1 else mask[..., view.part, :]
+        q = rotate(q, *turns)
         if view.cache is not None:
             k, v = view.cache.extend(layer, torch.stack((k, v)))
         h = F.scaled_dot_product_attention(
             q,
             k,
             v,
-            attn_mask=view.mask,
+            attn_mask=mask,
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=view.causal,
         )
@@ -131,11 +139,14 @@ class Block(nn.Module):
         self.modulation = nn.Linear(config.dim, 4 * config.dim) if timed else None
 
     def forward(self, h: Tensor, time: Tensor | None, view: View, layer: int) -> Tensor:
-        """(B, L, D) to (B, L, D); time is (B, 1, D), (B, L, D) or None."""
-        first, second = self.norms[0](h), None
+        """(B, L, D) to (B, L, D), or to the part; time is (B, 1, D), (B, L, D) or None."""
+        first, second = self.norms[0](h), []
         if self.modulation is not None:
             scale, shift, *second = self.modulation(time).chunk(4, -1)
             first = first * (1 + scale) + shift
+        if view.part is not None:
+            second = [one if one.shape[1] == 1 else one[:, view.part] for one in second]
+            h = h[:, view.part]
         h = h + self.dropout(self.attention(first, view, layer))
         inner = self.norms[1](h)
         if second:
@@ -170,7 +181,7 @@ class TransformerModule(nn.Module):
                 nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * config.layers * residual or 1))
 
     def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
-        """(B, L, D) states at times t (B,) or (B, L) to (B, L, D)."""
+        """(B, L, D) states at times t (B,) or (B, L) to (B, L, D), or to the part asked for."""
         cache = None if condition is None else condition.cache
         assert cache is None or isinstance(cache, KeyValueCache)
         past, behind = (0, 0) if cache is None else (cache.length, cache.behind)
@@ -205,6 +216,8 @@ class TransformerModule(nn.Module):
             )
             time = self.time(torch.cat((features.cos(), features.sin()), -1).to(h.dtype))
         for layer, block in enumerate(self.blocks):
+            if block is self.blocks[-1]:
+                view = view._replace(part=_part(condition, causal=view.causal))
             h = block(h, time, view, layer)
             if condition is not None and condition.inject is not None:
                 h = condition.inject(h, layer)
@@ -215,6 +228,13 @@ class TransformerModule(nn.Module):
     def new_cache(self, capacity: int) -> KeyValueCache:
         """An empty cache for up to so many positions."""
         return KeyValueCache(len(self.blocks), capacity)
+
+
+def _part(condition: Condition | None, *, causal: bool) -> slice | None:
+    """Of the positions those that the last layer is to answer for."""
+    if condition is None or causal or condition.inject is not None:
+        return None
+    return condition.part
 
 
 @frozen

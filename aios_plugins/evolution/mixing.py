@@ -11,7 +11,7 @@ from attrs import field, frozen, validators
 from torch import Tensor, nn
 
 from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
-from aios_core.diffusion.objective import draw_times
+from aios_core.diffusion.times import draw_times
 from aios_core.errors import AIOSError, EvolutionError
 from aios_core.evolution.digest import model_digest
 from aios_core.training import checkpoint
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aios_core.diffusion.model import Model
 
 Pool = Literal["linear", "log"]
-ENTRIES = 1 << 24
+ENTRIES = 1 << 21
 """Most log-probabilities that are kept to fit weights on."""
 _NEVER = -1e4
 """Stands for minus infinity, which a weight of 0 would make NaN."""

@@ -10,6 +10,7 @@ import torch
 from attrs import field, frozen, validators
 
 from aios_core.contracts import AdaptiveSampler, Denoiser, SamplingContext
+from aios_core.contracts.remembered import highest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +38,7 @@ class Credit(AdaptiveSampler):
 
     def choose(self, masked: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
         """Where the likeliest token has probability tau."""
-        return log_probs.amax(-1) >= math.log(self.tau)
+        return highest(log_probs) >= math.log(self.tau)
 
     def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
         """Sample from a denoiser that remembers what it said."""

@@ -9,7 +9,7 @@ from attrs import field, frozen, validators
 from torch import Tensor
 
 from aios_core.contracts import AdaptiveSampler, SamplingContext
-from aios_core.diffusion.selection import ranks, sureness
+from aios_core.diffusion.selection import ordered, sureness
 
 
 @frozen
@@ -28,10 +28,7 @@ class EntropyBounded(AdaptiveSampler):
 
     def choose(self, masked: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
         """The positions before which the entropies add up to gamma at most."""
-        entropy = -sureness(log_probs, "entropy").double()
-        place = ranks((-entropy).masked_fill(~masked, -torch.inf), context.uniform())
-        order = place.argsort(-1)
-        lower = entropy.masked_fill(~masked, torch.inf).gather(-1, order)
-        before = lower.cumsum(-1).roll(1, -1)
-        before[:, 0] = 0
-        return (before <= self.gamma).gather(-1, place)
+        sure = sureness(log_probs, "entropy").masked_fill(~masked, -torch.inf)
+        surest, order = ordered(sure, context.uniform())
+        before = surest - surest.cumsum(-1, dtype=torch.float64)  # not a number without a mask
+        return torch.empty_like(masked).scatter_(-1, order, before <= self.gamma)

@@ -9,6 +9,7 @@ from attrs import field, frozen, validators
 from torch import Tensor
 
 from aios_core.contracts import AdaptiveSampler, SamplingContext
+from aios_core.contracts.remembered import highest
 from aios_core.diffusion.selection import ranks
 
 
@@ -28,7 +29,7 @@ class Factor(AdaptiveSampler):
 
     def choose(self, masked: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
         """The longest run from the surest on of which each would do as the last."""
-        surest = log_probs.amax(-1).masked_fill(~masked, -torch.inf)
+        surest = highest(log_probs).masked_fill(~masked, -torch.inf)
         place = ranks(surest, context.uniform())
         enough = (surest.exp() >= 1 - self.factor / (place + 2)) & masked
         # The first place that is not good enough ends the run.

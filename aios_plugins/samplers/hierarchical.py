@@ -10,6 +10,7 @@ from attrs import field, frozen, validators
 from torch import Tensor
 
 from aios_core.contracts import AdaptiveSampler, SamplingContext
+from aios_core.contracts.remembered import highest
 from aios_core.diffusion.selection import ranks
 
 
@@ -29,7 +30,7 @@ class Hierarchical(AdaptiveSampler):
 
     def choose(self, masked: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
         """The surest of each gap, ties at random, and whatever has probability tau."""
-        surest = log_probs.amax(-1)
+        surest = highest(log_probs)
         place = ranks(surest.masked_fill(~masked, -torch.inf), context.uniform())
         gap = (~masked).cumsum(-1)  # constant along a gap, and at the token before it
         place = place.masked_fill(~masked, place.shape[-1])

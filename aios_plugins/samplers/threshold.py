@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from attrs import field, frozen, validators
 
 from aios_core.contracts import AdaptiveSampler, SamplingContext
+from aios_core.contracts.remembered import highest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,4 +29,4 @@ class Threshold(AdaptiveSampler):
 
     def choose(self, masked: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
         """Where the likeliest token has probability tau."""
-        return log_probs.amax(-1) >= math.log(self.tau)
+        return highest(log_probs) >= math.log(self.tau)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen, validators
 
-from aios_core.contracts import Padding, Tokenizer, TrainedTokenizer, Vocabulary
-from aios_core.errors import TokenizerError
+from aios_core.contracts import (
+    Padding,
+    Tokenizer,
+    TrainedTokenizer,
+    Vocabulary,
+    tokenizer_errors,
+)
 from aios_plugins._native import fast_tokenizer
 
 if TYPE_CHECKING:
@@ -23,17 +27,8 @@ FILE: Final = "tokenizer.json"
 """Name of the file in the folder of a saved tokenizer, which Hugging Face tokenizers read too."""
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn the engine's errors into ours."""
-    try:
-        yield
-    except fast_tokenizer.FastTokenizerError as error:
-        raise TokenizerError(str(error)) from error
-    except UnicodeEncodeError as error:
-        raise TokenizerError(
-            f"the text holds a lone surrogate at position {error.start}, which is no character"
-        ) from error
+_explained: Final = partial(tokenizer_errors, fast_tokenizer.FastTokenizerError)
+"""Turn the engine's errors into ours."""
 
 
 @frozen

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from attrs import frozen
 
-from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary
+from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary, tokenizer_errors
 from aios_core.errors import TokenizerError
 
 if TYPE_CHECKING:
@@ -42,12 +42,8 @@ class TrainedBytes(TrainedTokenizer):
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Bytes of the text as UTF-8."""
-        try:
+        with tokenizer_errors():
             data = text.encode()
-        except UnicodeEncodeError as error:
-            raise TokenizerError(
-                f"the text holds a lone surrogate at position {error.start}, which is no character"
-            ) from error
         return np.frombuffer(data, dtype=np.uint8).astype(np.int32)
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:

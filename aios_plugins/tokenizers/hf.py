@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from attrs import frozen
 
-from aios_core.contracts import Padding, Tokenizer, TrainedTokenizer, Vocabulary
+from aios_core.contracts import (
+    Padding,
+    Tokenizer,
+    TrainedTokenizer,
+    Vocabulary,
+    tokenizer_errors,
+)
 from aios_core.errors import TokenizerError
 from aios_plugins._native import fast_tokenizer
 
@@ -51,24 +56,26 @@ def read(path: Path, *, engine: bool, strict: bool = False) -> fast_tokenizer.To
         raise TokenizerError(f"{path}: {error}") from error
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn the engine's errors into ours."""
-    try:
-        yield
-    except fast_tokenizer.FastTokenizerError as error:
-        raise TokenizerError(str(error)) from error
-    except UnicodeEncodeError as error:
-        raise TokenizerError(
-            f"a text holds a lone surrogate at position {error.start}, which is no character"
-        ) from error
+_explained: Final = partial(tokenizer_errors, fast_tokenizer.FastTokenizerError)
+"""Turn the engine's errors into ours."""
 
 
 @frozen
 class TrainedHf(TrainedTokenizer):
-    """The file's ids, then mask, pad, bos and eos of our own, which no text encodes to."""
+    """The file's ids, then mask, pad, bos and eos of our own, which no text encodes to.
+
+    It pickles by the path of its file if it has one, else by content.
+    """
 
     engine: fast_tokenizer.Tokenizer
+    path: Path | None = None
+    """The file that it was read from."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """What `pickle` writes; a file of some megabytes is read again instead."""
+        if self.path is None:
+            return TrainedHf, (self.engine,)
+        return _reopen, (self.path, self.backend == "engine", self.fingerprint)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -133,6 +140,14 @@ class TrainedHf(TrainedTokenizer):
             raise TokenizerError(f"{path}: {error.strerror}") from error
 
 
+def _reopen(path: Path, engine: bool, fingerprint: str) -> TrainedHf:
+    """A tokenizer that was pickled by its path."""
+    tokenizer = TrainedHf(read(path, engine=engine, strict=engine), path)
+    if tokenizer.fingerprint != fingerprint:
+        raise TokenizerError(f"{path}: not the file that was pickled; want the one that was")
+    return tokenizer
+
+
 @frozen
 class Hf(Tokenizer):
     """A tokenizer from a ``tokenizer.json`` as Hugging Face tokenizers write it."""
@@ -146,8 +161,12 @@ class Hf(Tokenizer):
 
     def train(self, texts: Iterable[str]) -> TrainedHf:
         """Read the file; the texts are not looked at."""
-        return TrainedHf(read(self.file, engine=self.engine, strict=self.strict))
+        return self._read(self.file)
 
     def load(self, folder: Path) -> TrainedHf:
         """Read what `TrainedHf.save` wrote."""
-        return TrainedHf(read(folder / FILE, engine=self.engine, strict=self.strict))
+        return self._read(folder / FILE)
+
+    def _read(self, path: Path) -> TrainedHf:
+        path = path.absolute()  # a process that unpickles it may be elsewhere
+        return TrainedHf(read(path, engine=self.engine, strict=self.strict), path)

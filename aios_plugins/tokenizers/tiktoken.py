@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from attrs import field, frozen, validators
 
-from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary
+from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary, tokenizer_errors
 from aios_core.errors import MissingExtraError, TokenizerError
 
 if TYPE_CHECKING:
@@ -68,12 +68,8 @@ class TrainedTiktoken(TrainedTokenizer):
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids of a text; names of the encoding's special tokens are text."""
-        try:
+        with tokenizer_errors():
             text.encode()
-        except UnicodeEncodeError as error:
-            raise TokenizerError(
-                f"the text holds a lone surrogate at position {error.start}, which is no character"
-            ) from error
         try:
             ids: NDArray[np.uint32] = self.encoding.encode_to_numpy(text, disallowed_special=())
         except ValueError as error:  # a pattern that backtracks for too long

@@ -36,7 +36,7 @@ def trained(folder, steps):
         {
             "tokenizer": {"type": "bytes"},
             "backbone": {"type": "transformer", "dim": 96, "layers": 3, "heads": 3},
-            "diffusion": {"length": 128},
+            "diffusion": {"length": 64},
             "training": {
                 "steps": steps,
                 "batch_size": 16,
@@ -111,11 +111,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--run", type=Path, help="a run with its twin; unset: train a small one")
-    parser.add_argument("--steps", type=int, default=1500, help="of that training")
-    parser.add_argument("--texts", type=int, default=64, help="prompts to continue")
-    parser.add_argument("--prompt", type=int, default=48, help="tokens of a prompt")
-    parser.add_argument("--length", type=int, default=112, help="tokens of a text, its prompt too")
-    parser.add_argument("--blocks", type=int, nargs="*", default=[8, 32], help="sizes of blocks")
+    parser.add_argument("--steps", type=int, default=800, help="of that training")
+    parser.add_argument("--texts", type=int, default=32, help="prompts to continue")
+    parser.add_argument("--prompt", type=int, default=24, help="tokens of a prompt")
+    parser.add_argument("--length", type=int, default=64, help="tokens of a text, its prompt too")
+    parser.add_argument("--blocks", type=int, nargs="*", default=[8, 20], help="sizes of blocks")
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

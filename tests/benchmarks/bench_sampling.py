@@ -4,7 +4,7 @@
     python tests/benchmarks/bench_sampling.py --device cuda --length 1024 --vocab 50257
     python tests/benchmarks/bench_sampling.py peers --dllm path/to/a/checkout/of/dllm
 
-Three cases, all with a network of random weights, large enough to make it sure of some positions
+Four cases, all with a network of random weights, large enough to make it sure of some positions
 and not of others (its size is printed; what a step costs does not depend on them).
 
 overhead: of each sampler, what of a step is not spent in the network.
@@ -12,6 +12,9 @@ peers: ours against the schedulers of diffusers (pip install diffusers), on the 
     the same settings, by turns in the same process: per call of the network and per text. `ratio`
     is peer over ours: above 1 we are faster. Times are of the clock on CUDA, and of the processor
     elsewhere, which other work beside it disturbs less.
+counts: of the same pairs, what each asks of a device besides the backbone (counted, so on any
+    machine): `launches` and `syncs` (waits of the host) for each call of the network, and `mb`,
+    megabytes read and written in tensors of at least four rows of the vocabulary, by type.
 memory: the most that sampling allocates besides the network's own needs, in units of one answer
     (B, L, V), and how many tensors of that size it makes a call. On CUDA the allocator is asked; on
     the CPU every allocation is traced.
@@ -30,10 +33,13 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from aios_core.contracts import Vocabulary
+from aios_core.diffusion import pieces
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
 from aios_core.registry import Registry
+from aios_core.testing.counter import Counter
 from aios_core.testing.modules import stir
+from aios_plugins.backbones.transformer import TransformerModule
 
 REGISTRY = Registry.discover()
 
@@ -88,8 +94,10 @@ def now(given):
 
 
 def masks(model, given):
-    """Where sampling starts."""
-    return torch.full((given.rows, given.length), model.vocabulary.mask_id, device=given.device)
+    """Where sampling starts: a prompt, if one is wanted, and masks."""
+    x = torch.full((given.rows, given.length), model.vocabulary.mask_id, device=given.device)
+    x[:, : given.prompt] = torch.arange(given.prompt) % (given.vocab - 4)
+    return x
 
 
 def ours(model, given, sampler, *, calls=None, **settings):
@@ -143,80 +151,99 @@ def overhead(model, given):
         setattr(module, name, function)
 
 
-def against(name, peer, our, given, **settings):
-    """Time both by turns."""
-    spent = {"ours": [], "peer": []}
-    calls = {}
-    for _ in range(given.repeats):
-        for who, run in (("ours", our), ("peer", peer)):
-            began = now(given)
-            calls[who] = run()
-            spent[who].append(now(given) - began)
-    text = {who: statistics.median(times) for who, times in spent.items()}
-    call = {who: 1000 * text[who] / calls[who] for who in text}
-    tell(
-        "peers", name, given, **settings, calls=calls["ours"], peer_calls=calls["peer"],
-        ms_per_call=call["ours"], peer_ms_per_call=call["peer"],
-        ratio_per_call=call["peer"] / call["ours"],
-        seconds_per_text=text["ours"], peer_seconds_per_text=text["peer"],
-        ratio_per_text=text["peer"] / text["ours"],
-    )  # fmt: skip
-
-
 def versus(model, given):
-    """Ours against others."""
+    """Time ours and others by turns."""
+    for name, peer, our, settings in wanted(model, given):
+        spent = {"ours": [], "peer": []}
+        calls = {}
+        for _ in range(given.repeats):
+            for who, run in (("ours", our), ("peer", peer)):
+                began = now(given)
+                calls[who] = run()
+                spent[who].append(now(given) - began)
+        text = {who: statistics.median(times) for who, times in spent.items()}
+        call = {who: 1000 * text[who] / calls[who] for who in text}
+        tell(
+            "peers", name, given, **settings, calls=calls["ours"], peer_calls=calls["peer"],
+            ms_per_call=call["ours"], peer_ms_per_call=call["peer"],
+            ratio_per_call=call["peer"] / call["ours"],
+            seconds_per_text=text["ours"], peer_seconds_per_text=text["peer"],
+            ratio_per_text=text["peer"] / text["ours"],
+        )  # fmt: skip
+
+
+def counts(model, given):
+    """What ours and others ask of a device besides the backbone, for each of its calls."""
+    pieces._ENTRIES = pieces._ENTRIES_CUDA  # as on a graphics card
+    for name, peer, our, settings in wanted(model, given):
+        found = {}
+        for who, run in (("", our), ("peer_", peer)):
+            with Counter(4 * given.vocab) as counter, counter.without(TransformerModule, "forward"):
+                calls = run()
+            found[who + "launches"] = counter.launches / calls
+            found[who + "syncs"] = counter.syncs / calls
+            found[who + "mb"] = {
+                kind: round(moved / calls / 2**20, 2) for kind, moved in counter.bytes.items()
+            }
+        tell("counts", name, given, **settings, **found)
+
+
+def wanted(model, given):
+    """The pairs that are asked for."""
+    return [pair for pair in pairs(model, given) if given.only in pair[0]]
+
+
+def pairs(model, given):
+    """Others and ours: a name, what runs each and tells its calls, and the settings."""
     x, steps, block = masks(model, given), given.steps, given.block
     taking = {"model": model, "x": x, "steps": steps, "block": block, "tau": given.tau}
     mask_git = component(
         "sampler", "confidence", steps=steps, selection="sample-then-choose"
     )  # fmt: skip
-    against(
-        "confidence / diffusers aMUSEd",
-        partial(peers.amused, **taking),
-        partial(ours, model, given, mask_git),
-        given,
-    )
-    bound = component("sampler", "entropy-bounded", gamma=0.1)
-    against(
-        "entropy-bounded / diffusers EntropyBound",
-        partial(peers.entropy_bound, gamma=0.1, **taking),
-        partial(ours, model, given, bound, calls=steps),
-        given,
-    )
-    against(
-        "ancestral / diffusers DiscreteDDIM, both of uniform noise",
-        partial(peers.ddim, **taking),
-        partial(
-            ours, network(given, "uniform"), given, component("sampler", "ancestral", steps=steps)
-        ),
-        given,
-    )
     threshold = component("sampler", "threshold", tau=given.tau)
+    if not given.prompt:
+        yield (
+            "confidence / diffusers aMUSEd",
+            partial(peers.amused, **taking),
+            partial(ours, model, given, mask_git),
+            {},
+        )
+        bound = component("sampler", "entropy-bounded", gamma=0.1)
+        yield (
+            "entropy-bounded / diffusers EntropyBound",
+            partial(peers.entropy_bound, gamma=0.1, **taking),
+            partial(ours, model, given, bound, calls=steps),
+            {},
+        )
+        ancestral = component("sampler", "ancestral", steps=steps)
+        uniform = network(given, "uniform")
+        yield (
+            "ancestral / diffusers DiscreteDDIM, both of uniform noise",
+            partial(peers.ddim, **taking),
+            partial(ours, uniform, given, ancestral),
+            {},
+        )
     for cache in ("none", "prefix", "dual"):
-        against(
+        yield (
             "threshold in blocks / diffusers BlockRefinement",
             partial(peers.block_refinement, **taking),
             partial(ours, model, given, threshold, temperature=0, block_size=block, cache=cache),
-            given,
-            cache=cache,
+            {"cache": cache, "prompt": given.prompt},
         )
-    against(
+    yield (
         "threshold in blocks / diffusers BlockRefinement, which reads no text behind the block",
         partial(peers.block_refinement, to_the_end=False, **taking),
         partial(ours, model, given, threshold, temperature=0, block_size=block, cache="dual"),
-        given,
-        cache="dual",
+        {"cache": "dual", "prompt": given.prompt},
     )
-    if given.dllm:
-        for cache in ("none", "dual"):
-            sampler = attrs.evolve(mask_git, steps=max(1, steps * block // given.length))
-            against(
-                "confidence in blocks / dLLM MDLM",
-                partial(peers.dllm, path=given.dllm, **taking),
-                partial(ours, model, given, sampler, block_size=block, cache=cache),
-                given,
-                cache=cache,
-            )
+    for cache in ("none", "dual") if given.dllm else ():
+        sampler = attrs.evolve(mask_git, steps=max(1, steps * block // given.length))
+        yield (
+            "confidence in blocks / dLLM MDLM",
+            partial(peers.dllm, path=given.dllm, **taking),
+            partial(ours, model, given, sampler, block_size=block, cache=cache),
+            {"cache": cache},
+        )
 
 
 def memory(model, given):
@@ -259,7 +286,8 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("cases", nargs="*", choices=["overhead", "peers", "memory", []], default=[])
+    cases = {"overhead": overhead, "peers": versus, "counts": counts, "memory": memory}
+    parser.add_argument("cases", nargs="*", choices=[*cases, []], default=[])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--rows", type=int, default=1)
@@ -269,13 +297,15 @@ def main():
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--block", type=int, default=32)
+    parser.add_argument("--prompt", type=int, default=0, help="positions given, of the length")
+    parser.add_argument("--only", default="", help="pairs with this in their name")
     parser.add_argument("--tau", type=float, default=0.9)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dllm", help="a checkout of dLLM, to be measured too")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    for case, run in (("overhead", overhead), ("peers", versus), ("memory", memory)):
+    for case, run in cases.items():
         if given.cases and case not in given.cases:
             continue
         if case == "memory":

@@ -155,13 +155,18 @@ class _Together(RowRandom):
         return part
 
     def categorical(
-        self, log_probs: Tensor, where: Tensor, temperature: float, mask_id: int
+        self,
+        log_probs: Tensor,
+        where: Tensor,
+        temperature: float,
+        mask_id: int,
+        bonus: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Like `RowRandom.categorical`; where the constraint reads, as `Constraint` says."""
         constrained, paths = self.constrained, self.constrained.paths
         inside = slice(self.start, self.start + where.shape[1])
         active = constrained.active[:, inside]
-        plain = super().categorical(log_probs, where & ~active, temperature, mask_id)
+        plain = super().categorical(log_probs, where & ~active, temperature, mask_id, bonus)
         wanted = torch.zeros_like(constrained.active)
         wanted[:, inside] = where & active
         u = torch.zeros(wanted.shape, dtype=torch.float64, device=wanted.device)

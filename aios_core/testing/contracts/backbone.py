@@ -153,6 +153,24 @@ class BackboneContract(Contract["Backbone"]):
             where = valid[:, start:end]
             assert_close(out[where], expected[:, start:end][where], rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.parametrize("padding", [0, 2])
+    @pytest.mark.parametrize("causal", [False, True])
+    def test_part_is_as_in_the_whole(
+        self, instance: Backbone, padding: int, *, causal: bool
+    ) -> None:
+        """Asked for some positions it answers for those, or for all, as it does otherwise."""
+        module = stir(seeded(lambda: instance.build(causal=causal)))
+        h, t = _states(instance, 2), _t(2, causal=causal)
+        valid = torch.arange(LENGTH).expand(2, -1) < LENGTH - padding
+        known = valid if padding else None
+        part = slice(2, 5)
+        expected = module(h, t, Condition(valid=known))[:, part]
+        out = module(h, t, Condition(valid=known, part=part))
+        if out.shape[1] == LENGTH:
+            out = out[:, part]
+        where = valid[:, part]
+        assert_close(out[where], expected[where], rtol=1e-4, atol=1e-5)
+
     def test_injections_are_heard_in_order(self, instance: Backbone) -> None:
         """What is told after each layer is told in every pass, and an echo changes nothing."""
         module = stir(seeded(instance.build))

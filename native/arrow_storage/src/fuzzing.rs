@@ -60,7 +60,7 @@ pub fn segment(bytes: &[u8]) {
     for rows in segment::read(&Arc::new(blocks), &schema).into_iter().flatten() {
         for column in 0..schema.fields().len() {
             let _ = rows.vectors(column);
-            let _ = rows.touch(column, [0..rows.len()]);
+            let _ = rows.touch(column, std::iter::once(0..rows.len()));
         }
         if let Ok(batch) = rows.batch() {
             read(batch);

@@ -4,6 +4,11 @@
 //! returns. From time to time the log becomes an immutable Arrow IPC segment, listed in a manifest
 //! that is replaced by a rename. Readers hold a [`Snapshot`], which never changes. One process
 //! writes at a time; any number read.
+//!
+//! Opening reads the manifest, the tombstones, the log and the checksums of segments. Segments are
+//! mapped, and each block of them is compared with its checksum when a column or vector in it is first
+//! wanted; [`Store::verify`] compares all. A thread joins segments that have become small
+//! ([`Compaction`]).
 
 mod backup;
 mod blocks;

@@ -97,7 +97,8 @@ impl Rows {
         for field in schema.fields() {
             // Where that is not known, all of the block is checked.
             let Some(wanted) = buffers(field.data_type()) else {
-                places = schema.fields().iter().map(|_| vec![body..end]).collect();
+                let whole = Vec::from_iter(std::iter::once(body..end));
+                places = vec![whole; schema.fields().len()];
                 break;
             };
             let own: Option<Vec<_>> = listed.by_ref().take(wanted).collect();

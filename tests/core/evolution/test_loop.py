@@ -9,10 +9,12 @@ import torch
 
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import model_digest
+from aios_core.evolution.gate import score
 from aios_core.evolution.head import at_head, run_folder
 from aios_core.evolution.journal import Journal
 from aios_core.evolution.loop import evolve
 from aios_core.evolution.rollback import faults, rollback
+from aios_core.evolution.splits import split
 from aios_core.inference import ArrowEngine
 
 
@@ -151,3 +153,18 @@ def test_a_version_of_another_base_is_refused(found, run, settings):
 
     with pytest.raises(EvolutionError, match="was made for the base"):
         at_head(found)
+
+
+@pytest.mark.slow
+def test_twenty_rounds_never_end_worse_than_they_began(found, run, settings):
+    """On texts that decided nothing; every version since can be gone back to."""
+    overrides = ("evolution.steps=15", "evolution.draws=2", "evolution.base_tolerance=0.1")
+    kept = 0
+    for seed in range(20):
+        kept += any(one.accepted for one in evolve(found, settings(f"seed={seed}", *overrides)))
+    report = split(settings().config, found.tokenizer).report.target
+    before, after = (score(m, report, draws=4, seed=9).sum() for m in (found.model, at_head(found)))
+
+    assert kept == len(Journal.of(run).versions()) > 0
+    assert after < before
+    assert [] == faults(found)

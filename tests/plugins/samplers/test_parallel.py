@@ -146,7 +146,7 @@ class Recorded(Oracle):
 
 def test_time_is_that_of_as_many_masks():
     """A network that looks at the time hears of each row's own share of masks."""
-    oracle, noise = Recorded(), Cosine()
+    oracle, noise = Recorded(time_conditioned=True), Cosine()
     x = oracle.prior(2)
     x[1, 0] = 0
     surroundings = evolve(context(oracle, x, [0, 1]), noise=noise)

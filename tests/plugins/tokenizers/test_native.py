@@ -14,7 +14,7 @@ from aios_core.contracts import Padding
 from aios_core.errors import TokenizerError
 from aios_plugins._native import fast_tokenizer
 from aios_plugins.tokenizers.bpe import Bpe
-from aios_plugins.tokenizers.hf import Hf
+from aios_plugins.tokenizers.hf import Hf, TrainedHf
 
 TEXTS = ["the thesis is that the thicker thief thinks", "then the <mask> thins 香蕉 the <mask>", ""]
 
@@ -85,6 +85,27 @@ def test_pickles_hold_the_content(tokenizer, path):
     for text in TEXTS:
         assert tokenizer.encode(text).tolist() == again.encode(text).tolist()
         assert trained.encode(text).tolist() == other.encode(text).tolist()
+
+
+def test_pickles_of_files_hold_the_path(path, tmp_path):
+    file = tmp_path / "tokenizer.json"
+    file.write_text(path.read_text())
+    for engine in (True, False):
+        tokenizer = Hf(file=file, engine=engine).train([])
+        pickled = pickle.dumps(tokenizer)
+        again = pickle.loads(pickled)
+        assert len(pickled) < 400
+        assert tokenizer.backend == again.backend
+        assert tokenizer.encode(TEXTS[1]).tolist() == again.encode(TEXTS[1]).tolist()
+
+    content = pickle.dumps(TrainedHf(fast_tokenizer.Tokenizer(path.read_text())))
+    file.write_text(path.read_text() + " ")
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json: not the file that was pickled"):
+        pickle.loads(pickled)
+    file.unlink()
+    with pytest.raises(TokenizerError, match="No such file"):
+        pickle.loads(pickled)
+    assert tokenizer.encode(TEXTS[1]).tolist() == pickle.loads(content).encode(TEXTS[1]).tolist()
 
 
 def test_other_threads_run_meanwhile(path):

@@ -1,0 +1,92 @@
+"""What was found out about a tensor, kept while it lives: a device is not asked twice.
+
+Whoever reads a number from a graphics card waits until all that was launched is done, so the parts
+of a step that want to know the same of the same tensor wait once, and read it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, TypeVarTuple
+from weakref import ref
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Rest = TypeVarTuple("Rest")
+Answer = TypeVar("Answer")
+
+_KEPT: Final = 4
+"""Answers of a function: of a few tensors that are asked about by turns."""
+
+
+class Remembered(Generic[*Rest, Answer]):
+    """A function of a tensor that keeps its last answers, until the tensor is changed or gone.
+
+    Use it as a decorator. Answers are shared, so nobody may write to them.
+    """
+
+    def __init__(self, function: Callable[[Tensor, *Rest], Answer]) -> None:
+        self._function = function
+        self._kept: tuple[tuple[ref[Tensor], int, tuple[*Rest], Answer], ...] = ()
+        update_wrapper(self, function)
+
+    def __call__(self, tensor: Tensor, *rest: *Rest) -> Answer:
+        """The answer, worked out only if it is not known."""
+        answer = self.known(tensor, *rest)
+        return self.put(self._function(tensor, *rest), tensor, *rest) if answer is None else answer
+
+    def known(self, tensor: Tensor, *rest: *Rest) -> Answer | None:
+        """The answer if it is known."""
+        for one in self._kept:
+            of, version, others, answer = one
+            same = of() is tensor and version == tensor._version  # noqa: SLF001
+            if same and all(map(_equal, others, rest)):
+                if one is not self._kept[0]:  # what was asked for last is kept longest
+                    self._kept = (one, *(other for other in self._kept if other is not one))
+                return answer
+        return None
+
+    def put(self, answer: Answer, tensor: Tensor, *rest: *Rest) -> Answer:
+        """Keep an answer that was found in another way, and return it."""
+        # The one kind does not say when it changes; the other's graph should not outlive its use.
+        if not (tensor.is_inference() or tensor.requires_grad):
+            one = ref(tensor), tensor._version, rest, answer  # noqa: SLF001
+            self._kept = (one, *self._kept[: _KEPT - 1])
+        return answer
+
+
+def _equal(one: object, other: object) -> bool:
+    return one is other or (isinstance(one, int) and one == other)
+
+
+@Remembered
+def count(where: Tensor) -> int:
+    """How many entries of a bool tensor are true."""
+    return int(where.sum())
+
+
+@Remembered
+def masks(x: Tensor, mask_id: int) -> Tensor:
+    """Where a state (B, L) holds a mask, bool."""
+    found: Tensor = x == mask_id
+    return found
+
+
+@Remembered
+def highest(log_probs: Tensor) -> Tensor:
+    """The largest entry of each distribution, (B, L, V) to (B, L); not a number where one is."""
+    return log_probs.amax(-1)
+
+
+@Remembered
+def others(where: Tensor) -> Tensor:
+    """Where a bool tensor is false."""
+    return ~where
+
+
+@Remembered
+def differences(new: Tensor, old: Tensor) -> int:
+    """In how many positions two states (B, L) differ."""
+    return int((new != old).sum())

@@ -1,0 +1,66 @@
+"""`aios skill`, as a user meets it."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
+
+from aios_core.cli import cli
+from aios_core.config import resolve
+from aios_core.training.trainer import train
+
+
+@pytest.fixture
+def aios(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "corpus.txt").write_text("a bottle of milk, and another. " * 60)
+    values = {
+        "dataset": {"type": "file", "path": str(tmp_path / "corpus.txt")},
+        "tokenizer": {"type": "bytes"},
+        "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
+        "diffusion": {"length": 16},
+        "training": {"steps": 2, "batch_size": 2},
+    }
+    train(resolve(values), tmp_path / "run", progress=False)
+
+    def aios(*words, code=0):
+        done = CliRunner().invoke(cli, words, prog_name="aios")
+        assert code == done.exit_code, done.output
+        return done.stdout if code == 0 else done.output
+
+    return aios
+
+
+def test_a_skill_is_taken_in_used_handed_out_and_revoked(aios, tmp_path):
+    (tmp_path / "adapter").mkdir()
+    key = "base_model.model.backbone.blocks.0.attention.out"
+    tensors = {f"{key}.lora_A.weight": torch.ones(2, 32), f"{key}.lora_B.weight": torch.ones(32, 2)}
+    save_file(tensors, tmp_path / "adapter" / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["out"]}
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config))
+
+    skill = aios("skill", "import", "run", "adapter", "--name", "Milk").split()[0]
+    (card,) = json.loads(aios("skill", "ls", "run", "--json"))
+    assert card["skill_id"].startswith(skill)
+    assert "# milk" in aios("skill", "show", "run", skill)
+    assert "HEAD" not in aios("skill", "ls", "run")
+    aios("evolve", "rollback", "run", skill)
+    assert "HEAD" in aios("skill", "ls", "run", "--like", "milk")
+    aios("skill", "export", "run", skill, "out")
+    assert (tmp_path / "out" / "README.md").read_text().startswith("---\nbase_model: aios-")
+    assert "there already" in aios("skill", "export", "run", skill, "out", code=2)
+    assert "HEAD: base" in aios("skill", "revoke", "run", skill, "--reason", "sour")
+    assert "revoked" in aios("skill", "ls", "run")
+    assert "was revoked" in aios("evolve", "rollback", "run", skill, code=2)
+    assert "as they were written" in aios("evolve", "verify", "run")
+
+
+def test_mistakes_are_told(aios, tmp_path):
+    assert "is no folder" in aios("skill", "import", "run", "nowhere", code=2)
+    (tmp_path / "empty").mkdir()
+    assert "adapter_config.json: is missing" in aios("skill", "import", "run", "empty", code=2)
+    assert "base is no skill" in aios("skill", "show", "run", "base", code=2)
+    assert "no version begins" in aios("skill", "revoke", "run", "abc", code=2)
