@@ -20,6 +20,14 @@ _path = click.Path(path_type=Path)
 @click.argument("source", metavar="RUN|FILE", type=_path)
 @click.option("--quantizer", "name", metavar="NAME", default="arrow", show_default=True)
 @click.option("--bits", type=click.IntRange(1, 8), help="Of a code.  [default: the quantizer's]")
+@click.option(
+    "--bits-per-weight",
+    "budget",
+    type=float,
+    metavar="N",
+    help="Instead of --bits: what all matrices may take together, scales included; each has the "
+    "width that its measured damage asks for.",
+)
 @click.option("--group-size", type=click.IntRange(min=0), help="Columns that share a scale.")
 @click.option("--quality", metavar="WORD", help="fast, search or calibrated, where it has such.")
 @click.option(
@@ -43,6 +51,7 @@ def command(
     source: Path,
     name: str,
     bits: int | None,
+    budget: float | None,
     group_size: int | None,
     quality: str | None,
     texts: int,
@@ -62,11 +71,20 @@ def command(
       aios quantize runs/demo --bits 4
       aios quantize runs/demo --bits 2 --quality calibrated --output small.parquet
       aios quantize model.safetensors --bits 4 --exclude "*embed*" --exclude "lm_head*"
+      aios quantize runs/demo --bits-per-weight 3.2 --json
       aios quantize runs/demo --quantizer rtn --set quantizer.symmetric=true
     """  # noqa: D301  # \b is for click
     from aios_core.config import resolve
 
-    given = {"type": name, "bits": bits, "group_size": group_size, "quality": quality}
+    if bits is not None and budget is not None:
+        raise click.UsageError("--bits and --bits-per-weight exclude each other; want one of them")
+    given = {
+        "type": name,
+        "bits": bits,
+        "bits_per_weight": budget,
+        "group_size": group_size,
+        "quality": quality,
+    }
     values = {"quantizer": {key: value for key, value in given.items() if value is not None}}
     quantizer = resolve(values, overrides=overrides).config.quantizer
     began = time.monotonic()
@@ -86,7 +104,8 @@ def command(
 
 
 def _beside(source: Path, quantizer: Quantizer) -> Path:
-    name = f"int{getattr(quantizer, 'bits', '')}.parquet"
+    budget = getattr(quantizer, "bits_per_weight", None)
+    name = f"mixed-{budget:g}.parquet" if budget else f"int{getattr(quantizer, 'bits', '')}.parquet"
     return source / name if source.is_dir() else source.with_name(f"{source.stem}-{name}")
 
 
@@ -101,10 +120,13 @@ def _run(run: Path, quantizer: Quantizer, target: Path, texts: int) -> dict[str,
     before = Size.of(found.model)
     seed = found.resolved.config.seed
     train = prepare(found.resolved).train if quantizer.calibrated else None
-    with tensor_bar("quantizing", len(linears(found.model))) as told:
-        quantize(found.model, quantizer, train, seed=seed, texts=texts, told=told)
+    count = len(linears(found.model))
+    with tensor_bar("measuring", count) as measured, tensor_bar("quantizing", count) as told:
+        quantize(
+            found.model, quantizer, train, seed=seed, texts=texts, told=told, measured=measured
+        )
     after = export(found, target)
-    return _facts(after.bits_per_weight, after.nbytes, before.nbytes)
+    return _facts(target, after.bits_per_weight, after.nbytes, before.nbytes)
 
 
 def _file(
@@ -116,14 +138,25 @@ def _file(
     from aios_core.weights.layout import DTYPES
 
     source = open_source(file)
+    with tensor_bar("measuring") as measured:
+        planned = quantized(source, quantizer, exclude or EXCLUDED, measured)
     with tensor_bar("quantizing", len(source.names)) as told:
-        save(quantized(source, quantizer, exclude or EXCLUDED), target, told)
+        save(planned, target, told)
     loader = WeightLoader.open(target, verify=False)
     entries = [loader.entry(name) for name in loader]
     after, weights = sum(e.nbytes for e in entries), sum(e.numel for e in entries)
     before = sum(entry.numel * DTYPES[entry.dtype] for entry in entries)
-    return _facts(8 * after / max(weights, 1), after, before)
+    return _facts(target, 8 * after / max(weights, 1), after, before)
 
 
-def _facts(bits: float, after: int, before: int) -> dict[str, Any]:
-    return {"bits_per_weight": round(bits, 4), "bytes": after, "bytes_before": before}
+def _facts(target: Path, bits: float, after: int, before: int) -> dict[str, Any]:
+    from aios_core.weights import WeightLoader
+
+    loader = WeightLoader.open(target, verify=False)
+    packed = {name: found for name in loader if (found := loader.entry(name).packing)}
+    return {
+        "bits_per_weight": round(bits, 4),
+        "bytes": after,
+        "bytes_before": before,
+        "bits": {name: packing.bits for name, packing in packed.items()},
+    }

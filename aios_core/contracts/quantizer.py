@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from attrs import frozen
 
@@ -78,6 +79,24 @@ class Quantizer(ABC):
     def calibrated(self) -> bool:
         """Whether `quantize` wants statistics, which take a while to gather."""
         return False
+
+    def plan(self, weights: Iterable[tuple[str, Tensor, Statistics | None]]) -> Mapping[str, Self]:
+        """How each matrix of a model is quantized, where not all are in the same way.
+
+        It is called once before `quantize`, so that a budget can be shared by all of them.
+
+        Args:
+            weights: name, matrix and what is known of its inputs; read once, and only as far as
+                they are needed, for each may have to come from a file.
+
+        Returns:
+            By name; a matrix that is not there is quantized by this quantizer itself.
+
+        Raises:
+            QuantizationError: a matrix cannot be quantized, or a budget is too small for all.
+        """
+        del weights
+        return {}
 
     @abstractmethod
     def quantize(self, weight: Tensor, statistics: Statistics | None = None) -> QuantizedTensor:

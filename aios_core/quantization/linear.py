@@ -129,6 +129,7 @@ def quantize_model(
     *,
     statistics: Mapping[str, Statistics] | None = None,
     told: Callable[[str], None] = lambda _: None,
+    measured: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Replace the linear layers of a model by packed ones, in place.
 
@@ -137,15 +138,25 @@ def quantize_model(
         quantizer: how.
         statistics: of the layers' inputs, by the name of the layer, where they are known.
         told: called with the name of each layer that is done.
+        measured: called before, with the name of each layer that a plan looks at.
 
     Raises:
         QuantizationError: naming the layer whose weight cannot be quantized.
     """
     if not quantizer.changes:
         return
-    for name, layer in linears(model).items():
+    known, layers = statistics or {}, linears(model)
+
+    def weights() -> Iterator[tuple[str, Tensor, Statistics | None]]:
+        for name, layer in layers.items():
+            yield name, layer.weight, known.get(name)
+            measured(name)
+
+    planned = quantizer.plan(weights())
+    for name, layer in layers.items():
+        chosen = planned.get(name, quantizer)
         try:
-            packed = QuantizedLinear.quantize(layer, quantizer, (statistics or {}).get(name))
+            packed = QuantizedLinear.quantize(layer, chosen, known.get(name))
         except QuantizationError as error:
             raise QuantizationError(f"{name}: {error}") from error
         packed.train(layer.training)

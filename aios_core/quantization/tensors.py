@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +15,7 @@ from aios_core.errors import QuantizationError
 from aios_core.quantization.operator import reader
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Quantizer
+    from aios_core.contracts import Quantizer, Statistics
     from aios_core.weights.convert import Source
 
 EXCLUDED: Final = ("*embed*", "*wte*", "*wpe*", "*norm*", "*lm_head*")
@@ -23,28 +23,51 @@ EXCLUDED: Final = ("*embed*", "*wte*", "*wpe*", "*norm*", "*lm_head*")
 them."""
 
 
-def quantized(source: Source, quantizer: Quantizer, exclude: Sequence[str] = EXCLUDED) -> Source:
+def quantized(
+    source: Source,
+    quantizer: Quantizer,
+    exclude: Sequence[str] = EXCLUDED,
+    measured: Callable[[str], None] = lambda _: None,
+) -> Source:
     """A source whose matrices are quantized as they are read.
 
     Args:
         source: where the tensors come from; those that are quantized already stay as they are.
-        quantizer: how.
+        quantizer: how; what it plans, it plans here.
         exclude: patterns, as of file names, of the tensors that stay as they are. All that are no
             matrices, or whose names do not end in ``weight``, stay so too.
+        measured: called with the name of each tensor that a plan looks at.
+
+    Raises:
+        QuantizationError: a budget is too small, or a matrix that a plan looks at is not finite.
     """
+
+    def fits(name: str, tensor: Tensor) -> bool:
+        return (
+            tensor.ndim == 2
+            and tensor.dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+            and name.endswith("weight")
+            and not any(fnmatchcase(name, pattern) for pattern in exclude)
+        )
+
+    def weights() -> Iterator[tuple[str, Tensor, Statistics | None]]:
+        for name in source.names:
+            tensor = source.get(name)
+            if isinstance(tensor, Tensor) and fits(name, tensor):
+                yield name, tensor, None
+                measured(name)
+
+    try:
+        planned = quantizer.plan(weights())
+    except QuantizationError as error:
+        raise QuantizationError(f"{source.path}: {error}") from error
 
     def get(name: str) -> Tensor | QuantizedTensor:
         tensor = source.get(name)
-        if (
-            isinstance(tensor, QuantizedTensor)
-            or tensor.ndim != 2
-            or tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-            or not name.endswith("weight")
-            or any(fnmatchcase(name, pattern) for pattern in exclude)
-        ):
+        if isinstance(tensor, QuantizedTensor) or not fits(name, tensor):
             return tensor
         try:
-            return quantizer.quantize(tensor)
+            return planned.get(name, quantizer).quantize(tensor)
         except QuantizationError as error:
             raise QuantizationError(f"{source.path}: {name}: {error}") from error
 

@@ -25,6 +25,7 @@ def quantize(
     seed: int = 0,
     texts: int = TEXTS,
     told: Callable[[str], None] = lambda _: None,
+    measured: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Quantize a model in place.
 
@@ -35,6 +36,7 @@ def quantize(
         seed: of the texts that are taken, of their times and their noise.
         texts: how many are taken.
         told: called with the name of each layer that is done.
+        measured: called before, with the name of each layer that a plan looks at.
 
     Raises:
         QuantizationError: a weight cannot be quantized.
@@ -42,4 +44,4 @@ def quantize(
     statistics = None
     if quantizer.calibrated and train is not None:
         statistics = calibrate(model, train.batch(0, seed, texts, model.length), seed=seed)
-    quantize_model(model, quantizer, statistics=statistics, told=told)
+    quantize_model(model, quantizer, statistics=statistics, told=told, measured=measured)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, get_args
 
+import attrs
 import numpy as np
 import torch
 from attrs import Attribute, field, frozen, validators
@@ -12,10 +14,13 @@ from torch import Tensor
 from aios_core.contracts import QuantizedTensor, Quantizer, Statistics
 from aios_core.errors import QuantizationError
 from aios_core.quantization.affine import check_matrix
+from aios_core.quantization.damage import damage
 from aios_plugins._native import arrow_quant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Bits = Literal[2, 3, 4, 8]
 
 _ROW: Final = -1
 """How the bindings call a group that is a whole row."""
@@ -31,8 +36,13 @@ class Arrow(Quantizer):
 
     method: ClassVar[str] = "arrow"
 
-    bits: Literal[2, 3, 4, 8] = 4
+    bits: Bits = 4
     """Of a code. Two bits without calibration are experimental."""
+    bits_per_weight: float | None = field(
+        default=None, validator=validators.optional(validators.gt(0))
+    )
+    """What all quantized matrices of a model may take together, parameters included: each then has
+    the bits that suit it instead of `bits`, wide where few would cost most."""
     group_size: int = field(default=64, validator=validators.in_((0, 16, 32, 64, 128)))
     """Columns that share a scale; 0: a whole row."""
     symmetric: bool = False
@@ -59,13 +69,40 @@ class Arrow(Quantizer):
 
     @property
     def calibrated(self) -> bool:
-        """Statistics decide how the weights are rounded."""
-        return self.quality == "calibrated"
+        """Statistics decide how the weights are rounded, or how many bits each matrix has."""
+        return self.quality == "calibrated" or self.bits_per_weight is not None
+
+    def plan(self, weights: Iterable[tuple[str, Tensor, Statistics | None]]) -> Mapping[str, Self]:
+        """The width of each matrix, where there is a budget; see the contract.
+
+        Every width is tried on every matrix, and `damage` says what it costs.
+        """
+        if self.bits_per_weight is None:
+            return {}
+        widths = get_args(Bits) if self.param_format == "f16" else get_args(Bits)[:-1]
+        tried = [attrs.evolve(self, bits=width, bits_per_weight=None) for width in widths]
+        names: list[str] = []
+        sizes, bits, lost = [], [], []
+        for name, weight, statistics in weights:
+            try:
+                found = [one.quantize(weight, statistics) for one in tried]
+            except QuantizationError as error:
+                raise QuantizationError(f"{name}: {error}") from error
+            if weight.numel():
+                names.append(name)
+                sizes.append(weight.numel())
+                bits.append([one.bits_per_weight for one in found])
+                lost.append([damage(weight, self.dequantize(one), statistics) for one in found])
+        try:
+            chosen = arrow_quant.plan(sizes, bits, lost, budget=self.bits_per_weight)
+        except arrow_quant.ArrowQuantError as error:
+            raise QuantizationError(str(error)) from error
+        return {name: tried[choice] for name, choice in zip(names, chosen, strict=True)}
 
     def quantize(self, weight: Tensor, statistics: Statistics | None = None) -> QuantizedTensor:
         """A matrix in few bits; see the contract."""
         check_matrix(weight)
-        if self.calibrated and statistics is None:
+        if self.quality == "calibrated" and statistics is None:
             raise QuantizationError(
                 "quality 'calibrated' needs statistics of the layer's inputs; want a model and "
                 "texts, or quality 'search'"
@@ -82,7 +119,7 @@ class Arrow(Quantizer):
                 importance=None
                 if moment is None or self.quality != "search"
                 else moment.diagonal().float().numpy(),
-                hessian=moment.numpy() if moment is not None and self.calibrated else None,
+                hessian=None if moment is None or self.quality != "calibrated" else moment.numpy(),
                 threads=torch.get_num_threads(),
             )
         except arrow_quant.ArrowQuantError as error:

@@ -50,6 +50,13 @@ def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path):
     aios("weights", "convert", "run/int4.parquet", "back.safetensors", "--dequantize")
     assert "1 of" not in aios("weights", "diff", "back.safetensors", "back.safetensors")
 
+    words = ("--bits-per-weight", "4.6", "--texts", "4", "--set", "quantizer.group_size=32")
+    told = json.loads(aios("quantize", "run", *words, "--json"))
+    assert "run/mixed-4.6.parquet" == told["output"]
+    assert "backbone.blocks.0.feed_forward.up.weight" in told["bits"]
+    assert {2, 3, 4, 8} >= set(told["bits"].values())
+    assert 1 == len(json.loads(aios("sample", "run/mixed-4.6.parquet", "--length", "8", "--json")))
+
 
 def test_a_file_of_tensors_is_quantized_but_for_what_is_excluded(aios, tmp_path):
     names = ["embed.weight", "a.weight", "b.weight", "a.bias", "table"]
@@ -75,6 +82,22 @@ def test_a_file_of_tensors_is_quantized_but_for_what_is_excluded(aios, tmp_path)
     packed = {n for n in found if isinstance(found[n], QuantizedTensor)}
     assert {"a.weight", "embed.weight"} == packed
     assert torch.equal(tensors["table"], found["table"])
+
+
+def test_a_budget_is_shared_by_all_matrices(aios, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    easy = torch.randint(-1, 3, (64, 256), generator=generator).float()
+    other = torch.randn(64, 256, generator=generator)
+    save_file({"a.weight": easy, "b.weight": other}, tmp_path / "m.safetensors")
+
+    told = json.loads(aios("quantize", "m.safetensors", "--bits-per-weight", "3.6", "--json"))
+    assert "m-mixed-3.6.parquet" == told["output"]
+    assert {"a.weight": 2, "b.weight": 4} == told["bits"]
+    assert told["bits_per_weight"] <= 3.6
+    told = aios("quantize", "m.safetensors", "--bits-per-weight", "1", code=2)
+    assert "m.safetensors: 1 bits a weight cannot be reached; the smallest choice" in told
+    told = aios("quantize", "m.safetensors", "--bits-per-weight", "3", "--bits", "4", code=2)
+    assert "exclude each other" in told
 
 
 def test_mistakes_are_told(aios, tmp_path):

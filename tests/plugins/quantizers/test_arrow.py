@@ -57,6 +57,38 @@ def test_calibration_needs_statistics(weight):
     assert not Arrow().calibrated
 
 
+@pytest.fixture(scope="module")
+def easy():
+    """Four values, which two bits hold exactly."""
+    return torch.randint(-1, 3, (64, 512), generator=torch.Generator().manual_seed(2)).float()
+
+
+def test_a_budget_goes_where_few_bits_would_cost_most(weight, easy):
+    weights = {"easy": easy, "weight": weight}
+
+    for budget in (2.7, 3.5, 5.5):
+        quantizer = Arrow(bits_per_weight=budget)
+        planned = quantizer.plan((name, w, None) for name, w in weights.items())
+        made = [planned[name].quantize(w) for name, w in weights.items()]
+        assert sum(one.bits_per_weight for one in made) <= 2 * budget
+        assert planned["easy"].bits <= planned["weight"].bits
+    assert [2, 8] == [planned[name].bits for name in weights]
+    assert {} == Arrow().plan([("weight", weight, None)])
+    with pytest.raises(QuantizationError, match="1 bits a weight cannot be reached"):
+        Arrow(bits_per_weight=1).plan([("weight", weight, None)])
+
+
+def test_a_budget_looks_at_the_inputs_that_were_seen(weight, easy):
+    half = torch.cat((easy[:, :256], weight[:, 256:]), 1)
+    seen = Statistics(torch.diag((torch.arange(512) < 256).float()), 1)
+    all_ = Statistics(torch.eye(512), 1)
+    quantizer = Arrow(bits_per_weight=3.5)
+    planned = quantizer.plan([("seen", half, seen), ("all", half, all_)])
+
+    assert quantizer.calibrated
+    assert [2, 4] == [planned[name].bits for name in ("seen", "all")]
+
+
 def test_offsets_are_what_small_parameters_need():
     for wrong in ({"symmetric": True}, {"bits": 8}, {"group_size": 0}):
         with pytest.raises(ValueError, match="have f16 parameters alone"):
