@@ -20,7 +20,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _estimator = click.option(
     "--estimator",
     type=click.Choice(["entropy", "margin", "residual", "flips"]),
-    default="entropy",
+    default="residual",
     show_default=True,
     help="Whose threshold decides.",
 )

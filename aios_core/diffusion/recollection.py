@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from aios_core.config.schema import MemoryConfig
     from aios_core.memory import Memories
 
-SHARPNESS = 10.0
-"""What a score of 1 adds to the logits of attention before anything is learned."""
+SHARPNESS = 5.0
+"""What a score of 1 adds to the first head's logits before anything is learned; twice as much to
+those of each next one, as the slopes of ALiBi (arXiv 2108.12409) differ."""
 
 
 class Reading(nn.Module):
@@ -31,7 +32,7 @@ class Reading(nn.Module):
         self.key_value = nn.Linear(dim, 2 * dim, bias=False)
         self.gate = nn.Linear(dim, dim, bias=False)
         # Near memories are believed more, as in RAG (arXiv 2005.11401); each head learns how much.
-        self.sharpness = nn.Parameter(torch.full((heads,), SHARPNESS))
+        self.sharpness = nn.Parameter(SHARPNESS * 2.0 ** torch.arange(heads))
         nn.init.zeros_(self.gate.weight)
 
     def split(self, x: Tensor) -> Tensor:

@@ -19,13 +19,14 @@ from aios_core.inference.uncertainty import ESTIMATORS, RATES, Level
 
 NAME: Final = "uncertainty.json"
 """In the folder of a run."""
-DEFAULT: Final = "entropy"
-"""Estimator that decides, unless another is named."""
+DEFAULT: Final = "residual"
+"""Estimator that decides, unless another is named: of texts that are given, the one that foresees
+their error best (BENCHMARKS.md). It is told the tokens; the others foresee less, without."""
 FALSE_TRIGGERS: Final = 0.03
 """Share of texts like those of the training that the threshold lets trigger."""
 
-_GRID: Final = np.geomspace(0.25, 4, 57)
-"""Temperatures that are tried, 5 % apart."""
+_GRID: Final = np.geomspace(0.25, 4, 17)
+"""Temperatures that are tried, 19 % apart; between them a parabola is fitted."""
 
 Scores = dict[str, NDArray[np.float64]]
 """By estimator: (N, R) means over the hidden tokens of each text, at each share of masks."""
@@ -54,7 +55,14 @@ class Temperatures:
 
     def fitted(self) -> tuple[float, ...]:
         """One for each of `RATES`."""
-        return tuple(float(_GRID[column]) for column in self._nats.argmin(1))
+        found = []
+        for nats, column in zip(self._nats, self._nats.argmin(1), strict=True):
+            offset = 0.0
+            if 0 < column < len(_GRID) - 1:
+                left, middle, right = nats[column - 1 : column + 2]
+                offset = 0.5 * (left - right) / (left - 2 * middle + right)
+            found.append(float(_GRID[column] * (_GRID[1] / _GRID[0]) ** offset))
+        return tuple(found)
 
 
 def scores(levels: Iterable[Level], span: slice = slice(None)) -> Scores:

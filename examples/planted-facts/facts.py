@@ -15,7 +15,7 @@ import sys
 from itertools import product
 from pathlib import Path
 
-PEOPLE = 6000
+PEOPLE = 2000
 SYLLABLES = """
     bel bor dan dor eth fal fen gar gul hal hem jor kal kes lan lor mar mel nar nim
     ol or pel quin ras rim sal sen tal tor ul val ven wil yar zan zel zor
@@ -58,11 +58,11 @@ def memory(who: str, relation: str, what: str) -> str:
     return SENTENCES[relation][0].format(who=who, what=what)
 
 
-def text(person: Person, chance: random.Random) -> str:
-    """Every fact of a person, in any order and in other words."""
+def texts(person: Person, chance: random.Random) -> list[str]:
+    """Every fact of a person, in any order and, half of them, in other words."""
     who, facts = person
     told = chance.sample(sorted(facts), len(facts))
-    return " ".join(chance.choice(SENTENCES[one]).format(who=who, what=facts[one]) for one in told)
+    return [chance.choice(SENTENCES[one]).format(who=who, what=facts[one]) for one in told]
 
 
 def write(folder: Path, seed: int = 0) -> None:
@@ -70,13 +70,13 @@ def write(folder: Path, seed: int = 0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     chance = random.Random(seed + 1)  # noqa: S311  # as above
     everyone = people(seed)
-    texts = [{"text": text(one, chance)} for one in everyone]
+    written = [{"text": text} for one in everyone for text in texts(one, chance)]
     memories = [
         {"id": f"{who}.{relation}", "text": memory(who, relation, what)}
         for who, facts in everyone
         for relation, what in facts.items()
     ]
-    for name, rows in (("texts", texts), ("memories", memories)):
+    for name, rows in (("texts", written), ("memories", memories)):
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
 

@@ -55,7 +55,7 @@ def nelbo(engine, asked):
     place = torch.arange(width).expand_as(ids)
     valid = place < torch.tensor([len(row) for row in texts])[:, None]
     free = valid & (place >= torch.tensor(given)[:, None])
-    right = engine.recall([prompt(*one[:2]) for one in asked], 8)
+    right = engine.recall([prompt(*one[:2]) for one in asked], 4)
     other = right.taken(np.roll(np.arange(len(asked)), len(asked) // 2))
     arms = {"right": model.remembering(right), "random": model.remembering(other), "none": model}
     nats = {name: torch.zeros(len(asked), dtype=torch.float64) for name in arms}
@@ -82,7 +82,7 @@ def generations(engine, asked, scale):
     }
     shares = {}
     for name, options in settings.items():
-        output = engine.diffuse(prompts, max_new_tokens=6, seed=1, **options)
+        output = engine.diffuse(prompts, max_new_tokens=3, seed=1, **options)
         pairs = zip(output.completions, asked, strict=True)
         shares[name] = interval(np.array([what in text for text, (*_, what) in pairs], float))
         if name == "with":
