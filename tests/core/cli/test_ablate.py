@@ -1,6 +1,7 @@
 """`aios ablate`, `aios report` and `aios evaluate`, in processes of their own as users run them."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -58,7 +59,10 @@ def aios(tmp_path, monkeypatch):
 def here(aios, tmp_path, monkeypatch):
     """The same in this process, which has torch already: a second of processor time, not five."""
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(cli, arguments)
+    yield lambda *arguments: CliRunner().invoke(cli, arguments)
+    for handler in list(logging.getLogger().handlers):
+        if type(handler).__module__ == "aios_core.logs":
+            logging.getLogger().removeHandler(handler)
 
 
 @pytest.fixture
@@ -154,7 +158,8 @@ def test_from_a_file_to_a_report_and_back(aios, here, tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(aios, started, tmp_path):
     longer = ("--set", "training.steps=400", "--set", "training.checkpoint_every=400")
-    process = started(*longer, "--set", "executor.workers=2")
+    longer = (*longer, "--set", "executor.workers=2")
+    process = started(*longer)
     records = wait_for(
         process,
         lambda: len(found := list(tmp_path.glob("out/models/*/metrics.jsonl"))) == 2 and found,
