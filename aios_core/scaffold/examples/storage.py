@@ -14,7 +14,7 @@ class _Rows(indexed.VectorIndex):
     def __init__(self, metric):
         self.metric = metric
 
-    def search(self, vectors, query, k, allowed, *, exact):
+    def search(self, vectors, query, k, allowed, matches, *, exact):
         """The best k rows that are allowed, and their scores; here each one is looked at."""
         import numpy as np
 

@@ -162,5 +162,5 @@ class Hidden(NoiseScheduler):
 def test_an_empty_registry_names_every_section(write):
     told = problems("", Registry.empty(), write)
 
-    assert len(KINDS) + 4 == len(told), "five metrics, and one of each other kind"
+    assert len(KINDS) + 6 == len(told), "five metrics, three levels, one of each other kind"
     assert all("known: none" in one for one in told)

@@ -75,7 +75,9 @@ def test_another_version_of_a_plugin_is_refused_unless_allowed(registry, lock, c
 
     with pytest.raises(ConfigError) as caught:
         load(lock, registry=newer)
-    assert len(KINDS) + 4 == len(caught.value.problems), "five metrics, one of each other kind"
+    assert len(KINDS) + 6 == len(caught.value.problems), (
+        "five metrics, three levels, one of each other kind"
+    )
     (problem,) = [one for one in caught.value.problems if "noise.odd" in one]
     assert "run.lock.toml:" in problem
     assert (

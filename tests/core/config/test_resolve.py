@@ -36,7 +36,9 @@ def test_an_empty_file_is_the_defaults(registry, write):
         metric["type"] for metric in resolved.values["metrics"]
     ]
     assert "length" not in resolved.values["sampling"]
-    assert len(KINDS) + 4 == len(resolved.components), "five metrics, one of each other kind"
+    assert len(KINDS) + 6 == len(resolved.components), (
+        "five metrics, three levels, one of each other kind"
+    )
 
 
 def test_values_of_every_type(registry, write, tmp_path):
