@@ -6,12 +6,14 @@ use crate::manifest::Segment;
 use crate::rows::Rows;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
 use arrow_ipc::convert::fb_to_schema;
-use arrow_ipc::reader::{FileReader, read_footer_length};
+use arrow_ipc::reader::{FileDecoder, read_footer_length};
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow_ipc::{Block, MetadataVersion, root_as_footer};
 use arrow_schema::SchemaRef;
-use std::io::{self, Cursor, Write};
+use flatbuffers::Vector;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -144,19 +146,44 @@ pub(crate) fn read(blocks: &Arc<Blocks>, schema: &SchemaRef) -> Result<Vec<Arc<R
     if own.fields() != schema.fields() {
         return Err(damaged("its columns are not those of the store".into()));
     }
-    let records: Vec<Block> =
-        footer.recordBatches().map(|list| list.iter().copied().collect()).unwrap_or_default();
-    if footer.dictionaries().is_some_and(|list| !list.is_empty()) {
+    let listed = |list: Option<Vector<'_, Block>>| -> Vec<Block> {
+        list.map(|blocks| blocks.iter().copied().collect()).unwrap_or_default()
+    };
+    let (dictionaries, records) = (listed(footer.dictionaries()), listed(footer.recordBatches()));
+    if !dictionaries.is_empty() {
         // Dictionaries belong to all batches, and are read with them at once.
         blocks.check(0..bytes.len())?;
-        let reader = || FileReader::try_new(Cursor::new(bytes), None).map_err(|e| e.to_string());
-        let batches = guarded(|| {
-            reader()?
-                .map(|batch| batch.map_err(|e| e.to_string()))
-                .collect::<std::result::Result<Vec<_>, _>>()
-        });
-        return Ok(batches.map_err(damaged)?.into_iter().map(|b| Arc::new(b.into())).collect());
+        let decoder = FileDecoder::new(schema.clone(), footer.version());
+        let batches =
+            guarded(|| coded(bytes, decoder, &dictionaries, &records)).map_err(damaged)?;
+        return Ok(batches.into_iter().map(|batch| Arc::new(batch.into())).collect());
     }
     let rows = |block| Rows::map(blocks, block, footer.version(), schema).map(Arc::new);
     records.into_iter().map(rows).collect()
+}
+
+/// Batches with dictionaries. Arrow's reader of files would take memory for as many bytes as the
+/// footer says that a block has; here a block is a view of the file, or an error.
+fn coded(
+    bytes: &Buffer,
+    mut decoder: FileDecoder,
+    dictionaries: &[Block],
+    records: &[Block],
+) -> std::result::Result<Vec<RecordBatch>, String> {
+    let view = |block: &Block| {
+        let length = i64::from(block.metaDataLength()).checked_add(block.bodyLength());
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        let (start, length) = usize::try_from(block.offset()).ok().zip(length)?;
+        let end = start.checked_add(length)?;
+        (end <= bytes.len()).then(|| bytes.slice_with_length(start, length))
+    };
+    let view = |block| view(block).ok_or_else(|| "a block lies outside the file".to_owned());
+    for block in dictionaries {
+        decoder.read_dictionary(block, &view(block)?).map_err(|e| e.to_string())?;
+    }
+    let read = |block| {
+        let batch = decoder.read_record_batch(block, &view(block)?).map_err(|e| e.to_string())?;
+        batch.ok_or_else(|| "a block holds no rows".to_owned())
+    };
+    records.iter().map(read).collect()
 }

@@ -3,8 +3,9 @@
 mod common;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Int64Type};
-use arrow_array::{RecordBatch, StringArray};
+use arrow_array::types::{Float32Type, Int32Type, Int64Type};
+use arrow_array::{DictionaryArray, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use arrow_storage::{Columns, Error, Filter, Metric, Options, Query, Snapshot, Store};
 use common::{batch, contents, ids, schema, vector};
 use proptest::prelude::*;
@@ -248,4 +249,36 @@ fn approximate_search_uses_codes_then_a_graph_and_survives_damage_to_it() {
         Store::open_read_only(folder.path(), options).unwrap().create_index(),
         Err(Error::ReadOnly)
     ));
+}
+
+#[test]
+fn columns_with_dictionaries_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let mut fields = schema().fields().to_vec();
+    fields.push(Arc::new(Field::new("kind", kind, true)));
+    let wide = Arc::new(Schema::new(fields));
+    let rows = |first: i64, kinds: &[Option<&str>]| {
+        let plain: Vec<_> = (first..).take(kinds.len()).map(|id| (id, 0)).collect();
+        let mut columns = batch(&plain).columns().to_vec();
+        let kinds: DictionaryArray<Int32Type> = kinds.iter().copied().collect();
+        columns.push(Arc::new(kinds));
+        RecordBatch::try_new(wide.clone(), columns).unwrap()
+    };
+    let (first, second) =
+        (rows(0, &[Some("a"), None, Some("b")]), rows(3, &[Some("c"), Some("a")]));
+    let options = Options::default();
+    let store = Store::create(folder.path(), wide.clone(), Columns::default(), Metric::L2, options)
+        .unwrap();
+    store.add(&first).unwrap();
+    store.flush().unwrap();
+    store.add(&second).unwrap();
+    store.compact().unwrap();
+    store.close().unwrap();
+
+    let store = Store::open(folder.path(), options).unwrap();
+    let back = store.get(&ids(&[0, 1, 2, 3, 4])).unwrap();
+    let kinds = arrow_cast::cast(&back["kind"], &DataType::Utf8).unwrap();
+    let kinds: Vec<_> = kinds.as_string::<i32>().iter().collect();
+    assert_eq!(vec![Some("a"), None, Some("b"), Some("c"), Some("a")], kinds);
 }
