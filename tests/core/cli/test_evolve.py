@@ -3,28 +3,13 @@
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from aios_core.cli import cli
 from aios_core.config import resolve
 from aios_core.training.trainer import train
 
 UP = "".join(f"{n} {n + 1} {n + 2} and " for n in range(100, 999))
 DOWN = "".join(f"{n} {n - 1} {n - 2} but " for n in range(998, 99, -1))
 SMALL = ("evolution.steps=40", "evolution.windows=24", "evolution.base_tolerance=1.0")
-
-
-@pytest.fixture
-def aios(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "cache"))
-
-    def aios(*words, code=0):
-        done = CliRunner().invoke(cli, words, prog_name="aios")
-        assert code == done.exit_code, done.output
-        return done.stdout if code == 0 else done.output
-
-    return aios
 
 
 @pytest.fixture

@@ -2,29 +2,13 @@
 
 import json
 
-import pytest
 import torch
-from click.testing import CliRunner
 from safetensors.torch import save_file
 
-from aios_core.cli import cli
 from aios_core.config import resolve
 from aios_core.contracts import QuantizedTensor
 from aios_core.training.trainer import train
 from aios_core.weights import WeightLoader
-
-
-@pytest.fixture
-def aios(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "cache"))
-
-    def aios(*words, code=0):
-        done = CliRunner().invoke(cli, words, prog_name="aios")
-        assert code == done.exit_code, done.output
-        return done.output
-
-    return aios
 
 
 def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path):

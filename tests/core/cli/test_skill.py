@@ -4,18 +4,14 @@ import json
 
 import pytest
 import torch
-from click.testing import CliRunner
 from safetensors.torch import save_file
 
-from aios_core.cli import cli
 from aios_core.config import resolve
 from aios_core.training.trainer import train
 
 
-@pytest.fixture
-def aios(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "cache"))
+@pytest.fixture(autouse=True)
+def run(aios, tmp_path):
     (tmp_path / "corpus.txt").write_text("a bottle of milk, and another. " * 60)
     values = {
         "dataset": {"type": "file", "path": str(tmp_path / "corpus.txt")},
@@ -25,13 +21,6 @@ def aios(tmp_path, monkeypatch):
         "training": {"steps": 2, "batch_size": 2},
     }
     train(resolve(values), tmp_path / "run", progress=False)
-
-    def aios(*words, code=0):
-        done = CliRunner().invoke(cli, words, prog_name="aios")
-        assert code == done.exit_code, done.output
-        return done.stdout if code == 0 else done.output
-
-    return aios
 
 
 def test_a_skill_is_taken_in_used_handed_out_and_revoked(aios, tmp_path):
