@@ -196,6 +196,10 @@ class Model(nn.Module):
         memo = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
         return deepcopy(self, memo)
 
+    def num_parameters(self) -> int:
+        """How many parameters there are, shared ones once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
     def place(self, tensor: Tensor) -> Tensor:
         """A tensor on the network's device, without waiting for what that still computes."""
         if tensor.device == self.device:

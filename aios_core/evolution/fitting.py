@@ -11,6 +11,7 @@ import torch
 from aios_core.diffusion.objective import training_loss
 from aios_core.diffusion.times import draw_times
 from aios_core.errors import EvolutionError
+from aios_core.training.adam import AdamW, Group
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -47,7 +48,7 @@ def fit(
     """
     if not len(experience.target):
         raise EvolutionError("there is no evidence to learn from; want at least one text")
-    optimizer = torch.optim.AdamW(tensors, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
+    optimizer = AdamW.of([Group(tensors, weight_decay=0.0)], (0.9, 0.98), fused=False)
     generator = torch.Generator().manual_seed(experience.seed)
     batches = _batches(experience, budget, replay, generator)
     model.train()
@@ -67,8 +68,7 @@ def fit(
             for tensor, gradient in zip(tensors, gradients, strict=True):
                 tensor.grad = None if gradient is None else gradient / max(1.0, norm)
             warmth = min(1.0, 10 * (step + 1) / budget.steps)
-            optimizer.param_groups[0]["lr"] = learning_rate * min(warmth, 1 - step / budget.steps)
-            optimizer.step()
+            optimizer.step(learning_rate * min(warmth, 1 - step / budget.steps))
     for tensor in tensors:
         tensor.grad = None
     model.eval()

@@ -93,11 +93,15 @@ class Journal:
         Raises:
             EvolutionError: a line is damaged, or not the one that was written there.
         """
-        path, found, previous = self.folder / "journal.jsonl", [], ""
+        return self._read()[0]
+
+    def _read(self) -> tuple[list[dict[str, Any]], int, str]:
+        """Every whole line, how many bytes these are, and the digest of the last."""
+        path, found, end, previous = self.folder / "journal.jsonl", [], 0, ""
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_bytes().decode()
         except FileNotFoundError:
-            return []
+            return [], 0, ""
         except (OSError, UnicodeDecodeError) as error:
             raise EvolutionError(f"{path}: cannot be read: {error}") from error
         for number, line in enumerate(text.split("\n")[:-1], 1):
@@ -111,8 +115,9 @@ class Journal:
                     f"{path}:{number}: does not follow the line before it: one of them was changed"
                 )
             found.append(entry)
+            end += len(line.encode()) + 1
             previous = text_digest([line])
-        return found
+        return found, end, previous
 
     def add(self, event: str, **facts: Any) -> None:
         """Add a line, on disk when this returns; only by who holds the lock.
@@ -120,18 +125,15 @@ class Journal:
         Raises:
             EvolutionError: it cannot be written, or the journal is damaged.
         """
-        self.entries()
+        _, end, previous = self._read()
         path = self.folder / "journal.jsonl"
+        entry = {
+            "event": event,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            **facts,
+            "previous": previous,
+        }
         try:
-            whole = path.read_bytes() if path.exists() else b""
-            lines = whole.split(b"\n")[:-1]
-            entry = {
-                "event": event,
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                **facts,
-                "previous": text_digest([lines[-1].decode()]) if lines else "",
-            }
-            end = sum(len(line) + 1 for line in lines)
             with path.open("r+b" if path.exists() else "wb") as file:
                 file.truncate(end)  # of a line that a killed process left unfinished
                 file.seek(end)

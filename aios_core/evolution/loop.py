@@ -14,7 +14,7 @@ from aios_core.evolution.card import Card, identified
 from aios_core.evolution.digest import data_digest, model_digest
 from aios_core.evolution.head import at, run_folder
 from aios_core.evolution.journal import Journal
-from aios_core.evolution.proposal import Proposal, harder, propose, size
+from aios_core.evolution.proposal import Proposal, harder, propose
 from aios_core.evolution.router import Choice, route
 from aios_core.evolution.splits import Splits, split
 
@@ -118,7 +118,7 @@ class _Round:
             mask_token_id=vocabulary.mask_id,
             vocab_size=vocabulary.size,
             parameters=proposal.adaptation.parameters,
-            parameters_total=size(self.model),
+            parameters_total=self.model.num_parameters(),
             scores=proposal.verdict.plain(),
             report=proposal.report.plain(),
             data=self.splits.fingerprint,

@@ -56,7 +56,7 @@ def propose(
     candidate = level.apply(model, adaptation).eval()
     if model_digest(model) != before:
         raise EvolutionError(f"{level.name} changed the model that it was given; nothing was kept")
-    total = size(model)
+    total = model.num_parameters()
     if adaptation.parameters > budget.share * total:
         raise EvolutionError(
             f"{level.name} touches {adaptation.parameters / total:.2%} of the parameters; the "
@@ -66,11 +66,6 @@ def propose(
     verdict = judge(model, candidate, splits.gate, evolution, seed=config.seed + 1, gatings=gatings)
     report = judge(model, candidate, splits.report, evolution, seed=config.seed + 2)
     return Proposal(adaptation, candidate, seconds, verdict, report)
-
-
-def size(model: Model) -> int:
-    """Parameters of a model."""
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def harder(model: Model, splits: Splits) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from aios_core.errors import AIOSError, EvolutionError
+from aios_core.evolution.card import read_card
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.head import at, run_folder
 from aios_core.evolution.journal import Journal
@@ -60,7 +61,7 @@ def checked(found: Checkpoint, journal: Journal, tip: str | None) -> str:
     """
     digest = model_digest(at(found, journal, tip))
     if tip is not None:
-        card = journal.chain(tip)[-1][0]
+        card = read_card(journal.version(tip))
         if digest != card.result_sha256:
             raise EvolutionError(
                 f"{journal.version(tip)}: gives a model with the digest {digest[:12]}, and its "

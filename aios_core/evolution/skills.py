@@ -16,7 +16,6 @@ from aios_core.evolution.card import CARD, FILES, Card, identified, read, read_a
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.head import applied, check_base, run_folder
 from aios_core.evolution.journal import Journal
-from aios_core.evolution.proposal import size
 from aios_core.files import new_folder, replace_text
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def _of_peft(found: Checkpoint, folder: Path, adaptation: Adaptation, base: str)
         mask_token_id=vocabulary.mask_id,
         vocab_size=vocabulary.size,
         parameters=adaptation.parameters,
-        parameters_total=size(found.model),
+        parameters_total=found.model.num_parameters(),
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         versions=library_versions(),
     )

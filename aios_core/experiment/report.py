@@ -9,6 +9,7 @@ from attrs import frozen
 
 from aios_core.experiment import figures
 from aios_core.experiment.factors import choices
+from aios_core.experiment.pages import environment
 from aios_core.experiment.prose import headline, number, scope, sentences, tiles
 from aios_core.experiment.results import NFE
 from aios_core.experiment.statistics import summarise
@@ -53,18 +54,10 @@ def write_report(results: Results) -> Path:
 
 def render(results: Results) -> str:
     """The page; every text in it is escaped, for a sample may hold anything."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("aios_core.experiment"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["number"] = number
+    pages = environment()
+    pages.filters["number"] = number
     metric = headline(results)
-    return environment.get_template("report.html.jinja").render(
+    return pages.get_template("report.html.jinja").render(
         about=results.about,
         scope=scope(results),
         sentences=sentences(results),

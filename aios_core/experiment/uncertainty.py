@@ -29,9 +29,6 @@ BINS: Final = 10
 DRAWS: Final = 8
 """Noisy states of a text for its NELBO."""
 
-Windows = tuple["Tensor", "Tensor"]
-"""(N, L) int64 ids, and (N, L) bool, False at padding."""
-
 
 @frozen(eq=False)
 class Tokens:
@@ -233,7 +230,7 @@ def _part(
             tempered.append(after)
             right = level.log_probs.argmax(-1) == level.tokens
             misses.append(level.mean(~right))
-            parts = (_sureness(level), _sureness(after), right, _nats(level), _nats(after))
+            parts = (_sureness(level), _sureness(after), right, -level.said, -after.said)
             seen[number].append(tuple(part.cpu() for part in parts))
         found.append(scores(tempered))
         wrong.append(torch.stack(misses, 1).mean(1).cpu().numpy())
@@ -272,11 +269,6 @@ def _error(model: Model, ids: Tensor, *, seed: int) -> NDArray[np.float64]:
 def _sureness(level: Level) -> Tensor:
     """(N,) float64 probability of the likeliest token."""
     return level.log_probs.amax(-1).double().exp()
-
-
-def _nats(level: Level) -> Tensor:
-    """(N,) -log p of what stands there."""
-    return -level.log_probs.gather(-1, level.tokens[:, None])[:, 0]
 
 
 def _tokens(

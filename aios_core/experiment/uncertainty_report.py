@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aios_core.experiment.pages import environment
 from aios_core.experiment.svg import FAINT, INK, MARKERS, SERIES, picture, style
 from aios_core.files import replace_text
 
@@ -23,25 +24,20 @@ def write(path: Path, name: str, found: dict[str, Any], estimator: str) -> None:
         found: what `calibrate_run` returns.
         estimator: the one whose scores are drawn.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("aios_core.experiment"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    page = environment.get_template("uncertainty.html.jinja").render(
-        name=name,
-        found=found,
-        estimator=estimator,
-        reliability=[
-            reliability(found, "bins_before", "before"),
-            reliability(found, "bins_after", "after"),
-        ],
-        coverage=coverage(found),
-        scores=scores(found, estimator),
+    page = (
+        environment()
+        .get_template("uncertainty.html.jinja")
+        .render(
+            name=name,
+            found=found,
+            estimator=estimator,
+            reliability=[
+                reliability(found, "bins_before", "before"),
+                reliability(found, "bins_after", "after"),
+            ],
+            coverage=coverage(found),
+            scores=scores(found, estimator),
+        )
     )
     replace_text(path, page)
 

@@ -47,7 +47,7 @@ class Temperatures:
 
     def add(self, level: Level) -> None:
         """Take a level of some texts into account."""
-        said = level.log_probs.gather(-1, level.tokens[:, None])[:, 0]
+        said = level.said
         for column, temperature in enumerate(_GRID):
             norm = (level.log_probs / temperature).logsumexp(-1)
             nats = (norm - said / temperature).sum().item()

@@ -42,6 +42,11 @@ class Level:
     before: Tensor | None
     """(N,) int64: the likeliest tokens at the level before, of more masks; None at the first."""
 
+    @property
+    def said(self) -> Tensor:
+        """(N,) log-probability of what stands there."""
+        return self.log_probs.gather(-1, self.tokens[:, None])[:, 0]
+
     def tempered(self, temperature: float) -> Level:
         """The same with log-probabilities divided by a temperature, and normalised."""
         return evolve(self, log_probs=(self.log_probs / temperature).log_softmax(-1))
@@ -99,8 +104,7 @@ class Residual(Estimator):
 
     def measure(self, level: Level) -> Tensor:
         """(1 - p(token)) / rate."""
-        said = level.log_probs.gather(-1, level.tokens[:, None])[:, 0]
-        return -torch.expm1(said) / level.rate
+        return -torch.expm1(level.said) / level.rate
 
 
 @frozen

@@ -101,7 +101,7 @@ class Control(EvolutionLevel):
     def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
         """Train the side network, as wide as the budget allows."""
         blocks, dim = _blocks(model), _dim(model, experience)
-        most = budget.share * sum(p.numel() for p in model.parameters())
+        most = budget.share * model.num_parameters()
         # parameters(w) = (2 blocks + 1) dim w + 4 blocks w^2, solved for w
         b, a = (2 * len(blocks) + 1) * dim, 4 * len(blocks)
         width = math.floor((math.sqrt(b * b + 4 * a * most) - b) / (2 * a))

@@ -97,7 +97,7 @@ class Lora(EvolutionLevel):
     def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
         """Train an update of every target layer."""
         layers = self._layers(model)
-        total = sum(p.numel() for p in model.parameters())
+        total = model.num_parameters()
         each = sum(layer.in_features + layer.out_features for layer in layers.values())
         rank = self.rank or max(1, int(self.share * total / each))
         if rank * each > budget.share * total:

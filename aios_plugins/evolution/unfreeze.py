@@ -45,7 +45,7 @@ class Chosen(EvolutionLevel):
         if not len(experience.target):
             raise EvolutionError("there is no evidence to learn from; want at least one text")
         before = {name: one.detach() for name, one in model.named_parameters()}
-        most = budget.share * sum(one.numel() for one in before.values())
+        most = budget.share * model.num_parameters()
         names = self.choose(model, experience, most)
         count = sum(before[name].numel() for name in names)
         if not names or count > most:

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from aios_core.contracts import Estimate, Evidence, Metric
 from aios_core.evolution.gate import Change, Verdict
-from aios_core.evolution.proposal import propose, size
+from aios_core.evolution.proposal import propose
 from aios_core.evolution.splits import split
 
 
@@ -43,7 +43,7 @@ class Evolution(Metric):
         return {
             "target_gain": _estimate(report, report.target, -1),
             "base_loss": _estimate(report, report.base, 1),
-            "adapted_share": Estimate(100 * found.adaptation.parameters / size(model)),
+            "adapted_share": Estimate(100 * found.adaptation.parameters / model.num_parameters()),
             "adaptation_bytes": Estimate(sum(one.numel() * one.element_size() for one in tensors)),
             "adaptation_seconds": Estimate(found.seconds),
             "accepted": Estimate(float(found.verdict.accepted)),

@@ -23,7 +23,7 @@ class Bias(EvolutionLevel):
     def adapt(self, model, experience, budget):
         """Learn one number a token; the model that is given stays as it is."""
         shift = torch.zeros(model.vocabulary.size, requires_grad=True)
-        if shift.numel() > budget.share * sum(p.numel() for p in model.parameters()):
+        if shift.numel() > budget.share * model.num_parameters():
             raise EvolutionError("a number a token is more than the budget allows")
         rate = self.learning_rate
         fit(self._with(model, shift), [shift], experience, budget, learning_rate=rate)
