@@ -172,7 +172,8 @@ def _touch(path: str) -> Iterator[dict[str, Any]]:
     yield grown("opened")
     store.get(list(range(0, 100_000, 10_000)))
     yield grown("10 rows read by id")
-    snapshot.search(np.ones(snapshot.dimension, np.float32), 10, columns=["id"])
+    dim = snapshot.schema.field("vector").type.list_size
+    snapshot.search(np.ones(dim, np.float32), 10, columns=["id"])
     yield grown("one exact query")
 
 
