@@ -22,7 +22,7 @@ from aios_core.contracts.remembered import Remembered
 if TYPE_CHECKING:
     from torch import Generator
 
-    from aios_core.contracts import Corruption, SamplingContext, Vocabulary
+    from aios_core.contracts import Corruption, NoiseScheduler, SamplingContext, Vocabulary
 
 _TINY = torch.finfo(torch.float64).tiny
 
@@ -220,7 +220,13 @@ class Process:
 
 def levels(t: Tensor, s: Tensor, context: SamplingContext) -> tuple[Tensor, Tensor]:
     """Survival probabilities () to t and to s, at which nothing is noise any more if it is 0."""
-    return context.noise.alpha(t), torch.where(s > 0, context.noise.alpha(s), 1)
+    return _level(t, context.noise), _level(s, context.noise)
+
+
+@Remembered
+def _level(t: Tensor, noise: NoiseScheduler) -> Tensor:
+    """What is earlier in one step is the present time of the next."""
+    return torch.where(t > 0, noise.alpha(t), 1)
 
 
 def lift(x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
@@ -247,13 +253,18 @@ def _mass(alpha: Tensor, process: Process) -> Tensor:
     return (1 - alpha)[..., None] * process.corruption.noise(alpha, process.vocabulary)
 
 
+def _at(mass: Tensor, z: Tensor) -> Tensor:
+    """Entries (B, L) of (V,) or (B, V) at tokens (B, L)."""
+    return _entries(z, mass)
+
+
 def _column(alpha: Tensor) -> Tensor:
     """() or (B,) as something that goes with (B, L)."""
     return alpha.double().reshape(-1, 1)
 
 
-def _at(mass: Tensor, z: Tensor) -> Tensor:
-    """Entries (B, L) of (V,) or (B, V) at tokens (B, L)."""
+@Remembered
+def _entries(z: Tensor, mass: Tensor) -> Tensor:
     found: Tensor = mass.expand(len(z), -1).gather(1, z)
     return found
 
