@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MIN_EIGENVALUES: Final = 50
 """Below so many a power law cannot be told from anything else, so alpha is refused."""
+PROMISE: Final = "grad_mean_abs"
+"""The measure by which `l3-unfreeze` chooses tensors."""
 OUTLIER: Final = 6.0
 """Standard deviations beyond which a weight is an outlier."""
 
@@ -57,7 +59,7 @@ def probe(tensors: Mapping[str, Tensor]) -> Iterator[Row]:
 
 
 def with_data(model: Model, windows: Windows, *, batches: int = 6, seed: int = 0) -> Iterator[Row]:
-    """Gradient norm, that over the tensor's own, and the diagonal of the Fisher information.
+    """Gradient norms, mean size of the gradient, and the diagonal of the Fisher information.
 
     Args:
         model: trained.
@@ -78,6 +80,7 @@ def with_data(model: Model, windows: Windows, *, batches: int = 6, seed: int = 0
     for (name, tensor), gradient, squares in zip(parameters.items(), mean, fisher, strict=True):
         norm, own = float(gradient.norm()), float(tensor.detach().norm())
         yield _row(name, tensor, "grad_norm", norm)
+        yield _row(name, tensor, PROMISE, float(gradient.abs().mean()))
         yield _row(name, tensor, "relative_grad_norm", norm / own if own else math.nan)
         yield _row(name, tensor, "fisher", squares)
 

@@ -11,7 +11,7 @@ from aios_core.errors import InferenceError
 from aios_core.inference import package
 from aios_core.inference.canvas import Prompt, Row, encoded, infilling, is_text, painted, prompted
 from aios_core.inference.embed import embed
-from aios_core.inference.loading import ready
+from aios_core.inference.loading import ready, switched
 from aios_core.inference.output import Mode, Output, Update
 from aios_core.inference.plan import plan
 from aios_core.inference.progress import Progress
@@ -75,6 +75,7 @@ class ArrowEngine:
         self.tokenizer: TrainedTokenizer = first.tokenizer
         self.context = context or first.model.length
         self._memory = None if memory is None else str(memory)
+        self._trained: Checkpoint | None = None
         for name, one in self.models.items():
             if one.model.mode != name:
                 raise InferenceError(f"{one.folder}: is no {name} model but {one.model.mode}")
@@ -128,7 +129,27 @@ class ArrowEngine:
         beside = folder / "twin"
         if twin and "ar" not in models and checkpoint.latest(beside) is not None:
             models["ar"] = ready(checkpoint.load(beside, registry=registry), overrides)
-        return cls(models, context=context, memory=memory)
+        engine = cls(models, context=context, memory=memory)
+        engine._trained = None if packed else found
+        return engine
+
+    def use(self, skill: str | None = None) -> None:
+        """Write with other skills from now on, at once: no weight of the model is read again.
+
+        What is being written goes on with those it began with, and the run's HEAD stays.
+
+        Args:
+            skill: the beginning of an id that ``aios skill ls`` shows, which brings all that it was
+                learned on; ``"base"``: none; unset: what HEAD names.
+
+        Raises:
+            InferenceError: the engine was not loaded from a run.
+            EvolutionError: there is no such skill, it was revoked, or it is damaged.
+        """
+        if self._trained is None:
+            raise InferenceError("skills are those of a run; want an engine loaded from its folder")
+        mode: Mode = self._trained.model.mode
+        self.models[mode] = switched(self._trained, self.models[mode], skill)
 
     def generate(
         self,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from facts import memory, people, prompt
+from facts import VALUES, memory, people, prompt
 
 from aios_core.diffusion.conditional import conditional_nelbo
 from aios_core.diffusion.times import draw_times
@@ -75,6 +75,8 @@ def nelbo(engine, asked):
 def generations(engine, asked, scale):
     """Share of texts that say the true value."""
     prompts = [prompt(who, relation) for who, relation, _ in asked]
+    values = " ".join(VALUES.values()).split()
+    most = max(len(engine.tokenizer.encode(f" {what}.")) for what in values)
     settings = {
         "without": {},
         "with": {"memory_guided": True},
@@ -82,7 +84,7 @@ def generations(engine, asked, scale):
     }
     shares = {}
     for name, options in settings.items():
-        output = engine.diffuse(prompts, max_new_tokens=3, seed=1, **options)
+        output = engine.diffuse(prompts, max_new_tokens=most, seed=1, **options)
         pairs = zip(output.completions, asked, strict=True)
         shares[name] = interval(np.array([what in text for text, (*_, what) in pairs], float))
         if name == "with":
