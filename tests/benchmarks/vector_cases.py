@@ -172,12 +172,15 @@ def churn(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def commit(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Durable commits of 1, 100 and 10,000 rows."""
+    """Durable commits of 1, 100 and 10,000 rows; and one that comes after a flush."""
     for rows, rounds in ((1, 200), (100, 50), (10_000, 14)):
         data = clustered(rows)
         with vector_stores.writers(data, job["engines"], rounds + 1) as ways:
             for line in in_turn(ways, rounds):
                 yield line | {"batch": rows, "rows_per_s": 1e3 * rows / line["median_ms"]}
+    with vector_stores.flushed(1_000_000) as ways:
+        *_, after = in_turn(ways, 7)
+        yield after | {"batch": 1000, "rows": 1_000_000}
 
 
 def opened(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
