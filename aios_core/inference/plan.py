@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from aios_core.config.schema import SamplingConfig
     from aios_core.contracts import Denoiser, Sampler
     from aios_core.diffusion.caching import Caching
-    from aios_core.diffusion.process import Process
     from aios_core.inference.canvas import Row
     from aios_core.inference.masked import Batch
     from aios_core.inference.settings import Settings
@@ -64,8 +63,11 @@ def plan(
     if found.model.mode == "ar":
         core = InferenceCore(found.model, temperature=temperature, controls=controls)
         return CausalRun(core, language)
-    if not found.model.process.absorbing:
-        _check_noise(found.model.process, settings, language)
+    if language is not None and not found.model.process.absorbing:
+        raise InferenceError(
+            "a constraint needs masks, and the model was trained under "
+            f"{type(found.model.process.corruption).__name__} noise; leave it out"
+        )
     return MaskedRun(
         model=found.model,
         config=found.resolved.config,
@@ -91,19 +93,6 @@ def _memory(
         )
     k = settings.num_memories or found.resolved.config.memory.k
     return MemoryConditioner(recall(), found.model, found.tokenizer, k=k, gamma=settings.gamma)
-
-
-def _check_noise(process: Process, settings: Settings, language: Language | None) -> None:
-    """Refuse what relies on masks: that what is not one is there to stay."""
-    name = type(process.corruption).__name__
-    if language is not None:
-        raise InferenceError(
-            f"a constraint needs masks, and the model was trained under {name} noise; leave it out"
-        )
-    if settings.gamma != 1:
-        raise InferenceError(
-            f"guidance needs masks, and the model was trained under {name} noise; leave it out"
-        )
 
 
 def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:
