@@ -77,6 +77,7 @@ def plan(
         wrap=_guidance(found, settings, rows, whole=whole, context=context),
         memory=_memory(found, settings, recall) if settings.memory_guided else None,
         language=language,
+        count_flips=settings.count_flips,
     )
 
 
@@ -100,6 +101,7 @@ def _check_noise(process: Process, settings: Settings, language: Language | None
         raise InferenceError(
             f"a constraint needs masks, and the model was trained under {name} noise; leave it out"
         )
+    settings.reject(("count_flips",), "counts while a token is masked, and this noise has no masks")
     if settings.gamma != 1:
         raise InferenceError(
             f"guidance needs masks, and the model was trained under {name} noise; leave it out"
