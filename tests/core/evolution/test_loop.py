@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from aios_core.config import resolve
+from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.gate import score
@@ -69,6 +70,16 @@ def test_a_model_is_unsure_of_what_it_does_not_know(found, trained, tmp_path):
     )
 
     assert abs(own) < 1 < other
+
+
+@pytest.mark.parametrize("change", [{"mode": "ar"}, {"diffusion": {"length": 16, "block_size": 4}}])
+def test_doubt_is_told_too_where_no_token_can_be_hidden(found, settings, change):
+    splits = split(settings().config, found.tokenizer)
+    config = resolve(found.state.values | change).config
+    model = Model.build(config, found.tokenizer.vocabulary).eval()
+
+    # It has learned nothing, so to it all texts are alike.
+    assert abs(doubt(model, splits)) < 3
 
 
 def test_uncertainty_chooses_the_level_and_failures_escalate(found, run):
