@@ -9,12 +9,11 @@ import torch
 from attrs import frozen
 
 from aios_core.contracts import Budget
+from aios_core.diffusion.uncertainty import DEFAULT, ESTIMATORS, read
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.gate import Verdict, judge, score
 from aios_core.evolution.splits import take
-from aios_core.inference.calibration import DEFAULT
-from aios_core.inference.uncertainty import ESTIMATORS, read
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +79,7 @@ def propose(
 def doubt(model: Model, splits: Splits) -> float:
     """How unsure a model is of the texts to learn from, in standard deviations above its own.
 
-    By the estimator that scores texts elsewhere (`aios_core.inference.calibration.DEFAULT`), or by
+    By the estimator that scores texts elsewhere (`aios_core.diffusion.uncertainty.DEFAULT`), or by
     the likelihood of each window where tokens cannot be hidden one by one.
     """
     target, base = (

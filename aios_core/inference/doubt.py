@@ -11,11 +11,11 @@ import torch
 from attrs import frozen
 
 from aios_core.contracts import store_schema
+from aios_core.diffusion.uncertainty import DEFAULT, ESTIMATORS, read
 from aios_core.errors import InferenceError, ModelLoadError
 from aios_core.evolution.head import run_folder
-from aios_core.inference.calibration import DEFAULT, NAME, Calibration, scores
+from aios_core.inference.calibration import NAME, Calibration, scores
 from aios_core.inference.canvas import encoded
-from aios_core.inference.uncertainty import ESTIMATORS, read
 from aios_core.memory import open_store, remember
 from aios_core.memory.opening import embedder_of
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from aios_core.cli import cli
 from aios_core.config import resolve
+from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.errors import InferenceError, ModelLoadError
 from aios_core.experiment.uncertainty import Tokens, risk_coverage
 from aios_core.inference import ArrowEngine
 from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
 from aios_core.inference.doubt import doubts
-from aios_core.inference.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.training.trainer import train
 from aios_plugins.datasets.memories import Memories
 
