@@ -136,8 +136,8 @@ class SamplingContext:
         Args:
             log_probs: (B, L, V) from the denoiser.
             where: (B, L) bool.
-            bonus: a token at each position, (B, L) int64, and what is added to its logarithm,
-                (B, L), at least 0; unset: nothing.
+            bonus: a token at each position, (B, L) int64, and the share (B, L) float64 of its
+                weight that comes on top, at least 0; unset: nothing.
 
         Returns:
             (B, L) int64; the mask id where not asked.

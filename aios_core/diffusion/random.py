@@ -124,8 +124,8 @@ class RowRandom:
             where: (B, L) bool.
             temperature: divides log-probabilities; 0 takes the most probable token.
             mask_id: the answer where not asked.
-            bonus: a token at each position, (B, L) int64, and what is added to its logarithm,
-                (B, L), at least 0; unset: nothing.
+            bonus: a token at each position, (B, L) int64, and the share (B, L) float64 of its
+                weight that comes on top, at least 0; unset: nothing.
 
         Returns:
             (B, L) int64.
@@ -138,10 +138,9 @@ class RowRandom:
             uniforms = []
         else:
             uniforms = [self.uniform().flatten(), self.uniform().flatten()]
-        tokens = torch.full_like(where, mask_id, dtype=torch.int64)
         wanted, flat = count(where), log_probs.flatten(0, 1)
         if not wanted:
-            return tokens
+            return torch.full_like(where, mask_id, dtype=torch.int64)
         at = None if wanted == len(flat) else indices(where)
         added = None if bonus is None else [one.flatten() for one in bonus]
         if at is not None:
@@ -154,7 +153,8 @@ class RowRandom:
             drawn = self._processed(flat, at, uniforms, temperature, added)
         if at is None or wanted == len(flat):
             return drawn.view_as(where)
-        return tokens.flatten().index_copy_(0, at, drawn).view_as(where)
+        tokens = torch.full_like(flat[:, 0], mask_id, dtype=torch.int64)
+        return tokens.index_copy_(0, at, drawn).view_as(where)
 
     def _processed(
         self,
@@ -172,7 +172,7 @@ class RowRandom:
             weights = flat[at[piece]].to(torch.float64, copy=True)
             if added is not None:
                 token, gain = (one[piece, None] for one in added)
-                weights.scatter_add_(-1, token, gain.double())
+                weights.scatter_add_(-1, token, gain.log1p())
             rows = at[piece] // len(self._positions)
             weights = self._process(weights, rows, temperature)
             parts.append(draw(weights, [u[piece] for u in uniforms], temperature))
@@ -203,7 +203,8 @@ def draw(
         uniforms: two of (N,) float64 in [0, 1), for the runs and for the tokens in them.
         temperature: divides the log-weights; 0 takes the highest, without uniforms.
         at: (N,) int64, rows that are drawn from; unset: all of them.
-        bonus: (N,) int64 a token of each row, and (N,) what is added to its log-weight, at least 0.
+        bonus: (N,) int64 a token of each row, and (N,) float64 the share of its weight that comes
+            on top, at least 0.
 
     Returns:
         (N,) int64.
@@ -220,7 +221,7 @@ def draw(
         highest, drawn = joined([one.values for one in best]), joined([one.indices for one in best])
         if token is None or gain is None:
             return drawn
-        own = joined([part(piece).gather(-1, token[piece]) for piece in cut]) + gain
+        own = joined([part(piece).gather(-1, token[piece]) for piece in cut]) + gain.log1p()
         return torch.where(own[:, 0] > highest, token[:, 0], drawn)
     length = _run(vocab)
     weighed = [
@@ -229,10 +230,10 @@ def draw(
     ]
     shares = joined([one for one, _ in weighed])
     number = shares.shape[-1]
-    if gain is not None:  # one run more; beyond exp(80) it is certain, and float32 ends
-        own = joined([one for _, one in weighed])
-        more = (gain / temperature).clamp(max=80).expm1().to(own.dtype)
-        shares = torch.cat((shares, own * more), -1)
+    if gain is not None:  # one run more, in float64, which no certainty overflows
+        if temperature != 1:
+            gain = (gain.log1p() / temperature).clamp(max=700).expm1()
+        shares = torch.cat((shares, joined([one for _, one in weighed]) * gain), -1)
     run = _inverse(shares, uniforms[0])
     inner = run if gain is None else run.clamp(max=number - 1)
     runs = log_weights.view(len(log_weights), number, length)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aios_core.config.schema import SamplingConfig
     from aios_core.contracts import Denoiser, Sampler
     from aios_core.diffusion.caching import Caching
+    from aios_core.diffusion.process import Process
     from aios_core.inference.canvas import Row
     from aios_core.inference.masked import Batch
     from aios_core.inference.settings import Settings
@@ -63,11 +64,8 @@ def plan(
     if found.model.mode == "ar":
         core = InferenceCore(found.model, temperature=temperature, controls=controls)
         return CausalRun(core, language)
-    if language is not None and not found.model.process.absorbing:
-        raise InferenceError(
-            "a constraint needs masks, and the model was trained under "
-            f"{type(found.model.process.corruption).__name__} noise; leave it out"
-        )
+    if not found.model.process.absorbing:
+        _check_noise(found.model.process, settings, language)
     return MaskedRun(
         model=found.model,
         config=found.resolved.config,
@@ -79,6 +77,7 @@ def plan(
         wrap=_guidance(found, settings, rows, whole=whole, context=context),
         memory=_memory(found, settings, recall) if settings.memory_guided else None,
         language=language,
+        count_flips=settings.count_flips,
     )
 
 
@@ -93,6 +92,16 @@ def _memory(
         )
     k = settings.num_memories or found.resolved.config.memory.k
     return MemoryConditioner(recall(), found.model, found.tokenizer, k=k, gamma=settings.gamma)
+
+
+def _check_noise(process: Process, settings: Settings, language: Language | None) -> None:
+    """Refuse what relies on masks: that what is not one is there to stay."""
+    if language is not None:
+        raise InferenceError(
+            "a constraint needs masks, and the model was trained under "
+            f"{type(process.corruption).__name__} noise; leave it out"
+        )
+    settings.reject(("count_flips",), "counts while a token is masked, and this noise has no masks")
 
 
 def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:
