@@ -3,13 +3,14 @@
 mod activations;
 mod float;
 mod integer;
+mod source;
+mod tile;
 
 use crate::pool::{self, each};
 use crate::scheme::ROWS;
 use crate::simd::Level;
 use crate::{Error, Geometry, QuantizedMatrix, Result};
-use activations::{Round, tile_rows};
-use integer::Tile;
+use activations::Round;
 
 /// How activations enter the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub enum Activations {
 }
 
 /// Rows of activations that go through all weights before the next: what a core's cache keeps.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 /// Shares of the rows of weights for each thread, so that a slow one can leave some to the others.
 const SHARES: usize = 4;
 
@@ -73,18 +74,9 @@ pub fn linear_at(
                 let rounded = level.run(Round { geometry, x });
                 each(threads, shares, |share| {
                     share.fill(|block, sums| {
-                        let (codes, params) = matrix.block(block);
-                        let mut row = 0;
-                        while row < sums.len() {
-                            let rows = tile_rows(sums.len() - row);
-                            let (x, totals) = rounded.tile(row, rows);
-                            let tile = Tile { geometry, codes, params, x, sums: totals };
-                            let sums = &mut sums[row..row + rows];
-                            tile.products(level, sums);
-                            for (sums, scale) in sums.iter_mut().zip(&rounded.scales[row..]) {
-                                *sums = sums.map(|sum| sum * scale);
-                            }
-                            row += rows;
+                        integer::products(matrix, block, &rounded, level, sums);
+                        for (sums, scale) in sums.iter_mut().zip(&rounded.scales) {
+                            *sums = sums.map(|sum| sum * scale);
                         }
                     });
                     Ok(())
