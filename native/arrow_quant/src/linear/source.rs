@@ -13,6 +13,8 @@ pub(super) const STRIP: usize = 1024;
 const LEAST: usize = 16;
 /// Bytes between the codes in use and those fetched meanwhile.
 const AHEAD: usize = 4096;
+/// The same of parameters.
+const PARAMS_AHEAD: usize = 1024;
 
 /// Codes and parameters of sixteen rows.
 pub(super) trait Source {
@@ -70,8 +72,13 @@ impl<const BITS: u8> Source for Packed<'_, BITS> {
 
     #[inline(always)]
     unsafe fn grid<I: Isa>(&self, column: usize) -> (I::Floats, I::Floats) {
+        let group = column / self.geometry.group;
         // SAFETY: the caller's.
-        unsafe { read::<I>(self.geometry, self.params, column / self.geometry.group) }
+        unsafe {
+            let at = self.params.as_ptr().wrapping_add(self.geometry.group_at(group));
+            I::prefetch(at.wrapping_add(PARAMS_AHEAD));
+            read::<I>(self.geometry, self.params, group)
+        }
     }
 }
 

@@ -71,7 +71,9 @@ impl<S: Source> Tile<'_, S> {
                         self.half::<I, B>(column + COLUMNS / 2, x, &mut dots);
                     }
                     if !S::BYTES {
-                        dots = dots.map(|dots| I::settle(dots));
+                        for dots in &mut dots {
+                            *dots = I::settle(*dots);
+                        }
                     }
                 }
                 let (scale, mut minimum) = self.source.grid::<I>(column);
@@ -80,7 +82,7 @@ impl<S: Source> Tile<'_, S> {
                 }
                 let sums = sums.as_ptr().add(column / unit * B);
                 // Outputs stay in memory: registers are for the dots, whose chains are long.
-                for (b, dots) in dots.into_iter().enumerate() {
+                for (b, &dots) in dots.iter().enumerate() {
                     let out = out.add(b).cast();
                     let sum = I::fma(I::total(dots), scale, I::load(out));
                     I::store(out, I::fma(minimum, I::splat(*sums.add(b)), sum));

@@ -256,9 +256,9 @@ unsafe impl Isa for Avx2 {
         unsafe { [_mm256_srli_epi16::<N>(x[0]), _mm256_srli_epi16::<N>(x[1])] }
     }
     #[inline(always)]
-    unsafe fn double(x: [__m256i; 2]) -> [__m256i; 2] {
+    unsafe fn left<const N: i32>(x: [__m256i; 2]) -> [__m256i; 2] {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe { [_mm256_add_epi8(x[0], x[0]), _mm256_add_epi8(x[1], x[1])] }
+        unsafe { [_mm256_slli_epi16::<N>(x[0]), _mm256_slli_epi16::<N>(x[1])] }
     }
     #[inline(always)]
     unsafe fn and(x: [__m256i; 2], mask: u8) -> [__m256i; 2] {
@@ -275,10 +275,10 @@ unsafe impl Isa for Avx2 {
         unsafe {
             let [a, b, c, d] = columns;
             for half in 0..2 {
-                let low = _mm256_slli_epi32::<8>(_mm256_cvttps_epi32(b[half]));
-                let low = _mm256_or_si256(_mm256_cvttps_epi32(a[half]), low);
-                let high = _mm256_slli_epi32::<8>(_mm256_cvttps_epi32(d[half]));
-                let high = _mm256_or_si256(_mm256_cvttps_epi32(c[half]), high);
+                let low = _mm256_slli_epi32::<8>(_mm256_cvtps_epi32(b[half]));
+                let low = _mm256_or_si256(_mm256_cvtps_epi32(a[half]), low);
+                let high = _mm256_slli_epi32::<8>(_mm256_cvtps_epi32(d[half]));
+                let high = _mm256_or_si256(_mm256_cvtps_epi32(c[half]), high);
                 let all = _mm256_or_si256(low, _mm256_slli_epi32::<16>(high));
                 _mm256_storeu_si256(to.add(32 * half).cast(), all);
             }

@@ -95,6 +95,33 @@ unsafe impl Isa for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize) -> [__m512; 16] {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            let mut columns = [_mm512_setzero_ps(); 16];
+            for (c, columns) in columns.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                // In each quarter four columns of a row: of i, i + 4, i + 8 and i + 12.
+                let mut rows = [_mm512_setzero_ps(); 4];
+                for (i, row) in rows.iter_mut().enumerate() {
+                    let at = from.add(i * stride + 4 * c);
+                    let x = _mm512_castps128_ps512(_mm_loadu_ps(at));
+                    let x = _mm512_insertf32x4::<1>(x, _mm_loadu_ps(at.add(4 * stride)));
+                    let x = _mm512_insertf32x4::<2>(x, _mm_loadu_ps(at.add(8 * stride)));
+                    *row = _mm512_insertf32x4::<3>(x, _mm_loadu_ps(at.add(12 * stride)));
+                }
+                let [a, b, c, d] = rows;
+                let [low, high] = [_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d)];
+                columns[0] = _mm512_shuffle_ps::<0b01_00_01_00>(low, high);
+                columns[1] = _mm512_shuffle_ps::<0b11_10_11_10>(low, high);
+                let [low, high] = [_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d)];
+                columns[2] = _mm512_shuffle_ps::<0b01_00_01_00>(low, high);
+                columns[3] = _mm512_shuffle_ps::<0b11_10_11_10>(low, high);
+            }
+            columns
+        }
+    }
+
+    #[inline(always)]
     unsafe fn bytes(from: *const u8) -> __m512i {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe { _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast())) }
@@ -163,9 +190,9 @@ unsafe impl Isa for Avx512 {
         unsafe { _mm512_srl_epi16(x, _mm_cvtsi32_si128(N)) }
     }
     #[inline(always)]
-    unsafe fn double(x: __m512i) -> __m512i {
+    unsafe fn left<const N: i32>(x: __m512i) -> __m512i {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe { _mm512_add_epi8(x, x) }
+        unsafe { _mm512_sll_epi16(x, _mm_cvtsi32_si128(N)) }
     }
     #[inline(always)]
     unsafe fn and(x: __m512i, mask: u8) -> __m512i {
@@ -183,10 +210,10 @@ unsafe impl Isa for Avx512 {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe {
             let [a, b, c, d] = columns;
-            let low = _mm512_slli_epi32::<8>(_mm512_cvttps_epi32(b));
-            let low = _mm512_or_si512(_mm512_cvttps_epi32(a), low);
-            let high = _mm512_slli_epi32::<8>(_mm512_cvttps_epi32(d));
-            let high = _mm512_or_si512(_mm512_cvttps_epi32(c), high);
+            let low = _mm512_slli_epi32::<8>(_mm512_cvtps_epi32(b));
+            let low = _mm512_or_si512(_mm512_cvtps_epi32(a), low);
+            let high = _mm512_slli_epi32::<8>(_mm512_cvtps_epi32(d));
+            let high = _mm512_or_si512(_mm512_cvtps_epi32(c), high);
             let all = _mm512_or_si512(low, _mm512_slli_epi32::<16>(high));
             _mm512_storeu_si512(to.cast(), all);
         }

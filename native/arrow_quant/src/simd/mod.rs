@@ -209,14 +209,14 @@ pub(crate) unsafe trait Isa {
     unsafe fn put_quad(to: *mut u8, x: Self::Quad);
     /// Shift all bits right; from the byte above come bits that a mask must take away.
     unsafe fn right<const N: i32>(x: Self::Quad) -> Self::Quad;
-    /// Each byte doubled.
-    unsafe fn double(x: Self::Quad) -> Self::Quad;
+    /// Shift all bits left; bits that reach the byte above a mask must take away.
+    unsafe fn left<const N: i32>(x: Self::Quad) -> Self::Quad;
     /// Each byte masked.
     unsafe fn and(x: Self::Quad, mask: u8) -> Self::Quad;
     /// All bits of both.
     unsafe fn or(a: Self::Quad, b: Self::Quad) -> Self::Quad;
 
-    /// Write 64 codes: of each row its four columns, whole numbers from 0 to 255.
+    /// Write 64 codes: of each row its four columns, numbers from 0 to 255 that are rounded.
     unsafe fn write_quad(to: *mut u8, columns: [Self::Floats; 4]);
     /// The codes of each of the four columns.
     unsafe fn columns(x: Self::Quad) -> [Self::Ints; 4];

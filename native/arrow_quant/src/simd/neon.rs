@@ -162,9 +162,9 @@ unsafe impl Isa for Neon {
         unsafe { from_fn(|i| vshrq_n_u8::<N>(x[i])) }
     }
     #[inline(always)]
-    unsafe fn double(x: [uint8x16_t; 4]) -> [uint8x16_t; 4] {
+    unsafe fn left<const N: i32>(x: [uint8x16_t; 4]) -> [uint8x16_t; 4] {
         // SAFETY: every machine of this target has NEON; memory is the caller's.
-        unsafe { from_fn(|i| vaddq_u8(x[i], x[i])) }
+        unsafe { from_fn(|i| vshlq_n_u8::<N>(x[i])) }
     }
     #[inline(always)]
     unsafe fn and(x: [uint8x16_t; 4], mask: u8) -> [uint8x16_t; 4] {
@@ -182,7 +182,7 @@ unsafe impl Isa for Neon {
         // SAFETY: every machine of this target has NEON; memory is the caller's.
         unsafe {
             for i in 0..4 {
-                let [a, b, c, d] = columns.map(|column| vcvtq_s32_f32(column[i]));
+                let [a, b, c, d] = columns.map(|column| vcvtnq_s32_f32(column[i]));
                 let low = vorrq_s32(a, vshlq_n_s32::<8>(b));
                 let high = vorrq_s32(c, vshlq_n_s32::<8>(d));
                 let all = vorrq_s32(low, vshlq_n_s32::<16>(high));

@@ -110,8 +110,8 @@ unsafe impl Isa for Portable {
         x.map(|x| x >> N)
     }
     #[inline(always)]
-    unsafe fn double(x: [u8; 64]) -> [u8; 64] {
-        x.map(|x| x << 1)
+    unsafe fn left<const N: i32>(x: [u8; 64]) -> [u8; 64] {
+        x.map(|x| x << N)
     }
     #[inline(always)]
     unsafe fn and(x: [u8; 64], mask: u8) -> [u8; 64] {
@@ -126,6 +126,7 @@ unsafe impl Isa for Portable {
     unsafe fn write_quad(to: *mut u8, columns: [[f32; 16]; 4]) {
         // SAFETY: the caller's 64 bytes, and numbers that fit.
         unsafe {
+            let columns = columns.map(|column| Self::round(column));
             let code = |c: usize, r: usize| columns[c][r].to_int_unchecked::<i32>() as u8;
             let rows: [[u8; 4]; 16] = from_fn(|row| from_fn(|column| code(column, row)));
             to.cast::<[[u8; 4]; 16]>().write_unaligned(rows);
