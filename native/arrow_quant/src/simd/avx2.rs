@@ -1,5 +1,6 @@
 //! AVX2: two registers for sixteen rows.
 
+use super::turn::eight;
 use super::{Isa, Job};
 #[allow(
     clippy::wildcard_imports,
@@ -50,49 +51,6 @@ unsafe fn signed(codes: __m256i, x: __m256i) -> __m256i {
     unsafe {
         let codes = _mm256_xor_si256(codes, _mm256_set1_epi8(i8::MIN));
         _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes))
-    }
-}
-
-/// The 8 columns of a square of floats.
-///
-/// # Safety
-/// Eight floats are read in each of eight rows; the level as in [`Isa`].
-#[inline(always)]
-unsafe fn eight(from: *const f32, stride: usize) -> [__m256; 8] {
-    // SAFETY: the caller's.
-    unsafe {
-        // Four rows by two halves: of row i, columns 0 to 3 below, of row i + 4 above; then 4 to 7.
-        let mut low = [_mm256_setzero_ps(); 4];
-        let mut high = low;
-        for i in 0..4 {
-            let (above, below) = (from.add(i * stride), from.add((i + 4) * stride));
-            let [a, b] = [_mm_loadu_ps(above), _mm_loadu_ps(above.add(4))];
-            let [a, b] = [_mm256_castps128_ps256(a), _mm256_castps128_ps256(b)];
-            low[i] = _mm256_insertf128_ps::<1>(a, _mm_loadu_ps(below));
-            high[i] = _mm256_insertf128_ps::<1>(b, _mm_loadu_ps(below.add(4)));
-        }
-        let [a, b, c, d] = four(low);
-        let [e, f, g, h] = four(high);
-        [a, b, c, d, e, f, g, h]
-    }
-}
-
-/// In each half of the registers, the 4 columns of a square.
-///
-/// # Safety
-/// The level as in [`Isa`].
-#[inline(always)]
-unsafe fn four(rows: [__m256; 4]) -> [__m256; 4] {
-    // SAFETY: the caller's.
-    unsafe {
-        let [a, b] = [_mm256_unpacklo_ps(rows[0], rows[1]), _mm256_unpackhi_ps(rows[0], rows[1])];
-        let [c, d] = [_mm256_unpacklo_ps(rows[2], rows[3]), _mm256_unpackhi_ps(rows[2], rows[3])];
-        [
-            _mm256_shuffle_ps::<0b01_00_01_00>(a, c),
-            _mm256_shuffle_ps::<0b11_10_11_10>(a, c),
-            _mm256_shuffle_ps::<0b01_00_01_00>(b, d),
-            _mm256_shuffle_ps::<0b11_10_11_10>(b, d),
-        ]
     }
 }
 

@@ -1,5 +1,6 @@
 //! AVX-512 with VNNI: one register for sixteen rows.
 
+use super::turn::sixteen;
 use super::{Isa, Job};
 #[allow(
     clippy::wildcard_imports,
@@ -97,28 +98,7 @@ unsafe impl Isa for Avx512 {
     #[inline(always)]
     unsafe fn turn(from: *const f32, stride: usize) -> [__m512; 16] {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe {
-            let mut columns = [_mm512_setzero_ps(); 16];
-            for (c, columns) in columns.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                // In each quarter four columns of a row: of i, i + 4, i + 8 and i + 12.
-                let mut rows = [_mm512_setzero_ps(); 4];
-                for (i, row) in rows.iter_mut().enumerate() {
-                    let at = from.add(i * stride + 4 * c);
-                    let x = _mm512_castps128_ps512(_mm_loadu_ps(at));
-                    let x = _mm512_insertf32x4::<1>(x, _mm_loadu_ps(at.add(4 * stride)));
-                    let x = _mm512_insertf32x4::<2>(x, _mm_loadu_ps(at.add(8 * stride)));
-                    *row = _mm512_insertf32x4::<3>(x, _mm_loadu_ps(at.add(12 * stride)));
-                }
-                let [a, b, c, d] = rows;
-                let [low, high] = [_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d)];
-                columns[0] = _mm512_shuffle_ps::<0b01_00_01_00>(low, high);
-                columns[1] = _mm512_shuffle_ps::<0b11_10_11_10>(low, high);
-                let [low, high] = [_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d)];
-                columns[2] = _mm512_shuffle_ps::<0b01_00_01_00>(low, high);
-                columns[3] = _mm512_shuffle_ps::<0b11_10_11_10>(low, high);
-            }
-            columns
-        }
+        unsafe { sixteen(from, stride) }
     }
 
     #[inline(always)]

@@ -9,6 +9,8 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod turn;
 
 use std::sync::OnceLock;
 
