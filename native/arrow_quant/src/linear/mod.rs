@@ -23,6 +23,8 @@ pub enum Activations {
 
 /// Rows of activations that go through all weights before the next: what a core's cache keeps.
 const BATCH: usize = 256;
+/// Sixteens of outputs that are written together.
+const SIXTEENS: usize = 4;
 /// Shares of the rows of weights for each thread, so that a slow one can leave some to the others.
 const SHARES: usize = 4;
 
@@ -107,13 +109,20 @@ struct Share<'a> {
 impl Share<'_> {
     /// Let products of one sixteen after the other be computed, and take those of rows that exist.
     fn fill(mut self, products: impl Fn(usize, &mut [[f32; ROWS]])) {
-        let width = self.out[0].len();
-        let mut sums = vec![[0.0; ROWS]; self.out.len()];
-        for at in (0..width).step_by(ROWS) {
-            products(self.first + at / ROWS, &mut sums);
-            let end = width.min(at + ROWS);
-            for (out, sums) in self.out.iter_mut().zip(&sums) {
-                out[at..end].copy_from_slice(&sums[..end - at]);
+        let (batch, width) = (self.out.len(), self.out[0].len());
+        // Rows of the output lie pages apart: each is visited once for some sixteens.
+        let mut sums = vec![[0.0; ROWS]; SIXTEENS * batch];
+        for at in (0..width).step_by(SIXTEENS * ROWS) {
+            let end = width.min(at + SIXTEENS * ROWS);
+            for (block, sums) in (at..end).step_by(ROWS).zip(sums.chunks_mut(batch)) {
+                products(self.first + block / ROWS, sums);
+            }
+            for (row, out) in self.out.iter_mut().enumerate() {
+                for (out, sums) in
+                    out[at..end].chunks_mut(ROWS).zip(sums[row..].iter().step_by(batch))
+                {
+                    out.copy_from_slice(&sums[..out.len()]);
+                }
             }
         }
     }

@@ -27,11 +27,11 @@ pub(super) trait Source {
     /// The machine has the instructions of `I`, and the columns are there, the first a multiple of 16.
     unsafe fn half<I: Isa>(&self, column: usize) -> [I::Quad; 4];
 
-    /// Scales and minima at a column.
+    /// Scales and minima of a unit of columns, counted from the first of them.
     ///
     /// # Safety
     /// As [`Source::half`].
-    unsafe fn grid<I: Isa>(&self, column: usize) -> (I::Floats, I::Floats);
+    unsafe fn grid<I: Isa>(&self, unit: usize) -> (I::Floats, I::Floats);
 }
 
 /// As they are stored.
@@ -39,6 +39,7 @@ pub(super) struct Packed<'a, const BITS: u8> {
     geometry: &'a Geometry,
     codes: &'a [u8],
     params: &'a [u8],
+    last: usize,
 }
 
 impl<'a, const BITS: u8> Packed<'a, BITS> {
@@ -47,7 +48,7 @@ impl<'a, const BITS: u8> Packed<'a, BITS> {
     pub fn new(geometry: &'a Geometry, codes: &'a [u8], params: &'a [u8]) -> Self {
         assert!(geometry.scheme.bits() == BITS && codes.len() == geometry.code_bytes);
         assert!(params.len() == geometry.param_bytes);
-        Self { geometry, codes, params }
+        Self { geometry, codes, params, last: geometry.groups().saturating_sub(1) }
     }
 }
 
@@ -71,8 +72,8 @@ impl<const BITS: u8> Source for Packed<'_, BITS> {
     }
 
     #[inline(always)]
-    unsafe fn grid<I: Isa>(&self, column: usize) -> (I::Floats, I::Floats) {
-        let group = column / self.geometry.group;
+    unsafe fn grid<I: Isa>(&self, unit: usize) -> (I::Floats, I::Floats) {
+        let group = unit.min(self.last); // all units of a row that is one group have its parameters
         // SAFETY: the caller's.
         unsafe {
             let at = self.params.as_ptr().wrapping_add(self.geometry.group_at(group));
@@ -113,8 +114,9 @@ impl<const BITS: u8> Strip<BITS> {
                     I::put_quad(codes.as_mut_ptr().cast(), quad);
                 }
             }
-            for (column, grid) in columns.step_by(self.unit).zip(&mut self.grids) {
-                let (scale, minimum) = packed.grid::<I>(column);
+            let units = columns.start / self.unit..columns.end.div_ceil(self.unit);
+            for (unit, grid) in units.zip(&mut self.grids) {
+                let (scale, minimum) = packed.grid::<I>(unit);
                 I::store(grid.scale.as_mut_ptr(), scale);
                 I::store(grid.minimum.as_mut_ptr(), minimum);
             }
@@ -136,10 +138,10 @@ impl<const BITS: u8> Source for Strip<BITS> {
     }
 
     #[inline(always)]
-    unsafe fn grid<I: Isa>(&self, column: usize) -> (I::Floats, I::Floats) {
+    unsafe fn grid<I: Isa>(&self, unit: usize) -> (I::Floats, I::Floats) {
         // SAFETY: the caller's; arrays hold the lanes.
         unsafe {
-            let grid = self.grids.get_unchecked((column - self.first) / self.unit);
+            let grid = self.grids.get_unchecked(unit);
             (I::load(grid.scale.as_ptr()), I::load(grid.minimum.as_ptr()))
         }
     }

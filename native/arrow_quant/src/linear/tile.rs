@@ -61,8 +61,8 @@ impl<S: Source> Tile<'_, S> {
         // SAFETY: the caller's: all columns are there, in weights and in activations.
         unsafe {
             let out = out.as_mut_ptr();
-            let mut column = self.columns.start;
-            while column < self.columns.end {
+            let mut sums = sums.as_ptr().add(self.columns.start / unit * B);
+            for (u, column) in self.columns.clone().step_by(unit).enumerate() {
                 let end = (column + unit).min(self.geometry.padded_columns());
                 let mut dots = [I::no_sums(); B];
                 for column in (column..end).step_by(COLUMNS) {
@@ -76,18 +76,17 @@ impl<S: Source> Tile<'_, S> {
                         }
                     }
                 }
-                let (scale, mut minimum) = self.source.grid::<I>(column);
+                let (scale, mut minimum) = self.source.grid::<I>(u);
                 if S::BYTES {
                     minimum = I::fma(scale, I::splat(I::CENTER), minimum);
                 }
-                let sums = sums.as_ptr().add(column / unit * B);
                 // Outputs stay in memory: registers are for the dots, whose chains are long.
                 for (b, &dots) in dots.iter().enumerate() {
                     let out = out.add(b).cast();
                     let sum = I::fma(I::total(dots), scale, I::load(out));
                     I::store(out, I::fma(minimum, I::splat(*sums.add(b)), sum));
                 }
-                column += unit;
+                sums = sums.add(B);
             }
         }
     }
