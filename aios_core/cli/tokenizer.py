@@ -139,10 +139,16 @@ def inspect(text: str | None, file: Path, *, as_json: bool) -> None:
         print_json({"ids": ids, "pieces": pieces, **facts})
         return
     colours = ("cyan", "magenta")
-    shown = (click.style(p, fg=colours[i % 2], reverse=True) for i, p in enumerate(pieces))
+    visible = map(_visible, pieces)
+    shown = (click.style(p, fg=colours[i % 2], reverse=True) for i, p in enumerate(visible))
     click.echo("".join(shown))
     told = (f"{name.replace('_', ' ')} {value:.3g}" for name, value in facts.items() if value)
     click.echo(", ".join(told), err=True)
+
+
+def _visible(piece: str) -> str:
+    """A piece with a sign for what has none, and for what would change the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in piece)
 
 
 def _load(file: Path) -> TrainedTokenizer:
