@@ -64,7 +64,12 @@ def train(
     from aios_core.registry import Registry
 
     kind = Registry.discover().get("tokenizer", "bpe").load()
-    tokenizer = kind(vocab_size=vocab_size, min_frequency=min_frequency)
+    try:
+        tokenizer = kind(vocab_size=vocab_size, min_frequency=min_frequency)
+    except ValueError as error:  # the limits are the tokenizer's own
+        raise TokenizerError(str(error)) from error
+    if output.is_dir() or not output.parent.is_dir():  # told before the work, not after it
+        raise TokenizerError(f"{output}: want a file in a folder that exists")
     with TokenizerProgress(files, vocab_size, shown=not quiet) as progress:
         texts = progress.read(field)
         told = "progress" in signature(tokenizer.train).parameters  # ours has it, others may not

@@ -97,6 +97,25 @@ def test_lines_of_config_ablate_tokenizers(file, tmp_path):
     assert all(kind in result.output for kind in kinds)
 
 
+@pytest.mark.parametrize(
+    ("size", "output", "message"),
+    [
+        (5, "t.json", "'vocab_size' must be >= 260: 5"),
+        (2**30, "t.json", "'vocab_size' must be <= 524288"),
+        (275, ".", "want a file in a folder that exists"),
+        (275, "nowhere/t.json", "nowhere/t.json: want a file in a folder that exists"),
+        (32_000, "t.json", "vocab_size is 32000; want more text, vocab_size <= "),
+    ],
+)
+def test_what_cannot_be_trained_is_told(tmp_path, size, output, message):
+    (tmp_path / "text.txt").write_text(TEXT)
+    arguments = ("--vocab-size", size, "--output", tmp_path / output)
+    result = run("train", tmp_path / "text.txt", *arguments)
+    assert 2 == result.exit_code
+    assert message in result.stderr
+    assert ["text.txt"] == [path.name for path in tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"model": {"type": "BPE"}}'])
 def test_mistakes_are_told(tmp_path, content):
     (tmp_path / "t.json").write_text(content)
