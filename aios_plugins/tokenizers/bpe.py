@@ -34,7 +34,10 @@ _explained: Final = partial(tokenizer_errors, fast_tokenizer.FastTokenizerError)
 
 @frozen
 class TrainedBpe(TrainedTokenizer):
-    """The special tokens come first, then the bytes, then what was merged."""
+    """The special tokens come first, then the bytes, then what was merged.
+
+    What it saves is also a file for `Hf`, whose engine gives offsets, streams and mapped files too.
+    """
 
     engine: fast_tokenizer.Bpe
 

@@ -156,7 +156,8 @@ class Hf(Tokenizer):
     file: Path
     """The file; what it says is all there is to it, so there is nothing to train."""
     engine: bool = False
-    """Whether our own engine works where it gives the same ids; else the `tokenizers` crate."""
+    """Whether our own engine works where it gives the same ids; else the `tokenizers` crate, of
+    which nothing but endless searches for a pattern is cut short."""
     strict: bool = False
     """Whether a file that is not for the engine is refused; only with `engine`."""
 

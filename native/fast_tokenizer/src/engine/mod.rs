@@ -5,6 +5,8 @@ mod cache;
 mod count;
 mod decode;
 mod encode;
+#[cfg(test)]
+mod exactness;
 mod json;
 mod key;
 mod lanes;
