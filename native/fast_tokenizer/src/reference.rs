@@ -10,7 +10,7 @@ use tokenizers::{ModelWrapper, PostProcessorWrapper, TokenizerImpl};
 
 use crate::bounded::{TooMuch, within};
 use crate::checks::Patterns;
-use crate::engine::Batch;
+use crate::engine::{Batch, share};
 use crate::guard::guarded;
 use crate::steps::{Cutting, Decoding, Normalizing};
 use crate::{Error, Result};
@@ -95,13 +95,7 @@ impl Reference {
                 *done[index].lock().unwrap_or_else(PoisonError::into_inner) = ids;
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 1..threads.min(texts.len()) {
-                // A thread that the system refuses leaves its work to the others.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-            }
-            work();
-        });
+        share(threads.min(texts.len()), work);
         let mut batch = Batch { ids: Vec::new(), offsets: vec![0] };
         for ids in done {
             batch.ids.extend(ids.into_inner().unwrap_or_else(PoisonError::into_inner)?);
