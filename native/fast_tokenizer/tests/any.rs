@@ -3,7 +3,7 @@
 mod engine_common;
 
 use engine_common::{Random, json, nasty};
-use fast_tokenizer::{Any, Backend};
+use fast_tokenizer::Any;
 use serde_json::{Value, json};
 
 fn file(kind: &str, changes: &[(&str, Value)]) -> String {
@@ -16,11 +16,6 @@ fn file(kind: &str, changes: &[(&str, Value)]) -> String {
 
 fn both(json: &str) -> [Any; 2] {
     [true, false].map(|engine| Any::from_json(json.to_owned(), engine, engine).unwrap())
-}
-
-fn split(pattern: &str) -> Value {
-    let pattern = json!({"Regex": pattern});
-    json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false})
 }
 
 #[test]

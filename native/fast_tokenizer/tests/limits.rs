@@ -229,7 +229,6 @@ fn entries_that_ask_for_too_much_are_named() {
         ),
         ("/pre_tokenizer", split("("), "pre_tokenizer.pattern.Regex: end pattern"),
         ("/pre_tokenizer", split(&"(".repeat(1 << 15)), "pre_tokenizer.pattern.Regex: 32768 byt"),
-        ("/pre_tokenizer", "pre_tokenizer.pattern.Regex: "),
         (
             "/normalizer",
             map(&maps[0]),
