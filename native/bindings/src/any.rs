@@ -102,9 +102,8 @@ impl Tokenizer {
         template: bool,
         threads: usize,
     ) -> PyResult<Arrays<'py>> {
-        let batch = py.detach(|| {
-            self.0.encode_batch(&texts.views()?, template, threads).map_err(error)
-        })?;
+        let batch =
+            py.detach(|| self.0.encode_batch(&texts.views()?, template, threads).map_err(error))?;
         let offsets: Vec<i64> = batch.offsets.into_iter().map(|end| end as i64).collect();
         Ok((batch.ids.into_pyarray(py), offsets.into_pyarray(py)))
     }

@@ -158,8 +158,7 @@ pub(crate) mod fast_tokenizer {
             py: Python<'py>,
             texts: Texts,
         ) -> PyResult<Vec<Bound<'py, PyArray1<i32>>>> {
-            let rows =
-                py.detach(|| self.0.encode_batch(&texts.views()?, 0).map_err(error))?;
+            let rows = py.detach(|| self.0.encode_batch(&texts.views()?, 0).map_err(error))?;
             Ok(rows.into_iter().map(|ids| ids.into_pyarray(py)).collect())
         }
 

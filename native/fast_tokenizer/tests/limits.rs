@@ -160,7 +160,7 @@ fn steps_are_the_crates() {
         ),
     ];
     for change in bounded {
-        let json = file("gpt2", &[change.clone()]);
+        let json = file("gpt2", std::slice::from_ref(&change));
         let theirs: tokenizers::Tokenizer = json.parse().unwrap();
         let ours = Any::from_json(json, false, false).unwrap();
         let mut random = Random(17);
