@@ -15,7 +15,8 @@ import sys
 from itertools import product
 from pathlib import Path
 
-PEOPLE = 2000
+PEOPLE = 8000
+"""So many that to look a fact up is easier to learn than all of them by heart."""
 SYLLABLES = """
     bel bor dan dor eth fal fen gar gul hal hem jor kal kes lan lor mar mel nar nim
     ol or pel quin ras rim sal sen tal tor ul val ven wil yar zan zel zor

@@ -6,6 +6,7 @@ import torch
 
 from aios_core.config import resolve
 from aios_core.contracts import Adaptation, Budget, Experience, Vocabulary, Windows
+from aios_core.diffusion.guidance import ClassifierFree
 from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution.gate import score
@@ -131,6 +132,32 @@ def test_a_mixture_is_no_worse_than_either(model, tmp_path, monkeypatch, pool):
     adaptation.config["experts"][0]["sha256"] = "0" * 64
     with pytest.raises(EvolutionError, match="is not the one that was mixed"):
         Mixing().apply(model, adaptation)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_guidance_is_a_log_pool(gamma):
+    """Of the prediction with a condition and the one without, by gamma and 1 - gamma."""
+    told, alone = torch.randn(2, 1, 6, 20).log_softmax(-1)
+    for parts in (told, alone):
+        parts[..., 16] = -1e4
+    x, t = torch.full((1, 6), 16), torch.ones(1)
+    guided = ClassifierFree(Constant(told), Constant(alone), gamma, 16)(x, t)
+    mixed = pooled(torch.stack((told, alone), -2), torch.tensor([gamma, 1 - gamma]), "log")
+    keep = [token for token in range(20) if token != 16]
+
+    torch.testing.assert_close(guided[..., keep], mixed[..., keep])
+
+
+class Constant:
+    """A denoiser that always says the same."""
+
+    time_conditioned = False
+
+    def __init__(self, said):
+        self.said = said
+
+    def __call__(self, x, t):
+        return self.said
 
 
 def test_an_expert_that_is_not_there_is_told(model, experience, tmp_path):
