@@ -96,16 +96,12 @@ def _memory(
 
 def _check_noise(process: Process, settings: Settings, language: Language | None) -> None:
     """Refuse what relies on masks: that what is not one is there to stay."""
-    name = type(process.corruption).__name__
     if language is not None:
         raise InferenceError(
-            f"a constraint needs masks, and the model was trained under {name} noise; leave it out"
+            "a constraint needs masks, and the model was trained under "
+            f"{type(process.corruption).__name__} noise; leave it out"
         )
     settings.reject(("count_flips",), "counts while a token is masked, and this noise has no masks")
-    if settings.gamma != 1:
-        raise InferenceError(
-            f"guidance needs masks, and the model was trained under {name} noise; leave it out"
-        )
 
 
 def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:
