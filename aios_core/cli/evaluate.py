@@ -15,22 +15,24 @@ from aios_core.cli.common import json_option, print_json, print_table, set_optio
     "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @set_option
+@click.option("--base", is_flag=True, help="As it was trained, without what it has learned since.")
 @json_option
-def command(folder: Path, overrides: tuple[str, ...], *, as_json: bool) -> None:
+def command(folder: Path, overrides: tuple[str, ...], *, base: bool, as_json: bool) -> None:
     """Measure a trained model and its samples.
 
-    DIR is the folder of a run. Keys of sampler, sampling, metrics and evaluation may be set to
-    other values than the run had. The autoregressive twin that judges the texts is trained first
-    where there is none yet.
+    DIR is the folder of a run, the skills that `aios evolve` has kept included. Keys of sampler,
+    sampling, metrics and evaluation may be set to other values than the run had. The autoregressive
+    twin that judges the texts is trained first where there is none yet.
 
     \b
     Examples:
       aios evaluate runs/demo
       aios evaluate runs/demo --set sampler.steps=8 --set sampling.num_samples=64
+      aios evaluate runs/demo --base
     """  # noqa: D301  # \b is for click
     from aios_core.experiment.evaluate import evaluate_run
 
-    results = evaluate_run(folder, overrides=overrides, progress=not as_json)
+    results = evaluate_run(folder, overrides=overrides, progress=not as_json, evolved=not base)
     if as_json:
         print_json(results)
     else:
@@ -55,6 +57,8 @@ def print_evaluation(results: dict[str, Any]) -> None:
         rows.append(("samples", *_row(name, measure), real))
     print_table(("of", "metric", "value", "s.e.", "unit", "held-out text"), rows)
     model = results["model"]
+    if results["head"] is not None:
+        click.echo(f"\nwith the skills up to {results['head'][:12]}; --base is without")
     click.echo(
         f"\n{model['tokens']} held-out tokens, {model['bytes']} bytes"
         + (f", times from {model['time_epsilon']:g} on" if model["mode"] == "diffusion" else "")

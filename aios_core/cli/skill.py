@@ -21,7 +21,7 @@ _path = click.Path(path_type=Path)
 
 @click.group()
 def command() -> None:
-    """List, show, carry about and revoke the skills that a model has learned.
+    """List, show, merge, carry about and revoke the skills that a model has learned.
 
     A skill is a folder with adapter_config.json and adapter_model.safetensors, as PEFT names them,
     and a card, skill.json. No code in it is ever run.
@@ -37,9 +37,15 @@ def command() -> None:
 @command.command()
 @_run
 @click.option("--like", "context", metavar="TEXT", help="Nearest first, by name and description.")
+@click.option(
+    "--store",
+    "place",
+    metavar="PLACE",
+    help="Where --like keeps its vectors, as in lancedb:skills; unset: in the run.",
+)
 @json_option
-def ls(run: Path, context: str | None, *, as_json: bool) -> None:
-    """List the skills of a run, revoked ones too.
+def ls(run: Path, context: str | None, place: str | None, *, as_json: bool) -> None:
+    """List the skills of a run, revoked ones too, or those that --like finds.
 
     \b
     Examples:
@@ -49,19 +55,21 @@ def ls(run: Path, context: str | None, *, as_json: bool) -> None:
     from aios_core.evolution.journal import Journal
 
     journal = Journal.of(run)
-    cards, head = journal.versions(), journal.head
-    if context is not None:
-        from aios_core.evolution.skills import like
+    if context is None:
+        cards = journal.versions()
+    else:
+        from aios_core.evolution.shelf import find
+        from aios_core.memory import Place
         from aios_core.training import checkpoint
 
-        provider = checkpoint.load(run).resolved.config.embedding
-        usable = [card for card in cards if not card.revoked]
-        cards = [card for card, _ in like(usable, context, provider)]
+        where = None if place is None else Place.of(place)
+        found = find(journal, checkpoint.load(run).resolved, context, place=where)
+        cards = [card for card, _ in found]
     if as_json:
         print_json([attrs.asdict(card) for card in cards])
         return
     rows = [
-        (card.skill_id[:12], card.name, card.level, _state(card, head), card.description)
+        (card.skill_id[:12], card.name, card.level, _state(card, journal.head), card.description)
         for card in cards
     ]
     print_table(("skill", "name", "level", "", "description"), rows)
@@ -130,6 +138,34 @@ def export(run: Path, skill: str, folder: Path) -> None:
 
     hand_out(Journal.of(run), _folder(run, skill).name, folder)
     click.echo(str(folder))
+
+
+@command.command()
+@_run
+@click.argument("skills", metavar="SKILL[=WEIGHT]...", nargs=-1, required=True)
+@click.option("--name", default="merged", show_default=True, help="Of the new skill.")
+def merge(run: Path, skills: tuple[str, ...], name: str) -> None:
+    """Make one skill of several, each with a weight, 1 by default; the model stays as it is.
+
+    Of skills of one level that were learned on one model; l2-lora can be merged.
+
+    \b
+    Examples:
+      aios skill merge runs/demo 3fa9c1=0.7 81b2d0=0.3 --name both
+    """  # noqa: D301  # \b is for click
+    from aios_core.evolution import skills as cards
+    from aios_core.training import checkpoint
+
+    weights = {}
+    for skill in skills:
+        one, equals, weight = skill.partition("=")
+        try:
+            weights[_folder(run, one).name] = float(weight) if equals else 1.0
+        except ValueError:
+            raise click.UsageError(f"{skill}: want a number as the weight") from None
+    card = cards.merge(checkpoint.load(run), weights, name=name)
+    skill = card.skill_id[:12]
+    click.echo(f"{skill} {card.name}; `aios evolve rollback {run} {skill}` uses it")
 
 
 @command.command()

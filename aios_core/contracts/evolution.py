@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import field, frozen, validators
+
+from aios_core.errors import EvolutionError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,3 +105,14 @@ class EvolutionLevel(ABC):
         Raises:
             EvolutionError: it does not fit the model, or is damaged.
         """
+
+    def merge(self, parts: Sequence[tuple[Adaptation, float]]) -> Adaptation:
+        """One adaptation that does what several do, each by its weight; few levels know how.
+
+        Args:
+            parts: at least one, all learned on one model, with a factor of what it changes each.
+
+        Raises:
+            EvolutionError: they cannot be merged.
+        """
+        raise EvolutionError(f"{self.name} cannot merge what it learned; want to stack it")

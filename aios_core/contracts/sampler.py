@@ -136,8 +136,8 @@ class SamplingContext:
         Args:
             log_probs: (B, L, V) from the denoiser.
             where: (B, L) bool.
-            bonus: a token at each position, (B, L) int64, and what is added to its logarithm,
-                (B, L); unset: nothing.
+            bonus: a token at each position, (B, L) int64, and the share (B, L) float64 of its
+                weight that comes on top, at least 0; unset: nothing.
 
         Returns:
             (B, L) int64; the mask id where not asked.
@@ -194,7 +194,7 @@ class StepSampler(Sampler):
 
         Args:
             x: (B, L) int64 state at time t.
-            t: () float64, the present time.
+            t: () float64, the present time; for masks on the host, whatever device x is on.
             s: () float64, the time after the step; 0 at the last, when nothing may stay masked.
             log_probs: (B, L, V) the denoiser's answer for x at t.
             context: schedule, generators, fixed positions.
@@ -213,11 +213,15 @@ class StepSampler(Sampler):
         Unless tokens may change, it ends when no mask is left.
         """
         log_probs, changing = None, self.remasks or not context.absorbing
-        for t, s in pairwise(self.times(context).to(x.device)):
+        grid = self.times(context)
+        clock = grid.to(x.device)
+        # Numbers on the host go with tensors anywhere, and what is made of them costs no launch;
+        # of noise that is not masks alone a whole distribution is made.
+        for now, (t, s) in zip(clock, pairwise(grid if context.absorbing else clock), strict=False):
             if not (changing or count(context.masked(x))):
                 return
             if log_probs is None:
-                log_probs = denoiser(x, t.expand(len(x)))
+                log_probs = denoiser(x, now.expand(len(x)))
             new = self.step(x, t, s, log_probs, context)
             yield new
             if denoiser.time_conditioned or differences(new, x):

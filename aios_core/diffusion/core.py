@@ -185,6 +185,7 @@ class DiffusionCore:
         seeds: Sequence[int],
         lengths: Sequence[int] | None = None,
         callback: Callable[[State], object] | None = None,
+        scored: bool = True,
     ) -> Generation:
         """Fill in the masks of x.
 
@@ -195,11 +196,13 @@ class DiffusionCore:
             lengths: tokens of each row, the rest being padding on the right, which stays as it is
                 and which no token sees; unset: all rows are whole.
             callback: called with each state, the input first.
+            scored: tell the confidence and entropy of tokens; unset: they are no numbers, and a
+                graphics card is asked for a third less besides the network.
 
         Raises:
             InferenceError: the input is empty, contradicts itself, or the network answers NaN.
         """
-        for state in self.stream(x, fixed, seeds=seeds, lengths=lengths):
+        for state in self.stream(x, fixed, seeds=seeds, lengths=lengths, scored=scored):
             if callback is not None:
                 callback(state)
         return Generation(state.ids, state.nfe, state.confidence, state.committed_at)
@@ -213,15 +216,17 @@ class DiffusionCore:
         seeds: Sequence[int],
         lengths: Sequence[int] | None = None,
         draws: Callable[[RowRandom], RowRandom] | None = None,
+        scored: bool = True,
     ) -> Iterator[State]:
         """Like `sample`, yielding the input and then the state after each step.
 
         Args:
-            x: as for `sample`, like all the others but the last.
+            x: as for `sample`, like all the others but ``draws``.
             fixed: see there.
             seeds: see there.
             lengths: see there.
             draws: changes how tokens are drawn; hard constraints draw those of a row together.
+            scored: see there.
         """
         fixed, valid = self._check(x, fixed, seeds, lengths)
         process = LogitsProcessor(self.controls, self.mask_id) if self.controls.active else None
@@ -247,29 +252,36 @@ class DiffusionCore:
         masked = x == self.mask_id
         if self.process is not None and not self.process.absorbing:
             x = torch.where(masked, self.process.prior(context.uniform()), x)
+        unknown = torch.full(x.shape, torch.nan, dtype=torch.float64, device=x.device)
         state = State(
             step=0,
             nfe=0,
             ids=x,
             committed=torch.zeros_like(fixed),
-            confidence=(~masked).double(),
+            confidence=(~masked).double() if scored else unknown,
             committed_at=torch.where(masked, MASKED, GIVEN),
-            entropy=torch.zeros(x.shape, dtype=torch.float64, device=x.device),
+            entropy=torch.zeros_like(unknown) if scored else unknown,
         )
         yield state
         # Under other noise than masks, what may change is drawn anew in every step.
         redrawn = None if context.absorbing else context.free
         for new in self.sampler.sample(denoiser, x, context):
-            state = self._advance(state, new, denoiser, redrawn)
+            state = self._advance(state, new, denoiser, redrawn, scored=scored)
             yield state
         left = context.masked(state.ids)
         if left.any():  # a sampler need not be tidy: one draw for all that it left
             log_probs = denoiser(state.ids, torch.zeros(len(x), dtype=torch.float64).to(x.device))
             new = torch.where(left, context.categorical(log_probs, left), state.ids)
-            yield self._advance(state, new, denoiser, None)
+            yield self._advance(state, new, denoiser, None, scored=scored)
 
     def _advance(
-        self, state: State, ids: Tensor, denoiser: _Watched, redrawn: Tensor | None
+        self,
+        state: State,
+        ids: Tensor,
+        denoiser: _Watched,
+        redrawn: Tensor | None,
+        *,
+        scored: bool,
     ) -> State:
         """The state after a step that led to new ids, or to the same where they were redrawn."""
         changed, masked = ids != state.ids, masks(ids, self.mask_id)
@@ -281,36 +293,65 @@ class DiffusionCore:
             count.put(left, masked)
         if redrawn is None and not differing:  # a cached step: nothing to look up
             return evolve(state, step=step, nfe=denoiser.nfe, ids=ids, committed=changed)
-        taken = bool(left) and (self.sampler.remasks or redrawn is not None)
-        drawn = changed if redrawn is None else redrawn
-        if redrawn is not None:
+        taken = masked if left and (self.sampler.remasks or redrawn is not None) else None
+        scores = state.confidence, state.entropy
+        if scored:
+            drawn = changed if redrawn is None else redrawn
+            known = differing if redrawn is None and taken is None else None
+            scores = self._scores(scores, ids, denoiser, (drawn, known), taken)
+        if redrawn is not None and not state.step:  # of the first noise nothing counts as drawn
             changed = changed | (redrawn & (state.committed_at == MASKED))
-        start, stop = denoiser.start, denoiser.start + answer.shape[1]
-        asked = drawn if answer.shape[:2] == ids.shape else drawn[:, start:stop]
-        if taken:
-            asked = asked & ~masked[:, start:stop]
-        elif redrawn is None:
-            count.put(differing, asked)
-        rows, places = torch.nonzero_static(asked, size=count(asked)).unbind(1)
-        at = (rows, places + start if start else places)
-        probability = answer[rows, places, ids[at]].double().exp()
-        confidence = state.confidence.index_put(at, probability)
-        uncertainty = state.entropy.index_put(at, entropies_at(answer, rows, places).double())
         committed_at = state.committed_at.masked_fill(changed, step)
-        if taken:
-            confidence, uncertainty = (
-                one.masked_fill(masked, 0) for one in (confidence, uncertainty)
-            )
+        if taken is not None:
             committed_at, changed = committed_at.masked_fill(masked, MASKED), changed & ~masked
         return State(
             step=step,
             nfe=denoiser.nfe,
             ids=ids,
             committed=changed,
-            confidence=confidence,
+            confidence=scores[0],
             committed_at=committed_at,
-            entropy=uncertainty,
+            entropy=scores[1],
         )
+
+    @staticmethod
+    def _scores(
+        scores: tuple[Tensor, Tensor],
+        ids: Tensor,
+        denoiser: _Watched,
+        drawn: tuple[Tensor, int | None],
+        taken: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Confidence and entropy (B, L), from what they were: new where tokens were drawn.
+
+        Args:
+            scores: of the state before.
+            ids: the new state.
+            denoiser: its last answer is what was drawn from.
+            drawn: (B, L) bool, and how many they are, if that is known.
+            taken: (B, L) bool where masks are that may have been tokens, or unset.
+        """
+        answer = denoiser.last
+        assert answer is not None
+        start, stop = denoiser.start, denoiser.start + answer.shape[1]
+        asked, known = drawn
+        asked = asked if answer.shape[:2] == ids.shape else asked[:, start:stop]
+        if taken is not None:
+            asked = asked & ~taken[:, start:stop]
+        if known is not None:
+            count.put(known, asked)
+        rows, places = torch.nonzero_static(asked, size=count(asked)).unbind(1)
+        at = (rows, places + start if start else places)
+        found = (
+            answer[rows, places, ids[at]].double().exp(),
+            entropies_at(answer, rows, places).double(),
+        )
+        confidence, entropy = (
+            old.index_put(at, new) for old, new in zip(scores, found, strict=True)
+        )
+        if taken is not None:
+            confidence, entropy = confidence.masked_fill(taken, 0), entropy.masked_fill(taken, 0)
+        return confidence, entropy
 
     def _check(
         self,

@@ -111,7 +111,8 @@ class ModelDenoiser:
             out = h.new_full((len(h), size), -torch.inf, dtype=dtype)
             out.scatter_(1, x.reshape(-1, 1), 0.0)  # what is masked is overwritten
             masked = indices(found)
-            for piece in pieces(len(masked), size, entries_on(h.device)):
+            # Half as large, for there are two at once: logits, and what becomes of them.
+            for piece in pieces(len(masked), size, entries_on(h.device) // 2):
                 out.index_copy_(0, masked[piece], self._log_probs(h[masked[piece]], dtype))
         return out.view(*x.shape, -1)
 

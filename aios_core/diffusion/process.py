@@ -22,9 +22,11 @@ from aios_core.contracts.remembered import Remembered
 if TYPE_CHECKING:
     from torch import Generator
 
-    from aios_core.contracts import Corruption, SamplingContext, Vocabulary
+    from aios_core.contracts import Corruption, NoiseScheduler, SamplingContext, Vocabulary
 
 _TINY = torch.finfo(torch.float64).tiny
+_LEAST = 1e-100
+"""Noise below which a token is clean for certain, and of whose odds sums are still finite."""
 
 
 @frozen
@@ -69,16 +71,16 @@ class Process:
         return torch.where(u < alpha, x0, other)
 
     def evidence(self, z: Tensor, alpha: Tensor) -> Tensor:
-        """How much likelier a clean token of z makes z, (B, L): log q(z | z) - log q(z | others).
+        """How much likelier a clean token of z makes z, (B, L): q(z | z) / q(z | others) - 1.
 
-        Added to the prediction's logarithm of z it gives the distribution of the clean tokens given
+        By so much more of the prediction of z it becomes the distribution of the clean tokens given
         all of z, each one's own position included (not normalised): p times q(z | x).
 
         Args:
             z: (B, L) int64.
             alpha: () or (B,) survival probabilities.
         """
-        return (_column(alpha) / _at(self.mass(alpha), z).clamp(min=_TINY)).log1p()
+        return _column(alpha) / _at(self.mass(alpha), z).clamp(min=_LEAST)
 
     def posterior(
         self, z: Tensor, x0: Tensor, alpha: Tensor, earlier: Tensor
@@ -102,8 +104,8 @@ class Process:
         """Probability (B, L) that z was noise of the time since, as for `posterior`."""
         now, before = _at(self.mass(alpha), z), _at(self.mass(earlier), z)
         level = _column(alpha)
-        total = (level * (z == x0) + now).clamp(min=_TINY)
-        return (now - level / _column(earlier) * before) / total
+        total = torch.addcmul(now, level, z == x0).clamp_(min=_TINY)
+        return torch.addcmul(now, level / _column(earlier), before, value=-1).div_(total)
 
     def guess(
         self, z: Tensor, log_probs: Tensor, alpha: Tensor, context: SamplingContext
@@ -220,7 +222,13 @@ class Process:
 
 def levels(t: Tensor, s: Tensor, context: SamplingContext) -> tuple[Tensor, Tensor]:
     """Survival probabilities () to t and to s, at which nothing is noise any more if it is 0."""
-    return context.noise.alpha(t), torch.where(s > 0, context.noise.alpha(s), 1)
+    return _level(t, context.noise), _level(s, context.noise)
+
+
+@Remembered
+def _level(t: Tensor, noise: NoiseScheduler) -> Tensor:
+    """What is earlier in one step is the present time of the next."""
+    return torch.where(t > 0, noise.alpha(t), 1)
 
 
 def lift(x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
@@ -247,13 +255,18 @@ def _mass(alpha: Tensor, process: Process) -> Tensor:
     return (1 - alpha)[..., None] * process.corruption.noise(alpha, process.vocabulary)
 
 
+def _at(mass: Tensor, z: Tensor) -> Tensor:
+    """Entries (B, L) of (V,) or (B, V) at tokens (B, L)."""
+    return _entries(z, mass)
+
+
 def _column(alpha: Tensor) -> Tensor:
     """() or (B,) as something that goes with (B, L)."""
     return alpha.double().reshape(-1, 1)
 
 
-def _at(mass: Tensor, z: Tensor) -> Tensor:
-    """Entries (B, L) of (V,) or (B, V) at tokens (B, L)."""
+@Remembered
+def _entries(z: Tensor, mass: Tensor) -> Tensor:
     found: Tensor = mass.expand(len(z), -1).gather(1, z)
     return found
 

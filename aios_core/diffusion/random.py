@@ -31,7 +31,7 @@ _GOLDEN: Final = _signed(0x9E3779B97F4A7C15)
 _FIRST: Final = _signed(0xBF58476D1CE4E5B9)
 _SECOND: Final = _signed(0x94D049BB133111EB)
 
-_AHEAD: Final = 16
+_AHEAD: Final = 64
 """Draws whose uniforms are made together, for it takes as many launches as one draw."""
 _AHEAD_ENTRIES: Final = 2**16
 """Unless there are so many rows and positions that the numbers themselves take the time."""
@@ -124,8 +124,8 @@ class RowRandom:
             where: (B, L) bool.
             temperature: divides log-probabilities; 0 takes the most probable token.
             mask_id: the answer where not asked.
-            bonus: a token at each position, (B, L) int64, and what is added to its logarithm,
-                (B, L); unset: nothing.
+            bonus: a token at each position, (B, L) int64, and the share (B, L) float64 of its
+                weight that comes on top, at least 0; unset: nothing.
 
         Returns:
             (B, L) int64.
@@ -138,27 +138,45 @@ class RowRandom:
             uniforms = []
         else:
             uniforms = [self.uniform().flatten(), self.uniform().flatten()]
-        tokens = torch.full_like(where, mask_id, dtype=torch.int64)
         wanted, flat = count(where), log_probs.flatten(0, 1)
         if not wanted:
-            return tokens
+            return torch.full_like(where, mask_id, dtype=torch.int64)
         at = None if wanted == len(flat) else indices(where)
-        added = None if bonus is None else [one.flatten()[:, None] for one in bonus]
-        parts = []
-        for piece in pieces(wanted, flat.shape[-1], entries_on(flat.device)):
-            here = piece if at is None else at[piece]
-            weights, extra = flat[here], None if added is None else [one[here] for one in added]
-            if self._process is not None:
-                weights = weights.to(torch.float64, copy=True)
-                if extra is not None:
-                    weights.scatter_add_(-1, extra[0], extra[1].double())
-                rows = torch.arange(len(flat), device=flat.device)[here] // where.shape[1]
-                weights, extra = self._process(weights, rows, temperature), None
-            parts.append(draw(weights, [u[here] for u in uniforms], temperature, extra))
-        drawn = joined(parts)
-        if at is None:
+        added = None if bonus is None else [one.flatten() for one in bonus]
+        if at is not None:
+            uniforms = [one[at] for one in uniforms]
+            added = None if added is None else [one[at] for one in added]
+        if self._process is None:
+            drawn = draw(flat, uniforms, temperature, at, added)
+        else:
+            at = torch.arange(len(flat), device=flat.device) if at is None else at
+            drawn = self._processed(flat, at, uniforms, temperature, added)
+        if at is None or wanted == len(flat):
             return drawn.view_as(where)
-        return tokens.flatten().index_copy_(0, at, drawn).view_as(where)
+        tokens = torch.full_like(flat[:, 0], mask_id, dtype=torch.int64)
+        return tokens.index_copy_(0, at, drawn).view_as(where)
+
+    def _processed(
+        self,
+        flat: Tensor,
+        at: Tensor,
+        uniforms: Sequence[Tensor],
+        temperature: float,
+        added: Sequence[Tensor] | None,
+    ) -> Tensor:
+        """Tokens (N,) of what the processor makes of the places ``at`` of (B L, V)."""
+        assert self._process is not None
+        parts = []
+        # Smaller pieces, for it makes several copies in float64.
+        for piece in pieces(len(at), flat.shape[-1], entries_on(flat.device) // 4):
+            weights = flat[at[piece]].to(torch.float64, copy=True)
+            if added is not None:
+                token, gain = (one[piece, None] for one in added)
+                weights.scatter_add_(-1, token, gain.log1p())
+            rows = at[piece] // len(self._positions)
+            weights = self._process(weights, rows, temperature)
+            parts.append(draw(weights, [u[piece] for u in uniforms], temperature))
+        return joined(parts)
 
 
 def indices(where: Tensor) -> Tensor:
@@ -170,6 +188,7 @@ def draw(
     log_weights: Tensor,
     uniforms: Sequence[Tensor],
     temperature: float,
+    at: Tensor | None = None,
     bonus: Sequence[Tensor] | None = None,
 ) -> Tensor:
     """One token for each row of log-weights, not normalised.
@@ -180,29 +199,64 @@ def draw(
     sum over all, and in Gumbel noise (arXiv 2409.02908), not exponentials or sums of short runs.
 
     Args:
-        log_weights: (N, V).
+        log_weights: (M, V).
         uniforms: two of (N,) float64 in [0, 1), for the runs and for the tokens in them.
         temperature: divides the log-weights; 0 takes the highest, without uniforms.
-        bonus: (N, 1) int64 a token of each row, and (N, 1) what is added to its log-weight.
+        at: (N,) int64, rows that are drawn from; unset: all of them.
+        bonus: (N,) int64 a token of each row, and (N,) float64 the share of its weight that comes
+            on top, at least 0.
 
     Returns:
         (N,) int64.
     """
+    vocab, rows = log_weights.shape[-1], len(log_weights) if at is None else len(at)
+    cut = list(pieces(rows, vocab, entries_on(log_weights.device)))
+    token, gain = (None, None) if bonus is None else (bonus[0][:, None], bonus[1][:, None])
+
+    def part(piece: slice) -> Tensor:
+        return log_weights[piece if at is None else at[piece]]
+
     if temperature == 0:
-        if bonus is not None:
-            log_weights = log_weights.scatter_add(-1, bonus[0], bonus[1].to(log_weights.dtype))
-        return log_weights.argmax(-1)
-    if temperature != 1:  # small differences stay exact when the highest is taken off first
-        log_weights = (log_weights - log_weights.amax(-1, keepdim=True)).div_(temperature)
-        bonus = None if bonus is None else (bonus[0], bonus[1] / temperature)
-    weights = log_weights.softmax(-1)
-    if bonus is not None:  # beyond exp(80) of the others it is certain, and float32 ends
-        factor = bonus[1].clamp(max=80).exp().to(weights.dtype)
-        weights.scatter_(-1, bonus[0], weights.gather(-1, bonus[0]) * factor)
-    runs = weights.view(len(weights), -1, _run(weights.shape[-1]))
-    run = _inverse(runs.sum(-1), uniforms[0])
-    inside = runs.gather(1, run[:, :, None].expand(-1, -1, runs.shape[-1]))[:, 0]
-    return torch.add(_inverse(inside, uniforms[1]), run, alpha=runs.shape[-1])[:, 0]
+        best = [part(piece).max(-1) for piece in cut]
+        highest, drawn = joined([one.values for one in best]), joined([one.indices for one in best])
+        if token is None or gain is None:
+            return drawn
+        own = joined([part(piece).gather(-1, token[piece]) for piece in cut]) + gain.log1p()
+        return torch.where(own[:, 0] > highest, token[:, 0], drawn)
+    length = _run(vocab)
+    weighed = [
+        _shares(part(piece), temperature, length, None if token is None else token[piece])
+        for piece in cut
+    ]
+    shares = joined([one for one, _ in weighed])
+    number = shares.shape[-1]
+    if gain is not None:  # one run more, in float64, which no certainty overflows
+        if temperature != 1:
+            gain = (gain.log1p() / temperature).clamp(max=700).expm1()
+        shares = torch.cat((shares, joined([one for _, one in weighed]) * gain), -1)
+    run = _inverse(shares, uniforms[0])
+    inner = run if gain is None else run.clamp(max=number - 1)
+    runs = log_weights.view(len(log_weights), number, length)
+    if at is None:
+        inside = runs.gather(1, inner[:, :, None].expand(-1, -1, length))[:, 0]
+    else:
+        inside = runs[at, inner[:, 0]]
+    if temperature != 1:
+        inside = (inside - inside.amax(-1, keepdim=True)).div_(temperature)
+    drawn = torch.add(_inverse(inside.softmax(-1), uniforms[1]), inner, alpha=length)
+    return drawn[:, 0] if token is None else torch.where(run == number, token, drawn)[:, 0]
+
+
+def _shares(
+    log_weights: Tensor, temperature: float, length: int, token: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """What the runs of a length weigh (N, V / length), and one token of each row (N, 0 or 1)."""
+    if temperature == 1:
+        weights = log_weights.softmax(-1)
+    else:  # small differences stay exact when the highest is taken off first
+        weights = (log_weights - log_weights.amax(-1, keepdim=True)).div_(temperature).exp_()
+    own = weights[:, :0] if token is None else weights.gather(-1, token)
+    return weights.view(len(weights), -1, length).sum(-1), own
 
 
 def _inverse(weights: Tensor, u: Tensor) -> Tensor:

@@ -54,8 +54,9 @@ def entropies_at(log_probs: Tensor, rows: Tensor, places: Tensor) -> Tensor:
 
 def entropy(log_probs: Tensor) -> Tensor:
     """Entropies of normalised distributions, (N, V) to (N,), in nats and their type."""
-    # Of a token without probability it is 0 times infinity, which is 0 here and no number there.
-    return log_probs.exp().mul_(log_probs).nansum(-1).neg_()
+    probability = log_probs.exp()
+    terms: Tensor = torch.special.entr(probability, out=probability)
+    return terms.sum(-1)
 
 
 def sureness_of(drawn: Tensor, log_probs: Tensor, measure: Measure) -> Tensor:
@@ -99,3 +100,16 @@ def ranks(score: Tensor, ties: Tensor) -> Tensor:
     _, order = ordered(score, ties)
     places = torch.arange(score.shape[-1], device=score.device).expand_as(order)
     return torch.empty_like(order).scatter_(-1, order, places)
+
+
+def foremost(score: Tensor, ties: Tensor, quota: Tensor) -> Tensor:
+    """Where so many of the highest scores stand, (B, L) bool; a quota (B,) below 0 is none.
+
+    Args:
+        score: as for `ordered`.
+        ties: likewise.
+        quota: how many of each row.
+    """
+    _, order = ordered(score, ties)
+    first = torch.arange(score.shape[-1], device=score.device) < quota[:, None]
+    return torch.empty_like(first).scatter_(-1, order, first)

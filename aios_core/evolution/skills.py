@@ -1,4 +1,4 @@
-"""Skill cards as people carry them about: taken in, handed out, revoked, and found by context."""
+"""Skill cards as people carry them about: taken in, handed out, merged, and revoked."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from aios_core.config.lock import library_versions
 from aios_core.errors import EvolutionError
 from aios_core.evolution.card import CARD, FILES, Card, identified, read, read_adaptation
 from aios_core.evolution.digest import model_digest
-from aios_core.evolution.head import applied, check_base, run_folder
-from aios_core.evolution.journal import Journal
+from aios_core.evolution.head import applied, at, check_base, run_folder
+from aios_core.evolution.journal import BASE, Journal
 from aios_core.files import new_folder, replace_text
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Adaptation, EmbeddingProvider
+    from collections.abc import Mapping
+
+    from aios_core.contracts import Adaptation
     from aios_core.training.checkpoint import Checkpoint
 
 
@@ -93,20 +95,49 @@ def revoke(journal: Journal, skill_id: str, *, reason: str = "") -> str | None:
     return head
 
 
-def like(cards: list[Card], context: str, provider: EmbeddingProvider) -> list[tuple[Card, float]]:
-    """Cards by how near their name and description are to a context, the nearest first.
+def merge(found: Checkpoint, weights: Mapping[str, float], *, name: str) -> Card:
+    """Make one skill of several, each with a weight; HEAD stays where it is.
 
     Args:
-        cards: none of them revoked.
-        context: in plain words.
-        provider: embeds both.
+        found: the run's model as it was trained.
+        weights: of versions of the run, all of one level and learned on one parent.
+        name: of the new skill.
+
+    Raises:
+        EvolutionError: they do not belong together, their level cannot merge, or one was revoked.
     """
-    if not cards:
-        return []
-    texts = [f"{card.name} {card.description}" for card in cards]
-    scores = provider.embed(texts) @ provider.embed([context])[0]
-    pairs = zip(cards, map(float, scores), strict=True)
-    return sorted(pairs, key=lambda pair: -pair[1])
+    journal, registry = Journal.of(run_folder(found)), found.resolved.registry
+    parts = [read(journal.version(skill_id)) for skill_id in weights]
+    if len({(card.level, card.parent) for card, _ in parts}) != 1:
+        each = ", ".join(f"{c.name} ({c.level} on {(c.parent or BASE)[:12]})" for c, _ in parts)
+        raise EvolutionError(f"want skills of one level, learned on one parent; got {each or '-'}")
+    first, _ = parts[0]
+    if revoked := next((card.name for card, _ in parts if card.revoked), None):
+        raise EvolutionError(f"skill {revoked}: was revoked")
+    level = registry.get("level", first.level).load()()
+    pairs = zip((one for _, one in parts), weights.values(), strict=True)
+    adaptation: Adaptation = level.merge(list(pairs))
+    said = " + ".join(
+        f"{weight:g} {card.name} ({card.skill_id[:12]})"
+        for (card, _), weight in zip(parts, weights.values(), strict=True)
+    )
+    card = attrs.evolve(
+        first,
+        name=_slug(name),
+        description=f"Merged: {said}.",
+        parameters=adaptation.parameters,
+        scores={},
+        report={},
+        data="",
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        versions=library_versions(),
+    )
+    changed = applied(at(found, journal, first.parent), card, adaptation, registry)
+    card = identified(attrs.evolve(card, result_sha256=model_digest(changed)), adaptation)
+    with journal.locked():
+        journal.keep(card, adaptation)
+        journal.add("import", to=card.skill_id, head=journal.head, reason=card.description)
+    return card
 
 
 def _of_peft(found: Checkpoint, folder: Path, adaptation: Adaptation, base: str) -> Card:

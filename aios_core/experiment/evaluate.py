@@ -20,6 +20,8 @@ from aios_core.config import resolve, training_key
 from aios_core.config import twin as twin_of
 from aios_core.contracts import Evidence, Samples
 from aios_core.errors import ConfigError, PluginError
+from aios_core.evolution.head import at_head
+from aios_core.evolution.journal import Journal
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
 from aios_core.files import replace_text
 from aios_core.quantization.linear import Size
@@ -51,14 +53,22 @@ class Subject:
     held_out: Tokens
 
     @classmethod
-    def load(cls, folder: Path, resolved: Resolved) -> Subject:
+    def load(cls, folder: Path, resolved: Resolved, *, evolved: bool = True) -> Subject:
         """Read a run's newest checkpoint, to be measured as a configuration says.
+
+        Args:
+            folder: of the run.
+            resolved: how to measure.
+            evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
 
         Raises:
             ModelLoadError: there is none, or it is damaged.
+            EvolutionError: a skill is.
             DataError: the data set cannot be read.
         """
         found = checkpoint.load(folder, registry=resolved.registry)
+        if evolved:
+            found = attrs.evolve(found, model=at_head(found))
         config, data = resolved.config, prepare(resolved)
         held_out = _first(data.held_out, config.evaluation.max_tokens, found.tokenizer)
         model = found.model.to(device.choose(config.training))
@@ -117,6 +127,7 @@ def evaluate_run(
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
     progress: bool = True,
+    evolved: bool = True,
 ) -> dict[str, Any]:
     """Measure a run: its network, and, unless it is autoregressive, its samples.
 
@@ -128,14 +139,16 @@ def evaluate_run(
         overrides: ``key=value`` each, of keys that leave the training as it was.
         registry: where components are looked up; None discovers the installed ones.
         progress: show a bar while the twin is trained.
+        evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
 
     Raises:
         ModelLoadError: the folder holds no checkpoint, or a damaged one.
         ConfigError: an override is wrong, or would need another training.
     """
     resolved = _overridden(checkpoint.load(folder, registry=registry).resolved, overrides)
-    subject = Subject.load(folder, resolved)
-    results: dict[str, Any] = {"model": evaluate_model(subject)}
+    subject = Subject.load(folder, resolved, evolved=evolved)
+    head = Journal.of(folder).head if evolved else None
+    results: dict[str, Any] = {"model": evaluate_model(subject), "head": head}
     if resolved.config.mode == "diffusion":
         judge = None
         if resolved.config.evaluation.twin:

@@ -55,7 +55,7 @@ def sample(config: Config, model: Model, tokenizer: TrainedTokenizer) -> Sampled
         x = torch.full((len(rows), length), mask_id, device=model.device)
         seeds = [row_seed(config.seed, row) for row in rows]
         callback = film.record if start == 0 else None
-        generations.append(core.sample(x, seeds=seeds, callback=callback))
+        generations.append(core.sample(x, seeds=seeds, callback=callback, scored=start == 0))
     seconds = time.perf_counter() - began
     ids = torch.cat([generation.ids for generation in generations]).cpu()
     samples = Samples(

@@ -11,7 +11,7 @@ from aios_core.errors import InferenceError
 from aios_core.inference import package
 from aios_core.inference.canvas import Prompt, Row, encoded, infilling, is_text, painted, prompted
 from aios_core.inference.embed import embed
-from aios_core.inference.loading import ready
+from aios_core.inference.loading import ready, switched
 from aios_core.inference.output import Mode, Output, Update
 from aios_core.inference.plan import plan
 from aios_core.inference.progress import Progress
@@ -73,8 +73,11 @@ class ArrowEngine:
         self.mode: Mode = mode or ("diffusion" if "diffusion" in models else "ar")
         first = self.models[self.mode]
         self.tokenizer: TrainedTokenizer = first.tokenizer
+        if context is not None and context < 1:
+            raise InferenceError(f"context is {context}; want 1 token or more")
         self.context = context or first.model.length
         self._memory = None if memory is None else str(memory)
+        self._trained: Checkpoint | None = None
         for name, one in self.models.items():
             if one.model.mode != name:
                 raise InferenceError(f"{one.folder}: is no {name} model but {one.model.mode}")
@@ -128,7 +131,27 @@ class ArrowEngine:
         beside = folder / "twin"
         if twin and "ar" not in models and checkpoint.latest(beside) is not None:
             models["ar"] = ready(checkpoint.load(beside, registry=registry), overrides)
-        return cls(models, context=context, memory=memory)
+        engine = cls(models, context=context, memory=memory)
+        engine._trained = None if packed else found
+        return engine
+
+    def use(self, skill: str | None = None) -> None:
+        """Write with other skills from now on, at once: no weight of the model is read again.
+
+        What is being written goes on with those it began with, and the run's HEAD stays.
+
+        Args:
+            skill: the beginning of an id that ``aios skill ls`` shows, which brings all that it was
+                learned on; ``"base"``: none; unset: what HEAD names.
+
+        Raises:
+            InferenceError: the engine was not loaded from a run.
+            EvolutionError: there is no such skill, it was revoked, or it is damaged.
+        """
+        if self._trained is None:
+            raise InferenceError("skills are those of a run; want an engine loaded from its folder")
+        mode: Mode = self._trained.model.mode
+        self.models[mode] = switched(self._trained, self.models[mode], skill)
 
     def generate(
         self,
@@ -180,6 +203,7 @@ class ArrowEngine:
         prompt: Prompt = "",
         *,
         modality: str = "text",
+        num_steps: int | None = None,
         fixed: Any = None,
         **options: Any,
     ) -> Output:
@@ -188,6 +212,7 @@ class ArrowEngine:
         Args:
             prompt: see the class; with ``fixed``, token ids with masks where text is wanted.
             modality: ``"text"``.
+            num_steps: a short name of ``num_inference_steps``.
             fixed: (B, L) booleans, as nested lists, an array or a tensor: tokens that must not
                 change. What is neither fixed nor a mask may be changed by samplers that remask.
             **options: fields of `Settings`.
@@ -197,6 +222,12 @@ class ArrowEngine:
         """
         if modality != "text":
             raise InferenceError(f"modality {modality!r} has no model here; want 'text'")
+        if num_steps is not None:
+            if "num_inference_steps" in options:
+                raise InferenceError(
+                    "num_steps and num_inference_steps are one setting; want one of them"
+                )
+            options["num_inference_steps"] = num_steps
         settings = Settings.of(options)
         mode = self._mode("diffusion", settings)
         if fixed is None:
@@ -222,6 +253,8 @@ class ArrowEngine:
         settings = Settings.of(options)
         mode = self._mode("diffusion", settings)
         settings.reject(("max_new_tokens",), "the gaps say how long the text is")
+        if gap < 1:
+            raise InferenceError(f"gap is {gap}; want 1 token or more")
         texts = [text] if isinstance(text, str) else text
         rows = [infilling(self.tokenizer, one, gap) for one in texts]
         return self._write(mode, self._checked(rows, settings), settings, whole=True)

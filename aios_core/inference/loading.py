@@ -9,7 +9,8 @@ import attrs
 
 from aios_core.config import resolve, training_key
 from aios_core.errors import InferenceError
-from aios_core.evolution.head import at_head
+from aios_core.evolution.head import at, at_head, run_folder
+from aios_core.evolution.journal import Journal
 from aios_core.training.device import choose
 
 if TYPE_CHECKING:
@@ -36,3 +37,20 @@ def ready(found: Checkpoint, overrides: Sequence[str], *, evolved: bool = False)
     model = at_head(found) if evolved else found.model
     model = model.to(choose(resolved.config.training)).eval()
     return attrs.evolve(found, model=model, resolved=resolved)
+
+
+def switched(base: Checkpoint, now: Checkpoint, skill: str | None) -> Checkpoint:
+    """A model with other skills than it has now; no weight of it is read or copied.
+
+    Args:
+        base: as it was trained, its tensors shared with the one that is used.
+        now: what is used.
+        skill: the beginning of a version's id, or ``"base"``; None: what HEAD names.
+
+    Raises:
+        EvolutionError: there is no such version, it was revoked, or it is damaged.
+    """
+    journal = Journal.of(run_folder(base))
+    tip = journal.head if skill is None else journal.named(skill)
+    base.model.to(now.model.device)
+    return attrs.evolve(now, model=at(base, journal, tip).eval())

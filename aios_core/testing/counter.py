@@ -56,7 +56,8 @@ class Counter(TorchDispatchMode):
         large: numbers from which on a tensor counts as large.
 
     Attributes:
-        launches: operators that compute something.
+        launches: operators that compute something, but for those on nothing but numbers, tensors
+            of shape (): samplers keep their times and rates on the host.
         syncs: times that the host waits for the device.
         bytes: read from and written to large tensors, by type; each input and output once.
         names: operators and how often each ran.
@@ -114,9 +115,11 @@ class Counter(TorchDispatchMode):
             self.syncs += sum(one.dtype == torch.bool for one in indices)
         if func.is_view or name in SILENT:
             return
-        self.launches += name != "_local_scalar_dense"
-        self.names[name] += 1
         tensors = [one for one in tree_leaves((given, out)) if isinstance(one, Tensor)]
+        if all(one.ndim == 0 for one in tensors):
+            return
+        self.launches += 1
+        self.names[name] += 1
         if name in TAKE:
             tensors = [out, out]
         elif name in PUT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -114,16 +114,7 @@ class Lora(EvolutionLevel):
             b = torch.zeros(layer.out_features, rank)
             tensors[f"{_PREFIX}{name}.lora_A.weight"] = a.to(layer.weight).requires_grad_()
             tensors[f"{_PREFIX}{name}.lora_B.weight"] = b.to(layer.weight).requires_grad_()
-        config = {
-            "peft_type": "LORA",
-            "r": rank,
-            "lora_alpha": self.alpha * rank,
-            "target_modules": sorted(layers),
-            "base_model_name_or_path": None,
-            "task_type": None,
-            "bias": "none",
-            "inference_mode": True,
-        }
+        config = _config(rank, self.alpha * rank, layers)
         fork = _with(model, config, tensors)
         fit(
             fork,
@@ -139,6 +130,24 @@ class Lora(EvolutionLevel):
     def apply(self, model: Model, adaptation: Adaptation) -> Model:
         """The model with the update beside its layers."""
         return _with(model, adaptation.config, adaptation.tensors)
+
+    def merge(self, parts: Sequence[tuple[Adaptation, float]]) -> Adaptation:
+        """The weighted sum, exact: ranks side by side (PEFT's combination type ``cat``)."""
+        read = [(_pairs(one.tensors), *_read(one.config), weight) for one, weight in parts]
+        names = sorted({name for pairs, *_ in read for name in pairs})
+        tensors = {}
+        for name in names:
+            like = next(pairs[name] for pairs, *_ in read if name in pairs)
+            a, b = [], []
+            for pairs, rank, scale, weight in read:
+                pair = pairs.get(name) or like.nothing(rank)
+                a.append(pair.a)
+                b.append(weight * scale * pair.b)
+            tensors[f"{_PREFIX}{name}.lora_A.weight"] = torch.cat(a)
+            tensors[f"{_PREFIX}{name}.lora_B.weight"] = torch.cat(b, 1)
+        rank = sum(rank for _, rank, *_ in read)
+        count = sum(one.numel() for one in tensors.values())
+        return Adaptation(_config(rank, rank, names), tensors, count)
 
     def _layers(self, model: Model) -> dict[str, nn.Linear]:
         found = {
@@ -162,36 +171,62 @@ class Lora(EvolutionLevel):
         return found
 
 
-@frozen
+@frozen(eq=False)
 class _Pair:
+    """A is (rank, in), B is (out, rank)."""
+
     a: Tensor
     b: Tensor
 
-    @classmethod
-    def of(cls, tensors: Mapping[str, Tensor], name: str) -> Self:
-        keys = [f"{_PREFIX}{name}.lora_{letter}.weight" for letter in "AB"]
-        missing = [key for key in keys if key not in tensors]
-        if missing:
-            raise EvolutionError(f"the adapter lacks {missing[0]!r:.200}")
-        return cls(tensors[keys[0]], tensors[keys[1]])
+    def nothing(self, rank: int) -> Self:
+        """An update of the same layer that changes nothing."""
+        a, b = self.a.new_zeros(rank, self.a.shape[1]), self.b.new_zeros(self.b.shape[0], rank)
+        return type(self)(a, b)
+
+
+def _config(rank: int, alpha: float, layers: Iterable[str]) -> dict[str, Any]:
+    """What PEFT reads of an adapter."""
+    return {
+        "peft_type": "LORA",
+        "r": rank,
+        "lora_alpha": alpha,
+        "target_modules": sorted(layers),
+        "base_model_name_or_path": None,
+        "task_type": None,
+        "bias": "none",
+        "inference_mode": True,
+    }
+
+
+def _pairs(tensors: Mapping[str, Tensor]) -> dict[str, _Pair]:
+    """The update of each layer, by its name.
+
+    Raises:
+        EvolutionError: the tensors are not those of LoRA.
+    """
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        name, _, letter = key.removeprefix(_PREFIX).removesuffix(".weight").rpartition(".lora_")
+        if key != f"{_PREFIX}{name}.lora_{letter}.weight" or letter not in {"A", "B"}:
+            raise EvolutionError(f"the adapter holds {key!r:.200}, not of LoRA")
+        found.setdefault(name, {})[letter.lower()] = tensor
+    if not found:
+        raise EvolutionError("the adapter holds no update")
+    for name, pair in found.items():
+        if len(pair) < 2:
+            raise EvolutionError(f"the adapter has one half of the update of {name!r:.200}")
+        if any(one.ndim != 2 for one in pair.values()):
+            raise EvolutionError(f"{name}: an update wants two matrices")
+    return {name: _Pair(**pair) for name, pair in found.items()}
 
 
 def _with(model: Model, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
     """A fork whose layers have the update; everything is checked first."""
     rank, scale = _read(config)
-    names = {
-        key.removeprefix(_PREFIX).removesuffix(f".lora_{letter}.weight")
-        for letter in "AB"
-        for key in tensors
-        if key.startswith(_PREFIX) and key.endswith(f".lora_{letter}.weight")
-    }
-    if 2 * len(names) != len(tensors) or not names:
-        odd = [key for key in tensors if not key.startswith(_PREFIX) or ".lora_" not in key]
-        raise EvolutionError(f"the adapter holds {(odd or ['no update'])[0]!r:.200}, not of LoRA")
     fork = model.fork()
     modules = dict(fork.named_modules())
-    for name in sorted(names):
-        layer, pair = modules.get(name), _Pair.of(tensors, name)
+    for name, pair in sorted(_pairs(tensors).items()):
+        layer = modules.get(name)
         if not isinstance(layer, nn.Linear):
             raise EvolutionError(f"the adapter is for a layer {name!r:.200}, which is not there")
         a, b = (rank, layer.in_features), (layer.out_features, rank)

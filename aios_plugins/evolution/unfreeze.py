@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
 from aios_core.errors import EvolutionError
-from aios_core.evolution.fitting import fit, gradients_of
+from aios_core.evolution.fitting import fit
+from aios_core.evolution.probe import PROMISE, with_data
 
 if TYPE_CHECKING:
     from aios_core.diffusion.model import Model
 
-PROBES = 6
+PROBES = 12
 """Batches of 16 rows that a ranking looks at."""
 
 
@@ -79,36 +80,24 @@ class Chosen(EvolutionLevel):
 
 @frozen
 class Unfreeze(Chosen):
-    """Train the tensors whose gradient is largest for their size, where the base cares least.
+    """Train the tensors that promise most for each of their parameters.
 
-    The score is the norm of the target's gradient over that of the tensor (Auto-RGN, arXiv
-    2210.11466), divided by 1 + F / mean F, F being the mean squared gradient on the base domain
-    (the Fisher information of EWC, arXiv 1612.00796).
+    Optimisers like Adam move every parameter by about the rate, however large its gradient is. So a
+    step lowers the loss, to first order, by the rate times the sum of abs(gradient) over what is
+    trained, and what is trained may have so many parameters: a knapsack, which is filled best by
+    what has the highest mean abs(gradient) (greedily by density, Dantzig 1957). ``aios probe
+    --data`` shows it as ``grad_mean_abs``. The norm of the gradient over that of the tensor
+    (Auto-RGN, arXiv 2210.11466) knows nothing of the budget.
     """
 
     name: ClassVar[str] = "l3-unfreeze"
 
     def choose(self, model: Model, experience: Experience, most: float) -> list[str]:
         """The best tensors that still fit, in the order of their scores."""
-        fork = model.fork().eval()
-        parameters = dict(fork.named_parameters())
-        tensors, seed = list(parameters.values()), experience.seed
-        base = experience.base if len(experience.base) else experience.target
-        mean = [torch.zeros_like(tensor) for tensor in tensors]
-        fisher = torch.zeros(len(tensors))
-        for batch in gradients_of(fork, experience.target, tensors, batches=PROBES, seed=seed):
-            mean = [m + g / PROBES for m, g in zip(mean, batch, strict=True)]
-        for batch in gradients_of(fork, base, tensors, batches=PROBES, seed=seed + 1):
-            fisher += torch.stack([g.square().mean().cpu() for g in batch]) / PROBES
-        gain = torch.stack(
-            [
-                (g.norm() / t.detach().norm().clamp(min=1e-12)).cpu()
-                for g, t in zip(mean, tensors, strict=True)
-            ]
-        )
-        scores = gain / (1 + fisher / fisher.mean().clamp(min=1e-30))
-        order = scores.argsort(descending=True).tolist()
-        return _greedy([list(parameters)[place] for place in order], parameters, most)
+        rows = with_data(model, experience.target, batches=PROBES, seed=experience.seed)
+        promise = {row.tensor: row.value or 0.0 for row in rows if row.metric == PROMISE}
+        order = sorted(promise, key=lambda name: -promise[name])
+        return _greedy(order, dict(model.named_parameters()), most)
 
 
 @frozen

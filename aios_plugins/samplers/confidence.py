@@ -9,7 +9,8 @@ from attrs import field, frozen, validators
 from torch import Tensor
 
 from aios_core.contracts import SamplingContext, StepSampler
-from aios_core.diffusion.selection import Measure, ranks, sureness, sureness_of
+from aios_core.contracts.remembered import others
+from aios_core.diffusion.selection import Measure, foremost, sureness, sureness_of
 
 
 @frozen
@@ -48,7 +49,7 @@ class Confidence(StepSampler):
         masked = context.masked(x)
         left = context.noise.mask_rate(s) / context.noise.mask_rate(torch.ones_like(s))
         # From the whole row rather than from what is left, for rounding again would add up.
-        wanted = ((~context.fixed).sum(-1) * torch.where(s > 0, left, 0) + 0.5).floor()
+        wanted = (context.free.sum(-1) * torch.where(s > 0, left, 0) + 0.5).floor()
         quota = masked.sum(-1) - wanted
         if self.selection == "choose-then-sample":
             drawn, score = None, sureness(log_probs, self.measure)
@@ -58,8 +59,7 @@ class Confidence(StepSampler):
         u = context.uniform()
         if self.choice_temperature > 0:
             score = score - self.choice_temperature * (-u.log()).log()
-        place = ranks(score.masked_fill(~masked, -torch.inf), u)
-        fill = masked & (place < quota[:, None])
+        fill = foremost(score.masked_fill(others(masked), -torch.inf), u, quota)
         return torch.where(
             fill, context.categorical(log_probs, fill) if drawn is None else drawn, x
         )

@@ -9,6 +9,7 @@ from attrs import field, frozen, validators
 from torch import Tensor
 
 from aios_core.contracts import AdaptiveSampler, SamplingContext
+from aios_core.contracts.remembered import others
 from aios_core.diffusion.selection import ordered, sureness
 
 
@@ -28,7 +29,7 @@ class EntropyBounded(AdaptiveSampler):
 
     def choose(self, masked: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:
         """The positions before which the entropies add up to gamma at most."""
-        sure = sureness(log_probs, "entropy").masked_fill(~masked, -torch.inf)
+        sure = sureness(log_probs, "entropy").masked_fill(others(masked), -torch.inf)
         surest, order = ordered(sure, context.uniform())
         before = surest - surest.cumsum(-1, dtype=torch.float64)  # not a number without a mask
         return torch.empty_like(masked).scatter_(-1, order, before <= self.gamma)

@@ -46,7 +46,13 @@ class LanceDb(StorageBackend):
         if "://" not in uri:
             return (Path(uri) / f"{TABLE}.lance").is_dir()
         with _told(uri):
-            return TABLE in self._connect(uri).table_names()
+            try:
+                self._connect(uri).open_table(TABLE)
+            except (ValueError, FileNotFoundError) as error:
+                if "was not found" in str(error):
+                    return False
+                raise
+        return True
 
     def create(self, uri: str, schema: pa.Schema, *, metric: Metric = "cosine") -> VectorStore:
         """Make the table."""

@@ -104,7 +104,8 @@ def ours(model, given, sampler, *, calls=None, **settings):
     """Sample, at most so many calls; how many there were."""
     core = DiffusionCore(model, sampler, model.noise, model.vocabulary.mask_id, **settings)
     nfe = 0
-    for state in core.stream(masks(model, given), seeds=range(given.rows)):
+    seeds = range(given.rows)
+    for state in core.stream(masks(model, given), seeds=seeds, scored=given.scored):
         nfe = state.nfe
         if nfe == calls:
             break
@@ -299,6 +300,7 @@ def main():
     parser.add_argument("--block", type=int, default=32)
     parser.add_argument("--prompt", type=int, default=0, help="positions given, of the length")
     parser.add_argument("--only", default="", help="pairs with this in their name")
+    parser.add_argument("--scored", action="store_true", help="tell confidences, as peers do not")
     parser.add_argument("--tau", type=float, default=0.9)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)

@@ -20,11 +20,11 @@ import sys
 from pathlib import Path
 
 CASES = {
-    "exact": "numpy torch faiss usearch",
+    "exact": "numpy torch faiss usearch lancedb",
     "batch": "numpy torch faiss",
     "graph": "faiss hnswlib usearch",
     "filter": "faiss",
-    "churn": "hnswlib",
+    "churn": "hnswlib usearch",
     "commit": "sqlite lancedb",
     "open": "lancedb",
 }
@@ -43,7 +43,9 @@ def main() -> None:
     )
     parser.add_argument("--case", nargs="*", choices=CASES, default=list(CASES))
     parser.add_argument("--rows", type=int, help="of exact search; 1,000,000 without it")
-    parser.add_argument("--vectors", type=Path, help="(N, D) float32 instead of synthetic ones")
+    parser.add_argument(
+        "--vectors", type=Path, help="(N, D) float32 instead of synthetic: see vector_embeddings.py"
+    )
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--engines", nargs="*", help="some of them; all that are installed without")
     options = parser.parse_args()

@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,8 @@ def exact(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """One query over everything."""
     base, queries = vectors(job, job["rows"] or 1_000_000, 8)
     ways = vector_engines.exact(base, queries[0], job["engines"])
-    yield from in_turn(ways, 7)
+    with vector_stores.searchers(base, queries[0], job["engines"]) as more:
+        yield from in_turn(ways | more, 7)
     if "ours" in job["engines"]:
         truth = vector_engines.truth(base, queries)
         codes = vector_engines.Int8Codes(base, metric="inner_product")
@@ -101,15 +103,30 @@ def graph(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
     if job["threads"] > 1:
         return
-    for width in (32, 64, 128, 256):
+    curves: dict[str, list[tuple[float, float]]] = {name: [] for name in built}
+    for width in (16, 32, 64, 128, 256, 512):
         ways = {
             name: lambda one=one, width=width: [one.search(q, width) for q in queries]
             for name, one in built.items()
         }
-        for line in in_turn(ways, 3):
+        for line in in_turn(ways, 5):
             found = np.array([built[line["engine"]].search(q, width) for q in queries])
             times = {key: line[key] / len(queries) for key in ("best_ms", "median_ms", "cpu_ms")}
-            yield line | times | {"width": width, "recall": recall(truth, found)}
+            hit = recall(truth, found)
+            curves[line["engine"]].append((hit, times["best_ms"]))
+            yield line | times | {"width": width, "recall": hit}
+    for name, curve in curves.items():
+        for wanted in (0.977, 0.991):
+            yield {"engine": name, "at_recall": wanted, "best_ms": _between(curve, wanted)}
+
+
+def _between(curve: list[tuple[float, float]], wanted: float) -> float | None:
+    """The time at a recall between two that were measured: a line through their logarithms."""
+    for (low, before), (high, after) in pairwise(curve):
+        if low <= wanted <= high and low < high:
+            share = (wanted - low) / (high - low)
+            return float(before ** (1 - share) * after**share)
+    return None
 
 
 def filtered(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -136,12 +153,21 @@ def filtered(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def churn(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Ten rounds in which a fifth of the rows is replaced."""
+    """Ten rounds in which a fifth of the rows is replaced.
+
+    At the end each row is searched by its own vector, and is lost if a wide walk does not meet it.
+    """
     base, queries = vectors(job, 40_000, 200)
     for engine in job["engines"]:
-        for turn, found, allowed in vector_engines.churn(engine, base, queries, job["threads"]):
-            truth = vector_engines.truth(base, queries, allowed)
-            yield {"engine": engine, "round": turn, "recall": recall(truth, found)}
+        before = vector_stores.resident()["RssAnon"]
+        for turn, (graph, inside) in enumerate(vector_engines.churn(engine, base, job["threads"])):
+            found = np.array([graph.search(query, 64) for query in queries])
+            hit = recall(vector_engines.truth(base, queries, inside), found)
+            grown = vector_stores.resident()["RssAnon"] - before
+            yield {"engine": engine, "round": turn, "recall": hit, "mb": grown}
+        rows = np.flatnonzero(inside).tolist()
+        lost = sum(row not in graph.search(base[row], 256) for row in rows)
+        yield {"engine": engine, "rows": len(rows), "lost": lost}
 
 
 def commit(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -156,8 +182,10 @@ def commit(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def opened(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """From a closed store to the first answer, in a process that has read it before."""
     base, queries = vectors(job, job["rows"] or 1_000_000, 1)
-    with vector_stores.openers(base, queries[0], job["engines"]) as ways:
+    with vector_stores.openers(base, queries[0], job["engines"]) as (ways, folder):
         yield from in_turn(ways, 3)
+        if "ours" in job["engines"]:
+            yield from vector_stores.touched(folder)
 
 
 RUN = {

@@ -20,11 +20,12 @@ Mask = NDArray[np.bool_]
 def truth(base: Floats, queries: Floats, keep: Mask | None = None) -> Rows:
     """The rows of the ten largest inner products, in double precision."""
     allowed = np.arange(len(base)) if keep is None else np.flatnonzero(keep)
+    among = base if keep is None else base[allowed]
     best = []
     for query in queries:
-        scores = base[allowed] @ query if len(allowed) < len(base) else base @ query
+        scores = among @ query
         near = np.argpartition(-scores, min(50, len(scores) - 1))[:50]
-        sure = base[allowed[near]].astype(np.float64) @ query.astype(np.float64)
+        sure = among[near].astype(np.float64) @ query.astype(np.float64)
         best.append(allowed[near[np.argsort(-sure)[:10]]])
     return np.array(best)
 
@@ -148,9 +149,7 @@ class Graph:
         return np.pad(found, (0, 10 - len(found)), constant_values=-1)
 
 
-def churn(
-    engine: str, base: Floats, queries: Floats, threads: int
-) -> Iterator[tuple[int, Rows, Mask]]:
+def churn(engine: str, base: Floats, threads: int) -> Iterator[tuple[Graph, Mask]]:
     """Ten rounds of a fifth taken out and a fifth put in; half of the rows are in at a time."""
     random = np.random.default_rng(3)
     inside = np.zeros(len(base), bool)
@@ -165,8 +164,11 @@ def churn(
             if engine == "ours":
                 graph.index.remove(gone.astype(np.uint32))
                 graph.index.insert(base, new.astype(np.uint32))
+            elif engine == "usearch":
+                graph.index.remove(gone, threads=threads)
+                graph.index.add(new, base[new], threads=threads)
             else:
                 for row in gone:
                     graph.index.mark_deleted(row)
                 graph.index.add_items(base[new], new, num_threads=threads, replace_deleted=True)
-        yield turn, np.array([graph.search(query, 64) for query in queries]), inside
+        yield graph, inside

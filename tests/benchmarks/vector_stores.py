@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -85,8 +88,8 @@ def writers(vectors: Floats, engines: Sequence[str], rounds: int) -> Iterator[Wa
 
 
 @contextmanager
-def openers(vectors: Floats, query: Floats, engines: Sequence[str]) -> Iterator[Ways]:
-    """Ways to open a store of many rows and ask it once."""
+def openers(vectors: Floats, query: Floats, engines: Sequence[str]) -> Iterator[tuple[Ways, Path]]:
+    """Ways to open a store of many rows and ask it once; and where they are."""
     with folder() as path:
         ways: Ways = {}
         if "ours" in engines:
@@ -105,15 +108,75 @@ def openers(vectors: Floats, query: Floats, engines: Sequence[str]) -> Iterator[
         if "lancedb" in engines:
             import lancedb
 
-            database = lancedb.connect(path / "lance")
-            lance = database.create_table("rows", schema=table(0, vectors[:1]).schema)
-            for first in range(0, len(vectors), 100_000):
-                part = table(first, vectors[first : first + 100_000])
-                lance.add(pa.Table.from_batches([part]))
+            _lance(path / "lance", vectors)
 
             def theirs() -> Any:
                 opened = lancedb.connect(path / "lance").open_table("rows")
-                return opened.search(query).metric("cosine").select(["id"]).limit(10).to_arrow()
+                return (
+                    opened.search(query)
+                    .metric("cosine")
+                    .select(["id", "_distance"])
+                    .limit(10)
+                    .to_arrow()
+                )
 
             ways["lancedb"] = theirs
+        yield ways, path
+
+
+@contextmanager
+def searchers(vectors: Floats, query: Floats, engines: Sequence[str]) -> Iterator[Ways]:
+    """Ways to find the ten nearest of everything by stores that are open."""
+    with folder() as path:
+        ways: Ways = {}
+        if "lancedb" in engines:
+            lance = _lance(path / "lance", vectors)
+            search = lance.search(query).distance_type("dot").select(["id", "_distance"]).limit(10)
+            ways["lancedb"] = search.to_arrow
         yield ways
+
+
+def _lance(path: Path, vectors: Floats) -> Any:
+    import lancedb
+
+    schema = table(0, vectors[:1]).schema
+    lance = lancedb.connect(path).create_table("rows", schema=schema)
+    for first in range(0, len(vectors), 100_000):
+        part = table(first, vectors[first : first + 100_000])
+        lance.add(pa.Table.from_batches([part]))
+    return lance
+
+
+def resident() -> dict[str, float]:
+    """Megabytes of this process in memory: RssAnon is its own, RssFile is mapped from files."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    pairs = (line.split(":") for line in lines if line.startswith("Rss"))
+    return {name: int(value.split()[0]) / 1024 for name, value in pairs}
+
+
+def touched(path: Path) -> Iterator[dict[str, Any]]:
+    """What a fresh process has in memory after each of some steps with our store in a folder."""
+    command = [sys.executable, __file__, str(path / "ours")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    yield from map(json.loads, done.stdout.splitlines())
+
+
+def _touch(path: str) -> Iterator[dict[str, Any]]:
+    before = resident()
+
+    def grown(step: str) -> dict[str, Any]:
+        return {"step": step} | {name: now - before[name] for name, now in resident().items()}
+
+    store = Store.open(path, read_only=True)
+    snapshot = store.snapshot()
+    yield grown("opened")
+    store.get(list(range(0, 100_000, 10_000)))
+    yield grown("10 rows read by id")
+    dim = snapshot.schema.field("vector").type.list_size
+    snapshot.search(np.ones(dim, np.float32), 10, columns=["id"])
+    yield grown("one exact query")
+
+
+if __name__ == "__main__":
+    for line in _touch(sys.argv[1]):
+        print(json.dumps(line))  # noqa: T201

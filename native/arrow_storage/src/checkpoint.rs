@@ -6,9 +6,9 @@ use crate::index::segment_of_graph;
 use crate::log::Log;
 use crate::manifest::{Manifest, Segment};
 use crate::rows::Rows;
-use crate::state::{Part, State};
+use crate::state::Part;
 use crate::store::{Store, Writer, publish};
-use crate::{Result, segment};
+use crate::{Result, schema, segment};
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use roaring::RoaringBitmap;
@@ -54,13 +54,13 @@ impl Store {
     /// Write the rows of the log and of some segments as a new segment, and forget those.
     pub(crate) fn rewrite(&self, writer: &mut Writer, old: &BTreeSet<u64>) -> Result<()> {
         writer.log.check()?;
+        let ids = schema::position(&writer.manifest.schema, &writer.manifest.columns.id)?;
         let moved = |part: &Part| part.home.is_none_or(|(segment, _)| old.contains(&segment));
         let (rows, kept): (Vec<Part>, Vec<Part>) =
             writer.state.parts.iter().cloned().partition(moved);
         let mut next = writer.manifest.clone();
         next.segments.retain(|segment| !old.contains(&segment.number));
-        let mut state = State::default();
-        kept.iter().for_each(|part| state.keep(part));
+        let mut state = writer.state.successor(kept);
         let prepared = self.prepare(&mut next, &rows, &state.tombstones());
         let (log, batches) = match prepared {
             Ok(prepared) => prepared,
@@ -79,7 +79,7 @@ impl Store {
         for (home, rows) in batches {
             state.push(rows, Some(home), RoaringBitmap::new());
         }
-        writer.state = state;
+        writer.state.replace(state, ids);
         publish(&self.current, writer);
         discard(&*self.files, &self.folder, &before, &writer.manifest);
         Ok(())

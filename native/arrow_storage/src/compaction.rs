@@ -9,7 +9,7 @@ use crate::manifest::{Manifest, Segment};
 use crate::rows::Rows;
 use crate::state::{Part, State};
 use crate::store::{Store, Writer, publish};
-use crate::{Error, Result, Snapshot, segment};
+use crate::{Error, Result, Snapshot, schema, segment};
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -150,6 +150,7 @@ impl Compactor {
         }
         let number = writer.manifest.take_number();
         let schema = writer.manifest.schema.clone();
+        let ids = schema::position(&schema, &writer.manifest.columns.id)?;
         drop(writer);
         let going = || match self.stopping.load(Ordering::Relaxed) {
             true => Err(Error::Stopped { reason: "the store is being closed".into() }),
@@ -175,7 +176,7 @@ impl Compactor {
             return Err(error);
         }
         let before = std::mem::replace(&mut writer.manifest, next);
-        writer.state = state;
+        writer.state.replace(state, ids);
         publish(&self.current, &writer);
         discard(&*self.files, &self.folder, &before, &writer.manifest);
         Ok(true)
@@ -209,11 +210,11 @@ impl Compactor {
             first += part.live();
         }
         let number = made.number;
-        let mut state = State::default();
+        let mut state = writer.state.successor(Vec::new());
         let mut new = Some((0..).zip(rows).zip(gone));
         for part in &writer.state.parts {
             if !part.home.is_some_and(|(segment, _)| chosen.contains(&segment)) {
-                state.keep(part);
+                state.parts.push(part.clone());
                 continue;
             }
             for ((batch, rows), gone) in new.take().into_iter().flatten() {

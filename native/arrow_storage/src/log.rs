@@ -217,6 +217,7 @@ impl Log {
 mod tests {
     use super::*;
     use crate::files::Disk;
+    use crate::open::beside_a_writer;
     use arrow_array::{ArrayRef, Int64Array, RecordBatch};
     use std::sync::Arc;
 
@@ -268,6 +269,23 @@ mod tests {
                 "{at}"
             );
         }
+    }
+
+    #[test]
+    fn a_record_that_comes_while_the_log_is_read_is_no_damage() {
+        let (bytes, ends) = written(false);
+        let mut early = bytes.clone();
+        early[ends[1] as usize..ends[2] as usize].fill(0);
+        let mut reads = [&early, &bytes].into_iter();
+        let found = beside_a_writer(|| replay(Path::new("log"), reads.next().unwrap())).unwrap();
+        assert_eq!(3, found.records.len());
+        let mut tries = 0;
+        let damaged = beside_a_writer(|| {
+            tries += 1;
+            replay(Path::new("log"), &early)
+        });
+        assert!(matches!(damaged, Err(Error::Corrupt { at, .. }) if at == ends[1]));
+        assert_eq!(2, tries);
     }
 
     #[test]

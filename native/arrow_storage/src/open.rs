@@ -12,7 +12,7 @@ use crate::state::{Part, State};
 use crate::store::{Durability, Store, Writer};
 use crate::{Error, Id, Metric, Result, Snapshot, schema, segment};
 use arrow_schema::SchemaRef;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
 /// How a store is opened.
@@ -120,6 +120,27 @@ impl Store {
     }
 }
 
+/// Read while another process may write.
+///
+/// Files that were replaced since the manifest was read are looked for again. A record that was
+/// written while the log was read may be missing where the one after it is there; when the log is
+/// read again it is whole. So what is damaged is damaged at the same place twice.
+pub(crate) fn beside_a_writer<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut before: Option<(PathBuf, u64)> = None;
+    for _ in 0..100 {
+        match read() {
+            Err(error) if error.is_missing_file() => {}
+            Err(Error::Corrupt { path, at, .. })
+                if before.as_ref().is_none_or(|one| (&one.0, one.1) != (&path, at)) =>
+            {
+                before = Some((path, at));
+            }
+            done => return done,
+        }
+    }
+    read()
+}
+
 /// What the files of a store say.
 pub(crate) struct Opened {
     pub manifest: Manifest,
@@ -130,16 +151,9 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Read while a writer may replace files. Segments that are `known` are not mapped again.
+    /// Read beside a writer. Segments that are `known` are not mapped again.
     pub fn read_while_written(files: &dyn Files, folder: &Path, known: &[Part]) -> Result<Self> {
-        let mut tries = 0;
-        loop {
-            match Self::read(files, folder, known) {
-                // Files have been replaced since the manifest was read: read it again.
-                Err(error) if error.is_missing_file() && tries < 100 => tries += 1,
-                done => return done,
-            }
-        }
+        beside_a_writer(|| Self::read(files, folder, known))
     }
 
     /// Read everything; segments that are `known` are not mapped again.

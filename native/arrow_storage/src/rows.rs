@@ -166,9 +166,37 @@ impl Rows {
         })
     }
 
+    /// Some columns, of which some rows are used and no others: of vectors only those are read.
+    pub fn pick(
+        &self,
+        shown: &[usize],
+        rows: impl Iterator<Item = usize> + Clone,
+    ) -> Result<RecordBatch> {
+        let vectors = |at: usize| match self.schema.field(at).data_type() {
+            DataType::FixedSizeList(item, _) => item.data_type().is_primitive(),
+            _ => false,
+        };
+        self.made_of(shown, |at| {
+            if !vectors(at) {
+                return self.column(at);
+            }
+            let column = self.vectors(at)?;
+            self.touch(at, rows.clone().map(|row| row..row + 1))?;
+            Ok(column)
+        })
+    }
+
     /// Some columns, in this order.
     pub fn project(&self, shown: &[usize]) -> Result<RecordBatch> {
-        let columns = shown.iter().map(|&at| self.column(at)).collect::<Result<_>>()?;
+        self.made_of(shown, |at| self.column(at))
+    }
+
+    fn made_of(
+        &self,
+        shown: &[usize],
+        column: impl Fn(usize) -> Result<ArrayRef>,
+    ) -> Result<RecordBatch> {
+        let columns = shown.iter().map(|&at| column(at)).collect::<Result<_>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.count));
         let schema = Arc::new(self.schema.project(shown)?);
         Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)

@@ -100,8 +100,11 @@ impl Snapshot {
         if used.is_empty() {
             return Ok(RecordBatch::new_empty(Arc::new(self.schema.project(shown)?)));
         }
-        let batches: Vec<RecordBatch> =
-            used.iter().map(|&part| self.parts[part].rows.project(shown)).collect::<Result<_>>()?;
+        let batch = |&part: &usize| {
+            let rows = places.iter().filter(move |place| place.0 == part).map(|place| place.1);
+            self.parts[part].rows.pick(shown, rows)
+        };
+        let batches: Vec<RecordBatch> = used.iter().map(batch).collect::<Result<_>>()?;
         let at = |part| used.binary_search(&part).unwrap_or_default();
         let places: Vec<_> = places.iter().map(|&(part, row)| (at(part), row)).collect();
         let batches: Vec<&RecordBatch> = batches.iter().collect();

@@ -45,6 +45,14 @@ impl Part {
         self.rows.len() - usize::try_from(self.dead.len()).unwrap_or(usize::MAX)
     }
 
+    /// Add where its rows are that are not gone.
+    fn note(&self, column: usize, places: &mut Places) -> Result<()> {
+        let ids = (0..).zip(Id::column(&self.rows.column(column)?));
+        let live = ids.filter(|(row, _)| !self.dead.contains(*row));
+        places.extend(live.map(|(row, id)| (id, (self.key, row))));
+        Ok(())
+    }
+
     /// One bit a row: set where it is not gone.
     #[must_use]
     pub fn live_bits(&self) -> Vec<u64> {
@@ -74,12 +82,15 @@ impl Part {
     }
 }
 
+/// For each id its part's key and row.
+type Places = HashMap<Id, (u32, u32)>;
+
 /// All parts, and for a writer the place of each id.
 #[derive(Default)]
 pub(crate) struct State {
     pub parts: Vec<Part>,
-    /// For each id its part's key and row; made at the first write.
-    index: Option<HashMap<Id, (u32, u32)>>,
+    /// Made at the first write.
+    index: Option<Places>,
     next_key: u32,
 }
 
@@ -95,12 +106,20 @@ impl State {
         self.parts.push(Part { dead: Arc::new(dead), ..Part::new(key, home, rows) });
     }
 
-    /// Add a part as it is.
-    pub fn keep(&mut self, part: &Part) {
-        self.push(part.rows.clone(), part.home, RoaringBitmap::new());
-        if let Some(last) = self.parts.last_mut() {
-            *last = Part { key: last.key, ..part.clone() };
-        }
+    /// What shall come after this state: some of its parts, and others under keys that are new.
+    pub fn successor(&self, kept: Vec<Part>) -> Self {
+        Self { parts: kept, index: None, next_key: self.next_key }
+    }
+
+    /// Go over to a successor that has the same rows, in parts of this state or in new ones. Only the
+    /// ids of new parts are read; `column` is theirs.
+    pub fn replace(&mut self, next: Self, column: usize) {
+        let new = next.parts.iter().filter(|part| part.key >= self.next_key);
+        // An index that cannot follow is made anew by the next write, which tells why.
+        self.index = self.index.take().and_then(|mut index| {
+            new.clone().try_for_each(|part| part.note(column, &mut index)).ok().map(|()| index)
+        });
+        (self.parts, self.next_key) = (next.parts, next.next_key);
     }
 
     /// The rows of segments that are gone.
@@ -118,28 +137,27 @@ impl State {
         state
     }
 
-    fn index(&mut self, id: usize) -> Result<&mut HashMap<Id, (u32, u32)>> {
+    fn index(&mut self, column: usize) -> Result<&mut Places> {
         if self.index.is_none() {
             let mut index = HashMap::with_capacity(self.parts.iter().map(Part::live).sum());
-            for part in &self.parts {
-                for (row, id) in (0..).zip(Id::column(&part.rows.column(id)?)) {
-                    if !part.dead.contains(row) {
-                        index.insert(id, (part.key, row));
-                    }
-                }
-            }
+            self.parts.iter().try_for_each(|part| part.note(column, &mut index))?;
             self.index = Some(index);
         }
         Ok(self.index.get_or_insert_default())
     }
 
     /// The places of ids, part key and row: a look-up, made once for many. `column` is that of the ids.
-    pub fn places(&mut self, column: usize) -> Result<&HashMap<Id, (u32, u32)>> {
+    pub fn places(&mut self, column: usize) -> Result<&Places> {
         self.index(column).map(|index| &*index)
     }
 
+    /// Where the part of a key is. There are few parts, and a joined one lies before older ones.
+    pub fn at(&self, key: u32) -> Option<usize> {
+        self.parts.iter().position(|part| part.key == key)
+    }
+
     fn kill(&mut self, (key, row): (u32, u32)) {
-        if let Ok(at) = self.parts.binary_search_by_key(&key, |part| part.key) {
+        if let Some(at) = self.at(key) {
             Arc::make_mut(&mut self.parts[at].dead).insert(row);
         }
     }

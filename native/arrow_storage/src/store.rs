@@ -224,9 +224,8 @@ impl Store {
         let column = schema::position(&writer.manifest.schema, &writer.manifest.columns.id)?;
         let known = writer.state.places(column)?;
         let places: Vec<_> = ids.iter().filter_map(|id| known.get(id).copied()).collect();
-        let part = |key| writer.state.parts.binary_search_by_key(&key, |part| part.key).ok();
-        let places: Vec<_> =
-            places.into_iter().filter_map(|(key, row)| Some((part(key)?, row as usize))).collect();
+        let place = |(key, row)| Some((writer.state.at(key)?, row as usize));
+        let places: Vec<_> = places.into_iter().filter_map(place).collect();
         // Taken while nothing can be published, so that the places are this snapshot's.
         let snapshot = self.snapshot();
         drop(writer);

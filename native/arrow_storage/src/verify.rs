@@ -4,7 +4,7 @@ use crate::dead;
 use crate::files::{Disk, Files};
 use crate::log::replay;
 use crate::manifest::Manifest;
-use crate::open::Opened;
+use crate::open::{Opened, beside_a_writer};
 use crate::{Error, Id, Result, Store, schema, segment};
 use std::collections::HashSet;
 use std::path::Path;
@@ -46,14 +46,7 @@ impl Store {
     /// # Errors
     /// At the first thing that is wrong.
     pub fn verify(folder: &Path) -> Result<Report> {
-        let mut tries = 0;
-        loop {
-            match Self::verify_once(folder) {
-                // Files have been replaced since the manifest was read.
-                Err(error) if error.is_missing_file() && tries < 100 => tries += 1,
-                done => return done,
-            }
-        }
+        beside_a_writer(|| Self::verify_once(folder))
     }
 
     fn verify_once(folder: &Path) -> Result<Report> {

@@ -48,7 +48,7 @@ fn work(files: &Faulty, folder: &Path) -> (Model, Model, Option<Store>) {
 }
 
 fn prepared() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let store = Store::create_with(
         Arc::new(Faulty::default()),
         folder.path(),

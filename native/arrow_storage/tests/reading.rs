@@ -7,7 +7,7 @@ use arrow_array::types::{Float32Type, Int32Type, Int64Type};
 use arrow_array::{DictionaryArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use arrow_storage::{Columns, Error, Filter, Metric, Options, Query, Snapshot, Store};
-use common::{batch, contents, ids, schema, vector};
+use common::{batch, contents, ids, rows, schema, vector};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -69,7 +69,7 @@ proptest! {
         gone in prop::collection::vec(0i64..40, 0..8),
         query in "(a|b|e)( (a|c)){0,2}",
     ) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = common::folder();
         let store = create(folder.path());
         for (first, rows) in (0..).step_by(7).zip(rows.chunks(7)) {
             let rows: Vec<_> = rows.iter().map(|row| Some(row.as_str())).collect();
@@ -93,7 +93,7 @@ proptest! {
 
 #[test]
 fn words_have_no_case_and_hybrid_search_sums_ranks() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let store = create(folder.path());
     let rows = [Some("Die Katze, die KATZE!"), None, Some("ein Hund"), Some("katze_1 Éclair")];
     store.add(&texts(0, &rows)).unwrap();
@@ -123,7 +123,7 @@ fn words_have_no_case_and_hybrid_search_sums_ranks() {
 
 #[test]
 fn a_filter_counts_selects_and_deletes() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let store = create(folder.path());
     for first in (0..300).step_by(50) {
         store.add(&batch(&(first..first + 50).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
@@ -149,7 +149,7 @@ fn a_filter_counts_selects_and_deletes() {
 
 #[test]
 fn a_snapshot_is_a_store_and_comes_back_whole() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let (path, copy) = (folder.path().join("store"), folder.path().join("copy"));
     let store = create(&path);
     store.add(&batch(&(0..90).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
@@ -182,7 +182,7 @@ fn a_snapshot_is_a_store_and_comes_back_whole() {
 
 #[test]
 fn parquet_holds_what_was_chosen() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let store = create(&folder.path().join("store"));
     store.add(&batch(&(0..90).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
     let path = folder.path().join("rows.parquet");
@@ -209,7 +209,7 @@ fn near(now: &Snapshot, width: Option<usize>, filter: Option<&Filter>) -> Vec<i6
 
 #[test]
 fn approximate_search_uses_codes_then_a_graph_and_survives_damage_to_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let options = Options::default();
     let store =
         Store::create(folder.path(), schema(), Columns::default(), Metric::L2, options).unwrap();
@@ -252,8 +252,27 @@ fn approximate_search_uses_codes_then_a_graph_and_survives_damage_to_it() {
 }
 
 #[test]
+fn rows_by_id_read_no_vectors_but_their_own() {
+    let folder = common::folder();
+    let store = create(folder.path());
+    store.add(&batch(&(0..20_000).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
+    store.compact().unwrap();
+    store.close().unwrap();
+    let mut files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let segment = files.find(|path| path.extension().is_some_and(|e| e == "arrow")).unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let spoilt = vector(15_000, 0).map(f32::to_le_bytes);
+    let at = bytes.windows(4 * 4).position(|some| some == spoilt.as_flattened()).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let now = Store::open_read_only(folder.path(), Options::default()).unwrap().snapshot();
+    assert_eq!(vec![(9000, 0), (3, 0)], rows(&now.get(&ids(&[9000, 3])).unwrap()));
+    assert!(matches!(now.get(&ids(&[15_000])), Err(Error::Corrupt { .. })));
+}
+
+#[test]
 fn columns_with_dictionaries_come_back() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let mut fields = schema().fields().to_vec();
     fields.push(Arc::new(Field::new("kind", kind, true)));

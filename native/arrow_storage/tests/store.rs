@@ -50,7 +50,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn behaves_as_a_map(steps in prop::collection::vec(step(), 1..40)) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = common::folder();
         let mut store = create(folder.path());
         let mut model = BTreeMap::new();
         for (version, step) in (0i64..).zip(steps) {
@@ -112,7 +112,7 @@ proptest! {
 
 #[test]
 fn a_search_keeps_to_filter_and_columns() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let store = create(folder.path());
     store.add(&batch(&(0..100).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
     let snapshot = store.snapshot();
@@ -134,7 +134,7 @@ fn a_search_keeps_to_filter_and_columns() {
 
 #[test]
 fn unfit_writes_change_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let store = create(folder.path());
     store.add(&batch(&[(1, 0), (2, 0)])).unwrap();
     let twice = store.upsert(&batch(&[(3, 0), (3, 1)]));
@@ -149,7 +149,7 @@ fn unfit_writes_change_nothing() {
 
 #[test]
 fn one_writes_and_others_read() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let store = create(folder.path());
     store.add(&batch(&[(1, 0)])).unwrap();
     assert!(matches!(Store::open(folder.path(), SMALL), Err(Error::Locked { .. })));
@@ -162,7 +162,7 @@ fn one_writes_and_others_read() {
 
 #[test]
 fn what_is_no_store_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     std::fs::write(folder.path().join("notes.txt"), "mine").unwrap();
     assert!(matches!(Store::open(folder.path(), SMALL), Err(Error::NotAStore { .. })));
     let made = Store::create(folder.path(), schema(), Columns::default(), Metric::L2, SMALL);
@@ -172,7 +172,7 @@ fn what_is_no_store_is_left_alone() {
 
 #[test]
 fn a_flipped_byte_anywhere_is_noticed() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let store = create(folder.path());
     for round in 0..6 {
         let new: Vec<_> = (0..30).map(|i| (round * 20 + i, round)).collect();
@@ -210,7 +210,7 @@ fn a_flipped_byte_anywhere_is_noticed() {
 
 #[test]
 fn small_writes_do_not_become_many_parts_or_files() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let store = create(folder.path());
     for id in 0..600 {
         store.add(&batch(&[(id, 0)])).unwrap();
@@ -225,7 +225,7 @@ fn small_writes_do_not_become_many_parts_or_files() {
 
 #[test]
 fn readers_see_whole_writes_while_a_writer_flushes_and_compacts() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let store = create(folder.path());
     let pair = |v: i64| batch(&[(1, v), (2, v)]);
     store.add(&pair(0)).unwrap();
@@ -262,7 +262,7 @@ fn readers_see_whole_writes_while_a_writer_flushes_and_compacts() {
 
 #[test]
 fn what_is_deleted_while_segments_are_joined_stays_deleted() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::folder();
     let store = create(folder.path());
     let done = std::sync::atomic::AtomicBool::new(false);
     let mut model = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! Memory for large arrays on huge pages, where the system has such: a walk over a table that is
 //! larger than the processor's cache of addresses otherwise waits for them, and a scan is stopped
-//! at each small page (Zen 3, int8 codes: 9.6 GB/s instead of 13).
+//! at each small page (Zen 3, int8 codes: 9.6 GB/s instead of 12.5).
 
 /// An empty vector with room for `length` values.
 fn room<T>(length: usize) -> Vec<T> {

@@ -38,6 +38,10 @@ def test_a_skill_is_taken_in_used_handed_out_and_revoked(aios, tmp_path):
     assert "HEAD" not in aios("skill", "ls", "run")
     aios("evolve", "rollback", "run", skill)
     assert "HEAD" in aios("skill", "ls", "run", "--like", "milk")
+    assert "HEAD" in aios("skill", "ls", "run", "--like", "milk", "--store", "numpy:index")
+    both = aios("skill", "merge", "run", f"{skill}=0.5", "--name", "half").split()[0]
+    assert "Merged: 0.5 milk" in aios("skill", "show", "run", both)
+    assert "want a number" in aios("skill", "merge", "run", f"{skill}=half", code=2)
     aios("skill", "export", "run", skill, "out")
     assert (tmp_path / "out" / "README.md").read_text().startswith("---\nbase_model: aios-")
     assert "there already" in aios("skill", "export", "run", skill, "out", code=2)

@@ -10,6 +10,8 @@ from aios_core.contracts import Sampler
 from aios_core.diffusion.core import GIVEN, MASKED, DiffusionCore
 from aios_core.errors import InferenceError
 from aios_core.testing.oracle import Oracle
+from aios_plugins.corruptions.absorbing import Absorbing
+from aios_plugins.corruptions.uniform import Uniform
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.ancestral import Ancestral
 from aios_plugins.samplers.confidence import Confidence
@@ -90,6 +92,17 @@ def test_rows_of_a_network_are_independent(small_model, sampler):
         assert torch.equal(alone.ids[0], together.ids[i, :n])
         assert torch.equal(x[i, n:], together.ids[i, n:])
         torch.testing.assert_close(alone.confidence[0], together.confidence[i, :n])
+
+
+@pytest.mark.parametrize("corruption", [Absorbing(), Uniform()], ids=["masks", "uniform"])
+def test_without_scores_the_same_texts_are_made(small_model, corruption):
+    model = small_model(corruption=corruption)
+    x = torch.full((3, 8), 3)
+    scored, plain = (core(model).sample(x, seeds=range(3), scored=told) for told in (True, False))
+    assert torch.equal(scored.ids, plain.ids)
+    assert torch.equal(scored.committed_at, plain.committed_at)
+    assert not scored.confidence.isnan().any()
+    assert plain.confidence.isnan().all()
 
 
 class Lazy(Sampler):

@@ -153,7 +153,7 @@ def test_clean_is_the_conditional_of_the_whole_state():
     expected = torch.einsum("zx,xik->zik", joint, one_hot(oracle.texts, 4).double())
     expected /= joint.sum(1)[:, None, None]
     z = states[seen]
-    bonus = oracle.process.evidence(z, alpha)[..., None]
+    bonus = oracle.process.evidence(z, alpha)[..., None].log1p()
     found = oracle.table(0.6)[seen].scatter_add(-1, z[..., None], bonus)
     torch.testing.assert_close(found.softmax(-1), expected)
 

@@ -174,3 +174,22 @@ def test_rare_tokens_of_single_precision_can_be_drawn(rare):
     p[rare] = 1e-9
     last = torch.tensor([1 - 2**-53], dtype=torch.float64)
     assert [rare] == draw(p.log()[None], [last, last], 1.0).tolist()
+
+
+def test_a_bonus_in_a_run_of_its_own_follows_the_softmax():
+    """What is added to a token's weight, in every piece and at some places, tempered too."""
+    log_weights = 3 * torch.randn(2, 12, generator=torch.Generator().manual_seed(0))
+    at = torch.tensor([1]).repeat(200_000)
+    grid = (torch.arange(len(at)).double() + 0.5) / len(at)
+    token, gain = torch.full_like(at, 4), torch.full_like(grid, 3.5)
+    for temperature in (1.0, 0.7):
+        drawn = draw(log_weights, [grid, 0 * grid], temperature, at, (token, gain))
+        raised = log_weights[1].double().index_add(0, token[:1], gain[:1].log1p())
+        expected = (raised / temperature).softmax(-1)
+        found = torch.bincount(drawn, minlength=12) / len(at)
+        torch.testing.assert_close(
+            expected.view(3, 4).sum(-1)[[0, 2]], found.double().view(3, 4).sum(-1)[[0, 2]],
+            atol=1e-5, rtol=0,
+        )  # fmt: skip
+    assert [4] == draw(log_weights, [], 0, at[:1], (token[:1], 1e30 * gain[:1])).tolist()
+    assert [int(log_weights[1].argmax())] == draw(log_weights, [], 0, at[:1]).tolist()

@@ -1,5 +1,7 @@
 """How often a step of sampling makes the host wait for its device."""
 
+import warnings
+
 import attrs
 import pytest
 import torch
@@ -7,12 +9,14 @@ import torch
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.registry import Registry
 from aios_core.testing.counter import Counter
+from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.corruptions.uniform import Uniform
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.threshold import Threshold
 
 SAMPLERS = {c.name: c.load() for c in Registry.discover().components("sampler")}
 MASK, LENGTH = 3, 12
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
 
 
 def waits(model, sampler, **settings):
@@ -56,3 +60,47 @@ def test_in_blocks_it_waits_thrice(small_model):
     """And a little at the start of each of the four blocks."""
     found, steps = waits(small_model(), Threshold(tau=0.9), block_size=3, temperature=0)
     assert found <= 3 * steps + 2 * 4 + 1
+
+
+@CUDA
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        *((name, {}) for name in SAMPLERS),
+        *((name, {"block_size": 3}) for name in SAMPLERS),
+    ],
+)
+@pytest.mark.parametrize("corruption", [Absorbing(), Uniform()], ids=["masks", "uniform"])
+def test_a_card_makes_the_texts_of_the_processor(small_model, corruption, name, settings):
+    """Row by row the same draws, in float64, whatever lies on the host and whatever on the card."""
+    if corruption != Absorbing() and (settings or SAMPLERS[name].absorbing_only):
+        pytest.skip("blocks, and this sampler, work with masks alone")
+    model, sampler = small_model(corruption=corruption), build(SAMPLERS[name])
+    x = torch.full((3, LENGTH), MASK)
+    made = {}
+    for device in ("cpu", "cuda"):
+        core = DiffusionCore(model.to(device), sampler, LogLinear(), MASK, **settings)
+        made[device] = core.sample(x.to(device), seeds=range(3))
+    assert torch.equal(made["cpu"].ids, made["cuda"].ids.cpu())
+    assert made["cpu"].nfe == made["cuda"].nfe
+    torch.testing.assert_close(made["cpu"].confidence, made["cuda"].confidence.cpu())
+
+
+@CUDA
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_card_is_waited_for_as_counted(small_model, name):
+    """What the driver calls a wait, against what the operators on a processor say."""
+    sampler = build(SAMPLERS[name])
+    counted, steps = waits(small_model(), sampler)
+    core = DiffusionCore(small_model().to("cuda"), sampler, LogLinear(), MASK)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        states = core.stream(torch.full((1, LENGTH), MASK, device="cuda"), seeds=[0])
+        next(states)
+        next(states)
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            assert steps == sum(1 for _ in states)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert sum("synchronizing CUDA" in str(one.message) for one in told) <= counted

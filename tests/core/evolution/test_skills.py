@@ -7,13 +7,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from aios_core.errors import EvolutionError
+from aios_core.errors import EvolutionError, InferenceError
 from aios_core.evolution.digest import model_digest
-from aios_core.evolution.head import at_head
+from aios_core.evolution.head import at, at_head
 from aios_core.evolution.journal import Journal
 from aios_core.evolution.loop import evolve
 from aios_core.evolution.rollback import faults, rollback
-from aios_core.evolution.skills import hand_out, like, revoke, take_in
+from aios_core.evolution.shelf import find
+from aios_core.evolution.skills import hand_out, merge, revoke, take_in
+from aios_core.inference import ArrowEngine
+from aios_core.memory import Place, open_store
+from aios_plugins.evolution.unfreeze import Unfreeze
 
 
 @pytest.fixture
@@ -119,11 +123,97 @@ def test_a_revoked_skill_is_never_applied(found, run, card):
 
 
 def test_cards_are_found_by_context(found, run, tmp_path, settings):
+    journal, resolved = Journal.of(run), settings()
+    assert [] == find(journal, resolved, "anything")
     names = ("sonnets of shakespeare", "tables of numbers", "letters to a friend")
-    for number, name in enumerate(names):
+    cards = [
         take_in(found, peft(tmp_path / f"{number}", lora_alpha=number + 1), name=name)
-    cards = Journal.of(run).versions()
-    best, *_ = like(cards, "a friend wrote letters", settings().config.embedding)
+        for number, name in enumerate(names)
+    ]
+    (best, near), *others = find(journal, resolved, "a friend wrote letters")
 
-    assert "letters-to-a-friend" == best[0].name
-    assert 3 == len(cards)
+    assert "letters-to-a-friend" == best.name
+    assert 2 == len(others)
+    assert all(near > score for _, score in others)
+    with open_store(Place(resolved.config.storage, str(journal.folder / "index"))) as store:
+        assert {card.skill_id for card in cards} == {
+            one["id"] for batch in store.to_batches(columns=["id"]) for one in batch.to_pylist()
+        }
+
+
+def test_the_store_follows_the_journal(found, run, tmp_path, settings):
+    """What is revoked is found no more, what comes later is; a store that is gone is no loss."""
+    journal, resolved = Journal.of(run), settings()
+    first = take_in(found, peft(tmp_path / "a"), name="apples")
+    find(journal, resolved, "fruit")
+    second = take_in(found, peft(tmp_path / "b", lora_alpha=8), name="pears")
+    both = {card.skill_id for card, _ in find(journal, resolved, "fruit")}
+    revoke(journal, first.skill_id)
+    left = [card.skill_id for card, _ in find(journal, resolved, "apples")]
+    shutil.rmtree(journal.folder / "index")
+
+    assert {first.skill_id, second.skill_id} == both
+    assert [second.skill_id] == left
+    assert left == [card.skill_id for card, _ in find(journal, resolved, "apples")]
+    assert [] == faults(found)
+
+
+def test_skills_merge_by_weight(found, run, tmp_path):
+    """One skill of two says what the weighted sum of both says, and each weight alone that one."""
+    cards = [
+        take_in(found, peft(tmp_path / name, r=2, lora_alpha=alpha), name=name)
+        for name, alpha in (("one", 4), ("two", -6))
+    ]
+    ids = [card.skill_id for card in cards]
+    merged = merge(found, {ids[0]: 0.75, ids[1]: 0.5}, name="Both")
+    alone = merge(found, {ids[0]: 1.0, ids[1]: 0.0}, name="alone")
+    journal, x = Journal.of(run), torch.arange(16)[None]
+
+    def answer(skill_id):
+        return at(found, journal, skill_id)(x, torch.ones(1).double())
+
+    # Both change one layer by the same matrix, times 2 and -3: 0.75 * 2 - 0.5 * 3 = 0.
+    torch.testing.assert_close(answer(None), answer(merged.skill_id), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(answer(ids[0]), answer(alone.skill_id), rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(answer(ids[1]), answer(alone.skill_id), atol=1e-2)
+    assert ("both", None) == (merged.name, journal.head)
+    assert alone.skill_id == rollback(found, alone.skill_id).after
+    assert [] == faults(found)
+
+
+def test_what_does_not_belong_together_is_not_merged(found, run, card, tmp_path):
+    other = take_in(found, peft(tmp_path / "other"))
+    again = evolve(found, found.resolved)[-1].card
+    with pytest.raises(EvolutionError, match="learned on one parent"):
+        merge(found, {other.skill_id: 1.0, again.skill_id: 1.0}, name="both")
+    revoke(Journal.of(run), other.skill_id)
+    with pytest.raises(EvolutionError, match="was revoked"):
+        merge(found, {other.skill_id: 1.0}, name="both")
+    with pytest.raises(EvolutionError, match="l3-unfreeze cannot merge"):
+        Unfreeze().merge([])
+
+
+def test_an_engine_changes_skills_and_reads_no_weight_again(run, card, found):
+    engine = ArrowEngine.load(run, twin=False)
+    x, t = torch.arange(16)[None], torch.ones(1).double()
+    tensor = engine.models["diffusion"].model.head.embedding.weight
+
+    def answer():
+        return engine.models["diffusion"].model(x, t)
+
+    learned = answer()
+    engine.use("base")
+    base = answer()
+    engine.use(card.skill_id[:8])
+
+    assert torch.equal(found.model(x, t), base)
+    assert not torch.equal(base, learned)
+    assert torch.equal(learned, answer())
+    assert tensor is engine.models["diffusion"].model.head.embedding.weight
+    rollback(found)
+    engine.use()
+    assert torch.equal(base, answer())
+    with pytest.raises(EvolutionError, match="no version begins"):
+        engine.use("abc")
+    with pytest.raises(InferenceError, match="loaded from its folder"):
+        ArrowEngine(engine.models).use("base")

@@ -13,6 +13,12 @@ use std::sync::Arc;
 
 pub const DIM: usize = 4;
 
+/// A folder in memory where the system has such: these tests wait for a disk thousands of times, and
+/// none of them needs one. The crash test does, and has one.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 pub fn schema() -> SchemaRef {
     let item = Arc::new(Field::new("item", DataType::Float32, true));
     Arc::new(Schema::new(vec![
