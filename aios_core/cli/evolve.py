@@ -27,6 +27,7 @@ def command() -> None:
     \b
     Examples:
       aios evolve run runs/demo --texts notes.txt
+      aios evolve run runs/demo --memories notes --filter "kind = 'feedback'"
       aios evolve status runs/demo
       aios evolve history runs/demo
       aios evolve rollback runs/demo
@@ -41,6 +42,12 @@ def command() -> None:
     multiple=True,
     help="Texts to adapt to, as dataset.type = 'file' reads them; may be repeated.",
 )
+@click.option(
+    "--memories",
+    metavar="PLACE",
+    help="Texts of a store to adapt to: a folder, or TYPE:URI as in lancedb:notes.",
+)
+@click.option("--filter", "where", metavar="SQL", help="Of the memories, only these.")
 @click.option("--level", metavar="NAME", help="Try this level alone, configured or not.")
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="One on the other."
@@ -51,6 +58,8 @@ def evolve_run(
     *,
     run: Path,
     texts: tuple[str, ...],
+    memories: str | None,
+    where: str | None,
     level: str | None,
     rounds: int,
     overrides: tuple[str, ...],
@@ -73,8 +82,14 @@ def evolve_run(
 
     found = checkpoint.load(run)
     values = dict(found.state.values)
-    if texts:
-        values["evidence"] = [{"type": "file", "path": text} for text in texts]
+    if where is not None and memories is None:
+        raise click.UsageError("--filter chooses --memories; want both")
+    evidence: list[dict[str, Any]] = [{"type": "file", "path": text} for text in texts]
+    if memories is not None:
+        chosen = {} if where is None else {"filter": where}
+        evidence.append({"type": "memories", "store": memories, **chosen})
+    if evidence:
+        values["evidence"] = evidence
     if level is not None:
         known = values.get("levels", [])
         if level not in [one["type"] for one in known]:

@@ -21,7 +21,7 @@ _path = click.Path(path_type=Path, exists=True)
 @click.argument("source", metavar="RUN|FILE", type=_path)
 @click.option("--against", metavar="RUN|FILE", type=_path, help="Show what is different there.")
 @click.option("--data", is_flag=True, help="Gradients and Fisher information too; of a RUN alone.")
-@click.option("--quantizer", metavar="NAME", help="Errors of each matrix by this quantizer too.")
+@click.option("--quantizer", metavar="NAME", help="Its errors too; with --data, what they cost.")
 @click.option("--metric", "metrics", metavar="NAME", multiple=True, help="Only these columns.")
 @click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Parquet, tidy.")
 @click.option("--heatmap", metavar="FILE", type=click.Path(path_type=Path), help="PNG or SVG.")
@@ -72,7 +72,12 @@ def command(
 
 def _rows(source: Path, *, data: bool, quantizer: str | None) -> list[Row]:
     from aios_core.errors import EvolutionError
-    from aios_core.evolution.probe import probe, quantization_errors, with_data
+    from aios_core.evolution.probe import (
+        probe,
+        quantization_errors,
+        quantization_sensitivity,
+        with_data,
+    )
 
     tensors, found = _tensors(source)
     with tensor_bar("probing", len(tensors)) as told:
@@ -86,13 +91,15 @@ def _rows(source: Path, *, data: bool, quantizer: str | None) -> list[Row]:
         from aios_core.contracts import Windows
         from aios_core.training.data import prepare
 
-        ids = prepare(found.resolved).held_out.windows(found.model.length, 96)
-        rows += with_data(found.model, Windows(*ids))
+        texts = Windows(*prepare(found.resolved).held_out.windows(found.model.length, 96))
+        rows += with_data(found.model, texts)
     if quantizer is not None:
         from aios_core.config.resolve import section
 
         chosen, _ = section("quantizer", values={"type": quantizer})
         rows += quantization_errors(tensors, chosen)
+        if data:
+            rows += quantization_sensitivity(found.model, texts, chosen)
     return rows
 
 

@@ -81,9 +81,21 @@ def calibrate(
 @click.argument("file", metavar="[FILE]", required=False, type=_file)
 @click.option("--text", metavar="TEXT", multiple=True, help="A text; may be repeated.")
 @_estimator
+@click.option(
+    "--keep",
+    "place",
+    metavar="PLACE",
+    help="Add the texts that the model is unsure of to a store, from which it may learn.",
+)
 @json_option
 def score(
-    folder: Path, file: Path | None, text: tuple[str, ...], estimator: str, *, as_json: bool
+    folder: Path,
+    file: Path | None,
+    text: tuple[str, ...],
+    estimator: str,
+    place: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Say how unsure the model in DIR is of texts: those given, or the lines of FILE.
 
@@ -91,6 +103,8 @@ def score(
     Examples:
       aios uncertainty score runs/demo --text "Return the file."
       aios uncertainty score runs/demo texts.txt --json
+      aios uncertainty score runs/demo texts.txt --keep doubts
+      aios evolve run runs/demo --memories doubts
     """  # noqa: D301  # \b is for click
     texts = list(text)
     if file is not None:
@@ -98,9 +112,14 @@ def score(
     if not texts:
         raise click.UsageError("there is no text; want --text, or a FILE with lines")
     from aios_core.inference import ArrowEngine
-    from aios_core.inference.doubt import doubts
+    from aios_core.inference.doubt import doubts, keep
+    from aios_core.memory import Place
 
-    found = doubts(ArrowEngine.load(folder, twin=False), texts, estimator=estimator)
+    engine = ArrowEngine.load(folder, twin=False)
+    found = doubts(engine, texts, estimator=estimator)
+    if place is not None:
+        kept = keep(found, Place.of(place), engine.models[engine.mode].resolved)
+        click.echo(f"kept in {place}: {kept} of {len(found)}", err=True)
     if as_json:
         print_json([_plain(one) for one in found])
         return

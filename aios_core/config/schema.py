@@ -211,9 +211,9 @@ class EvolutionConfig:
     uncertainty calls for. A level that fails the gate is followed by the next one."""
     level: str | None = None
     """Try this one of ``[[levels]]`` alone."""
-    thresholds: tuple[float, ...] = (0.25, 1.0)
-    """For the policy ``uncertainty``: nats a token that the evidence is harder than the base domain
-    beyond which to begin with the second level, the third, ..."""
+    thresholds: tuple[float, ...] = (1.0, 3.0)
+    """For the policy ``uncertainty``: how unsure the model must be of the evidence, in standard
+    deviations above its own domain, to begin with the second level, the third, ..."""
     share: float = field(default=0.1, validator=[validators.gt(0), validators.le(1)])
     """Most of the parameters that one adaptation may change or add."""
     steps: int = field(default=200, validator=_at_least_1)

@@ -1,7 +1,7 @@
 """Guidance: denoisers that lead another one somewhere. Samplers never know.
 
-All of these are of absorbing diffusion, where guidance acts on the prediction of the clean tokens:
-what is not masked stays as it is.
+It acts on the prediction of the clean tokens. For masks, of which all else stays as it is, that is
+the same as guiding a reverse step; under other noise arXiv 2412.10193 guides the step instead.
 """
 
 from __future__ import annotations
@@ -31,13 +31,20 @@ class ClassifierFree:
         unconditional: told none, or one to lead away from.
         gamma: the scale; LLaDA's ``cfg_scale`` w is gamma - 1.
         mask_id: token id of the mask.
+        absorbing: whether noise is masks alone, so that all other tokens are clean.
     """
 
     def __init__(
-        self, conditional: Denoiser, unconditional: Denoiser, gamma: float, mask_id: int
+        self,
+        conditional: Denoiser,
+        unconditional: Denoiser,
+        gamma: float,
+        mask_id: int,
+        *,
+        absorbing: bool = True,
     ) -> None:
         self.conditional, self.unconditional = conditional, unconditional
-        self.gamma, self.mask_id = gamma, mask_id
+        self.gamma, self.mask_id, self.absorbing = gamma, mask_id, absorbing
         self.time_conditioned = conditional.time_conditioned or unconditional.time_conditioned
 
     @classmethod
@@ -52,8 +59,9 @@ class ClassifierFree:
         if self.gamma == 1:
             return self.conditional(x, t)
         away = self.unconditional(x, t)
+        known = x if self.absorbing else torch.full_like(x, self.mask_id)
         if self.gamma == 0:
-            return substitute(away.clone(), x, self.mask_id, away.dtype)
+            return substitute(away.clone(), known, self.mask_id, away.dtype)
         toward = self.conditional(x, t)
         # In differences, and bounded, for infinities of both signs would add up to NaN.
         least = torch.finfo(torch.float32).min
@@ -61,7 +69,7 @@ class ClassifierFree:
             toward.clamp(min=least) - away.clamp(min=least)
         )
         mixed.masked_fill_(toward == -torch.inf, -torch.inf)
-        return substitute(mixed, x, self.mask_id, toward.dtype)
+        return substitute(mixed, known, self.mask_id, toward.dtype)
 
 
 class Reprompted:
@@ -100,7 +108,7 @@ class Classifier(Protocol):
 
 
 class ExactClassifier:
-    """Guidance by a classifier, asked for every token at every masked position.
+    """Guidance of masks by a classifier, asked for every token at every masked position.
 
     Log p proportional to log p(token) + gamma log p(wanted | the text with that token): B L V
     calls' worth of work a step, so for small vocabularies (arXiv 2412.10193, equation 8).
@@ -148,7 +156,7 @@ class ExactClassifier:
 
 
 class FirstOrderClassifier:
-    """Guidance by a classifier's gradient: one call a step, exact where it is linear.
+    """Guidance of masks by a classifier's gradient: one call a step, exact where it is linear.
 
     Log p(wanted | the text with another token) is taken to change by the difference of the
     gradient's entries of the two tokens (arXiv 2412.10193, section 4.2).

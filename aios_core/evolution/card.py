@@ -97,13 +97,22 @@ def write(folder: Path, card: Card, adaptation: Adaptation) -> None:
     Raises:
         OSError: it cannot be written; the folder holds half of it.
     """
+    save_adaptation(folder, adaptation)
+    (folder / CARD).write_text(_json(attrs.asdict(card)), encoding="utf-8")
+    (folder / "README.md").write_text(readme(card), encoding="utf-8")
+
+
+def save_adaptation(folder: Path, adaptation: Adaptation) -> None:
+    """Write the two files of an adaptation into a folder that is there.
+
+    Raises:
+        OSError: one cannot be written.
+    """
     try:
         save_file(adaptation.tensors, folder / WEIGHTS, {"format": "pt"})
     except SafetensorError as error:
         raise OSError(str(error)) from error
     (folder / CONFIG).write_text(_json(adaptation.config), encoding="utf-8")
-    (folder / CARD).write_text(_json(attrs.asdict(card)), encoding="utf-8")
-    (folder / "README.md").write_text(readme(card), encoding="utf-8")
 
 
 def read_card(folder: Path) -> Card:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def run_folder(found: Checkpoint) -> Path:
-    """The folder of the run that a checkpoint belongs to."""
-    return found.folder.absolute().parent.parent
+    """The folder of the run that a checkpoint, or the weight file made of one, lies in."""
+    place = found.folder.absolute()
+    return place.parent.parent if place.is_dir() else place.parent
 
 
 def at_head(found: Checkpoint) -> Model:
@@ -33,8 +34,14 @@ def at_head(found: Checkpoint) -> Model:
     return at(found, journal, journal.head)
 
 
-def at(found: Checkpoint, journal: Journal, tip: str | None) -> Model:
+def at(found: Checkpoint, journal: Journal, tip: str | None, *, base: str | None = None) -> Model:
     """A trained model as it was at a version; None is the base.
+
+    Args:
+        found: as it was trained.
+        journal: of its run.
+        tip: the version.
+        base: digest of the model as it was trained, where it is known.
 
     Raises:
         EvolutionError: as for `at_head`.
@@ -42,7 +49,7 @@ def at(found: Checkpoint, journal: Journal, tip: str | None) -> Model:
     model = found.model
     for card, adaptation in journal.chain(tip):
         if card.parent is None:
-            check_base(card, model_digest(found.model), found)
+            check_base(card, base or model_digest(found.model), found)
         model = applied(model, card, adaptation, found.resolved.registry)
     return model
 

@@ -14,12 +14,13 @@ from aios_core.evolution.card import Card, identified
 from aios_core.evolution.digest import data_digest, model_digest
 from aios_core.evolution.head import at, run_folder
 from aios_core.evolution.journal import Journal
-from aios_core.evolution.proposal import Proposal, harder, propose
-from aios_core.evolution.router import Choice, route
+from aios_core.evolution.proposal import Proposal, doubt, propose
+from aios_core.evolution.router import route
 from aios_core.evolution.splits import Splits, split
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
+    from aios_core.contracts import EvolutionLevel
     from aios_core.training.checkpoint import Checkpoint
 
 
@@ -65,7 +66,7 @@ class _Round:
     def __init__(self, found: Checkpoint, resolved: Resolved, journal: Journal) -> None:
         self.found, self.config, self.journal = found, resolved.config, journal
         self.head, self.base = journal.head, model_digest(found.model)
-        self.model = at(found, journal, self.head)
+        self.model = at(found, journal, self.head, base=self.base)
         self.splits: Splits = split(self.config, found.tokenizer)
         facts = {"head": self.head, "data": self.splits.fingerprint, "seed": self.config.seed}
         self.key = data_digest(facts)
@@ -78,24 +79,27 @@ class _Round:
             entry["level"] for entry in past if entry["key"] == self.key and not entry["accepted"]
         }
         attempts: list[Attempt] = []
-        for choice in route(self.config, harder(self.model, self.splits), failed):
-            told(f"{choice.level.name}: {choice.why}")
-            attempts.append(self._try(choice, gatings))
+        for choice in route(self.config, doubt(self.model, self.splits), failed):
+            why = choice.why
+            if attempts:
+                why = f"{attempts[-1].level} failed: {attempts[-1].reason}"
+            told(f"{choice.level.name}: {why}")
+            attempts.append(self._try(choice.level, why, gatings))
             gatings += attempts[-1].card is not None
             if attempts[-1].accepted:
                 break
         return attempts
 
-    def _try(self, choice: Choice, gatings: int) -> Attempt:
-        name = choice.level.name
+    def _try(self, level: EvolutionLevel, why: str, gatings: int) -> Attempt:
+        name = level.name
         try:
-            proposal = propose(choice.level, self.model, self.splits, self.config, gatings=gatings)
+            proposal = propose(level, self.model, self.splits, self.config, gatings=gatings)
         except EvolutionError as error:
-            attempt = Attempt(name, choice.why, accepted=False, reason=str(error), card=None)
+            attempt = Attempt(name, why, accepted=False, reason=str(error), card=None)
             self._note(attempt)
             return attempt
         verdict, card = proposal.verdict, self._card(name, proposal)
-        attempt = Attempt(name, choice.why, verdict.accepted, verdict.reason, card)
+        attempt = Attempt(name, why, verdict.accepted, verdict.reason, card)
         if attempt.accepted:
             self.journal.keep(card, proposal.adaptation)
         self._note(attempt)

@@ -1,11 +1,13 @@
 """The weight probe: what tensors look like, one number a row.
 
-Spectra are of the eigenvalues of W^T W / N, N being the longer side, as WeightWatcher has them
-(Martin, Peng and Mahoney 2021); so ``stable_rank`` and ``alpha`` are comparable with its own.
+Spectra are of the eigenvalues of W^T W, as WeightWatcher has them (Martin, Peng and Mahoney 2021):
+``stable_rank``, ``alpha``, ``alpha_ks`` and ``alpha_hat`` are its numbers, and ``norm`` and
+``spectral_norm`` the roots of its own.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
@@ -14,6 +16,7 @@ import torch
 from attrs import frozen
 
 from aios_core.evolution.fitting import gradients_of
+from aios_core.evolution.gate import score
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,6 +99,31 @@ def quantization_errors(tensors: Mapping[str, Tensor], quantizer: Quantizer) -> 
             yield _row(name, tensor, "quantization_error", relative)
 
 
+@torch.no_grad()
+def quantization_sensitivity(
+    model: Model, windows: Windows, quantizer: Quantizer, *, draws: int = 2, seed: int = 0
+) -> Iterator[Row]:
+    """By how many nats a token texts become less likely when one matrix alone is quantized.
+
+    Args:
+        model: trained; a copy is changed.
+        windows: texts, on the same noise for every matrix.
+        quantizer: of that matrix.
+        draws: noisy states of a text.
+        seed: of the noise.
+    """
+    own, tokens = copy.deepcopy(model).eval(), int(windows.valid.sum())
+    before = score(own, windows, draws=draws, seed=seed)
+    for name, parameter in own.named_parameters():
+        if parameter.ndim == 2 and parameter.is_floating_point():
+            kept = parameter.data
+            quantized = quantizer.quantize(kept.float().cpu())
+            parameter.data = quantizer.dequantize(quantized).to(kept)
+            change = score(own, windows, draws=draws, seed=seed) - before
+            parameter.data = kept
+            yield _row(name, kept, "quantization_nelbo", float(change.sum()) / tokens)
+
+
 def _entries(name: str, w: Tensor) -> Iterator[Row]:
     mean, deviation = float(w.mean()), float(w.std(correction=0))
     yield _row(name, w, "norm", float(w.norm()))
@@ -109,7 +137,7 @@ def _entries(name: str, w: Tensor) -> Iterator[Row]:
 
 def _spectrum(name: str, w: Tensor) -> Iterator[Row]:
     values = torch.linalg.svdvals(w)
-    top, longer = float(values[0]), max(w.shape)
+    top = float(values[0])
     yield _row(name, w, "spectral_norm", top)
     if top == 0:
         return
@@ -119,7 +147,7 @@ def _spectrum(name: str, w: Tensor) -> Iterator[Row]:
     yield _row(name, w, "effective_rank", math.exp(entropy))
     least = float(values[-1])
     yield _row(name, w, "condition_number", top / least if least else math.inf)
-    eigenvalues = values.square().flip(0) / longer
+    eigenvalues = values.square().flip(0)
     n = len(eigenvalues)
     if n < MIN_EIGENVALUES:
         why = f"{n} eigenvalues, and a power law wants {MIN_EIGENVALUES}"

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from attrs import evolve, frozen
+import torch
+from attrs import frozen
 
-from aios_core.contracts import Budget, Windows
+from aios_core.contracts import Budget
+from aios_core.diffusion.uncertainty import DEFAULT, ESTIMATORS, read
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.gate import Verdict, judge, score
+from aios_core.evolution.splits import take
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from aios_core.config.schema import Config
-    from aios_core.contracts import Adaptation, EvolutionLevel
+    from aios_core.contracts import Adaptation, EvolutionLevel, Windows
     from aios_core.diffusion.model import Model
     from aios_core.evolution.splits import Splits
+
+WINDOWS: Final = 64
+"""Of each domain, by which the size of the uncertainty is told."""
 
 
 @frozen(eq=False)
@@ -68,11 +76,24 @@ def propose(
     return Proposal(adaptation, candidate, seconds, verdict, report)
 
 
-def harder(model: Model, splits: Splits) -> float:
-    """Nats a token that the texts to learn from are harder than those of the base domain."""
-    found = []
-    for windows in (splits.fitting.target, splits.gate.base):
-        some: Windows = evolve(windows, ids=windows.ids[:64], valid=windows.valid[:64])
-        nats = score(model, some, draws=2, seed=splits.fitting.seed)
-        found.append(float(nats.sum() / some.valid.sum()))
-    return found[0] - found[1]
+def doubt(model: Model, splits: Splits) -> float:
+    """How unsure a model is of the texts to learn from, in standard deviations above its own.
+
+    By the estimator that scores texts elsewhere (`aios_core.diffusion.uncertainty.DEFAULT`), or by
+    the likelihood of each window where tokens cannot be hidden one by one.
+    """
+    target, base = (
+        _unsure(model, take(found, torch.arange(min(len(found), WINDOWS))), splits.fitting.seed)
+        for found in (splits.fitting.target, splits.gate.base)
+    )
+    return float((target.mean() - base.mean()) / base.std().clamp(min=1e-6))
+
+
+def _unsure(model: Model, found: Windows, seed: int) -> Tensor:
+    """(N,) of each window."""
+    if model.mode == "ar" or not model.process.absorbing or model.in_blocks:
+        return score(model, found, draws=2, seed=seed) / found.valid.sum(1)
+    estimator = ESTIMATORS[DEFAULT]
+    levels = read(model.eval(), found.ids, found.valid, seed=seed)
+    means = torch.stack([level.mean(estimator.measure(level)) for level in levels])
+    return means.nanmean(0).cpu()

@@ -25,7 +25,8 @@ def route(config: Config, uncertainty: float, failed: Collection[str]) -> list[C
 
     Args:
         config: its levels and its policy.
-        uncertainty: nats a token that the evidence is harder than the base domain.
+        uncertainty: how unsure the model is of the evidence, in standard deviations above texts
+            like those of its training.
         failed: names of levels that did not pass the gate on this evidence, from this HEAD.
     """
     evolution = config.evolution
@@ -36,7 +37,7 @@ def route(config: Config, uncertainty: float, failed: Collection[str]) -> list[C
     if evolution.policy == "uncertainty":
         start = sum(uncertainty >= threshold for threshold in evolution.thresholds)
         start = min(start, len(config.levels) - 1)
-        why = f"the evidence is {uncertainty:+.3f} nats/token harder than the base domain"
+        why = f"the model is unsure of the evidence: {uncertainty:+.2f} standard deviations"
     choices: list[Choice] = []
     for level in config.levels[start:]:
         if level.name in failed:

@@ -63,9 +63,9 @@ def render(results: Results) -> str:
         sentences=sentences(results),
         tiles=tiles(results),
         headline=metric,
-        metrics=results.metrics(),
+        metrics=results.compared(),
         arms=[_arm(results, arm) for arm in results.arms],
-        reference={name: results.reference(name) for name in results.metrics()},
+        reference={name: results.reference(name) for name in results.compared()},
         cost={name: figures.against_cost(results, name) for name in _plotted(results)},
         effects=figures.main_effects(results, metric) if metric else [],
         training=figures.training_curves(results),
@@ -95,7 +95,7 @@ def _arm(results: Results, arm: Arm) -> dict[str, Any]:
         "failed": sum(trial.status == "failed" for trial in arm.trials),
         "cost": cost.mean if cost else None,
         "seconds": seconds.mean if seconds else None,
-        "cells": {name: _cell(results, arm, name) for name in results.metrics()},
+        "cells": {name: _cell(results, arm, name) for name in results.compared()},
     }
 
 

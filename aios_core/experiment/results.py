@@ -123,6 +123,15 @@ class Results:
                 found |= model["result"].get("metrics", {})
         return found
 
+    def compared(self) -> dict[str, dict[str, Any]]:
+        """What arms are compared by: `metrics`, and those of networks in which arms differ."""
+        found = self.metrics()
+        for name, about in self.model_metrics().items():
+            values = [arm.by_seed(name) for arm in self.arms]
+            if any(one != values[0] for one in values):
+                found[name] = about
+        return found
+
     def reference(self, name: str) -> float | None:
         """What held-out texts have for a metric of samples."""
         for trial in self.trials:
@@ -138,7 +147,7 @@ class Results:
 
     def scores(self, arm: Arm, name: str) -> dict[int, float]:
         """How bad an arm is by a metric, one number a seed, lower being better; may be empty."""
-        better = self.metrics().get(name, {}).get("better")
+        better = self.compared().get(name, {}).get("better")
         reference = self.reference(name)
         values = arm.by_seed(name)
         if better == "lower":

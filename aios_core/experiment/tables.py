@@ -76,7 +76,7 @@ def _csv(results: Results) -> str:
 
 def markdown(results: Results) -> str:
     """The table for people: means with 95 % intervals, and differences to the baseline."""
-    metrics = results.metrics()
+    metrics = results.compared()
     head = ["arm", "n", "NFE"]
     for name, about in metrics.items():
         head += [f"{name} ({about['unit']})" if about["unit"] else name, f"Δ {name}"]
@@ -121,10 +121,11 @@ def interval(summary: Summary | None, sign: str = "") -> str:
     """``1.234 ± 0.056``, or the mean alone where one seed gives no interval."""
     if summary is None:
         return "—"
-    mean = f"{summary.mean:{sign}.3f}"
+    digits = 0 if abs(summary.mean) >= 1000 else 3  # a count
+    mean = f"{summary.mean:{sign}.{digits}f}"
     if summary.high is None:
         return mean
-    return f"{mean} ± {summary.high - summary.mean:.3f}"
+    return f"{mean} ± {summary.high - summary.mean:.{digits}f}"
 
 
 def _dtypes(results: Results) -> str:

@@ -12,10 +12,10 @@ from attrs import frozen
 
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
+from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.errors import DataError
 from aios_core.experiment.evaluate import Subject
 from aios_core.inference.calibration import NAME, Calibration, Scores, Temperatures, scores
-from aios_core.inference.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.training import checkpoint
 
 if TYPE_CHECKING:

@@ -32,8 +32,8 @@ def write(path: Path, name: str, found: dict[str, Any], estimator: str) -> None:
             found=found,
             estimator=estimator,
             reliability=[
-                reliability(found, "bins_before", "before"),
-                reliability(found, "bins_after", "after"),
+                (f"{when} the temperatures", reliability(found, f"bins_{when}", when))
+                for when in ("before", "after")
             ],
             coverage=coverage(found),
             scores=scores(found, estimator),

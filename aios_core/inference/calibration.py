@@ -13,15 +13,12 @@ import torch
 from attrs import asdict, field, frozen, validators
 from numpy.typing import NDArray
 
+from aios_core.diffusion.uncertainty import DEFAULT, ESTIMATORS, RATES, Level
 from aios_core.errors import ModelLoadError
 from aios_core.files import replace_text
-from aios_core.inference.uncertainty import ESTIMATORS, RATES, Level
 
 NAME: Final = "uncertainty.json"
 """In the folder of a run."""
-DEFAULT: Final = "residual"
-"""Estimator that decides, unless another is named: of texts that are given, the one that foresees
-their error best (BENCHMARKS.md). It is told the tokens; the others foresee less, without."""
 FALSE_TRIGGERS: Final = 0.03
 """Share of texts like those of the training that the threshold lets trigger."""
 

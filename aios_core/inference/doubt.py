@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,19 @@ import numpy as np
 import torch
 from attrs import frozen
 
+from aios_core.contracts import store_schema
+from aios_core.diffusion.uncertainty import DEFAULT, ESTIMATORS, read
 from aios_core.errors import InferenceError, ModelLoadError
-from aios_core.inference.calibration import DEFAULT, NAME, Calibration, scores
+from aios_core.evolution.head import run_folder
+from aios_core.inference.calibration import NAME, Calibration, scores
 from aios_core.inference.canvas import encoded
-from aios_core.inference.uncertainty import ESTIMATORS, read
+from aios_core.memory import open_store, remember
+from aios_core.memory.opening import embedder_of
 
 if TYPE_CHECKING:
+    from aios_core.config import Resolved
     from aios_core.inference.engine import ArrowEngine
+    from aios_core.memory import Place
 
 
 @frozen
@@ -62,12 +69,12 @@ def doubts(
     if estimator not in ESTIMATORS:
         raise InferenceError(f"estimator {estimator!r} is unknown; want one of {list(ESTIMATORS)}")
     found = engine.models[engine.mode]
-    whole_run = found.folder.parent.parent if found.folder.is_dir() else found.folder.parent
-    calibration = Calibration.load(whole_run / NAME)
+    run = run_folder(found)
+    calibration = Calibration.load(run / NAME)
     if calibration.training_key != found.state.training_key:
         raise ModelLoadError(
-            f"{whole_run / NAME}: is of another training than the model; want `aios uncertainty "
-            f"calibrate {whole_run}` again"
+            f"{run / NAME}: is of another training than the model; want `aios uncertainty "
+            f"calibrate {run}` again"
         )
     rows = encoded(engine.tokenizer, list(texts))
     for number, row in enumerate(rows):
@@ -96,3 +103,43 @@ def doubts(
         )
         for number, text in enumerate(texts)
     )
+
+
+def keep(found: Sequence[Doubt], place: Place, resolved: Resolved) -> int:
+    """Add the texts that triggered to a store, which is made where there is none.
+
+    As rows with ``text``, ``kind`` = ``"doubt"`` and ``score``, each text once: evidence for
+    ``aios evolve run --memories``, and memories like any others.
+
+    Args:
+        found: of `doubts`.
+        place: of the store; one that is there has the columns above.
+        resolved: its ``[embedding]`` makes the vectors of a new store.
+
+    Returns:
+        How many triggered.
+
+    Raises:
+        StorageError: the store cannot be written, or has other columns.
+    """
+    unsure = {one.text: one for one in found if one.triggered}
+    if not unsure:
+        return 0
+    provider = resolved.config.embedding
+    schema = store_schema(provider.dim, {"kind": "string", "score": "float64"})
+    schema = remember(schema, provider, resolved.values["embedding"])
+    with open_store(place, schema=schema) as store:
+        vectors = embedder_of(store.schema, provider).embed(list(unsure))
+        store.upsert(
+            [
+                {
+                    "id": hashlib.sha256(text.encode()).hexdigest(),
+                    "text": text,
+                    "kind": "doubt",
+                    "score": one.score,
+                    "vector": vector,
+                }
+                for (text, one), vector in zip(unsure.items(), vectors, strict=True)
+            ]
+        )
+    return len(unsure)

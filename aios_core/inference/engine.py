@@ -73,6 +73,8 @@ class ArrowEngine:
         self.mode: Mode = mode or ("diffusion" if "diffusion" in models else "ar")
         first = self.models[self.mode]
         self.tokenizer: TrainedTokenizer = first.tokenizer
+        if context is not None and context < 1:
+            raise InferenceError(f"context is {context}; want 1 token or more")
         self.context = context or first.model.length
         self._memory = None if memory is None else str(memory)
         self._trained: Checkpoint | None = None
@@ -201,6 +203,7 @@ class ArrowEngine:
         prompt: Prompt = "",
         *,
         modality: str = "text",
+        num_steps: int | None = None,
         fixed: Any = None,
         **options: Any,
     ) -> Output:
@@ -209,6 +212,7 @@ class ArrowEngine:
         Args:
             prompt: see the class; with ``fixed``, token ids with masks where text is wanted.
             modality: ``"text"``.
+            num_steps: a short name of ``num_inference_steps``.
             fixed: (B, L) booleans, as nested lists, an array or a tensor: tokens that must not
                 change. What is neither fixed nor a mask may be changed by samplers that remask.
             **options: fields of `Settings`.
@@ -218,6 +222,12 @@ class ArrowEngine:
         """
         if modality != "text":
             raise InferenceError(f"modality {modality!r} has no model here; want 'text'")
+        if num_steps is not None:
+            if "num_inference_steps" in options:
+                raise InferenceError(
+                    "num_steps and num_inference_steps are one setting; want one of them"
+                )
+            options["num_inference_steps"] = num_steps
         settings = Settings.of(options)
         mode = self._mode("diffusion", settings)
         if fixed is None:
@@ -243,6 +253,8 @@ class ArrowEngine:
         settings = Settings.of(options)
         mode = self._mode("diffusion", settings)
         settings.reject(("max_new_tokens",), "the gaps say how long the text is")
+        if gap < 1:
+            raise InferenceError(f"gap is {gap}; want 1 token or more")
         texts = [text] if isinstance(text, str) else text
         rows = [infilling(self.tokenizer, one, gap) for one in texts]
         return self._write(mode, self._checked(rows, settings), settings, whole=True)

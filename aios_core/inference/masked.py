@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aios_core.contracts import Condition
 from aios_core.diffusion.core import DiffusionCore
+from aios_core.inference.flips import FlipCounter
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
@@ -75,6 +76,7 @@ class MaskedRun:
     """Guidance by the prompt."""
     memory: MemoryConditioner | None
     language: Language | None
+    count_flips: bool = False
 
     def stream(self, progress: Progress, *, told: bool) -> Iterator[Update]:
         """Write a batch, and stop when nothing more can belong to a text.
@@ -94,7 +96,8 @@ class MaskedRun:
         else:
             memories = self.memory.memories(progress.rows)
             denoiser = self.memory.denoiser(memories, batch.condition, self.cache)
-        draws = None
+        counter = FlipCounter(denoiser, vocabulary.mask_id) if self.count_flips else None
+        draws, denoiser = None, counter or denoiser
         if self.language is not None:
             begins = [self.language.start(row) for row in progress.rows]
             places = torch.arange(batch.x.shape[1], device=batch.x.device)
@@ -127,6 +130,9 @@ class MaskedRun:
             lengths = [len(ids) for ids in output.token_ids]
             used = self.memory.used(memories, batch, state.ids, lengths)
             output = evolve(output, memories=tuple(used))
+        if counter is not None and counter.flips is not None:
+            counted = zip(batch.rows(counter.flips), output.token_ids, strict=True)
+            output = evolve(output, flips=tuple(tuple(row[: len(ids)]) for row, ids in counted))
         if self.language is not None:
             self.language.verify(progress.rows, output)
         yield progress.finish(state.step, output)

@@ -97,8 +97,9 @@ class MemoryConditioner:
         told = self.model.remembering(memories).denoiser(condition, cache=cache)
         if self.gamma == 1:
             return told
-        alone = self.model.denoiser(condition)
-        return ClassifierFree(told, alone, self.gamma, self.model.vocabulary.mask_id)
+        alone, absorbing = self.model.denoiser(condition), self.model.process.absorbing
+        mask_id = self.model.vocabulary.mask_id
+        return ClassifierFree(told, alone, self.gamma, mask_id, absorbing=absorbing)
 
     def used(
         self, memories: Memories, batch: Batch, ids: Tensor, lengths: Sequence[int]

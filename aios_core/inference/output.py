@@ -38,6 +38,9 @@ class Output:
     in diffusion it depends on the order and on what was drawn together."""
     uncertainty: tuple[tuple[float, ...], ...]
     """Entropy in nats of the prediction that each token was drawn from; 0 for what was given."""
+    flips: tuple[tuple[int, ...], ...]
+    """How often the likeliest token of each position changed before it was written, which tells of
+    uncertainty too; 0 for what was given, and nothing unless ``count_flips``."""
     finish_reasons: tuple[FinishReason, ...]
     seeds: tuple[int, ...]
     """With these as ``seeds`` a row is written again, alone or in any batch."""

@@ -77,6 +77,7 @@ def plan(
         wrap=_guidance(found, settings, rows, whole=whole, context=context),
         memory=_memory(found, settings, recall) if settings.memory_guided else None,
         language=language,
+        count_flips=settings.count_flips,
     )
 
 
@@ -95,15 +96,12 @@ def _memory(
 
 def _check_noise(process: Process, settings: Settings, language: Language | None) -> None:
     """Refuse what relies on masks: that what is not one is there to stay."""
-    name = type(process.corruption).__name__
     if language is not None:
         raise InferenceError(
-            f"a constraint needs masks, and the model was trained under {name} noise; leave it out"
+            "a constraint needs masks, and the model was trained under "
+            f"{type(process.corruption).__name__} noise; leave it out"
         )
-    if settings.gamma != 1:
-        raise InferenceError(
-            f"guidance needs masks, and the model was trained under {name} noise; leave it out"
-        )
+    settings.reject(("count_flips",), "counts while a token is masked, and this noise has no masks")
 
 
 def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:

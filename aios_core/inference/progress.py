@@ -132,6 +132,7 @@ class Progress:
             uncertainty=tuple(
                 tuple(row[:end]) for row, (end, _) in zip(uncertainty, ends, strict=True)
             ),
+            flips=((),) * len(kept),
             finish_reasons=tuple("stop" if stopped else "length" for _, stopped in ends),
             seeds=tuple(self.seeds),
             memories=((),) * len(kept),

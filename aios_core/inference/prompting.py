@@ -9,6 +9,7 @@ import torch
 
 from aios_core.contracts import Condition
 from aios_core.diffusion.guidance import ClassifierFree, Reprompted
+from aios_core.diffusion.random import RowRandom
 
 if TYPE_CHECKING:
     from aios_core.contracts import Denoiser
@@ -26,17 +27,21 @@ def guided(
         denoiser: told the prompts.
         batch: the rows.
         gamma: the scale.
-        negative: tokens of the other prompt; None hides all that is given (arXiv 2410.18514).
+        negative: tokens of the other prompt; None hides all that is given (arXiv 2410.18514), by
+            masks, or by the same noise in every row.
     """
-    vocabulary = model.vocabulary
+    vocabulary, absorbing, width = model.vocabulary, model.process.absorbing, batch.x.shape[1]
     if negative is None:
-        places = torch.arange(batch.x.shape[1], device=batch.x.device)
+        places = torch.arange(width, device=batch.x.device)
         hidden = batch.fixed & batch.valid
-        take = torch.where(hidden, batch.x.shape[1], places)
-        extra = torch.tensor([vocabulary.mask_id], device=batch.x.device)
+        take = torch.where(hidden, width + places, places)
+        if absorbing:
+            extra = torch.full_like(places, vocabulary.mask_id)
+        else:
+            extra = model.process.prior(RowRandom([0], width, places.device).uniform()[0])
         away = Reprompted(model.denoiser(batch.condition), extra, take, places.expand_as(take))
-        return ClassifierFree(denoiser, away, gamma, vocabulary.mask_id)
-    width, extra = batch.x.shape[1], torch.tensor([vocabulary.pad_id, *negative])
+        return ClassifierFree(denoiser, away, gamma, vocabulary.mask_id, absorbing=absorbing)
+    extra = torch.tensor([vocabulary.pad_id, *negative])
     prompts = (batch.fixed & batch.valid).sum(-1)
     lengths = torch.tensor(batch.lengths, device=batch.x.device) - prompts + len(negative)
     places = torch.arange(int(lengths.max()), device=batch.x.device)
@@ -47,4 +52,4 @@ def guided(
     back = torch.arange(width, device=batch.x.device) - prompts[:, None] + len(negative)
     other = model.denoiser(None if bool(valid.all()) else Condition(valid))
     away = Reprompted(other, extra.to(batch.x.device), take, back.clamp(0, len(places) - 1))
-    return ClassifierFree(denoiser, away, gamma, vocabulary.mask_id)
+    return ClassifierFree(denoiser, away, gamma, vocabulary.mask_id, absorbing=absorbing)

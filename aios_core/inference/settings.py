@@ -95,6 +95,8 @@ class Settings:
     guidance then leads away from what the network says without them."""
     num_memories: int | None = field(default=None, validator=_at_least_1)
     """Most memories for a text; unset: as many as in training."""
+    count_flips: bool = field(default=False, validator=validators.instance_of(bool))
+    """Diffusion only, under masks: count how often each token's prediction changed on the way."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse options that contradict each other."""
@@ -195,5 +197,6 @@ DIFFUSION_ONLY = (
     "negative_prompt",
     "memory_guided",
     "num_memories",
+    "count_flips",
 )
 """Fields of `Settings` that autoregressive generation cannot honour."""

@@ -10,5 +10,6 @@ def aios_datasets() -> dict[str, str]:
     """Names and where they are defined."""
     return {
         "file": "aios_plugins.datasets.file:File",
+        "memories": "aios_plugins.datasets.memories:Memories",
         "python-docs": "aios_plugins.datasets.python_docs:PythonDocs",
     }

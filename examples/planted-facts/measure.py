@@ -5,7 +5,8 @@
 For facts of held-out people, each asked by the beginning of its memory: the NELBO of the rest with
 the memories that the prompt finds, with those that another prompt finds, and with none, on the same
 noise; and how many texts say the true value, written with the same seeds with memories, with
-guidance, and without. Intervals are of 95 %, by bootstrap over facts. Prints JSON.
+guidance, and without, and where chance has no part (temperature 0). Intervals are of 95 %, by
+bootstrap over facts. Prints JSON.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def nelbo(engine, asked):
     place = torch.arange(width).expand_as(ids)
     valid = place < torch.tensor([len(row) for row in texts])[:, None]
     free = valid & (place >= torch.tensor(given)[:, None])
-    right = engine.recall([prompt(*one[:2]) for one in asked], 4)
+    k = engine.models["diffusion"].resolved.config.memory.k
+    right = engine.recall([prompt(*one[:2]) for one in asked], k)
     other = right.taken(np.roll(np.arange(len(asked)), len(asked) // 2))
     arms = {"right": model.remembering(right), "random": model.remembering(other), "none": model}
     nats = {name: torch.zeros(len(asked), dtype=torch.float64) for name in arms}
@@ -64,7 +66,8 @@ def nelbo(engine, asked):
             times = draw_times(len(asked), torch.Generator().manual_seed(draw))
             for name, one in arms.items():
                 noise = torch.Generator().manual_seed(draw)
-                nats[name] += conditional_nelbo(one, ids, valid, times, noise, free=free) / DRAWS
+                drawn = conditional_nelbo(one, ids, valid, times, noise, free=free)
+                nats[name] += drawn.cpu() / DRAWS
     values = {name: one.numpy() for name, one in nats.items()}
     return {name: interval(one) for name, one in values.items()} | {
         "right - none": interval(values["right"] - values["none"]),
@@ -77,10 +80,13 @@ def generations(engine, asked, scale):
     prompts = [prompt(who, relation) for who, relation, _ in asked]
     values = " ".join(VALUES.values()).split()
     most = max(len(engine.tokenizer.encode(f" {what}.")) for what in values)
+    told = {"memory_guided": True}
     settings = {
         "without": {},
-        "with": {"memory_guided": True},
-        f"with, guidance {scale:g}": {"memory_guided": True, "guidance_scale": scale},
+        "without, temperature 0": {"temperature": 0},
+        "with": told,
+        "with, temperature 0": told | {"temperature": 0},
+        f"with, guidance {scale:g}": told | {"guidance_scale": scale},
     }
     shares = {}
     for name, options in settings.items():

@@ -45,6 +45,21 @@ def test_a_model_adapts_is_looked_at_and_is_taken_back(aios, run):
     assert 3 == len(json.loads(aios("evolve", "history", run, "--json")))
 
 
+def test_evidence_is_taken_from_a_store(aios, run, tmp_path):
+    lines = [DOWN[at : at + 90] for at in range(0, len(DOWN), 90)]
+    rows = [{"id": n, "text": text, "kind": "feedback"} for n, text in enumerate(lines)]
+    rows += [{"id": -1, "text": UP[:600], "kind": "note"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    aios("memory", "add", "rows.jsonl", "--store", "notes")
+    words = ["--memories", "notes", *(word for one in SMALL for word in ("--set", one))]
+    only = ("--filter", "kind = 'feedback'", "--json")
+    (attempt,) = json.loads(aios("evolve", "run", run, *words, *only))
+
+    assert attempt["accepted"]
+    assert "colour" in aios("evolve", "run", run, *words, "--filter", "colour = 1", code=2)
+    assert "want both" in aios("evolve", "run", run, "--filter", "kind = 'note'", code=2)
+
+
 def test_evaluation_is_of_head_unless_told_otherwise(aios, run):
     words = [word for one in SMALL for word in ("--set", one)]
     (attempt,) = json.loads(aios("evolve", "run", run, "--texts", "down.txt", *words, "--json"))

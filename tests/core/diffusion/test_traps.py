@@ -70,6 +70,7 @@ T16 rows do not depend on their batch
     sampler::test_rows_are_independent
     backbone::test_padding_is_invisible
     core/inference/test_behaviour::test_rows_do_not_depend_on_their_batch
+    core/inference/test_processes::test_rows_do_not_depend_on_their_batch_under_other_noise
 T17 quotas add up, row by row
     plugins/samplers/test_samplers::test_quota_is_each_rows_own
     core/inference/test_behaviour::test_steps_may_be_more_than_tokens
@@ -102,6 +103,7 @@ T26 every sample is judged once
 T27 ends of guidance
     test_guidance::test_ends_of_the_scale_are_the_two_models
     core/inference/test_behaviour::test_guidance_of_scale_zero_forgets_the_prompt
+    core/inference/test_processes::test_guidance_under_other_noise
 T28 all goes with all
     test_combinations::test_trains
     test_combinations::test_samples

@@ -7,12 +7,15 @@ import string
 import pytest
 import torch
 
+from aios_core.config import resolve
+from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.gate import score
 from aios_core.evolution.head import at_head, run_folder
 from aios_core.evolution.journal import Journal
 from aios_core.evolution.loop import evolve
+from aios_core.evolution.proposal import doubt
 from aios_core.evolution.rollback import faults, rollback
 from aios_core.evolution.splits import split
 from aios_core.inference import ArrowEngine
@@ -55,6 +58,42 @@ def test_skills_are_learned_on_one_another(found, settings):
     if second.accepted:
         assert first.skill_id == second.card.parent
     assert [] == faults(found)
+
+
+def test_a_model_is_unsure_of_what_it_does_not_know(found, trained, tmp_path):
+    drawn = random.Random(0).choices(string.ascii_uppercase, k=6000)
+    (tmp_path / "letters.txt").write_text("".join(drawn))
+    own, other = (
+        doubt(found.model, split(resolve(found.state.values | evidence).config, found.tokenizer))
+        for path in (trained / "up.txt", tmp_path / "letters.txt")
+        for evidence in ({"evidence": [{"type": "file", "path": str(path)}]},)
+    )
+
+    assert abs(own) < 1 < other
+
+
+@pytest.mark.parametrize("change", [{"mode": "ar"}, {"diffusion": {"length": 16, "block_size": 4}}])
+def test_doubt_is_told_too_where_no_token_can_be_hidden(found, settings, change):
+    splits = split(settings().config, found.tokenizer)
+    config = resolve(found.state.values | change).config
+    model = Model.build(config, found.tokenizer.vocabulary).eval()
+
+    # It has learned nothing, so to it all texts are alike.
+    assert abs(doubt(model, splits)) < 3
+
+
+def test_uncertainty_chooses_the_level_and_failures_escalate(found, run):
+    """Begun where the size of the uncertainty says, with the reason at every step."""
+    levels = [{"type": name} for name in ("l1-control", "l2-lora", "l3-unfreeze")]
+    values = found.state.values | {"levels": levels}
+    words = ("evolution.policy=uncertainty", "evolution.thresholds=[0.0, 1000.0]")
+    strict = resolve(values, overrides=(*words, "evolution.epsilon=50", "evolution.steps=2"))
+    first, second = evolve(found, strict)
+
+    assert ("l2-lora", "l3-unfreeze") == (first.level, second.level)
+    assert "the model is unsure of the evidence: +" in first.why
+    assert f"l2-lora failed: {first.reason}" == second.why
+    assert [first.why, second.why] == [entry["why"] for entry in Journal.of(run).entries()]
 
 
 def test_a_level_that_failed_is_not_tried_again_on_the_same_evidence(found, run, settings):

@@ -7,7 +7,11 @@ import torch
 from click.testing import CliRunner
 
 from aios_core.cli import cli
-from aios_core.evolution.probe import power_law, probe
+from aios_core.evolution.digest import model_digest
+from aios_core.evolution.gate import score
+from aios_core.evolution.probe import power_law, probe, quantization_sensitivity
+from aios_core.evolution.splits import split
+from aios_plugins.quantizers.rtn import Rtn
 
 
 def measured(w, name="w"):
@@ -66,14 +70,58 @@ def test_odd_tensors_are_no_crash():
             assert row.value is None or math.isfinite(row.value)
 
 
-def test_it_agrees_with_weightwatcher():
-    weightwatcher = pytest.importorskip("weightwatcher")
-    layer = torch.nn.Linear(200, 300, bias=False)
-    details = weightwatcher.WeightWatcher(model=torch.nn.Sequential(layer)).analyze()
-    found = {metric: row.value for metric, row in measured(layer.weight).items()}
+def matrices():
+    """Of thin and thick tails, long, wide and square."""
+    torch.manual_seed(0)
+    return {
+        "thin": torch.randn(200, 300) * 0.05,
+        "thick": torch.randn(300, 200) * torch.rand(200).pow(-0.5),
+        "square": torch.randn(128, 128),
+        "student": torch.distributions.StudentT(3.0).sample((400, 120)),
+    }
 
-    assert found["alpha"] == pytest.approx(float(details.alpha[0]), rel=0.02)
-    assert found["stable_rank"] == pytest.approx(float(details.stable_rank[0]), rel=1e-3)
+
+@pytest.mark.filterwarnings("ignore")  # of what it does with its own libraries
+@pytest.mark.parametrize("name", ["thin", "thick", "square", "student"])
+def test_it_agrees_with_weightwatcher(name):
+    weightwatcher = pytest.importorskip("weightwatcher")
+    w = matrices()[name]
+    layer = torch.nn.Linear(*w.T.shape, bias=False)
+    layer.weight.data = w
+    theirs = weightwatcher.WeightWatcher(model=torch.nn.Sequential(layer)).analyze().iloc[0]
+    ours = {metric: row.value for metric, row in measured(w).items()}
+    names = {"alpha": "alpha", "D": "alpha_ks", "alpha_weighted": "alpha_hat"}
+    names |= {"stable_rank": "stable_rank"}
+
+    assert {n: pytest.approx(float(theirs[n]), rel=1e-6) for n in names} == {
+        their: ours[own] for their, own in names.items()
+    }
+    assert pytest.approx(float(theirs["norm"]), rel=1e-5) == ours["norm"] ** 2
+    assert pytest.approx(float(theirs["spectral_norm"]), rel=1e-5) == ours["spectral_norm"] ** 2
+
+
+def test_what_quantizing_one_matrix_costs(found, settings):
+    """Two bits cost more than eight, each matrix by itself, and the model stays as it was."""
+    held = split(settings().config, found.tokenizer).report.base
+    before = model_digest(found.model)
+    few, many = (
+        {r.tensor: r.value for r in quantization_sensitivity(found.model, held, Rtn(bits=bits))}
+        for bits in (2, 8)
+    )
+    named = dict(found.model.named_parameters())
+    name = "backbone.blocks.0.attention.qkv.weight"
+    changed = found.model.fork()
+    weight = changed.get_parameter(name)
+    with torch.no_grad():
+        coarse = Rtn(bits=2).dequantize(Rtn(bits=2).quantize(weight.detach()))
+        module, _, last = name.rpartition(".")
+        setattr(changed.get_submodule(module), last, torch.nn.Parameter(coarse))
+    nats = score(changed, held, draws=2, seed=0) - score(found.model, held, draws=2, seed=0)
+
+    assert {n for n, p in named.items() if p.ndim == 2} == few.keys()
+    assert sum(map(abs, many.values())) < sum(few.values())
+    assert pytest.approx(float(nats.sum() / held.valid.sum()), abs=1e-6) == few[name]
+    assert before == model_digest(found.model)
 
 
 def test_a_run_is_looked_at_and_compared(run, tmp_path, monkeypatch):
@@ -88,6 +136,7 @@ def test_a_run_is_looked_at_and_compared(run, tmp_path, monkeypatch):
     told = aios("--data", "--quantizer", "rtn", "--output", parquet)
     assert "fisher" in told
     assert "quantization_error" in told
+    assert "quantization_nelbo" in told
     assert "backbone.blocks.0.attention.qkv.weight" in told
     import pyarrow.parquet as pq
 

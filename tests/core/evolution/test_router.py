@@ -19,7 +19,7 @@ def test_a_ladder_begins_at_the_first_step(uncertainty):
     assert LADDER == order(uncertainty)
 
 
-@pytest.mark.parametrize(("uncertainty", "first"), [(-1, 0), (0.1, 0), (0.25, 1), (0.9, 1), (3, 2)])
+@pytest.mark.parametrize(("uncertainty", "first"), [(-1, 0), (0.9, 0), (1, 1), (2.9, 1), (3, 2)])
 def test_size_of_uncertainty_decides_where_to_begin(uncertainty, first):
     assert LADDER[first:] == order(uncertainty, policy="uncertainty")
 

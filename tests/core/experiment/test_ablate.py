@@ -122,12 +122,14 @@ def test_markdown_has_its_shape(finished):
     cells = "0.000 ± 0.000 (sd 0.000)"
     assert (
         "| arm | n | NFE | twin_nll (nats/token) | Δ twin_nll | entropy (nats/token) | Δ entropy "
-        "| distinct_2 | Δ distinct_2 | distinct_3 | Δ distinct_3 |"
-    ) == lines[2]
-    assert f"| **loglinear · steps 2** (baseline) | 2 | 2 |{f' {cells} | — |' * 4}" == lines[4]
+        "| distinct_2 | Δ distinct_2 | distinct_3 | Δ distinct_3 "
+        "| nelbo (nats/token) | Δ nelbo | nelbo_bpb (bits/byte) | Δ nelbo_bpb |"
+    ) == lines[2], "samples, and what networks differ in"
+    assert f"| **loglinear · steps 2** (baseline) | 2 | 2 |{f' {cells} | — |' * 6}" == lines[4]
     other = re.sub(r"[+-]0", "±0", lines[5])
-    assert f"| loglinear · steps 4 | 2 | 4 |{f' {cells} | ±0.000 ± 0.000 |' * 4}" == other
-    assert "| *held-out text* |  |  | 0.000 |  | 0.000 |  | 0.000 |  | 0.000 |  |" == lines[8]
+    assert f"| loglinear · steps 4 | 2 | 4 |{f' {cells} | ±0.000 ± 0.000 |' * 6}" == other
+    values = " 0.000 |  |" * 4 + " — |  |" * 2
+    assert f"| *held-out text* |  |  |{values}" == lines[8]
     assert text == re.sub(r"\d+\.\d{3}", "0.000", (plan.folder / "table.md").read_text())
 
 

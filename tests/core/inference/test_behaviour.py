@@ -71,10 +71,22 @@ def precise(engine):
 
 
 @every_sampler
-def test_rows_do_not_depend_on_their_batch(precise, sampler):
-    """T16: prompts of different lengths, in blocks and cached, padded in a batch and alone."""
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"temperature": 0},
+        {"block_size": 5, "cache": "prefix"},
+        {"block_size": 5, "cache": "dual"},
+        {"block_size": 5, "top_k": 9, "min_p": 0.01, "repetition_penalty": 1.3},
+        {"regex": "[a-c]{2,}", "block_size": 3, "guidance_scale": 2.0},
+    ],
+    ids=["plain", "cold", "prefix", "dual", "controls", "constraint"],
+)
+def test_rows_do_not_depend_on_their_batch(precise, sampler, more):
+    """T16: prompts of different lengths, padded in a batch and alone."""
     prompts = ["milk", "a bottle"]
-    options = {"sampler": sampler, "max_new_tokens": 9, "block_size": 5, "cache": "dual"}
+    options = {"sampler": sampler, "max_new_tokens": 9, **more}
     together = precise.diffuse(prompts, seed=5, **options)
     for row, prompt in enumerate(prompts):
         alone = precise.diffuse(prompt, seeds=[together.seeds[row]], **options)

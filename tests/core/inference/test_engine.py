@@ -282,9 +282,9 @@ def test_samplers_may_be_built(engine):
     output = engine.diffuse("", sampler=sampler, ignore_eos=True)
 
     assert 3 == output.nfe
-    assert output.texts == engine.diffuse(
-        "", sampler="confidence", num_inference_steps=3, ignore_eos=True
-    ).texts  # fmt: skip
+    for name in ("num_inference_steps", "num_steps"):
+        again = engine.diffuse("", sampler="confidence", ignore_eos=True, **{name: 3})
+        assert output.texts == again.texts
 
 
 @pytest.mark.parametrize(
@@ -293,6 +293,8 @@ def test_samplers_may_be_built(engine):
         ("diffuse", {"num_inference_steps": 0}, "num_inference_steps"),
         ("diffuse", {"num_inference_steps": -4}, "num_inference_steps"),
         ("diffuse", {"num_inference_steps": 4, "sampler": "first-hitting"}, "no number of steps"),
+        ("diffuse", {"num_steps": 0}, "num_inference_steps"),
+        ("diffuse", {"num_steps": 4, "num_inference_steps": 4}, "are one setting"),
         ("generate", {"prompt": "x" * 25}, "the prompt has 25 tokens and samples have 24"),
         ("generate", {"prompt": "x" * 24, "max_new_tokens": 1}, "the context is 24"),
         ("generate", {"max_new_tokens": 0}, "max_new_tokens"),
@@ -345,6 +347,7 @@ def test_samplers_may_be_built(engine):
         ("diffuse", {"prompt": [[1, 2]], "fixed": [[True, True]]}, "nothing to sample"),
         ("infill", {"text": "no gap"}, "the text has no gap"),
         ("infill", {"text": "___", "max_new_tokens": 3}, "the gaps say"),
+        ("infill", {"text": "___", "gap": 0}, "gap is 0"),
         ("encode", {"texts": ["a", ""]}, "text 1 has 0 tokens; want 1 to 24"),
         ("encode", {"texts": "x" * 25}, "25 tokens"),
     ],
@@ -386,6 +389,9 @@ def test_a_context_may_be_widened(run):
     wide = ArrowEngine.load(run, context=40, twin=False)
 
     assert 40 == len(wide.diffuse("", max_new_tokens=40, ignore_eos=True).token_ids[0])
+    for context in (0, -5):
+        with pytest.raises(InferenceError, match=f"context is {context}; want 1"):
+            ArrowEngine.load(run, context=context, twin=False)
 
 
 def test_settings_of_sampling_may_be_overridden(run):

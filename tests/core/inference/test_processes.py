@@ -1,5 +1,6 @@
 """The engine over networks of other noise, of blocks, and of a schedule that was learned."""
 
+import attrs
 import pytest
 import torch
 
@@ -39,6 +40,17 @@ def runs(tmp_path_factory):
         for name, sections in RUNS.items():
             train(resolve({**small, **sections}), folder / name, progress=False)
         yield folder
+
+
+@pytest.fixture(scope="module")
+def precise(runs):
+    """Engines in float64: what is left of a difference is no rounding."""
+
+    def engine(name):
+        found = ArrowEngine.load(runs / name).models["diffusion"]
+        return ArrowEngine({"diffusion": attrs.evolve(found, model=found.model.double())})
+
+    return {name: engine(name) for name in RUNS}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -99,12 +111,55 @@ def test_what_needs_masks_is_refused(runs, name):
     engine = ArrowEngine.load(runs / name)
     for options, told in (
         ({"regex": "[a-z]+"}, "a constraint needs masks"),
-        ({"guidance_scale": 2.0}, "guidance needs masks"),
         ({"sampler": "confidence"}, "Confidence works with masks alone"),
         ({"block_size": 4}, "Blocks works with masks alone"),
     ):
         with pytest.raises(InferenceError, match=told):
             engine.generate("milk", **options)
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "psi"])
+@pytest.mark.parametrize("name", ["uniform", "hybrid"])
+def test_guidance_under_other_noise(runs, name, sampler):
+    """T27: gamma 1 is the conditional model, 0 the one that does not see the prompt."""
+    engine = ArrowEngine.load(runs / name)
+    options = {"sampler": sampler, "seeds": [4], "max_new_tokens": 8}
+
+    def written(prompt, **more):
+        return engine.diffuse(prompt, **options, **more)
+
+    assert written("milk").token_ids == written("milk", guidance_scale=1).token_ids
+    one, other = (written(p, guidance_scale=0).token_ids[0] for p in ("milk", "abcd"))
+    assert one[4:] == other[4:]
+    led = written("milk", guidance_scale=2.5)
+    assert led.token_ids == written("milk", cfg_scale=1.5).token_ids
+    assert led.log_probs != written("milk").log_probs
+    assert b"milk" == bytes(led.token_ids[0][:4])
+    same = written("milk", guidance_scale=3, negative_prompt="milk")
+    assert same.token_ids == written("milk").token_ids
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "psi"])
+@pytest.mark.parametrize("name", ["uniform", "hybrid"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"temperature": 0},
+        {"top_k": 5, "top_p": 0.9, "min_p": 0.01, "repetition_penalty": 1.3},
+        {"guidance_scale": 2.0, "negative_prompt": "xyz"},
+    ],
+    ids=["plain", "cold", "controls", "guided"],
+)
+def test_rows_do_not_depend_on_their_batch_under_other_noise(precise, name, sampler, more):
+    """T16: padded in a batch and alone, whatever else is asked; what is suppressed never comes."""
+    engine, prompts = precise[name], ["milk", "a bottle"]
+    options = {"sampler": sampler, "max_new_tokens": 9, "suppress_tokens": [97, 259], **more}
+    together = engine.diffuse(prompts, seed=5, **options)
+    for row, prompt in enumerate(prompts):
+        alone = engine.diffuse(prompt, seeds=[together.seeds[row]], **options)
+        assert together.token_ids[row] == alone.token_ids[0]
+        assert not {97, 256, 259} & set(together.token_ids[row][len(prompt) :])
 
 
 def test_other_blocks_are_refused(runs):

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from aios_core.cli import cli
 from aios_core.config import resolve
+from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.errors import InferenceError, ModelLoadError
 from aios_core.experiment.uncertainty import Tokens, risk_coverage
 from aios_core.inference import ArrowEngine
 from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
 from aios_core.inference.doubt import doubts
-from aios_core.inference.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.training.trainer import train
+from aios_plugins.datasets.memories import Memories
 
 
 def level(probabilities, tokens, before=None, rate=0.5):
@@ -202,6 +203,18 @@ def test_scores_of_texts(found, folder):
     assert set(ESTIMATORS) == set(rows[0]["estimators"])
     told = aios("score", folder / "run", folder / "other.txt", code=2).stderr
     assert "text 0 has 1200 tokens; want 1 to 16" in told
+
+
+def test_what_triggers_is_kept_once_as_evidence(found, folder, tmp_path):
+    words = ("score", folder / "run", "--text", "12 bottles of mi", "--text", "ZWEI&VIER|ACHT?Z")
+    place = f"numpy:{tmp_path / 'doubts'}"
+    for _ in range(2):
+        assert "1 of 2" in aios(*words, "--keep", place).stderr
+    evidence = Memories(place, "kind = 'doubt' AND score > 0")
+
+    assert ["ZWEI&VIER|ACHT?Z"] == list(evidence.documents())
+    assert "0 of 1" in aios(*words[:4], "--keep", tmp_path / "none").stderr
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_cannot_be_scored_is_said(found, folder):

@@ -128,6 +128,10 @@ ESTIMATORS: Final[dict[str, Estimator]] = {
     "flips": Flips(),
 }
 
+DEFAULT: Final = "residual"
+"""Estimator that decides, unless another is named: of texts that are given, the one that foresees
+their error best (BENCHMARKS.md). It is told the tokens; the others foresee less, without."""
+
 
 @torch.no_grad()
 def read(
