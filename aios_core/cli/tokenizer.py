@@ -64,7 +64,12 @@ def train(
     from aios_core.registry import Registry
 
     kind = Registry.discover().get("tokenizer", "bpe").load()
-    tokenizer = kind(vocab_size=vocab_size, min_frequency=min_frequency)
+    try:
+        tokenizer = kind(vocab_size=vocab_size, min_frequency=min_frequency)
+    except ValueError as error:  # the limits are the tokenizer's own
+        raise TokenizerError(str(error)) from error
+    if output.is_dir() or not output.parent.is_dir():  # told before the work, not after it
+        raise TokenizerError(f"{output}: want a file in a folder that exists")
     with TokenizerProgress(files, vocab_size, shown=not quiet) as progress:
         texts = progress.read(field)
         told = "progress" in signature(tokenizer.train).parameters  # ours has it, others may not
@@ -139,10 +144,16 @@ def inspect(text: str | None, file: Path, *, as_json: bool) -> None:
         print_json({"ids": ids, "pieces": pieces, **facts})
         return
     colours = ("cyan", "magenta")
-    shown = (click.style(p, fg=colours[i % 2], reverse=True) for i, p in enumerate(pieces))
+    visible = map(_visible, pieces)
+    shown = (click.style(p, fg=colours[i % 2], reverse=True) for i, p in enumerate(visible))
     click.echo("".join(shown))
     told = (f"{name.replace('_', ' ')} {value:.3g}" for name, value in facts.items() if value)
     click.echo(", ".join(told), err=True)
+
+
+def _visible(piece: str) -> str:
+    """A piece with a sign for what has none, and for what would change the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in piece)
 
 
 def _load(file: Path) -> TrainedTokenizer:

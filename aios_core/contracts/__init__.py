@@ -35,6 +35,7 @@ from aios_core.contracts.sampler import (
 from aios_core.contracts.storage import Capability, Stats, StorageBackend
 from aios_core.contracts.store import VectorStore
 from aios_core.contracts.tokenizer import (
+    Texts,
     Tokenizer,
     TrainedTokenizer,
     Vocabulary,
@@ -83,6 +84,7 @@ __all__ = [
     "Stats",
     "StepSampler",
     "StorageBackend",
+    "Texts",
     "Tokenizer",
     "Tracker",
     "TrainedTokenizer",

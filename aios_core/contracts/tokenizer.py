@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
@@ -16,6 +16,22 @@ from aios_core.errors import TokenizerError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+class ArrowArray(Protocol):
+    """An array by Arrow's PyCapsule interface, whichever library made it."""
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]: ...
+
+
+class ArrowStream(Protocol):
+    """An array in chunks by Arrow's PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+Texts = Sequence[str] | ArrowArray | ArrowStream
+"""What a tokenizer takes that works outside of Python: strings, or texts that never become any."""
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Final, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from aios_core.contracts import Padding
+from aios_core.contracts import Padding, Texts
 
 __all__ = [
     "MAX_VOCAB",
@@ -31,7 +31,7 @@ class FastTokenizerError(ValueError): ...
 class Bpe:
     @staticmethod
     def train(
-        texts: Iterable[str],
+        texts: Iterable[str] | Texts,
         *,
         vocab_size: int,
         min_frequency: int,
@@ -46,10 +46,10 @@ class Bpe:
     @property
     def vocab_size(self) -> int: ...
     def encode(self, text: str) -> NDArray[np.int32]: ...
-    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]: ...
+    def encode_batch(self, texts: Texts) -> list[NDArray[np.int32]]: ...
     def encode_padded(
         self,
-        texts: Sequence[str],
+        texts: Texts,
         padding: Padding,
         pad_id: int,
         before: Sequence[int],
@@ -71,11 +71,11 @@ class Tokenizer:
     def added_tokens(self) -> dict[str, int]: ...
     def encode(self, text: str, *, template: bool = False) -> NDArray[np.uint32]: ...
     def encode_batch(
-        self, texts: Sequence[str], *, template: bool = False, threads: int = 0
+        self, texts: Texts, *, template: bool = False, threads: int = 0
     ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]: ...
     def encode_padded(
         self,
-        texts: Sequence[str],
+        texts: Texts,
         padding: Padding,
         pad_id: int,
         before: Sequence[int],

@@ -12,6 +12,7 @@ from attrs import field, frozen, validators
 
 from aios_core.contracts import (
     Padding,
+    Texts,
     Tokenizer,
     TrainedTokenizer,
     Vocabulary,
@@ -33,7 +34,10 @@ _explained: Final = partial(tokenizer_errors, fast_tokenizer.FastTokenizerError)
 
 @frozen
 class TrainedBpe(TrainedTokenizer):
-    """The special tokens come first, then the bytes, then what was merged."""
+    """The special tokens come first, then the bytes, then what was merged.
+
+    What it saves is also a file for `Hf`, whose engine gives offsets, streams and mapped files too.
+    """
 
     engine: fast_tokenizer.Bpe
 
@@ -53,13 +57,13 @@ class TrainedBpe(TrainedTokenizer):
         with _explained():
             return self.engine.encode(text)
 
-    def encode_each(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """Ids of several texts; long ones on several threads."""
+    def encode_each(self, texts: Texts) -> list[NDArray[np.int32]]:
+        """Ids of several texts, strings or an Arrow array of them; long ones on several threads."""
         with _explained():
             return self.engine.encode_batch(texts)
 
     def encode_batch(
-        self, texts: Sequence[str], padding: Padding = Padding()
+        self, texts: Texts, padding: Padding = Padding()
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Ids and mask, laid out without the GIL."""
         around = padding.around(self.vocabulary)
@@ -106,12 +110,12 @@ class Bpe(Tokenizer):
     """Fewest occurrences in the texts of a pair that becomes a token."""
 
     def train(
-        self, texts: Iterable[str], progress: Callable[[int], object] | None = None
+        self, texts: Iterable[str] | Texts, progress: Callable[[int], object] | None = None
     ) -> TrainedBpe:
         """Count the words of all texts, then merge pairs until the vocabulary is full.
 
         Args:
-            texts: an iterable of texts.
+            texts: an iterable of texts, or an Arrow array of them.
             progress: is told from time to time how many tokens there are.
 
         Raises:

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from aios_core.contracts import (
     Padding,
+    Texts,
     Tokenizer,
     TrainedTokenizer,
     Vocabulary,
@@ -101,15 +102,15 @@ class TrainedHf(TrainedTokenizer):
         with _explained():
             return self.engine.encode(text).view(np.int32)
 
-    def encode_each(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """Ids of several texts, on several threads."""
+    def encode_each(self, texts: Texts) -> list[NDArray[np.int32]]:
+        """Ids of several texts, strings or an Arrow array of them, on several threads."""
         with _explained():
             ids, offsets = self.engine.encode_batch(texts)
         rows: list[NDArray[np.int32]] = np.split(ids.view(np.int32), offsets[1:-1])
-        return rows[: len(texts)]
+        return rows[: len(offsets) - 1]  # of no text there is no row, and of one cut nowhere one
 
     def encode_batch(
-        self, texts: Sequence[str], padding: Padding = Padding()
+        self, texts: Texts, padding: Padding = Padding()
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Ids and mask, laid out without the GIL."""
         around = padding.around(self.vocabulary)
@@ -155,7 +156,8 @@ class Hf(Tokenizer):
     file: Path
     """The file; what it says is all there is to it, so there is nothing to train."""
     engine: bool = False
-    """Whether our own engine works where it gives the same ids; else the `tokenizers` crate."""
+    """Whether our own engine works where it gives the same ids; else the `tokenizers` crate, of
+    which nothing but endless searches for a pattern is cut short."""
     strict: bool = False
     """Whether a file that is not for the engine is refused; only with `engine`."""
 

@@ -4,9 +4,12 @@
     python tests/benchmarks/bench_tokenizer.py --train bpe|tokenizers
 
 One JSON object a measurement. Ours and each peer take turns in one process, on the sources of the
-standard library and a vocabulary of 32,000 trained on them; identical ids are asserted first.
-`ratio` compares best times; `cpu_ratio` compares processor time, which other processes disturb
-less, and is for cases of one thread. Peers: gigatoken, tiktoken, tokenizers.
+standard library (fewer of them where a peer would take minutes) and a vocabulary of 32,000 trained
+on all of them; identical ids are asserted first. `ratio` compares best times; `cpu_ratio` compares
+processor time, which other processes disturb less, and is for cases of one thread. Peers:
+gigatoken, tiktoken, tokenizers, python and python-cached (a textbook's BPE, `tokenizer_peers.py`).
+Each training has a process of its own; `kib` is what it took of memory at its peak, `peak_kib` the
+process, texts included.
 """
 
 from __future__ import annotations
@@ -26,18 +29,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizer_peers import CL100K, PEERS
 
 from aios_plugins._native import fast_tokenizer
 
 PIECE = 1200
 """Characters of one of many documents."""
 
-GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-
-CL100K = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+CASES = ("one document, cold", "one document, warm", "documents", "decode", "prompt")
 
 
 def corpus(megabytes: float) -> list[str]:
@@ -88,60 +87,6 @@ def control(rounds: int) -> float:
     return figures["ratio"]
 
 
-class Peer:
-    """Another library behind the four calls that are measured."""
-
-    def __init__(self, name: str, file: Path) -> None:
-        self.name = name
-        self.module = importlib.import_module(name)
-        self.file = file
-        self.fresh()
-
-    def fresh(self) -> None:
-        """Forget what earlier texts taught it."""
-        make = {
-            "gigatoken": lambda: self.module.Tokenizer(str(self.file)),
-            "tokenizers": lambda: self.module.Tokenizer.from_file(str(self.file)),
-            "tiktoken": lambda: tiktoken(self.module, self.file),
-        }
-        self.tokenizer = make[self.name]()
-
-    def encode(self, text: str) -> np.ndarray:
-        """Ids of one text."""
-        if self.name == "tokenizers":
-            return np.array(self.tokenizer.encode(text, add_special_tokens=False).ids, np.uint32)
-        if self.name == "tiktoken":
-            return self.tokenizer.encode_to_numpy(text, disallowed_special=())
-        return self.tokenizer.encode(text)
-
-    def batch(self, texts: Sequence[str], threads: int) -> Any:
-        """Ids of several texts, in the library's own shape."""
-        if self.name == "tokenizers":
-            return self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        if self.name == "tiktoken":
-            return self.tokenizer.encode_ordinary_batch(texts, num_threads=threads)
-        return self.tokenizer.encode_batch(texts, parallel=threads > 1)
-
-    def decode(self, ids: np.ndarray) -> Any:
-        """Text or bytes of ids."""
-        if self.name == "tokenizers":
-            return self.tokenizer.decode(ids.tolist(), skip_special_tokens=False)
-        if self.name == "tiktoken":
-            return self.tokenizer.decode_bytes(ids.tolist())
-        return self.tokenizer.decode(ids)
-
-
-def tiktoken(module: Any, file: Path) -> Any:
-    """The same vocabulary as ranks, which is sound where merges are in the order of ids."""
-    own = fast_tokenizer.Tokenizer(file.read_text())
-    special = own.added_tokens()
-    names = {own.token(i): i for i in range(own.vocab_size) if i not in special.values()}
-    ranks = {token: i - len(special) for token, i in names.items()}
-    cut = json.loads(file.read_text())["pre_tokenizer"]["type"]
-    pattern = GPT2 if cut == "ByteLevel" else CL100K
-    return module.Encoding("bench", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
-
-
 def vocabularies(texts: Sequence[str], folder: Path) -> dict[str, Path]:
     """One file with GPT-2's pattern, one with GPT-4's."""
     trained = fast_tokenizer.Bpe.train(texts, vocab_size=32_000, min_frequency=1)
@@ -158,10 +103,9 @@ def vocabularies(texts: Sequence[str], folder: Path) -> dict[str, Path]:
 
 def train(name: str, megabytes: float) -> None:
     """One training in a process of its own: seconds, and what it took of memory at its peak."""
-    import resource
-
     texts = corpus(megabytes)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     begun, busy = time.perf_counter(), time.process_time()
     if name == "bpe":
         file = fast_tokenizer.Bpe.train(texts, vocab_size=32_000, min_frequency=1).to_json()
@@ -179,9 +123,23 @@ def train(name: str, megabytes: float) -> None:
         tokenizer.train_from_iterator(texts, trainer)
         file = tokenizer.to_str()
     seconds, cpu = time.perf_counter() - begun, time.process_time() - busy
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    peak = memory("VmHWM")
     merges = hashlib.sha256(json.dumps(json.loads(file)["model"]["merges"]).encode()).hexdigest()
-    tell("train 32000", by=name, seconds=seconds, cpu_seconds=cpu, kib=peak, merges=merges[:12])
+    tell(
+        "train 32000",
+        by=name,
+        seconds=seconds,
+        cpu_seconds=cpu,
+        kib=peak - before,
+        peak_kib=peak,
+        merges=merges[:12],
+    )
+
+
+def memory(entry: str) -> int:
+    """A figure of this process, as Linux counts it, in KiB."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(entry))
 
 
 def tell(case: str, **figures: Any) -> None:
@@ -191,25 +149,26 @@ def tell(case: str, **figures: Any) -> None:
     sys.stdout.flush()
 
 
-def compare(peer: Peer, file: Path, texts: Sequence[str], rounds: int, name: str) -> None:
+def compare(name: str, kind: str, file: Path, texts: Sequence[str], rounds: int) -> None:
     """All cases against one peer."""
+    make = PEERS[name]
+    peer = make(file)
     text = "".join(texts)
+    text = text[: int(min(len(text), make.megabytes * 1e6))]
     size = len(text.encode()) / 1e6
     json_text = file.read_text()
     documents = [text[i : i + PIECE] for i in range(0, len(text), PIECE)]
     own = fast_tokenizer.Tokenizer(json_text, strict=True)
-    # Ranks have no special tokens, which come first in ours.
-    shift = 4 if peer.name == "tiktoken" else 0
     ids: np.ndarray = own.encode(text)
-    np.testing.assert_array_equal(ids, np.asarray(peer.encode(text)) + shift)
-    known = {"peer": peer.name, "pattern": name, "megabytes": size}
+    np.testing.assert_array_equal(ids, np.asarray(peer.encode(text)) + peer.shift)
+    known = {"peer": name, "pattern": kind, "megabytes": size}
 
     cold: list[tuple[float, float]] = []
     for _ in range(rounds):
         fresh = fast_tokenizer.Tokenizer(json_text)
-        peer.fresh()
+        fresh_peer = make(file)
         times = [time.process_time()]
-        for function in (lambda: fresh.encode(text), lambda: peer.encode(text)):  # noqa: B023
+        for function in (lambda: fresh.encode(text), lambda: fresh_peer.encode(text)):  # noqa: B023
             function()
             times.append(time.process_time())
         cold.append((times[1] - times[0], times[2] - times[1]))
@@ -225,16 +184,18 @@ def compare(peer: Peer, file: Path, texts: Sequence[str], rounds: int, name: str
         )
         scale = {"control": control(3)} if threads > 1 else {}
         tell(f"{len(documents)} documents, {threads} threads", **known, **scale, **figures)
-    figures = in_turn(lambda: own.decode_bytes(ids), lambda: peer.decode(ids - shift), rounds)
+    figures = in_turn(lambda: own.decode_bytes(ids), lambda: peer.decode(ids - peer.shift), rounds)
     tell("decode", **known, **figures)
     prompt = text[5000:5100]
 
+    times = 10_000 if name in {"gigatoken", "tiktoken"} else 1000
+
     def many(function: Callable[[str], Any]) -> None:
-        for _ in range(10_000):
+        for _ in range(times):
             function(prompt)
 
     figures = in_turn(lambda: many(own.encode), lambda: many(peer.encode), rounds)
-    tell("prompt of 100 characters, 10000 times", **known, **figures)
+    tell(f"prompt of 100 characters, {times} times", **known, **figures)
 
 
 def main() -> None:
@@ -242,7 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=float, default=30)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--peer", action="append")
+    parser.add_argument("--peer", action="append", choices=PEERS)
     parser.add_argument("--train", metavar="NAME")
     options = parser.parse_args()
     if options.train:
@@ -251,18 +212,17 @@ def main() -> None:
     texts = corpus(options.megabytes)
     with tempfile.TemporaryDirectory() as folder:
         files = vocabularies(texts, Path(folder))
-        for name in ("bpe", "tokenizers"):
+        for name in () if options.peer else ("bpe", "tokenizers"):
             command = [sys.executable, __file__, "--train", name]
             command += ["--megabytes", str(options.megabytes)]
             subprocess.run(command, check=False)
-        for name in options.peer or ["gigatoken", "tiktoken", "tokenizers"]:
-            for pattern, file in files.items():
+        for name in options.peer or PEERS:
+            for kind, file in files.items():
                 try:
-                    peer = Peer(name, file)
+                    compare(name, kind, file, texts, options.rounds)
                 except ImportError:
                     tell("not installed", peer=name)
                     break
-                compare(peer, file, texts, options.rounds, pattern)
 
 
 if __name__ == "__main__":

@@ -102,8 +102,8 @@ impl Tokenizer {
         template: bool,
         threads: usize,
     ) -> PyResult<Arrays<'py>> {
-        let batch = py.detach(|| self.0.encode_batch(&texts.views(), template, threads));
-        let batch = batch.map_err(error)?;
+        let batch =
+            py.detach(|| self.0.encode_batch(&texts.views()?, template, threads).map_err(error))?;
         let offsets: Vec<i64> = batch.offsets.into_iter().map(|end| end as i64).collect();
         Ok((batch.ids.into_pyarray(py), offsets.into_pyarray(py)))
     }
@@ -119,8 +119,8 @@ impl Tokenizer {
         before: Vec<u32>,
         after: Vec<u32>,
     ) -> PyResult<Rectangle<'py>> {
-        rectangle(py, padding.layout(pad_id, before, after), || {
-            self.0.encode_batch(&texts.views(), false, 0).map_err(error)
+        rectangle(py, &texts, padding.layout(pad_id, before, after), |texts| {
+            self.0.encode_batch(texts, false, 0).map_err(error)
         })
     }
 

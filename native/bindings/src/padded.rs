@@ -4,6 +4,7 @@ use ::fast_tokenizer::engine::{Batch, Layout};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 
+use crate::texts::Texts;
 use crate::tokenizer::fast_tokenizer::FastTokenizerError;
 
 /// How rows come to one length: the attributes of `aios_core.contracts.Padding`.
@@ -34,14 +35,15 @@ impl Padding {
 /// Ids and mask, each (B, L).
 pub(crate) type Rectangle<'py> = (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray2<bool>>);
 
-/// Lays the rows out while other threads run.
+/// Encodes texts and lays their rows out while other threads run.
 pub(crate) fn rectangle<'py>(
     py: Python<'py>,
+    texts: &Texts,
     layout: Layout,
-    encode: impl FnOnce() -> PyResult<Batch> + Send,
+    encode: impl FnOnce(&[&str]) -> PyResult<Batch> + Send,
 ) -> PyResult<Rectangle<'py>> {
     let (padded, rows) = py.detach(|| {
-        let batch = encode()?;
+        let batch = encode(&texts.views()?)?;
         let padded = batch.padded(&layout);
         let padded = padded.map_err(|error| FastTokenizerError::new_err(error.to_string()))?;
         PyResult::Ok((padded, batch.offsets.len() - 1))

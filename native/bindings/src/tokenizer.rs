@@ -23,7 +23,7 @@ pub(crate) mod fast_tokenizer {
     #[pymodule_export]
     use crate::any::{Stream, Tokenizer};
     use crate::padded::{Padding, Rectangle, rectangle};
-    use crate::texts::Texts;
+    use crate::texts::{Texts, is_arrow};
 
     #[pymodule_export]
     const MAX_VOCAB: usize = engine::MAX_VOCAB;
@@ -44,9 +44,20 @@ pub(crate) mod fast_tokenizer {
         FastTokenizerError::new_err(error.to_string())
     }
 
-    /// Counts the words of what an iterator gives.
+    /// Rows of an Arrow array that are counted at once.
+    const ROWS: usize = 1 << 12;
+
+    /// Counts the words of what an iterator gives, or of an Arrow array of texts.
     fn feed(trainer: &mut engine::Trainer, texts: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = texts.py();
+        if is_arrow(texts)? {
+            let texts: Texts = texts.extract()?;
+            for rows in py.detach(|| texts.views())?.chunks(ROWS) {
+                py.check_signals()?;
+                py.detach(|| trainer.feed(rows)).map_err(error)?;
+            }
+            return Ok(());
+        }
         let (mut chunk, mut bytes) = (Vec::<PyBackedStr>::new(), 0);
         for text in texts.try_iter()? {
             let text: PyBackedStr = text?.extract()?;
@@ -147,7 +158,7 @@ pub(crate) mod fast_tokenizer {
             py: Python<'py>,
             texts: Texts,
         ) -> PyResult<Vec<Bound<'py, PyArray1<i32>>>> {
-            let rows = py.detach(|| self.0.encode_batch(&texts.views(), 0)).map_err(error)?;
+            let rows = py.detach(|| self.0.encode_batch(&texts.views()?, 0).map_err(error))?;
             Ok(rows.into_iter().map(|ids| ids.into_pyarray(py)).collect())
         }
 
@@ -162,8 +173,8 @@ pub(crate) mod fast_tokenizer {
             before: Vec<u32>,
             after: Vec<u32>,
         ) -> PyResult<Rectangle<'py>> {
-            rectangle(py, padding.layout(pad_id, before, after), || {
-                Ok(self.0.encode_together(&texts.views(), 0))
+            rectangle(py, &texts, padding.layout(pad_id, before, after), |texts| {
+                Ok(self.0.encode_together(texts, 0))
             })
         }
 

@@ -5,8 +5,10 @@ use std::fs::File;
 use std::path::Path;
 
 use memmap2::Mmap;
+use serde_json::Value;
 
-use crate::engine::{self, Batch, Engine, Stream, Unfit, kept, threads};
+use crate::checks::check;
+use crate::engine::{self, Batch, Engine, Spec, Stream, Unfit, kept, threads};
 use crate::reference::{Located, Reference, Steps};
 use crate::{Error, Result};
 
@@ -53,8 +55,10 @@ impl Any {
     /// # Errors
     /// If the text is no tokenizer, or `strict` and not for the engine.
     pub fn from_json(json: String, engine: bool, strict: bool) -> Result<Self> {
+        let file: Value = serde_json::from_str(&json)?;
+        let patterns = check(&file)?;
         let reason = if engine {
-            match Engine::from_json(&json) {
+            match Spec::from_value(&file).and_then(Engine::new) {
                 Ok(engine) => return Ok(Self { backend: Backend::Engine(Box::new(engine)), json }),
                 Err(Unfit::Broken(problem)) => return Err(Error::entry("tokenizer", problem)),
                 Err(Unfit::Other(reason)) => reason,
@@ -65,7 +69,7 @@ impl Any {
         if strict {
             return Err(Error::entry("tokenizer", format!("not for the engine: {reason}")));
         }
-        let reference = Box::new(Reference::from_json(&json)?);
+        let reference = Box::new(Reference::new(file, json.len(), patterns)?);
         Ok(Self { backend: Backend::Reference(reference, reason), json })
     }
 

@@ -17,12 +17,15 @@
 
 mod alphabet;
 mod any;
+mod bounded;
 mod bpe;
+mod checks;
 pub mod engine;
 mod error;
 mod format;
 mod guard;
 mod reference;
+mod steps;
 mod train;
 
 pub use any::{Any, AnyStream, Backend};

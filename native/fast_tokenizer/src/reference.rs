@@ -5,33 +5,52 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use tokenizers::Tokenizer;
+use serde_json::Value;
+use tokenizers::{ModelWrapper, PostProcessorWrapper, TokenizerImpl};
 
-use crate::engine::Batch;
-use crate::guard::{guarded, patterns};
+use crate::bounded::{TooMuch, within};
+use crate::checks::Patterns;
+use crate::engine::{Batch, share};
+use crate::guard::guarded;
+use crate::steps::{Cutting, Decoding, Normalizing};
 use crate::{Error, Result};
 
 /// Ids, and for each where it comes from.
 pub(crate) type Located = (Vec<u32>, Vec<Range<usize>>);
 
+/// A tokenizer of the `tokenizers` crate, whose searches end.
+type Tokenizer = TokenizerImpl<ModelWrapper, Normalizing, Cutting, PostProcessorWrapper, Decoding>;
+
+/// Bytes that one id is counted as where it is decoded.
+const ID: usize = 16;
+
 /// A tokenizer of the `tokenizers` crate.
 #[derive(Debug)]
 pub struct Reference {
     tokenizer: Tokenizer,
-    /// Entry that is named when it gives up: only patterns are known to make it.
-    blamed: String,
+    /// Where each of its patterns stands in the file.
+    patterns: Patterns,
 }
 
 impl Reference {
-    pub(crate) fn from_json(json: &str) -> Result<Self> {
-        let patterns = patterns(&serde_json::from_str(json)?)?;
-        let blamed = if patterns.is_empty() { "tokenizer".into() } else { patterns.join(", ") };
-        let parsed = guarded("tokenizer", || json.parse::<Tokenizer>())?;
-        Ok(Self { tokenizer: parsed.map_err(|error| Error::Engine(error.to_string()))?, blamed })
+    /// A tokenizer of a file of so many bytes, which was checked.
+    pub(crate) fn new(file: Value, bytes: usize, patterns: Patterns) -> Result<Self> {
+        let parsed = guarded(|| within(bytes, || serde_json::from_value::<Tokenizer>(file)))?;
+        let mut tokenizer = parsed
+            .map_err(|refused| blame(&patterns, &refused))?
+            .map_err(|error| Error::entry("tokenizer", error.to_string()))?;
+        if let Some(cut) = tokenizer.get_truncation_mut() {
+            // How much the parts that are cut off overlap: nobody sees them.
+            cut.stride = 0;
+        }
+        Ok(Self { tokenizer, patterns })
     }
 
-    fn ask<T>(&self, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
-        guarded(&self.blamed, work)?.map_err(|error| Error::Engine(error.to_string()))
+    /// Asks the crate about so many bytes of text.
+    fn ask<T>(&self, bytes: usize, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+        guarded(|| within(bytes, work))?
+            .map_err(|refused| blame(&self.patterns, &refused))?
+            .map_err(|error| Error::Engine(error.to_string()))
     }
 
     /// One more than the highest id.
@@ -42,16 +61,16 @@ impl Reference {
 
     pub(crate) fn added(&self) -> HashMap<String, u32> {
         let added = self.tokenizer.get_added_tokens_decoder().into_iter();
-        added.map(|(id, token)| (token.content, id)).collect()
+        added.map(|(id, token)| (token.content.clone(), id)).collect()
     }
 
     pub(crate) fn encode(&self, text: &str, template: bool) -> Result<Vec<u32>> {
-        let encoding = self.ask(|| self.tokenizer.encode_fast(text, template))?;
+        let encoding = self.ask(text.len(), || self.tokenizer.encode_fast(text, template))?;
         Ok(encoding.get_ids().to_vec())
     }
 
     pub(crate) fn encode_with_offsets(&self, text: &str, characters: bool) -> Result<Located> {
-        let encoding = self.ask(|| match characters {
+        let encoding = self.ask(text.len(), || match characters {
             true => self.tokenizer.encode_char_offsets(text, false),
             false => self.tokenizer.encode(text, false),
         })?;
@@ -76,13 +95,7 @@ impl Reference {
                 *done[index].lock().unwrap_or_else(PoisonError::into_inner) = ids;
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 1..threads.min(texts.len()) {
-                // A thread that the system refuses leaves its work to the others.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-            }
-            work();
-        });
+        share(threads.min(texts.len()), work);
         let mut batch = Batch { ids: Vec::new(), offsets: vec![0] };
         for ids in done {
             batch.ids.extend(ids.into_inner().unwrap_or_else(PoisonError::into_inner)?);
@@ -92,12 +105,19 @@ impl Reference {
     }
 
     pub(crate) fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
-        self.ask(|| self.tokenizer.decode(ids, skip_special))
+        self.ask(ids.len() * ID, || self.tokenizer.decode(ids, skip_special))
     }
 
     pub(crate) fn token(&self, id: u32) -> Option<String> {
         self.tokenizer.id_to_token(id)
     }
+}
+
+/// Names the entry that asks for too much.
+fn blame(patterns: &Patterns, TooMuch { pattern, problem }: &TooMuch) -> Error {
+    let alike = patterns.iter().filter(|(_, text)| text == pattern);
+    let at: Vec<&str> = alike.map(|(at, _)| at.as_str()).collect();
+    Error::entry(if at.is_empty() { "normalizer".into() } else { at.join(", ") }, problem)
 }
 
 /// Text of ids as it becomes certain: the decoder sees the ids of a few tokens at a time.
@@ -111,7 +131,7 @@ pub(crate) struct Steps {
 impl Steps {
     /// The text that is certain after one more id.
     pub(crate) fn push(&mut self, reference: &Reference, id: u32) -> Result<String> {
-        let text = reference.ask(|| {
+        let text = reference.ask((self.ids.len() + 1) * ID, || {
             tokenizers::tokenizer::step_decode_stream(
                 &reference.tokenizer,
                 vec![id],

@@ -3,7 +3,7 @@
 mod engine_common;
 
 use engine_common::{Random, json, nasty};
-use fast_tokenizer::{Any, Backend};
+use fast_tokenizer::Any;
 use serde_json::{Value, json};
 
 fn file(kind: &str, changes: &[(&str, Value)]) -> String {
@@ -16,11 +16,6 @@ fn file(kind: &str, changes: &[(&str, Value)]) -> String {
 
 fn both(json: &str) -> [Any; 2] {
     [true, false].map(|engine| Any::from_json(json.to_owned(), engine, engine).unwrap())
-}
-
-fn split(pattern: &str) -> Value {
-    let pattern = json!({"Regex": pattern});
-    json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false})
 }
 
 #[test]
@@ -99,90 +94,4 @@ fn files_are_mapped() {
     let [ours, theirs] = both(&json("gpt2"));
     assert_eq!(2, ours.encode_file(&path, 1).unwrap().len());
     assert!(theirs.encode_file(&path, 1).unwrap_err().to_string().contains("utf-8"));
-}
-
-#[test]
-fn patterns_that_backtrack_are_refused_and_named() {
-    let hostile = [
-        r"(a+)+$",
-        r"(a|a)*b",
-        r"(a|aa)+$",
-        r"(\w+\s?)*!",
-        r"(.*)*x",
-        r"(é+)*ü",
-        r"(ab|a|b)*c",
-        r"([0-9]+)*#",
-        r"(\p{L}+)+\d",
-    ];
-    for pattern in hostile {
-        for (key, value) in [
-            ("pre_tokenizer", split(pattern)),
-            (
-                "normalizer",
-                json!({"type": "Replace", "pattern": {"Regex": pattern}, "content": ""}),
-            ),
-            ("decoder", json!({"type": "Replace", "pattern": {"Regex": pattern}, "content": ""})),
-        ] {
-            let file = file("gpt2", &[(key, value)]);
-            let error = Any::from_json(file, true, false).expect_err(pattern).to_string();
-            assert!(error.starts_with(&format!("{key}.pattern.Regex: backtracks")), "{error}");
-        }
-    }
-    let broken = file("gpt2", &[("pre_tokenizer", split("("))]);
-    let error = Any::from_json(broken, true, false).unwrap_err().to_string();
-    assert!(error.starts_with("pre_tokenizer.pattern.Regex: "), "{error}");
-}
-
-#[test]
-fn patterns_that_backtrack_on_long_texts_only_are_stopped() {
-    // Its unit is longer than those that are tried when it is loaded.
-    let json = file("gpt2", &[("pre_tokenizer", split("(?:wxyz|wxyz)+!"))]);
-    let tokenizer = Any::from_json(json, true, false).unwrap();
-    assert!(tokenizer.encode("wxyz!wxyz", false).is_ok());
-    let error = tokenizer.encode(&"wxyz".repeat(60), false).unwrap_err().to_string();
-    assert!(error.starts_with("pre_tokenizer.pattern.Regex: "), "{error}");
-    assert!(tokenizer.encode_batch(&["a", &"wxyz".repeat(60)], false, 2).is_err());
-}
-
-#[test]
-fn published_patterns_are_not_refused() {
-    let patterns = [
-        // o200k, DeepSeek-V3, BLOOM, GPT-NeoX-like punctuation, StarCoder's digits.
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
-        r" ?[^(\s|[.,!?…。，、।۔،])]+",
-        r"\p{N}{1,3}",
-        "[一-龥぀-ゟ゠-ヿ]+",
-    ];
-    for pattern in patterns {
-        let file = file("gpt2", &[("pre_tokenizer", split(pattern))]);
-        let tokenizer = Any::from_json(file, true, false).unwrap();
-        assert!(matches!(tokenizer.backend(), Backend::Reference(..)));
-        let text = " \t\n".repeat(20_000) + &"aB".repeat(20_000) + &"中".repeat(20_000);
-        tokenizer.encode(&text, false).unwrap();
-    }
-}
-
-#[test]
-fn hostile_files_are_errors() {
-    let hostile = [
-        "[".repeat(1 << 20),
-        file("gpt2", &[("added_tokens", json!([{"id": u64::MAX}]))]),
-        file("gpt2", &[("truncation", json!({"max_length": -1}))]),
-        file("gpt2", &[("post_processor", json!({"type": "TemplateProcessing", "single": "$Z"}))]),
-        file("gpt2", &[("pre_tokenizer", split(&"(a{1000}){1000}".repeat(2)))]),
-        file("gpt2", &[("pre_tokenizer", split(&"(".repeat(1 << 15)))]),
-        r#"{"model": {"type": "WordPiece", "vocab": {}, "unk_token": "?"}}"#.to_owned(),
-        r#"{"model": {"type": "Unigram", "unk_id": 7, "vocab": [["a", 0.0]]}}"#.to_owned(),
-    ];
-    for json in hostile {
-        let shown: String = json.chars().take(60).collect();
-        for engine in [true, false] {
-            // What loads must still be no worse than an error.
-            if let Ok(tokenizer) = Any::from_json(json.clone(), engine, false) {
-                let encoded = tokenizer.encode("a text", false);
-                assert!(encoded.is_err() || tokenizer.vocab_size() < 1 << 30, "{shown}");
-            }
-        }
-    }
 }

@@ -93,6 +93,11 @@ fn the_worst_texts_take_no_time() {
         let text = unit.repeat((1 << 20) / unit.len());
         assert!(text == engine.decode(&engine.encode(&text), false), "{unit:?}");
     }
+    for unit in [&b"\xFF"[..], b"\xE4\xB8", b"\xF0\x9F\x98 ", b"a\xC3"] {
+        let (bytes, mut ids) = (unit.repeat((1 << 20) / unit.len()), Vec::new());
+        engine.encode_into(&bytes, true, &mut ids);
+        assert!(bytes == engine.decode_bytes(&ids, false), "{unit:?}");
+    }
 }
 
 #[test]

@@ -1,17 +1,21 @@
 """``aios tokenizer`` trains, encodes, decodes and inspects."""
 
 import json
+import re
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from pyarrow import feather
 
 from aios_core.cli import cli
 
 TEXT = "the thesis is that the thicker thief thinks 香蕉\n"
 
 
-def run(*arguments, stdin=None):
-    return CliRunner().invoke(cli, ["tokenizer", *map(str, arguments)], input=stdin)
+def run(*arguments, stdin=None, **more):
+    return CliRunner().invoke(cli, ["tokenizer", *map(str, arguments)], input=stdin, **more)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,29 @@ def test_inspection_counts(file):
     assert 9 == pytest.approx(told["bytes_per_token"] * told["tokens"])
 
 
+def test_pieces_are_shown_in_two_colours_by_turns(file):
+    result = run("inspect", "the thief\n\x1b[2J", "--tokenizer", file, color=True)
+    pieces = re.findall(r"\x1b\[(\d+)m\x1b\[7m(.*?)\x1b\[0m", result.stdout)
+
+    assert "the thief\\n\\x1b[2J" == "".join(piece for _, piece in pieces)
+    assert ["36", "35"] * 2 == [colour for colour, _ in pieces][:4]
+    assert "the thief\n" == run("inspect", "the thief", "--tokenizer", file).stdout
+    assert "tokens " in result.stderr
+    assert "fertility " in result.stderr
+    assert "bytes per token " in result.stderr
+
+
+def test_columns_of_tables_are_texts(file, tmp_path):
+    table = pa.table({"body": [TEXT] * 3})
+    pq.write_table(table, tmp_path / "t.parquet")
+    feather.write_feather(table, tmp_path / "t.arrow", compression="uncompressed")
+    for name in ("t.parquet", "t.arrow"):
+        output = tmp_path / f"{name}.json"
+        arguments = ("--vocab-size", 275, "--field", "body", "--output", output)
+        assert 0 == run("train", tmp_path / name, *arguments).exit_code
+        assert file.read_text() == output.read_text()
+
+
 def test_fields_of_json_lines_are_texts(file, tmp_path):
     (tmp_path / "texts.jsonl").write_text(json.dumps({"body": TEXT * 3}) + "\n")
     arguments = ("train", tmp_path / "texts.jsonl", "--vocab-size", 275, "--output")
@@ -55,6 +82,38 @@ def test_fields_of_json_lines_are_texts(file, tmp_path):
     result = run(*arguments, tmp_path / "t.json", "--field", "text")
     assert 2 == result.exit_code
     assert "texts.jsonl:1: want a JSON object with the field 'text'" in result.stderr
+
+
+def test_lines_of_config_ablate_tokenizers(file, tmp_path):
+    kinds = ["bpe", "bytes", "hf", "tiktoken"]
+    (tmp_path / "a.toml").write_text(
+        'dataset.type = "python-docs"\n[[ablate.zip]]\n'
+        f'"tokenizer.type" = {kinds}\n"tokenizer.file" = {[str(file)] * 4}\n'
+        f'"tokenizer.encoding" = {["cl100k_base"] * 4}\n'
+    )
+    result = CliRunner().invoke(cli, ["ablate", str(tmp_path / "a.toml"), "--dry-run"])
+    assert 0 == result.exit_code, result.output
+    assert "4 trials in 4 arms" in result.output
+    assert all(kind in result.output for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    ("size", "output", "message"),
+    [
+        (5, "t.json", "'vocab_size' must be >= 260: 5"),
+        (2**30, "t.json", "'vocab_size' must be <= 524288"),
+        (275, ".", "want a file in a folder that exists"),
+        (275, "nowhere/t.json", "nowhere/t.json: want a file in a folder that exists"),
+        (32_000, "t.json", "vocab_size is 32000; want more text, vocab_size <= "),
+    ],
+)
+def test_what_cannot_be_trained_is_told(tmp_path, size, output, message):
+    (tmp_path / "text.txt").write_text(TEXT)
+    arguments = ("--vocab-size", size, "--output", tmp_path / output)
+    result = run("train", tmp_path / "text.txt", *arguments)
+    assert 2 == result.exit_code
+    assert message in result.stderr
+    assert ["text.txt"] == [path.name for path in tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"model": {"type": "BPE"}}'])

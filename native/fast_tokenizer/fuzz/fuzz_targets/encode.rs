@@ -1,4 +1,4 @@
-//! Any bytes come back, cut into the same pieces whatever the instructions and the threads.
+//! Any bytes come back, and give the same ids with a cache that knows them and with none.
 #![no_main]
 
 use std::sync::LazyLock;

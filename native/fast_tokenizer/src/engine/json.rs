@@ -1,31 +1,12 @@
 //! Reads a `tokenizer.json` and tells whether this engine gives the ids that it describes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::pattern::Pattern;
 use super::spec::{Added, Resolved, Spec, Truncation, Unfit, resolve};
-
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    truncation: Value,
-    #[serde(default)]
-    padding: Value,
-    #[serde(default)]
-    added_tokens: Vec<Token>,
-    #[serde(default)]
-    normalizer: Value,
-    #[serde(default)]
-    pre_tokenizer: Value,
-    #[serde(default)]
-    post_processor: Value,
-    #[serde(default)]
-    decoder: Value,
-    model: Model,
-}
 
 #[derive(Deserialize)]
 struct Token {
@@ -49,10 +30,6 @@ struct Model {
     byte_fallback: bool,
     #[serde(default)]
     ignore_merges: bool,
-    #[serde(default)]
-    vocab: Value,
-    #[serde(default)]
-    merges: Value,
 }
 
 /// The two spellings of merges: `["a", "b"]`, and the older `"a b"`.
@@ -71,13 +48,24 @@ impl Spec {
     /// `Unfit::Broken` names an entry that no library could load; `Unfit::Other` tells what this
     /// engine does not do.
     pub fn from_json(text: &str) -> Result<Self, Unfit> {
-        let file: File = serde_json::from_str(text).map_err(|e| Unfit::Broken(e.to_string()))?;
-        for (name, value) in [("normalizer", &file.normalizer), ("padding", &file.padding)] {
-            if !value.is_null() {
+        Self::from_value(&serde_json::from_str(text).map_err(|e| Unfit::Broken(e.to_string()))?)
+    }
+
+    /// Reads a `tokenizer.json` that is parsed already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Spec::from_json`].
+    pub fn from_value(file: &Value) -> Result<Self, Unfit> {
+        for name in ["normalizer", "padding"] {
+            if !file[name].is_null() {
                 return Unfit::other(format!("it has a {name}"));
             }
         }
-        let model = &file.model;
+        let Some(entries) = file.get("model") else {
+            return Unfit::broken("model: missing");
+        };
+        let model: Model = read(entries, || "model".into())?;
         if model.r#type.as_deref() != Some("BPE") {
             return Unfit::other("the model is not named BPE");
         }
@@ -89,18 +77,17 @@ impl Spec {
         {
             return Unfit::other("the model has dropout, a prefix, a suffix or byte fallback");
         }
-        if file.decoder.get("type").and_then(Value::as_str) != Some("ByteLevel") {
+        if file["decoder"].get("type").and_then(Value::as_str) != Some("ByteLevel") {
             return Unfit::other("the decoder is not ByteLevel");
         }
-        let (pattern, prefix_space) = pattern(&file.pre_tokenizer)?;
-        let vocabulary: HashMap<String, u32> = serde_json::from_value(file.model.vocab)
-            .map_err(|e| Unfit::Broken(format!("model.vocab: {e}")))?;
-        let merges = merges(file.model.merges)?;
+        let (pattern, prefix_space) = pattern(&file["pre_tokenizer"])?;
+        let vocabulary: HashMap<String, u32> = read(&entries["vocab"], || "model.vocab".into())?;
+        let merges = merges(&entries["merges"])?;
         let Resolved { tokens, rules, bytes } = resolve(&vocabulary, &merges)?;
-        let added = added(&file.added_tokens, &vocabulary)?;
-        let (before, after) = template(&file.post_processor)?;
-        let truncation = truncation(&file.truncation, before.len() + after.len())?;
-        let ignore_merges = file.model.ignore_merges;
+        let added = added(&file["added_tokens"], &vocabulary)?;
+        let (before, after) = template(&file["post_processor"])?;
+        let truncation = truncation(&file["truncation"], before.len() + after.len())?;
+        let ignore_merges = model.ignore_merges;
         Ok(Self {
             tokens,
             rules,
@@ -116,13 +103,21 @@ impl Spec {
     }
 }
 
-fn merges(value: Value) -> Result<Vec<(String, String)>, Unfit> {
+/// An entry, of which an error tells the name.
+fn read<'a, T: Deserialize<'a>>(
+    value: &'a Value,
+    name: impl FnOnce() -> String,
+) -> Result<T, Unfit> {
+    T::deserialize(value).map_err(|error| Unfit::Broken(format!("{}: {error}", name())))
+}
+
+fn merges(value: &Value) -> Result<Vec<(String, String)>, Unfit> {
     let Value::Array(entries) = value else {
-        return Unfit::broken("model.merges is not a list");
+        return Unfit::broken("model.merges: want a list");
     };
     let mut merges = Vec::with_capacity(entries.len());
-    for (rank, entry) in entries.into_iter().enumerate() {
-        let pair = match serde_json::from_value(entry) {
+    for (rank, entry) in entries.iter().enumerate() {
+        let pair = match Merge::deserialize(entry) {
             Ok(Merge::Pair(left, right)) => Some((left, right)),
             Ok(Merge::Line(line)) => match line.split(' ').collect::<Vec<_>>()[..] {
                 [left, right] => Some((left.to_owned(), right.to_owned())),
@@ -132,7 +127,7 @@ fn merges(value: Value) -> Result<Vec<(String, String)>, Unfit> {
         };
         match pair {
             Some(pair) => merges.push(pair),
-            None => return Unfit::broken(format!("model.merges[{rank}] is not a pair")),
+            None => return Unfit::broken(format!("model.merges[{rank}]: want a pair of tokens")),
         }
     }
     Ok(merges)
@@ -180,14 +175,20 @@ fn pattern(value: &Value) -> Result<(Pattern, bool), Unfit> {
 }
 
 /// Added tokens with the ids that the reference gives them, which are not always the file's.
-fn added(tokens: &[Token], vocabulary: &HashMap<String, u32>) -> Result<Vec<Added>, Unfit> {
+fn added(tokens: &Value, vocabulary: &HashMap<String, u32>) -> Result<Vec<Added>, Unfit> {
+    let tokens = match tokens {
+        Value::Null => &[],
+        Value::Array(tokens) => &tokens[..],
+        _ => return Unfit::broken("added_tokens: want a list"),
+    };
     let mut next = vocabulary.len() as u32;
-    let mut added: Vec<Added> = Vec::new();
+    let (mut added, mut seen) = (Vec::with_capacity(tokens.len()), HashSet::new());
     for (i, token) in tokens.iter().enumerate() {
+        let token: Token = read(token, || format!("added_tokens[{i}]"))?;
         if token.content.is_empty() {
             continue;
         }
-        if added.iter().any(|other| other.content == token.content) {
+        if !seen.insert(token.content.clone()) {
             return Unfit::other(format!("added_tokens[{i}] ({:?}) comes twice", token.content));
         }
         if token.single_word {
@@ -202,7 +203,7 @@ fn added(tokens: &[Token], vocabulary: &HashMap<String, u32>) -> Result<Vec<Adde
         }
         added.push(Added {
             id,
-            content: token.content.clone(),
+            content: token.content,
             special: token.special,
             normalized: token.normalized,
             lstrip: token.lstrip,

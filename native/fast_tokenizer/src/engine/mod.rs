@@ -5,6 +5,8 @@ mod cache;
 mod count;
 mod decode;
 mod encode;
+#[cfg(test)]
+mod exactness;
 mod json;
 mod key;
 mod lanes;
@@ -26,6 +28,7 @@ pub use decode::Stream;
 pub use offsets::in_characters;
 pub(crate) use padded::kept;
 pub use padded::{Layout, Misfit, Padded};
+pub(crate) use parallel::share;
 pub use parallel::{Batch, threads};
 pub use pattern::Pattern;
 pub use spec::{Added, Spec, Truncation, Unfit};

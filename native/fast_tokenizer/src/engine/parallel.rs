@@ -82,17 +82,11 @@ impl Engine {
             }
             self.give_back(state);
         };
-        std::thread::scope(|scope| {
-            for _ in 1..threads {
-                // A thread that the system refuses leaves its work to the others.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-            }
-            work();
-        });
+        share(threads, work);
         let unlocked = done
             .into_iter()
             .map(|batch| batch.into_inner().unwrap_or_else(PoisonError::into_inner));
-        join(unlocked.collect(), texts.len())
+        join(unlocked.collect(), texts.len(), threads)
     }
 
     fn in_turn<T: AsRef<[u8]>>(&self, texts: &[T], added: bool, bytes: usize) -> Batch {
@@ -164,15 +158,46 @@ fn portions(parts: &[Part], share: usize) -> Vec<Range<usize>> {
     portions
 }
 
-/// Puts the portions one after the other.
-fn join(portions: Vec<Batch>, texts: usize) -> Batch {
+/// Does the same on several threads, this one among them.
+pub(crate) fn share(threads: usize, work: impl Fn() + Sync) {
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // A thread that the system refuses leaves its work to the others.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, &work);
+        }
+        work();
+    });
+}
+
+/// Puts the portions one after the other: much memory is new then, so on several threads.
+fn join(portions: Vec<Batch>, texts: usize, threads: usize) -> Batch {
     let mut joined = Batch { ids: Vec::new(), offsets: Vec::with_capacity(texts + 1) };
-    reserve(&mut joined.ids, portions.iter().map(|portion| portion.ids.len()).sum());
     joined.offsets.push(0);
-    for portion in portions {
-        let base = joined.ids.len();
-        joined.offsets.extend(portion.offsets.iter().map(|end| base + end));
-        joined.ids.extend_from_slice(&portion.ids);
+    let mut total = 0;
+    for portion in &portions {
+        joined.offsets.extend(portion.offsets.iter().map(|end| total + end));
+        total += portion.ids.len();
     }
+    reserve(&mut joined.ids, total);
+    let mut rest = &mut joined.ids.spare_capacity_mut()[..total];
+    let mut places = Vec::with_capacity(portions.len());
+    for Batch { ids, .. } in portions {
+        let (place, after) = std::mem::take(&mut rest).split_at_mut(ids.len());
+        places.push((ids, place));
+        rest = after;
+    }
+    let places = Mutex::new(places);
+    share(threads, || {
+        loop {
+            let next = places.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some((ids, place)) = next else { break };
+            for (place, &id) in place.iter_mut().zip(&ids) {
+                place.write(id);
+            }
+        }
+    });
+    drop(places);
+    // SAFETY: the places were the first `total` values, and each was taken and written.
+    unsafe { joined.ids.set_len(total) };
     joined
 }

@@ -161,8 +161,12 @@ fn pieces<S: Sink>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// Those that cut.
+    pub(in super::super) const PATTERNS: [Pattern; 3] =
+        [Pattern::Gpt2, Pattern::Cl100k { digits: 3 }, Pattern::Cl100k { digits: 1 }];
 
     /// Ends of pieces, and that pieces follow each other without gaps.
     #[derive(Default)]
@@ -180,9 +184,9 @@ mod tests {
         }
     }
 
-    fn check(text: &[u8]) {
-        for pattern in [Pattern::Gpt2, Pattern::Cl100k { digits: 3 }, Pattern::Cl100k { digits: 1 }]
-        {
+    /// Fails unless all instructions cut as the matcher does.
+    pub(in super::super) fn check(text: &[u8]) {
+        for pattern in PATTERNS {
             let expected = pattern.ends(text);
             let mut ends = Ends::default();
             split_portable(text, pattern, &mut ends);

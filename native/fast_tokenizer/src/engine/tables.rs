@@ -1,6 +1,6 @@
 //! Code-point ranges of the classes that the patterns use, as onig (Unicode 16) sees them.
 //!
-//! Written by `examples/unicode_tables.rs`; `tests/unicode.rs` compares every code point with onig.
+//! `exactness.rs` compares every code point with onig.
 
 /// Version of the Unicode data: part of a tokenizer's fingerprint, as it decides ids.
 pub const UNICODE_VERSION: &str = "16.0";
