@@ -104,3 +104,10 @@ def test_a_card_is_waited_for_as_counted(small_model, name):
         finally:
             torch.cuda.set_sync_debug_mode("default")
     assert sum("synchronizing CUDA" in str(one.message) for one in told) <= counted
+
+
+@CUDA
+def test_what_was_expanded_is_placed_on_a_card(small_model):
+    model = small_model().to("cuda")
+    placed = model.place(torch.tensor([0.5]).expand(3))
+    assert [0.5] * 3 == placed.tolist()
