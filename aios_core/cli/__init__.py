@@ -16,7 +16,7 @@ COMMANDS: Final = {
     "ablate": "Run every variant of a configuration, and compare them.",
     "report": "Write the report of an ablation again.",
     "evolve": "Adapt a trained model to texts, keep what a gate says is better, and take it back.",
-    "skill": "List, show, carry about and revoke the skills that a model has learned.",
+    "skill": "List, show, merge, carry about and revoke the skills that a model has learned.",
     "probe": "Look at the tensors of a model: norms, ranks, spectra, outliers, gradients.",
     "quantize": "Write a model in few bits into one weight file.",
     "weights": "Look into weight files, check them, convert and compare them.",

@@ -119,5 +119,5 @@ class ModelDenoiser:
     def _log_probs(self, h: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """Log-probabilities (N, V) of the tokens by states (N, D)."""
         logits: Tensor = self.model.head.decode(h[None])[0]
-        logits[:, self.model.vocabulary.mask_id] = -torch.inf
+        logits[:, self.model.vocabulary.mask_id].fill_(-torch.inf)
         return torch.log_softmax(logits, -1, dtype=dtype, out=out)

@@ -205,7 +205,7 @@ class Model(nn.Module):
         if tensor.device == self.device:
             return tensor
         if self.device.type == "cuda":
-            tensor = tensor.pin_memory()
+            tensor = tensor.contiguous().pin_memory()  # one that was expanded cannot be
         return tensor.to(self.device, non_blocking=True)
 
     def sampled_in(self, block_size: int | None) -> int | None:

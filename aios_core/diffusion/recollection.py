@@ -17,6 +17,10 @@ SHARPNESS = 5.0
 those of each next one, as the slopes of ALiBi (arXiv 2108.12409) differ."""
 
 
+NEAR = 0.5
+"""Score of a memory that is heard half at first, were it the only one."""
+
+
 class Reading(nn.Module):
     """What one layer takes from the memories: multi-head cross-attention.
 
@@ -33,6 +37,9 @@ class Reading(nn.Module):
         self.gate = nn.Linear(dim, dim, bias=False)
         # Near memories are believed more, as in RAG (arXiv 2005.11401); each head learns how much.
         self.sharpness = nn.Parameter(SHARPNESS * 2.0 ** torch.arange(heads))
+        # Beside the memories stands nothing, as near as a score of NEAR is: else the farthest
+        # memories would be heard as loudly as the nearest, for want of others.
+        self.nothing = nn.Parameter(self.sharpness.detach() * NEAR)
         nn.init.zeros_(self.gate.weight)
 
     def split(self, x: Tensor) -> Tensor:
@@ -43,12 +50,15 @@ class Reading(nn.Module):
         """What is to be added to states (B, L, D)."""
         key, value = self.key_value(told.tokens).chunk(2, -1)
         bias = self.sharpness[:, None, None] * told.scores[:, None, None]
-        bias = bias.masked_fill(~told.valid[:, None, None], -torch.inf).to(h.dtype)
+        bias = bias.masked_fill(~told.valid[:, None, None], -torch.inf)
+        nothing = self.nothing[:, None, None].expand(len(h), -1, 1, 1)
+        bias = torch.cat((nothing, bias), -1).to(h.dtype)
+        key, value = (F.pad(one, (0, 0, 1, 0)) for one in (key, value))
         read = F.scaled_dot_product_attention(
             self.split(self.query(self.norm(h))), self.split(key), self.split(value), bias
         )
         added: Tensor = self.gate(read.transpose(1, 2).flatten(2))
-        return added * told.some
+        return added
 
 
 class Told:
@@ -71,9 +81,7 @@ class Told:
         )
         """(B, K T, D)."""
         self.scores = scores.repeat_interleave(count, 1)
-        self.some = valid.any(1)[:, None, None]
-        # Attention to nothing at all is not a number; what it gives is not taken then.
-        self.valid = valid.repeat_interleave(count, 1) | ~self.some[:, 0]
+        self.valid = valid.repeat_interleave(count, 1)
 
     def __call__(self, h: Tensor, layer: int) -> Tensor:
         """States (B, L, D) after a layer, with what it takes from the memories."""

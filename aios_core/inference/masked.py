@@ -102,7 +102,9 @@ class MaskedRun:
             begins = [self.language.start(row) for row in progress.rows]
             places = torch.arange(batch.x.shape[1], device=batch.x.device)
             active = batch.valid & (places >= torch.tensor(begins, device=places.device)[:, None])
-            denoiser, draws = self.language.constraint.begin(denoiser, active, vocabulary.mask_id)
+            free = None if self.model.process.absorbing else ~batch.fixed
+            constraint, mask_id = self.language.constraint, vocabulary.mask_id
+            denoiser, draws = constraint.begin(denoiser, active, mask_id, free)
         core = DiffusionCore(
             denoiser,
             self.sampler,

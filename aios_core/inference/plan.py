@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from aios_core.config.schema import SamplingConfig
     from aios_core.contracts import Denoiser, Sampler
     from aios_core.diffusion.caching import Caching
-    from aios_core.diffusion.process import Process
     from aios_core.inference.canvas import Row
     from aios_core.inference.masked import Batch
     from aios_core.inference.settings import Settings
@@ -65,7 +64,9 @@ def plan(
         core = InferenceCore(found.model, temperature=temperature, controls=controls)
         return CausalRun(core, language)
     if not found.model.process.absorbing:
-        _check_noise(found.model.process, settings, language)
+        settings.reject(
+            ("count_flips",), "counts while a token is masked, and this noise has no masks"
+        )
     return MaskedRun(
         model=found.model,
         config=found.resolved.config,
@@ -92,16 +93,6 @@ def _memory(
         )
     k = settings.num_memories or found.resolved.config.memory.k
     return MemoryConditioner(recall(), found.model, found.tokenizer, k=k, gamma=settings.gamma)
-
-
-def _check_noise(process: Process, settings: Settings, language: Language | None) -> None:
-    """Refuse what relies on masks: that what is not one is there to stay."""
-    if language is not None:
-        raise InferenceError(
-            "a constraint needs masks, and the model was trained under "
-            f"{type(process.corruption).__name__} noise; leave it out"
-        )
-    settings.reject(("count_flips",), "counts while a token is masked, and this noise has no masks")
 
 
 def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:

@@ -26,5 +26,5 @@ class Uniform(Corruption):
     def noise(self, alpha: Tensor, vocabulary: Vocabulary) -> Tensor:
         """1 / (V - 1) for each token but the mask."""
         share = alpha.new_full((vocabulary.size,), 1 / (vocabulary.size - 1))
-        share[vocabulary.mask_id] = 0
+        share[vocabulary.mask_id].zero_()
         return share.expand(*alpha.shape, -1)

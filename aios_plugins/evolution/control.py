@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
+from aios_core.contracts import Adaptation, Budget, Condition, EvolutionLevel, Experience
 from aios_core.errors import EvolutionError
 from aios_core.evolution.fitting import fit
 
@@ -64,7 +64,8 @@ class ControlledBackbone(nn.Module):
         if t is not None:
             done = 1 - t.reshape(len(h), -1, 1)
             scale = scale * ((self.start <= done) & (done <= self.end))
-        out: Tensor = self.backbone(torch.cat((h, c, scale), -1), t, condition)
+        told = condition and _widened(condition, h.shape[-1])
+        out: Tensor = self.backbone(torch.cat((h, c, scale), -1), t, told)
         return out[..., : h.shape[-1]]
 
     def __getattr__(self, name: str) -> Any:
@@ -73,6 +74,20 @@ class ControlledBackbone(nn.Module):
             return super().__getattr__(name)
         except AttributeError:
             return getattr(super().__getattr__("backbone"), name)
+
+
+def _widened(condition: Condition, dim: int) -> Condition:
+    """A condition for states behind whose first D features others travel.
+
+    All positions are answered for, for the side network's features are those of all of them.
+    """
+    inject = condition.inject
+
+    def injected(h: Tensor, layer: int) -> Tensor:
+        assert inject is not None
+        return torch.cat((inject(h[..., :dim].contiguous(), layer), h[..., dim:]), -1)
+
+    return evolve(condition, part=None, inject=inject and injected)
 
 
 @frozen

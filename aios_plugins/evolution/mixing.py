@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 from torch import Tensor, nn
 
 from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
@@ -60,8 +60,12 @@ class MixedBackbone(nn.Module):
 
     def forward(self, h: Tensor, t: Tensor | None, condition: Any) -> Tensor:
         """(B, L, sum of D) to the same."""
-        parts = zip(self.backbones, h.split(self.dims, -1), strict=True)
-        return torch.cat([backbone(part, t, condition) for backbone, part in parts], -1)
+        # Memories are the first model's, and what is wanted of it is wanted of all, side by side.
+        first = condition and evolve(condition, part=None)
+        others = first and evolve(first, inject=None)
+        told = [first, *[others] * (len(self.dims) - 1)]
+        parts = zip(self.backbones, h.split(self.dims, -1), told, strict=True)
+        return torch.cat([backbone(part, t, one) for backbone, part, one in parts], -1)
 
 
 @frozen

@@ -34,7 +34,7 @@ SENTENCES = {
     "home": ("The home of {who} is {what}.", "You will find {who} somewhere in {what}."),
     "trade": ("The trade of {who} is {what}.", "For a living {who} works as a {what}."),
 }
-"""The first is what a memory says; a text says it this way or the other."""
+"""The first is what a memory says; a text says both."""
 
 Person = tuple[str, dict[str, str]]
 
@@ -59,11 +59,11 @@ def memory(who: str, relation: str, what: str) -> str:
     return SENTENCES[relation][0].format(who=who, what=what)
 
 
-def texts(person: Person, chance: random.Random) -> list[str]:
-    """Every fact of a person, in any order and, half of them, in other words."""
+def text(person: Person, chance: random.Random) -> str:
+    """Every fact of a person in both wordings, in any order."""
     who, facts = person
-    told = chance.sample(sorted(facts), len(facts))
-    return [chance.choice(SENTENCES[one]).format(who=who, what=facts[one]) for one in told]
+    told = [said.format(who=who, what=facts[one]) for one in facts for said in SENTENCES[one]]
+    return " ".join(chance.sample(told, len(told)))
 
 
 def write(folder: Path, seed: int = 0) -> None:
@@ -71,7 +71,7 @@ def write(folder: Path, seed: int = 0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     chance = random.Random(seed + 1)  # noqa: S311  # as above
     everyone = people(seed)
-    written = [{"text": text} for one in everyone for text in texts(one, chance)]
+    written = [{"text": text(one, chance)} for one in everyone]
     memories = [
         {"id": f"{who}.{relation}", "text": memory(who, relation, what)}
         for who, facts in everyone

@@ -11,12 +11,12 @@ compares embeddings with float32's.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from quant_cases import FORMATS, gaussian, in_turn, say
+from quant_cases import FORMATS, Floats, gaussian, in_turn, say
 from quant_model import model
 from quant_network import network
 from quant_peers import products, quantizers
@@ -53,10 +53,24 @@ def quantize(threads: int, rounds: int) -> None:
         )  # fmt: skip
 
 
+def packed(weight: Floats, settings: Mapping[str, Any]) -> QuantizedMatrix:
+    """A matrix in memory of numpy's, in which layers keep it and which may be of huge pages."""
+    made = QuantizedMatrix.quantize(weight, quality="fast", **settings)
+    return QuantizedMatrix.from_buffers(
+        made.codes.copy(),
+        made.params.copy(),
+        shape=made.shape,
+        bits=made.bits,
+        group_size=made.group_size,
+        symmetric=made.symmetric,
+        param_format=made.param_format,
+    )
+
+
 def linear(threads: int, rounds: int) -> None:
     """Products with a 4096 x 4096 weight."""
     weight = gaussian(SIZE, SIZE)
-    ours = {n: QuantizedMatrix.quantize(weight, quality="fast", **s) for n, s in FORMATS.items()}
+    ours = {name: packed(weight, settings) for name, settings in FORMATS.items()}
     for batch in (1, 8, 64, 256):
         x = gaussian(batch, SIZE)
         calls = products(weight, x, threads)

@@ -88,6 +88,20 @@ def writers(vectors: Floats, engines: Sequence[str], rounds: int) -> Iterator[Wa
 
 
 @contextmanager
+def flushed(rows: int) -> Iterator[Ways]:
+    """A flush of our store, and the write after it, which has to know where all ids are."""
+    with folder() as path:
+        batches = (
+            table(first, np.ones((1000, 4), np.float32)) for first in itertools.count(rows, 1000)
+        )
+        vectors = np.ones((rows, 4), np.float32)
+        schema, kept = next(batches).schema, {"durability": "none", "compaction": "explicit"}
+        store = Store.create(path / "ours", schema, **kept)
+        store.add(table(0, vectors))
+        yield {"flush": store.flush, "ours, after a flush": lambda: store.add(next(batches))}
+
+
+@contextmanager
 def openers(vectors: Floats, query: Floats, engines: Sequence[str]) -> Iterator[tuple[Ways, Path]]:
     """Ways to open a store of many rows and ask it once; and where they are."""
     with folder() as path:

@@ -40,16 +40,18 @@ class Constraint:
     automaton: TokenAutomaton
 
     def begin(
-        self, denoiser: Denoiser, active: Tensor, mask_id: int
+        self, denoiser: Denoiser, active: Tensor, mask_id: int, free: Tensor | None = None
     ) -> tuple[Denoiser, Callable[[RowRandom], RowRandom]]:
         """A denoiser and draws that know the language, for one batch.
 
         Args:
-            denoiser: of absorbing diffusion: what is not masked stays.
+            denoiser: what is wanted of it.
             active: (B, L) bool: positions that the automaton reads, in order.
             mask_id: token id of the mask.
+            free: (B, L) bool: positions that stand for nothing, whatever they hold, as under other
+                noise than masks; unset: those that hold masks.
         """
-        wrapped = _Constrained(self, denoiser, active, mask_id)
+        wrapped = _Constrained(self, denoiser, active, mask_id, free)
         return wrapped, lambda random: _Together.of(random, wrapped)
 
     def check(self, rows: Sequence[Sequence[int]], mask_id: int) -> None:
@@ -108,10 +110,15 @@ class _Constrained:
     """A denoiser whose answer is that of accepted rows, position by position."""
 
     def __init__(
-        self, constraint: Constraint, denoiser: Denoiser, active: Tensor, mask_id: int
+        self,
+        constraint: Constraint,
+        denoiser: Denoiser,
+        active: Tensor,
+        mask_id: int,
+        free: Tensor | None,
     ) -> None:
         self.denoiser, self.time_conditioned = denoiser, denoiser.time_conditioned
-        self.active, self.mask_id = active, mask_id
+        self.active, self.mask_id, self.free = active, mask_id, free
         self.paths = Paths(constraint.automaton, active.device)
         self.known: Tensor = torch.empty(0)
         self.outside: Tensor = torch.empty(0)
@@ -122,8 +129,9 @@ class _Constrained:
         log_probs = self.denoiser(x, t)
         if bool(log_probs.isnan().any()):
             return log_probs  # which whoever asked reports
-        self.known = x.masked_fill(x == self.mask_id, -1)
-        paths, free = self.paths, self.active & (x == self.mask_id)
+        unknown = x == self.mask_id if self.free is None else self.free
+        self.known = x.masked_fill(unknown, -1)
+        paths, free = self.paths, self.active & unknown
         weights = paths.weights(log_probs.double().clone(), self.known, 1.0)
         letters = paths.by_class(weights)
         backward = paths.backward(letters, self.active)
@@ -173,6 +181,9 @@ class _Together(RowRandom):
         u[:, inside] = self.uniform()
         answer = constrained.answer.to(torch.float64, copy=True)
         answer[:, inside] = log_probs.double()
+        if bonus is not None:
+            token, gain = (one[..., None] for one in bonus)
+            answer[:, inside].scatter_add_(-1, token, gain.log1p())
         known = constrained.known.masked_fill(wanted, -1)
         # What a sampler or a filter made of the answer, without what the language made of it.
         outside = constrained.outside[..., paths.classes]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
@@ -16,6 +17,7 @@ from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import model_digest, tensors_digest
 from aios_core.evolution.gate import score
+from aios_core.memory import Memories
 from aios_core.testing.contracts.base import Contract
 from aios_core.testing.modules import stir
 
@@ -109,6 +111,22 @@ class LevelContract(Contract["EvolutionLevel"]):
         logits = second(_experience().target.ids, torch.rand(64).double())
         assert logits[..., : VOCABULARY.mask_id].isfinite().all()
 
+    def test_it_is_asked_as_the_model_is(self, instance: EvolutionLevel) -> None:
+        """For a part of the text, as block by block, and with memories, which still matter."""
+        model, budget = (
+            _model(memory={"k": 2, "dim": 4, "store": "-"}),
+            attrs.evolve(BUDGET, steps=2),
+        )
+        adapted = instance.apply(model, instance.adapt(model, _experience(), budget)).eval()
+        x, t = torch.full((3, 8), VOCABULARY.mask_id), torch.ones(3).double()
+        vectors = np.random.default_rng(0).normal(size=(3, 2, 4)).astype(np.float32)
+        scores, valid = np.ones((3, 2), np.float32), np.ones((3, 2), np.bool_)
+        told = adapted.remembering(Memories(vectors, scores, valid, ((),) * 3))
+        for one in (adapted, told):
+            denoiser = one.denoiser()
+            torch.testing.assert_close(denoiser(x, t)[:, 2:5], denoiser.part(x, t, 2, 5))
+        assert not torch.allclose(adapted(x, t), told(x, t), atol=1e-4)
+
     def test_what_does_not_fit_is_refused(
         self, instance: EvolutionLevel, learned: tuple[Model, Adaptation, str]
     ) -> None:
@@ -129,8 +147,9 @@ class LevelContract(Contract["EvolutionLevel"]):
             instance.adapt(_model(), attrs.evolve(_experience(), target=nothing), BUDGET)
 
 
-def _model() -> Model:
+def _model(**sections: Any) -> Model:
     values = {"backbone": {"dim": 16, "layers": 2, "heads": 2}, "diffusion": {"length": 8}}
+    values |= sections
     model: Model = stir(Model.build(resolve(values).config, VOCABULARY))
     return model
 

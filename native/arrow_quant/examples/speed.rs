@@ -1,10 +1,10 @@
 //! How fast one matrix is quantized and multiplied with, and how much is lost: one JSON object a line.
 //!
-//!     cargo run --release -p arrow_quant --example speed [threads [case]]
+//!     cargo run --release -p arrow_quant --example speed [threads [case [instructions]]]
 
 use arrow_quant::{
-    Activations, Level, ParamFormat, Quality, QuantizedMatrix, Scheme, Weight, linear, quantize,
-    relative_error,
+    Activations, Level, ParamFormat, Quality, QuantizedMatrix, Scheme, Weight, linear::linear_at,
+    quantize, relative_error,
 };
 use std::time::Instant;
 
@@ -43,7 +43,7 @@ fn best(threads: usize, rounds: usize, mut work: impl FnMut()) -> f64 {
     best
 }
 
-fn products(matrix: &QuantizedMatrix<'_>, threads: usize) -> String {
+fn products(matrix: &QuantizedMatrix<'_>, threads: usize, level: Level) -> String {
     let mut all = Vec::new();
     for batch in [1, 8, 64, 256] {
         let x = gaussian(batch * SIZE);
@@ -51,7 +51,7 @@ fn products(matrix: &QuantizedMatrix<'_>, threads: usize) -> String {
         for activations in [Activations::Int8, Activations::Float32] {
             let rounds = if activations == Activations::Int8 { 400 / batch + 3 } else { 2 };
             let seconds = best(threads, rounds, || {
-                linear(matrix, &x, batch, activations, &mut out, threads).unwrap();
+                linear_at(matrix, &x, batch, activations, &mut out, threads, level).unwrap();
             });
             all.push(format!("\"{activations:?} {batch} ms\": {:.3}", seconds * 1e3));
         }
@@ -75,7 +75,12 @@ fn main() {
         (2, Some(32), false, ParamFormat::U4),
         (8, None, true, ParamFormat::F16),
     ];
-    println!("{{\"level\": {:?}, \"threads\": {threads}}}", Level::best().name());
+    let named = std::env::args().nth(3);
+    let level = Level::available()
+        .into_iter()
+        .rfind(|level| named.as_ref().is_none_or(|name| level.name() == name))
+        .unwrap();
+    println!("{{\"level\": {:?}, \"threads\": {threads}}}", level.name());
     let only: Option<usize> = std::env::args().nth(2).map(|n| n.parse().unwrap());
     for (case, (bits, group, symmetric, params)) in cases.into_iter().enumerate() {
         if only.is_some_and(|only| only != case) {
@@ -98,7 +103,7 @@ fn main() {
                 (SIZE * SIZE * 4) as f64 / seconds / 1e9,
             );
             if matches!(quality, Quality::Fast) {
-                println!("{{{}}}", products(&matrix, threads));
+                println!("{{{}}}", products(&matrix, threads, level));
             }
         }
     }

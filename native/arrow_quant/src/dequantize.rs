@@ -63,7 +63,7 @@ pub fn relative_error(
         sums.iter_mut().enumerate().collect(),
         |(block, (error, norm))| {
             let mut weights = vec![[0.0; ROWS]; columns];
-            weight.transpose(block, &mut weights)?;
+            weight.transpose(block, 0, &mut weights)?;
             let mut lanes = vec![[0.0; ROWS]; columns.next_multiple_of(COLUMNS)];
             expand(matrix, block, 0, Level::best(), &mut lanes);
             let present = (rows - block * ROWS).min(ROWS);

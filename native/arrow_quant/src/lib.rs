@@ -4,7 +4,7 @@
 //! multiplies with them ([`linear()`]) without ever expanding them. What codes mean is a [`Scheme`],
 //! where they lie is a [`Geometry`]; both are what a file of weights records.
 //!
-//! Everything runs in the calling rayon pool; [`pool::with_threads`] gives one of a chosen size.
+//! What takes a while takes a number of threads, of which the caller is one; 0 is one for each core.
 
 pub mod dequantize;
 pub mod error;
@@ -13,7 +13,7 @@ pub mod matrix;
 mod pack;
 mod params;
 pub mod plan;
-pub mod pool;
+mod pool;
 pub mod quantize;
 pub mod scheme;
 pub mod simd;

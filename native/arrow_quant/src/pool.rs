@@ -1,7 +1,6 @@
 //! Pools of threads, by size.
 
 use crate::Result;
-use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,17 +12,34 @@ pub(crate) fn threads(asked: usize) -> usize {
     if asked == 0 { cores } else { asked.min(4 * cores) }
 }
 
-/// Do all the items with this many threads, of which the caller is the only one if there is one.
+/// Do all the items with this many threads, of which the caller is one.
+///
+/// It begins at once, while those of the pool wake up, and leaves them no more than they get to.
 pub(crate) fn each<T: Send>(
     threads: usize,
     items: Vec<T>,
     work: impl Fn(T) -> Result<()> + Send + Sync,
 ) -> Result<()> {
-    if threads > 1 && items.len() > 1 {
-        install(threads, || items.into_par_iter().try_for_each(work))
-    } else {
-        items.into_iter().try_for_each(work)
-    }
+    let others = threads.min(items.len()).saturating_sub(1);
+    let Some(pool) = (others > 0).then(|| pool(threads - 1)).flatten() else {
+        return items.into_iter().try_for_each(work);
+    };
+    let (items, failed) = (Mutex::new(items.into_iter()), Mutex::new(None));
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let some = || {
+        while let Some(item) = next() {
+            if let Err(error) = work(item) {
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+    };
+    pool.in_place_scope(|scope| {
+        for _ in 0..others {
+            scope.spawn(|_| some());
+        }
+        some();
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 /// Do work whose parallel parts have this many threads.

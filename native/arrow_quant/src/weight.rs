@@ -27,6 +27,8 @@ pub struct Weight<'a> {
 
 /// Columns that are transposed at a time, a multiple of 16.
 const STRIP: usize = 64;
+/// Floats of a row between those in use and those that are fetched meanwhile.
+const AHEAD: usize = 128;
 /// The largest finite float16.
 const LARGEST: f32 = 65504.0;
 
@@ -69,27 +71,47 @@ impl<'a> Weight<'a> {
         self.columns
     }
 
-    /// Write sixteen rows column by column; rows beyond the last repeat it.
+    /// Write some columns of sixteen rows column by column; rows beyond the last repeat it.
     ///
     /// # Errors
     /// If a value is not finite, or too large for a float16.
-    pub(crate) fn transpose(&self, block: usize, out: &mut [[f32; ROWS]]) -> Result<()> {
+    pub(crate) fn transpose(
+        &self,
+        block: usize,
+        first: usize,
+        out: &mut [[f32; ROWS]],
+    ) -> Result<()> {
         let mut strip = [[0.0; STRIP]; ROWS];
         for (s, out) in out.chunks_mut(STRIP).enumerate() {
-            for (lane, values) in strip.iter_mut().enumerate() {
-                let row = (block * ROWS + lane).min(self.rows - 1);
-                let values = &mut values[..out.len()];
-                self.widen(row * self.columns + s * STRIP, values);
-                let bad = |x: &f32| x.is_nan() || x.abs() > LARGEST;
-                if values.iter().fold(false, |any, x| any | bad(x)) {
-                    let at = values.iter().position(bad).unwrap_or(0);
-                    let (column, value) = (s * STRIP + at, values[at]);
-                    return Err(Error::Weight { row, column, value });
+            let first = first + s * STRIP;
+            let sound = match self.values {
+                Values::F32(x) if out.len() == STRIP && (block + 1) * ROWS <= self.rows => {
+                    let from = &x[block * ROWS * self.columns + first..];
+                    Level::best().run(Turn { from, stride: self.columns, out })
                 }
+                _ => {
+                    for (lane, values) in strip.iter_mut().enumerate() {
+                        let row = (block * ROWS + lane).min(self.rows - 1);
+                        self.widen(row * self.columns + first, &mut values[..out.len()]);
+                    }
+                    let from = strip.as_flattened();
+                    Level::best().run(Turn { from, stride: STRIP, out })
+                }
+            };
+            if !sound {
+                return Err(self.unsound(block, first, out));
             }
-            Level::best().run(Turn { strip: &strip, out });
         }
         Ok(())
+    }
+
+    /// Name the first value that is not finite, or too large for a float16.
+    fn unsound(&self, block: usize, first: usize, out: &[[f32; ROWS]]) -> Error {
+        let bad = |x: f32| x.is_nan() || x.abs() > LARGEST;
+        let places = (0..ROWS).flat_map(|lane| (0..out.len()).map(move |c| (lane, c)));
+        let (lane, column) = places.into_iter().find(|&(l, c)| bad(out[c][l])).unwrap_or_default();
+        let row = (block * ROWS + lane).min(self.rows - 1);
+        Error::Weight { row, column: first + column, value: out[column][lane] }
     }
 
     /// Read consecutive values as single precision.
@@ -103,26 +125,42 @@ impl<'a> Weight<'a> {
     }
 }
 
-/// From rows to columns.
+/// From rows to columns; whether all of them are finite and fit a float16.
 struct Turn<'a> {
-    strip: &'a [[f32; STRIP]; ROWS],
+    from: &'a [f32],
+    stride: usize,
     out: &'a mut [[f32; ROWS]],
 }
 
 impl Job for Turn<'_> {
-    type Output = ();
+    type Output = bool;
 
     #[inline(always)]
-    unsafe fn run<I: Isa>(self) {
-        for (s, out) in self.out.chunks_mut(ROWS).enumerate() {
-            // SAFETY: the caller has the instructions; a strip is some squares wide, and arrays
-            // hold the lanes.
-            unsafe {
-                let columns = I::turn(self.strip.as_ptr().cast::<f32>().add(s * ROWS), STRIP);
-                for (out, column) in out.iter_mut().zip(columns) {
-                    I::store(out.as_mut_ptr(), column);
+    unsafe fn run<I: Isa>(self) -> bool {
+        let Self { from, stride, out } = self;
+        assert!(from.len() >= (ROWS - 1) * stride + out.len().next_multiple_of(ROWS));
+        let mut lanes = [[0.0; ROWS]; 3];
+        // SAFETY: the caller has the instructions; all squares are there, and arrays hold the lanes.
+        unsafe {
+            let zero = I::splat(0.0);
+            let (mut low, mut high, mut wrong) = (zero, zero, zero);
+            for (s, out) in out.chunks_mut(ROWS).enumerate() {
+                let at = from.as_ptr().add(s * ROWS);
+                for row in 0..ROWS {
+                    I::prefetch(at.wrapping_add(row * stride + AHEAD).cast());
+                }
+                for (out, w) in out.iter_mut().zip(I::turn(at, stride)) {
+                    (low, high) = (I::min(low, w), I::max(high, w));
+                    wrong = I::fma(w, zero, wrong); // NaN if w is not finite
+                    I::store(out.as_mut_ptr(), w);
                 }
             }
+            for (lanes, x) in lanes.iter_mut().zip([low, high, wrong]) {
+                I::store(lanes.as_mut_ptr(), x);
+            }
         }
+        let [low, high, wrong] = lanes;
+        let fits = |x: &f32| x.abs() <= LARGEST;
+        low.iter().chain(&high).all(fits) && !wrong.iter().any(|x| x.is_nan())
     }
 }

@@ -5,12 +5,23 @@ mod common;
 use arrow_quant::{Error, Quality, Weight, quantize};
 use common::{floats, gaussian, schemes};
 
+/// Causes that inputs have in common.
+const FACTORS: usize = 12;
+
 /// The second moment of inputs that go together.
 fn hessian(columns: usize, seed: u64) -> Vec<f64> {
     let samples = 2 * columns;
-    let common = gaussian(samples, seed);
+    let common = gaussian(samples * FACTORS, seed);
+    let shares = gaussian(FACTORS * columns, seed ^ 1);
     let own = gaussian(samples * columns, !seed);
-    let x = |i: usize, j: usize| f64::from(common[i]) * 2.0 + f64::from(own[i * columns + j]);
+    let x: Vec<f64> = (0..samples * columns)
+        .map(|at| {
+            let (i, j) = (at / columns, at % columns);
+            let both = (0..FACTORS).map(|f| common[i * FACTORS + f] * shares[f * columns + j]);
+            f64::from(both.sum::<f32>() + own[at])
+        })
+        .collect();
+    let x = |i: usize, j: usize| x[i * columns + j];
     let mut h = vec![0.0; columns * columns];
     for i in 0..samples {
         for j in 0..columns {
@@ -42,8 +53,7 @@ fn outputs_lose_less_under_every_scheme() {
             .map(|quality| floats(&quantize(&view, scheme, quality, 1).unwrap()))
             .map(|back| loss(&weight, &back, &hessian, columns));
 
-        // Inputs that share one factor leave little to make good at two bits.
-        assert!(calibrated < 0.97 * searched, "{scheme:?} {calibrated} {searched}");
+        assert!(calibrated < 0.8 * searched, "{scheme:?} {calibrated} {searched}");
     }
 }
 

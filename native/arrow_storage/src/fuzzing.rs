@@ -12,6 +12,18 @@ use arrow_schema::SchemaRef;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Let only panics of our own be told, or end the fuzzer: those of Arrow's readers are caught, and
+/// one that is not ends it in any case.
+pub fn hush() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let ours = |file: &str| file.contains("arrow_storage") || file.contains("vector_search");
+        if panic.location().is_some_and(|place| ours(place.file())) {
+            tell(panic);
+        }
+    }));
+}
+
 /// Use rows as an open store would.
 fn read(batch: RecordBatch) {
     let columns = Columns::default();
@@ -121,16 +133,6 @@ mod tests {
             Field::new("text", DataType::Utf8, true),
         ]);
         RecordBatch::try_new(Arc::new(schema), columns).unwrap()
-    }
-
-    /// Let only panics of this crate be told, for those of Arrow's reader are caught.
-    fn hush() {
-        let tell = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if panic.location().is_some_and(|place| place.file().contains("arrow_storage")) {
-                tell(panic);
-            }
-        }));
     }
 
     /// A segment's bytes, a record's content and a manifest's text.

@@ -20,11 +20,14 @@ from aios_core.diffusion.constraints import (
 )
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.denoiser import substitute
+from aios_core.diffusion.process import Process
 from aios_core.errors import InferenceError
 from aios_core.testing.oracle import Oracle
+from aios_plugins.corruptions import uniform
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.ancestral import Ancestral
 from aios_plugins.samplers.confidence import Confidence
+from aios_plugins.samplers.ddim import DDIM
 from aios_plugins.samplers.first_hitting import FirstHitting
 
 BYTES = [bytes([i]) for i in range(256)]
@@ -262,6 +265,27 @@ def test_draws_follow_the_model_restricted_to_the_language(sampler):
     floor = (expected * (1 - expected)).sqrt().sum() / (2 * torch.pi * n) ** 0.5
 
     assert distance < 1.5 * floor  # a dozen texts: the floor itself varies by a fifth
+
+
+@pytest.mark.parametrize("sampler", [Ancestral(steps=1), Ancestral(steps=4), DDIM(steps=4)])
+def test_under_other_noise_draws_follow_the_model_too(sampler):
+    """However many steps: the clean text is drawn as a whole, given all of the noisy one."""
+    n, process = 20_000, Process(uniform.Uniform(), ORACLE.vocabulary)
+    expected = Independent().joint().exp()
+
+    class Noisy(Independent):
+        def __call__(self, x, t):
+            return super().__call__(torch.full_like(x, 3), t)
+
+    x = torch.full((n, 5), 3)
+    everywhere = torch.ones_like(x, dtype=torch.bool)
+    wrapped, draws = Constraint(LANGUAGE).begin(Noisy(), everywhere, 3, everywhere)
+    core = DiffusionCore(wrapped, sampler, LogLinear(), 3, process=process)
+    *_, last = core.stream(x, ~everywhere, seeds=range(n), draws=draws)
+    distance = (ORACLE.frequencies(last.ids) - expected).abs().sum() / 2
+    floor = (expected * (1 - expected)).sqrt().sum() / (2 * torch.pi * n) ** 0.5
+
+    assert distance < 1.5 * floor
 
 
 def test_predictions_are_the_marginals():

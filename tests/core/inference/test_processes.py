@@ -1,6 +1,10 @@
 """The engine over networks of other noise, of blocks, and of a schedule that was learned."""
 
+import json
+import re
+
 import attrs
+import jsonschema
 import pytest
 import torch
 
@@ -110,7 +114,7 @@ def test_learned_times_are_kept(runs):
 def test_what_needs_masks_is_refused(runs, name):
     engine = ArrowEngine.load(runs / name)
     for options, told in (
-        ({"regex": "[a-z]+"}, "a constraint needs masks"),
+        ({"count_flips": True}, "this noise has no masks"),
         ({"sampler": "confidence"}, "Confidence works with masks alone"),
         ({"block_size": 4}, "Blocks works with masks alone"),
     ):
@@ -141,15 +145,34 @@ def test_guidance_under_other_noise(runs, name, sampler):
 
 @pytest.mark.parametrize("sampler", ["ancestral", "ddim", "psi"])
 @pytest.mark.parametrize("name", ["uniform", "hybrid"])
+def test_promises_are_kept_under_other_noise(runs, name, sampler):
+    """Every token may change until the end, and in the end the text is one of the language."""
+    engine, language = ArrowEngine.load(runs / name), "[a-c]{2,}(-[0-9]+)?"
+    drawn = {"top_k": 3, "repetition_penalty": 1.3, "suppress_tokens": [99]}
+    led = {"guidance_scale": 2.0, "negative_prompt": "xyz", "temperature": 0.7}
+    for prompts, more in ((["milk", ""], {}), (["milk", "a bottle"], {**drawn, **led})):
+        output = engine.diffuse(prompts, sampler=sampler, regex=language, max_new_tokens=9, **more)
+        for text in output.completions:
+            assert re.fullmatch(language, text)
+    schema = {"type": "array", "items": {"type": "integer"}, "minItems": 2}
+    output = engine.diffuse("milk", sampler=sampler, json_schema=schema, max_new_tokens=12)
+    jsonschema.validate(json.loads(output.completions[0]), schema)
+    filled = engine.infill("1<mask:2>4", sampler=sampler, regex=r"[0-9]*")
+    assert re.fullmatch(r"1\d\d4", filled.texts[0])
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "psi"])
+@pytest.mark.parametrize("name", ["uniform", "hybrid"])
 @pytest.mark.parametrize(
     "more",
     [
         {},
+        {"regex": "[a-c]{2,}"},
         {"temperature": 0},
         {"top_k": 5, "top_p": 0.9, "min_p": 0.01, "repetition_penalty": 1.3},
         {"guidance_scale": 2.0, "negative_prompt": "xyz"},
     ],
-    ids=["plain", "cold", "controls", "guided"],
+    ids=["plain", "constraint", "cold", "controls", "guided"],
 )
 def test_rows_do_not_depend_on_their_batch_under_other_noise(precise, name, sampler, more):
     """T16: padded in a batch and alone, whatever else is asked; what is suppressed never comes."""

@@ -52,6 +52,15 @@ def test_the_layer_computes_with_the_dequantized_weight(layer, packed):
     assert (2, 0, 24) == packed(torch.ones(2, 0, 70)).shape
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no card")
+def test_on_a_card_it_computes_what_it_does_on_the_processor(packed):
+    x = torch.randn(3, 70)
+    expected = packed(x)
+
+    assert_close(expected, copy.deepcopy(packed).cuda()(x.cuda()).cpu())
+    assert "cuda" == copy.deepcopy(packed).cuda().weight.device.type
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # of torch's own check
 def test_the_operator_keeps_the_rules_of_torch(packed):

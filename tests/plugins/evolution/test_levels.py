@@ -1,6 +1,7 @@
 """What the levels promise beside their contract."""
 
 import attrs
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +11,8 @@ from aios_core.diffusion.guidance import ClassifierFree
 from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution.gate import score
+from aios_core.memory import Memories
+from aios_core.testing.modules import stir
 from aios_core.training.trainer import train
 from aios_plugins.evolution.control import Control
 from aios_plugins.evolution.mixing import Mixing, pooled
@@ -19,10 +22,12 @@ VOCABULARY = Vocabulary(size=260, mask_id=256, pad_id=257, bos_id=258, eos_id=25
 SMALL = Budget(share=0.1, steps=3, batch_size=4)
 
 
+SIZES = {"backbone": {"dim": 32, "layers": 2, "heads": 2}, "diffusion": {"length": 16}}
+
+
 @pytest.fixture(scope="module")
 def model():
-    values = {"backbone": {"dim": 32, "layers": 2, "heads": 2}, "diffusion": {"length": 16}}
-    return Model.build(resolve(values).config, VOCABULARY).eval()
+    return Model.build(resolve(SIZES).config, VOCABULARY).eval()
 
 
 def windows(text):
@@ -129,6 +134,17 @@ def test_a_mixture_is_no_worse_than_either(model, tmp_path, monkeypatch, pool):
     assert 1.0 == pytest.approx(float(adaptation.tensors["weights"].sum()))
     assert after < before - 1
     assert torch.equal(mixed.head.heads[0].linear.weight, model.head.linear.weight)
+    # Of a base that hears memories the mixture hears them too, though the expert has no such part.
+    memory = {"memory": {"k": 2, "dim": 4, "store": "-"}}
+    hearing = stir(Model.build(resolve({**SIZES, **memory}).config, VOCABULARY)).eval()
+    mixed = level.apply(hearing, level.adapt(hearing, experience, SMALL))
+    mixed.head.weights.fill_(0.5)
+    x, t = torch.full((1, 16), 256), torch.ones(1).double()
+    vectors, ones = np.ones((1, 2, 4), np.float32), np.ones((1, 2), np.float32)
+    told = mixed.remembering(Memories(vectors, ones, ones > 0, ((),)))
+    assert not torch.allclose(mixed(x, t), told(x, t), atol=1e-3)
+    for one in (mixed.denoiser(), told.denoiser()):
+        torch.testing.assert_close(one(x, t)[:, 3:9], one.part(x, t, 3, 9))
     adaptation.config["experts"][0]["sha256"] = "0" * 64
     with pytest.raises(EvolutionError, match="is not the one that was mixed"):
         Mixing().apply(model, adaptation)

@@ -6,23 +6,25 @@ use crate::simd::{Isa, Job};
 
 /// Some rows of activations, rounded to integers in `-127..=127`.
 ///
-/// Rows lie in tiles of four, then two or one for what is left. In a tile come the first four
+/// Rows lie in tiles of [`Isa::TILE`], then of what powers of two are left. In a tile come the first four
 /// columns of each of its rows, then the next four of each.
 #[derive(Debug, Default)]
 pub(super) struct Rounded {
     codes: Vec<i8>,
     /// For each tile, for each unit of columns, the sum of each of its rows' codes. The zero-point
     /// term must use them and not the floats' sums, or rounding errors of codes do not cancel.
-    sums: Vec<i32>,
+    sums: Vec<f32>,
     /// What a code of a row stands for; NaN if the row holds NaN or an infinity.
     pub scales: Vec<f32>,
     width: usize,
     units: usize,
 }
 
-/// Rows of the tile that starts at a row.
-pub(super) fn tile_rows(left: usize) -> usize {
-    match left {
+/// Rows of a tile, of those that are left and those that find room in registers.
+pub(super) fn tile_rows(left: usize, most: usize) -> usize {
+    match left.min(most) {
+        16.. => 16,
+        8.. => 8,
         4.. => 4,
         2 | 3 => 2,
         _ => 1,
@@ -31,7 +33,7 @@ pub(super) fn tile_rows(left: usize) -> usize {
 
 impl Rounded {
     /// Codes of a tile, and its sums.
-    pub fn tile(&self, row: usize, rows: usize) -> (&[i8], &[i32]) {
+    pub fn tile(&self, row: usize, rows: usize) -> (&[i8], &[f32]) {
         (
             &self.codes[row * self.width..(row + rows) * self.width],
             &self.sums[row * self.units..(row + rows) * self.units],
@@ -55,7 +57,7 @@ impl Job for Round<'_> {
         let (batch, units) = (x.len() / columns, columns.div_ceil(geometry.unit()));
         let mut out = Rounded {
             codes: vec![0; batch * width],
-            sums: vec![0; batch * units],
+            sums: vec![0.0; batch * units],
             scales: vec![0.0; batch],
             width,
             units,
@@ -63,7 +65,7 @@ impl Job for Round<'_> {
         let mut line = vec![0i8; width];
         let mut row = 0;
         while row < batch {
-            let rows = tile_rows(batch - row);
+            let rows = tile_rows(batch - row, I::TILE);
             for r in row..row + rows {
                 // SAFETY: the caller has the instructions.
                 out.scales[r] =
@@ -74,7 +76,8 @@ impl Job for Round<'_> {
                 }
                 let sums = &mut out.sums[row * units..];
                 for (u, unit) in line.chunks(geometry.unit()).take(units).enumerate() {
-                    sums[u * rows + r - row] = unit.iter().map(|&x| i32::from(x)).sum();
+                    let sum: i32 = unit.iter().map(|&x| i32::from(x)).sum();
+                    sums[u * rows + r - row] = sum as f32;
                 }
             }
             row += rows;
@@ -109,14 +112,12 @@ unsafe fn round_row<I: Isa>(x: &[f32], out: &mut [i8]) -> f32 {
         }
         // Of numbers whose reciprocal is infinite only zeros are exact, and they are within 1e-36.
         let inverse = I::splat(if scale > 1e-36 { 1.0 / scale } else { 0.0 });
-        let mut codes = [0.0; ROWS];
+        let code = |x: &[f32; ROWS]| I::round(I::mul(I::load(x.as_ptr()), inverse));
         for (x, line) in whole.iter().zip(&mut *lines) {
-            I::store(codes.as_mut_ptr(), I::round(I::mul(I::load(x.as_ptr()), inverse)));
-            // SAFETY: codes are integers from -127 to 127.
-            *line = codes.map(|x| x.to_int_unchecked::<i32>() as i8);
+            I::write_bytes(line.as_mut_ptr(), code(x));
         }
-        I::store(codes.as_mut_ptr(), I::round(I::mul(I::load(last.as_ptr()), inverse)));
-        let codes = codes.map(|x| x.to_int_unchecked::<i32>() as i8);
+        let mut codes = [0; ROWS];
+        I::write_bytes(codes.as_mut_ptr(), code(&last));
         let end = if whole.len() < lines.len() { &mut lines[whole.len()] } else { tail };
         let kept = end.len().min(ROWS);
         end[..kept].copy_from_slice(&codes[..kept]);

@@ -3,13 +3,14 @@
 mod activations;
 mod float;
 mod integer;
+mod source;
+mod tile;
 
 use crate::pool::{self, each};
 use crate::scheme::ROWS;
 use crate::simd::Level;
 use crate::{Error, Geometry, QuantizedMatrix, Result};
-use activations::{Round, tile_rows};
-use integer::Tile;
+use activations::Round;
 
 /// How activations enter the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,9 @@ pub enum Activations {
 }
 
 /// Rows of activations that go through all weights before the next: what a core's cache keeps.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
+/// Sixteens of outputs that are written together.
+const SIXTEENS: usize = 4;
 /// Shares of the rows of weights for each thread, so that a slow one can leave some to the others.
 const SHARES: usize = 4;
 
@@ -73,18 +76,9 @@ pub fn linear_at(
                 let rounded = level.run(Round { geometry, x });
                 each(threads, shares, |share| {
                     share.fill(|block, sums| {
-                        let (codes, params) = matrix.block(block);
-                        let mut row = 0;
-                        while row < sums.len() {
-                            let rows = tile_rows(sums.len() - row);
-                            let (x, totals) = rounded.tile(row, rows);
-                            let tile = Tile { geometry, codes, params, x, sums: totals };
-                            let sums = &mut sums[row..row + rows];
-                            tile.products(level, sums);
-                            for (sums, scale) in sums.iter_mut().zip(&rounded.scales[row..]) {
-                                *sums = sums.map(|sum| sum * scale);
-                            }
-                            row += rows;
+                        integer::products(matrix, block, &rounded, level, sums);
+                        for (sums, scale) in sums.iter_mut().zip(&rounded.scales) {
+                            *sums = sums.map(|sum| sum * scale);
                         }
                     });
                     Ok(())
@@ -115,13 +109,20 @@ struct Share<'a> {
 impl Share<'_> {
     /// Let products of one sixteen after the other be computed, and take those of rows that exist.
     fn fill(mut self, products: impl Fn(usize, &mut [[f32; ROWS]])) {
-        let width = self.out[0].len();
-        let mut sums = vec![[0.0; ROWS]; self.out.len()];
-        for at in (0..width).step_by(ROWS) {
-            products(self.first + at / ROWS, &mut sums);
-            let end = width.min(at + ROWS);
-            for (out, sums) in self.out.iter_mut().zip(&sums) {
-                out[at..end].copy_from_slice(&sums[..end - at]);
+        let (batch, width) = (self.out.len(), self.out[0].len());
+        // Rows of the output lie pages apart: each is visited once for some sixteens.
+        let mut sums = vec![[0.0; ROWS]; SIXTEENS * batch];
+        for at in (0..width).step_by(SIXTEENS * ROWS) {
+            let end = width.min(at + SIXTEENS * ROWS);
+            for (block, sums) in (at..end).step_by(ROWS).zip(sums.chunks_mut(batch)) {
+                products(self.first + block / ROWS, sums);
+            }
+            for (row, out) in self.out.iter_mut().enumerate() {
+                for (out, sums) in
+                    out[at..end].chunks_mut(ROWS).zip(sums[row..].iter().step_by(batch))
+                {
+                    out.copy_from_slice(&sums[..out.len()]);
+                }
             }
         }
     }

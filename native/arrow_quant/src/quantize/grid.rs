@@ -38,12 +38,17 @@ const ROUNDS: usize = 2;
 pub(super) unsafe fn range<I: Isa>(geometry: &Geometry, group: &[[f32; ROWS]]) -> Grid {
     // SAFETY: the caller's; arrays hold the lanes that are read and written.
     unsafe {
+        // Four at a time, for each waits for the one before it.
         let first = I::load(group[0].as_ptr());
-        let (mut low, mut high) = (first, first);
-        for w in group {
-            let w = I::load(w.as_ptr());
-            (low, high) = (I::min(low, w), I::max(high, w));
+        let (mut lows, mut highs) = ([first; 4], [first; 4]);
+        for some in group.chunks(4) {
+            for (w, (low, high)) in some.iter().zip(lows.iter_mut().zip(&mut highs)) {
+                let w = I::load(w.as_ptr());
+                (*low, *high) = (I::min(*low, w), I::max(*high, w));
+            }
         }
+        let low = I::min(I::min(lows[0], lows[1]), I::min(lows[2], lows[3]));
+        let high = I::max(I::max(highs[0], highs[1]), I::max(highs[2], highs[3]));
         let scheme = &geometry.scheme;
         let zero = I::splat(0.0);
         let (scale, minimum) = if scheme.symmetric() {

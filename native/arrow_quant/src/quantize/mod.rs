@@ -7,10 +7,13 @@ mod round;
 
 use crate::params::{Grid, round_half, write_halves};
 use crate::pool::{self, each};
-use crate::scheme::{ParamFormat, ROWS};
+use crate::scheme::{COLUMNS, ParamFormat, ROWS};
 use crate::simd::{Isa, Job, Level};
 use crate::{Error, Geometry, QuantizedMatrix, Result, Scheme, Weight};
 use feedback::Feedback;
+
+/// Columns of groups that are done together, a multiple of every group.
+const STEP: usize = 256;
 
 /// How codes, scales and minima are found.
 #[derive(Clone, Copy, Debug)]
@@ -64,12 +67,22 @@ pub fn quantize(
             .zip(params.chunks_mut(geometry.param_bytes))
             .enumerate()
             .collect();
+        // Groups that know nothing of each other are done while they are in the first cache.
+        let alone = importance.is_none()
+            && scheme.params() == ParamFormat::F16
+            && scheme.group_size().is_some();
+        let step = if alone { STEP } else { columns };
         each(threads, slices, |(block, (codes, params))| {
-            let mut weights = vec![[0.0; ROWS]; columns];
-            weight.transpose(block, &mut weights)?;
-            let (geometry, weights) = (&geometry, &*weights);
-            let (importance, feedback) = (importance.as_deref(), feedback.as_ref());
-            Level::best().run(Block { geometry, weights, importance, feedback, codes, params });
+            let mut weights = vec![[0.0; ROWS]; step.min(columns)];
+            for first in (0..columns).step_by(step) {
+                let weights = &mut weights[..step.min(columns - first)];
+                weight.transpose(block, first, weights)?;
+                let codes = &mut codes[first / COLUMNS * geometry.tile_bytes()..];
+                let params = &mut params[first / geometry.group * geometry.group_at(1)..];
+                let (geometry, weights) = (&geometry, &*weights);
+                let (importance, feedback) = (importance.as_deref(), feedback.as_ref());
+                Level::best().run(Block { geometry, weights, importance, feedback, codes, params });
+            }
             Ok(())
         })?;
     }

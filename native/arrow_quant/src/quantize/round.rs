@@ -40,17 +40,27 @@ impl<I: Isa> Rounding<I> {
         unsafe { Self::new(I::load(grid.scale.as_ptr()), I::load(grid.minimum.as_ptr()), largest) }
     }
 
+    /// Where a column lies between the codes, not beyond the first and the last.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `I`.
+    #[inline(always)]
+    pub unsafe fn place(&self, w: I::Floats) -> I::Floats {
+        // SAFETY: the caller's.
+        unsafe {
+            let at = I::fma(w, self.inverse, self.offset);
+            I::min(I::max(at, I::splat(0.0)), self.largest)
+        }
+    }
+
     /// The codes of a column, as floats.
     ///
     /// # Safety
     /// The machine has the instructions of `I`.
     #[inline(always)]
     pub unsafe fn code(&self, w: I::Floats) -> I::Floats {
-        // SAFETY: the caller's. Clamping first keeps the number small enough to be rounded.
-        unsafe {
-            let at = I::fma(w, self.inverse, self.offset);
-            I::round(I::min(I::max(at, I::splat(0.0)), self.largest))
-        }
+        // SAFETY: the caller's.
+        unsafe { I::round(self.place(w)) }
     }
 }
 
@@ -77,18 +87,19 @@ pub(super) unsafe fn nearest<I: Isa>(
                 let rounding = Rounding::<I>::of(grid, largest);
                 for (q, quad) in half.chunks(4).enumerate() {
                     let out = &mut tile[(h * QUADS / 2 + q) * QUAD..];
-                    write::<I>(out, quad, |w| rounding.code(w));
+                    write::<I>(out, quad, |w| rounding.place(w));
                 }
             }
         }
-        pack(geometry.scheme.bits(), &tile, out);
+        // SAFETY: the caller's.
+        unsafe { pack::<I>(geometry.scheme.bits(), &tile, out) };
     }
 }
 
 /// Pack codes that are there as floats.
 ///
 /// # Safety
-/// The machine has the instructions of `I`, and codes are whole numbers from 0 to 255.
+/// The machine has the instructions of `I`, and codes are numbers from 0 to 255.
 #[inline(always)]
 pub(super) unsafe fn store<I: Isa>(geometry: &Geometry, codes: &[[f32; ROWS]], out: &mut [u8]) {
     let tiles = codes.chunks(COLUMNS).zip(out.chunks_exact_mut(geometry.tile_bytes()));
@@ -98,7 +109,8 @@ pub(super) unsafe fn store<I: Isa>(geometry: &Geometry, codes: &[[f32; ROWS]], o
             // SAFETY: the caller's.
             unsafe { write::<I>(out, quad, |code| code) };
         }
-        pack(geometry.scheme.bits(), &tile, out);
+        // SAFETY: the caller's.
+        unsafe { pack::<I>(geometry.scheme.bits(), &tile, out) };
     }
 }
 

@@ -1,5 +1,6 @@
 //! AVX2: two registers for sixteen rows.
 
+use super::turn::eight;
 use super::{Isa, Job};
 #[allow(
     clippy::wildcard_imports,
@@ -40,45 +41,16 @@ unsafe fn broadcast(x: *const i8) -> __m256i {
     unsafe { _mm256_set1_epi32(x.cast::<i32>().read_unaligned()) }
 }
 
-/// The 8 columns of a square of floats.
-///
-/// # Safety
-/// Eight floats are read in each of eight rows; the level as in [`Isa`].
-#[inline(always)]
-unsafe fn eight(from: *const f32, stride: usize) -> [__m256; 8] {
-    // SAFETY: the caller's.
-    unsafe {
-        // Four rows by two halves: of row i, columns 0 to 3 below, of row i + 4 above; then 4 to 7.
-        let mut low = [_mm256_setzero_ps(); 4];
-        let mut high = low;
-        for i in 0..4 {
-            let (above, below) = (from.add(i * stride), from.add((i + 4) * stride));
-            let pair = |offset| _mm256_castps128_ps256(_mm_loadu_ps(above.add(offset)));
-            low[i] = _mm256_insertf128_ps::<1>(pair(0), _mm_loadu_ps(below));
-            high[i] = _mm256_insertf128_ps::<1>(pair(4), _mm_loadu_ps(below.add(4)));
-        }
-        let [a, b, c, d] = four(low);
-        let [e, f, g, h] = four(high);
-        [a, b, c, d, e, f, g, h]
-    }
-}
-
-/// In each half of the registers, the 4 columns of a square.
+/// Sums of two products of codes less 128 with signed bytes.
 ///
 /// # Safety
 /// The level as in [`Isa`].
 #[inline(always)]
-unsafe fn four(rows: [__m256; 4]) -> [__m256; 4] {
+unsafe fn signed(codes: __m256i, x: __m256i) -> __m256i {
     // SAFETY: the caller's.
     unsafe {
-        let [a, b] = [_mm256_unpacklo_ps(rows[0], rows[1]), _mm256_unpackhi_ps(rows[0], rows[1])];
-        let [c, d] = [_mm256_unpacklo_ps(rows[2], rows[3]), _mm256_unpackhi_ps(rows[2], rows[3])];
-        [
-            _mm256_shuffle_ps::<0b01_00_01_00>(a, c),
-            _mm256_shuffle_ps::<0b11_10_11_10>(a, c),
-            _mm256_shuffle_ps::<0b01_00_01_00>(b, d),
-            _mm256_shuffle_ps::<0b11_10_11_10>(b, d),
-        ]
+        let codes = _mm256_xor_si256(codes, _mm256_set1_epi8(i8::MIN));
+        _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes))
     }
 }
 
@@ -88,13 +60,12 @@ unsafe impl Isa for Avx2 {
     type Floats = [__m256; 2];
     type Ints = [__m256i; 2];
     type Quad = [__m256i; 2];
-    /// Pairs of 16 bits: eight quads of 15 * 127 * 2 are 30,480.
-    type Dots = [__m256i; 2];
-    /// The factor in both halves of a lane.
-    type Factor = [__m256i; 2];
+    /// Integers, and pairs of 16 bits on their way to them: eight quads of 15 * 127 * 2 are 30,480.
+    type Sums = ([__m256i; 2], [__m256i; 2]);
 
     /// Signed codes, for `maddubs` of two products of unsigned ones would saturate.
-    const CENTER: i32 = 128;
+    const CENTER: f32 = 128.0;
+    const TILE: usize = 4;
 
     both!(add, _mm256_add_ps, __m256);
     both!(sub, _mm256_sub_ps, __m256);
@@ -126,8 +97,8 @@ unsafe impl Isa for Avx2 {
     unsafe fn halves(from: *const u8) -> [__m256; 2] {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe {
-            let half = |from: *const u8| _mm256_cvtph_ps(_mm_loadu_si128(from.cast()));
-            [half(from), half(from.add(16))]
+            let [a, b] = [_mm_loadu_si128(from.cast()), _mm_loadu_si128(from.add(16).cast())];
+            [_mm256_cvtph_ps(a), _mm256_cvtph_ps(b)]
         }
     }
     #[inline(always)]
@@ -161,11 +132,6 @@ unsafe impl Isa for Avx2 {
         columns
     }
 
-    #[inline(always)]
-    unsafe fn no_ints() -> [__m256i; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe { [_mm256_setzero_si256(); 2] }
-    }
     #[inline(always)]
     unsafe fn bytes(from: *const u8) -> [__m256i; 2] {
         // SAFETY: inlined into a function of this level; memory is the caller's.
@@ -210,15 +176,22 @@ unsafe impl Isa for Avx2 {
         unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
     }
     #[inline(always)]
-    unsafe fn add_scaled(a: [__m256i; 2], small: [__m256i; 2], sum: i32) -> [__m256i; 2] {
+    unsafe fn write_bytes(to: *mut i8, x: [__m256; 2]) {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe {
-            // The upper half of each `small` is zero, so `madd` multiplies the lower halves alone.
-            let sum = _mm256_set1_epi32(sum);
-            [
-                _mm256_add_epi32(a[0], _mm256_madd_epi16(small[0], sum)),
-                _mm256_add_epi32(a[1], _mm256_madd_epi16(small[1], sum)),
-            ]
+            let [a, b] = [_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1])];
+            // Both pack within halves of registers: rows 0 to 3, 8 to 11, 4 to 7, 12 to 15.
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(a, b));
+            let (low, high) = (_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(to.cast(), _mm_packs_epi16(low, high));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(at: *const u8) {
+        // SAFETY: inlined into a function of this level; a prefetch never faults.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(at.cast());
         }
     }
 
@@ -228,14 +201,22 @@ unsafe impl Isa for Avx2 {
         unsafe { [_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(32).cast())] }
     }
     #[inline(always)]
+    unsafe fn put_quad(to: *mut u8, x: [__m256i; 2]) {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            _mm256_storeu_si256(to.cast(), x[0]);
+            _mm256_storeu_si256(to.add(32).cast(), x[1]);
+        }
+    }
+    #[inline(always)]
     unsafe fn right<const N: i32>(x: [__m256i; 2]) -> [__m256i; 2] {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe { [_mm256_srli_epi16::<N>(x[0]), _mm256_srli_epi16::<N>(x[1])] }
     }
     #[inline(always)]
-    unsafe fn double(x: [__m256i; 2]) -> [__m256i; 2] {
+    unsafe fn left<const N: i32>(x: [__m256i; 2]) -> [__m256i; 2] {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe { [_mm256_add_epi8(x[0], x[0]), _mm256_add_epi8(x[1], x[1])] }
+        unsafe { [_mm256_slli_epi16::<N>(x[0]), _mm256_slli_epi16::<N>(x[1])] }
     }
     #[inline(always)]
     unsafe fn and(x: [__m256i; 2], mask: u8) -> [__m256i; 2] {
@@ -252,10 +233,10 @@ unsafe impl Isa for Avx2 {
         unsafe {
             let [a, b, c, d] = columns;
             for half in 0..2 {
-                let low = _mm256_slli_epi32::<8>(_mm256_cvttps_epi32(b[half]));
-                let low = _mm256_or_si256(_mm256_cvttps_epi32(a[half]), low);
-                let high = _mm256_slli_epi32::<8>(_mm256_cvttps_epi32(d[half]));
-                let high = _mm256_or_si256(_mm256_cvttps_epi32(c[half]), high);
+                let low = _mm256_slli_epi32::<8>(_mm256_cvtps_epi32(b[half]));
+                let low = _mm256_or_si256(_mm256_cvtps_epi32(a[half]), low);
+                let high = _mm256_slli_epi32::<8>(_mm256_cvtps_epi32(d[half]));
+                let high = _mm256_or_si256(_mm256_cvtps_epi32(c[half]), high);
                 let all = _mm256_or_si256(low, _mm256_slli_epi32::<16>(high));
                 _mm256_storeu_si256(to.add(32 * half).cast(), all);
             }
@@ -279,56 +260,41 @@ unsafe impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn no_dots() -> [__m256i; 2] {
+    unsafe fn no_sums() -> Self::Sums {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe { [_mm256_setzero_si256(); 2] }
+        unsafe { ([_mm256_setzero_si256(); 2], [_mm256_setzero_si256(); 2]) }
     }
     #[inline(always)]
-    unsafe fn dot(dots: [__m256i; 2], codes: [__m256i; 2], x: *const i8) -> [__m256i; 2] {
+    unsafe fn dot((ints, pairs): Self::Sums, codes: [__m256i; 2], x: *const i8) -> Self::Sums {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe {
             let x = broadcast(x);
-            [
-                _mm256_add_epi16(dots[0], _mm256_maddubs_epi16(codes[0], x)),
-                _mm256_add_epi16(dots[1], _mm256_maddubs_epi16(codes[1], x)),
-            ]
+            let first = _mm256_add_epi16(pairs[0], _mm256_maddubs_epi16(codes[0], x));
+            let second = _mm256_add_epi16(pairs[1], _mm256_maddubs_epi16(codes[1], x));
+            (ints, [first, second])
         }
     }
     #[inline(always)]
-    unsafe fn dot_bytes(ints: [__m256i; 2], codes: [__m256i; 2], x: *const i8) -> [__m256i; 2] {
+    unsafe fn dot_bytes((ints, _): Self::Sums, codes: [__m256i; 2], x: *const i8) -> Self::Sums {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe {
-            let (x, bias) = (broadcast(x), _mm256_set1_epi8(i8::MIN));
-            let one = |codes: __m256i| {
-                let signed = _mm256_xor_si256(codes, bias);
-                let pairs =
-                    _mm256_maddubs_epi16(_mm256_abs_epi8(signed), _mm256_sign_epi8(x, signed));
-                _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
-            };
-            [_mm256_add_epi32(ints[0], one(codes[0])), _mm256_add_epi32(ints[1], one(codes[1]))]
+            let x = broadcast(x);
+            Self::settle((ints, [signed(codes[0], x), signed(codes[1], x)]))
         }
     }
     #[inline(always)]
-    unsafe fn factor(x: [__m256i; 2]) -> [__m256i; 2] {
+    unsafe fn settle((ints, pairs): Self::Sums) -> Self::Sums {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe {
-            let twice = |x| _mm256_or_si256(x, _mm256_slli_epi32::<16>(x));
-            [twice(x[0]), twice(x[1])]
+            let one = _mm256_set1_epi16(1);
+            let first = _mm256_add_epi32(ints[0], _mm256_madd_epi16(pairs[0], one));
+            let second = _mm256_add_epi32(ints[1], _mm256_madd_epi16(pairs[1], one));
+            ([first, second], [_mm256_setzero_si256(); 2])
         }
     }
     #[inline(always)]
-    unsafe fn add_dots(a: [__m256i; 2], dots: [__m256i; 2], factor: [__m256i; 2]) -> [__m256i; 2] {
+    unsafe fn total((ints, _): Self::Sums) -> [__m256; 2] {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe {
-            [
-                _mm256_add_epi32(a[0], _mm256_madd_epi16(dots[0], factor[0])),
-                _mm256_add_epi32(a[1], _mm256_madd_epi16(dots[1], factor[1])),
-            ]
-        }
-    }
-    #[inline(always)]
-    unsafe fn add_plain(a: [__m256i; 2], dots: [__m256i; 2]) -> [__m256i; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe { Self::add_dots(a, dots, [_mm256_set1_epi16(1); 2]) }
+        unsafe { Self::to_floats(ints) }
     }
 }

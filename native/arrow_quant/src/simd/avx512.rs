@@ -1,5 +1,6 @@
 //! AVX-512 with VNNI: one register for sixteen rows.
 
+use super::turn::sixteen;
 use super::{Isa, Job};
 #[allow(
     clippy::wildcard_imports,
@@ -26,10 +27,10 @@ unsafe impl Isa for Avx512 {
     type Floats = __m512;
     type Ints = __m512i;
     type Quad = __m512i;
-    type Dots = __m512i;
-    type Factor = __m512i;
+    type Sums = __m512i;
 
-    const CENTER: i32 = 0;
+    const CENTER: f32 = 0.0;
+    const TILE: usize = 16;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m512 {
@@ -95,10 +96,11 @@ unsafe impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn no_ints() -> __m512i {
+    unsafe fn turn(from: *const f32, stride: usize) -> [__m512; 16] {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe { _mm512_setzero_si512() }
+        unsafe { sixteen(from, stride) }
     }
+
     #[inline(always)]
     unsafe fn bytes(from: *const u8) -> __m512i {
         // SAFETY: inlined into a function of this level; memory is the caller's.
@@ -135,11 +137,18 @@ unsafe impl Isa for Avx512 {
         unsafe { _mm512_cvtepi32_ps(x) }
     }
     #[inline(always)]
-    unsafe fn add_scaled(a: __m512i, small: __m512i, sum: i32) -> __m512i {
+    unsafe fn write_bytes(to: *mut i8, x: __m512) {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe {
-            // The upper half of each `small` is zero, so `madd` multiplies the lower halves alone.
-            _mm512_add_epi32(a, _mm512_madd_epi16(small, _mm512_set1_epi32(sum)))
+            _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(at: *const u8) {
+        // SAFETY: inlined into a function of this level; a prefetch never faults.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(at.cast());
         }
     }
 
@@ -149,14 +158,21 @@ unsafe impl Isa for Avx512 {
         unsafe { _mm512_loadu_si512(from.cast()) }
     }
     #[inline(always)]
+    unsafe fn put_quad(to: *mut u8, x: __m512i) {
+        // SAFETY: inlined into a function of this level; memory is the caller's.
+        unsafe {
+            _mm512_storeu_si512(to.cast(), x);
+        }
+    }
+    #[inline(always)]
     unsafe fn right<const N: i32>(x: __m512i) -> __m512i {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe { _mm512_srl_epi16(x, _mm_cvtsi32_si128(N)) }
     }
     #[inline(always)]
-    unsafe fn double(x: __m512i) -> __m512i {
+    unsafe fn left<const N: i32>(x: __m512i) -> __m512i {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe { _mm512_add_epi8(x, x) }
+        unsafe { _mm512_sll_epi16(x, _mm_cvtsi32_si128(N)) }
     }
     #[inline(always)]
     unsafe fn and(x: __m512i, mask: u8) -> __m512i {
@@ -174,10 +190,10 @@ unsafe impl Isa for Avx512 {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe {
             let [a, b, c, d] = columns;
-            let low = _mm512_slli_epi32::<8>(_mm512_cvttps_epi32(b));
-            let low = _mm512_or_si512(_mm512_cvttps_epi32(a), low);
-            let high = _mm512_slli_epi32::<8>(_mm512_cvttps_epi32(d));
-            let high = _mm512_or_si512(_mm512_cvttps_epi32(c), high);
+            let low = _mm512_slli_epi32::<8>(_mm512_cvtps_epi32(b));
+            let low = _mm512_or_si512(_mm512_cvtps_epi32(a), low);
+            let high = _mm512_slli_epi32::<8>(_mm512_cvtps_epi32(d));
+            let high = _mm512_or_si512(_mm512_cvtps_epi32(c), high);
             let all = _mm512_or_si512(low, _mm512_slli_epi32::<16>(high));
             _mm512_storeu_si512(to.cast(), all);
         }
@@ -197,35 +213,30 @@ unsafe impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn no_dots() -> __m512i {
+    unsafe fn no_sums() -> __m512i {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe { _mm512_setzero_si512() }
     }
     #[inline(always)]
-    unsafe fn dot(dots: __m512i, codes: __m512i, x: *const i8) -> __m512i {
+    unsafe fn dot(sums: __m512i, codes: __m512i, x: *const i8) -> __m512i {
         // SAFETY: inlined into a function of this level; memory is the caller's.
         unsafe {
             let x = _mm512_set1_epi32(x.cast::<i32>().read_unaligned());
-            _mm512_dpbusd_epi32(dots, codes, x)
+            _mm512_dpbusd_epi32(sums, codes, x)
         }
     }
     #[inline(always)]
-    unsafe fn dot_bytes(ints: __m512i, codes: __m512i, x: *const i8) -> __m512i {
+    unsafe fn dot_bytes(sums: __m512i, codes: __m512i, x: *const i8) -> __m512i {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe { Self::dot(ints, codes, x) }
+        unsafe { Self::dot(sums, codes, x) }
     }
     #[inline(always)]
-    unsafe fn factor(x: __m512i) -> __m512i {
-        x
+    unsafe fn settle(sums: __m512i) -> __m512i {
+        sums
     }
     #[inline(always)]
-    unsafe fn add_dots(a: __m512i, dots: __m512i, factor: __m512i) -> __m512i {
+    unsafe fn total(sums: __m512i) -> __m512 {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe { _mm512_add_epi32(a, _mm512_mullo_epi32(dots, factor)) }
-    }
-    #[inline(always)]
-    unsafe fn add_plain(a: __m512i, dots: __m512i) -> __m512i {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe { _mm512_add_epi32(a, dots) }
+        unsafe { _mm512_cvtepi32_ps(sums) }
     }
 }

@@ -9,6 +9,8 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod turn;
 
 use std::sync::OnceLock;
 
@@ -117,13 +119,13 @@ pub(crate) unsafe trait Isa {
     type Ints: Copy;
     /// Four codes a row, each a byte: a quad.
     type Quad: Copy;
-    /// Products of at most eight quads of 4-bit codes, on their way to `Ints`.
-    type Dots: Copy;
-    /// A factor of dots a row.
-    type Factor: Copy;
+    /// An integer a row, and what products need on their way to it.
+    type Sums: Copy;
 
     /// What the products of 8-bit codes lack: codes are multiplied less this.
-    const CENTER: i32;
+    const CENTER: f32;
+    /// Rows of activations whose sums all find room in registers: 16, 8 or 4.
+    const TILE: usize;
 
     /// The same float in all rows.
     unsafe fn splat(x: f32) -> Self::Floats;
@@ -177,8 +179,6 @@ pub(crate) unsafe trait Isa {
         }
     }
 
-    /// All zero.
-    unsafe fn no_ints() -> Self::Ints;
     /// Read 16 bytes.
     unsafe fn bytes(from: *const u8) -> Self::Ints;
     /// The lower and the upper four bits of bytes.
@@ -189,35 +189,49 @@ pub(crate) unsafe trait Isa {
     unsafe fn with_upper<const FROM: u32>(x: Self::Ints, upper: Self::Ints) -> Self::Ints;
     /// As floats.
     unsafe fn to_floats(x: Self::Ints) -> Self::Floats;
-    /// `a + small * sum`, of a byte and a number of 16 bits.
-    unsafe fn add_scaled(a: Self::Ints, small: Self::Ints, sum: i32) -> Self::Ints;
+    /// Write whole numbers from -127 to 127 as 16 bytes.
+    #[inline(always)]
+    unsafe fn write_bytes(to: *mut i8, x: Self::Floats) {
+        let mut floats = [0f32; 16];
+        // SAFETY: an array holds the lanes; the caller's 16 bytes, and numbers that fit.
+        unsafe {
+            Self::store(floats.as_mut_ptr(), x);
+            let bytes = floats.map(|x| x.to_int_unchecked::<i32>() as i8);
+            to.cast::<[i8; 16]>().write_unaligned(bytes);
+        }
+    }
+
+    /// Bring the cache line of an address near, where there is one; any address will do.
+    #[inline(always)]
+    unsafe fn prefetch(_: *const u8) {}
 
     /// Read 64 codes.
     unsafe fn quad(from: *const u8) -> Self::Quad;
+    /// Write 64 codes.
+    unsafe fn put_quad(to: *mut u8, x: Self::Quad);
     /// Shift all bits right; from the byte above come bits that a mask must take away.
     unsafe fn right<const N: i32>(x: Self::Quad) -> Self::Quad;
-    /// Each byte doubled.
-    unsafe fn double(x: Self::Quad) -> Self::Quad;
+    /// Shift all bits left; bits that reach the byte above a mask must take away.
+    unsafe fn left<const N: i32>(x: Self::Quad) -> Self::Quad;
     /// Each byte masked.
     unsafe fn and(x: Self::Quad, mask: u8) -> Self::Quad;
     /// All bits of both.
     unsafe fn or(a: Self::Quad, b: Self::Quad) -> Self::Quad;
 
-    /// Write 64 codes: of each row its four columns, whole numbers from 0 to 255.
+    /// Write 64 codes: of each row its four columns, numbers from 0 to 255 that are rounded.
     unsafe fn write_quad(to: *mut u8, columns: [Self::Floats; 4]);
     /// The codes of each of the four columns.
     unsafe fn columns(x: Self::Quad) -> [Self::Ints; 4];
 
     /// All zero.
-    unsafe fn no_dots() -> Self::Dots;
-    /// Add the products of a quad of at most 4 bits a code with 4 signed bytes, none of them -128.
-    unsafe fn dot(dots: Self::Dots, codes: Self::Quad, x: *const i8) -> Self::Dots;
-    /// The same with 8 bits a code, less [`Isa::CENTER`] each.
-    unsafe fn dot_bytes(ints: Self::Ints, codes: Self::Quad, x: *const i8) -> Self::Ints;
-    /// A factor from bytes.
-    unsafe fn factor(x: Self::Ints) -> Self::Factor;
-    /// `a + dots * factor`.
-    unsafe fn add_dots(a: Self::Ints, dots: Self::Dots, factor: Self::Factor) -> Self::Ints;
-    /// `a + dots`.
-    unsafe fn add_plain(a: Self::Ints, dots: Self::Dots) -> Self::Ints;
+    unsafe fn no_sums() -> Self::Sums;
+    /// Add the products of a quad of at most 4 bits a code with 4 signed bytes, none of them -128;
+    /// after eight quads at most comes [`Isa::settle`].
+    unsafe fn dot(sums: Self::Sums, codes: Self::Quad, x: *const i8) -> Self::Sums;
+    /// The same with 8 bits a code, less [`Isa::CENTER`] each, and without need to settle.
+    unsafe fn dot_bytes(sums: Self::Sums, codes: Self::Quad, x: *const i8) -> Self::Sums;
+    /// Make room for eight more quads.
+    unsafe fn settle(sums: Self::Sums) -> Self::Sums;
+    /// Sums that are settled, as floats.
+    unsafe fn total(sums: Self::Sums) -> Self::Floats;
 }

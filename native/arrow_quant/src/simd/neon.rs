@@ -18,11 +18,11 @@ unsafe impl Isa for Neon {
     type Floats = [float32x4_t; 4];
     type Ints = [int32x4_t; 4];
     type Quad = [uint8x16_t; 4];
-    type Dots = [int32x4_t; 4];
-    type Factor = [int32x4_t; 4];
+    type Sums = [int32x4_t; 4];
 
     /// Codes of 8 bits are made signed, as the multiplication is.
-    const CENTER: i32 = 128;
+    const CENTER: f32 = 128.0;
+    const TILE: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> [float32x4_t; 4] {
@@ -102,11 +102,6 @@ unsafe impl Isa for Neon {
     }
 
     #[inline(always)]
-    unsafe fn no_ints() -> [int32x4_t; 4] {
-        // SAFETY: every machine of this target has NEON; memory is the caller's.
-        unsafe { [vdupq_n_s32(0); 4] }
-    }
-    #[inline(always)]
     unsafe fn bytes(from: *const u8) -> [int32x4_t; 4] {
         // SAFETY: every machine of this target has NEON; memory is the caller's.
         unsafe {
@@ -148,15 +143,18 @@ unsafe impl Isa for Neon {
         unsafe { from_fn(|i| vcvtq_f32_s32(x[i])) }
     }
     #[inline(always)]
-    unsafe fn add_scaled(a: [int32x4_t; 4], small: [int32x4_t; 4], sum: i32) -> [int32x4_t; 4] {
-        // SAFETY: every machine of this target has NEON; memory is the caller's.
-        unsafe { from_fn(|i| vmlaq_n_s32(a[i], small[i], sum)) }
-    }
-
-    #[inline(always)]
     unsafe fn quad(from: *const u8) -> [uint8x16_t; 4] {
         // SAFETY: every machine of this target has NEON; memory is the caller's.
         unsafe { from_fn(|i| vld1q_u8(from.add(16 * i))) }
+    }
+    #[inline(always)]
+    unsafe fn put_quad(to: *mut u8, x: [uint8x16_t; 4]) {
+        // SAFETY: every machine of this target has NEON; memory is the caller's.
+        unsafe {
+            for (i, x) in x.into_iter().enumerate() {
+                vst1q_u8(to.add(16 * i), x);
+            }
+        }
     }
     #[inline(always)]
     unsafe fn right<const N: i32>(x: [uint8x16_t; 4]) -> [uint8x16_t; 4] {
@@ -164,9 +162,9 @@ unsafe impl Isa for Neon {
         unsafe { from_fn(|i| vshrq_n_u8::<N>(x[i])) }
     }
     #[inline(always)]
-    unsafe fn double(x: [uint8x16_t; 4]) -> [uint8x16_t; 4] {
+    unsafe fn left<const N: i32>(x: [uint8x16_t; 4]) -> [uint8x16_t; 4] {
         // SAFETY: every machine of this target has NEON; memory is the caller's.
-        unsafe { from_fn(|i| vaddq_u8(x[i], x[i])) }
+        unsafe { from_fn(|i| vshlq_n_u8::<N>(x[i])) }
     }
     #[inline(always)]
     unsafe fn and(x: [uint8x16_t; 4], mask: u8) -> [uint8x16_t; 4] {
@@ -184,7 +182,7 @@ unsafe impl Isa for Neon {
         // SAFETY: every machine of this target has NEON; memory is the caller's.
         unsafe {
             for i in 0..4 {
-                let [a, b, c, d] = columns.map(|column| vcvtq_s32_f32(column[i]));
+                let [a, b, c, d] = columns.map(|column| vcvtnq_s32_f32(column[i]));
                 let low = vorrq_s32(a, vshlq_n_s32::<8>(b));
                 let high = vorrq_s32(c, vshlq_n_s32::<8>(d));
                 let all = vorrq_s32(low, vshlq_n_s32::<16>(high));
@@ -208,12 +206,12 @@ unsafe impl Isa for Neon {
     }
 
     #[inline(always)]
-    unsafe fn no_dots() -> [int32x4_t; 4] {
+    unsafe fn no_sums() -> [int32x4_t; 4] {
         // SAFETY: every machine of this target has NEON; memory is the caller's.
         unsafe { [vdupq_n_s32(0); 4] }
     }
     #[inline(always)]
-    unsafe fn dot(dots: [int32x4_t; 4], codes: [uint8x16_t; 4], x: *const i8) -> [int32x4_t; 4] {
+    unsafe fn dot(sums: [int32x4_t; 4], codes: [uint8x16_t; 4], x: *const i8) -> [int32x4_t; 4] {
         // SAFETY: every machine of this target has NEON; memory is the caller's.
         unsafe {
             let x = vreinterpretq_s8_s32(vdupq_n_s32(x.cast::<i32>().read_unaligned()));
@@ -221,35 +219,26 @@ unsafe impl Isa for Neon {
                 let codes = vreinterpretq_s8_u8(codes[i]);
                 let first = vmull_s8(vget_low_s8(codes), vget_low_s8(x));
                 let second = vmull_high_s8(codes, x);
-                vpadalq_s16(dots[i], vpaddq_s16(first, second))
+                vpadalq_s16(sums[i], vpaddq_s16(first, second))
             })
         }
     }
     #[inline(always)]
     unsafe fn dot_bytes(
-        ints: [int32x4_t; 4],
+        sums: [int32x4_t; 4],
         codes: [uint8x16_t; 4],
         x: *const i8,
     ) -> [int32x4_t; 4] {
         // SAFETY: every machine of this target has NEON; memory is the caller's.
-        unsafe { Self::dot(ints, from_fn(|i| veorq_u8(codes[i], vdupq_n_u8(128))), x) }
+        unsafe { Self::dot(sums, from_fn(|i| veorq_u8(codes[i], vdupq_n_u8(128))), x) }
     }
     #[inline(always)]
-    unsafe fn factor(x: [int32x4_t; 4]) -> [int32x4_t; 4] {
-        x
+    unsafe fn settle(sums: [int32x4_t; 4]) -> [int32x4_t; 4] {
+        sums
     }
     #[inline(always)]
-    unsafe fn add_dots(
-        a: [int32x4_t; 4],
-        dots: [int32x4_t; 4],
-        factor: [int32x4_t; 4],
-    ) -> [int32x4_t; 4] {
+    unsafe fn total(sums: [int32x4_t; 4]) -> [float32x4_t; 4] {
         // SAFETY: every machine of this target has NEON; memory is the caller's.
-        unsafe { from_fn(|i| vmlaq_s32(a[i], dots[i], factor[i])) }
-    }
-    #[inline(always)]
-    unsafe fn add_plain(a: [int32x4_t; 4], dots: [int32x4_t; 4]) -> [int32x4_t; 4] {
-        // SAFETY: every machine of this target has NEON; memory is the caller's.
-        unsafe { from_fn(|i| vaddq_s32(a[i], dots[i])) }
+        unsafe { Self::to_floats(sums) }
     }
 }

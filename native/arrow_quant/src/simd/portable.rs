@@ -13,10 +13,10 @@ unsafe impl Isa for Portable {
     type Floats = [f32; 16];
     type Ints = [i32; 16];
     type Quad = [u8; 64];
-    type Dots = [i32; 16];
-    type Factor = [i32; 16];
+    type Sums = [i32; 16];
 
-    const CENTER: i32 = 0;
+    const CENTER: f32 = 0.0;
+    const TILE: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> [f32; 16] {
@@ -72,10 +72,6 @@ unsafe impl Isa for Portable {
     }
 
     #[inline(always)]
-    unsafe fn no_ints() -> [i32; 16] {
-        [0; 16]
-    }
-    #[inline(always)]
     unsafe fn bytes(from: *const u8) -> [i32; 16] {
         // SAFETY: the caller's 16 bytes.
         unsafe { from.cast::<[u8; 16]>().read_unaligned() }.map(i32::from)
@@ -100,22 +96,22 @@ unsafe impl Isa for Portable {
         x.map(|x| x as f32)
     }
     #[inline(always)]
-    unsafe fn add_scaled(a: [i32; 16], small: [i32; 16], sum: i32) -> [i32; 16] {
-        from_fn(|i| a[i] + small[i] * sum)
-    }
-
-    #[inline(always)]
     unsafe fn quad(from: *const u8) -> [u8; 64] {
         // SAFETY: the caller's 64 bytes.
         unsafe { from.cast::<[u8; 64]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn put_quad(to: *mut u8, x: [u8; 64]) {
+        // SAFETY: the caller's 64 bytes.
+        unsafe { to.cast::<[u8; 64]>().write_unaligned(x) }
     }
     #[inline(always)]
     unsafe fn right<const N: i32>(x: [u8; 64]) -> [u8; 64] {
         x.map(|x| x >> N)
     }
     #[inline(always)]
-    unsafe fn double(x: [u8; 64]) -> [u8; 64] {
-        x.map(|x| x << 1)
+    unsafe fn left<const N: i32>(x: [u8; 64]) -> [u8; 64] {
+        x.map(|x| x << N)
     }
     #[inline(always)]
     unsafe fn and(x: [u8; 64], mask: u8) -> [u8; 64] {
@@ -130,6 +126,7 @@ unsafe impl Isa for Portable {
     unsafe fn write_quad(to: *mut u8, columns: [[f32; 16]; 4]) {
         // SAFETY: the caller's 64 bytes, and numbers that fit.
         unsafe {
+            let columns = columns.map(|column| Self::round(column));
             let code = |c: usize, r: usize| columns[c][r].to_int_unchecked::<i32>() as u8;
             let rows: [[u8; 4]; 16] = from_fn(|row| from_fn(|column| code(column, row)));
             to.cast::<[[u8; 4]; 16]>().write_unaligned(rows);
@@ -141,30 +138,27 @@ unsafe impl Isa for Portable {
     }
 
     #[inline(always)]
-    unsafe fn no_dots() -> [i32; 16] {
+    unsafe fn no_sums() -> [i32; 16] {
         [0; 16]
     }
     #[inline(always)]
-    unsafe fn dot(dots: [i32; 16], codes: [u8; 64], x: *const i8) -> [i32; 16] {
+    unsafe fn dot(sums: [i32; 16], codes: [u8; 64], x: *const i8) -> [i32; 16] {
         // SAFETY: the caller's 4 bytes.
         let x = unsafe { x.cast::<[i8; 4]>().read_unaligned() }.map(i32::from);
-        from_fn(|i| (0..4).fold(dots[i], |sum, j| sum + i32::from(codes[4 * i + j]) * x[j]))
+        from_fn(|i| (0..4).fold(sums[i], |sum, j| sum + i32::from(codes[4 * i + j]) * x[j]))
     }
     #[inline(always)]
-    unsafe fn dot_bytes(ints: [i32; 16], codes: [u8; 64], x: *const i8) -> [i32; 16] {
+    unsafe fn dot_bytes(sums: [i32; 16], codes: [u8; 64], x: *const i8) -> [i32; 16] {
         // SAFETY: the caller's.
-        unsafe { Self::dot(ints, codes, x) }
+        unsafe { Self::dot(sums, codes, x) }
     }
     #[inline(always)]
-    unsafe fn factor(x: [i32; 16]) -> [i32; 16] {
-        x
+    unsafe fn settle(sums: [i32; 16]) -> [i32; 16] {
+        sums
     }
     #[inline(always)]
-    unsafe fn add_dots(a: [i32; 16], dots: [i32; 16], factor: [i32; 16]) -> [i32; 16] {
-        from_fn(|i| a[i] + dots[i] * factor[i])
-    }
-    #[inline(always)]
-    unsafe fn add_plain(a: [i32; 16], dots: [i32; 16]) -> [i32; 16] {
-        from_fn(|i| a[i] + dots[i])
+    unsafe fn total(sums: [i32; 16]) -> [f32; 16] {
+        // SAFETY: the caller's.
+        unsafe { Self::to_floats(sums) }
     }
 }

@@ -3,4 +3,6 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| arrow_storage::fuzzing::segment(bytes));
+fuzz_target!(init: arrow_storage::fuzzing::hush(), |bytes: &[u8]| {
+    arrow_storage::fuzzing::segment(bytes)
+});

@@ -18,6 +18,10 @@ pub struct Int8Codes {
     lines: Vec<[f32; 2]>,
 }
 
+/// The nearest whole number of a small one, ties to even: adding this leaves no bits for a fraction.
+/// The function for it is a call for each value where SSE4.1 is not assumed.
+const WHOLE: f32 = (3 << 22) as f32;
+
 /// Round a vector to integers; the scale is what one of them stands for.
 #[must_use]
 pub fn quantize(values: &[f32], out: &mut [i8]) -> f32 {
@@ -26,7 +30,7 @@ pub fn quantize(values: &[f32], out: &mut [i8]) -> f32 {
     let scale = largest / 127.0;
     for (o, &x) in out.iter_mut().zip(values) {
         #[expect(clippy::cast_possible_truncation, reason = "in range; NaN becomes 0")]
-        let code = if scale > 0.0 { (x / scale).round_ties_even() as i8 } else { 0 };
+        let code = if scale > 0.0 { (x / scale + WHOLE - WHOLE) as i8 } else { 0 };
         *o = code.max(-127);
     }
     scale

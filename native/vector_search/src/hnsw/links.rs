@@ -1,5 +1,6 @@
 //! Who is linked to whom, readable by all threads while one of them writes.
 
+use crate::kernel::prefetch_row;
 use crate::pages;
 use std::sync::atomic::{
     AtomicU32,
@@ -80,6 +81,11 @@ impl Links {
         }
         let width = 1 + self.degree;
         self.upper[slot].get((level - 1) * width..level * width).unwrap_or_default()
+    }
+
+    /// Ask for the memory of a list that will be read soon.
+    pub fn prefetch(&self, slot: u32, level: usize) {
+        prefetch_row(self.list(slot, level));
     }
 
     /// Append the neighbours of a slot.

@@ -97,6 +97,10 @@ impl Hnsw {
                 if next.distance > found.limit() {
                     break;
                 }
+                // Most often the next to be looked at, if none nearer is found now.
+                if let Some(&Reverse(after)) = open.peek() {
+                    self.links.prefetch(neighbor(after).row, level);
+                }
                 slots.clear();
                 self.links.read(next.row, level, &mut slots);
                 slots.retain(|&slot| visited.visit(slot));

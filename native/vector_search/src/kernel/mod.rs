@@ -42,6 +42,8 @@ pub mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(crate) use simd::prefetch_row;
+
 use crate::{Data, Metric, Vectors};
 use std::ops::Range;
 use std::sync::OnceLock;
