@@ -95,7 +95,6 @@ impl Bounded {
     ) -> tokenizers::Result<Option<Offsets>> {
         let mut steps = FREE;
         loop {
-            region.clear();
             match limited(&self.regex, text, from, region, steps) {
                 Ok(found) => return Ok(found.and_then(|_| region.pos(0))),
                 Err(error) => {
@@ -120,6 +119,7 @@ pub(crate) fn limited(
     region: &mut Region,
     steps: u32,
 ) -> Result<Option<usize>, onig::Error> {
+    region.clear();
     let mut limits = MatchParam::default();
     limits.set_retry_limit_in_match(steps);
     // SAFETY: the pointer is that of `limits`, which is alive, and one number is stored there.

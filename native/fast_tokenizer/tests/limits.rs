@@ -265,6 +265,24 @@ fn entries_that_ask_for_too_much_are_named() {
 }
 
 #[test]
+fn many_patterns_do_not_take_long_to_refuse() {
+    let steps = |pattern: &str, count: usize| json!({"type": "Sequence", "pretokenizers": vec![split(pattern); count]});
+    let refused = |value: Value| {
+        let json = file("gpt2", &[("/pre_tokenizer", value)]);
+        Any::from_json(json, true, false).map(drop).unwrap_err().to_string()
+    };
+    let told = refused(steps("a", 100));
+    assert!(told.starts_with("pre_tokenizer.pretokenizers[64].pattern.Regex: one too"), "{told}");
+    // Cubic, and so not refused for itself.
+    let told = refused(steps(r"a*a*\n*\n*1*1* * *\.*é*é*X", 60));
+    assert!(told.starts_with("pre_tokenizer.pretokenizers["), "{told}");
+    assert!(told.contains("].pattern.Regex: backtracks"), "{told}");
+    let told = refused(json!({"type": "Split", "pattern": {"String": "x".repeat(1 << 15)},
+                              "behavior": "Removed", "invert": false}));
+    assert!(told.starts_with("pre_tokenizer.pattern.String: 32768 bytes"), "{told}");
+}
+
+#[test]
 fn what_is_no_tokenizer_is_an_error() {
     for json in ["", "{", "{}", "[]", "null", "7", "\"a\"", "{\"model\": []}", &"[".repeat(1 << 20)]
     {

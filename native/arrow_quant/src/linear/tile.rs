@@ -1,4 +1,4 @@
-//! The inner loop: sixteen rows of weights by up to eight rows of int8 activations.
+//! The inner loop: sixteen rows of weights by up to sixteen rows of int8 activations.
 
 use super::activations::{Rounded, tile_rows};
 use super::source::Source;

@@ -22,8 +22,13 @@ const NORMAL: usize = 64;
 const PARTS: usize = 64;
 /// Longest regular expression, in bytes; published ones are below a twentieth of it.
 const PATTERN: usize = 1 << 14;
+/// Most regular expressions.
+const REGEXES: usize = 64;
 /// Steps back that one search of a probe may take: more than the cube of its length.
 const PROBE: u32 = 1 << 17;
+/// Steps of a search that takes few, and how many of a file's may take more.
+const FEW: u32 = 1 << 12;
+const SLOW: usize = 128;
 /// Repetitions in a probe.
 const REPEATED: usize = 40;
 
@@ -39,7 +44,7 @@ type Problem = (String, String);
 /// The first entry that cannot be, by its name.
 pub(crate) fn check(file: &Value) -> Result<Patterns> {
     let ids = tokens::check(file).map_err(|(at, problem)| Error::entry(at, problem))?;
-    let mut walk = Walk { ids, patterns: Vec::new() };
+    let mut walk = Walk { ids, patterns: Vec::new(), regexes: 0, slow: 0 };
     walk.descend(file, "")?;
     Ok(walk.patterns)
 }
@@ -48,6 +53,9 @@ struct Walk {
     /// All ids are below it.
     ids: u64,
     patterns: Patterns,
+    /// Regular expressions, and searches of them that took more than a few steps.
+    regexes: usize,
+    slow: usize,
 }
 
 impl Walk {
@@ -87,8 +95,15 @@ impl Walk {
         let last = self.ids - 1;
         match (key, value) {
             ("Regex" | "String", Value::String(pattern)) => {
+                if pattern.len() > PATTERN {
+                    return Err(format!("{} bytes; want at most {PATTERN}", pattern.len()));
+                }
                 if key == "Regex" {
-                    probe(pattern)?;
+                    self.regexes += 1;
+                    if self.regexes > REGEXES {
+                        return Err(format!("one too many; want at most {REGEXES} in a file"));
+                    }
+                    probe(pattern, &mut self.slow)?;
                 }
                 self.patterns.push((at.into(), pattern.clone()));
                 Ok(())
@@ -161,10 +176,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Tries a pattern on texts that repeat what it speaks of and then end otherwise.
-fn probe(pattern: &str) -> std::result::Result<(), String> {
-    if pattern.len() > PATTERN {
-        return Err(format!("{} bytes; want at most {PATTERN}", pattern.len()));
-    }
+fn probe(pattern: &str, slow: &mut usize) -> std::result::Result<(), String> {
     let regex = Regex::new(pattern).map_err(|error| error.description().to_owned())?;
     let mut letters: Vec<char> = "a1 \n.é中".chars().collect();
     for letter in pattern.chars().filter(|letter| !letter.is_ascii_punctuation()) {
@@ -180,8 +192,13 @@ fn probe(pattern: &str) -> std::result::Result<(), String> {
     for unit in singles.chain(pairs) {
         for end in ["", "\u{1}", &format!("\u{1}{all}")] {
             let text = unit.repeat(REPEATED) + end;
-            region.clear();
-            limited(&regex, &text, 0, &mut region, PROBE).map_err(|error| {
+            let mut find = |steps| limited(&regex, &text, 0, &mut region, steps);
+            if find(FEW).is_ok() {
+                continue;
+            }
+            *slow += 1;
+            let most = if *slow > SLOW { FEW } else { PROBE };
+            find(most).map_err(|error| {
                 let (size, told) = (text.len(), error.description());
                 format!(
                     "backtracks for too long on {size} bytes of text ({told}); want a pattern \
