@@ -89,6 +89,7 @@ def command(
         saved = train(resolved, folder, progress=not as_json)
         results = evaluate_run(folder, registry=resolved.registry, progress=not as_json)
     if as_json:
+        results.pop("head")  # a new run has no skills yet
         metrics = {part: found["metrics"] for part, found in results.items()}
         print_json({"folder": str(folder), "checkpoint": str(saved), "metrics": metrics})
         return
