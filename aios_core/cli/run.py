@@ -89,9 +89,10 @@ def command(
         saved = train(resolved, folder, progress=not as_json)
         results = evaluate_run(folder, registry=resolved.registry, progress=not as_json)
     if as_json:
-        results.pop("head")  # a new run has no skills yet
+        head = results.pop("head")
         metrics = {part: found["metrics"] for part, found in results.items()}
-        print_json({"folder": str(folder), "checkpoint": str(saved), "metrics": metrics})
+        told = {"folder": str(folder), "checkpoint": str(saved), "head": head, "metrics": metrics}
+        print_json(told)
         return
     print_evaluation(results)
     click.echo(f"\n{folder}")
