@@ -1,6 +1,6 @@
 //! How fast one matrix is quantized and multiplied with, and how much is lost: one JSON object a line.
 //!
-//!     cargo run --release -p arrow_quant --example speed [threads [case [instructions]]]
+//!     cargo run --release -p arrow_quant --example quant_speed [threads [case [instructions]]]
 
 use arrow_quant::{
     Activations, Level, ParamFormat, Quality, QuantizedMatrix, Scheme, Weight, linear::linear_at,
