@@ -212,7 +212,7 @@ def print_results(results: Results) -> None:
     from aios_core.experiment.results import NFE
     from aios_core.experiment.tables import interval
 
-    metrics = list(results.compared())
+    metrics = list(results.compared)
     rows = []
     for arm in results.arms:
         n = sum(trial.status == "done" for trial in arm.trials)

@@ -146,7 +146,7 @@ def main_effects(results: Results, metric: str) -> list[Panel]:
             axes.set_xlim(-0.4, len(levels) - 0.4)
             axes.set_ylim(*limits)
             axes.set_xticks(list(x), names)
-            axes.set_ylabel(axis_label(metric, results.compared()[metric]))
+            axes.set_ylabel(axis_label(metric, results.compared[metric]))
             said = "; ".join(f"{level}: {summary.mean:.3f}" for level, summary in levels)
             panels.append(
                 Panel(factor.name, picture(figure, f"Mean {metric} by {factor.name}. {said}"))

@@ -28,7 +28,7 @@ class Tile:
 
 def headline(results: Results) -> str | None:
     """The metric that the report leads with: the first of which one value may be better."""
-    found = (name for name, about in results.compared().items() if about["better"])
+    found = (name for name, about in results.compared.items() if about["better"])
     return next(found, None)
 
 
@@ -66,7 +66,7 @@ def tiles(results: Results) -> list[Tile]:
     if metric and best:
         summary = best[0].summary(metric)
         assert summary is not None
-        unit = results.compared()[metric]["unit"] or ""
+        unit = results.compared[metric]["unit"] or ""
         found.append(Tile(number(summary.mean), f"best {metric} ({unit})", best[0].label))
         reference = results.reference(metric)
         if reference is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,15 +58,16 @@ def render(results: Results) -> str:
     pages = environment()
     pages.filters["number"] = number
     metric = headline(results)
+    best = {name: results.best(name) for name in results.compared}
     return pages.get_template("report.html.jinja").render(
         about=results.about,
         scope=scope(results),
         sentences=sentences(results),
         tiles=tiles(results),
         headline=metric,
-        metrics=results.compared(),
-        arms=[_arm(results, arm) for arm in results.arms],
-        reference={name: results.reference(name) for name in results.compared()},
+        metrics=results.compared,
+        arms=[_arm(results, arm, best) for arm in results.arms],
+        reference={name: results.reference(name) for name in results.compared},
         cost={name: figures.against_cost(results, name) for name in _plotted(results)},
         effects=figures.main_effects(results, metric) if metric else [],
         training=figures.training_curves(results),
@@ -85,7 +87,7 @@ def _plotted(results: Results) -> list[str]:
     return [name for name, about in results.metrics().items() if about["better"]]
 
 
-def _arm(results: Results, arm: Arm) -> dict[str, Any]:
+def _arm(results: Results, arm: Arm, best: Mapping[str, tuple[Arm, bool] | None]) -> dict[str, Any]:
     done = [trial for trial in arm.trials if trial.status == "done"]
     cost, seconds = arm.summary(NFE), arm.summary("seconds")
     return {
@@ -95,14 +97,13 @@ def _arm(results: Results, arm: Arm) -> dict[str, Any]:
         "failed": sum(trial.status == "failed" for trial in arm.trials),
         "cost": cost.mean if cost else None,
         "seconds": seconds.mean if seconds else None,
-        "cells": {name: _cell(results, arm, name) for name in results.compared()},
+        "cells": {name: _cell(results, arm, name, best[name]) for name in results.compared},
     }
 
 
-def _cell(results: Results, arm: Arm, name: str) -> Cell:
+def _cell(results: Results, arm: Arm, name: str, best: tuple[Arm, bool] | None) -> Cell:
     summary, difference = arm.summary(name), results.difference(arm, name)
     scores, baseline = results.scores(arm, name), results.scores(results.baseline, name)
-    best = results.best(name)
     verdict = ""
     if scores and baseline and difference is not None:
         shared = [scores[seed] - baseline[seed] for seed in scores if seed in baseline]

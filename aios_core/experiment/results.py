@@ -92,6 +92,8 @@ class Results:
     """By key, the networks of trials and their twins: ``settings``, ``seed``, ``training_key``,
     ``twin`` and ``result``."""
     arms: tuple[Arm, ...] = field(init=False)
+    compared: dict[str, dict[str, Any]] = field(init=False)
+    """What arms are compared by: `metrics`, and those of networks in which arms differ."""
 
     @arms.default
     def _gather(self) -> tuple[Arm, ...]:
@@ -102,6 +104,15 @@ class Results:
             Arm(label, trials[0].baseline, _without_seed(trials[0].settings), tuple(trials))
             for label, trials in found.items()
         )
+
+    @compared.default
+    def _differing(self) -> dict[str, dict[str, Any]]:
+        found = self.metrics()
+        for name, about in self.model_metrics().items():
+            values = [arm.by_seed(name) for arm in self.arms]
+            if any(one != values[0] for one in values):
+                found[name] = about
+        return found
 
     @property
     def baseline(self) -> Arm:
@@ -123,15 +134,6 @@ class Results:
                 found |= model["result"].get("metrics", {})
         return found
 
-    def compared(self) -> dict[str, dict[str, Any]]:
-        """What arms are compared by: `metrics`, and those of networks in which arms differ."""
-        found = self.metrics()
-        for name, about in self.model_metrics().items():
-            values = [arm.by_seed(name) for arm in self.arms]
-            if any(one != values[0] for one in values):
-                found[name] = about
-        return found
-
     def reference(self, name: str) -> float | None:
         """What held-out texts have for a metric of samples."""
         for trial in self.trials:
@@ -147,7 +149,7 @@ class Results:
 
     def scores(self, arm: Arm, name: str) -> dict[int, float]:
         """How bad an arm is by a metric, one number a seed, lower being better; may be empty."""
-        better = self.compared().get(name, {}).get("better")
+        better = self.compared.get(name, {}).get("better")
         reference = self.reference(name)
         values = arm.by_seed(name)
         if better == "lower":

@@ -76,7 +76,7 @@ def _csv(results: Results) -> str:
 
 def markdown(results: Results) -> str:
     """The table for people: means with 95 % intervals, and differences to the baseline."""
-    metrics = results.compared()
+    metrics = results.compared
     head = ["arm", "n", "NFE"]
     for name, about in metrics.items():
         head += [f"{name} ({about['unit']})" if about["unit"] else name, f"Δ {name}"]

@@ -10,10 +10,8 @@ import urllib.request
 
 import pytest
 
-from aios_core.contracts import store_schema
-from aios_core.memory import Place, migrate
+from aios_core.memory import Place
 from aios_core.testing.contracts.storage import StorageContract
-from aios_plugins.storage.arrow import Arrow
 from aios_plugins.storage.lancedb import LanceDb
 
 pytestmark = [
@@ -68,15 +66,5 @@ class TestObjectStore(StorageContract):
         return lambda: f"{bucket}/contract/{next(numbers)}"
 
 
-def test_a_store_moves_to_a_bucket_and_back(bucket, tmp_path):
-    rows = [{"id": str(n), "vector": [1, n, 2], "text": f"text {n}"} for n in range(50)]
-    far = Place.of(f"lancedb:{bucket}/moved")
-    with Arrow().create(str(tmp_path / "a"), store_schema(3)) as near:
-        near.add(rows)
-        with far.backend.create(far.uri, near.schema) as there:
-            assert 50 == migrate(near, there).copied
-    with (
-        far.backend.open(far.uri) as there,
-        Arrow().create(str(tmp_path / "b"), there.schema) as back,
-    ):
-        assert (50, 50) == (migrate(there, back).rows, back.count())
+def test_a_store_moves_to_a_bucket_and_back(bucket, there_and_back):
+    there_and_back(Place.of(f"lancedb:{bucket}/moved"), map(str, range(50)))

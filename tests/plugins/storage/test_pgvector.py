@@ -5,10 +5,8 @@ import subprocess
 
 import pytest
 
-from aios_core.contracts import store_schema
-from aios_core.memory import Place, migrate
+from aios_core.memory import Place
 from aios_core.testing.contracts.storage import StorageContract
-from aios_plugins.storage.arrow import Arrow
 from aios_plugins.storage.pgvector import PgVector
 
 
@@ -43,15 +41,5 @@ class TestPgVector(StorageContract):
         return new_place
 
 
-def test_a_store_moves_to_a_server_and_back(new_place, tmp_path):
-    rows = [{"id": n, "vector": [1, n, 2], "text": f"text {n}"} for n in range(50)]
-    far = Place.of(f"pgvector:{new_place()}")
-    with Arrow().create(str(tmp_path / "a"), store_schema(3, id_type="int64")) as near:
-        near.add(rows)
-        with far.backend.create(far.uri, near.schema) as there:
-            assert 50 == migrate(near, there).copied
-    with (
-        far.backend.open(far.uri) as there,
-        Arrow().create(str(tmp_path / "b"), there.schema) as back,
-    ):
-        assert (50, 50) == (migrate(there, back).rows, back.count())
+def test_a_store_moves_to_a_server_and_back(new_place, there_and_back):
+    there_and_back(Place.of(f"pgvector:{new_place()}"), range(50), id_type="int64")
