@@ -85,6 +85,35 @@ fn avx512(query: &Query, rows: &[u64], out: &mut [u32]) {
     generic(query, &rows[done * width..], &mut out[done..]);
 }
 
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+fn neon(query: &Query, rows: &[u64], out: &mut [u32]) {
+    use std::arch::aarch64::{
+        vaddq_u64, vandq_u64, vcntq_u8, vdupq_n_u64, vgetq_lane_u64, vld1q_s64, vld1q_u64,
+        vpaddlq_u8, vpaddlq_u16, vpaddlq_u32, vreinterpretq_u8_u64, vshlq_u64,
+    };
+    for (row, out) in rows.chunks_exact(query.len()).zip(out) {
+        let mut counts = [vdupq_n_u64(0); PLANES / 2];
+        for (planes, &word) in query.iter().zip(row) {
+            for (count, planes) in counts.iter_mut().zip(planes.as_chunks::<2>().0) {
+                // SAFETY: the array holds the 16 bytes read.
+                let planes = unsafe { vld1q_u64(planes.as_ptr()) };
+                let common = vcntq_u8(vreinterpretq_u8_u64(vandq_u64(planes, vdupq_n_u64(word))));
+                *count = vaddq_u64(*count, vpaddlq_u32(vpaddlq_u16(vpaddlq_u8(common))));
+            }
+        }
+        let [low, high] = counts;
+        // SAFETY: the arrays hold the 16 bytes read.
+        let weighed = unsafe {
+            let low = vshlq_u64(low, vld1q_s64([0, 1].as_ptr()));
+            vaddq_u64(low, vshlq_u64(high, vld1q_s64([2, 3].as_ptr())))
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "at most 15 times the dimension")]
+        let sum = (vgetq_lane_u64::<0>(weighed) + vgetq_lane_u64::<1>(weighed)) as u32;
+        *out = sum;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,11 @@
 //! Distances from one float query to consecutive rows of any element type.
 
-use super::Level;
-#[cfg(target_arch = "x86_64")]
-use super::Tier;
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
 use super::simd::{Bf16, Element, F16, F32, I8, Portable, Signs, Simd, prefetch};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
+use super::{Level, Tier};
 use crate::Metric;
 use half::{bf16, f16};
 
@@ -162,18 +162,23 @@ fn avx512<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32])
     unsafe { rows::<Avx512, O, E, 4>(query, values, out) };
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+fn neon<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
+    // SAFETY: compiled for it.
+    unsafe { rows::<Neon, O, E, 4>(query, values, out) };
+}
+
 fn choose<O: Op, E: Element>(level: Level) -> Block<E::Item> {
     match level.0 {
         Tier::Portable => portable::<O, E>,
+        #[cfg(target_arch = "x86_64")]
         Tier::Avx2 => checked!(avx2::<O, E>, q, r, o),
+        #[cfg(target_arch = "x86_64")]
         Tier::Avx512 => checked!(avx512::<O, E>, q, r, o),
+        #[cfg(target_arch = "aarch64")]
+        Tier::Neon => checked!(neon::<O, E>, q, r, o),
     }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn choose<O: Op, E: Element>(_: Level) -> Block<E::Item> {
-    portable::<O, E>
 }
 
 fn by_metric<E: Element>(level: Level, metric: Metric) -> Block<E::Item> {

@@ -82,6 +82,12 @@ fn avx512(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]) {
     });
 }
 
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+fn neon(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]) {
+    each(query.len(), table, slots, out, |row| super::neon::dot(query, row));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

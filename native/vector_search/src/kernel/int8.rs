@@ -11,6 +11,7 @@ pub struct Query {
     /// Padded with zeros to a whole number of 64-byte vectors.
     bytes: Vec<i8>,
     /// What a bias of 128 on every stored byte would add.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "VNNI alone adds it"))]
     bias: i32,
 }
 
@@ -134,6 +135,17 @@ fn avx512_group<const R: usize>(query: &Query, rows: &[i8]) -> [i32; R] {
         }
     }
     sums.map(|sum| _mm512_reduce_add_epi32(sum) - query.bias)
+}
+
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+fn neon(query: &Query, rows: &[i8], out: &mut [i32]) {
+    let whole = query.dim / 16 * 16;
+    for (row, out) in rows.chunks_exact(query.dim).zip(out) {
+        let tail = row[whole..].iter().zip(&query.bytes[whole..]);
+        *out = super::neon::dot(&query.bytes[..whole], row)
+            + tail.map(|(&x, &q)| i32::from(x) * i32::from(q)).sum::<i32>();
+    }
 }
 
 #[cfg(test)]

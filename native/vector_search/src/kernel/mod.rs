@@ -5,7 +5,7 @@
 //! register tile of the batch) is written with intrinsics. Every level is tested against portable.
 
 /// A function of one level as a safe function pointer.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! checked {
     ($function:expr, $($argument:ident),+) => {
         |$($argument),+| {
@@ -16,19 +16,17 @@ macro_rules! checked {
     };
 }
 
-/// The function of a level: `portable`, and `avx2` and `avx512` where there are such levels.
+/// The function of a level: `portable`, and `avx2` and `avx512`, or `neon`, where there are such.
 macro_rules! by_level {
     ($level:expr, $($argument:ident),+) => {{
-        #[cfg(target_arch = "x86_64")]
         match $level.0 {
             super::Tier::Portable => portable,
+            #[cfg(target_arch = "x86_64")]
             super::Tier::Avx2 => checked!(avx2, $($argument),+),
+            #[cfg(target_arch = "x86_64")]
             super::Tier::Avx512 => checked!(avx512, $($argument),+),
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            let _ = $level;
-            portable
+            #[cfg(target_arch = "aarch64")]
+            super::Tier::Neon => checked!(neon, $($argument),+),
         }
     }};
 }
@@ -37,6 +35,8 @@ pub mod bits;
 pub mod float;
 pub mod gather;
 pub mod int8;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod simd;
 pub mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -54,7 +54,7 @@ pub struct Level(Tier);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Tier {
-    /// What the target always has (SSE2 on x86-64, NEON on 64-bit ARM).
+    /// Plain Rust, with whatever the target always has.
     Portable,
     /// AVX2, FMA, F16C and POPCNT: x86-64 since 2013.
     #[cfg(target_arch = "x86_64")]
@@ -62,16 +62,19 @@ enum Tier {
     /// AVX-512 with VNNI and VPOPCNTDQ: since Ice Lake and Zen 4.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// What 64-bit ARM always has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Level {
-    /// What the target always has.
+    /// Plain Rust.
     pub const PORTABLE: Self = Self(Tier::Portable);
 
     /// Every level that this machine has, the fastest last.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        #[allow(unused_mut, reason = "other levels exist on x86-64 only")]
+        #[allow(unused_mut, reason = "other levels exist on some targets only")]
         let mut levels = vec![Self::PORTABLE];
         #[cfg(target_arch = "x86_64")]
         {
@@ -89,6 +92,8 @@ impl Level {
                 }
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        levels.push(Self(Tier::Neon));
         levels
     }
 
@@ -108,6 +113,8 @@ impl Level {
             Tier::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Tier::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Tier::Neon => "neon",
         }
     }
 }

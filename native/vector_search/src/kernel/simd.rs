@@ -14,6 +14,8 @@ pub unsafe trait Simd {
     const LANES: usize;
     /// All zero.
     unsafe fn zero() -> Self::V;
+    /// The same value in all lanes.
+    unsafe fn splat(x: f32) -> Self::V;
     /// `a * b + c`.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a + b`.
@@ -24,6 +26,8 @@ pub unsafe trait Simd {
     unsafe fn sum(v: Self::V) -> f32;
     /// Read single precision.
     unsafe fn f32(from: *const f32) -> Self::V;
+    /// Write single precision.
+    unsafe fn store(to: *mut f32, v: Self::V);
     /// Read half precision.
     unsafe fn f16(from: *const f16) -> Self::V;
     /// Read bfloat16.
@@ -93,6 +97,10 @@ unsafe impl Simd for Portable {
         [0.0; 8]
     }
     #[inline(always)]
+    unsafe fn splat(x: f32) -> [f32; 8] {
+        [x; 8]
+    }
+    #[inline(always)]
     unsafe fn fma(a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
@@ -113,6 +121,11 @@ unsafe impl Simd for Portable {
     unsafe fn f32(from: *const f32) -> [f32; 8] {
         // SAFETY: the caller's eight values.
         unsafe { from.cast::<[f32; 8]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: [f32; 8]) {
+        // SAFETY: the caller's room for eight values.
+        unsafe { to.cast::<[f32; 8]>().write_unaligned(v) };
     }
     #[inline(always)]
     unsafe fn f16(from: *const f16) -> [f32; 8] {
@@ -141,27 +154,26 @@ unsafe impl Simd for Portable {
 /// Ask for memory some bytes ahead that will be read soon; any address will do.
 #[inline(always)]
 pub fn prefetch<const AHEAD: usize, T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
+    let at = at.cast::<i8>().wrapping_add(AHEAD);
     // SAFETY: a prefetch reads nothing, so no address is wrong.
+    #[cfg(target_arch = "x86_64")]
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(at.cast::<i8>().wrapping_add(AHEAD));
+        _mm_prefetch::<_MM_HINT_T0>(at);
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = at;
 }
 
 /// Ask for a whole row that will be read soon.
 #[inline(always)]
 pub fn prefetch_row<T>(row: &[T]) {
-    #[cfg(target_arch = "x86_64")]
     for line in row.chunks(64 / size_of::<T>().max(1)) {
-        // SAFETY: a prefetch reads nothing, so no address is wrong.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
-        }
+        prefetch::<0, _>(line.as_ptr());
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
 }

@@ -1,8 +1,11 @@
 //! A few rows against a panel of queries, held in registers: the inner loop of a batch.
 
-use super::Level;
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
+use super::simd::{Portable, Simd};
 #[cfg(target_arch = "x86_64")]
-use super::Tier;
+use super::x86::{Avx2, Avx512};
+use super::{Level, Tier};
 
 /// Rows a tile takes at most, over all levels.
 pub const MAX_ROWS: usize = 12;
@@ -42,98 +45,77 @@ impl Tile {
 }
 
 fn choose<const SQUARES: bool>(level: Level) -> Tile {
-    #[cfg(target_arch = "x86_64")]
     match level.0 {
         Tier::Portable => Tile { rows: 4, queries: 8, run: portable::<SQUARES> },
+        #[cfg(target_arch = "x86_64")]
         Tier::Avx2 => Tile { rows: 6, queries: 16, run: checked!(avx2::<SQUARES>, r, p, o) },
+        #[cfg(target_arch = "x86_64")]
         Tier::Avx512 => Tile { rows: 12, queries: 32, run: checked!(avx512::<SQUARES>, r, p, o) },
+        #[cfg(target_arch = "aarch64")]
+        Tier::Neon => Tile { rows: 6, queries: 16, run: checked!(neon::<SQUARES>, r, p, o) },
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let _ = level;
-        Tile { rows: 4, queries: 8, run: portable::<SQUARES> }
+}
+
+/// A tile of `R` rows and `H` vectors of queries, whose sums find room in registers.
+///
+/// # Safety
+/// The caller is compiled for `S`, and there are `R` rows, each of the panel's dimension.
+#[inline(always)]
+unsafe fn tile<S: Simd, const R: usize, const H: usize, const SQUARES: bool>(
+    rows: &[&[f32]],
+    panel: &[f32],
+    out: &mut Sums,
+) {
+    // SAFETY: the panel holds `H` vectors for each dimension, each row one value, and a row of `out`
+    // `MAX_QUERIES` values, which are at least `H` vectors.
+    unsafe {
+        let pointers: [*const f32; R] = std::array::from_fn(|r| rows[r].as_ptr());
+        let mut sums = [[S::zero(); H]; R];
+        for i in 0..panel.len() / (H * S::LANES) {
+            let at = panel.as_ptr().add(i * H * S::LANES);
+            let queries: [S::V; H] = std::array::from_fn(|h| S::f32(at.add(h * S::LANES)));
+            for (sums, row) in sums.iter_mut().zip(pointers) {
+                let x = S::splat(*row.add(i));
+                for (sum, q) in sums.iter_mut().zip(queries) {
+                    *sum = if SQUARES {
+                        let difference = S::sub(q, x);
+                        S::fma(difference, difference, *sum)
+                    } else {
+                        S::fma(q, x, *sum)
+                    };
+                }
+            }
+        }
+        for (out, sums) in out.iter_mut().zip(sums) {
+            for (h, sum) in sums.into_iter().enumerate() {
+                S::store(out.as_mut_ptr().add(h * S::LANES), sum);
+            }
+        }
     }
 }
 
 fn portable<const SQUARES: bool>(rows: &[&[f32]], panel: &[f32], out: &mut Sums) {
-    let mut sums = [[0f32; 8]; 4];
-    let (panel, _) = panel.as_chunks::<8>();
-    for (i, queries) in panel.iter().enumerate() {
-        for (sums, row) in sums.iter_mut().zip(rows) {
-            let x = row[i];
-            for (sum, &q) in sums.iter_mut().zip(queries) {
-                *sum += if SQUARES { (q - x) * (q - x) } else { q * x };
-            }
-        }
-    }
-    for (out, sums) in out.iter_mut().zip(&sums) {
-        out[..8].copy_from_slice(sums);
-    }
-}
-
-/// One register tile of `$rows` rows and two vectors of `$lanes` queries.
-#[cfg(target_arch = "x86_64")]
-macro_rules! tile {
-    ($name:ident, $features:literal, $rows:literal, $lanes:literal, $zero:ident, $load:ident,
-     $store:ident, $set:ident, $fma:ident, $sub:ident) => {
-        /// # Safety
-        /// There are as many rows as the tile takes, each of the panel's dimension.
-        #[target_feature(enable = $features)]
-        unsafe fn $name<const SQUARES: bool>(rows: &[&[f32]], panel: &[f32], out: &mut Sums) {
-            use std::arch::x86_64::{$fma, $load, $set, $store, $sub, $zero};
-            let pointers: [*const f32; $rows] = std::array::from_fn(|i| rows[i].as_ptr());
-            let mut sums = [[$zero(); 2]; $rows];
-            for i in 0..panel.len() / (2 * $lanes) {
-                // SAFETY: the panel holds 2 * lanes values for each dimension, and each row one.
-                unsafe {
-                    let at = panel.as_ptr().add(i * 2 * $lanes);
-                    let q = [$load(at), $load(at.add($lanes))];
-                    for r in 0..$rows {
-                        let x = $set(*pointers[r].add(i));
-                        for h in 0..2 {
-                            sums[r][h] = if SQUARES {
-                                let difference = $sub(q[h], x);
-                                $fma(difference, difference, sums[r][h])
-                            } else {
-                                $fma(q[h], x, sums[r][h])
-                            };
-                        }
-                    }
-                }
-            }
-            for (out, sums) in out.iter_mut().zip(sums) {
-                for (half, sum) in sums.into_iter().enumerate() {
-                    // SAFETY: two vectors are at most `MAX_QUERIES` values.
-                    unsafe { $store(out.as_mut_ptr().add(half * $lanes), sum) };
-                }
-            }
-        }
-    };
+    // SAFETY: needs no special instructions; `Tile::run` has compared the lengths.
+    unsafe { tile::<Portable, 4, 1, SQUARES>(rows, panel, out) };
 }
 
 #[cfg(target_arch = "x86_64")]
-tile!(
-    avx2,
-    "avx2,fma",
-    6,
-    8,
-    _mm256_setzero_ps,
-    _mm256_loadu_ps,
-    _mm256_storeu_ps,
-    _mm256_set1_ps,
-    _mm256_fmadd_ps,
-    _mm256_sub_ps
-);
+#[target_feature(enable = "avx2,fma")]
+fn avx2<const SQUARES: bool>(rows: &[&[f32]], panel: &[f32], out: &mut Sums) {
+    // SAFETY: compiled for it; `Tile::run` has compared the lengths.
+    unsafe { tile::<Avx2, 6, 2, SQUARES>(rows, panel, out) };
+}
+
 #[cfg(target_arch = "x86_64")]
-tile!(
-    avx512,
-    "avx512f",
-    12,
-    16,
-    _mm512_setzero_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_set1_ps,
-    _mm512_fmadd_ps,
-    _mm512_sub_ps
-);
+#[target_feature(enable = "avx512f")]
+fn avx512<const SQUARES: bool>(rows: &[&[f32]], panel: &[f32], out: &mut Sums) {
+    // SAFETY: compiled for it; `Tile::run` has compared the lengths.
+    unsafe { tile::<Avx512, 12, 2, SQUARES>(rows, panel, out) };
+}
+
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+fn neon<const SQUARES: bool>(rows: &[&[f32]], panel: &[f32], out: &mut Sums) {
+    // SAFETY: compiled for it; `Tile::run` has compared the lengths.
+    unsafe { tile::<Neon, 6, 2, SQUARES>(rows, panel, out) };
+}

@@ -16,13 +16,18 @@ pub struct Avx512;
 
 macro_rules! arithmetic {
     ($v:ty, $lanes:literal, $zero:ident, $fma:ident, $add:ident, $sub:ident,
-     $load:ident) => {
+     $load:ident, $store:ident, $splat:ident) => {
         type V = $v;
         const LANES: usize = $lanes;
         #[inline(always)]
         unsafe fn zero() -> $v {
             // SAFETY: inlined into a function of this level.
             unsafe { $zero() }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> $v {
+            // SAFETY: as above.
+            unsafe { $splat(x) }
         }
         #[inline(always)]
         unsafe fn fma(a: $v, b: $v, c: $v) -> $v {
@@ -44,6 +49,11 @@ macro_rules! arithmetic {
             // SAFETY: as above; the caller has values for all lanes.
             unsafe { $load(from) }
         }
+        #[inline(always)]
+        unsafe fn store(to: *mut f32, v: $v) {
+            // SAFETY: as above; the caller has room for all lanes.
+            unsafe { $store(to, v) };
+        }
     };
 }
 
@@ -56,7 +66,9 @@ unsafe impl Simd for Avx2 {
         _mm256_fmadd_ps,
         _mm256_add_ps,
         _mm256_sub_ps,
-        _mm256_loadu_ps
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_set1_ps
     );
     #[inline(always)]
     unsafe fn sum(v: __m256) -> f32 {
@@ -106,7 +118,9 @@ unsafe impl Simd for Avx512 {
         _mm512_fmadd_ps,
         _mm512_add_ps,
         _mm512_sub_ps,
-        _mm512_loadu_ps
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_set1_ps
     );
     #[inline(always)]
     unsafe fn sum(v: __m512) -> f32 {
