@@ -57,8 +57,8 @@ def print_evaluation(results: dict[str, Any]) -> None:
         rows.append(("samples", *_row(name, measure), real))
     print_table(("of", "metric", "value", "s.e.", "unit", "held-out text"), rows)
     model = results["model"]
-    if results["head"] is not None:
-        click.echo(f"\nwith the skills up to {results['head'][:12]}; --base is without")
+    if model["head"] is not None:
+        click.echo(f"\nwith the skills up to {model['head'][:12]}; --base is without")
     click.echo(
         f"\n{model['tokens']} held-out tokens, {model['bytes']} bytes"
         + (f", times from {model['time_epsilon']:g} on" if model["mode"] == "diffusion" else "")

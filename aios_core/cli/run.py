@@ -89,10 +89,11 @@ def command(
         saved = train(resolved, folder, progress=not as_json)
         results = evaluate_run(folder, registry=resolved.registry, progress=not as_json)
     if as_json:
-        head = results.pop("head")
         metrics = {part: found["metrics"] for part, found in results.items()}
-        told = {"folder": str(folder), "checkpoint": str(saved), "head": head, "metrics": metrics}
-        print_json(told)
+        head = results["model"]["head"]
+        print_json(
+            {"folder": str(folder), "checkpoint": str(saved), "head": head, "metrics": metrics}
+        )
         return
     print_evaluation(results)
     click.echo(f"\n{folder}")

@@ -20,7 +20,7 @@ from aios_core.config import resolve, training_key
 from aios_core.config import twin as twin_of
 from aios_core.contracts import Evidence, Samples
 from aios_core.errors import ConfigError, PluginError
-from aios_core.evolution.head import at_head
+from aios_core.evolution.head import at, run_folder
 from aios_core.evolution.journal import Journal
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
 from aios_core.files import replace_text
@@ -51,6 +51,8 @@ class Subject:
     model: Model
     tokenizer: TrainedTokenizer
     held_out: Tokens
+    head: str | None
+    """The last of the skills it has."""
 
     @classmethod
     def load(cls, folder: Path, resolved: Resolved, *, evolved: bool = True) -> Subject:
@@ -67,25 +69,27 @@ class Subject:
             DataError: the data set cannot be read.
         """
         found = checkpoint.load(folder, registry=resolved.registry)
-        if evolved:
-            found = attrs.evolve(found, model=at_head(found))
+        journal = Journal.of(run_folder(found))
+        head = journal.head if evolved else None
         config, data = resolved.config, prepare(resolved)
         held_out = _first(data.held_out, config.evaluation.max_tokens, found.tokenizer)
-        model = found.model.to(device.choose(config.training))
+        model = at(found, journal, head).to(device.choose(config.training))
         quantize(model, config.quantizer, data.train, seed=config.seed)
-        return cls(config, model, found.tokenizer, held_out)
+        return cls(config, model, found.tokenizer, held_out, head)
 
 
 def evaluate_model(subject: Subject) -> dict[str, Any]:
     """Measure a network on held-out texts, every token of them.
 
     Returns:
-        ``metrics`` (see `Values`), ``tokens``, ``bytes`` and ``time_epsilon``.
+        ``metrics`` (see `Values`), ``head`` (the last of its skills), ``tokens``, ``bytes`` and
+        ``time_epsilon``.
     """
     size = Size.of(subject.model)
     bits = {"value": size.bits_per_weight, "stderr": None, "unit": "bit", "better": None}
     return {
         "mode": subject.config.mode,
+        "head": subject.head,
         "metrics": _measure("model", _evidence(subject)) | {"bits_per_weight": bits},
         "tokens": len(subject.held_out.ids),
         "bytes": subject.held_out.num_bytes,
@@ -147,8 +151,7 @@ def evaluate_run(
     """
     resolved = _overridden(checkpoint.load(folder, registry=registry).resolved, overrides)
     subject = Subject.load(folder, resolved, evolved=evolved)
-    head = Journal.of(folder).head if evolved else None
-    results: dict[str, Any] = {"model": evaluate_model(subject), "head": head}
+    results: dict[str, Any] = {"model": evaluate_model(subject)}
     if resolved.config.mode == "diffusion":
         judge = None
         if resolved.config.evaluation.twin:
