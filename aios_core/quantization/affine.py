@@ -120,8 +120,12 @@ def check_weight(weight: Tensor) -> None:
 
 
 def grouped(weight: Tensor, size: int) -> Tensor:
-    """(rows, columns) as (rows, groups, size); a last group is filled by its last weight."""
+    """(rows, columns) as (rows, groups, size); a last group is filled by its last weight.
+
+    The only group of a row is as long as the row.
+    """
     rows, columns = weight.shape
+    size = min(size, max(columns, 1))
     lacking = -columns % size
     if lacking and columns:
         weight = torch.cat((weight, weight[:, -1:].expand(rows, lacking)), 1)

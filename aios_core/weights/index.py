@@ -40,6 +40,9 @@ COLUMNS: Final[Mapping[str, type]] = {
 MAX_DIMENSIONS: Final = 64
 """Of a tensor, as torch has it."""
 
+MAX_ELEMENTS: Final = 1 << 60
+"""Of a tensor if those of its sizes that are 0 were 1: torch multiplies them in 63 bits."""
+
 
 def write(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """The index of a file with these rows; a value that all rows share is written once."""
@@ -74,6 +77,7 @@ class Index(Mapping[tuple[str, str], Entry]):
             )
         self._columns = _columns(found)
         self._first = self._gather()
+        self._check_empty()
         self._check_sizes()
         self._check_places(end)
 
@@ -129,6 +133,12 @@ class Index(Mapping[tuple[str, str], Entry]):
             if chunk and before != (keys[row], chunk - 1):
                 raise ModelLoadError(f"{names[row]!r:.200}: chunk {chunk} of it is out of place")
         return first
+
+    def _check_empty(self) -> None:
+        """A shape without elements has no bytes that would keep its other sizes in bounds."""
+        for name, shape in zip(self._columns["name"], self._columns["shape"], strict=True):
+            if 0 in shape and math.prod(size or 1 for size in shape) > MAX_ELEMENTS:
+                raise ModelLoadError(f"{name!r:.200} is empty, yet of the shape {shape!s:.80}")
 
     def _check_sizes(self) -> None:
         """A payload is as long as type and shape say, so that no shape takes memory by itself."""
@@ -228,6 +238,8 @@ def read_object(data: bytes, what: str) -> dict[str, Any]:
     """
     try:
         found = json.loads(data)
+        if b"\\u" in data:  # half of a pair of surrogates is no text that could be shown
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ModelLoadError(f"{what} is no JSON: {error!s:.200}") from error
     if not isinstance(found, dict):

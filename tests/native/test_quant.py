@@ -143,7 +143,7 @@ def test_a_hessian_that_is_none_is_refused(hessian, message):
         (lambda: QuantizedMatrix.quantize(gaussian(5, 6), group_size=48), "want 32, 64, 128"),
         (lambda: QuantizedMatrix.quantize(gaussian(5, 6), group_size=-2), "want 32, 64, 128"),
         (lambda: QuantizedMatrix.quantize(gaussian(5, 6), quality="best"), 'want "fast"'),
-        (lambda: QuantizedMatrix.quantize(gaussian(5, 6), param_format="i4"), '"u6" or "u4"'),
+        (lambda: QuantizedMatrix.quantize(gaussian(5, 6), param_format="i4"), '"u6", "u4"'),
         (lambda: QuantizedMatrix.quantize(gaussian(5, 6).T), "C-contiguous"),
         (lambda: QuantizedMatrix.quantize(gaussian(5)), "want a matrix of float32"),
         (lambda: QuantizedMatrix.quantize(gaussian(5, 6) / 0), "row 0, column 0"),

@@ -13,6 +13,19 @@ use crate::{Error, Geometry, QuantizedMatrix, Result, Weight};
 /// # Errors
 /// If `out` is not of `rows * columns` values.
 pub fn dequantize(matrix: &QuantizedMatrix<'_>, out: &mut [f32], threads: usize) -> Result<()> {
+    dequantize_at(matrix, out, threads, Level::best())
+}
+
+/// [`dequantize`] with the instructions of a level; all give the same floats.
+///
+/// # Errors
+/// As [`dequantize`].
+pub fn dequantize_at(
+    matrix: &QuantizedMatrix<'_>,
+    out: &mut [f32],
+    threads: usize,
+    level: Level,
+) -> Result<()> {
     let &Geometry { rows, columns, .. } = matrix.geometry();
     let (found, expected) = (out.len(), rows * columns);
     if found != expected {
@@ -25,7 +38,7 @@ pub fn dequantize(matrix: &QuantizedMatrix<'_>, out: &mut [f32], threads: usize)
     each(pool::threads(threads), slices, |(block, out)| {
         let mut lanes = vec![[0.0; ROWS]; COLUMNS];
         for first in (0..columns).step_by(COLUMNS) {
-            expand(matrix, block, first, Level::best(), &mut lanes);
+            expand(matrix, block, first, level, &mut lanes);
             for (row, out) in out.chunks_mut(columns).enumerate() {
                 for (out, lanes) in out[first..].iter_mut().zip(&lanes) {
                     *out = lanes[row];
@@ -63,7 +76,7 @@ pub fn relative_error(
         sums.iter_mut().enumerate().collect(),
         |(block, (error, norm))| {
             let mut weights = vec![[0.0; ROWS]; columns];
-            weight.transpose(block, 0, &mut weights)?;
+            weight.transpose(block, 0, Level::best(), &mut weights)?;
             let mut lanes = vec![[0.0; ROWS]; columns.next_multiple_of(COLUMNS)];
             expand(matrix, block, 0, Level::best(), &mut lanes);
             let present = (rows - block * ROWS).min(ROWS);

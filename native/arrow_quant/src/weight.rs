@@ -79,6 +79,7 @@ impl<'a> Weight<'a> {
         &self,
         block: usize,
         first: usize,
+        level: Level,
         out: &mut [[f32; ROWS]],
     ) -> Result<()> {
         let mut strip = [[0.0; STRIP]; ROWS];
@@ -87,7 +88,7 @@ impl<'a> Weight<'a> {
             let sound = match self.values {
                 Values::F32(x) if out.len() == STRIP && (block + 1) * ROWS <= self.rows => {
                     let from = &x[block * ROWS * self.columns + first..];
-                    Level::best().run(Turn { from, stride: self.columns, out })
+                    level.run(Turn { from, stride: self.columns, out })
                 }
                 _ => {
                     for (lane, values) in strip.iter_mut().enumerate() {
@@ -95,7 +96,7 @@ impl<'a> Weight<'a> {
                         self.widen(row * self.columns + first, &mut values[..out.len()]);
                     }
                     let from = strip.as_flattened();
-                    Level::best().run(Turn { from, stride: STRIP, out })
+                    level.run(Turn { from, stride: STRIP, out })
                 }
             };
             if !sound {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use ::vector_search::{Data, Neighbor, Vectors};
-use half::{bf16, f16};
+use half::f16;
+use half::slice::HalfBitsSliceExt;
 use numpy::{
     IntoPyArray, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
     PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
@@ -78,9 +79,7 @@ impl Array<'_> {
             Self::Signs(x) => values(x).map(|(x, dim)| (Data::Binary(x), dim * 8))?,
             Self::Bf16(x) => {
                 let (x, dim) = values(x)?;
-                // SAFETY: bf16 is a transparent wrapper of u16, and every u16 is one.
-                let x = unsafe { std::slice::from_raw_parts(x.as_ptr().cast::<bf16>(), x.len()) };
-                (Data::Bf16(x), dim)
+                (Data::Bf16(x.reinterpret_cast()), dim)
             }
         };
         Vectors::new(data, dim).map_err(unfit)

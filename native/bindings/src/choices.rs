@@ -1,5 +1,6 @@
 //! Settings that Python names by a word.
 
+use arrow_quant::{Activations, ParamFormat};
 use arrow_storage::{Compaction, Durability};
 use vector_search::Metric;
 
@@ -12,12 +13,22 @@ const DURABILITIES: [(&str, Durability); 3] =
 const COMPACTIONS: [(&str, Compaction); 2] =
     [("background", Compaction::Background), ("explicit", Compaction::Explicit)];
 
+const PARAM_FORMATS: [(&str, ParamFormat); 3] =
+    [("f16", ParamFormat::F16), ("u6", ParamFormat::U6), ("u4", ParamFormat::U4)];
+
+const ACTIVATIONS: [(&str, Activations); 2] =
+    [("int8", Activations::Int8), ("float32", Activations::Float32)];
+
 fn choose<T: Copy>(what: &str, found: &str, known: &[(&str, T)]) -> Result<T, String> {
     let hit = known.iter().find(|(name, _)| *name == found).map(|&(_, value)| value);
     hit.ok_or_else(|| {
         let names: Vec<_> = known.iter().map(|(name, _)| format!("{name:?}")).collect();
         format!("{what} is {found:?}; want one of {}", names.join(", "))
     })
+}
+
+fn name<T: PartialEq>(value: &T, known: &[(&'static str, T)]) -> &'static str {
+    known.iter().find(|(_, other)| other == value).map_or("", |&(name, _)| name)
 }
 
 /// The metric of a name, or what would be right.
@@ -27,7 +38,7 @@ pub(crate) fn metric(name: &str) -> Result<Metric, String> {
 
 /// The name of a metric.
 pub(crate) fn metric_name(metric: Metric) -> &'static str {
-    METRICS.iter().find(|(_, known)| *known == metric).map_or("", |&(name, _)| name)
+    name(&metric, &METRICS)
 }
 
 /// The durability of a name, or what would be right.
@@ -38,4 +49,19 @@ pub(crate) fn durability(name: &str) -> Result<Durability, String> {
 /// The way of compaction of a name, or what would be right.
 pub(crate) fn compaction(name: &str) -> Result<Compaction, String> {
     choose("compaction", name, &COMPACTIONS)
+}
+
+/// The way to keep scales and minima of a name, or what would be right.
+pub(crate) fn param_format(name: &str) -> Result<ParamFormat, String> {
+    choose("param_format", name, &PARAM_FORMATS)
+}
+
+/// The name of a way to keep scales and minima.
+pub(crate) fn param_format_name(format: ParamFormat) -> &'static str {
+    name(&format, &PARAM_FORMATS)
+}
+
+/// The type of activations of a name, or what would be right.
+pub(crate) fn activations(name: &str) -> Result<Activations, String> {
+    choose("activations", name, &ACTIVATIONS)
 }

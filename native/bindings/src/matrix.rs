@@ -1,17 +1,18 @@
 //! Binds packed matrices.
 
 use ::arrow_quant as engine;
-use engine::{Activations, ParamFormat, Quality, Scheme, Values, Weight};
-use half::slice::HalfBitsSliceExt;
-use numpy::ndarray::{ArrayView1, Dimension};
+use engine::{Quality, Scheme};
+use numpy::ndarray::ArrayView1;
 use numpy::{
-    Element, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray, PyReadonlyArray1,
-    PyReadonlyArray2, PyUntypedArrayMethods,
+    PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
 };
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 
-use crate::quant::arrow_quant::{ArrowQuantError, error};
+use crate::choices;
+use crate::quant::arrow_quant::{error, problem};
+use crate::schemes::{group_size, scheme};
+use crate::weights::{values, with_weight};
 
 /// A matrix of quantized weights, as it is packed.
 ///
@@ -32,28 +33,6 @@ enum Bytes {
 type View<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<u8>>, Bound<'py, PyArray1<u8>>, Fields);
 type Fields = ((usize, usize), u8, i64, bool, &'static str);
 
-fn problem(message: String) -> PyErr {
-    ArrowQuantError::new_err(message)
-}
-
-fn scheme(bits: u8, group_size: i64, symmetric: bool, params: &str) -> PyResult<Scheme> {
-    let params = match params {
-        "f16" => ParamFormat::F16,
-        "u6" => ParamFormat::U6,
-        "u4" => ParamFormat::U4,
-        _ => {
-            let message = format!("param_format is {params:?}; want \"f16\", \"u6\" or \"u4\"");
-            return Err(problem(message));
-        }
-    };
-    let group_size = match group_size {
-        -1 => None,
-        // Zero is no size, and so refused as one.
-        size => Some(usize::try_from(size).unwrap_or(0)),
-    };
-    Scheme::new(bits, group_size, symmetric, params).map_err(error)
-}
-
 /// The bytes of a buffer; the caller sees to it that nothing writes to them meanwhile.
 fn slice(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
     let bytes = buffer.as_slice_ptr();
@@ -62,37 +41,6 @@ fn slice(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
     // writes to it is what `from_buffers` asks of those who call it; codes and parameters are
     // integers whose every value is allowed.
     Ok(unsafe { bytes.as_ref() })
-}
-
-/// The values of an array, one row after another.
-fn values<'a, T: Element, D: Dimension>(
-    what: &str,
-    array: &'a PyReadonlyArray<'_, T, D>,
-) -> PyResult<&'a [T]> {
-    // Numpy counts an array whose columns come one after another as contiguous too.
-    let slice = array.as_slice().ok().filter(|_| array.is_c_contiguous());
-    slice.ok_or_else(|| {
-        problem(format!("{what} is not C-contiguous; pass numpy.ascontiguousarray of it"))
-    })
-}
-
-/// Do something with a weight of any of the three types.
-fn with_weight<T>(
-    weight: &Bound<'_, PyAny>,
-    work: impl FnOnce(&Weight<'_>) -> PyResult<T>,
-) -> PyResult<T> {
-    let view = |values, shape: &[usize]| Weight::new(values, shape[0], shape[1]).map_err(error);
-    if let Ok(array) = weight.extract::<PyReadonlyArray2<'_, f32>>() {
-        work(&view(Values::F32(values("weight", &array)?), array.shape())?)
-    } else if let Ok(array) = weight.extract::<PyReadonlyArray2<'_, half::f16>>() {
-        work(&view(Values::F16(values("weight", &array)?), array.shape())?)
-    } else if let Ok(array) = weight.extract::<PyReadonlyArray2<'_, u16>>() {
-        let bits = values("weight", &array)?;
-        work(&view(Values::Bf16(bits.reinterpret_cast()), array.shape())?)
-    } else {
-        let expected = "want a matrix of float32, float16 or, for bfloat16, uint16";
-        Err(problem(format!("weight is {}; {expected}", weight.get_type().name()?)))
-    }
 }
 
 impl QuantizedMatrix {
@@ -234,7 +182,7 @@ impl QuantizedMatrix {
     /// Columns that share a scale, -1 for a whole row.
     #[getter]
     fn group_size(&self) -> i64 {
-        self.scheme.group_size().map_or(-1, |size| size as i64)
+        group_size(self.scheme)
     }
 
     /// Whether zero is always a code's value.
@@ -246,11 +194,7 @@ impl QuantizedMatrix {
     /// How scales and minima are kept.
     #[getter]
     fn param_format(&self) -> &'static str {
-        match self.scheme.params() {
-            ParamFormat::F16 => "f16",
-            ParamFormat::U6 => "u6",
-            ParamFormat::U4 => "u4",
-        }
+        choices::param_format_name(self.scheme.params())
     }
 
     /// The packed codes.
@@ -320,15 +264,7 @@ impl QuantizedMatrix {
         out: Option<Bound<'py, PyArray2<f32>>>,
         threads: usize,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let activations = match activations {
-            "int8" => Activations::Int8,
-            "float32" => Activations::Float32,
-            _ => {
-                let message =
-                    format!("activations is {activations:?}; want \"int8\" or \"float32\"");
-                return Err(problem(message));
-            }
-        };
+        let activations = choices::activations(activations).map_err(problem)?;
         let (batch, (rows, columns)) = (x.shape()[0], self.shape);
         if columns != x.shape()[1] {
             let found = x.shape()[1];

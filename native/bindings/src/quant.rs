@@ -25,6 +25,10 @@ pub(crate) mod arrow_quant {
         ArrowQuantError::new_err(error.to_string())
     }
 
+    pub(crate) fn problem(message: String) -> PyErr {
+        ArrowQuantError::new_err(message)
+    }
+
     /// Instruction sets of this machine that kernels are written for, the fastest last.
     #[pyfunction]
     fn instruction_sets() -> Vec<&'static str> {
@@ -43,19 +47,19 @@ pub(crate) mod arrow_quant {
         let same = |a: usize, b: usize| a == b;
         if !same(weights.len(), bits.len()) || !same(weights.len(), damage.len()) {
             let lengths = (weights.len(), bits.len(), damage.len());
-            let problem =
+            let message =
                 format!("weights, bits and damage are of {lengths:?} tensors; want as many each");
-            return Err(ArrowQuantError::new_err(problem));
+            return Err(problem(message));
         }
         let mut tensors = Vec::with_capacity(weights.len());
         for (t, ((weights, bits), damage)) in weights.into_iter().zip(bits).zip(damage).enumerate()
         {
             if !same(bits.len(), damage.len()) {
                 let lengths = (bits.len(), damage.len());
-                let problem = format!(
+                let message = format!(
                     "bits and damage of tensor {t} are of {lengths:?} choices; want as many each"
                 );
-                return Err(ArrowQuantError::new_err(problem));
+                return Err(problem(message));
             }
             let pairs = bits.into_iter().zip(damage);
             let choices = pairs.map(|(bits, damage)| engine::plan::Choice { bits, damage });

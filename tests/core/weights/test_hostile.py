@@ -69,6 +69,8 @@ def test_a_forged_file_may_be_honest(forge):
         ({"shape": [[-4, -4]]}, "column shape of the index holds other than numbers from 0"),
         ({"shape": [[4.0, 4]]}, "column shape of the index holds other than numbers from 0"),
         ({"shape": [[]]}, "no float32 of shape"),
+        ({"shape": [[HUGE, HUGE, 0]], "payload_size": [0]}, "'a' is empty, yet of the shape"),
+        ({"shape": [[0, HUGE * HUGE]], "payload_size": [0]}, "'a' is empty, yet of the shape"),
         ({"shape": ["ab"]}, "column shape of the index holds other than list"),
         ({"dtype": ["object"]}, "'a' is 'object'; known: float64, "),
         ({"chunk": [1]}, "chunk 1 of it is out of place"),
@@ -83,6 +85,8 @@ def test_a_forged_file_may_be_honest(forge):
         ({"index": b"[]"}, "the index is no JSON object"),
         ({"index": b"{" * 100_000}, "the index is no JSON"),
         ({"index": b"\xff"}, "the index is no JSON"),
+        ({"name": ["\ud800"]}, "the index is no JSON: .*surrogates not allowed"),
+        ({"card": b'{"a": "\\uD800"}'}, "the model card is no JSON: .*surrogates not allowed"),
         ({"card": b"3"}, "the model card is no JSON object"),
     ],
 )

@@ -61,6 +61,14 @@ def test_weights_beyond_float16_are_refused():
         Rtn().quantize(torch.full((2, 2), 1e6))
 
 
+def test_a_group_wider_than_its_row_is_the_row():
+    weight = torch.randn(3, 40, generator=torch.Generator().manual_seed(0))
+    wide, row = (Rtn(group_size=size).quantize(weight) for size in (1 << 62, 0))
+
+    assert torch.equal(row.params, wide.params)
+    assert torch.equal(Rtn().dequantize(row), Rtn().dequantize(wide))
+
+
 @pytest.mark.parametrize(("cls", "module"), [(Hqq, "hqq"), (TorchAo, "torchao")])
 @pytest.mark.filterwarnings("ignore")
 def test_libraries_quantize_as_well_as_the_reference(cls, module):

@@ -43,6 +43,20 @@ pub fn quantize(
     quality: Quality<'_>,
     threads: usize,
 ) -> Result<QuantizedMatrix<'static>> {
+    quantize_at(weight, scheme, quality, threads, Level::best())
+}
+
+/// [`quantize`] with the instructions of a level; plain Rust rounds sums otherwise than the others.
+///
+/// # Errors
+/// As [`quantize`].
+pub fn quantize_at(
+    weight: &Weight<'_>,
+    scheme: Scheme,
+    quality: Quality<'_>,
+    threads: usize,
+    level: Level,
+) -> Result<QuantizedMatrix<'static>> {
     let geometry = Geometry::new(scheme, weight.rows(), weight.columns())?;
     let columns = weight.columns();
     let importance = match quality {
@@ -76,12 +90,12 @@ pub fn quantize(
             let mut weights = vec![[0.0; ROWS]; step.min(columns)];
             for first in (0..columns).step_by(step) {
                 let weights = &mut weights[..step.min(columns - first)];
-                weight.transpose(block, first, weights)?;
+                weight.transpose(block, first, level, weights)?;
                 let codes = &mut codes[first / COLUMNS * geometry.tile_bytes()..];
                 let params = &mut params[first / geometry.group * geometry.group_at(1)..];
                 let (geometry, weights) = (&geometry, &*weights);
                 let (importance, feedback) = (importance.as_deref(), feedback.as_ref());
-                Level::best().run(Block { geometry, weights, importance, feedback, codes, params });
+                level.run(Block { geometry, weights, importance, feedback, codes, params });
             }
             Ok(())
         })?;

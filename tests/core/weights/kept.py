@@ -1,0 +1,56 @@
+"""What the files in `corpus` hold: they were written once and stay, for every version reads them.
+
+    python tests/core/weights/kept.py
+
+writes those that are not there yet.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from aios_core.weights.layout import DTYPES
+from aios_core.weights.writer import WeightWriter
+from aios_plugins.quantizers.arrow import Arrow
+from aios_plugins.quantizers.rtn import Rtn
+
+if TYPE_CHECKING:
+    from aios_core.contracts import QuantizedTensor
+
+CORPUS = Path(__file__).with_name("corpus")
+CARD = {"model": "kept"}
+WEIGHT = (torch.arange(17 * 64) * 7 % 101 - 50).reshape(17, 64) / 32
+
+
+def models() -> dict[str, dict[str, torch.Tensor | QuantizedTensor]]:
+    """By the name of the file: tensors of every type, packed ones, some in chunks, and none."""
+    quantizers = {
+        **{f"int{bits}": Arrow(bits=bits) for bits in (2, 3, 4, 8)},
+        "u4": Arrow(bits=2, group_size=16, param_format="u4"),
+        **{f"rows{bits}": Rtn(bits=bits, symmetric=bits > 4) for bits in (1, 3, 5)},
+    }
+    plain = {name: (WEIGHT[:3, :5] * 8).to(getattr(torch, name)) for name in DTYPES}
+    return {
+        "plain": plain | {"none": WEIGHT[:, :0], "scalar": torch.tensor(7)},
+        "packed": {name: one.quantize(WEIGHT) for name, one in quantizers.items()},
+        "chunks": {"a": WEIGHT, "b": WEIGHT.T},
+        "empty": {},
+    }
+
+
+def main() -> None:
+    """Write those that are missing."""
+    for name, tensors in models().items():
+        path = CORPUS / f"{name}.parquet"
+        if path.exists():
+            continue
+        with WeightWriter(path, CARD, max_chunk=1024 if name == "chunks" else 1 << 30) as file:
+            for key, tensor in tensors.items():
+                file.add(key, tensor)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Files that an earlier version wrote are read by this one, and all of them are fuzzed."""
+
+import pytest
+
+from aios_core.contracts import QuantizedTensor
+from aios_core.quantization.operator import reader
+from aios_core.weights import WeightLoader
+from aios_core.weights.verify import faults
+
+from .kept import CARD, CORPUS, WEIGHT, models
+from .test_loader import assert_same
+
+
+def loss(tensor):
+    back = reader(tensor.method).dequantize(tensor)
+    return float((back - WEIGHT).square().sum() / WEIGHT.square().sum())
+
+
+@pytest.mark.parametrize("name", sorted(models()))
+def test_a_kept_file_is_what_was_written(name):
+    path, expected = CORPUS / f"{name}.parquet", models()[name]
+    loader = WeightLoader.open(path)
+
+    assert CARD == loader.card
+    assert list(expected) == list(loader)
+    assert not list(faults(path))
+    for key, tensor in expected.items():
+        if isinstance(tensor, QuantizedTensor):
+            assert pytest.approx(loss(tensor), rel=0.02) == loss(loader[key])
+        else:
+            assert_same(tensor, loader[key])
