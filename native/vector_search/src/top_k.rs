@@ -70,12 +70,18 @@ impl TopK {
     }
 
     /// Offer consecutive rows, the first of them `first`.
+    ///
+    /// Most are too far, so a few are compared at once before any is looked at.
     pub fn push_all(&mut self, distances: &[f32], first: u32) {
         let mut limit = self.limit();
-        for (row, &distance) in (first..).zip(distances) {
-            if distance <= limit {
-                self.push(distance, row);
-                limit = self.limit();
+        for (first, few) in (first..).step_by(16).zip(distances.chunks(16)) {
+            if few.iter().fold(false, |any, &distance| any | (distance <= limit)) {
+                for (row, &distance) in (first..).zip(few) {
+                    if distance <= limit {
+                        self.push(distance, row);
+                        limit = self.limit();
+                    }
+                }
             }
         }
     }

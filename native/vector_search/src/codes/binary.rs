@@ -100,8 +100,7 @@ impl BinaryCodes {
         let products = |rows: Range<usize>, out: &mut [u32]| {
             run(&query.planes, &self.codes[rows.start * self.words..rows.end * self.words], out);
         };
-        Ok(candidates(self.lines.len(), options, products, |row, sum| {
-            let [factor, term, ones] = self.lines[row];
+        Ok(candidates(&self.lines, options, products, |[factor, term, ones], sum| {
             #[expect(clippy::cast_precision_loss, reason = "an approximation by intent")]
             let set = query.low * ones + query.step * sum as f32;
             factor * (2.0 * set - query.total) + term

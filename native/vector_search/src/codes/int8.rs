@@ -87,8 +87,7 @@ impl Int8Codes {
         let products = |rows: Range<usize>, out: &mut [i32]| {
             run(&query, &self.codes[rows.start * self.dim..rows.end * self.dim], out);
         };
-        Ok(candidates(self.lines.len(), options, products, |row, dot| {
-            let [factor, term] = self.lines[row];
+        Ok(candidates(&self.lines, options, products, |[factor, term], dot| {
             #[expect(clippy::cast_precision_loss, reason = "an approximation by intent")]
             let product = dot as f32 * scale;
             factor * product + term

@@ -14,20 +14,20 @@ use std::ops::Range;
 const BLOCK: usize = 256;
 
 /// The rows with the smallest distances by their codes: `products` writes what a kernel finds for
-/// consecutive rows, `distance` makes one of it.
-fn candidates<T: Copy + Default>(
-    rows: usize,
+/// consecutive rows, `distance` makes one of it and of what is known of the row.
+fn candidates<T: Copy + Default, L: Sync>(
+    lines: &[L],
     options: &Options<'_>,
     products: impl Fn(Range<usize>, &mut [T]) + Sync,
-    distance: impl Fn(usize, T) -> f32 + Sync,
+    distance: impl Fn(&L, T) -> f32 + Sync,
 ) -> Vec<Neighbor> {
-    scan(rows, options.k, |best, range| {
+    scan(lines.len(), options.k, |best, range| {
         let (mut out, mut distances) = ([T::default(); BLOCK], [0.0; BLOCK]);
         pieces(range, options.filter, BLOCK, |rows| {
             let (out, distances) = (&mut out[..rows.len()], &mut distances[..rows.len()]);
             products(rows.clone(), out);
-            for ((d, &product), row) in distances.iter_mut().zip(&*out).zip(rows.clone()) {
-                *d = distance(row, product);
+            for ((d, &product), line) in distances.iter_mut().zip(&*out).zip(&lines[rows.clone()]) {
+                *d = distance(line, product);
             }
             best.push_all(distances, row_number(rows.start));
         });

@@ -82,20 +82,20 @@ impl Hnsw {
     /// nearer to it than the centre is (Malkov and Yashunin, arXiv:1603.09320, algorithm 4).
     pub(super) fn select(&self, candidates: &[Neighbor], most: usize) -> Vec<u32> {
         let mut chosen: Vec<u32> = Vec::with_capacity(most);
-        let mut distances = Vec::new();
-        for candidate in candidates {
+        let mut apart = candidates.to_vec();
+        let (mut slots, mut distances) = (Vec::new(), Vec::new());
+        while !apart.is_empty() {
+            let nearest = apart.remove(0).row;
+            chosen.push(nearest);
             if chosen.len() == most {
                 break;
             }
-            let probe = self.nodes.at(candidate.row);
-            // Checked in pieces, since most candidates that fail do so early.
-            let apart = chosen.chunks(8).all(|piece| {
-                self.nodes.distances(&probe, piece, &mut distances);
-                distances.iter().all(|&d| d >= candidate.distance)
-            });
-            if apart {
-                chosen.push(candidate.row);
-            }
+            // All that are left from one slot, whose codes stay in the first cache.
+            slots.clear();
+            slots.extend(apart.iter().map(|other| other.row));
+            self.nodes.distances(&self.nodes.at(nearest), &slots, &mut distances);
+            let mut between = distances.iter();
+            apart.retain(|other| between.next().is_some_and(|&d| d >= other.distance));
         }
         chosen
     }

@@ -5,6 +5,7 @@
 
 mod insert;
 mod links;
+mod nearest;
 mod nodes;
 mod persist;
 mod repair;

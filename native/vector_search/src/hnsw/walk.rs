@@ -1,17 +1,17 @@
 //! Greedy walks over one level of the graph.
 
 use super::Hnsw;
+use super::nearest::Nearest;
 use super::nodes::Probe;
-use crate::top_k::{TopK, key, neighbor};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use crate::top_k::{key, neighbor};
 use std::sync::{Mutex, PoisonError};
 
 /// Which slots a walk has seen; cleared by counting up.
 #[derive(Default)]
 pub(super) struct Visited {
-    marks: Vec<u32>,
-    now: u32,
+    /// Bytes, so that those of many slots stay in the first caches.
+    marks: Vec<u8>,
+    now: u8,
 }
 
 impl Visited {
@@ -28,6 +28,18 @@ impl Visited {
     fn visit(&mut self, slot: u32) -> bool {
         let mark = &mut self.marks[slot as usize];
         std::mem::replace(mark, self.now) != self.now
+    }
+
+    /// Mark slots, and keep those that were new; whether one was cannot be guessed, so no branch
+    /// depends on it.
+    fn keep_new(&mut self, slots: &mut Vec<u32>) {
+        let mut kept = 0;
+        for i in 0..slots.len() {
+            let slot = slots[i];
+            slots[kept] = slot;
+            kept += usize::from(self.visit(slot));
+        }
+        slots.truncate(kept);
     }
 }
 
@@ -76,37 +88,29 @@ impl Hnsw {
         accept: impl Fn(u32) -> bool,
     ) -> Vec<crate::Neighbor> {
         self.pool.with(self.links.slots(), |visited| {
-            let mut found = TopK::new(ef);
-            let mut open = BinaryHeap::new();
+            let mut nearest = Nearest::new(ef);
             let (mut slots, mut distances) = (Vec::new(), Vec::new());
-            let mut offer = |open: &mut BinaryHeap<_>, slots: &[u32], found: &mut TopK| {
+            let mut offer = |nearest: &mut Nearest, slots: &[u32]| {
                 self.nodes.distances(probe, slots, &mut distances);
                 for (&slot, &distance) in slots.iter().zip(&distances) {
-                    if distance <= found.limit() {
-                        open.push(Reverse(key(distance, slot)));
-                        if accept(slot) {
-                            found.push(distance, slot);
-                        }
+                    if distance <= nearest.limit() {
+                        nearest.push(distance, slot, accept(slot));
                     }
                 }
             };
             visited.visit(entry);
-            offer(&mut open, &[entry], &mut found);
-            while let Some(Reverse(next)) = open.pop() {
-                let next = neighbor(next);
-                if next.distance > found.limit() {
-                    break;
-                }
+            offer(&mut nearest, &[entry]);
+            while let Some(next) = nearest.next() {
                 // Most often the next to be looked at, if none nearer is found now.
-                if let Some(&Reverse(after)) = open.peek() {
+                if let Some(after) = nearest.peek() {
                     self.links.prefetch(neighbor(after).row, level);
                 }
                 slots.clear();
-                self.links.read(next.row, level, &mut slots);
-                slots.retain(|&slot| visited.visit(slot));
-                offer(&mut open, &slots, &mut found);
+                self.links.read(next, level, &mut slots);
+                visited.keep_new(&mut slots);
+                offer(&mut nearest, &slots);
             }
-            found.into_sorted()
+            nearest.into_sorted()
         })
     }
 }

@@ -18,6 +18,9 @@ pub fn gather(level: Level) -> Gather {
     by_level!(level, q, t, s, o)
 }
 
+/// Rows asked for ahead.
+const AHEAD: usize = 8;
+
 /// The rows of all slots in order, the memory of later ones asked for ahead.
 #[inline(always)]
 fn each(
@@ -27,7 +30,6 @@ fn each(
     out: &mut [i32],
     mut dot: impl FnMut(&[i8]) -> i32,
 ) {
-    const AHEAD: usize = 3;
     let row = |slot: u32| &table[slot as usize * width..(slot as usize + 1) * width];
     for &slot in slots.iter().take(AHEAD) {
         prefetch_row(row(slot));
@@ -52,34 +54,51 @@ fn avx2(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]) {
     each(query.len(), table, slots, out, |row| super::int8::avx2_dot::<0>(query, row));
 }
 
+/// Four rows go together, so that what one of them waits for is hidden by the others.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn avx512(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]) {
     use std::arch::x86_64::{
-        _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_reduce_add_epi32,
-        _mm512_set1_epi8, _mm512_setzero_si512, _mm512_xor_si512,
+        _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_setzero_si512,
+        _mm512_xor_si512,
     };
     // As a signed byte -128, as an unsigned one 128: the bias of the rows.
     let minus = _mm512_set1_epi8(i8::MIN);
-    let (query, _) = query.as_chunks::<64>();
-    let mut bias = _mm512_setzero_si512();
+    let width = query.len();
+    let row = |slot: u32| &table[slot as usize * width..(slot as usize + 1) * width];
+    let query = query.as_chunks::<64>().0;
+    let mut sums = [_mm512_setzero_si512(); 4];
     for q in query {
         // SAFETY: the array holds the 64 bytes read.
         let q = unsafe { _mm512_loadu_si512(q.as_ptr().cast()) };
-        bias = _mm512_dpbusd_epi32(bias, minus, q);
+        sums[0] = _mm512_dpbusd_epi32(sums[0], minus, q);
     }
-    let bias = _mm512_reduce_add_epi32(bias);
-    each(query.len() * 64, table, slots, out, |row| {
-        let mut sums = [_mm512_setzero_si512(); 2];
-        for (i, (q, x)) in query.iter().zip(row.as_chunks::<64>().0).enumerate() {
-            // SAFETY: both arrays hold the 64 bytes read.
-            let (q, x) = unsafe {
-                (_mm512_loadu_si512(q.as_ptr().cast()), _mm512_loadu_si512(x.as_ptr().cast()))
-            };
-            sums[i % 2] = _mm512_dpbusd_epi32(sums[i % 2], _mm512_xor_si512(x, minus), q);
+    let bias = super::int8::avx512_sums(sums)[0];
+    for &slot in slots.iter().take(AHEAD) {
+        prefetch_row(row(slot));
+    }
+    for (g, (group, out)) in slots.chunks(4).zip(out.chunks_mut(4)).enumerate() {
+        for &later in slots.iter().skip(g * 4 + AHEAD).take(4) {
+            prefetch_row(row(later));
         }
-        _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1])) - bias
-    });
+        // A short group repeats its first row.
+        let slot = |r| if r < group.len() { group[r] } else { group[0] };
+        let rows = [row(slot(0)), row(slot(1)), row(slot(2)), row(slot(3))].map(<[i8]>::as_ptr);
+        let mut sums = [_mm512_setzero_si512(); 4];
+        for (i, q) in query.iter().enumerate() {
+            // SAFETY: the array holds the 64 bytes read, and each row as many as the query.
+            unsafe {
+                let q = _mm512_loadu_si512(q.as_ptr().cast());
+                for r in 0..4 {
+                    let x = _mm512_loadu_si512(rows[r].add(i * 64).cast());
+                    sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_xor_si512(x, minus), q);
+                }
+            }
+        }
+        for (out, sum) in out.iter_mut().zip(super::int8::avx512_sums(sums)) {
+            *out = sum - bias;
+        }
+    }
 }
 
 #[cfg(target_arch = "aarch64")]

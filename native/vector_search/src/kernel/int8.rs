@@ -95,46 +95,61 @@ pub(super) fn avx2_dot<const AHEAD: usize>(query: &[i8], row: &[i8]) -> i32 {
 /// VNNI multiplies unsigned by signed, so rows are biased by 128 and the bias is taken off again.
 /// Four rows go together: four streams of memory, and four sums that do not wait for each other.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2")]
 fn avx512(query: &Query, rows: &[i8], out: &mut [i32]) {
-    let count = (rows.len() / query.dim).min(out.len());
-    let fours = count / 4 * 4;
-    for r in (0..fours).step_by(4) {
-        let rows = &rows[r * query.dim..(r + 4) * query.dim];
-        out[r..r + 4].copy_from_slice(&avx512_group::<4>(query, rows));
-    }
-    for r in fours..count {
-        [out[r]] = avx512_group::<1>(query, &rows[r * query.dim..(r + 1) * query.dim]);
+    use std::arch::x86_64::{
+        _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_maskz_loadu_epi8, _mm512_set1_epi8,
+        _mm512_setzero_si512, _mm512_xor_si512,
+    };
+    let bias = _mm512_set1_epi8(i8::MIN);
+    for (rows, out) in rows.chunks(4 * query.dim).zip(out.chunks_mut(4)) {
+        let count = rows.len() / query.dim;
+        // A short group repeats its first row.
+        let row = |r| rows[if r < count { r * query.dim } else { 0 }..][..query.dim].as_ptr();
+        let pointers = [row(0), row(1), row(2), row(3)];
+        let mut sums = [_mm512_setzero_si512(); 4];
+        for (i, q) in query.bytes.as_chunks::<64>().0.iter().enumerate() {
+            let left = query.dim - i * 64;
+            let mask = if left < 64 { (1u64 << left) - 1 } else { u64::MAX };
+            // SAFETY: the array holds the 64 bytes read; each row has `dim` bytes, and the mask
+            // covers those of them from `i * 64` on.
+            unsafe {
+                let q = _mm512_loadu_si512(q.as_ptr().cast());
+                for r in 0..4 {
+                    let at = pointers[r].add(i * 64);
+                    prefetch::<4096, _>(at);
+                    let x = _mm512_maskz_loadu_epi8(mask, at);
+                    sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_xor_si512(x, bias), q);
+                }
+            }
+        }
+        for (out, sum) in out.iter_mut().zip(avx512_sums(sums)).take(count) {
+            *out = sum - query.bias;
+        }
     }
 }
 
-/// `R` rows, exactly.
+/// The sum of each of four registers, by turning them so that lanes become registers.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn avx512_group<const R: usize>(query: &Query, rows: &[i8]) -> [i32; R] {
+#[inline]
+#[target_feature(enable = "avx512f,avx2")]
+pub(super) fn avx512_sums([a, b, c, d]: [std::arch::x86_64::__m512i; 4]) -> [i32; 4] {
     use std::arch::x86_64::{
-        _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_maskz_loadu_epi8, _mm512_reduce_add_epi32,
-        _mm512_set1_epi8, _mm512_setzero_si512, _mm512_xor_si512,
+        _mm_add_epi32, _mm_storeu_si128, _mm256_add_epi32, _mm256_castsi256_si128,
+        _mm256_extracti128_si256, _mm512_add_epi32, _mm512_castsi512_si256,
+        _mm512_extracti64x4_epi64, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+        _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
     };
-    assert!(rows.len() == R * query.dim);
-    let bias = _mm512_set1_epi8(i8::MIN);
-    let mut sums = [_mm512_setzero_si512(); R];
-    for (i, q) in query.bytes.as_chunks::<64>().0.iter().enumerate() {
-        let left = query.dim - i * 64;
-        let mask = if left < 64 { (1u64 << left) - 1 } else { u64::MAX };
-        // SAFETY: the array holds the 64 bytes read.
-        let q = unsafe { _mm512_loadu_si512(q.as_ptr().cast()) };
-        for (r, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: row `r` has `dim` bytes; the mask covers those of them from `i * 64` on.
-            let x = unsafe {
-                let at = rows.as_ptr().add(r * query.dim + i * 64);
-                prefetch::<4096, _>(at);
-                _mm512_maskz_loadu_epi8(mask, at)
-            };
-            *sum = _mm512_dpbusd_epi32(*sum, _mm512_xor_si512(x, bias), q);
-        }
-    }
-    sums.map(|sum| _mm512_reduce_add_epi32(sum) - query.bias)
+    let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    let all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    let half = _mm512_extracti64x4_epi64::<1>(all);
+    let half = _mm256_add_epi32(_mm512_castsi512_si256(all), half);
+    let sums = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256::<1>(half));
+    let mut out = [0; 4];
+    // SAFETY: the array holds the 16 bytes written.
+    unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), sums) };
+    out
 }
 
 #[cfg(target_arch = "aarch64")]
