@@ -1,6 +1,6 @@
 //! Who is linked to whom, readable by all threads while one of them writes.
 
-use crate::kernel::prefetch_row;
+use crate::kernel::prefetch;
 use crate::pages;
 use std::sync::atomic::{
     AtomicU32,
@@ -85,7 +85,7 @@ impl Links {
 
     /// Ask for the memory of a list that will be read soon.
     pub fn prefetch(&self, slot: u32, level: usize) {
-        prefetch_row(self.list(slot, level));
+        prefetch::<0, _>(self.list(slot, level));
     }
 
     /// Append the neighbours of a slot.

@@ -2,7 +2,7 @@
 //! Values are -127 to 127.
 
 use super::Level;
-use super::simd::prefetch_row;
+use super::simd::prefetch;
 
 /// Rows are padded with zeros to a multiple of this many values.
 pub const PAD: usize = 64;
@@ -32,11 +32,11 @@ fn each(
 ) {
     let row = |slot: u32| &table[slot as usize * width..(slot as usize + 1) * width];
     for &slot in slots.iter().take(AHEAD) {
-        prefetch_row(row(slot));
+        prefetch::<0, _>(row(slot));
     }
     for (i, (&slot, out)) in slots.iter().zip(out).enumerate() {
         if let Some(&later) = slots.get(i + AHEAD) {
-            prefetch_row(row(later));
+            prefetch::<0, _>(row(later));
         }
         *out = dot(row(slot));
     }
@@ -75,11 +75,11 @@ fn avx512(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]) {
     }
     let bias = super::int8::avx512_sums(sums)[0];
     for &slot in slots.iter().take(AHEAD) {
-        prefetch_row(row(slot));
+        prefetch::<0, _>(row(slot));
     }
     for (g, (group, out)) in slots.chunks(4).zip(out.chunks_mut(4)).enumerate() {
         for &later in slots.iter().skip(g * 4 + AHEAD).take(4) {
-            prefetch_row(row(later));
+            prefetch::<0, _>(row(later));
         }
         // A short group repeats its first row.
         let slot = |r| if r < group.len() { group[r] } else { group[0] };

@@ -79,7 +79,7 @@ pub(super) fn avx2_dot<const AHEAD: usize>(query: &[i8], row: &[i8]) -> i32 {
     let mut sum = _mm256_setzero_si256();
     for (q, x) in query.as_chunks::<64>().0.iter().zip(lines) {
         if AHEAD > 0 {
-            prefetch::<AHEAD, _>(x.as_ptr());
+            prefetch::<AHEAD, _>(x);
         }
         sum = _mm256_add_epi32(sum, product(&q[..32], &x[..32]));
         sum = _mm256_add_epi32(sum, product(&q[32..], &x[32..]));
@@ -93,7 +93,8 @@ pub(super) fn avx2_dot<const AHEAD: usize>(query: &[i8], row: &[i8]) -> i32 {
 }
 
 /// VNNI multiplies unsigned by signed, so rows are biased by 128 and the bias is taken off again.
-/// Four rows go together: four streams of memory, and four sums that do not wait for each other.
+/// Four rows are summed up together, but read one after another: a single stream is fastest (Zen 5:
+/// 39 GB/s, and 31 where four rows are read in turns).
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2")]
 fn avx512(query: &Query, rows: &[i8], out: &mut [i32]) {
@@ -103,27 +104,19 @@ fn avx512(query: &Query, rows: &[i8], out: &mut [i32]) {
     };
     let bias = _mm512_set1_epi8(i8::MIN);
     for (rows, out) in rows.chunks(4 * query.dim).zip(out.chunks_mut(4)) {
-        let count = rows.len() / query.dim;
-        // A short group repeats its first row.
-        let row = |r| rows[if r < count { r * query.dim } else { 0 }..][..query.dim].as_ptr();
-        let pointers = [row(0), row(1), row(2), row(3)];
         let mut sums = [_mm512_setzero_si512(); 4];
-        for (i, q) in query.bytes.as_chunks::<64>().0.iter().enumerate() {
-            let left = query.dim - i * 64;
-            let mask = if left < 64 { (1u64 << left) - 1 } else { u64::MAX };
-            // SAFETY: the array holds the 64 bytes read; each row has `dim` bytes, and the mask
-            // covers those of them from `i * 64` on.
-            unsafe {
-                let q = _mm512_loadu_si512(q.as_ptr().cast());
-                for r in 0..4 {
-                    let at = pointers[r].add(i * 64);
-                    prefetch::<4096, _>(at);
-                    let x = _mm512_maskz_loadu_epi8(mask, at);
-                    sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_xor_si512(x, bias), q);
-                }
+        for (sum, row) in sums.iter_mut().zip(rows.chunks_exact(query.dim)) {
+            prefetch::<6144, _>(row);
+            for (q, x) in query.bytes.as_chunks::<64>().0.iter().zip(row.chunks(64)) {
+                // SAFETY: the array holds the 64 bytes read, and the mask covers those of the row.
+                let (q, x) = unsafe {
+                    let q = _mm512_loadu_si512(q.as_ptr().cast());
+                    (q, _mm512_maskz_loadu_epi8(u64::MAX >> (64 - x.len()), x.as_ptr()))
+                };
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_xor_si512(x, bias), q);
             }
         }
-        for (out, sum) in out.iter_mut().zip(avx512_sums(sums)).take(count) {
+        for (out, sum) in out.iter_mut().zip(avx512_sums(sums)).take(rows.len() / query.dim) {
             *out = sum - query.bias;
         }
     }

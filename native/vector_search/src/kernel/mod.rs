@@ -42,7 +42,7 @@ pub mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use simd::prefetch_row;
+pub(crate) use simd::prefetch;
 
 use crate::{Data, Metric, Vectors};
 use std::ops::Range;
@@ -170,10 +170,10 @@ impl<'a> Scanner<'a> {
     pub fn prefetch(&self, row: u32) {
         let values = row as usize * self.dim..(row as usize + 1) * self.dim;
         match self.kind {
-            Kind::F32(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
-            Kind::F16(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
-            Kind::Bf16(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
-            Kind::I8(_, x) => simd::prefetch_row(x.get(values).unwrap_or_default()),
+            Kind::F32(_, x) => simd::prefetch::<0, _>(x.get(values).unwrap_or_default()),
+            Kind::F16(_, x) => simd::prefetch::<0, _>(x.get(values).unwrap_or_default()),
+            Kind::Bf16(_, x) => simd::prefetch::<0, _>(x.get(values).unwrap_or_default()),
+            Kind::I8(_, x) => simd::prefetch::<0, _>(x.get(values).unwrap_or_default()),
             Kind::Signs(..) => {}
         }
     }

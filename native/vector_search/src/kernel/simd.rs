@@ -151,29 +151,25 @@ unsafe impl Simd for Portable {
     }
 }
 
-/// Ask for memory some bytes ahead that will be read soon; any address will do.
+/// Ask for a whole row that will be read soon, or for what lies as far as `AHEAD` bytes behind it;
+/// whether anything lies there does not matter.
 #[inline(always)]
-pub fn prefetch<const AHEAD: usize, T>(at: *const T) {
-    let at = at.cast::<i8>().wrapping_add(AHEAD);
-    // SAFETY: a prefetch reads nothing, so no address is wrong.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(at);
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = at;
-}
-
-/// Ask for a whole row that will be read soon.
-#[inline(always)]
-pub fn prefetch_row<T>(row: &[T]) {
+pub fn prefetch<const AHEAD: usize, T>(row: &[T]) {
     for line in row.chunks(64 / size_of::<T>().max(1)) {
-        prefetch::<0, _>(line.as_ptr());
+        let at = line.as_ptr().cast::<i8>().wrapping_add(AHEAD);
+        // SAFETY: a prefetch reads nothing, so no address is wrong.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(at);
+        }
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        unsafe {
+            std::arch::asm!("prfm pldl1keep, [{}]", in(reg) at,
+                options(nostack, preserves_flags, readonly));
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let _ = at;
     }
 }
