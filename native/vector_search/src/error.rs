@@ -21,8 +21,8 @@ pub enum Error {
     /// The dimension is zero, or not a whole number of bytes for binary vectors.
     #[error("dimension {0} is not possible for these vectors")]
     Dimension(usize),
-    /// More rows than a 32-bit row number can name.
-    #[error("{0} rows are more than {max}", max = u32::MAX)]
+    /// More rows than can be numbered: 2^32 - 1, and in a graph 2^31.
+    #[error("{0} rows are more than can be numbered: {max}, and half as many in a graph", max = u32::MAX)]
     TooManyRows(usize),
     /// A query or vector holds NaN or an infinity.
     #[error("{what} holds {value} at position {position}; every value must be finite")]

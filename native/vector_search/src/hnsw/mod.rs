@@ -157,10 +157,13 @@ impl Hnsw {
             set_bit(&mut seen, row, true);
         }
         let reused = self.free.len().min(rows.len());
+        let total = self.links.slots() + rows.len() - reused;
+        if total > nearest::SLOTS {
+            return Err(Error::TooManyRows(total));
+        }
         let mut slots = self.free.split_off(self.free.len() - reused);
         let first = self.slots();
         slots.extend((first..).take(rows.len() - reused));
-        let total = self.links.slots() + rows.len() - reused;
         self.nodes.grow(total);
         self.links.grow(total);
         let mut scratch = vec![0.0; self.nodes.dim];

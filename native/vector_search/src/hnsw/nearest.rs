@@ -5,13 +5,17 @@ use crate::top_k::{key, neighbor};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// Slots that can be told apart here: a bit of each key says whether it has been looked at.
+pub(super) const SLOTS: usize = 1 << 31;
+
 /// The `most` nearest slots that may be returned, in order, with a mark on those looked at: what is
 /// found and what is still open are one short array, where two heaps would hold both twice.
 ///
 /// Slots that may not be returned are a way to others; they are kept apart.
 pub(super) struct Nearest {
     most: usize,
-    found: Vec<Found>,
+    /// Distance, slot and mark, from the highest bits to the lowest.
+    found: Vec<u64>,
     /// All before it have been looked at.
     cursor: usize,
     ways: BinaryHeap<Reverse<u64>>,
@@ -19,10 +23,15 @@ pub(super) struct Nearest {
     limit: f32,
 }
 
-#[derive(Clone, Copy)]
-struct Found {
-    key: u64,
-    seen: bool,
+const SEEN: u64 = 1;
+
+fn open(distance: f32, slot: u32) -> u64 {
+    key(distance, slot << 1)
+}
+
+fn found(key: u64) -> Neighbor {
+    let Neighbor { row, distance } = neighbor(key);
+    Neighbor { row: row >> 1, distance }
 }
 
 impl Nearest {
@@ -40,56 +49,60 @@ impl Nearest {
 
     /// Put in a slot whose distance is within the limit.
     pub fn push(&mut self, distance: f32, slot: u32, accept: bool) {
-        let key = key(distance, slot);
+        let key = open(distance, slot);
         if !accept {
             self.ways.push(Reverse(key));
             return;
         }
         if self.found.len() == self.most {
-            if self.found.last().is_none_or(|worst| key >= worst.key) {
+            if self.found.last().is_none_or(|&worst| key >= worst) {
                 return;
             }
             self.found.pop();
         }
-        let at = self.found.partition_point(|other| other.key < key);
-        self.found.insert(at, Found { key, seen: false });
+        let at = self.found.partition_point(|&other| other < key);
+        self.found.insert(at, key);
         self.cursor = self.cursor.min(at);
         if self.found.len() == self.most
-            && let Some(worst) = self.found.last()
+            && let Some(&worst) = self.found.last()
         {
-            self.limit = neighbor(worst.key).distance;
+            self.limit = found(worst).distance;
         }
     }
 
     /// The nearest slot that has not been looked at, which it then has; none where all that are
     /// left are beyond the limit.
     pub fn next(&mut self) -> Option<u32> {
-        let found = self.peek();
-        match (found, self.ways.peek()) {
+        let nearest = self.nearest();
+        match (nearest, self.ways.peek()) {
             (key, Some(&Reverse(way))) if key.is_none_or(|key| way < key) => {
                 self.ways.pop();
-                let way = neighbor(way);
+                let way = found(way);
                 (way.distance <= self.limit).then_some(way.row)
             }
             (Some(key), _) => {
-                self.found[self.cursor].seen = true;
-                Some(neighbor(key).row)
+                self.found[self.cursor] |= SEEN;
+                Some(found(key).row)
             }
             (None, _) => None,
         }
     }
 
-    /// The nearest of what may be returned that has not been looked at.
-    pub fn peek(&mut self) -> Option<u64> {
-        while self.found.get(self.cursor)?.seen {
+    /// The nearest slot that may be returned and has not been looked at.
+    pub fn peek(&mut self) -> Option<u32> {
+        self.nearest().map(|key| found(key).row)
+    }
+
+    fn nearest(&mut self) -> Option<u64> {
+        while self.found.get(self.cursor)? & SEEN != 0 {
             self.cursor += 1;
         }
-        Some(self.found[self.cursor].key)
+        Some(self.found[self.cursor])
     }
 
     /// The slots that may be returned, nearest first.
     pub fn into_sorted(self) -> Vec<Neighbor> {
-        self.found.into_iter().map(|found| neighbor(found.key)).collect()
+        self.found.into_iter().map(found).collect()
     }
 }
 

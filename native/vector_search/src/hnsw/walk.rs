@@ -103,7 +103,7 @@ impl Hnsw {
             while let Some(next) = nearest.next() {
                 // Most often the next to be looked at, if none nearer is found now.
                 if let Some(after) = nearest.peek() {
-                    self.links.prefetch(neighbor(after).row, level);
+                    self.links.prefetch(after, level);
                 }
                 slots.clear();
                 self.links.read(next, level, &mut slots);
