@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from aios_core.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from aios_core.experiment.plan import Plan
+    from aios_core.experiment.plan import Plan, PlannedModel
     from aios_core.experiment.results import Results
 
 EXTRA = ("jinja2", "matplotlib", "scipy")
@@ -162,8 +162,8 @@ def _plan_data(plan: Plan) -> dict[str, object]:
     missing = {trial.key for trial in plan.missing_trials()}
     return {
         "folder": str(plan.folder),
-        "trainings": len(plan.models),
-        "trainings_missing": len(plan.missing_models()),
+        "trainings": len(_trainings(plan.models.values())),
+        "trainings_missing": len(_trainings(plan.missing_models())),
         "trials": [
             {
                 "key": trial.key,
@@ -182,7 +182,7 @@ def _plan_data(plan: Plan) -> dict[str, object]:
 def _print_plan(plan: Plan, *, force: bool) -> None:
     """What there is to do, arm by arm, and how little of it."""
     missing = {trial.key for trial in plan.missing_trials()}
-    trainings = plan.models
+    trainings = _trainings(plan.models.values())
     twins = sum(model.resolved.config.mode == "ar" for model in trainings.values())
     rows = []
     for arm in plan.arms:
@@ -193,7 +193,7 @@ def _print_plan(plan: Plan, *, force: bool) -> None:
         mark = "baseline" if trials[0].baseline else ""
         rows.append((arm, seeds, shared, f"{done} of {len(trials)}", mark))
     print_table(("arm", "seeds", "trainings", "done", ""), rows)
-    left = trainings if force else {model.key: model for model in plan.missing_models()}
+    left = trainings if force else _trainings(plan.missing_models())
     click.echo(
         f"\n{_count(len(plan.trials), 'trial')} in {_count(len(plan.arms), 'arm')}, sharing "
         f"{_count(len(trainings), 'training')}"
@@ -201,6 +201,11 @@ def _print_plan(plan: Plan, *, force: bool) -> None:
         + f"; to do: {_count(len(left), 'training')}, "
         f"{_count(len(plan.trials) if force else len(missing), 'trial')}; folder: {plan.folder}"
     )
+
+
+def _trainings(models: Iterable[PlannedModel]) -> dict[str, PlannedModel]:
+    """One network of each training: those that are quantized in several ways share theirs."""
+    return {model.training_key: model for model in models}
 
 
 def _count(number: int, thing: str) -> str:

@@ -14,9 +14,6 @@ from attrs import frozen
 if TYPE_CHECKING:
     from aios_core.experiment.results import Arm
 
-SAMPLER = "sampler"
-"""The section whose choices are drawn as lines, and whose numbers decide the cost."""
-
 
 @frozen
 class Factor:
@@ -65,15 +62,19 @@ class Curves:
     """Names of all lines, so that a line has one colour in every panel."""
 
 
-def curves(arms: tuple[Arm, ...]) -> Curves:
-    """One line a sampler, one panel for every combination of what else varies.
+def curves(arms: tuple[Arm, ...], section: str) -> Curves:
+    """One line for each choice of a section, one panel for every combination of what else varies.
 
-    Where the sampler does not vary, the lines are the levels of what does.
+    Where nothing is chosen in the section, the lines are the levels of what varies.
+
+    Args:
+        arms: what is drawn.
+        section: ``"sampler"`` or another whose numbers decide the cost.
     """
     varied = {factor.name: factor for factor in factors(arms)}
-    cost = {name for name, one in varied.items() if one.numeric and name.startswith(f"{SAMPLER}.")}
-    others = [name for name in varied if name not in cost and name != SAMPLER]
-    line_names = [SAMPLER] if SAMPLER in varied else others[:1]
+    cost = {name for name, one in varied.items() if one.numeric and name.startswith(f"{section}.")}
+    others = [name for name in varied if name not in cost and name != section]
+    line_names = [section] if section in varied else others[:1]
     panel_names = [name for name in others if name not in line_names]
     panels: dict[str, dict[str, list[Arm]]] = {}
     for arm in arms:

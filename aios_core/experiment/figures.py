@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from aios_core.experiment.factors import choices, curves, factors
 from aios_core.experiment.prose import number
-from aios_core.experiment.results import NFE
+from aios_core.experiment.results import BITS, NFE
 from aios_core.experiment.statistics import Summary, summarise
 from aios_core.experiment.svg import FAINT, INK, MARKERS, SERIES, end_labels, picture, style
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from aios_core.experiment.factors import Factor
     from aios_core.experiment.results import Arm, Results
 
-_SIZE = (5.6, 3.6)
+SIZE = (5.6, 3.6)
 """Inches; a panel is as wide as a phone, and the page puts as many in a row as fit."""
 
 
@@ -37,28 +35,44 @@ class Panel:
     svg: Markup
 
 
+@frozen
+class Cost:
+    """What a better value may have to be paid with."""
+
+    name: str
+    """Of the measure."""
+    section: str
+    """Of the settings that decide it."""
+    label: str
+    """Of its axis."""
+
+
+CALLS = Cost(NFE, "sampler", "network calls a batch (NFE)")
+MEMORY = Cost(BITS, "quantizer", "bits a weight")
+
+
 def axis_label(name: str, about: dict[str, Any]) -> str:
     """A metric with its unit."""
     return f"{name} ({about['unit']})" if about.get("unit") else name
 
 
-def against_cost(results: Results, metric: str) -> list[Panel]:
-    """A metric against the number of function evaluations."""
+def against_cost(results: Results, metric: str, cost: Cost) -> list[Panel]:
+    """A metric against what it costs."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-    plan = curves(results.arms)
+    plan = curves(results.arms, cost.section)
     reference = results.reference(metric)
     limits = _limits(results.arms, metric, reference)
-    used = Counter(round(c.mean) for arm in results.arms if (c := arm.summary(NFE)))
+    used = Counter(round(c.mean) for arm in results.arms if (c := arm.summary(cost.name)))
     costs = sorted(used)
     if limits is None or not costs:
         return []
     panels = []
     for title, lines in plan.panels.items():
-        with style(f"cost {metric} {title}"):
-            figure = Figure(figsize=_SIZE)
-            axes = figure.add_axes((0.125, 0.15, 0.585, 0.82))
+        with style(f"{cost.name} {metric} {title}"):
+            figure = Figure(figsize=SIZE)
+            axes = figure.add_axes((0.16, 0.15, 0.55, 0.82))
             if costs[-1] >= 4 * costs[0] > 0:
                 axes.set_xscale("log", base=2)
                 axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -70,28 +84,30 @@ def against_cost(results: Results, metric: str) -> list[Panel]:
             ends = []
             for name, arms in lines.items():
                 which = plan.lines.index(name) % len(SERIES)
-                end = _line(axes, arms, metric, which)
+                end = _line(axes, arms, metric, cost.name, which)
                 if end:
                     ends.append((*end, name.replace(" · ", " ·\n"), SERIES[which]))
             if reference is not None:
                 axes.axhline(reference, color=FAINT, linestyle="--", linewidth=1.2)
                 ends.append((costs[-1] * pad, reference, "held-out text", INK))
-            axes.set_xlabel("network calls a batch (NFE)")
-            axes.set_ylabel(axis_label(metric, results.metrics()[metric]))
+            axes.set_xlabel(cost.label)
+            axes.set_ylabel(axis_label(metric, results.compared[metric]))
             end_labels(axes, ends)
-            said = f"{metric} against network calls. {title}. {_said(lines, metric)}"
-            panels.append(Panel(title, picture(figure, said)))
+            said = [f"{metric} against {cost.label}", title, _said(lines, metric)]
+            panels.append(Panel(title, picture(figure, ". ".join(filter(None, said)))))
     return panels
 
 
-def _line(axes: Axes, arms: Iterable[Arm], metric: str, which: int) -> tuple[float, float] | None:
+def _line(
+    axes: Axes, arms: Iterable[Arm], metric: str, cost: str, which: int
+) -> tuple[float, float] | None:
     """Draw one line with its intervals and seeds; returns its right end."""
     colour, marker = SERIES[which], MARKERS[which]
     points = sorted(
         (
-            (cost.mean, summary, arm)
+            (paid.mean, summary, arm)
             for arm in arms
-            if (cost := arm.summary(NFE)) and (summary := arm.summary(metric))
+            if (paid := arm.summary(cost)) and (summary := arm.summary(metric))
         ),
         key=lambda point: point[0],
     )
@@ -121,11 +137,11 @@ def main_effects(results: Results, metric: str) -> list[Panel]:
     if not means:
         return []
     reference = results.reference(metric)
-    limits = _padded([*means, *([] if reference is None else [reference])], share=0.25)
+    limits = padded([*means, *([] if reference is None else [reference])], share=0.25)
     panels = []
     for factor, levels in found:
         with style(f"effects {metric} {factor.name}"):
-            figure = Figure(figsize=(_SIZE[0] * 0.8, _SIZE[1] * 0.95))
+            figure = Figure(figsize=(SIZE[0] * 0.8, SIZE[1] * 0.95))
             names = [_wrapped(str(level), len(levels)) for level, _ in levels]
             foot = 0.05 + 0.06 * max(name.count("\n") + 1 for name in names)
             axes = figure.add_axes((0.16, foot, 0.81, 0.97 - foot))
@@ -169,69 +185,6 @@ def _effect(results: Results, factor: Factor, level: Any, metric: str) -> Summar
     return summarise(means) if means else None
 
 
-def training_curves(results: Results) -> Panel | None:
-    """Loss against steps of every network, smoothed; faint as recorded, dashed on held-out text."""
-    from matplotlib.figure import Figure
-
-    labels: dict[str, int] = {}
-    drawn = []
-    for model in results.models.values():
-        file = results.folder / "models" / model["training_key"] / "metrics.jsonl"
-        records, held_out = _records(file, "loss"), _records(file, "held_out_loss")
-        if len(records) < 2:
-            continue
-        words = " · ".join(str(level) for level in choices(model["settings"]).values())
-        label = "twin (exact)" if model["twin"] else words or "diffusion"
-        labels.setdefault(label, len(labels) % len(SERIES))
-        drawn.append((label, records, held_out))
-    if not drawn:
-        return None
-    smoothed = [_smooth([loss for _, loss in records]) for _, records, _ in drawn]
-    later = [loss for losses in smoothed for loss in losses[len(losses) // 20 :]]
-    later += [loss for _, _, held_out in drawn for _, loss in held_out[len(held_out) // 20 :]]
-    with style("training"):
-        figure = Figure(figsize=_SIZE)
-        axes = figure.add_axes((0.105, 0.15, 0.69, 0.82))
-        axes.set_ylim(*_padded(later, share=0.08))
-        axes.set_xlabel("optimiser steps")
-        axes.set_ylabel("loss (nats/token)")
-        ends = {}
-        for (label, records, held_out), smooth in zip(drawn, smoothed, strict=True):
-            colour = SERIES[labels[label]]
-            steps, losses = zip(*records, strict=True)
-            axes.plot(steps, losses, color=colour, linewidth=0.6, alpha=0.25)
-            axes.plot(steps, smooth, color=colour)
-            axes.plot(*zip(*held_out, strict=True), color=colour, linestyle="--", linewidth=1.2)
-            ends[label] = (steps[-1], smooth[-1], label.replace(" · ", " ·\n"), colour)
-        axes.margins(x=0.01)
-        end_labels(axes, list(ends.values()))
-        said = "; ".join(f"{label} ends at {end[1]:.2f}" for label, end in ends.items())
-        return Panel("", picture(figure, f"Training loss against steps. {said}"))
-
-
-def _records(path: Path, name: str) -> list[tuple[int, float]]:
-    """Step and value of every record of a name; none where another tracker has them."""
-    found = []
-    try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            if isinstance(record.get(name), int | float):
-                found.append((record["step"], record[name]))
-    except (OSError, ValueError):
-        pass
-    return found
-
-
-def _smooth(losses: Sequence[float]) -> list[float]:
-    """Exponential average over a twentieth of the run, unbiased at its start."""
-    decay = 1 - min(1.0, 20 / len(losses))
-    smooth, total, weight = [], 0.0, 0.0
-    for loss in losses:
-        total, weight = decay * total + loss, decay * weight + 1
-        smooth.append(total / weight)
-    return smooth
-
-
 def _limits(
     arms: Iterable[Arm], metric: str, reference: float | None
 ) -> tuple[float, float] | None:
@@ -239,10 +192,11 @@ def _limits(
     values = [value for arm in arms for value in arm.by_seed(metric).values()]
     if not values:
         return None
-    return _padded([*values, *([] if reference is None else [reference])], share=0.12)
+    return padded([*values, *([] if reference is None else [reference])], share=0.12)
 
 
-def _padded(values: Sequence[float], share: float) -> tuple[float, float]:
+def padded(values: Sequence[float], share: float) -> tuple[float, float]:
+    """The range of values with some room around it, a share of its width."""
     low, high = min(values), max(values)
     room = share * (high - low) or 0.1 * abs(high) or 1.0
     return low - room, high + room

@@ -12,14 +12,16 @@ from aios_core.experiment import figures
 from aios_core.experiment.factors import choices
 from aios_core.experiment.pages import environment
 from aios_core.experiment.prose import headline, number, scope, sentences, tiles
-from aios_core.experiment.results import NFE
+from aios_core.experiment.results import BITS, NFE
 from aios_core.experiment.statistics import summarise
 from aios_core.experiment.tables import interval, write_tables
+from aios_core.experiment.training import training_curves
 from aios_core.files import replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from aios_core.experiment.figures import Cost, Panel
     from aios_core.experiment.results import Arm, Results, Trial
 
 TEXTS: Final = 3
@@ -68,9 +70,12 @@ def render(results: Results) -> str:
         metrics=results.compared,
         arms=[_arm(results, arm, best) for arm in results.arms],
         reference={name: results.reference(name) for name in results.compared},
-        cost={name: figures.against_cost(results, name) for name in _plotted(results)},
+        cost=_plots(results, figures.CALLS, results.metrics()),
+        bits=_plots(results, figures.MEMORY, _own_first(results))
+        if BITS in results.compared
+        else {},
         effects=figures.main_effects(results, metric) if metric else [],
-        training=figures.training_curves(results),
+        training=training_curves(results),
         models=_models(results),
         model_metrics=_names(results),
         films=_films(results),
@@ -82,9 +87,18 @@ def render(results: Results) -> str:
     )
 
 
-def _plotted(results: Results) -> list[str]:
-    """Metrics worth a plot against cost, the headline first."""
-    return [name for name, about in results.metrics().items() if about["better"]]
+def _plots(
+    results: Results, cost: Cost, metrics: Mapping[str, dict[str, Any]]
+) -> dict[str, list[Panel]]:
+    """Those of metrics of which one value may be better, the headline first, against a cost."""
+    names = [name for name, about in metrics.items() if about["better"]]
+    return {name: figures.against_cost(results, name, cost) for name in names}
+
+
+def _own_first(results: Results) -> dict[str, dict[str, Any]]:
+    """What arms are compared by; what is measured of networks themselves before their texts."""
+    texts = results.metrics()
+    return dict(sorted(results.compared.items(), key=lambda item: item[0] in texts))
 
 
 def _arm(results: Results, arm: Arm, best: Mapping[str, tuple[Arm, bool] | None]) -> dict[str, Any]:

@@ -26,6 +26,9 @@ ABOUT = "ablation.json"
 NFE = "nfe"
 """Name under which the cost of a trial stands beside its metrics."""
 
+BITS = "bits_per_weight"
+"""Name of what a network takes, among its measures."""
+
 
 @frozen
 class Trial:

@@ -116,6 +116,14 @@ def test_dry_run_as_json(here):
     ]
 
 
+def test_quantizers_share_their_trainings(here):
+    grid = """ablate."quantizer.type"=["none","rtn","arrow"]"""
+    done = here("ablate", "tiny.toml", "--set", grid, "--dry-run")
+
+    assert "6 trials in 6 arms, sharing 2 trainings (1 autoregressive" in done.stdout
+    assert "to do: 2 trainings, 6 trials" in done.stdout
+
+
 def test_mistake_in_the_grid(here):
     done = here("ablate", "tiny.toml", "--set", "ablate.'sampler.steps'=[0]")
 

@@ -19,6 +19,6 @@ def test_quantizers_share_a_training_and_are_told_by_bits(tmp_path, run_plan, wr
     assert 32 == values["none"]["bits_per_weight"]
     assert 10 < values["rtn"]["bits_per_weight"] < 25  # the tied embedding stays as it is
     assert values["none"]["nelbo"] != values["rtn"]["nelbo"]
-    assert "bits_per_weight" in report
+    assert "nelbo against bits a weight. none: " in report
     twins = [model for model in results.models.values() if model["twin"]]
     assert [32.0] == [twin["result"]["metrics"]["bits_per_weight"]["value"] for twin in twins]

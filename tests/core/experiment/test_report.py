@@ -116,10 +116,10 @@ def test_tabs_change_the_metric(page):
 
     tabs.nth(1).click()
 
-    assert page.locator("#panel-1").is_hidden()
-    assert page.locator("#panel-2").is_visible()
+    assert page.locator("#cost-panel-1").is_hidden()
+    assert page.locator("#cost-panel-2").is_visible()
     tabs.nth(1).press("ArrowLeft")
-    assert page.locator("#panel-1").is_visible()
+    assert page.locator("#cost-panel-1").is_visible()
 
 
 def test_texts_are_inert(page):
