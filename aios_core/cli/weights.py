@@ -82,7 +82,8 @@ def verify(file: Path, *, as_json: bool) -> None:
 @click.argument("source", metavar="SOURCE", type=_path)
 @click.argument("target", metavar="TARGET", type=_path)
 @click.option("--dequantize", is_flag=True, help="Write quantized tensors in their former type.")
-def convert(source: Path, target: Path, *, dequantize: bool) -> None:
+@json_option
+def convert(source: Path, target: Path, *, dequantize: bool, as_json: bool) -> None:
     """Convert between weight files, safetensors and torch's files of tensors, bit for bit.
 
     The suffix says the kind: .safetensors, .safetensors.index.json (SOURCE alone), .pt, .pth, .bin;
@@ -103,7 +104,10 @@ def convert(source: Path, target: Path, *, dequantize: bool) -> None:
         opened = dequantized(opened)
     with tensor_bar("converting", len(opened.names)) as told:
         save(opened, target, told)
-    click.echo(f"{target}: {len(opened.names)} tensors", err=True)
+    if as_json:
+        print_json({"output": str(target), "tensors": len(opened.names)})
+    else:
+        click.echo(f"{target}: {len(opened.names)} tensors", err=True)
 
 
 @command.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +48,10 @@ class Place:
             config: a TOML file whose ``[storage]`` counts; None: all defaults.
             overrides: ``key=value`` each, on top of it.
             registry: where backends are looked up; None discovers the installed ones.
+
+        Raises:
+            ConfigError: the configuration is wrong.
+            StorageError: it names no place, or a type that is nearly one.
         """
         registry = registry or Registry.discover()
         kind, colon, uri = text.partition(":")
@@ -55,6 +60,11 @@ class Place:
             overrides = (*overrides, f"storage.type={kind}")
         else:
             uri = text
+            if colon and (near := get_close_matches(kind, known, n=1)):
+                raise StorageError(
+                    f"no storage backend is called {kind!r}; did you mean {near[0]!r}? A folder of "
+                    f"that name is './{text}'"
+                )
         if not uri:
             raise StorageError(f"{text!r} names no place; want a folder, or TYPE:URI")
         backend, _ = section("storage", path=config, overrides=overrides, registry=registry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 _NARROW = 0.1
 """Fraction of allowed rows under which a graph walk finds too little, and a scan is faster."""
+
+
+# It says at every start which of its builds it found.
+logging.getLogger("faiss.loader").setLevel(logging.WARNING)
 
 
 @frozen

@@ -168,6 +168,7 @@ def test_bad_files_are_told_with_their_line(tmp_path, content, message):
 def test_bad_calls_are_one_message(store, tmp_path):
     for arguments, message in [
         (("search", "x", "--store", tmp_path / "nothing"), "is not a store"),
+        (("search", "x", "--store", "lanceb:x"), "did you mean 'lancedb'? A folder of that name"),
         (("search", "x", "--store", store, "--filter", "yaer = 1"), "did you mean 'year'"),
         (("search", "x", "--store", store, "--set", "storage.width=0"), "storage.width"),
         (("search", "x", "--store", store, "--set", "storge.width=1"), "storge"),

@@ -42,9 +42,10 @@ def test_converts_lists_verifies_and_compares(aios, model):
 
 
 def test_says_it_as_json(aios, model):
-    aios("weights", "convert", "model.safetensors", "model.parquet")
+    done = aios("weights", "convert", "model.safetensors", "model.parquet", "--json")
     aios("weights", "convert", "model.parquet", "model.pt")
 
+    assert {"output": "model.parquet", "tensors": 2} == json.loads(done)
     told = json.loads(aios("weights", "ls", "model.parquet", "--json"))
     assert {"a.weight": 128, "a.bias": 16} == {one["name"]: one["bytes"] for one in told["tensors"]}
     assert {"faults": []} == json.loads(aios("weights", "verify", "model.parquet", "--json"))
