@@ -21,7 +21,7 @@ from pathlib import Path
 
 CASES = {
     "exact": "numpy torch faiss usearch lancedb",
-    "batch": "numpy torch faiss",
+    "batch": "numpy torch faiss usearch lancedb",
     "graph": "faiss hnswlib usearch",
     "filter": "faiss",
     "churn": "hnswlib usearch",

@@ -85,8 +85,10 @@ def exact(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def batch(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """64 queries at once over everything."""
     base, queries = vectors(job, job["rows"] or 1_000_000, 64)
-    for line in in_turn(vector_engines.batch(base, queries, job["engines"]), 3):
-        yield line | {"queries_per_s": 64e3 / line["best_ms"]}
+    ways = vector_engines.batch(base, queries, job["engines"])
+    with vector_stores.searchers(base, queries, job["engines"]) as more:
+        for line in in_turn(ways | more, 3):
+            yield line | {"queries_per_s": 64e3 / line["best_ms"]}
 
 
 def graph(job: dict[str, Any]) -> Iterator[dict[str, Any]]:

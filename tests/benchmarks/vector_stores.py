@@ -139,13 +139,13 @@ def openers(vectors: Floats, query: Floats, engines: Sequence[str]) -> Iterator[
 
 
 @contextmanager
-def searchers(vectors: Floats, query: Floats, engines: Sequence[str]) -> Iterator[Ways]:
-    """Ways to find the ten nearest of everything by stores that are open."""
+def searchers(vectors: Floats, asked: Floats, engines: Sequence[str]) -> Iterator[Ways]:
+    """Ways to find the ten nearest of everything to one or many queries by stores that are open."""
     with folder() as path:
         ways: Ways = {}
         if "lancedb" in engines:
             lance = _lance(path / "lance", vectors)
-            search = lance.search(query).distance_type("dot").select(["id", "_distance"]).limit(10)
+            search = lance.search(asked).distance_type("dot").select(["id", "_distance"]).limit(10)
             ways["lancedb"] = search.to_arrow
         yield ways
 
