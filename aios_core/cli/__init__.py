@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any, Final
 
 import click
@@ -97,6 +98,15 @@ def cli(log_level: str | None, log_json: bool) -> None:
     logs.configure(log_level, json=log_json)
 
 
+SPIN: Final = "2000"
+"""Turns that a thread of torch's OpenMP waits actively before it sleeps, some tens of microseconds.
+
+It does so for milliseconds by itself, on a core that packed weights or another process could use.
+"""
+
+
 def main() -> None:
     """Entry point of the script."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN)  # read when torch is loaded
     cli(prog_name="aios")

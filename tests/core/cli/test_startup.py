@@ -1,6 +1,7 @@
 """The command line starts light, fails in plain words, and explains itself."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -33,6 +34,21 @@ def test_nothing_heavy_is_imported(arguments):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert not HEAVY & set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [({}, cli.SPIN), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+    ids=str,
+)
+def test_threads_that_wait_soon_sleep_unless_told_otherwise(told, expected):
+    code = "import os; from aios_core.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code += "print(os.environ.get('GOMP_SPINCOUNT'))"
+    kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    command = [sys.executable, "-c", code, "--version"]
+    done = subprocess.run(command, env=kept | told, capture_output=True, text=True, check=True)
+
+    assert expected == done.stdout.splitlines()[-1]
 
 
 def test_help_imports_no_command():
