@@ -43,3 +43,33 @@ fn advise<T>(values: &mut [std::mem::MaybeUninit<T>]) {
 
 #[cfg(not(target_os = "linux"))]
 fn advise<T>(_: &mut [std::mem::MaybeUninit<T>]) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Larger than two huge pages, from wherever they begin: only then the system is asked.
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri takes no advice")]
+    fn large_arrays_begin_with_zeros_and_keep_what_they_hold() {
+        let mut bytes = zeros::<u8>((5 << 20) + 1);
+        assert!(bytes.iter().all(|&byte| byte == 0));
+        bytes[5 << 20] = 7;
+        reserve(&mut bytes, 1);
+        assert!(bytes.capacity() >= 10 << 20);
+        bytes.push(9);
+
+        assert_eq!([0, 7, 9], bytes[(5 << 20) - 1..]);
+        assert_eq!((5 << 20) + 2, bytes.len());
+    }
+
+    #[test]
+    fn small_arrays_do_as_well() {
+        let mut values = zeros::<u64>(3);
+        values[2] = 5;
+        reserve(&mut values, 2);
+        values.extend([6, 7]);
+
+        assert_eq!(vec![0, 0, 5, 6, 7], values);
+    }
+}
