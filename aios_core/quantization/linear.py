@@ -20,6 +20,8 @@ class QuantizedLinear(nn.Module):
     """``y = x W^T + b`` with a packed W that is never expanded, where its quantizer can do so.
 
     It takes no part in training: W has no gradient, x and b have theirs.
+    Threads of torch that wait actively take cores from its product: `aios` sets GOMP_SPINCOUNT to
+    2000 before torch is loaded, and a program of your own should.
 
     Args:
         tensor: W of (out_features, in_features).
