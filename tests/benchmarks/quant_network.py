@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from quant_cases import FORMATS, in_turn, say
+from quant_cases import FORMATS, INSTRUCTIONS, in_turn, say
 from torch import nn
 
 from aios_plugins._native.arrow_quant import QuantizedMatrix
@@ -29,7 +29,9 @@ class Packed(nn.Module):
         """x W^T."""
         begun = time.perf_counter()
         flat = x.reshape(-1, x.shape[-1]).contiguous().numpy()
-        y = torch.from_numpy(self.matrix.linear(flat, threads=self.threads))
+        y = torch.from_numpy(
+            self.matrix.linear(flat, threads=self.threads, instructions=INSTRUCTIONS)
+        )
         Packed.spent += time.perf_counter() - begun
         return y.reshape(*x.shape[:-1], -1)
 

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios_plugins._native.arrow_quant import ArrowQuantError, QuantizedMatrix, plan
+from aios_plugins._native.arrow_quant import (
+    ArrowQuantError,
+    QuantizedMatrix,
+    instruction_sets,
+    plan,
+)
 
 SCHEMES = [
     {"bits": 4, "group_size": 64, "symmetric": False, "param_format": "f16"},
@@ -37,6 +42,14 @@ def test_products_are_those_of_the_dequantized_weight(scheme):
     np.testing.assert_allclose(expected, matrix.linear(x), atol=1)
     assert scheme == {key: getattr(matrix, key) for key in scheme}
     assert (50, 200) == matrix.shape
+
+
+@pytest.mark.parametrize("instructions", instruction_sets())
+def test_products_are_the_same_with_all_instructions(scheme, instructions):
+    matrix, x = QuantizedMatrix.quantize(gaussian(50, 200), **scheme), gaussian(13, 200)
+    expected = matrix.linear(x, instructions="portable")
+
+    np.testing.assert_allclose(expected, matrix.linear(x, instructions=instructions), atol=1e-3)
 
 
 def test_out_is_written_and_returned():
@@ -148,6 +161,12 @@ def test_a_hessian_that_is_none_is_refused(hessian, message):
         (lambda: QuantizedMatrix.quantize(gaussian(5)), "want a matrix of float32"),
         (lambda: QuantizedMatrix.quantize(gaussian(5, 6) / 0), "row 0, column 0"),
         (lambda: QuantizedMatrix.quantize(gaussian(5, 6)).linear(gaussian(2, 5)), "weight's 6"),
+        (
+            lambda: QuantizedMatrix.quantize(gaussian(5, 6)).linear(
+                gaussian(2, 6), instructions="x"
+            ),
+            'instructions is "x"; want one of "portable"',
+        ),
     ],
 )
 def test_what_is_wrong_is_said(call, message):
@@ -157,7 +176,7 @@ def test_what_is_wrong_is_said(call, message):
 
 def test_other_threads_run_meanwhile():
     matrix = QuantizedMatrix.quantize(gaussian(512, 512), threads=1)
-    x = gaussian(2000, 512)
+    x = gaussian(20_000, 512)  # long enough for start() to return
     done = threading.Event()
     thread = threading.Thread(target=lambda: (matrix.linear(x, threads=1), done.set()))
     thread.start()

@@ -1,6 +1,6 @@
 //! Settings that Python names by a word.
 
-use arrow_quant::{Activations, ParamFormat};
+use arrow_quant::{Activations, Level, ParamFormat};
 use arrow_storage::{Compaction, Durability};
 use vector_search::Metric;
 
@@ -64,4 +64,10 @@ pub(crate) fn param_format_name(format: ParamFormat) -> &'static str {
 /// The type of activations of a name, or what would be right.
 pub(crate) fn activations(name: &str) -> Result<Activations, String> {
     choose("activations", name, &ACTIVATIONS)
+}
+
+/// The instructions of a name, or what would be right on this machine.
+pub(crate) fn instructions(name: &str) -> Result<Level, String> {
+    let known: Vec<_> = Level::available().into_iter().map(|level| (level.name(), level)).collect();
+    choose("instructions", name, &known)
 }

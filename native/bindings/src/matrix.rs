@@ -255,7 +255,7 @@ impl QuantizedMatrix {
     }
 
     /// `x W^T`.
-    #[pyo3(signature = (x, *, activations = "int8", out = None, threads = 0))]
+    #[pyo3(signature = (x, *, activations = "int8", out = None, threads = 0, instructions = None))]
     fn linear<'py>(
         &self,
         py: Python<'py>,
@@ -263,7 +263,10 @@ impl QuantizedMatrix {
         activations: &str,
         out: Option<Bound<'py, PyArray2<f32>>>,
         threads: usize,
+        instructions: Option<&str>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let level = instructions.map_or_else(|| Ok(engine::Level::best()), choices::instructions);
+        let level = level.map_err(problem)?;
         let activations = choices::activations(activations).map_err(problem)?;
         let (batch, (rows, columns)) = (x.shape()[0], self.shape);
         if columns != x.shape()[1] {
@@ -283,7 +286,10 @@ impl QuantizedMatrix {
             written.as_slice_mut().map_err(|_| problem("out is not C-contiguous".into()))?,
         );
         self.with(|matrix| {
-            py.detach(|| engine::linear(matrix, x, batch, activations, y, threads)).map_err(error)
+            py.detach(|| {
+                engine::linear::linear_at(matrix, x, batch, activations, y, threads, level)
+            })
+            .map_err(error)
         })?;
         drop(written);
         Ok(out)

@@ -1,126 +1,156 @@
 //! Activations as the kernels read them: int8 with a scale a row.
 
+use super::source::{LEAST, STRIP};
 use crate::Geometry;
+use crate::Result;
+use crate::pool::each;
 use crate::scheme::ROWS;
-use crate::simd::{Isa, Job};
+use crate::simd::{Isa, Job, Level};
 
-/// Some rows of activations, rounded to integers in `-127..=127`.
-///
-/// Rows lie in tiles of [`Isa::TILE`], then of what powers of two are left. In a tile come the first four
-/// columns of each of its rows, then the next four of each.
-#[derive(Debug, Default)]
-pub(super) struct Rounded {
-    codes: Vec<i8>,
-    /// For each tile, for each unit of columns, the sum of each of its rows' codes. The zero-point
-    /// term must use them and not the floats' sums, or rounding errors of codes do not cancel.
-    sums: Vec<f32>,
-    /// What a code of a row stands for; NaN if the row holds NaN or an infinity.
-    pub scales: Vec<f32>,
-    width: usize,
-    units: usize,
+/// Rows that a thread rounds before it asks for more.
+const SOME: usize = 16;
+
+/// A strip of one row, rounded to integers in `-127..=127`; zero beyond the last column.
+#[derive(Clone)]
+#[repr(C, align(64))]
+pub(super) struct Line {
+    pub codes: [i8; STRIP],
+    /// For each unit of columns the sum of its codes. The zero-point term must use them and not the
+    /// floats' sums, or rounding errors of codes do not cancel.
+    pub sums: [f32; STRIP / LEAST],
 }
 
-/// Rows of a tile, of those that are left and those that find room in registers.
-pub(super) fn tile_rows(left: usize, most: usize) -> usize {
-    match left.min(most) {
-        16.. => 16,
-        8.. => 8,
-        4.. => 4,
-        2 | 3 => 2,
-        _ => 1,
-    }
+/// Some rows of activations.
+pub(super) struct Rounded {
+    /// All rows of the first strip, then all of the next: what is used together lies together.
+    lines: Vec<Line>,
+    /// What a code of a row stands for; NaN if the row holds NaN or an infinity.
+    pub scales: Vec<f32>,
 }
 
 impl Rounded {
-    /// Codes of a tile, and its sums.
-    pub fn tile(&self, row: usize, rows: usize) -> (&[i8], &[f32]) {
-        (
-            &self.codes[row * self.width..(row + rows) * self.width],
-            &self.sums[row * self.units..(row + rows) * self.units],
-        )
+    /// Round rows, of which there is at least one.
+    ///
+    /// # Errors
+    /// Never: that of the pool is of other work.
+    pub fn new(geometry: &Geometry, x: &[f32], threads: usize, level: Level) -> Result<Self> {
+        let batch = x.len() / geometry.columns;
+        let empty = Line { codes: [0; STRIP], sums: [0.0; STRIP / LEAST] };
+        let mut lines = vec![empty; batch * geometry.columns.div_ceil(STRIP)];
+        let mut scales = vec![0.0; batch];
+        let mut some: Vec<Round<'_>> = x
+            .chunks(SOME * geometry.columns)
+            .zip(scales.chunks_mut(SOME))
+            .map(|(x, scales)| Round { geometry, x, scales, lines: Vec::new() })
+            .collect();
+        for strip in lines.chunks_mut(batch) {
+            for (round, lines) in some.iter_mut().zip(strip.chunks_mut(SOME)) {
+                round.lines.push(lines);
+            }
+        }
+        each(threads, some, |round| {
+            level.run(round);
+            Ok(())
+        })?;
+        Ok(Self { lines, scales })
+    }
+
+    /// The strips, each of all rows.
+    pub fn strips(&self) -> impl Iterator<Item = &[Line]> {
+        self.lines.chunks(self.scales.len())
     }
 }
 
 /// Round rows of activations.
-pub(super) struct Round<'a> {
-    pub geometry: &'a Geometry,
-    pub x: &'a [f32],
+struct Round<'a> {
+    geometry: &'a Geometry,
+    x: &'a [f32],
+    scales: &'a mut [f32],
+    /// For each strip those of all rows.
+    lines: Vec<&'a mut [Line]>,
 }
 
 impl Job for Round<'_> {
-    type Output = Rounded;
+    type Output = ();
 
     #[inline(always)]
-    unsafe fn run<I: Isa>(self) -> Rounded {
-        let Self { geometry, x } = self;
-        let (columns, width) = (geometry.columns, geometry.padded_columns());
-        let (batch, units) = (x.len() / columns, columns.div_ceil(geometry.unit()));
-        let mut out = Rounded {
-            codes: vec![0; batch * width],
-            sums: vec![0.0; batch * units],
-            scales: vec![0.0; batch],
-            width,
-            units,
-        };
-        let mut line = vec![0i8; width];
-        let mut row = 0;
-        while row < batch {
-            let rows = tile_rows(batch - row, I::TILE);
-            for r in row..row + rows {
-                // SAFETY: the caller has the instructions.
-                out.scales[r] =
-                    unsafe { round_row::<I>(&x[r * columns..(r + 1) * columns], &mut line) };
-                let codes = out.codes[row * width..].as_chunks_mut::<4>().0;
-                for (q, quad) in line.as_chunks::<4>().0.iter().enumerate() {
-                    codes[q * rows + r - row] = *quad;
-                }
-                let sums = &mut out.sums[row * units..];
-                for (u, unit) in line.chunks(geometry.unit()).take(units).enumerate() {
-                    let sum: i32 = unit.iter().map(|&x| i32::from(x)).sum();
-                    sums[u * rows + r - row] = sum as f32;
+    unsafe fn run<I: Isa>(mut self) {
+        let unit = self.geometry.unit();
+        let rows = self.x.chunks_exact(self.geometry.columns).zip(self.scales);
+        for (row, (x, scale)) in rows.enumerate() {
+            // SAFETY: the caller has the instructions.
+            *scale = unsafe { scale_of::<I>(x) };
+            // Of numbers whose reciprocal is infinite only zeros are exact, and they are within 1e-36.
+            let inverse = if *scale > 1e-36 { 1.0 / *scale } else { 0.0 };
+            for (x, lines) in x.chunks(STRIP).zip(&mut self.lines) {
+                if !scale.is_nan() {
+                    // SAFETY: the caller has the instructions; all are finite.
+                    unsafe { round::<I>(x, inverse, unit, &mut lines[row]) };
                 }
             }
-            row += rows;
         }
-        out
     }
 }
 
-/// Round one row to `out`, which is longer and zero there, and give its scale.
+/// What a code of a row stands for.
 #[inline(always)]
-unsafe fn round_row<I: Isa>(x: &[f32], out: &mut [i8]) -> f32 {
-    let (whole, rest) = x.as_chunks::<ROWS>();
-    let (lines, tail) = out.as_chunks_mut::<ROWS>();
+unsafe fn scale_of<I: Isa>(x: &[f32]) -> f32 {
+    let (whole, rest) = x.as_chunks::<{ 2 * ROWS }>();
+    let mut last = [0.0; 2 * ROWS];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut lanes = [[0.0; ROWS]; 4];
     // SAFETY: the caller has the instructions; arrays hold the lanes.
     unsafe {
         let zero = I::splat(0.0);
-        let (mut largest, mut wrong) = (zero, zero);
+        // Two of each, for one would wait for itself.
+        let (mut largest, mut wrong) = ([zero; 2], [zero; 2]);
+        for x in whole.iter().chain([&last]) {
+            for i in 0..2 {
+                let x = I::load(x.as_ptr().add(i * ROWS));
+                largest[i] = I::max(largest[i], I::max(x, I::sub(zero, x)));
+                wrong[i] = I::fma(x, zero, wrong[i]); // NaN if x is not finite
+            }
+        }
+        let all = [largest[0], largest[1], wrong[0], wrong[1]];
+        for (lanes, x) in lanes.iter_mut().zip(all) {
+            I::store(lanes.as_mut_ptr(), x);
+        }
+    }
+    let (largest, wrong) = lanes.as_flattened().split_at(2 * ROWS);
+    if wrong.iter().any(|x| x.is_nan()) {
+        return f32::NAN;
+    }
+    largest.iter().fold(0f32, |a, &b| a.max(b)) / 127.0
+}
+
+/// Round the columns of one line.
+#[inline(always)]
+unsafe fn round<I: Isa>(x: &[f32], inverse: f32, unit: usize, line: &mut Line) {
+    let (units, codes) = (x.chunks(unit), line.codes.chunks_mut(unit));
+    for ((x, codes), sum) in units.zip(codes).zip(&mut line.sums) {
+        let (whole, rest) = x.as_chunks::<ROWS>();
         let mut last = [0.0; ROWS];
         last[..rest.len()].copy_from_slice(rest);
-        for x in whole.iter().chain([&last]) {
-            let x = I::load(x.as_ptr());
-            largest = I::max(largest, I::max(x, I::sub(zero, x)));
-            wrong = I::fma(x, zero, wrong); // NaN if x is not finite
+        let last = (!rest.is_empty()).then_some(&last);
+        let mut lanes = [0.0; ROWS];
+        // SAFETY: the caller has the instructions; arrays hold the lanes.
+        unsafe {
+            let (inverse, mut sums) = (I::splat(inverse), I::splat(0.0));
+            for (x, codes) in whole.iter().chain(last).zip(codes.as_chunks_mut::<ROWS>().0) {
+                let code = I::round(I::mul(I::load(x.as_ptr()), inverse));
+                I::write_bytes(codes.as_mut_ptr(), code);
+                sums = I::add(sums, code);
+            }
+            I::store(lanes.as_mut_ptr(), sums);
         }
-        let (mut sizes, mut wrongs) = ([0.0; ROWS], [0.0; ROWS]);
-        I::store(sizes.as_mut_ptr(), largest);
-        I::store(wrongs.as_mut_ptr(), wrong);
-        let scale = sizes.iter().fold(0f32, |a, &b| a.max(b)) / 127.0;
-        if wrongs.iter().any(|x| x.is_nan()) {
-            out.fill(0);
-            return f32::NAN;
-        }
-        // Of numbers whose reciprocal is infinite only zeros are exact, and they are within 1e-36.
-        let inverse = I::splat(if scale > 1e-36 { 1.0 / scale } else { 0.0 });
-        let code = |x: &[f32; ROWS]| I::round(I::mul(I::load(x.as_ptr()), inverse));
-        for (x, line) in whole.iter().zip(&mut *lines) {
-            I::write_bytes(line.as_mut_ptr(), code(x));
-        }
-        let mut codes = [0; ROWS];
-        I::write_bytes(codes.as_mut_ptr(), code(&last));
-        let end = if whole.len() < lines.len() { &mut lines[whole.len()] } else { tail };
-        let kept = end.len().min(ROWS);
-        end[..kept].copy_from_slice(&codes[..kept]);
-        scale
+        *sum = total(&lanes);
     }
+}
+
+/// The sum, by halves: many at once, for one would wait for itself.
+#[inline(always)]
+fn total(x: &[f32; ROWS]) -> f32 {
+    let x: [f32; 8] = std::array::from_fn(|i| x[i] + x[i + 8]);
+    let x: [f32; 4] = std::array::from_fn(|i| x[i] + x[i + 4]);
+    (x[0] + x[2]) + (x[1] + x[3])
 }

@@ -1,35 +1,32 @@
-//! Sixteen rows of packed weights by all rows of int8 activations.
+//! Some sixteens of rows of packed weights by all rows of int8 activations.
 
-use super::activations::Rounded;
+use super::activations::{Line, Rounded};
 use super::source::{Packed, STRIP, Strip};
 use super::tile::Tile;
-use crate::scheme::{COLUMNS, ROWS};
+use crate::QuantizedMatrix;
+use crate::scheme::ROWS;
 use crate::simd::{Isa, Job, Level};
-use crate::{Geometry, QuantizedMatrix};
 
-/// Products of one sixteen of rows with the integers of all rows of activations.
+/// Products of sixteens of rows from one on with the integers of all rows of activations.
 pub(super) fn products(
     matrix: &QuantizedMatrix<'_>,
-    block: usize,
+    first: usize,
     x: &Rounded,
     level: Level,
     out: &mut [[f32; ROWS]],
 ) {
-    let geometry = matrix.geometry();
-    let (codes, params) = matrix.block(block);
     out.fill([0.0; ROWS]);
-    match geometry.scheme.bits() {
-        2 => level.run(Products::<2> { geometry, codes, params, x, out }),
-        3 => level.run(Products::<3> { geometry, codes, params, x, out }),
-        4 => level.run(Products::<4> { geometry, codes, params, x, out }),
-        _ => level.run(Products::<8> { geometry, codes, params, x, out }),
+    match matrix.geometry().scheme.bits() {
+        2 => level.run(Products::<2> { matrix, first, x, out }),
+        3 => level.run(Products::<3> { matrix, first, x, out }),
+        4 => level.run(Products::<4> { matrix, first, x, out }),
+        _ => level.run(Products::<8> { matrix, first, x, out }),
     }
 }
 
 struct Products<'a, const BITS: u8> {
-    geometry: &'a Geometry,
-    codes: &'a [u8],
-    params: &'a [u8],
+    matrix: &'a QuantizedMatrix<'a>,
+    first: usize,
     x: &'a Rounded,
     out: &'a mut [[f32; ROWS]],
 }
@@ -39,26 +36,95 @@ impl<const BITS: u8> Job for Products<'_, BITS> {
 
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
-        let Self { geometry, codes, params, x, out } = self;
-        let packed = Packed::<BITS>::new(geometry, codes, params);
+        let batch = self.x.scales.len();
+        // Every tile of activations would unpack again what it multiplies with.
+        let mut strips = (batch > I::TILE).then_some([const { Strip::new() }; 2]);
+        // Weights come from memory in the order in which they lie there.
+        let blocks = (self.first..).step_by(I::WIDE);
+        for (block, out) in blocks.zip(self.out.chunks_mut(I::WIDE * batch)) {
+            for (strip, x) in self.x.strips().enumerate() {
+                let place = Place { matrix: self.matrix, block, strip };
+                // SAFETY: the caller has the instructions.
+                unsafe { place.multiply::<I, BITS>(&mut strips, x, out) };
+            }
+        }
+    }
+}
+
+/// A strip of one sixteen, or of two.
+struct Place<'a> {
+    matrix: &'a QuantizedMatrix<'a>,
+    block: usize,
+    strip: usize,
+}
+
+impl Place<'_> {
+    fn columns(&self) -> usize {
+        STRIP.min(self.matrix.geometry().columns - self.strip * STRIP)
+    }
+
+    fn source<const BITS: u8>(&self, w: usize) -> Packed<'_, BITS> {
+        Packed::new(self.matrix.geometry(), self.matrix.block(self.block + w), self.strip)
+    }
+
+    /// Add products with all rows of activations.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `I`.
+    #[inline(always)]
+    unsafe fn multiply<I: Isa, const BITS: u8>(
+        &self,
+        strips: &mut Option<[Strip<BITS>; 2]>,
+        x: &[Line],
+        out: &mut [[f32; ROWS]],
+    ) {
+        let two = I::WIDE == 2 && out.len() == 2 * x.len();
         // SAFETY: the caller has the instructions.
         unsafe {
-            if out.len() <= I::TILE {
-                return Tile { geometry, source: &packed, columns: 0..geometry.columns }.all::<I>(
-                    x,
-                    &[],
-                    out,
-                );
+            match strips {
+                Some(strips) if two => self.unpacked::<I, BITS, 2>(strips, x, out),
+                Some(strips) => self.unpacked::<I, BITS, 1>(strips, x, out),
+                None if two => self.packed::<I, BITS, 2>(x, out),
+                None => self.packed::<I, BITS, 1>(x, out),
             }
-            // Every tile of activations would unpack again what it multiplies with.
-            let mut strip = Strip::<BITS>::new(geometry);
-            let at = |column| codes.len().min(column * geometry.tile_bytes() / COLUMNS);
-            for first in (0..geometry.columns).step_by(STRIP) {
-                let columns = first..geometry.columns.min(first + STRIP);
-                strip.fill::<I>(&packed, columns.clone());
-                let next = &codes[at(first + STRIP)..at(first + 2 * STRIP)];
-                Tile { geometry, source: &strip, columns }.all::<I>(x, next, out);
+        }
+    }
+
+    /// Add products with weights as they are stored.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `I`.
+    #[inline(always)]
+    unsafe fn packed<I: Isa, const BITS: u8, const W: usize>(
+        &self,
+        x: &[Line],
+        out: &mut [[f32; ROWS]],
+    ) {
+        let sources: [Packed<'_, BITS>; W] = std::array::from_fn(|w| self.source(w));
+        let (geometry, columns) = (self.matrix.geometry(), self.columns());
+        // SAFETY: the caller has the instructions; the matrix has the columns.
+        unsafe { Tile { geometry, sources: sources.each_ref(), columns }.all::<I>(x, out) }
+    }
+
+    /// Unpack weights and add products with them.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `I`.
+    #[inline(always)]
+    unsafe fn unpacked<I: Isa, const BITS: u8, const W: usize>(
+        &self,
+        strips: &mut [Strip<BITS>; 2],
+        x: &[Line],
+        out: &mut [[f32; ROWS]],
+    ) {
+        let (geometry, columns) = (self.matrix.geometry(), self.columns());
+        // SAFETY: the caller has the instructions; the matrix has the columns.
+        unsafe {
+            for (w, strip) in strips.iter_mut().enumerate().take(W) {
+                strip.fill::<I>(&self.source(w), columns);
             }
+            let sources: [&Strip<BITS>; W] = std::array::from_fn(|w| &strips[w]);
+            Tile { geometry, sources, columns }.all::<I>(x, out);
         }
     }
 }

@@ -8,9 +8,10 @@ mod tile;
 
 use crate::pool::{self, each};
 use crate::scheme::ROWS;
-use crate::simd::Level;
+use crate::simd::{Isa, Job, Level};
 use crate::{Error, Geometry, QuantizedMatrix, Result};
-use activations::Round;
+use activations::Rounded;
+use std::ops::Range;
 
 /// How activations enter the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub enum Activations {
 /// Rows of activations that go through all weights before the next: what a core's cache keeps.
 const BATCH: usize = 256;
 /// Sixteens of outputs that are written together.
-const SIXTEENS: usize = 4;
+const SIXTEENS: usize = 8;
 /// Shares of the rows of weights for each thread, so that a slow one can leave some to the others.
 const SHARES: usize = 4;
 
@@ -73,19 +74,21 @@ pub fn linear_at(
         let shares = shares(geometry, out, threads);
         match activations {
             Activations::Int8 => {
-                let rounded = level.run(Round { geometry, x });
+                let rounded = Rounded::new(geometry, x, threads, level)?;
                 each(threads, shares, |share| {
-                    share.fill(|block, sums| {
-                        integer::products(matrix, block, &rounded, level, sums);
-                        for (sums, scale) in sums.iter_mut().zip(&rounded.scales) {
-                            *sums = sums.map(|sum| sum * scale);
-                        }
+                    share.fill(level, &rounded.scales, |first, sums| {
+                        integer::products(matrix, first, &rounded, level, sums);
                     });
                     Ok(())
                 })?;
             }
             Activations::Float32 => each(threads, shares, |share| {
-                share.fill(|block, sums| float::products(matrix, block, x, level, sums));
+                let batch = x.len() / geometry.columns;
+                share.fill(level, &vec![1.0; batch], |first, sums| {
+                    for (i, sums) in sums.chunks_mut(batch).enumerate() {
+                        float::products(matrix, first + i, x, level, sums);
+                    }
+                });
                 Ok(())
             })?,
         }
@@ -107,22 +110,43 @@ struct Share<'a> {
 }
 
 impl Share<'_> {
-    /// Let products of one sixteen after the other be computed, and take those of rows that exist.
-    fn fill(mut self, products: impl Fn(usize, &mut [[f32; ROWS]])) {
+    /// Let products of some sixteens after the other be computed, and take those of rows that
+    /// exist, times the scale of their activations.
+    fn fill(mut self, level: Level, scales: &[f32], products: impl Fn(usize, &mut [[f32; ROWS]])) {
         let (batch, width) = (self.out.len(), self.out[0].len());
         // Rows of the output lie pages apart: each is visited once for some sixteens.
         let mut sums = vec![[0.0; ROWS]; SIXTEENS * batch];
         for at in (0..width).step_by(SIXTEENS * ROWS) {
-            let end = width.min(at + SIXTEENS * ROWS);
-            for (block, sums) in (at..end).step_by(ROWS).zip(sums.chunks_mut(batch)) {
-                products(self.first + block / ROWS, sums);
+            let columns = at..width.min(at + SIXTEENS * ROWS);
+            let sums = &mut sums[..columns.len().div_ceil(ROWS) * batch];
+            products(self.first + at / ROWS, sums);
+            level.run(Give { sums, scales, columns, out: &mut self.out });
+        }
+    }
+}
+
+/// Write products to the outputs of some columns.
+struct Give<'a, 'b> {
+    sums: &'a [[f32; ROWS]],
+    scales: &'a [f32],
+    columns: Range<usize>,
+    out: &'a mut [&'b mut [f32]],
+}
+
+impl Job for Give<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        let batch = self.out.len();
+        for (row, (out, &scale)) in self.out.iter_mut().zip(self.scales).enumerate() {
+            let (whole, rest) = out[self.columns.clone()].as_chunks_mut::<ROWS>();
+            let mut sums = self.sums[row..].iter().step_by(batch);
+            for (out, sums) in whole.iter_mut().zip(&mut sums) {
+                *out = sums.map(|sum| sum * scale);
             }
-            for (row, out) in self.out.iter_mut().enumerate() {
-                for (out, sums) in
-                    out[at..end].chunks_mut(ROWS).zip(sums[row..].iter().step_by(batch))
-                {
-                    out.copy_from_slice(&sums[..out.len()]);
-                }
+            for (out, sum) in rest.iter_mut().zip(sums.next().unwrap_or(&[0.0; ROWS])) {
+                *out = sum * scale;
             }
         }
     }

@@ -1,37 +1,71 @@
 //! Where the inner loop has codes and parameters of sixteen rows from.
 
+use super::activations::Line;
 use crate::Geometry;
-use crate::pack::half;
+use crate::pack::{QUAD, half};
 use crate::params::{Grid, read};
 use crate::scheme::{COLUMNS, ROWS};
 use crate::simd::Isa;
 use std::ops::Range;
 
 /// Columns that are unpacked at a time: their codes stay in the first cache beside activations.
-pub(super) const STRIP: usize = 1024;
+pub(super) const STRIP: usize = 512;
 /// The smallest number of columns with parameters of their own.
-const LEAST: usize = 16;
+pub(super) const LEAST: usize = 16;
 /// Bytes between the codes in use and those fetched meanwhile.
 const AHEAD: usize = 4096;
 /// The same of parameters.
 const PARAMS_AHEAD: usize = 1024;
 
-/// Codes and parameters of sixteen rows.
+/// Codes and parameters of a strip of sixteen rows; columns and units are counted from its first.
 pub(super) trait Source {
-    /// Whether codes may have more than 4 bits.
-    const BYTES: bool;
+    /// Bits of a code.
+    const BITS: u8;
 
-    /// The quads of 16 columns.
+    /// Add the products of some columns of `W` sixteens with `B` lines.
     ///
     /// # Safety
-    /// The machine has the instructions of `I`, and the columns are there, the first a multiple of 16.
-    unsafe fn half<I: Isa>(&self, column: usize) -> [I::Quad; 4];
+    /// The machine has the instructions of `I`. The columns are there and as many as have sums
+    /// that need not settle: whole tiles, or a half of one.
+    unsafe fn multiply<I: Isa, const B: usize, const W: usize>(
+        sources: &[&Self; W],
+        columns: Range<usize>,
+        x: *const Line,
+        dots: &mut [[I::Sums; B]; W],
+    );
 
-    /// Scales and minima of a unit of columns, counted from the first of them.
+    /// Scales and minima of a unit of columns.
     ///
     /// # Safety
-    /// As [`Source::half`].
+    /// The machine has the instructions of `I`, and the unit is there.
     unsafe fn grid<I: Isa>(&self, unit: usize) -> (I::Floats, I::Floats);
+}
+
+/// Add the products of a quad of each of two sixteens, or of the first.
+///
+/// # Safety
+/// The machine has the instructions of `I`, and `x` is `B` lines.
+#[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "a line is multiplied with both")]
+unsafe fn quad<I: Isa, S: Source, const B: usize, const W: usize>(
+    quads: [I::Quad; 2],
+    column: usize,
+    x: *const Line,
+    dots: &mut [[I::Sums; B]; W],
+) {
+    // SAFETY: the caller's; a line has more columns.
+    unsafe {
+        for b in 0..B {
+            let x = (*x.add(b)).codes.as_ptr().add(column);
+            for w in 0..W {
+                dots[w][b] = if S::BITS == 8 {
+                    I::dot_bytes(dots[w][b], quads[w], x)
+                } else {
+                    I::dot(dots[w][b], quads[w], x)
+                };
+            }
+        }
+    }
 }
 
 /// As they are stored.
@@ -39,41 +73,101 @@ pub(super) struct Packed<'a, const BITS: u8> {
     geometry: &'a Geometry,
     codes: &'a [u8],
     params: &'a [u8],
+    /// The first unit of the strip.
+    unit: usize,
     last: usize,
 }
 
 impl<'a, const BITS: u8> Packed<'a, BITS> {
+    /// A strip of a block of a matrix.
+    ///
     /// # Panics
     /// If lengths are not those of the geometry.
-    pub fn new(geometry: &'a Geometry, codes: &'a [u8], params: &'a [u8]) -> Self {
+    pub fn new(
+        geometry: &'a Geometry,
+        (codes, params): (&'a [u8], &'a [u8]),
+        strip: usize,
+    ) -> Self {
         assert!(geometry.scheme.bits() == BITS && codes.len() == geometry.code_bytes);
         assert!(params.len() == geometry.param_bytes);
-        Self { geometry, codes, params, last: geometry.groups().saturating_sub(1) }
+        let codes = &codes[strip * (STRIP / COLUMNS) * geometry.tile_bytes()..];
+        let unit = strip * STRIP / geometry.unit();
+        let last = geometry.groups().saturating_sub(1);
+        Self { geometry, codes, params, unit, last }
     }
-}
 
-impl<const BITS: u8> Source for Packed<'_, BITS> {
-    const BYTES: bool = BITS == 8;
-
+    /// The quads of the first or the second half of the tile that starts at a column.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `I`, and the tile is there.
     #[inline(always)]
-    unsafe fn half<I: Isa>(&self, column: usize) -> [I::Quad; 4] {
+    unsafe fn half<I: Isa>(&self, column: usize, second: usize) -> [I::Quad; 4] {
         let tile = ROWS * COLUMNS * usize::from(BITS) / 8;
         // SAFETY: the caller's, whose column is one of the padded ones.
         unsafe {
             let tile = self.codes.as_ptr().add(column / COLUMNS * tile);
-            let second = column % COLUMNS / (COLUMNS / 2);
             for line in 0..usize::from(BITS).div_ceil(2) {
-                I::prefetch(
-                    tile.wrapping_add(AHEAD + (usize::from(BITS) * second / 2 + line) * 64),
-                );
+                let line = (usize::from(BITS) * second / 2 + line) * 64;
+                I::prefetch(tile.wrapping_add(AHEAD + line));
             }
             half::<I, BITS>(tile, second)
         }
     }
 
+    /// Add the products of half a tile.
+    ///
+    /// # Safety
+    /// As [`Source::multiply`].
+    #[inline(always)]
+    unsafe fn multiply_half<I: Isa, const B: usize, const W: usize>(
+        sources: &[&Self; W],
+        tile: usize,
+        second: usize,
+        x: *const Line,
+        dots: &mut [[I::Sums; B]; W],
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let [a, b, c, d] = sources[0].half::<I>(tile, second);
+            let [e, f, g, h] =
+                if W == 2 { sources[W - 1].half::<I>(tile, second) } else { [a, b, c, d] };
+            // In so many words, for a loop over them keeps them in memory.
+            let column = tile + second * COLUMNS / 2;
+            quad::<I, Self, B, W>([a, e], column, x, dots);
+            quad::<I, Self, B, W>([b, f], column + 4, x, dots);
+            quad::<I, Self, B, W>([c, g], column + 8, x, dots);
+            quad::<I, Self, B, W>([d, h], column + 12, x, dots);
+        }
+    }
+}
+
+impl<const BITS: u8> Source for Packed<'_, BITS> {
+    const BITS: u8 = BITS;
+
+    #[inline(always)]
+    unsafe fn multiply<I: Isa, const B: usize, const W: usize>(
+        sources: &[&Self; W],
+        columns: Range<usize>,
+        x: *const Line,
+        dots: &mut [[I::Sums; B]; W],
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            if columns.len() < COLUMNS {
+                let (tile, second) = (columns.start / COLUMNS, columns.start / (COLUMNS / 2) % 2);
+                return Self::multiply_half::<I, B, W>(sources, tile * COLUMNS, second, x, dots);
+            }
+            for tile in columns.step_by(COLUMNS) {
+                Self::multiply_half::<I, B, W>(sources, tile, 0, x, dots);
+                Self::multiply_half::<I, B, W>(sources, tile, 1, x, dots);
+            }
+        }
+    }
+
     #[inline(always)]
     unsafe fn grid<I: Isa>(&self, unit: usize) -> (I::Floats, I::Floats) {
-        let group = unit.min(self.last); // all units of a row that is one group have its parameters
+        // All units of a row that is one group have its parameters.
+        let group = (self.unit + unit).min(self.last);
         // SAFETY: the caller's.
         unsafe {
             let at = self.params.as_ptr().wrapping_add(self.geometry.group_at(group));
@@ -88,33 +182,35 @@ impl<const BITS: u8> Source for Packed<'_, BITS> {
 pub(super) struct Strip<const BITS: u8> {
     codes: [[u8; ROWS]; STRIP],
     grids: [Grid; STRIP / LEAST],
-    first: usize,
-    unit: usize,
 }
 
 impl<const BITS: u8> Strip<BITS> {
-    pub fn new(geometry: &Geometry) -> Self {
-        let (codes, grids) = ([[0; ROWS]; STRIP], [Grid::default(); STRIP / LEAST]);
-        Self { first: 0, unit: geometry.unit(), codes, grids }
+    pub const fn new() -> Self {
+        let none = Grid { scale: [0.0; ROWS], minimum: [0.0; ROWS] };
+        Self { codes: [[0; ROWS]; STRIP], grids: [none; STRIP / LEAST] }
     }
 
-    /// Unpack some columns, at most as many as there is room for.
+    /// Unpack the first columns of a strip.
     ///
     /// # Safety
     /// The machine has the instructions of `I`, and the columns are there.
     #[inline(always)]
-    pub unsafe fn fill<I: Isa>(&mut self, packed: &Packed<'_, BITS>, columns: Range<usize>) {
-        self.first = columns.start;
-        let halves = columns.clone().step_by(COLUMNS / 2);
-        // SAFETY: the caller's; chunks hold four quads, and arrays the lanes.
+    pub unsafe fn fill<I: Isa>(&mut self, packed: &Packed<'_, BITS>, columns: usize) {
+        let tiles = (0..columns).step_by(COLUMNS);
+        // SAFETY: the caller's; chunks hold a tile, and arrays the lanes.
         unsafe {
-            for (column, codes) in halves.zip(self.codes.as_chunks_mut::<{ COLUMNS / 2 }>().0) {
-                let quads = packed.half::<I>(column);
-                for (quad, codes) in quads.into_iter().zip(codes.as_chunks_mut::<4>().0) {
-                    I::put_quad(codes.as_mut_ptr().cast(), quad);
+            for (tile, codes) in tiles.zip(self.codes.as_chunks_mut::<COLUMNS>().0) {
+                let codes = codes.as_mut_ptr().cast::<u8>();
+                for second in 0..2 {
+                    let [a, b, c, d] = packed.half::<I>(tile, second);
+                    let codes = codes.add(second * 4 * QUAD);
+                    I::put_quad(codes, a);
+                    I::put_quad(codes.add(QUAD), b);
+                    I::put_quad(codes.add(2 * QUAD), c);
+                    I::put_quad(codes.add(3 * QUAD), d);
                 }
             }
-            let units = columns.start / self.unit..columns.end.div_ceil(self.unit);
+            let units = 0..columns.div_ceil(packed.geometry.unit());
             for (unit, grid) in units.zip(&mut self.grids) {
                 let (scale, minimum) = packed.grid::<I>(unit);
                 I::store(grid.scale.as_mut_ptr(), scale);
@@ -125,15 +221,22 @@ impl<const BITS: u8> Strip<BITS> {
 }
 
 impl<const BITS: u8> Source for Strip<BITS> {
-    const BYTES: bool = BITS == 8;
+    const BITS: u8 = BITS;
 
     #[inline(always)]
-    unsafe fn half<I: Isa>(&self, column: usize) -> [I::Quad; 4] {
-        // SAFETY: the caller's, whose column is one of those filled, or of those beside them that
-        // pad a tile.
-        unsafe {
-            let codes = self.codes.as_ptr().add(column - self.first).cast::<u8>();
-            std::array::from_fn(|j| I::quad(codes.add(4 * ROWS * j)))
+    unsafe fn multiply<I: Isa, const B: usize, const W: usize>(
+        sources: &[&Self; W],
+        columns: Range<usize>,
+        x: *const Line,
+        dots: &mut [[I::Sums; B]; W],
+    ) {
+        for column in columns.step_by(4) {
+            // SAFETY: the caller's, whose columns are those filled, or beside them to pad a tile.
+            unsafe {
+                let codes = |strip: &Self| I::quad(strip.codes.as_ptr().add(column).cast());
+                let quads = [codes(sources[0]), codes(sources[W - 1])];
+                quad::<I, Self, B, W>(quads, column, x, dots);
+            }
         }
     }
 

@@ -1,117 +1,118 @@
-//! The inner loop: sixteen rows of weights by up to sixteen rows of int8 activations.
+//! The inner loop: one or two sixteens of rows of weights by some rows of int8 activations.
 
-use super::activations::{Rounded, tile_rows};
-use super::source::Source;
+use super::activations::Line;
+use super::source::{STRIP, Source};
 use crate::Geometry;
 use crate::scheme::{COLUMNS, ROWS};
 use crate::simd::Isa;
-use std::ops::Range;
 
-/// Bytes that are fetched together.
-const LINE: usize = 64;
-
-/// Some columns of sixteen rows.
-pub(super) struct Tile<'a, S> {
+/// A strip of `W` sixteens of rows.
+pub(super) struct Tile<'a, S, const W: usize> {
     pub geometry: &'a Geometry,
-    pub source: &'a S,
-    /// The first is a multiple of a unit and of a tile, and so is the end, or that of the matrix.
-    pub columns: Range<usize>,
+    pub sources: [&'a S; W],
+    /// The first columns of the strip, all of it or those that the matrix has.
+    pub columns: usize,
 }
 
-impl<S: Source> Tile<'_, S> {
-    /// Add the products with all rows of activations, and fetch meanwhile what is wanted next.
+impl<S: Source, const W: usize> Tile<'_, S, W> {
+    /// Add the products with rows of activations: `out` has all of the first sixteen, then of the next.
     ///
     /// # Safety
-    /// The machine has the instructions of `I`, and the source the columns.
+    /// The machine has the instructions of `I`, and the sources the columns.
     ///
     /// # Panics
-    /// If the activations are of other shape.
+    /// If there are not as many outputs.
     #[inline(always)]
-    pub unsafe fn all<I: Isa>(&self, x: &Rounded, next: &[u8], out: &mut [[f32; ROWS]]) {
-        assert!(self.columns.end <= self.geometry.columns);
-        let (width, unit) = (self.geometry.padded_columns(), self.geometry.unit());
-        let units = self.geometry.columns.div_ceil(unit);
-        let mut next = next.chunks(next.len().div_ceil(out.len().div_ceil(I::TILE)).max(LINE));
+    pub unsafe fn all<I: Isa>(&self, x: &[Line], out: &mut [[f32; ROWS]]) {
+        assert!(out.len() == W * x.len() && self.columns <= STRIP);
+        let out = out.as_mut_ptr();
         let mut row = 0;
-        while row < out.len() {
-            let rows = tile_rows(out.len() - row, I::TILE);
-            let (codes, sums) = x.tile(row, rows);
-            assert!(codes.len() == rows * width && sums.len() == rows * units);
-            let out = &mut out[row..row + rows];
-            // SAFETY: the caller's; lengths were checked.
+        while row < x.len() {
+            let left = x.len() - row;
+            // SAFETY: the caller's; so many rows are left, of lines and of outputs.
             unsafe {
-                for line in next.next().unwrap_or_default().chunks(LINE) {
-                    I::prefetch(line.as_ptr());
-                }
-                match rows {
-                    16 if I::TILE >= 16 => self.some::<I, 16>(codes, sums, out),
-                    8 if I::TILE >= 8 => self.some::<I, 8>(codes, sums, out),
-                    4 => self.some::<I, 4>(codes, sums, out),
-                    2 => self.some::<I, 2>(codes, sums, out),
-                    _ => self.some::<I, 1>(codes, sums, out),
-                }
+                let outs = std::array::from_fn(|w| out.add(w * x.len() + row));
+                let x = x.as_ptr().add(row);
+                row += match left.min(I::TILE) {
+                    8.. => self.some::<I, 8>(x, outs),
+                    4.. => self.some::<I, 4>(x, outs),
+                    2 | 3 => self.some::<I, 2>(x, outs),
+                    _ => self.some::<I, 1>(x, outs),
+                };
             }
-            row += rows;
         }
     }
 
     #[inline(always)]
-    unsafe fn some<I: Isa, const B: usize>(&self, x: &[i8], sums: &[f32], out: &mut [[f32; ROWS]]) {
+    unsafe fn some<I: Isa, const B: usize>(
+        &self,
+        x: *const Line,
+        out: [*mut [f32; ROWS]; W],
+    ) -> usize {
+        if B > I::TILE {
+            return B;
+        }
         let unit = self.geometry.unit();
+        let settled = if I::SETTLES { settled(S::BITS) } else { unit };
+        let padded = self.columns.next_multiple_of(COLUMNS);
         // SAFETY: the caller's: all columns are there, in weights and in activations.
         unsafe {
-            let out = out.as_mut_ptr();
-            let mut sums = sums.as_ptr().add(self.columns.start / unit * B);
-            for (u, column) in self.columns.clone().step_by(unit).enumerate() {
-                let end = (column + unit).min(self.geometry.padded_columns());
-                let mut dots = [I::no_sums(); B];
-                for column in (column..end).step_by(COLUMNS) {
-                    self.half::<I, B>(column, x, &mut dots);
-                    if unit >= COLUMNS {
-                        self.half::<I, B>(column + COLUMNS / 2, x, &mut dots);
-                    }
-                    if !S::BYTES {
+            for (u, column) in (0..self.columns).step_by(unit).enumerate() {
+                let end = (column + unit).min(padded);
+                let mut dots = [[I::no_sums(); B]; W];
+                for column in (column..end).step_by(settled) {
+                    let end = (column + settled).min(end);
+                    S::multiply::<I, B, W>(&self.sources, column..end, x, &mut dots);
+                    if S::BITS < 8 {
                         for dots in &mut dots {
-                            *dots = I::settle(*dots);
+                            for dots in dots {
+                                *dots = I::settle(*dots);
+                            }
                         }
                     }
                 }
-                let (scale, mut minimum) = self.source.grid::<I>(u);
-                if S::BYTES {
-                    minimum = I::fma(scale, I::splat(I::CENTER), minimum);
+                // One after the other, for a loop over them keeps them in memory.
+                self.give::<I, B>(0, u, &dots[0], x, out[0]);
+                if W == 2 {
+                    self.give::<I, B>(1, u, &dots[W - 1], x, out[W - 1]);
                 }
-                // Outputs stay in memory: registers are for the dots, whose chains are long.
-                for (b, &dots) in dots.iter().enumerate() {
-                    let out = out.add(b).cast();
-                    let sum = I::fma(I::total(dots), scale, I::load(out));
-                    I::store(out, I::fma(minimum, I::splat(*sums.add(b)), sum));
-                }
-                sums = sums.add(B);
             }
         }
+        B
     }
 
-    /// Add the products of 16 columns.
+    /// Add what the integers of a unit stand for to the outputs of one sixteen.
     #[inline(always)]
-    unsafe fn half<I: Isa, const B: usize>(
+    unsafe fn give<I: Isa, const B: usize>(
         &self,
-        column: usize,
-        x: &[i8],
-        dots: &mut [I::Sums; B],
+        w: usize,
+        unit: usize,
+        dots: &[I::Sums; B],
+        x: *const Line,
+        out: *mut [f32; ROWS],
     ) {
         // SAFETY: the caller's.
         unsafe {
-            let mut x = x.as_ptr().add(column * B);
-            for quad in self.source.half::<I>(column) {
-                for dots in &mut *dots {
-                    *dots = if S::BYTES {
-                        I::dot_bytes(*dots, quad, x)
-                    } else {
-                        I::dot(*dots, quad, x)
-                    };
-                    x = x.add(4);
-                }
+            let (scale, mut minimum) = self.sources[w].grid::<I>(unit);
+            if S::BITS == 8 {
+                minimum = I::fma(scale, I::splat(I::CENTER), minimum);
+            }
+            // Outputs stay in memory: registers are for the dots, whose chains are long.
+            for (b, &dots) in dots.iter().enumerate() {
+                let out = out.add(b).cast();
+                let sum = I::fma(I::total(dots), scale, I::load(out));
+                let of_codes = I::splat(*(*x.add(b)).sums.get_unchecked(unit));
+                I::store(out, I::fma(minimum, of_codes, sum));
             }
         }
+    }
+}
+
+/// Columns after which sums of codes of some bits must settle.
+const fn settled(bits: u8) -> usize {
+    match bits {
+        2 => 128,
+        3 => 64,
+        _ => 32,
     }
 }

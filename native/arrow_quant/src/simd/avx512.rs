@@ -30,7 +30,8 @@ unsafe impl Isa for Avx512 {
     type Sums = __m512i;
 
     const CENTER: f32 = 0.0;
-    const TILE: usize = 16;
+    const TILE: usize = 8;
+    const WIDE: usize = 2;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m512 {

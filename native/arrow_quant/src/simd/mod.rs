@@ -124,8 +124,13 @@ pub(crate) unsafe trait Isa {
 
     /// What the products of 8-bit codes lack: codes are multiplied less this.
     const CENTER: f32;
-    /// Rows of activations whose sums all find room in registers: 16, 8 or 4.
+    /// Rows of activations that are multiplied with [`Isa::WIDE`] sixteens of rows at once, so many that
+    /// all sums find room in registers: 8 or 4.
     const TILE: usize;
+    /// One or two.
+    const WIDE: usize;
+    /// Whether sums need settle.
+    const SETTLES: bool = false;
 
     /// The same float in all rows.
     unsafe fn splat(x: f32) -> Self::Floats;

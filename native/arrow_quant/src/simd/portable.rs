@@ -17,6 +17,7 @@ unsafe impl Isa for Portable {
 
     const CENTER: f32 = 0.0;
     const TILE: usize = 4;
+    const WIDE: usize = 1;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> [f32; 16] {
