@@ -70,6 +70,11 @@ def packed(weight: Floats, settings: Mapping[str, Any]) -> QuantizedMatrix:
     )
 
 
+def empty(x: Floats) -> Floats:
+    """Memory for the product, as a layer takes it."""
+    return torch.empty(len(x), SIZE).numpy()
+
+
 def linear(threads: int, rounds: int) -> None:
     """Products with a 4096 x 4096 weight."""
     weight = gaussian(SIZE, SIZE)
@@ -79,12 +84,18 @@ def linear(threads: int, rounds: int) -> None:
         calls = products(weight, x, threads)
         for name, matrix in ours.items():
             calls[f"ours {name}"] = lambda m=matrix, x=x: m.linear(
-                x, threads=threads, instructions=INSTRUCTIONS
+                x, out=empty(x), threads=threads, instructions=INSTRUCTIONS
             )
         if batch == 1:
             calls["ours int4 g64 f16, float32 activations"] = lambda x=x: ours[
                 "int4 g64 f16"
-            ].linear(x, activations="float32", threads=threads, instructions=INSTRUCTIONS)
+            ].linear(
+                x,
+                activations="float32",
+                out=empty(x),
+                threads=threads,
+                instructions=INSTRUCTIONS,
+            )
         seconds = in_turn(calls, max(rounds, 40 // batch))
         for name, s in seconds.items():
             times = seconds["torch float32"] / s

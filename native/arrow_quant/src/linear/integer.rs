@@ -39,9 +39,11 @@ impl<const BITS: u8> Job for Products<'_, BITS> {
         let batch = self.x.scales.len();
         // Every tile of activations would unpack again what it multiplies with.
         let mut strips = (batch > I::TILE).then_some([const { Strip::new() }; 2]);
-        // Weights come from memory in the order in which they lie there.
-        let blocks = (self.first..).step_by(I::WIDE);
-        for (block, out) in blocks.zip(self.out.chunks_mut(I::WIDE * batch)) {
+        // Weights come from memory in the order in which they lie there. One row waits for nothing
+        // else, and has them sooner from one place than from two.
+        let wide = if batch == 1 { 1 } else { I::WIDE };
+        let blocks = (self.first..).step_by(wide);
+        for (block, out) in blocks.zip(self.out.chunks_mut(wide * batch)) {
             for (strip, x) in self.x.strips().enumerate() {
                 let place = Place { matrix: self.matrix, block, strip };
                 // SAFETY: the caller has the instructions.
