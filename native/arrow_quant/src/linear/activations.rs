@@ -32,7 +32,7 @@ impl Rounded {
     /// Round rows, of which there is at least one.
     ///
     /// # Errors
-    /// Never: that of the pool is of other work.
+    /// If work of the pool fails, which this does not.
     pub fn new(geometry: &Geometry, x: &[f32], threads: usize, level: Level) -> Result<Self> {
         let batch = x.len() / geometry.columns;
         let empty = Line { codes: [0; STRIP], sums: [0.0; STRIP / LEAST] };

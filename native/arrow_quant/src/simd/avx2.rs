@@ -65,8 +65,6 @@ unsafe impl Isa for Avx2 {
 
     /// Signed codes, for `maddubs` of two products of unsigned ones would saturate.
     const CENTER: f32 = 128.0;
-    const TILE: usize = 4;
-    const WIDE: usize = 1;
     const SETTLES: bool = true;
 
     both!(add, _mm256_add_ps, __m256);

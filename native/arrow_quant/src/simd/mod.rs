@@ -126,9 +126,9 @@ pub(crate) unsafe trait Isa {
     const CENTER: f32;
     /// Rows of activations that are multiplied with [`Isa::WIDE`] sixteens of rows at once, so many that
     /// all sums find room in registers: 8 or 4.
-    const TILE: usize;
+    const TILE: usize = 4;
     /// One or two.
-    const WIDE: usize;
+    const WIDE: usize = 1;
     /// Whether sums need settle.
     const SETTLES: bool = false;
 

@@ -22,8 +22,6 @@ unsafe impl Isa for Neon {
 
     /// Codes of 8 bits are made signed, as the multiplication is.
     const CENTER: f32 = 128.0;
-    const TILE: usize = 4;
-    const WIDE: usize = 1;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> [float32x4_t; 4] {

@@ -16,8 +16,6 @@ unsafe impl Isa for Portable {
     type Sums = [i32; 16];
 
     const CENTER: f32 = 0.0;
-    const TILE: usize = 4;
-    const WIDE: usize = 1;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> [f32; 16] {
