@@ -102,5 +102,5 @@ def plan(
     budget: float,
 ) -> list[int]: ...
 
-# Those of this machine, the fastest last: "portable", "avx2", "avx512" or "neon".
+# Those of this machine, the fastest last: "portable", "avx2", "avxvnni", "avx512" or "neon".
 def instruction_sets() -> list[str]: ...

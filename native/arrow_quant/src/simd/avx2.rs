@@ -1,15 +1,15 @@
 //! AVX2: two registers for sixteen rows.
 
 use super::turn::eight;
-use super::{Isa, Job};
+use super::{Isa, Job, dots};
 #[allow(
     clippy::wildcard_imports,
     reason = "intrinsics carry their instruction set in their name"
 )]
 use std::arch::x86_64::*;
 
-/// Sixteen lanes with AVX2, FMA and F16C.
-pub(crate) struct Avx2;
+/// Sixteen lanes with AVX2, FMA and F16C, and with AVX-VNNI or without.
+pub(crate) struct Avx2<const VNNI: bool>;
 
 /// Do a job.
 ///
@@ -18,7 +18,17 @@ pub(crate) struct Avx2;
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn run<J: Job>(job: J) -> J::Output {
     // SAFETY: the caller's.
-    unsafe { job.run::<Avx2>() }
+    unsafe { job.run::<Avx2<false>>() }
+}
+
+/// Do a job with AVX-VNNI.
+///
+/// # Safety
+/// The machine must have what is enabled here.
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+pub(super) unsafe fn run_vnni<J: Job>(job: J) -> J::Output {
+    // SAFETY: the caller's.
+    unsafe { job.run::<Avx2<true>>() }
 }
 
 macro_rules! both {
@@ -31,41 +41,16 @@ macro_rules! both {
     };
 }
 
-/// Four bytes in all places.
-///
-/// # Safety
-/// Four bytes are read; the level as in [`Isa`].
-#[inline(always)]
-unsafe fn broadcast(x: *const i8) -> __m256i {
-    // SAFETY: the caller's.
-    unsafe { _mm256_set1_epi32(x.cast::<i32>().read_unaligned()) }
-}
-
-/// Sums of two products of codes less 128 with signed bytes.
-///
-/// # Safety
-/// The level as in [`Isa`].
-#[inline(always)]
-unsafe fn signed(codes: __m256i, x: __m256i) -> __m256i {
-    // SAFETY: the caller's.
-    unsafe {
-        let codes = _mm256_xor_si256(codes, _mm256_set1_epi8(i8::MIN));
-        _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes))
-    }
-}
-
-// SAFETY: used only in functions that enable AVX2, FMA and F16C; loads and stores are unaligned and
+// SAFETY: used only in functions that enable AVX2, FMA, F16C and what `VNNI` says; loads and stores are unaligned and
 // of the bytes that the trait says.
-unsafe impl Isa for Avx2 {
+unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
     type Floats = [__m256; 2];
     type Ints = [__m256i; 2];
     type Quad = [__m256i; 2];
-    /// Integers, and pairs of 16 bits on their way to them: eight quads of 15 * 127 * 2 are 30,480.
-    type Sums = ([__m256i; 2], [__m256i; 2]);
+    type Sums = dots::Sums;
 
-    /// Signed codes, for `maddubs` of two products of unsigned ones would saturate.
-    const CENTER: f32 = 128.0;
-    const SETTLES: bool = true;
+    const CENTER: f32 = if VNNI { 0.0 } else { 128.0 };
+    const SETTLES: bool = !VNNI;
 
     both!(add, _mm256_add_ps, __m256);
     both!(sub, _mm256_sub_ps, __m256);
@@ -265,32 +250,19 @@ unsafe impl Isa for Avx2 {
         unsafe { ([_mm256_setzero_si256(); 2], [_mm256_setzero_si256(); 2]) }
     }
     #[inline(always)]
-    unsafe fn dot((ints, pairs): Self::Sums, codes: [__m256i; 2], x: *const i8) -> Self::Sums {
+    unsafe fn dot(sums: Self::Sums, codes: [__m256i; 2], x: *const i8) -> Self::Sums {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe {
-            let x = broadcast(x);
-            let first = _mm256_add_epi16(pairs[0], _mm256_maddubs_epi16(codes[0], x));
-            let second = _mm256_add_epi16(pairs[1], _mm256_maddubs_epi16(codes[1], x));
-            (ints, [first, second])
-        }
+        unsafe { if VNNI { dots::vnni(sums, codes, x) } else { dots::pairs(sums, codes, x) } }
     }
     #[inline(always)]
-    unsafe fn dot_bytes((ints, _): Self::Sums, codes: [__m256i; 2], x: *const i8) -> Self::Sums {
+    unsafe fn dot_bytes(sums: Self::Sums, codes: [__m256i; 2], x: *const i8) -> Self::Sums {
         // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe {
-            let x = broadcast(x);
-            Self::settle((ints, [signed(codes[0], x), signed(codes[1], x)]))
-        }
+        unsafe { if VNNI { dots::vnni(sums, codes, x) } else { dots::signed(sums, codes, x) } }
     }
     #[inline(always)]
-    unsafe fn settle((ints, pairs): Self::Sums) -> Self::Sums {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
-        unsafe {
-            let one = _mm256_set1_epi16(1);
-            let first = _mm256_add_epi32(ints[0], _mm256_madd_epi16(pairs[0], one));
-            let second = _mm256_add_epi32(ints[1], _mm256_madd_epi16(pairs[1], one));
-            ([first, second], [_mm256_setzero_si256(); 2])
-        }
+    unsafe fn settle(sums: Self::Sums) -> Self::Sums {
+        // SAFETY: inlined into a function of this level.
+        unsafe { if VNNI { sums } else { dots::settle(sums) } }
     }
     #[inline(always)]
     unsafe fn total((ints, _): Self::Sums) -> [__m256; 2] {

@@ -6,6 +6,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod dots;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -25,6 +27,9 @@ enum Tier {
     /// AVX2, FMA and F16C: x86-64 since 2013.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// The same with AVX-VNNI: since Alder Lake and Zen 5.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
     /// AVX-512 with VNNI: since Cascade Lake and Zen 4.
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -47,6 +52,9 @@ impl Level {
             use std::arch::is_x86_feature_detected as has;
             if has!("avx2") && has!("fma") && has!("f16c") {
                 levels.push(Self(Tier::Avx2));
+                if has!("avxvnni") {
+                    levels.push(Self(Tier::AvxVnni));
+                }
                 if has!("avx512f") && has!("avx512bw") && has!("avx512vnni") {
                     levels.push(Self(Tier::Avx512));
                 }
@@ -72,6 +80,8 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Tier::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
+            Tier::AvxVnni => "avxvnni",
+            #[cfg(target_arch = "x86_64")]
             Tier::Avx512 => "avx512",
             #[cfg(target_arch = "aarch64")]
             Tier::Neon => "neon",
@@ -86,6 +96,8 @@ impl Level {
                 Tier::Portable => job.run::<portable::Portable>(),
                 #[cfg(target_arch = "x86_64")]
                 Tier::Avx2 => avx2::run(job),
+                #[cfg(target_arch = "x86_64")]
+                Tier::AvxVnni => avx2::run_vnni(job),
                 #[cfg(target_arch = "x86_64")]
                 Tier::Avx512 => avx512::run(job),
                 #[cfg(target_arch = "aarch64")]
