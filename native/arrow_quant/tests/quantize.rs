@@ -107,6 +107,20 @@ proptest! {
 }
 
 #[test]
+fn searching_reckons_with_what_float16_loses() {
+    let scheme = Scheme::new(8, Some(64), false, ParamFormat::F16).unwrap();
+    // The minimum that was found was the better one before it was rounded.
+    let weight = gaussian(12, 8_792_958_468_478_682_649);
+    let view = Weight::f32(&weight, 1, 12).unwrap();
+    let [searched, fast] = [Quality::Search(None), Quality::Fast].map(|quality| {
+        let matrix = quantize(&view, scheme, quality, 1).unwrap();
+        relative_error(&matrix, &view, None, 1).unwrap()
+    });
+
+    assert!(searched <= fast);
+}
+
+#[test]
 fn groups_of_one_value_keep_it() {
     for scheme in schemes() {
         for value in [0.0f32, 0.5, -2.0] {

@@ -92,10 +92,26 @@ pub(super) unsafe fn search<I: Isa>(
         for _ in 0..ROUNDS {
             best = better::<I>(best, fit.refit(best.0, best.1));
         }
-        // What is explained is a difference of large numbers where weights are nearly equal.
-        let found = fit.sums::<true>(best.0, best.1).error;
-        let spanned = fit.sums::<true>(scale, minimum).error;
+        // What is explained is a difference of large numbers where weights are nearly equal, and
+        // float16 may lose more than was gained.
+        let found = fit.error(best.0, best.1);
+        let spanned = fit.error(scale, minimum);
         grid::<I>(I::less(found, spanned, best.0, scale), I::less(found, spanned, best.1, minimum))
+    }
+}
+
+/// The nearest float16, or its neighbour where two are as near.
+#[inline(always)]
+unsafe fn to_half<I: Isa>(x: I::Floats) -> I::Floats {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        // Splitting leaves 11 bits (Dekker 1971); numbers without an exponent are multiples of 2^-24.
+        let large = I::mul(x, I::splat(8193.0));
+        let normal = I::sub(large, I::sub(large, x));
+        let small = I::round(I::mul(x, I::splat((1u32 << 24) as f32)));
+        let small = I::mul(small, I::splat(1.0 / (1u32 << 24) as f32));
+        let size = I::max(x, I::sub(I::splat(0.0), x));
+        I::less(size, I::splat(1.0 / (1u32 << 14) as f32), small, normal)
     }
 }
 
@@ -197,6 +213,20 @@ impl<'a, I: Isa> Fit<'a, I> {
                 }
             }
             sums
+        }
+    }
+
+    /// The squared error under a grid as it is stored; of integers it is not known yet.
+    #[inline(always)]
+    unsafe fn error(&self, scale: I::Floats, minimum: I::Floats) -> I::Floats {
+        // SAFETY: the caller's.
+        unsafe {
+            let (scale, minimum) = if self.signed {
+                (to_half::<I>(scale), to_half::<I>(minimum))
+            } else {
+                (scale, minimum)
+            };
+            self.sums::<true>(scale, minimum).error
         }
     }
 
