@@ -138,6 +138,9 @@ pub struct Geometry {
     pub code_bytes: usize,
     /// Bytes of the parameters of 16 rows.
     pub param_bytes: usize,
+    // Divisions that products would else do for every group.
+    groups: usize,
+    groups_of_super: usize,
 }
 
 impl Geometry {
@@ -164,7 +167,11 @@ impl Geometry {
             ParamFormat::U4 => columns.div_ceil(SUPER) * 64 + groups * 16,
         };
         let code_bytes = columns.div_ceil(COLUMNS) * tile;
-        Ok(Self { scheme, rows, columns, group, code_bytes, param_bytes })
+        let groups_of_super = match scheme.params {
+            ParamFormat::U4 => SUPER / group,
+            _ => groups.max(1),
+        };
+        Ok(Self { scheme, rows, columns, group, code_bytes, param_bytes, groups, groups_of_super })
     }
 
     /// Sixteens of rows.
@@ -176,7 +183,7 @@ impl Geometry {
     /// Groups of a row.
     #[must_use]
     pub fn groups(&self) -> usize {
-        self.columns.div_ceil(self.group)
+        self.groups
     }
 
     /// Columns of padded rows.
@@ -200,10 +207,7 @@ impl Geometry {
     /// Groups under one pair of float16s, where parameters are integers.
     #[must_use]
     pub fn groups_of_super(&self) -> usize {
-        match self.scheme.params {
-            ParamFormat::U4 => SUPER / self.group,
-            _ => self.groups().max(1),
-        }
+        self.groups_of_super
     }
 
     /// Where the parameters of a group start among those of its 16 rows.

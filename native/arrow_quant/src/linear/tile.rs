@@ -60,9 +60,12 @@ impl<S: Source, const W: usize> Tile<'_, S, W> {
             for (u, column) in (0..self.columns).step_by(unit).enumerate() {
                 let end = (column + unit).min(padded);
                 let mut dots = [[I::no_sums(); B]; W];
-                for column in (column..end).step_by(settled) {
-                    let end = (column + settled).min(end);
-                    S::multiply::<I, B, W>(&self.sources, column..end, x, &mut dots);
+                // Not by steps of a range, whose number a division finds.
+                let mut column = column;
+                while column < end {
+                    let next = (column + settled).min(end);
+                    S::multiply::<I, B, W>(&self.sources, column..next, x, &mut dots);
+                    column = next;
                     if S::BITS < 8 {
                         for dots in &mut dots {
                             for dots in dots {
