@@ -43,9 +43,7 @@ fn each(
 }
 
 fn portable(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]) {
-    each(query.len(), table, slots, out, |row| {
-        row.iter().zip(query).map(|(&x, &q)| i32::from(x) * i32::from(q)).sum()
-    });
+    each(query.len(), table, slots, out, |row| super::int8::plain(query, row));
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -35,21 +35,37 @@ pub fn dots(level: Level) -> Dots {
     by_level!(level, q, r, o)
 }
 
+/// The product in plain Rust, of as many values as both have.
+pub(super) fn plain(query: &[i8], row: &[i8]) -> i32 {
+    row.iter().zip(query).map(|(&x, &q)| i32::from(x) * i32::from(q)).sum()
+}
+
 fn portable(query: &Query, rows: &[i8], out: &mut [i32]) {
     for (row, out) in rows.chunks_exact(query.dim).zip(out) {
-        *out = row.iter().zip(&query.bytes).map(|(&x, &q)| i32::from(x) * i32::from(q)).sum();
+        *out = plain(&query.bytes, row);
+    }
+}
+
+/// Every row: as many values as are whole vectors of `LANES` by `dot`, which is given the row from
+/// its start, and what is left.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+fn each<const LANES: usize>(
+    query: &Query,
+    rows: &[i8],
+    out: &mut [i32],
+    dot: impl Fn(&[i8], &[i8]) -> i32,
+) {
+    let whole = query.dim / LANES * LANES;
+    for (row, out) in rows.chunks_exact(query.dim).zip(out) {
+        *out = dot(&query.bytes[..whole], row) + plain(&query.bytes[whole..], &row[whole..]);
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn avx2(query: &Query, rows: &[i8], out: &mut [i32]) {
-    let whole = query.dim / 32 * 32;
-    for (row, out) in rows.chunks_exact(query.dim).zip(out) {
-        let tail = row[whole..].iter().zip(&query.bytes[whole..]);
-        *out = avx2_dot::<1024>(&query.bytes[..whole], row)
-            + tail.map(|(&x, &q)| i32::from(x) * i32::from(q)).sum::<i32>();
-    }
+    each::<32>(query, rows, out, |query, row| avx2_dot::<1024>(query, row));
 }
 
 /// The product of a query and the start of a row, both a whole number of 32 values, asking for
@@ -148,12 +164,7 @@ pub(super) fn avx512_sums([a, b, c, d]: [std::arch::x86_64::__m512i; 4]) -> [i32
 #[cfg(target_arch = "aarch64")]
 #[target_feature(enable = "neon")]
 fn neon(query: &Query, rows: &[i8], out: &mut [i32]) {
-    let whole = query.dim / 16 * 16;
-    for (row, out) in rows.chunks_exact(query.dim).zip(out) {
-        let tail = row[whole..].iter().zip(&query.bytes[whole..]);
-        *out = super::neon::dot(&query.bytes[..whole], row)
-            + tail.map(|(&x, &q)| i32::from(x) * i32::from(q)).sum::<i32>();
-    }
+    each::<16>(query, rows, out, |query, row| super::neon::dot(query, row));
 }
 
 #[cfg(test)]
