@@ -1,7 +1,7 @@
 //! Scales and minima, to and from the bytes that are stored.
 
 use crate::Geometry;
-use crate::scheme::{ParamFormat, ROWS};
+use crate::scheme::{ParamFormat, ROWS, Scheme};
 use crate::simd::Isa;
 use half::f16;
 
@@ -10,6 +10,18 @@ use half::f16;
 pub(crate) struct Grid {
     pub scale: [f32; ROWS],
     pub minimum: [f32; ROWS],
+}
+
+impl Grid {
+    /// Make it what float16s keep of it.
+    pub fn round_halves(&mut self, scheme: &Scheme) {
+        round_half(&mut self.scale);
+        if scheme.symmetric() {
+            self.minimum = self.scale.map(|scale| scale * -scheme.zero_code());
+        } else {
+            round_half(&mut self.minimum);
+        }
+    }
 }
 
 /// Round to the nearest finite float16.

@@ -82,15 +82,17 @@ pub fn linear_at(
                     Ok(())
                 })?;
             }
-            Activations::Float32 => each(threads, shares, |share| {
-                let batch = x.len() / geometry.columns;
-                share.fill(level, &vec![1.0; batch], |first, sums| {
-                    for (i, sums) in sums.chunks_mut(batch).enumerate() {
-                        float::products(matrix, first + i, x, level, sums);
-                    }
-                });
-                Ok(())
-            })?,
+            Activations::Float32 => {
+                let ones = vec![1.0; x.len() / geometry.columns];
+                each(threads, shares, |share| {
+                    share.fill(level, &ones, |first, sums| {
+                        for (i, sums) in sums.chunks_mut(ones.len()).enumerate() {
+                            float::products(matrix, first + i, x, level, sums);
+                        }
+                    });
+                    Ok(())
+                })?;
+            }
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::round::Rounding;
 use crate::Geometry;
 use crate::params::Grid;
-use crate::scheme::{ParamFormat, ROWS};
+use crate::scheme::{ParamFormat, ROWS, Scheme};
 use crate::simd::Isa;
 
 /// Steps by which each end of the range may be drawn in.
@@ -93,25 +93,13 @@ pub(super) unsafe fn search<I: Isa>(
             best = better::<I>(best, fit.refit(best.0, best.1));
         }
         // What is explained is a difference of large numbers where weights are nearly equal, and
-        // float16 may lose more than was gained.
-        let found = fit.error(best.0, best.1);
-        let spanned = fit.error(scale, minimum);
-        grid::<I>(I::less(found, spanned, best.0, scale), I::less(found, spanned, best.1, minimum))
-    }
-}
-
-/// The nearest float16, or its neighbour where two are as near.
-#[inline(always)]
-unsafe fn to_half<I: Isa>(x: I::Floats) -> I::Floats {
-    // SAFETY: the caller has the instructions.
-    unsafe {
-        // Splitting leaves 11 bits (Dekker 1971); numbers without an exponent are multiples of 2^-24.
-        let large = I::mul(x, I::splat(8193.0));
-        let normal = I::sub(large, I::sub(large, x));
-        let small = I::round(I::mul(x, I::splat((1u32 << 24) as f32)));
-        let small = I::mul(small, I::splat(1.0 / (1u32 << 24) as f32));
-        let size = I::max(x, I::sub(I::splat(0.0), x));
-        I::less(size, I::splat(1.0 / (1u32 << 14) as f32), small, normal)
+        // float16 may lose more than was gained; what integers lose is not known yet.
+        let found = fit.stored(&geometry.scheme, grid::<I>(best.0, best.1));
+        let spanned = fit.stored(&geometry.scheme, *ends);
+        grid::<I>(
+            I::less(found.2, spanned.2, found.0, spanned.0),
+            I::less(found.2, spanned.2, found.1, spanned.1),
+        )
     }
 }
 
@@ -126,7 +114,7 @@ unsafe fn grid<I: Isa>(scale: I::Floats, minimum: I::Floats) -> Grid {
     grid
 }
 
-/// A scale, a minimum, and how much of the group's square they explain.
+/// A scale, a minimum, and how much of the group's square they explain, or leave.
 type Found<I> = (<I as Isa>::Floats, <I as Isa>::Floats, <I as Isa>::Floats);
 
 /// In each row the one that explains more.
@@ -216,17 +204,16 @@ impl<'a, I: Isa> Fit<'a, I> {
         }
     }
 
-    /// The squared error under a grid as it is stored; of integers it is not known yet.
+    /// Scale and minimum as they are stored, and the squared error under them.
     #[inline(always)]
-    unsafe fn error(&self, scale: I::Floats, minimum: I::Floats) -> I::Floats {
-        // SAFETY: the caller's.
+    unsafe fn stored(&self, scheme: &Scheme, mut grid: Grid) -> Found<I> {
+        if self.signed {
+            grid.round_halves(scheme);
+        }
+        // SAFETY: the caller's; arrays hold the lanes that are read.
         unsafe {
-            let (scale, minimum) = if self.signed {
-                (to_half::<I>(scale), to_half::<I>(minimum))
-            } else {
-                (scale, minimum)
-            };
-            self.sums::<true>(scale, minimum).error
+            let (scale, minimum) = (I::load(grid.scale.as_ptr()), I::load(grid.minimum.as_ptr()));
+            (scale, minimum, self.sums::<true>(scale, minimum).error)
         }
     }
 

@@ -5,7 +5,7 @@ mod feedback;
 mod grid;
 mod round;
 
-use crate::params::{Grid, round_half, write_halves};
+use crate::params::{Grid, write_halves};
 use crate::pool::{self, each};
 use crate::scheme::{COLUMNS, ParamFormat, ROWS};
 use crate::simd::{Isa, Job, Level};
@@ -183,15 +183,10 @@ impl Job for Block<'_> {
 
 /// Store float16 parameters; grids become what was stored.
 fn write(geometry: &Geometry, grids: &mut [Grid], out: &mut [u8]) {
-    let symmetric = geometry.scheme.symmetric();
-    let zero = geometry.scheme.zero_code();
     for (grid, out) in grids.iter_mut().zip(out.chunks_mut(geometry.group_at(1))) {
-        round_half(&mut grid.scale);
+        grid.round_halves(&geometry.scheme);
         write_halves(&grid.scale, out);
-        if symmetric {
-            grid.minimum = grid.scale.map(|scale| scale * -zero);
-        } else {
-            round_half(&mut grid.minimum);
+        if !geometry.scheme.symmetric() {
             write_halves(&grid.minimum, &mut out[2 * ROWS..]);
         }
     }
