@@ -52,7 +52,29 @@ class EvolutionError(AIOSError):
 
 
 class StorageError(AIOSError):
-    """A vector store cannot be opened, read or written."""
+    """A vector store cannot be opened, read or written.
+
+    Attributes:
+        row: index, among the rows that were given, of the one that is wrong; None where the fault
+            is not that of one row.
+    """
+
+    row: int | None = None
+
+
+class RowError(StorageError):
+    """One of the rows that were given cannot be kept; none of them was.
+
+    Attributes:
+        row: its index among the rows that were given.
+        id: of the row; None where it has none.
+        what: the message without row and id, for who knows a better place: a line of a file.
+    """
+
+    def __init__(self, row: int, id: object, what: str) -> None:  # noqa: A002  # the column
+        of = "" if id is None else f" (id {id!r})"
+        super().__init__(f"row {row}{of}: {what}")
+        self.row, self.id, self.what = row, id, what
 
 
 class QuantizationError(AIOSError):
