@@ -125,7 +125,10 @@ def _line(
 
 
 def main_effects(results: Results, metric: str) -> list[Panel]:
-    """For each factor, the mean over all arms of each of its levels, with intervals over seeds."""
+    """For each factor, the mean over all arms of each of its levels, with intervals over seeds.
+
+    Where nearer to held-out texts is better, the mean is that of distances from them.
+    """
     from matplotlib.figure import Figure
 
     found = []
@@ -136,7 +139,10 @@ def main_effects(results: Results, metric: str) -> list[Panel]:
     means = [summary.mean for _, levels in found for _, summary in levels]
     if not means:
         return []
+    label = axis_label(metric, results.compared[metric])
     reference = results.reference(metric)
+    if results.by_distance(metric):
+        label, reference = f"distance of {label} from held-out text", None
     limits = padded([*means, *([] if reference is None else [reference])], share=0.25)
     panels = []
     for factor, levels in found:
@@ -162,10 +168,10 @@ def main_effects(results: Results, metric: str) -> list[Panel]:
             axes.set_xlim(-0.4, len(levels) - 0.4)
             axes.set_ylim(*limits)
             axes.set_xticks(list(x), names)
-            axes.set_ylabel(axis_label(metric, results.compared[metric]))
+            axes.set_ylabel(label)
             said = "; ".join(f"{level}: {summary.mean:.3f}" for level, summary in levels)
             panels.append(
-                Panel(factor.name, picture(figure, f"Mean {metric} by {factor.name}. {said}"))
+                Panel(factor.name, picture(figure, f"Mean {label} by {factor.name}. {said}"))
             )
     return panels
 
@@ -177,7 +183,8 @@ def _wrapped(level: str, levels: int) -> str:
 
 def _effect(results: Results, factor: Factor, level: Any, metric: str) -> Summary | None:
     """Mean over the arms of a level, seed by seed; only seeds that all these arms have count."""
-    own = [a.by_seed(metric) for a in results.arms if choices(a.settings).get(factor.name) == level]
+    arms = [arm for arm in results.arms if choices(arm.settings).get(factor.name) == level]
+    own = [results.judged(arm, metric) for arm in arms]
     if not own or not all(own):
         return None
     seeds = set.intersection(*(set(values) for values in own))

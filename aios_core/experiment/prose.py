@@ -11,10 +11,10 @@ from markupsafe import Markup
 from aios_core.experiment.factors import factors
 from aios_core.experiment.results import NFE
 from aios_core.experiment.statistics import paired
+from aios_core.experiment.tables import interval
 
 if TYPE_CHECKING:
     from aios_core.experiment.results import Arm, Results
-    from aios_core.experiment.statistics import Summary
 
 
 @frozen
@@ -33,16 +33,19 @@ def headline(results: Results) -> str | None:
 
 
 def sentences(results: Results) -> list[Markup]:
-    """The summary, a sentence each; the arms and the numbers that matter are bold."""
+    """The summary, a sentence each: what was found first, with the numbers it rests on."""
     metric = headline(results)
     found: list[Markup] = []
     best = results.best(metric) if metric else None
     if metric and best:
-        found += _winner(results, metric, *best)
+        found += _finding(results, metric, best[0])
+        found += _contradicted(results, metric, best[0])
         found += _cheapest(results, metric, best[0])
-    found += _networks(results)
-    if not any(len(arm.by_seed(NFE)) > 1 for arm in results.arms):
+    seeds = max(len(arm.by_seed(NFE)) for arm in results.arms)
+    if seeds < 2:
         found.append(Markup("Every arm ran with one seed (n = 1), so there are no intervals."))
+    elif seeds == 2:
+        found.append(Markup("Two seeds give wide intervals (one degree of freedom)."))
     failed = sum(trial.status == "failed" for trial in results.trials)
     if failed:
         text = Markup("<strong>{} of {} trials failed</strong>; the reasons are below.")
@@ -64,13 +67,14 @@ def tiles(results: Results) -> list[Tile]:
     metric = headline(results)
     best = results.best(metric) if metric else None
     if metric and best:
-        summary = best[0].summary(metric)
-        assert summary is not None
         unit = results.compared[metric]["unit"] or ""
-        found.append(Tile(number(summary.mean), f"best {metric} ({unit})", best[0].label))
+        mean = fmean(results.judged(best[0], metric).values())
+        what = "smallest distance of" if results.by_distance(metric) else "best"
+        found.append(Tile(number(mean), f"{what} {metric} ({unit})", best[0].label))
         reference = results.reference(metric)
         if reference is not None:
-            found.append(Tile(number(reference), f"{metric} of held-out text", "what to be near"))
+            found.append(Tile(number(reference), f"{metric} of held-out text", "for comparison"))
+    found += _networks(results)
     done = sum(trial.status == "done" for trial in results.trials)
     trainings = len({model["training_key"] for model in results.models.values()})
     note = f"in {len(results.arms)} arms, sharing {trainings} trainings"
@@ -88,50 +92,32 @@ def number(value: float) -> str:
     return f"{value:#.3g}".rstrip(".") if abs(value) < 100 and value % 1 else f"{value:.0f}"
 
 
-def bounds(summary: Summary) -> str:
-    """An interval as text."""
-    return f"[{summary.low:.3f}, {summary.high:.3f}]"
-
-
-def signed(value: float) -> str:
-    """A difference, to three decimals."""
-    return f"{value:+.3f}"
-
-
-def _winner(results: Results, metric: str, best: Arm, certain: bool) -> list[Markup]:
-    summary, cost = best.summary(metric), best.summary(NFE)
-    assert summary is not None
-    assert cost is not None
-    reference = results.reference(metric)
-    real = "" if reference is None else f", where held-out text has {number(reference)}"
-    beside = [
-        f"{name} {number(other.mean)}" + _of_real(results, name)
-        for name in results.metrics()
-        if name != metric and (other := best.summary(name))
-    ]
-    found = [
-        Markup(
-            "Best by {} is <strong>{}</strong>: <strong>{}</strong>{}, at {} network calls."
-        ).format(metric, best.label, number(summary.mean), real, number(cost.mean))
-    ]
-    if beside:
-        found.append(Markup("The same texts have {}.").format(", ".join(beside)))
+def _finding(results: Results, metric: str, best: Arm) -> list[Markup]:
+    """Which arm is best by a metric, and whether the seeds say so."""
+    rivals = results.rivals(best.label, metric)
+    if not rivals:
+        text = Markup("By {}, <strong>{}</strong> is better than every other arm: {}.")
+        found = [text.format(metric, best.label, _value(results, metric, best))]
+    elif len(best.by_seed(metric)) < 2:
+        text = Markup("By {}, <strong>{}</strong> has the best value: {}.")
+        found = [text.format(metric, best.label, _value(results, metric, best))]
+    else:
+        text = Markup(
+            "By {}, <strong>the seeds do not show which arm is best</strong>: {} has the best "
+            "mean, {}, but the intervals of its differences to {} of {} others include zero."
+        )
+        value, others = _value(results, metric, best), len(results.arms) - 1
+        found = [text.format(metric, best.label, value, len(rivals), others)]
     if best is not results.baseline:
         found.append(_against_baseline(results, metric, best))
-        found += _contradicted(results, metric, best)
-    if not certain and summary.n > 1:
-        found.append(
-            Markup(
-                "The seeds do not tell it from every other arm: against at least one the 95 % "
-                "interval includes zero, so no cell is marked as best."
-            )
-        )
     return found
 
 
-def _of_real(results: Results, name: str) -> str:
-    reference = results.reference(name)
-    return "" if reference is None else f" (held-out {number(reference)})"
+def _value(results: Results, metric: str, arm: Arm) -> Markup:
+    """What an arm is judged by, its mean in bold."""
+    mean = fmean(results.judged(arm, metric).values())
+    what = " from held-out text" if results.by_distance(metric) else ""
+    return Markup("<strong>{}</strong>{}").format(number(mean), what)
 
 
 def _against_baseline(results: Results, metric: str, best: Arm) -> Markup:
@@ -139,16 +125,13 @@ def _against_baseline(results: Results, metric: str, best: Arm) -> Markup:
     difference = results.difference(best, metric)
     if difference is None:
         return Markup("No seed has both it and the baseline, {}.").format(baseline)
-    text = Markup("Its difference to the baseline, {}, is <strong>{}</strong>").format(
-        baseline, signed(difference.mean)
+    what = "distance" if results.by_distance(metric) else "value"
+    text = Markup("Its {} less that of the baseline, {}, is <strong>{}</strong>").format(
+        what, baseline, interval(difference, sign="+")
     )
     if difference.low is None:
         return text + " by one seed, so without an interval."
-    verdict = "excludes" if difference.excludes_zero else "includes"
-    return text + (
-        f"; the 95 % interval over {difference.n} paired seeds, {bounds(difference)}, "
-        f"{verdict} zero."
-    )
+    return text + f", an interval that {'ex' if difference.excludes_zero else 'in'}cludes zero."
 
 
 def _contradicted(results: Results, metric: str, best: Arm) -> list[Markup]:
@@ -177,39 +160,29 @@ def _cheapest(results: Results, metric: str, best: Arm) -> list[Markup]:
     lowest = min(costs.values())
     top = costs.get(best.label, lowest)
     cheap = [arm for arm in results.arms if costs.get(arm.label) == lowest]
-    scored = [(arm, results.scores(arm, metric)) for arm in cheap]
-    scored = [(arm, scores) for arm, scores in scored if scores]
+    scored = [(arm, scores) for arm in cheap if (scores := results.scores(arm, metric))]
     if top < 1.5 * lowest or not scored:
         return []
-    arm, scores = min(scored, key=lambda pair: sum(pair[1].values()) / len(pair[1]))
+    arm, scores = min(scored, key=lambda pair: fmean(pair[1].values()))
     gap = paired(scores, results.scores(best, metric))
-    own = arm.summary(metric)
-    assert own is not None
-    text = Markup("At the lowest cost, {} calls, the best is <strong>{}</strong> with {}").format(
-        number(lowest), arm.label, number(own.mean)
+    text = Markup("For {:.0f} % of its network calls, <strong>{}</strong> has {}").format(
+        100 * lowest / top, arm.label, _value(results, metric, arm)
     )
-    if gap is None:
-        return [text + "."]
-    text += f": {gap.mean:.3f} worse for {100 * lowest / top:.0f} % of the cost"
-    if gap.low is None:
-        return [text + "."]
-    verdict = "excludes" if gap.excludes_zero else "includes"
-    return [text + f" (95 % interval {bounds(gap)}, which {verdict} zero)."]
+    return [text + ("." if gap is None else f" ({interval(gap)} worse).")]
 
 
-def _networks(results: Results) -> list[Markup]:
-    """How well the networks know the text, next to their twin."""
+def _networks(results: Results) -> list[Tile]:
+    """How well the networks know held-out text, next to their twin."""
     found: dict[bool, list[float]] = {}
     for model in results.models.values():
         for measure in model["result"].get("metrics", {}).values():
             if measure["unit"] == "bits/byte":
                 found.setdefault(model["twin"], []).append(measure["value"])
-    if not found:
+    if False not in found:
         return []
     spans = {
         twin: " to ".join(dict.fromkeys((number(min(values)), number(max(values)))))
         for twin, values in found.items()
     }
-    parts = [f"the diffusion networks need {spans[False]}"] if False in spans else []
-    parts += [f"the autoregressive twin {spans[True]}"] if True in spans else []
-    return [Markup("For held-out text {} bits a byte.").format(", ".join(parts))]
+    note = f"autoregressive twin: {spans[True]}" if True in spans else "diffusion networks"
+    return [Tile(spans[False], "bits a byte of held-out text", note)]

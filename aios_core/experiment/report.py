@@ -13,8 +13,7 @@ from aios_core.experiment.factors import choices
 from aios_core.experiment.pages import environment
 from aios_core.experiment.prose import headline, number, scope, sentences, tiles
 from aios_core.experiment.results import BITS, NFE
-from aios_core.experiment.statistics import summarise
-from aios_core.experiment.tables import interval, write_tables
+from aios_core.experiment.tables import MARKS, distance, interval, write_tables
 from aios_core.experiment.training import training_curves
 from aios_core.files import replace_text
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aios_core.experiment.figures import Cost, Panel
-    from aios_core.experiment.results import Arm, Results, Trial
+    from aios_core.experiment.results import Arm, Results, Trial, Verdict
 
 TEXTS: Final = 3
 """Samples shown of an arm."""
@@ -37,9 +36,11 @@ class Cell:
     text: str
     value: float | None
     """To sort by."""
+    distance: str
+    """From held-out texts, where arms are compared by it, else empty."""
     difference: str
-    verdict: str
-    """``"better"`` or ``"worse"`` than the baseline where the interval says so, else empty."""
+    """To the baseline, of what arms are compared by."""
+    verdict: Verdict | None
     best: bool
 
 
@@ -67,6 +68,8 @@ def render(results: Results) -> str:
         sentences=sentences(results),
         tiles=tiles(results),
         headline=metric,
+        marks=MARKS,
+        by_distance={name for name in results.compared if results.by_distance(name)},
         metrics=results.compared,
         arms=[_arm(results, arm, best) for arm in results.arms],
         reference={name: results.reference(name) for name in results.compared},
@@ -116,19 +119,14 @@ def _arm(results: Results, arm: Arm, best: Mapping[str, tuple[Arm, bool] | None]
 
 
 def _cell(results: Results, arm: Arm, name: str, best: tuple[Arm, bool] | None) -> Cell:
-    summary, difference = arm.summary(name), results.difference(arm, name)
-    scores, baseline = results.scores(arm, name), results.scores(results.baseline, name)
-    verdict = ""
-    if scores and baseline and difference is not None:
-        shared = [scores[seed] - baseline[seed] for seed in scores if seed in baseline]
-        gap = summarise(shared)
-        if gap.excludes_zero:
-            verdict = "better" if gap.mean < 0 else "worse"
+    summary = arm.summary(name)
+    baseline = arm is results.baseline
     return Cell(
         text=interval(summary),
         value=summary.mean if summary else None,
-        difference="" if difference is None else interval(difference, sign="+"),
-        verdict=verdict,
+        distance=distance(results, arm, name) if results.by_distance(name) else "",
+        difference="" if baseline else interval(results.difference(arm, name), sign="+"),
+        verdict=results.verdict(arm, name),
         best=best is not None and best[1] and best[0] is arm,
     )
 

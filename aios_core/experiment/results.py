@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -28,6 +29,10 @@ NFE = "nfe"
 
 BITS = "bits_per_weight"
 """Name of what a network takes, among its measures."""
+
+
+Verdict: TypeAlias = Literal["better", "worse"]
+"""Of an arm beside the baseline."""
 
 
 @frozen
@@ -144,38 +149,71 @@ class Results:
                 return float(trial.result["reference"][name]["value"])
         return None
 
+    def by_distance(self, name: str) -> bool:
+        """Whether arms are compared by how far they are from held-out texts, not by the value."""
+        nearer = self.compared.get(name, {}).get("better") == "nearer"
+        return nearer and self.reference(name) is not None
+
+    def judged(self, arm: Arm, name: str) -> dict[int, float]:
+        """What an arm is compared by, one number a seed.
+
+        Its values or, see `by_distance`, their distances from that of held-out texts.
+        """
+        values = arm.by_seed(name)
+        if not self.by_distance(name):
+            return values
+        reference = self.reference(name)
+        assert reference is not None
+        return {seed: abs(value - reference) for seed, value in values.items()}
+
     def difference(self, arm: Arm, name: str) -> Summary | None:
-        """An arm's value less the baseline's, seed by seed; None for the baseline itself."""
+        """What an arm is `judged` by less the baseline's, seed by seed; None for the baseline."""
         if arm is self.baseline:
             return None
-        return paired(arm.by_seed(name), self.baseline.by_seed(name))
+        return paired(self.judged(arm, name), self.judged(self.baseline, name))
+
+    def verdict(self, arm: Arm, name: str) -> Verdict | None:
+        """Whether an arm is better or worse than the baseline.
+
+        None unless the interval of its `difference` excludes zero and one direction is better.
+        """
+        difference, sign = self.difference(arm, name), self._sign(name)
+        if difference is None or sign is None or not difference.excludes_zero:
+            return None
+        return "better" if sign * difference.mean < 0 else "worse"
 
     def scores(self, arm: Arm, name: str) -> dict[int, float]:
         """How bad an arm is by a metric, one number a seed, lower being better; may be empty."""
+        sign = self._sign(name)
+        if sign is None:
+            return {}
+        return {seed: sign * value for seed, value in self.judged(arm, name).items()}
+
+    def _sign(self, name: str) -> int | None:
+        """1 where lower is better of what is judged, -1 where higher is; None where neither."""
         better = self.compared.get(name, {}).get("better")
-        reference = self.reference(name)
-        values = arm.by_seed(name)
-        if better == "lower":
-            return values
-        if better == "higher":
-            return {seed: -value for seed, value in values.items()}
-        if better == "nearer" and reference is not None:
-            return {seed: abs(value - reference) for seed, value in values.items()}
-        return {}
+        if better == "lower" or self.by_distance(name):
+            return 1
+        return -1 if better == "higher" else None
 
     def best(self, name: str) -> tuple[Arm, bool] | None:
         """The arm with the best mean, and whether seeds tell it from every other arm.
 
         They do where all its paired differences have a 95 % interval beyond zero.
         """
-        scores = {arm.label: self.scores(arm, name) for arm in self.arms}
-        means = {label: summarise(list(s.values())).mean for label, s in scores.items() if s}
-        if len(means) < 2:
+        scores = {arm.label: s for arm in self.arms if (s := self.scores(arm, name))}
+        if len(scores) < 2:
             return None
+        means = {label: fmean(own.values()) for label, own in scores.items()}
         first = min(means, key=lambda label: means[label])
-        others = [paired(scores[first], scores[label]) for label in means if label != first]
-        certain = all(d is not None and d.high is not None and d.high < 0 for d in others)
-        return next(arm for arm in self.arms if arm.label == first), certain
+        return next(arm for arm in self.arms if arm.label == first), not self.rivals(first, name)
+
+    def rivals(self, label: str, name: str) -> list[Arm]:
+        """The other arms that seeds do not tell to be worse than one by a metric."""
+        own = next(self.scores(arm, name) for arm in self.arms if arm.label == label)
+        others = [(arm, self.scores(arm, name)) for arm in self.arms if arm.label != label]
+        gaps = [(arm, paired(own, scores)) for arm, scores in others if scores]
+        return [arm for arm, gap in gaps if gap is None or gap.high is None or gap.high >= 0]
 
 
 def _without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final
 
 from aios_core.experiment.results import NFE
+from aios_core.experiment.statistics import summarise
 from aios_core.files import replace_text
 
 if TYPE_CHECKING:
     from aios_core.experiment.results import Arm, Results, Trial
     from aios_core.experiment.statistics import Summary
+
+
+DIGITS: Final = 17
+"""Most behind the point: as many as a float64 has."""
 
 
 def write_tables(results: Results) -> None:
@@ -57,8 +63,7 @@ def _csv(results: Results) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     keys = list(dict.fromkeys(key for arm in results.arms for key in arm.settings))
-    statistics = ("n", "mean", "sd", "low", "high", "difference", "difference_low")
-    columns = [f"{name}_{what}" for name in names for what in (*statistics, "difference_high")]
+    columns = [f"{name}_{what}" for name in names for what in _statistics(results, name)]
     writer.writerow(["arm", "baseline", *keys, "trials", "failed", *columns])
     for arm in results.arms:
         failed = sum(trial.status == "failed" for trial in arm.trials)
@@ -67,11 +72,26 @@ def _csv(results: Results) -> str:
         for name in names:
             own, difference = arm.summary(name), results.difference(arm, name)
             cells += [own.n, own.mean, own.sd, own.low, own.high] if own else [0] + [None] * 4
+            if results.by_distance(name):
+                distances = results.judged(arm, name)
+                cells.append(fmean(distances.values()) if distances else None)
             cells += (
                 [difference.mean, difference.low, difference.high] if difference else [None] * 3
             )
+            cells.append(results.verdict(arm, name))
         writer.writerow(cells)
     return file.getvalue()
+
+
+def _statistics(results: Results, name: str) -> list[str]:
+    """Columns of a measure: differences are of distances where arms are compared by these."""
+    difference = "distance_difference" if results.by_distance(name) else "difference"
+    return [
+        *("n", "mean", "sd", "low", "high"),
+        *(["distance"] if results.by_distance(name) else []),
+        *(difference, f"{difference}_low", f"{difference}_high"),
+        "verdict",
+    ]
 
 
 def markdown(results: Results) -> str:
@@ -79,7 +99,9 @@ def markdown(results: Results) -> str:
     metrics = results.compared
     head = ["arm", "n", "NFE"]
     for name, about in metrics.items():
-        head += [f"{name} ({about['unit']})" if about["unit"] else name, f"Δ {name}"]
+        head.append(f"{name} ({about['unit']})" if about["unit"] else name)
+        distant = results.by_distance(name)
+        head += [f"{name} distance", f"Δ {name} distance"] if distant else [f"Δ {name}"]
     lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
     for arm in results.arms:
         done = [trial for trial in arm.trials if trial.status == "done"]
@@ -87,19 +109,23 @@ def markdown(results: Results) -> str:
         cells = [f"**{arm.label}** (baseline)" if arm.baseline else arm.label]
         cells += [str(len(done)), f"{cost.mean:.4g}" if cost else "—"]
         for name in metrics:
-            cells += [_cell(arm, name), interval(results.difference(arm, name), sign="+")]
+            cells.append(_cell(arm, name))
+            cells += [distance(results, arm, name)] if results.by_distance(name) else []
+            cells.append(difference(results, arm, name))
         lines.append(_line(cells))
     reference = [results.reference(name) for name in metrics]
     if any(value is not None for value in reference):
         cells = ["*held-out text*", "", ""]
-        for value in reference:
+        for name, value in zip(metrics, reference, strict=True):
             cells += ["—" if value is None else f"{value:.3f}", ""]
+            cells += [""] if results.by_distance(name) else []
         lines.append(_line(cells))
     notes = [
         "",
         "Mean ± half of the 95 % interval over seeds (Student's t, n seeds); sd is the standard "
-        "deviation between seeds; Δ is the paired difference to the baseline, same seeds. One "
-        "seed has no interval. " + _dtypes(results),
+        "deviation between seeds; Δ is the paired difference to the baseline, same seeds, of the "
+        "value or, where nearer to held-out text is better, of the distance from it. ▲ better and "
+        "▼ worse: the interval of Δ excludes zero. One seed has no interval. " + _dtypes(results),
     ]
     failures = [trial for trial in results.trials if trial.status == "failed"]
     if failures:
@@ -117,15 +143,38 @@ def _cell(arm: Arm, name: str) -> str:
     return text if summary is None or summary.sd is None else f"{text} (sd {summary.sd:.3f})"
 
 
+def distance(results: Results, arm: Arm, name: str) -> str:
+    """How far an arm is from held-out texts, with its interval."""
+    found = results.judged(arm, name)
+    return interval(summarise(list(found.values()))) if found else "—"
+
+
+MARKS: Final = {"better": "▲", "worse": "▼", None: ""}
+"""What stands behind a difference."""
+
+
+def difference(results: Results, arm: Arm, name: str) -> str:
+    """What an arm is judged by less the baseline's, with its interval and its mark."""
+    text = interval(results.difference(arm, name), sign="+")
+    return f"{text} {MARKS[results.verdict(arm, name)]}".rstrip()
+
+
 def interval(summary: Summary | None, sign: str = "") -> str:
-    """``1.234 ± 0.056``, or the mean alone where one seed gives no interval."""
+    """``1.234 ± 0.056``, or the mean alone where one seed gives no interval.
+
+    It has as many digits as it takes to see whether the interval excludes zero.
+    """
     if summary is None:
         return "—"
     digits = 0 if abs(summary.mean) >= 1000 else 3  # a count
-    mean = f"{summary.mean:{sign}.{digits}f}"
     if summary.high is None:
-        return mean
-    return f"{mean} ± {summary.high - summary.mean:.{digits}f}"
+        return f"{summary.mean:{sign}.{digits}f}"
+    half = summary.high - summary.mean
+    while digits < DIGITS and summary.excludes_zero != (
+        round(abs(summary.mean), digits) > round(half, digits)
+    ):
+        digits += 1
+    return f"{summary.mean:{sign}.{digits}f} ± {half:.{digits}f}"
 
 
 def _dtypes(results: Results) -> str:

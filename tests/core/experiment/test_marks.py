@@ -1,0 +1,160 @@
+"""What tables and page mark is what the numbers beside the mark say, whatever was measured."""
+
+import csv
+import io
+import re
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aios_core.experiment.figures import main_effects
+from aios_core.experiment.prose import sentences
+from aios_core.experiment.report import render
+from aios_core.experiment.results import Results, Trial
+from aios_core.experiment.statistics import Summary, summarise
+from aios_core.experiment.tables import _csv, interval, markdown
+
+pytest_plugins = ["aios_core.testing.fixtures"]
+
+DEMO = {"base": (8.301, 7.926), "other": (5.929, 4.991)}
+"""Values of two seeds each, from a demo whose held-out texts have 5.260."""
+
+SHOWN = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
+
+
+def results(values, better, reference=None):
+    """An ablation in which one metric was measured: arm to its values, one a seed."""
+    about = {"unit": "nats", "better": better, "stderr": None}
+    trials = [
+        Trial(
+            key=f"{arm}{seed}",
+            arm=arm,
+            baseline=arm == next(iter(values)),
+            seed=seed,
+            settings={"noise.type": arm, "seed": seed},
+            training_key="t",
+            model={},
+            result={
+                "status": "done",
+                "metrics": {"m": {"value": value, **about}},
+                "reference": {} if reference is None else {"m": {"value": reference, **about}},
+                "nfe": 4.0,
+                "sampling_seconds": 1.0,
+                "dtype": "float64",
+                "texts": [],
+                "film": {"tokens": [], "frames": []},
+            },
+        )
+        for arm, own in values.items()
+        for seed, value in enumerate(own)
+    ]
+    return Results(None, {"name": "marks", "source": ""}, tuple(trials), {})
+
+
+def marked(text):
+    """Whether a difference as it is shown excludes zero, and the mark behind it."""
+    mean, half = map(float, SHOWN.search(text).groups())
+    return abs(mean) > half, text[-1] if text[-1] in "▲▼" else ""
+
+
+def of_the_second_arm(found):
+    """The difference of the second arm in table.md, table.csv and the page, and its verdicts."""
+    table = [line for line in markdown(found).splitlines() if line.startswith("| other")]
+    shown = table[0].rstrip("| ").rpartition("| ")[2]
+    row = list(csv.DictReader(io.StringIO(_csv(found))))[1]
+    return shown, row, re.search(r"Δ ([+-][^<]*±[^<]*)(?:<[^>]*>([▲▼]))?", render(found))
+
+
+def test_a_mark_is_judged_by_the_difference_that_is_shown():
+    """Fault N19: distances decide where nearer to held-out text is better, and stand there."""
+    found = results(DEMO, "nearer", 5.260)
+
+    shown, row, page = of_the_second_arm(found)
+
+    assert "-2.38" == shown[:5]
+    assert found.difference(found.arms[1], "m") == summarise(
+        [abs(b - 5.260) - abs(a - 5.260) for a, b in zip(*DEMO.values(), strict=True)]
+    )
+    assert "▲" == shown[-1] == page[2]
+    assert "better" == row["m_verdict"]
+    assert page[1].strip() == shown[:-1].strip()
+    assert shown.startswith(f"{float(row['m_distance_difference']):+.3f}")
+    assert 0.469 == pytest.approx(float(row["m_distance"]), abs=1e-9)
+
+
+numbers = st.floats(-10, 10, allow_subnormal=False).map(lambda x: round(x, 3))
+samples = st.integers(2, 4).flatmap(lambda n: st.lists(numbers, min_size=n, max_size=n))
+
+
+@given(
+    st.tuples(samples, samples),
+    st.sampled_from(["lower", "higher", "nearer", None]),
+    st.none() | numbers,
+)
+@settings(max_examples=60)
+def test_marks_stand_exactly_where_the_interval_shown_excludes_zero(values, better, reference):
+    """Fault N19: in table.md, table.csv and the page."""
+    found = results(dict(zip(("base", "other"), values, strict=True)), better, reference)
+    directed = better in ("lower", "higher") or (better == "nearer" and reference is not None)
+
+    shown, row, page = of_the_second_arm(found)
+
+    excludes, mark = marked(shown)
+    assert bool(mark) == (excludes and directed)
+    assert mark == (page[2] or "")
+    assert page[1].strip() == shown.rstrip("▲▼ ").strip()
+    assert {"▲": "better", "▼": "worse", "": ""}[mark] == row["m_verdict"]
+    name = next(key for key in row if key.endswith("difference_low"))
+    low, high = float(row[name]), float(row[name.replace("_low", "_high")])
+    assert excludes == (not low <= 0 <= high)
+
+
+@given(st.floats(-1e4, 1e4), st.floats(0, 1e4))
+def test_enough_digits_are_shown_to_see_whether_zero_is_excluded(mean, half):
+    """Fault N19: "-0.000 ± 0.000" says nothing."""
+    summary = Summary(3, mean, half, mean - half, mean + half)
+
+    shown = [float(part) for part in interval(summary).split(" ± ")]
+
+    assert summary.excludes_zero == (abs(shown[0]) > shown[1]) or abs(abs(mean) - half) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("better", "nearest"), [("nearer", "above"), ("lower", "below"), ("higher", "far above")]
+)
+def test_best_is_by_distance_where_nearer_is_better(better, nearest):
+    """Fault N19: arms above and below the reference; the one far below does not win."""
+    values = {"below": (1.0, 1.1), "above": (5.5, 5.6), "far above": (9.0, 9.1)}
+    found = results(values, better, 5.0)
+
+    arm, certain = found.best("m")
+
+    assert (nearest, True) == (arm.label, certain)
+    assert f"<strong>{nearest}</strong>" in str(sentences(found)[0])
+
+
+def test_best_is_not_certain_where_one_interval_includes_zero():
+    found = results({"a": (1.0, 1.2), "b": (1.1, 1.15), "c": (9.0, 9.1)}, "lower")
+
+    assert ("a", False) == (found.best("m")[0].label, found.best("m")[1])
+    assert ["b"] == [arm.label for arm in found.rivals("a", "m")]
+    assert "the seeds do not show which arm is best" in sentences(found)[0]
+
+
+def test_main_effects_are_of_distances_where_nearer_is_better():
+    """Fault N19: a level above and one below the reference are compared by how far they are."""
+    (panel,) = main_effects(results({"base": (3.0, 3.2), "other": (5.5, 5.7)}, "nearer", 5.0), "m")
+
+    assert "distance of m (nats) from held-out text" in str(panel.svg)
+    assert "base: 1.900; other: 0.600" in str(panel.svg)
+
+
+def test_the_summary_is_short():
+    """Fault N19: its first paragraph said fourteen numbers, and not what was found."""
+    found = results({**DEMO, "third": (5.0, 5.1)}, "nearer", 5.260)
+    text = re.sub(r"<[^>]*>", "", " ".join(map(str, sentences(found))))
+
+    assert len(re.findall(r"\d+(?:\.\d+)?", text)) <= 7
+    assert attrs.evolve(found.trials[0]).status == "done"
