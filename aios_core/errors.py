@@ -1,7 +1,9 @@
 """The error hierarchy. A message says what is wrong, where, and what would be right.
 
-The command line turns every `AIOSError` into one message on stderr and exit code 2; anything else
-is a defect of ours and keeps its traceback.
+The command line turns every `AIOSError` into one message on stderr and exit code 2, and so it does
+with what is foreseen of other libraries and of the system (`aios_core.cli.boundary`); anything else
+is a defect, with exit code 70. A message writes the parameter of a function that would mend it
+between back quotes, as in `steps`: the command line puts its own option there.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import Any, Final
 
 import click
 
-from aios_core.errors import AIOSError, ConfigError
+from aios_core.cli import streams
 
 COMMANDS: Final = {
     "run": "Train the model that FILE describes, and measure it.",
@@ -28,21 +29,6 @@ COMMANDS: Final = {
     "plugins": "List, inspect, check and begin plugins.",
 }
 """Command to its line in the help; here, so that the help imports no command."""
-
-
-class UserError(click.ClickException):
-    """A mistake that the user can mend: told in plain words, with exit code 2."""
-
-    exit_code = 2
-
-    def __init__(self, error: AIOSError) -> None:
-        super().__init__(str(error))
-        self.problems = error.problems if isinstance(error, ConfigError) else (str(error),)
-
-    def show(self, file: Any = None) -> None:
-        """Print every problem on stderr."""
-        for problem in self.problems:
-            click.echo(f"error: {problem}", file=file, err=True)
 
 
 class Commands(click.Group):
@@ -66,14 +52,41 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a user's mistake becomes exit code 2, Ctrl-C becomes 130."""
+        """Run the command; whatever it raises becomes words and an exit code, Ctrl-C 130."""
+        words = [*ctx._protected_args, *ctx.args]  # noqa: SLF001  # gone when it has run
         try:
             return super().invoke(ctx)
-        except AIOSError as error:
-            raise UserError(error) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (SystemExit, GeneratorExit):
+            raise
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(130)
+        except BaseException as error:  # a panic of Rust is no Exception
+            from aios_core.cli.boundary import told
+
+            raise told(error, self._chosen(ctx, words)) from error
+
+    def _chosen(self, ctx: click.Context, words: list[str]) -> click.Command | None:
+        """The command that words name, through the groups on the way."""
+        chosen: click.Command | None = self
+        for word in words:
+            if not isinstance(chosen, click.Group):
+                break
+            chosen = chosen.get_command(ctx, word)
+        return chosen
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command line; also what is printed before a command runs may meet a full disk."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            from aios_core.cli.boundary import told
+
+            problem = told(error)
+            problem.show()
+            sys.exit(problem.exit_code)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,4 +122,5 @@ def main() -> None:
     """Entry point of the script."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN)  # read when torch is loaded
+    streams.repair()
     cli(prog_name="aios")
