@@ -12,7 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from aios_core.errors import StorageError
+from aios_core.contracts import checks
+from aios_core.contracts.exact import (
+    BadValueError,
+    from_arrow,
+    from_values,
+    shown,
+    vectors_from_arrow,
+    vectors_from_values,
+)
+from aios_core.errors import RowError, StorageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,28 +125,57 @@ def missing_column(name: str, known: Iterable[str]) -> StorageError:
 def conform(rows: Rows, schema: pa.Schema, metric: Metric) -> pa.Table:
     """Rows as a table with exactly the columns of a store, after a look at each.
 
-    Columns that are not given are missing in every row; numbers and texts of narrower types are
-    widened.
+    Columns that are not given are missing in every row. What is kept equals what was given,
+    whatever the types on both sides: 3.0 is kept as a whole number, 3.99 is refused. The numbers of
+    vectors alone are rounded, to the nearest float32.
 
     Raises:
-        StorageError: a column is foreign or of another type, an id is missing or comes twice, a
-            vector is missing, of another dimension, not finite, or zero where the metric is cosine.
+        RowError: a value is not what the column holds, an id is missing or comes twice, a text
+            holds NUL, a number or vector is not finite, a vector is of another dimension, zero
+            where the metric is cosine, or so short or long that scores would leave float32.
+        StorageError: a column is foreign, or of a type of which the store can keep nothing.
     """
     import pyarrow as pa
 
     if isinstance(rows, pa.RecordBatch):
         rows = pa.Table.from_batches([rows])
-    elif not isinstance(rows, pa.Table):
-        rows = _from_dicts(rows, schema)
-    for name in rows.column_names:
+    given: dict[str, Any]
+    if isinstance(rows, pa.Table):
+        given, count = dict(zip(rows.column_names, rows.columns, strict=True)), rows.num_rows
+        if len(given) < rows.num_columns:
+            raise StorageError(f"expected each column once, got {rows.column_names}")
+    else:
+        rows = list(rows)
+        names = dict.fromkeys(name for row in rows for name in row)
+        given, count = {name: [row.get(name) for row in rows] for name in names}, len(rows)
+    for name in given:
         if name not in schema.names:
             raise missing_column(name, schema.names)
-    columns = [_column(rows, field) for field in schema]
-    table = pa.table(columns, schema=schema).combine_chunks()
-    _check_ids(table.column("id").to_pylist())
-    _check_vectors(vectors_of(table), metric)
-    _check_floats(table)
+    try:
+        columns = [_column(given.get(part.name), part, count) for part in schema]
+        table = pa.table(columns, schema=schema).combine_chunks()
+        check_rows(table, metric)
+        checks.texts(table)
+        checks.lengths(vectors_of(table), metric)
+    except BadValueError as error:
+        raise RowError(error.row or 0, _id(given.get("id"), error.row or 0), error.what) from None
     return table
+
+
+def check_rows(table: pa.Table, metric: Metric) -> None:
+    """Look at rows that a store holds: what must be true of them whoever wrote them.
+
+    Raises:
+        StorageError: an id comes twice, a vector or number is not finite, a vector is zero where
+            the metric is cosine; with ``row``.
+    """
+    for name in ("id", "vector"):
+        if table.column(name).null_count:
+            row = table.column(name).is_null().to_pylist().index(True)
+            raise BadValueError(row, f"expected {name!r}, which every row needs, got none")
+    checks.ids(table.column("id").to_pylist())
+    checks.vectors(vectors_of(table), metric)
+    checks.floats(table)
 
 
 def vectors_of(rows: pa.Table | pa.RecordBatch) -> NDArray[np.float32]:
@@ -152,136 +190,94 @@ def vectors_of(rows: pa.Table | pa.RecordBatch) -> NDArray[np.float32]:
     return np.asarray(flat, dtype=np.float32).reshape(len(column), column.type.list_size)
 
 
+def query_vector(vector: Any, dim: int, metric: Metric) -> NDArray[np.float32]:
+    """One query as (1, D) float32: see `query_vectors`."""
+    import numpy as np
+
+    if (shape := np.shape(vector)) and len(shape) == 2:
+        raise StorageError(
+            f"expected one query of {dim} numbers, got an array of shape {shape}; search_batch "
+            "takes several"
+        )
+    return query_vectors([vector], dim, metric)
+
+
 def query_vectors(vectors: Any, dim: int, metric: Metric) -> NDArray[np.float32]:
-    """One or several query vectors as (Q, D) float32.
+    """Several query vectors as (Q, D) float32; for cosine, of length 1 if they were far from it.
 
     Raises:
-        StorageError: they are of another dimension, not finite, or zero where the metric is cosine.
+        StorageError: they are of another dimension, not finite, zero where the metric is cosine, or
+            so long that scores would leave float32.
     """
     import numpy as np
 
     try:
-        array = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
+        if np.size(vectors) == 0 and len(vectors) == 0:
+            return np.empty((0, dim), np.float32)
+        if np.ndim(vectors) == 1 and not isinstance(vectors[0], str):
+            raise StorageError(
+                f"expected several queries of {dim} numbers, got an array of shape "
+                f"{np.shape(vectors)}; search takes one"
+            )
+        wide = vectors_from_values(vectors, dim)
+        if metric == "cosine":
+            return _unit(wide)
+        checks.vectors(wide, metric)
+        checks.lengths(wide, metric)
+    except BadValueError as error:
+        raise StorageError(f"query {error.row}: {error.what}") from None
     except (TypeError, ValueError) as error:
-        raise StorageError(f"the query is no array of numbers: {error}") from error
-    if array.ndim != 2 or array.shape[1] != dim:
-        raise StorageError(f"the query has shape {array.shape}; want vectors of {dim} numbers")
-    _check_vectors(array, metric, "query")
-    return np.ascontiguousarray(array)
+        raise StorageError(
+            f"expected queries of {dim} numbers, got {shown(vectors)}: {error}"
+        ) from error
+    return np.ascontiguousarray(wide)
 
 
-def _from_dicts(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Queries whose length is far from 1 scaled to it: a cosine does not depend on it."""
     import numpy as np
-    import pyarrow as pa
 
-    if not rows:
-        return schema.empty_table()
-    dim, given = dimension(schema), dict.fromkeys(name for row in rows for name in row)
-    columns: dict[str, Any] = {}
-    for name in given:
-        if name not in schema.names:
-            raise missing_column(name, schema.names)
-        values = [row.get(name) for row in rows]
-        if name == "vector":
-            for number, value in enumerate(values):
-                if value is None or np.shape(value) != (dim,):
-                    got = "no vector" if value is None else f"a vector of shape {np.shape(value)}"
-                    raise StorageError(f"row {number} has {got}; want {dim} numbers")
-            flat = pa.array(np.asarray(values, dtype=np.float32).ravel())
-            columns[name] = pa.FixedSizeListArray.from_arrays(flat, dim)
-            continue
-        try:
-            columns[name] = pa.array(values, schema.field(name).type)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            raise StorageError(f"column {name!r}: {error}") from error
-    return pa.table(columns)
+    checks.vectors(vectors, "cosine")
+    wide = vectors.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+    far = (lengths < checks.SHORTEST) | (lengths > checks.LONGEST)
+    return np.ascontiguousarray(np.where(far, wide / lengths, wide), np.float32)
 
 
-def _column(rows: pa.Table, field: pa.Field) -> Any:
+def _id(given: Any, row: int) -> Any:
+    """The id of a row, to name it; None where it has none."""
+    one: Any = None if given is None else given[row]
+    return one.as_py() if hasattr(one, "as_py") else one
+
+
+def _column(given: Any, part: pa.Field, count: int) -> Any:
     """A column of the type that the store has, null where it is not given."""
     import pyarrow as pa
 
-    if field.name not in rows.column_names:
-        if not field.nullable or field.name in ("id", "vector"):
-            raise StorageError(f"the rows have no column {field.name!r}, which every row needs")
-        return pa.nulls(rows.num_rows, field.type)
-    column = rows.column(field.name)
-    nulls = column.null_count and (not field.nullable or field.name in ("id", "vector"))
-    if nulls:
-        row = column.is_null().to_pylist().index(True)
-        raise StorageError(f"row {row} has no {field.name!r}, which every row needs")
-    if column.type == field.type:
-        return column
-    widened = (pa.types.is_integer, pa.types.is_floating, pa.types.is_string)
-    kinds = [kind for kind in (*widened, pa.types.is_large_string) if kind(column.type)]
-    lists = field.name == "vector" and _is_list(column.type)
-    if not (lists or (kinds and _widens(column.type, field.type)) or pa.types.is_null(column.type)):
-        raise StorageError(f"column {field.name!r} is {column.type}; the store has {field.type}")
-    try:
-        return column.cast(field.type)
-    except pa.ArrowInvalid as error:
-        want = f"vectors of {field.type.list_size} numbers" if lists else str(field.type)
-        raise StorageError(f"column {field.name!r}: want {want}: {error}") from error
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    listed = listed or pa.types.is_fixed_size_list(kind)
-    return bool(listed and pa.types.is_floating(kind.value_type))
-
-
-def _widens(found: pa.DataType, wanted: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    text = pa.types.is_string(found) or pa.types.is_large_string(found)
-    if wanted == pa.string():
-        return bool(text)
-    if wanted == pa.int64():
-        return bool(pa.types.is_integer(found))
-    return bool(wanted == pa.float64() and not text)
-
-
-def _check_ids(ids: list[Id]) -> None:
-    if len(set(ids)) < len(ids):
-        seen: dict[Id, int] = {}
-        for row, one in enumerate(ids):
-            if one in seen:
-                raise StorageError(
-                    f"id {one!r} comes twice, in rows {seen[one]} and {row}; want each id once"
-                )
-            seen[one] = row
-
-
-def _check_vectors(vectors: NDArray[np.float32], metric: Metric, what: str = "row") -> None:
-    import numpy as np
-
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        value = vectors[row][~np.isfinite(vectors[row])][0]
-        raise StorageError(f"the vector of {what} {row} holds {value}; every number must be finite")
-    if metric == "cosine":
-        some = vectors.any(axis=1)
-        if not some.all():
+    needed = not part.nullable or part.name in ("id", "vector")
+    if given is None:
+        if needed and count:
             raise StorageError(
-                f"the vector of {what} {int(np.argmin(some))} is zero, which has no direction, "
-                "and so no cosine; want another vector, or a store whose metric is dot or l2"
+                f"expected a column {part.name!r}, which every row needs, got rows without one"
             )
-
-
-def _check_floats(table: pa.Table) -> None:
-    """Databases do not agree on how NaN compares, so nobody keeps it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    for field, column in zip(table.schema, table.columns, strict=True):
-        if field.type == pa.float64():
-            finite = pc.fill_null(pc.is_finite(column), True)
-            if not pc.all(finite).as_py() and len(column):
-                row = finite.to_pylist().index(False)
-                raise StorageError(
-                    f"row {row} has {column[row].as_py()} in column {field.name!r}; want a finite "
-                    "number, or none"
-                )
+        return pa.nulls(count, part.type) if not needed else pa.array([], part.type)
+    arrow = isinstance(given, pa.ChunkedArray)
+    if needed:
+        empty = given.is_null().to_pylist() if arrow else [one is None for one in given]
+        if True in empty:
+            raise BadValueError(
+                empty.index(True), f"expected {part.name!r}, which every row needs, got none"
+            )
+    if part.name == "vector":
+        if arrow and given.type == part.type:
+            return given
+        dim = part.type.list_size
+        make = vectors_from_arrow if arrow else vectors_from_values
+        flat = pa.array(make(given, dim).ravel())
+        return pa.FixedSizeListArray.from_arrays(flat, type=part.type)
+    try:
+        return (from_arrow if arrow else from_values)(given, part.type)
+    except BadValueError as error:
+        raise BadValueError(error.row or 0, f"column {part.name!r}: {error.what}") from None
+    except StorageError as error:
+        raise StorageError(f"column {part.name!r}: {error}") from None

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from aios_core.contracts.exact import BadValueError, from_values, shown
 from aios_core.contracts.primitives import StorePrimitives, fuse
-from aios_core.contracts.records import Id, Rows, conform, missing_column, query_vectors
+from aios_core.contracts.records import (
+    Id,
+    Rows,
+    check_rows,
+    conform,
+    missing_column,
+    query_vector,
+    query_vectors,
+)
 from aios_core.contracts.storage import Capability, Stats
 from aios_core.errors import StorageError
 from aios_core.filters import Expression, compares_texts, parse
@@ -37,33 +47,33 @@ class VectorStore(StorePrimitives):
         Raises:
             StorageError: a row does not fit, or an id is there already; nothing has changed.
         """
-        return self._put(rows, replace=False)
+        return self.__put(rows, replace=False)
 
     def upsert(self, rows: Rows) -> int:
         """Add rows, replacing those of the same ids; returns how many."""
-        return self._put(rows, replace=True)
+        return self.__put(rows, replace=True)
 
-    def delete(self, ids: Sequence[Id] | None = None, *, filter: str | None = None) -> int:
+    def delete(self, ids: Iterable[Id] | None = None, *, filter: str | None = None) -> int:
         """Delete rows by id or by filter; returns how many there were."""
-        self._ready(write=True)
+        self.__ready(write=True)
         if (ids is None) == (filter is None):
             raise StorageError("delete wants either ids or a filter")
         if ids is None:
-            where = self._where(filter)
+            where = self.__where(filter)
             assert where is not None
             return self._remove_where(where)
-        wanted = self._ids(ids)
+        wanted = self.__ids(ids)
         return self._remove(wanted) if wanted else 0
 
-    def get(self, ids: Sequence[Id], *, columns: Sequence[str] | None = None) -> pa.Table:
+    def get(self, ids: Iterable[Id], *, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows in the order of the ids; ids that are not there are passed over.
 
         Args:
             ids: of the store's type.
             columns: which, and in which order; unset: all, the vector included.
         """
-        self._ready()
-        return self._fetch(self._ids(ids), self._columns(columns, vector=True))
+        self.__ready()
+        return self._fetch(self.__ids(ids), self.__columns(columns, vector=True))
 
     def search(
         self,
@@ -87,9 +97,9 @@ class VectorStore(StorePrimitives):
         Raises:
             StorageError: the query does not fit, or the backend cannot search approximately.
         """
-        (found,) = self.search_batch(
-            self._queries(vector)[:1], k, filter=filter, exact=exact, columns=columns
-        )
+        self.__ready()
+        query = query_vector(vector, self.dim, self.metric)
+        (found,) = self.__search(query, k, filter, exact, columns)
         return found
 
     def search_batch(
@@ -101,13 +111,10 @@ class VectorStore(StorePrimitives):
         exact: bool | None = None,
         columns: Sequence[str] | None = None,
     ) -> list[pa.Table]:
-        """As `search`, for each of (Q, D) vectors."""
-        self._ready()
-        if exact is False:
-            self._need("approximate", "search approximately")
-        queries, where = self._queries(vectors), self._where(filter)
-        shown = self._columns(columns, vector=False)
-        return self._nearest(queries, _checked(k), where, exact, shown)
+        """As `search`, for each of (Q, D) vectors; nothing for none."""
+        self.__ready()
+        queries = query_vectors(vectors, self.dim, self.metric)
+        return self.__search(queries, k, filter, exact, columns)
 
     def search_text(
         self,
@@ -122,12 +129,14 @@ class VectorStore(StorePrimitives):
         Raises:
             StorageError: the store has no texts, or the backend cannot search them.
         """
-        self._ready()
-        self._need("text", "search texts")
+        self.__ready()
+        self.__need("text", "search texts")
         if "text" not in self.schema.names:
             raise StorageError(f"{self.uri} has no column 'text', so there is nothing to search")
-        shown = self._columns(columns, vector=False)
-        return self._match(text, _checked(k), self._where(filter), shown)
+        if not isinstance(text, str):
+            raise StorageError(f"expected a text to search for, got {shown(text)}")
+        asked = self.__columns(columns, vector=False)
+        return self._match(text, self.__most(k), self.__where(filter), asked)
 
     def search_hybrid(
         self,
@@ -144,16 +153,17 @@ class VectorStore(StorePrimitives):
         ``_score`` is the sum of 1 / (60 + rank) over the best max(4k, 50) of each (Cormack,
         Clarke and Buettcher, SIGIR 2009).
         """
-        deep = max(4 * _checked(k), 50)
+        k = self.__most(k)
+        deep = max(4 * k, 50)
         near = self.search(vector, deep, filter=filter, exact=exact, columns=["id"])
         alike = self.search_text(text, deep, filter=filter, columns=["id"])
         scores = fuse(near.column("id").to_pylist(), alike.column("id").to_pylist())
-        return self._scored(scores[:k], self._columns(columns, vector=False))
+        return self._scored(scores[:k], self.__columns(columns, vector=False))
 
     def count(self, filter: str | None = None) -> int:
         """How many rows there are, or how many of them a filter chooses."""
-        self._ready()
-        return self._count(self._where(filter))
+        self.__ready()
+        return self._count(self.__where(filter))
 
     def to_batches(
         self,
@@ -168,26 +178,26 @@ class VectorStore(StorePrimitives):
         """
         import pyarrow as pa
 
-        self._ready()
-        shown = self._columns(columns, vector=True)
-        for part in self._scan(shown, self._where(filter)):
+        self.__ready()
+        asked = self.__columns(columns, vector=True)
+        for part in self._scan(asked, self.__where(filter)):
             whole = part if isinstance(part, pa.Table) else pa.Table.from_batches([part])
             yield from whole.to_batches(batch_size)
 
     def compact(self) -> None:
         """Give back the room of deleted rows, and bring indexes up to date."""
-        self._ready(write=True)
+        self.__ready(write=True)
         self._compact()
 
     def flush(self) -> None:
         """Return once everything that was written is safe."""
-        self._ready()
+        self.__ready()
         self._flush()
 
     def snapshot(self, uri: str) -> None:
         """Write a copy, a store of its own, to a place where nothing is."""
-        self._ready()
-        self._need("snapshot", "write snapshots")
+        self.__ready()
+        self.__need("snapshot", "write snapshots")
         self._snapshot(uri)
 
     def restore(self, uri: str) -> None:
@@ -196,13 +206,13 @@ class VectorStore(StorePrimitives):
         Raises:
             StorageError: it is no sound snapshot of a store with this schema; nothing has changed.
         """
-        self._ready(write=True)
-        self._need("snapshot", "restore snapshots")
+        self.__ready(write=True)
+        self.__need("snapshot", "restore snapshots")
         self._restore(uri)
 
     def stats(self) -> Stats:
         """What the store holds."""
-        self._ready()
+        self.__ready()
         size, details = self._measure()
         return Stats(self._count(None), self.dim, self.metric, size, details)
 
@@ -212,11 +222,20 @@ class VectorStore(StorePrimitives):
         Raises:
             StorageError: at the first thing that is wrong.
         """
-        self._ready()
+        import pyarrow as pa
+
+        self.__ready()
         self._verify()
         seen: set[Id] = set()
         for batch in self._scan(list(self.schema.names), None):
-            ids = conform(batch, self.schema, self.metric).column("id").to_pylist()
+            part = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+            if part.schema != self.schema:
+                raise StorageError(
+                    f"{self.uri}: expected rows with columns {_told(self.schema)}, got "
+                    f"{_told(part.schema)}"
+                )
+            check_rows(part, self.metric)
+            ids = part.column("id").to_pylist()
             if twice := seen.intersection(ids):
                 raise StorageError(f"{self.uri}: id {min(twice, key=str)!r} is there twice")
             seen.update(ids)
@@ -241,20 +260,20 @@ class VectorStore(StorePrimitives):
     ) -> None:
         self.close()
 
-    def _put(self, rows: Rows, *, replace: bool) -> int:
-        self._ready(write=True)
+    def __put(self, rows: Rows, *, replace: bool) -> int:
+        self.__ready(write=True)
         table = conform(rows, self.schema, self.metric)
         if table.num_rows:
             self._write(table, replace=replace)
         return int(table.num_rows)
 
-    def _ready(self, *, write: bool = False) -> None:
+    def __ready(self, *, write: bool = False) -> None:
         if self.closed:
             raise StorageError(f"the store {self.uri} is closed")
         if write and self.read_only:
             raise StorageError(f"the store {self.uri} was opened for reading only")
 
-    def _need(self, capability: Capability, what: str) -> None:
+    def __need(self, capability: Capability, what: str) -> None:
         if capability not in self.backend.capabilities:
             name, can = type(self.backend).__name__, sorted(self.backend.capabilities)
             raise StorageError(
@@ -262,36 +281,57 @@ class VectorStore(StorePrimitives):
                 f"{', '.join(can) or 'nothing'}"
             )
 
-    def _where(self, text: str | None) -> Expression | None:
+    def __where(self, text: str | None) -> Expression | None:
         where = None if text is None else parse(text, self.filter_columns)
         if where is not None and compares_texts(where):
-            self._need("text filters", "filter texts by LIKE or by order")
+            self.__need("text filters", "filter texts by LIKE or by order")
         return where
 
-    def _queries(self, vectors: ArrayLike) -> NDArray[np.float32]:
-        return query_vectors(vectors, self.dim, self.metric)
+    def __search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        filter: str | None,
+        exact: bool | None,
+        columns: Sequence[str] | None,
+    ) -> list[pa.Table]:
+        if exact is False:
+            self.__need("approximate", "search approximately")
+        where, asked = self.__where(filter), self.__columns(columns, vector=False)
+        k = self.__most(k)
+        return self._nearest(queries, k, where, exact, asked) if len(queries) else []
 
-    def _columns(self, columns: Sequence[str] | None, *, vector: bool) -> list[str]:
+    def __most(self, k: int) -> int:
+        """How many rows can be found: libraries count in 32 bits, or take memory for each."""
+        try:
+            most = operator.index(k)
+        except TypeError:
+            most = 0
+        if most < 1 or isinstance(k, bool):
+            raise StorageError(f"k is {shown(k)}; expected a whole number from 1 on")
+        return most if most <= 10_000 else max(1, min(most, self._count(None)))
+
+    def __columns(self, columns: Sequence[str] | None, *, vector: bool) -> list[str]:
         if columns is None:
             return [name for name in self.schema.names if vector or name != "vector"]
+        if isinstance(columns, str):
+            raise StorageError(f"expected a list of columns, got the text {shown(columns)}")
         for name in columns:
             if name not in self.schema.names:
                 raise missing_column(name, self.schema.names)
         return list(dict.fromkeys(columns))
 
-    def _ids(self, ids: Sequence[Id]) -> list[Id]:
-        import pyarrow as pa
+    def __ids(self, ids: Iterable[Id]) -> list[Id]:
+        if isinstance(ids, str | bytes | Mapping) or not isinstance(ids, Iterable):
+            raise StorageError(f"expected a list of ids, got {shown(ids)}")
+        try:
+            wanted = from_values(list(ids), self.schema.field("id").type)
+        except BadValueError as error:
+            raise StorageError(f"id at index {error.row}: {error.what}") from None
+        if wanted.null_count:
+            raise StorageError(f"expected a list of ids, got {shown(ids)} with a missing one")
+        return list(dict.fromkeys(wanted.to_pylist()))
 
-        kind = int if self.schema.field("id").type == pa.int64() else str
-        for one in ids:
-            if not isinstance(one, kind) or isinstance(one, bool):
-                raise StorageError(
-                    f"id {one!r} is no {kind.__name__}, as the ids of this store are"
-                )
-        return list(dict.fromkeys(ids))
 
-
-def _checked(k: int) -> int:
-    if k < 1:
-        raise StorageError(f"k is {k}; want at least 1")
-    return k
+def _told(schema: pa.Schema) -> str:
+    return ", ".join(f"{column.name}: {column.type}" for column in schema)

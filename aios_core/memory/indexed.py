@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aios_core.contracts.records import Id, Metric, check_schema, conform, vectors_of
+from aios_core.contracts.records import Id, Metric, check_rows, check_schema, vectors_of
 from aios_core.contracts.storage import Capability, StorageBackend
 from aios_core.contracts.store import VectorStore
 from aios_core.errors import StorageError
@@ -125,7 +125,7 @@ class IndexedBackend(StorageBackend):
         except (KeyError, OSError, pa.ArrowException) as error:
             raise StorageError(f"{folder.path} is damaged: {error}") from error
         store = IndexedStore(self, folder, check_schema(rows.schema), metric, read_only=read_only)
-        conform(rows.filter(alive), store.schema, metric)
+        check_rows(rows.filter(alive), metric)
         index = self.index(store.dim, metric)
         if index.name not in paths or not index.load(paths[index.name], rows.num_rows):
             index.add(vectors_of(rows))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
@@ -100,6 +101,31 @@ def filters(*, texts: bool = True) -> st.SearchStrategy[Expression]:
         return st.builds(Not, part) | st.builds(And, parts) | st.builds(Or, parts)
 
     return st.recursive(st.one_of(leaves), grow, max_leaves=5)
+
+
+def values() -> st.SearchStrategy[Any]:
+    """Values of any type, of which a column keeps some and refuses others."""
+    edges = [2**53 + 1, -(2**63), 2**63, 2**64 - 1, 2**60, 10**400, -0.0, 5e-324, 3.99]
+    odd = [np.str_("x"), np.datetime64("2020"), [1], {}, 1j, "\ud800", "a\0b", "\\", "%s", "\n"]
+    return (
+        st.none()
+        | st.text(max_size=4)
+        | st.booleans()
+        | st.booleans().map(np.bool_)
+        | st.integers()
+        | st.floats()
+        | st.sampled_from(edges)
+        | st.decimals()
+        | st.fractions()
+        | st.integers(-(2**63), 2**63 - 1).map(np.int64)
+        | st.integers(0, 2**64 - 1).map(np.uint64)
+        | st.floats(width=16).map(np.float16)
+        | st.floats(width=32).map(np.float32)
+        | st.floats().map(np.longdouble)
+        | st.binary(max_size=3)
+        | st.dates()
+        | st.sampled_from(odd)
+    )
 
 
 def tensors() -> st.SearchStrategy[Tensor]:

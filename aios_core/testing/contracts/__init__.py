@@ -6,5 +6,8 @@ from aios_core.kinds import KINDS
 
 # What pytest does for test files by itself: failed asserts show the values on both sides.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{kind}" for kind in KINDS), "aios_core.testing.searching"
+    *(f"{__name__}.{kind}" for kind in KINDS),
+    "aios_core.testing.filtering",
+    "aios_core.testing.keeping",
+    "aios_core.testing.searching",
 )

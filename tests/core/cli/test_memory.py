@@ -149,11 +149,11 @@ def test_exports_are_imported_again(store, tmp_path, suffix):
         ('{"text": 3}', "bad.jsonl:1: want text under 'text'"),
         ('{"text": "a", "id": 1.5}', "bad.jsonl:1: want a text or whole number as 'id', got 1.5"),
         ('{"text": "a", "vector": ["x"]}', "bad.jsonl:1: want numbers under 'vector'"),
-        ('{"text": "a", "vector": [NaN]}', "row 0 holds nan"),
+        ('{"text": "a", "vector": [NaN]}', "its vector holds nan"),
         ('{"text": "a", "vector": [1]}\n{"text": "b"}', "want one dimension in all rows"),
         ('{"text": "a", "_x": 1}', "want a name without _ in front"),
         ('{"text": "\\ud800"}', "bad.jsonl:1: cannot be kept"),
-        ('{"text": "a", "id": "x"}\n{"text": "b", "id": "x"}', "id 'x' comes twice"),
+        ('{"text": "a", "id": "x"}\n{"text": "b", "id": "x"}', "expected each id once, got 'x'"),
     ],
 )
 def test_bad_files_are_told_with_their_line(tmp_path, content, message):
