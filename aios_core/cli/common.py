@@ -7,12 +7,18 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+COUNT: Final = click.IntRange(1, 2**31 - 1)
+"""A number of things."""
+
+SEED: Final = click.IntRange(0, 2**63 - 1)
+"""What a configuration takes as a seed."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aios_core.cli.common import json_option, print_json, print_table, set_option
+from aios_core.cli.common import COUNT, json_option, print_json, print_table, set_option
 
 if TYPE_CHECKING:
     from aios_core.evolution.loop import Attempt
@@ -49,9 +49,7 @@ def command() -> None:
 )
 @click.option("--filter", "where", metavar="SQL", help="Of the memories, only these.")
 @click.option("--level", metavar="NAME", help="Try this level alone, configured or not.")
-@click.option(
-    "--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="One on the other."
-)
+@click.option("--rounds", type=COUNT, default=1, show_default=True, help="One on the other.")
 @set_option
 @json_option
 def evolve_run(
@@ -99,7 +97,7 @@ def evolve_run(
     attempts: list[Attempt] = []
     for _ in range(rounds):
         attempts += evolve(found, resolved, told=lambda line: click.echo(line, err=True))
-        seed = resolved.config.seed + 1
+        seed = (resolved.config.seed + 1) % 2**63  # the largest is followed by 0
         resolved = resolve(resolved.values, overrides=[f"seed={seed}"])
     if as_json:
         print_json([_facts(attempt) for attempt in attempts])

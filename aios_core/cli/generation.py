@@ -9,9 +9,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+from aios_core.cli.common import COUNT
 
-_at_least_1: Final = click.IntRange(min=1)
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _schema(context: click.Context, parameter: click.Parameter, value: Path | None) -> Any:
@@ -28,17 +28,29 @@ def _schema(context: click.Context, parameter: click.Parameter, value: Path | No
 
 
 _OPTIONS: Final = (
-    click.option("--temperature", type=click.FloatRange(min=0), help="0 takes the likeliest."),
-    click.option("--top-k", type=_at_least_1, help="Draw one of the k likeliest tokens."),
-    click.option("--top-p", type=float, help="Draw one of those with this probability together."),
-    click.option("--min-p", type=float, help="None less likely than this times the likeliest."),
-    click.option("--repetition-penalty", type=float, help="More than 1 avoids what is there."),
+    click.option("--temperature", type=click.FloatRange(0, 1e6), help="0 takes the likeliest."),
+    click.option("--top-k", type=COUNT, help="Draw one of the k likeliest tokens."),
+    click.option(
+        "--top-p",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Draw one of those with this probability together.",
+    ),
+    click.option(
+        "--min-p",
+        type=click.FloatRange(0, 1),
+        help="None less likely than this times the likeliest.",
+    ),
+    click.option(
+        "--repetition-penalty",
+        type=click.FloatRange(0, 1e6, min_open=True),
+        help="More than 1 avoids what is there.",
+    ),
     click.option(
         "suppress_tokens",
         "--suppress-token",
         metavar="ID",
         multiple=True,
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, 2**31 - 1),
         help="Token id that is never drawn; may be repeated.",
     ),
     click.option("--ignore-eos", is_flag=True, help="Go on behind the end of a text."),
@@ -52,9 +64,9 @@ _OPTIONS: Final = (
     ),
     click.option("--sampler", metavar="NAME", help="Another sampler than the run's."),
     click.option(
-        "num_inference_steps", "--steps", type=_at_least_1, help="Of the sampler, if it has them."
+        "num_inference_steps", "--steps", type=COUNT, help="Of the sampler, if it has them."
     ),
-    click.option("--block-size", type=_at_least_1, help="Write so many positions at a time."),
+    click.option("--block-size", type=COUNT, help="Write so many positions at a time."),
     click.option(
         "--cache",
         type=click.Choice(["none", "prefix", "dual"]),
@@ -62,10 +74,12 @@ _OPTIONS: Final = (
         "Faster, and an approximation.",
     ),
     click.option(
-        "--guidance-scale", type=float, help="More than 1 follows the prompt more; 1 is plain."
+        "--guidance-scale",
+        type=click.FloatRange(-1e6, 1e6),
+        help="More than 1 follows the prompt more; 1 is plain.",
     ),
     click.option("--negative-prompt", metavar="TEXT", help="Guidance leads away from it."),
-    click.option("--num-memories", type=_at_least_1, help="With --memory: at most so many."),
+    click.option("--num-memories", type=COUNT, help="With --memory: at most so many."),
 )
 
 

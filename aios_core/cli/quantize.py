@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aios_core.cli.common import json_option, print_json, set_option, tensor_bar
+from aios_core.cli.common import COUNT, json_option, print_json, set_option, tensor_bar
 
 if TYPE_CHECKING:
     from aios_core.contracts import Quantizer
@@ -23,16 +23,16 @@ _path = click.Path(path_type=Path)
 @click.option(
     "--bits-per-weight",
     "budget",
-    type=float,
+    type=click.FloatRange(0, 32, min_open=True),
     metavar="N",
     help="Instead of --bits: what all matrices may take together, scales included; each has the "
     "width that its measured damage asks for.",
 )
-@click.option("--group-size", type=click.IntRange(min=0), help="Columns that share a scale.")
+@click.option("--group-size", type=click.IntRange(0, 2**20), help="Columns that share a scale.")
 @click.option("--quality", metavar="WORD", help="fast, search or calibrated, where it has such.")
 @click.option(
     "--texts",
-    type=click.IntRange(min=1),
+    type=COUNT,
     default=128,
     show_default=True,
     help="Training texts that `calibrated` looks at.",

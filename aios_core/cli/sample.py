@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from aios_core.cli.common import json_option, print_json, set_option
+from aios_core.cli.common import COUNT, SEED, json_option, print_json, set_option
 from aios_core.cli.generation import generation_options, given_options
 from aios_core.cli.watch import Screen, printable
 
@@ -20,22 +20,24 @@ if TYPE_CHECKING:
 
     from aios_core.inference import Output, Update
 
-_at_least_1 = click.IntRange(min=1)
-
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--prompt", metavar="TEXT", help="Text that every sample begins with.")
 @click.option("--infill", metavar="TEXT", help="Text with gaps: ___, <mask>, or <mask:12>.")
-@click.option("--gap", default=8, show_default=True, type=_at_least_1, help="Tokens of a gap.")
-@click.option("--num", default=1, show_default=True, type=_at_least_1, help="Number of samples.")
-@click.option("--length", type=_at_least_1, help="Tokens a sample; unset: as configured.")
+@click.option("--gap", default=8, show_default=True, type=COUNT, help="Tokens of a gap.")
+@click.option("-n", "--num", default=1, show_default=True, type=COUNT, help="Number of samples.")
+@click.option("--length", type=COUNT, help="Tokens a sample; unset: as configured.")
 @click.option(
     "--mode",
     type=click.Choice(["diffusion", "ar"]),
     help="Which model writes: that of the run, or its autoregressive twin.  [default: the run's]",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Unset: the seed of the run.")
+@click.option(
+    "--seed",
+    type=SEED,
+    help="Unset: the seed of the run, so the same command writes the same texts.",
+)
 @click.option(
     "--memory",
     metavar="PLACE",

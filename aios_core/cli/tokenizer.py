@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aios_core.cli.common import json_option, print_json
+from aios_core.cli.common import COUNT, json_option, print_json
 from aios_core.errors import TokenizerError
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def command() -> None:
 
 @command.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_path)
-@click.option("--vocab-size", default=32_000, show_default=True, type=click.IntRange(min=1))
-@click.option("--min-frequency", default=2, show_default=True, type=click.IntRange(min=1))
+@click.option("--vocab-size", default=32_000, show_default=True, type=COUNT)
+@click.option("--min-frequency", default=2, show_default=True, type=COUNT)
 @click.option(
     "--field", metavar="NAME", help="Where texts are in JSON lines, Parquet or Arrow files."
 )
@@ -107,7 +107,7 @@ def encode(text: str | None, file: Path, jsonl_in: Path | None, *, as_json: bool
 
 
 @command.command()
-@click.argument("ids", nargs=-1, type=click.IntRange(min=0))
+@click.argument("ids", nargs=-1, type=click.IntRange(0, 2**31 - 1))
 @_tokenizer
 def decode(ids: tuple[int, ...], file: Path) -> None:
     """Print the text of IDS.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aios_core.cli.ablate import require_extra
-from aios_core.cli.common import json_option, print_json, print_table, progress
+from aios_core.cli.common import COUNT, json_option, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from aios_core.inference.doubt import Doubt
@@ -44,7 +44,7 @@ def command() -> None:
     "--windows",
     default=256,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=COUNT,
     help="Most held-out texts to calibrate on, and as many to measure on.",
 )
 @_estimator

@@ -134,5 +134,5 @@ def dotted(key: KeyPath) -> str:
             text += f"[{part}]"
         else:
             bare = part.isascii() and part.replace("-", "").replace("_", "").isalnum()
-            text += ("." if text else "") + (part if bare else json.dumps(part))
+            text += ("." if text else "") + (part if bare else json.dumps(part, ensure_ascii=False))
     return text

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aios_core.config.document import Node, Source, tree
 from aios_core.errors import ConfigError
+
+_WORD: Final = re.compile(r"[\w-]+")
 
 
 def key_path(text: str) -> tuple[str, ...] | None:
     """The parts of a TOML key such as ``plugins.use."noise.cosine"``; None if it is no key."""
     try:
         table: Any = tomllib.loads(f"{text} = 0") if "\n" not in text else {}
-    except tomllib.TOMLDecodeError:
-        return None
+    except tomllib.TOMLDecodeError:  # TOML wants quotes around the letters of most languages
+        bare = text.split(".")
+        return tuple(bare) if all(_WORD.fullmatch(part) for part in bare) else None
     parts = []
     while isinstance(table, dict) and len(table) == 1:
         ((key, table),) = table.items()
@@ -43,7 +47,7 @@ def layer(overrides: Sequence[str]) -> Node:
         path = key_path(key.strip())
         source = Source(f"--set {override}", Path.cwd(), raw)
         if not equals or path is None:
-            problems.append(source.problem((), "want key=value, as in sampler.steps=16"))
+            problems.append(source.problem((), "expected key=value, as in sampler.steps=16"))
         else:
             put(root, path, tree(_value(raw), source))
     if problems:
@@ -54,7 +58,7 @@ def layer(overrides: Sequence[str]) -> Node:
 def _value(raw: str) -> Any:
     try:
         table = tomllib.loads(f"v = {raw}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # of the syntax, or of a number with too many digits
         return raw
     return table["v"] if len(table) == 1 else raw
 

@@ -16,6 +16,9 @@ MAX_BYTES: Final = 4 * 2**20
 
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
+_DIGITS: Final = re.compile(r"[0-9_]{4300,}")
+"""More digits than Python makes an integer of."""
+
 
 def read(path: Path, *, chain: tuple[Path, ...] = ()) -> Node:
     """A file and all that it extends, merged; the tables of `OWN_KEYS` are still in it.
@@ -66,6 +69,11 @@ def _parse(path: Path) -> Node:
             if place[1] is not None:
                 line, message = int(place[1]), f"{message} (column {place[2]})"
         raise ConfigError(f"{path}:{line}: not valid TOML: {message}") from None
+    except ValueError:  # of int: Python reads no more digits
+        digits = _DIGITS.search(text)
+        line = text.count("\n", 0, digits.start()) + 1 if digits else 1
+        wrong = "a number has thousands of digits; expected at most 2**63 - 1"
+        raise ConfigError(f"{path}:{line}: {wrong}") from None
     except RecursionError:
         raise ConfigError(f"{path}: not a configuration: nested too deeply") from None
 
@@ -83,7 +91,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         wrong = f"byte {data[error.start]:#04x} is not valid UTF-8; want a text file in UTF-8"

@@ -40,8 +40,14 @@ measured with it, or nothing. Trials that agree in all that affects training sha
 _NO_EFFECT: Final = {"affects": "nothing"}
 """On a single field: unlike the rest of its section, it makes nothing void."""
 
-_positive: Any = validators.gt(0)
-_at_least_1: Any = validators.ge(1)
+MAX_SEED: Final = 2**63 - 1
+"""What TOML can hold, and torch can take."""
+
+_seed: Any = [validators.ge(0), validators.le(MAX_SEED)]
+_count: Any = validators.and_(validators.ge(1), validators.le(10**9))
+_size: Any = validators.and_(validators.ge(1), validators.le(2**20))  # of what is held in memory
+_rate: Any = [validators.gt(0), validators.le(1e30)]  # float32 holds it, and its products
+_nats: Any = [validators.ge(0), validators.le(1e3)]
 _fraction: Any = [validators.ge(0), validators.lt(1)]
 
 
@@ -49,7 +55,7 @@ _fraction: Any = [validators.ge(0), validators.lt(1)]
 class DiffusionConfig:
     """How the network is taught to denoise."""
 
-    length: int = field(default=128, validator=_at_least_1)
+    length: int = field(default=128, validator=_size)
     """L, tokens a training sequence."""
     times: Literal["stratified", "iid"] = "stratified"
     """How times are drawn: one in each of B equal strata, or independently."""
@@ -60,7 +66,7 @@ class DiffusionConfig:
     than all lowers the variance of gradients (the clipped schedules of BD3-LM,
     arXiv 2503.09573)."""
 
-    block_size: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    block_size: int | None = field(default=None, validator=validators.optional(_size))
     """Train a network that writes block by block, of so many tokens each, and reads each block once
     (BD3-LM, arXiv 2503.09573); a training step reads every text twice. 1 is autoregression by
     another name; unset: all of the text is one block."""
@@ -80,19 +86,19 @@ class DiffusionConfig:
 class TrainingConfig:
     """The optimiser's loop."""
 
-    steps: int = field(default=1000, validator=_at_least_1)
+    steps: int = field(default=1000, validator=_count)
     """Optimiser steps."""
-    batch_size: int = field(default=32, validator=_at_least_1)
+    batch_size: int = field(default=32, validator=_size)
     """B, sequences a forward pass."""
-    accumulate: int = field(default=1, validator=_at_least_1)
+    accumulate: int = field(default=1, validator=_size)
     """Forward passes a step; their gradients are averaged."""
-    learning_rate: float = field(default=2e-3, validator=_positive)
+    learning_rate: float = field(default=2e-3, validator=_rate)
     """Peak rate of AdamW, reached after the warm-up, then decayed by a cosine to a tenth."""
-    warmup_steps: int = field(default=50, validator=validators.ge(0))
+    warmup_steps: int = field(default=50, validator=[validators.ge(0), validators.le(10**9)])
     """Steps of linear warm-up."""
-    weight_decay: float = field(default=0.1, validator=validators.ge(0))
+    weight_decay: float = field(default=0.1, validator=[validators.ge(0), validators.le(1e3)])
     """Of AdamW, on matrices only."""
-    clip_norm: float = field(default=1.0, validator=_positive)
+    clip_norm: float = field(default=1.0, validator=_rate)
     """Largest norm of the whole gradient."""
     ema_decay: float = field(default=0.99, validator=_fraction)
     """Of the moving average of the weights that evaluation and sampling use; 0 switches it off."""
@@ -102,18 +108,18 @@ class TrainingConfig:
     """Run the network through torch.compile: faster on CUDA, after a first step of a minute."""
     device: str = field(default="auto", metadata=_NO_EFFECT)
     """A torch device; auto is CUDA where there is one."""
-    checkpoint_every: int = field(default=500, validator=_at_least_1, metadata=_NO_EFFECT)
+    checkpoint_every: int = field(default=500, validator=_count, metadata=_NO_EFFECT)
     """Steps between checkpoints; there is always one at the end and one on Ctrl-C."""
-    log_every: int = field(default=10, validator=_at_least_1, metadata=_NO_EFFECT)
+    log_every: int = field(default=10, validator=_count, metadata=_NO_EFFECT)
     """Steps between records in metrics.jsonl."""
-    evaluate_every: int = field(default=100, validator=_at_least_1)
+    evaluate_every: int = field(default=100, validator=_count)
     """Steps between measurements of the held-out loss, with the averaged weights."""
-    evaluate_windows: int = field(default=64, validator=_at_least_1)
+    evaluate_windows: int = field(default=64, validator=_count)
     """Held-out sequences it is measured on, spread evenly over the split."""
     keep: Literal["last", "best"] = "last"
     """Which step the run stands for: its last, or that with the lowest held-out loss, which is
     saved whenever there is a better one."""
-    patience: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    patience: int | None = field(default=None, validator=validators.optional(_count))
     """Stop after so many measurements in a row without a lower held-out loss; unset: never."""
 
 
@@ -121,19 +127,19 @@ class TrainingConfig:
 class SamplingConfig(Controls):
     """What is sampled for an evaluation, whichever sampler does it."""
 
-    num_samples: int = field(default=16, validator=_at_least_1)
+    num_samples: int = field(default=16, validator=_size)
     """Texts to sample."""
-    length: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    length: int | None = field(default=None, validator=validators.optional(_size))
     """Tokens a sample; unset: the length of the training sequences."""
-    batch_size: int = field(default=16, validator=_at_least_1)
+    batch_size: int = field(default=16, validator=_size)
     """Texts sampled at once."""
-    temperature: float = field(default=1.0, validator=validators.ge(0))
+    temperature: float = field(default=1.0, validator=[validators.ge(0), validators.le(1e6)])
     """Divides log-probabilities before a token is drawn; 0 takes the most probable one."""
     spacing: Spacing | Curve = field(default="uniform")
     """Of the sampler's time grid: ``uniform`` in time, ``cosine`` with small steps first, or
     ``information``: as many tokens in each step. Pairs of a share of masks and the nats that a
     token tells then, as the metric ``information`` measures them, give steps that tell as much."""
-    block_size: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    block_size: int | None = field(default=None, validator=validators.optional(_size))
     """Fill in blocks of so many positions one after the other; unset: all at once."""
     cache: Literal["none", "prefix", "dual"] = field(default="none")
     """While a block is filled in, do not read again what stands before it (``prefix``), or all
@@ -151,26 +157,26 @@ class SamplingConfig(Controls):
         rates = [rate for rate, _ in value]
         if not value or rates != sorted(set(rates)) or not (rates[0] >= 0 and rates[-1] <= 1):
             raise ValueError(f"want shares of masks that rise between 0 and 1, got {rates[:9]}")
-        if not all(0 < nats < float("inf") for _, nats in value):
-            raise ValueError("want more than 0 nats at each share of masks")
+        if not all(0 < nats <= 1e6 for _, nats in value):
+            raise ValueError("expected more than 0 nats at each share of masks, and at most 1e6")
 
 
 @frozen
 class MemoryConfig:
     """Memories that a diffusion network is told of, by cross-attention (`MemoryConditioner`)."""
 
-    k: int = field(default=0, validator=validators.ge(0))
+    k: int = field(default=0, validator=[validators.ge(0), validators.le(65_536)])
     """K, memories that a text is told of; 0: the network has no conditioner."""
     store: Path | None = field(default=None, metadata=_NO_EFFECT)
     """Folder of the store that training recalls from, and sampling unless told of another; of the
     backend that ``[storage]`` names. What is in it counts, not where it is."""
     uri: str | None = field(default=None, metadata=_NO_EFFECT)
     """Instead of ``store``, where the backend is a server."""
-    dim: int = field(default=384, validator=_at_least_1)
+    dim: int = field(default=384, validator=_size)
     """E, numbers in a vector of the store; that of the embedding."""
-    num_tokens: int = field(default=4, validator=_at_least_1)
+    num_tokens: int = field(default=4, validator=_size)
     """What a vector is projected to, for attention to read (the name is that of IP-Adapter)."""
-    heads: int = field(default=4, validator=_at_least_1)
+    heads: int = field(default=4, validator=_size)
     """Attention heads; they divide the width of the backbone."""
     dropout: float = field(default=0.1, validator=_fraction)
     """Share of the training texts that are told of none, so that guidance can lead away from it."""
@@ -192,13 +198,13 @@ class EvaluationConfig:
 
     twin: bool = True
     """Train an autoregressive twin (same data, tokenizer and backbone) and judge samples by it."""
-    twin_seed: int = field(default=0, validator=validators.ge(0))
+    twin_seed: int = field(default=0, validator=_seed)
     """Seed of the twin: one judge for all seeds of an ablation."""
-    draws: int = field(default=4, validator=_at_least_1)
+    draws: int = field(default=4, validator=_size)
     """Noisy states drawn a sequence for the NELBO."""
-    batch_size: int = field(default=64, validator=_at_least_1)
+    batch_size: int = field(default=64, validator=_size)
     """Sequences a forward pass."""
-    max_tokens: int | None = field(default=None, validator=validators.optional(_at_least_1))
+    max_tokens: int | None = field(default=None, validator=validators.optional(_count))
     """Measure on the first so many held-out tokens; unset: on all."""
 
 
@@ -211,24 +217,29 @@ class EvolutionConfig:
     uncertainty calls for. A level that fails the gate is followed by the next one."""
     level: str | None = None
     """Try this one of ``[[levels]]`` alone."""
-    thresholds: tuple[float, ...] = (1.0, 3.0)
+    thresholds: tuple[float, ...] = field(
+        default=(1.0, 3.0),
+        validator=validators.deep_iterable(
+            validators.and_(validators.ge(-1e6), validators.le(1e6))
+        ),
+    )
     """For the policy ``uncertainty``: how unsure the model must be of the evidence, in standard
     deviations above its own domain, to begin with the second level, the third, ..."""
     share: float = field(default=0.1, validator=[validators.gt(0), validators.le(1)])
     """Most of the parameters that one adaptation may change or add."""
-    steps: int = field(default=200, validator=_at_least_1)
+    steps: int = field(default=200, validator=_count)
     """Optimiser steps of one adaptation."""
-    batch_size: int = field(default=16, validator=_at_least_1)
+    batch_size: int = field(default=16, validator=_size)
     """Rows of evidence a step."""
-    fitting_windows: int = field(default=2048, validator=_at_least_1)
+    fitting_windows: int = field(default=2048, validator=_count)
     """Most rows to learn from, and most of the base domain to replay."""
-    windows: int = field(default=128, validator=validators.ge(16))
+    windows: int = field(default=128, validator=[validators.ge(16), validators.le(10**9)])
     """Held-out rows that decide, and as many that report."""
-    draws: int = field(default=8, validator=_at_least_1)
+    draws: int = field(default=8, validator=_size)
     """Noisy states drawn a row by the gate."""
-    epsilon: float = field(default=0.0, validator=validators.ge(0))
+    epsilon: float = field(default=0.0, validator=_nats)
     """Nats a token by which the target must improve at least."""
-    base_tolerance: float = field(default=0.2, validator=validators.ge(0))
+    base_tolerance: float = field(default=0.2, validator=_nats)
     """Nats a token by which the base domain may become worse."""
     confidence: float = field(default=0.95, validator=[validators.gt(0.5), validators.lt(1)])
     """Of both, over all gatings on the same texts."""
@@ -284,7 +295,7 @@ class Config:
         metadata={"affects": "nothing"},
     )
     """Of the run; its folder is ``runs/NAME`` unless ``--output`` says otherwise."""
-    seed: int = field(default=0, validator=validators.ge(0), metadata={"affects": "training"})
+    seed: int = field(default=0, validator=_seed, metadata={"affects": "training"})
     """Decides weights, batches, noise and samples."""
     mode: Literal["diffusion", "ar"] = field(default="diffusion", metadata={"affects": "training"})
     """Masked diffusion, or the autoregressive twin: the same network with a causal mask."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 WRONG: Final[Any] = object()
 """Returned instead of a value that could not be converted; the problem has been told."""
 
+MAX_INT: Final = 2**63 - 1
+"""What TOML, Arrow and torch can hold."""
+
 _WORDS: Final[dict[Any, str]] = {
     int: "an integer",
     float: "a number",
@@ -83,8 +86,20 @@ def convert(node: Node, hint: Any, key: KeyPath, reading: Reading) -> Any:
     else:
         value = _scalar(node, hint, arguments if origin is Literal else ())
     if value is WRONG:
-        reading.tell(node, key, f"want {describe(hint)}, got {show(node.value)}")
+        reading.tell(node, key, f"want {describe(hint)}, got {show(node.value)}{_hint(node, hint)}")
     return value
+
+
+def _hint(node: Node, hint: Any) -> str:
+    """What a value may have been meant for."""
+    value = node.value
+    if hint in (str, Path) and not isinstance(value, str | dict | list):
+        return f'; in quotes it is one: "{value}"'
+    if hint is int and type(value) is int:
+        return f"; expected at most {MAX_INT}"
+    if hint is float and type(value) is float:
+        return "; expected a finite one"
+    return ""
 
 
 def _scalar(node: Node, hint: Any, literals: tuple[Any, ...]) -> Any:
@@ -99,6 +114,8 @@ def _scalar(node: Node, hint: Any, literals: tuple[Any, ...]) -> Any:
         return node.plain()
     if hint is float:
         return float(value) if _is_number(value) else WRONG
+    if hint is int and type(value) is int and abs(value) > MAX_INT:
+        return WRONG
     if hint is Path and isinstance(value, str) and value and "\0" not in value:
         # By text, as relative paths of a lock are made: "run/../x" is "x" even if run is a link.
         return Path(os.path.normpath(node.source.folder / value))
@@ -106,10 +123,10 @@ def _scalar(node: Node, hint: Any, literals: tuple[Any, ...]) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a float can hold it: no bool, no NaN, no integer beyond the largest float."""
+    """Whether a float can hold it, and it is a number: no bool, no NaN, no infinity."""
     if type(value) is int:
         return abs(value) < 2**1023
-    return type(value) is float and not math.isnan(value)
+    return type(value) is float and math.isfinite(value)
 
 
 def _member(value: Any, members: list[Any]) -> Any:

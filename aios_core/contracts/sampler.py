@@ -56,18 +56,22 @@ class Controls:
     transformers.
     """
 
-    top_k: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    top_k: int | None = field(
+        default=None,
+        validator=validators.optional(validators.and_(validators.ge(1), validators.le(2**31 - 1))),
+    )
     """Draw one of the k likeliest tokens; unset: of all. Equal ones at the border all stay."""
     top_p: float = field(default=1.0, validator=[validators.gt(0), validators.le(1)])
     """Draw one of the fewest tokens that together have this probability: the likeliest ones, with
     the one that crosses it. 1 is all."""
     min_p: float = field(default=0.0, validator=[validators.ge(0), validators.le(1)])
     """Draw no token less likely than this times the likeliest. 0 is all."""
-    repetition_penalty: float = field(default=1.0, validator=validators.gt(0))
+    repetition_penalty: float = field(default=1.0, validator=[validators.gt(0), validators.le(1e6)])
     """Multiplies the log-probability of tokens that the row holds already: more than 1 avoids
     them, 1 does nothing (CTRL, arXiv 1909.05858)."""
     suppress_tokens: tuple[int, ...] = field(
-        default=(), validator=validators.deep_iterable(validators.ge(0))
+        default=(),
+        validator=validators.deep_iterable(validators.and_(validators.ge(0), validators.lt(2**31))),
     )
     """Token ids that are never drawn."""
 
@@ -183,7 +187,9 @@ class Sampler(ABC):
 class StepSampler(Sampler):
     """A sampler that walks a time grid: write `step`, the loop is here."""
 
-    steps: int = field(default=64, kw_only=True, validator=validators.ge(1))
+    steps: int = field(
+        default=64, kw_only=True, validator=[validators.ge(1), validators.le(1_000_000)]
+    )
     """Number of steps from pure noise to clean text."""
 
     @abstractmethod

@@ -44,7 +44,7 @@ class AffineQuantizer(Quantizer):
 
     bits: int = field(default=4, validator=[validators.ge(1), validators.le(8)])
     """Of a code."""
-    group_size: int = field(default=64, validator=validators.ge(0))
+    group_size: int = field(default=64, validator=[validators.ge(0), validators.le(2**20)])
     """Columns that share a scale; 0: a whole row."""
 
     @abstractmethod

@@ -243,13 +243,13 @@ class Transformer(Backbone):
 
     serves_masks: ClassVar[bool] = True
 
-    dim: int = field(default=128, validator=validators.ge(2))
+    dim: int = field(default=128, validator=[validators.ge(2), validators.le(65_536)])
     """D, the width; a multiple of twice the heads."""
-    layers: int = field(default=4, validator=validators.ge(1))
+    layers: int = field(default=4, validator=[validators.ge(1), validators.le(1024)])
     """Blocks of attention and feed-forward network."""
-    heads: int = field(default=4, validator=validators.ge(1))
+    heads: int = field(default=4, validator=[validators.ge(1), validators.le(1024)])
     """Attention heads."""
-    expansion: float = field(default=3.0, validator=validators.gt(0))
+    expansion: float = field(default=3.0, validator=[validators.gt(0), validators.le(64)])
     """Hidden width of the feed-forward network over D; 8/3 has the size of an ungated one of 4."""
     dropout: float = field(default=0.0, validator=[validators.ge(0), validators.lt(1)])
     """Share of the features dropped in training."""

@@ -32,7 +32,7 @@ class File(Dataset):
     """Where the text is in a line of ``.jsonl``."""
     encoding: str = field(default="utf-8")
     """Of the text; a byte that it does not allow is an error and never replaced."""
-    max_bytes: int = field(default=1 << 32, validator=validators.gt(0))
+    max_bytes: int = field(default=1 << 32, validator=[validators.gt(0), validators.le(1 << 50)])
     """Most bytes that one archive may unpack to; checked before anything is unpacked."""
 
     @encoding.validator

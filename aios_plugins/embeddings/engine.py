@@ -31,7 +31,7 @@ class Engine(EmbeddingProvider):
     """The folder that ``aios run`` left."""
     mode: Literal["diffusion", "ar"] | None = None
     """Whose network; unset: the run's own."""
-    batch_size: int = field(default=32, validator=validators.ge(1))
+    batch_size: int = field(default=32, validator=[validators.ge(1), validators.le(65_536)])
     """Windows that are read at once."""
     query_prompt: str = ""
     """Put before a text to find with."""

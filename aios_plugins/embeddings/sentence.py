@@ -32,7 +32,7 @@ class SentenceTransformers(EmbeddingProvider):
     """Its folder, with ``modules.json`` or ``config.json``."""
     device: str = "cpu"
     """A torch device."""
-    batch_size: int = field(default=32, validator=validators.ge(1))
+    batch_size: int = field(default=32, validator=[validators.ge(1), validators.le(65_536)])
     """Texts that are read at once."""
     query_prompt: str | None = None  # type: ignore[assignment]
     """Put before a text to find with; unset: what the model says."""

@@ -102,15 +102,19 @@ class Control(EvolutionLevel):
 
     size_ratio: float = field(default=0.25, validator=[validators.gt(0), validators.le(1)])
     """Width over that of the model; less where the budget wants it."""
-    conditioning_scale: float = field(default=1.0)
+    conditioning_scale: float = field(
+        default=1.0, validator=[validators.ge(-1e6), validators.le(1e6)]
+    )
     """Factor of all that it adds."""
-    control_guidance_start: float = field(default=0.0, validator=validators.ge(0))
+    control_guidance_start: float = field(
+        default=0.0, validator=[validators.ge(0), validators.le(1)]
+    )
     """Share of the schedule, from noise to text, at which it begins to steer."""
-    control_guidance_end: float = field(default=1.0, validator=validators.le(1))
+    control_guidance_end: float = field(default=1.0, validator=[validators.ge(0), validators.le(1)])
     """Share at which it ends."""
-    learning_rate: float = field(default=5e-3, validator=validators.gt(0))
+    learning_rate: float = field(default=5e-3, validator=[validators.gt(0), validators.le(1e3)])
     """Peak rate of AdamW."""
-    replay: float = field(default=0.25, validator=validators.ge(0))
+    replay: float = field(default=0.25, validator=[validators.ge(0), validators.le(100)])
     """Rows of the base domain in a batch, as a share of the target's."""
 
     def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:

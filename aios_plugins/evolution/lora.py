@@ -80,18 +80,21 @@ class Lora(EvolutionLevel):
 
     name: ClassVar[str] = "l2-lora"
 
-    rank: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    rank: int | None = field(
+        default=None,
+        validator=validators.optional(validators.and_(validators.ge(1), validators.le(65_536))),
+    )
     """r; unset: as large as ``share`` allows."""
     share: float = field(default=0.01, validator=[validators.gt(0), validators.le(1)])
     """Of the model's parameters, where no rank is set; a rank is at least 1."""
-    alpha: float = field(default=2.0, validator=validators.gt(0))
+    alpha: float = field(default=2.0, validator=[validators.gt(0), validators.le(1e6)])
     """Scale of the update: lora_alpha / r."""
     targets: tuple[str, ...] = ()
     """Last parts of the names of layers, as in ``"qkv"``; empty: every linear layer but the one
     that decodes."""
-    learning_rate: float = field(default=5e-3, validator=validators.gt(0))
+    learning_rate: float = field(default=5e-3, validator=[validators.gt(0), validators.le(1e3)])
     """Peak rate of AdamW."""
-    replay: float = field(default=0.25, validator=validators.ge(0))
+    replay: float = field(default=0.25, validator=[validators.ge(0), validators.le(100)])
     """Rows of the base domain in a batch, as a share of the target's."""
 
     def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:

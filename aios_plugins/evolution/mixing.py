@@ -84,7 +84,7 @@ class Mixing(EvolutionLevel):
     """Folders of runs; each costs a forward pass a step."""
     pool: Pool = "log"
     """Of log-probabilities, or of probabilities."""
-    replay: float = field(default=0.25, validator=validators.ge(0))
+    replay: float = field(default=0.25, validator=[validators.ge(0), validators.le(100)])
     """How much the base domain counts when weights are fitted, as a share of the target."""
 
     def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:

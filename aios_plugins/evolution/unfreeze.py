@@ -30,11 +30,11 @@ class Chosen(EvolutionLevel):
     subtraction, which would round.
     """
 
-    learning_rate: float = field(default=2e-3, validator=validators.gt(0))
+    learning_rate: float = field(default=2e-3, validator=[validators.gt(0), validators.le(1e3)])
     """Peak rate of AdamW."""
-    replay: float = field(default=0.25, validator=validators.ge(0))
+    replay: float = field(default=0.25, validator=[validators.ge(0), validators.le(100)])
     """Rows of the base domain in a batch, as a share of the target's."""
-    pull: float = field(default=0.01, validator=validators.ge(0))
+    pull: float = field(default=0.01, validator=[validators.ge(0), validators.le(1e6)])
     """Half of it times the squared distance from the base is added to the loss."""
 
     @abstractmethod
@@ -120,9 +120,9 @@ class Full(Chosen):
 
     name: ClassVar[str] = "full"
 
-    replay: float = field(default=0.0, validator=validators.ge(0))
+    replay: float = field(default=0.0, validator=[validators.ge(0), validators.le(100)])
     """Rows of the base domain in a batch, as a share of the target's."""
-    pull: float = field(default=0.0, validator=validators.ge(0))
+    pull: float = field(default=0.0, validator=[validators.ge(0), validators.le(1e6)])
     """Half of it times the squared distance from the base is added to the loss."""
 
     def choose(self, model: Model, experience: Experience, most: float) -> list[str]:

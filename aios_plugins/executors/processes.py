@@ -39,7 +39,10 @@ class Processes(Executor):
     process is killed, as when memory runs out, fails alone.
     """
 
-    workers: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    workers: int | None = field(
+        default=None,
+        validator=validators.optional(validators.and_(validators.ge(1), validators.le(1024))),
+    )
     """Processes at a time; unset: one a core. On a GPU all of them share it: set it lower there."""
 
     def run(

@@ -19,7 +19,7 @@ class Learned(NoiseScheduler):
     mean square of the loss at each rate. Before training it is linear.
     """
 
-    bins: int = field(default=16, validator=validators.ge(2))
+    bins: int = field(default=16, validator=[validators.ge(2), validators.le(65_536)])
     """Pieces of the monotone cubic that alpha is; their mask rates are spread evenly."""
 
     def alpha(self, t: Tensor) -> Tensor:

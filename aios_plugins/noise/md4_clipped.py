@@ -20,7 +20,7 @@ class MD4Clipped(NoiseScheduler):
 
     eps: float = field(default=1e-4, validator=[validators.ge(0), validators.le(1e-3)])
     """1 - alpha(0), and alpha(1)."""
-    exponent: float = field(default=1.0, validator=validators.gt(0))
+    exponent: float = field(default=1.0, validator=[validators.gt(0), validators.le(100)])
     """1 is linear; more keeps tokens longer."""
 
     def alpha(self, t: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from aios_core.contracts import NoiseScheduler
 class Polynomial(NoiseScheduler):
     """Keep a token until time t with probability 1 - t**exponent (MD4, arXiv 2406.04329)."""
 
-    exponent: float = field(default=2.0, validator=validators.gt(0))
+    exponent: float = field(default=2.0, validator=[validators.gt(0), validators.le(100)])
     """1 is linear; more keeps tokens longer."""
 
     def alpha(self, t: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class D3PM(Objective):
     steps grow; the predictions that it teaches are the same.
     """
 
-    steps: int = field(default=1000, validator=validators.ge(1))
+    steps: int = field(default=1000, validator=[validators.ge(1), validators.le(1_000_000)])
     """T, equal steps of time."""
 
     def losses(

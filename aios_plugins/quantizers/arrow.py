@@ -39,7 +39,8 @@ class Arrow(Quantizer):
     bits: Bits = 4
     """Of a code. Two bits without calibration are experimental."""
     bits_per_weight: float | None = field(
-        default=None, validator=validators.optional(validators.gt(0))
+        default=None,
+        validator=validators.optional(validators.and_(validators.gt(0), validators.le(32))),
     )
     """What all quantized matrices of a model may take together, parameters included: each then has
     the bits that suit it instead of `bits`, wide where few would cost most."""

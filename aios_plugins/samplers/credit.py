@@ -29,9 +29,9 @@ class Credit(AdaptiveSampler):
 
     tau: float = field(default=0.9, validator=[validators.gt(0), validators.le(1)])
     """Probability, with credit, from which on a position is sure."""
-    weight: float = field(default=0.7, validator=validators.ge(0))
+    weight: float = field(default=0.7, validator=[validators.ge(0), validators.le(1e6)])
     """Of the credit; 0 is ``threshold``."""
-    exponent: float = field(default=0.2, validator=validators.ge(0))
+    exponent: float = field(default=0.2, validator=[validators.ge(0), validators.le(1e3)])
     """Of the probability in the credit that it earns: the smaller, the less it matters."""
     decay: float = field(default=0.8, validator=[validators.ge(0), validators.lt(1)])
     """Of credit from step to step."""

@@ -25,11 +25,11 @@ class DFM(RemaskingSampler):
 
     exact: ClassVar[Literal["in the limit"]] = "in the limit"
 
-    strength: float = field(default=10.0, validator=validators.ge(0))
+    strength: float = field(default=10.0, validator=[validators.ge(0), validators.le(1e6)])
     """Of the corrector; 0 is ``ancestral``."""
-    late: float = field(default=0.25, validator=validators.ge(0))
+    late: float = field(default=0.25, validator=[validators.ge(0), validators.le(1e3)])
     """Exponent of t: how much the corrector spares the end of sampling."""
-    early: float = field(default=0.25, validator=validators.ge(0))
+    early: float = field(default=0.25, validator=[validators.ge(0), validators.le(1e3)])
     """Exponent of 1 - t: how much it spares the beginning."""
 
     def remask(self, t: Tensor, s: Tensor, limit: Tensor, context: SamplingContext) -> Tensor:

@@ -24,7 +24,7 @@ class EntropyBounded(AdaptiveSampler):
 
     exact: ClassVar[Literal["never"]] = "never"
 
-    gamma: float = field(default=0.1, validator=validators.ge(0))
+    gamma: float = field(default=0.1, validator=[validators.ge(0), validators.le(1e6)])
     """Bound in nats; more is faster and less exact."""
 
     def choose(self, masked: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:

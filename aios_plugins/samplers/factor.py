@@ -24,7 +24,7 @@ class Factor(AdaptiveSampler):
 
     exact: ClassVar[Literal["never"]] = "never"
 
-    factor: float = field(default=1.0, validator=validators.ge(0))
+    factor: float = field(default=1.0, validator=[validators.ge(0), validators.le(1e6)])
     """Larger: more at once, and less exact."""
 
     def choose(self, masked: Tensor, log_probs: Tensor, context: SamplingContext) -> Tensor:

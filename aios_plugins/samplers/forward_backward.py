@@ -25,7 +25,7 @@ class ForwardBackward(RemaskingSampler):
 
     exact: ClassVar[Literal["in the limit"]] = "in the limit"
 
-    strength: float = field(default=1.0, validator=validators.ge(0))
+    strength: float = field(default=1.0, validator=[validators.ge(0), validators.le(1e6)])
     """How many forward processes run beside the backward one; 0 is ``ancestral``."""
 
     def remask(self, t: Tensor, s: Tensor, limit: Tensor, context: SamplingContext) -> Tensor:

@@ -111,7 +111,9 @@ class Conf(Sampler):
     exact: ClassVar[Literal["never"]] = "never"
     remasks: ClassVar[bool] = True
 
-    steps: int = field(default=64, kw_only=True, validator=validators.ge(1))
+    steps: int = field(
+        default=64, kw_only=True, validator=[validators.ge(1), validators.le(1_000_000)]
+    )
     """Number of steps from pure noise to clean text."""
     eta: float = field(default=1.0, validator=_fraction)
     """Share of the highest probability that the schedule allows."""

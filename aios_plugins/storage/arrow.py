@@ -44,9 +44,9 @@ class Arrow(StorageBackend):
     compaction: Literal["background", "explicit"] = "background"
     """When segments that have become small or half dead are joined: by a thread of low priority, or
     by `compact` alone."""
-    index_rows: int = field(default=10_000, validator=validators.ge(1))
+    index_rows: int = field(default=10_000, validator=[validators.ge(1), validators.le(2**31 - 1)])
     """Rows from which on `compact` makes a graph for approximate search."""
-    width: int = field(default=64, validator=validators.ge(1))
+    width: int = field(default=64, validator=[validators.ge(1), validators.le(65_536)])
     """Candidates that an approximate search keeps; more find more."""
 
     def exists(self, uri: str) -> bool:

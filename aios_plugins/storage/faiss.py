@@ -40,9 +40,9 @@ class Faiss(IndexedBackend):
     """A graph (IndexHNSWFlat), or a scan of all rows (IndexFlat) that is always exact."""
     m: int = field(default=32, validator=[validators.ge(4), validators.le(256)])
     """Links of a node of the graph."""
-    ef_construction: int = field(default=40, validator=validators.ge(1))
+    ef_construction: int = field(default=40, validator=[validators.ge(1), validators.le(65_536)])
     """Candidates kept when a node is linked."""
-    ef_search: int = field(default=64, validator=validators.ge(1))
+    ef_search: int = field(default=64, validator=[validators.ge(1), validators.le(65_536)])
     """Candidates kept by an approximate search; more find more."""
 
     def index(self, dim: int, metric: Metric) -> VectorIndex:

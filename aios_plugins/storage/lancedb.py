@@ -38,7 +38,9 @@ class LanceDb(StorageBackend):
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {"approximate", "text", "text filters"}
     )
-    index_rows: int = field(default=10_000, validator=validators.ge(256))
+    index_rows: int = field(
+        default=10_000, validator=[validators.ge(256), validators.le(2**31 - 1)]
+    )
     """Rows from which on `compact` makes an index (IVF_HNSW_SQ) for approximate search."""
 
     def exists(self, uri: str) -> bool:

@@ -44,7 +44,7 @@ class PgVector(StorageBackend):
 
     embedded: ClassVar[bool] = False
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"approximate", "text filters"})
-    index_rows: int = field(default=10_000, validator=validators.ge(1))
+    index_rows: int = field(default=10_000, validator=[validators.ge(1), validators.le(2**31 - 1)])
     """Rows from which on `compact` makes an index (HNSW) for approximate search."""
     ef_search: int = field(default=64, validator=[validators.ge(1), validators.le(1000)])
     """Candidates kept by an approximate search; more find more."""

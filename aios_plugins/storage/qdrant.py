@@ -45,7 +45,7 @@ class Qdrant(StorageBackend):
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"approximate"})
-    timeout: int = field(default=60, validator=validators.ge(1))
+    timeout: int = field(default=60, validator=[validators.ge(1), validators.le(86_400)])
     """Seconds that a server has for an answer."""
 
     def exists(self, uri: str) -> bool:

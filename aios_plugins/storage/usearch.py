@@ -32,9 +32,9 @@ class Usearch(IndexedBackend):
     )
     connectivity: int = field(default=16, validator=[validators.ge(2), validators.le(256)])
     """Links of a node of the graph."""
-    expansion_add: int = field(default=128, validator=validators.ge(1))
+    expansion_add: int = field(default=128, validator=[validators.ge(1), validators.le(65_536)])
     """Candidates kept when a node is linked."""
-    expansion_search: int = field(default=64, validator=validators.ge(1))
+    expansion_search: int = field(default=64, validator=[validators.ge(1), validators.le(65_536)])
     """Candidates kept by a search; more find more."""
     dtype: Literal["f32", "f16", "i8"] = "f32"
     """Of the graph's own copy of the vectors."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from aios_core.cli.common import print_facts, print_json, print_table, progress
+from aios_core.cli.common import COUNT, print_facts, print_json, print_table, progress
 from aios_core.cli.memory.place import Where, filter_option, store_options
 from aios_core.errors import StorageError
 
@@ -73,7 +73,7 @@ def add(
 @click.command()
 @click.argument("query")
 @store_options
-@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Most rows.")
+@click.option("-k", default=10, show_default=True, type=COUNT, help="Most rows.")
 @click.option(
     "--by",
     type=click.Choice(["vector", "text", "hybrid"]),

@@ -164,3 +164,21 @@ def test_an_empty_registry_names_every_section(write):
 
     assert len(KINDS) + 6 == len(told), "five metrics, three levels, one of each other kind"
     assert all("known: none" in one for one in told)
+
+
+def test_letters_of_any_language_are_a_key_that_is_told_as_it_was_written(registry, write):
+    """Fault E10: a key outside of ASCII is an unknown key, in its own letters."""
+    with pytest.raises(ConfigError) as caught:
+        resolve({}, overrides=["naïve=1", "sampler.stéps=2"], registry=registry)
+
+    assert '--set naïve=1: "naïve": unknown section; did you mean' in caught.value.problems[0]
+    assert ['1: "stéps": unknown section'] == [
+        one.partition(";")[0] for one in problems('"stéps" = 1', registry, write)
+    ]
+
+
+def test_a_date_where_text_is_wanted_says_what_quotes_make_of_it(registry, write):
+    """Fault E10: a name that is a date in TOML."""
+    told = problems(odd("file = 2024-01-01"), registry, write)
+
+    assert ['4: noise.file: want a path, got 2024-01-01; in quotes it is one: "2024-01-01"'] == told

@@ -65,10 +65,10 @@ def test_paths_are_relative_to_the_working_directory(values, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("seed", "--set seed: want key=value, as in sampler.steps=16"),
-        ("=3", "--set =3: want key=value"),
-        ("a b=3", "--set a b=3: want key=value"),
-        ("a\nb=3", "--set a\nb=3: want key=value"),
+        ("seed", "--set seed: expected key=value, as in sampler.steps=16"),
+        ("=3", "--set =3: expected key=value"),
+        ("a b=3", "--set a b=3: expected key=value"),
+        ("a\nb=3", "--set a\nb=3: expected key=value"),
         ("a = 1\nb=3", "--set a = 1\nb=3: a: unknown section"),
         ("sead=3", "--set sead=3: sead: unknown section; did you mean 'seed'?"),
         ("training.steps=1O", '--set training.steps=1O: training.steps: want an integer, got "1O"'),

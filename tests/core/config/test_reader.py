@@ -114,3 +114,11 @@ def test_a_cycle_names_its_chain(registry, write):
 
     chain = "run.toml -> a.toml -> b.toml -> a.toml"
     assert f"b.toml:1: extends: a file extends itself: {chain}" == told
+
+
+def test_a_byte_order_mark_is_no_part_of_a_configuration(registry, write):
+    """Fault N14: what some editors put in front of a file is no syntax error."""
+    path = write("")
+    path.write_bytes(b"\xef\xbb\xbfseed = 3\n")
+
+    assert 3 == load(path, registry=registry).config.seed
