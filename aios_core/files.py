@@ -115,6 +115,8 @@ def fault(path: Path, expected: Mapping[str, Any]) -> str | None:
             return "is changed: its SHA-256 is not the one it was written with"
     except FileNotFoundError:
         return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
     return None
 
 

@@ -15,24 +15,40 @@ from aios_core.cli.common import json_option, print_json, print_table, set_optio
     "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @set_option
+@click.option(
+    "--texts",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Measure on all texts of FILE, not on the run's own held-out ones.",
+)
 @click.option("--base", is_flag=True, help="As it was trained, without what it has learned since.")
 @json_option
-def command(folder: Path, overrides: tuple[str, ...], *, base: bool, as_json: bool) -> None:
+def command(
+    folder: Path, overrides: tuple[str, ...], texts: Path | None, *, base: bool, as_json: bool
+) -> None:
     """Measure a trained model and its samples.
 
-    DIR is the folder of a run, the skills that `aios evolve` has kept included. Keys of sampler,
-    sampling, metrics and evaluation may be set to other values than the run had. The autoregressive
-    twin that judges the texts is trained first where there is none yet.
+    DIR is the folder of a run, the skills that `aios evolve` has kept included; nothing in it is
+    written. Keys of sampler, sampling, metrics and evaluation may be set to other values than the
+    run had.
+
+    The held-out texts must be what they were when the run was trained. Those of --texts are read
+    as dataset.type = 'file' does, by the tokenizer of the run.
 
     \b
     Examples:
       aios evaluate runs/demo
       aios evaluate runs/demo --set sampler.steps=8 --set sampling.num_samples=64
+      aios evaluate runs/demo --texts other.txt
       aios evaluate runs/demo --base
     """  # noqa: D301  # \b is for click
     from aios_core.experiment.evaluate import evaluate_run
+    from aios_core.training.measured import OtherTextsError
 
-    results = evaluate_run(folder, overrides=overrides, progress=not as_json, evolved=not base)
+    try:
+        results = evaluate_run(folder, overrides=overrides, evolved=not base, texts=texts)
+    except OtherTextsError as error:
+        raise OtherTextsError(f"{error}, or measure on other texts by --texts FILE") from error
     if as_json:
         print_json(results)
     else:
@@ -59,8 +75,9 @@ def print_evaluation(results: dict[str, Any]) -> None:
     model = results["model"]
     if model["head"] is not None:
         click.echo(f"\nwith the skills up to {model['head'][:12]}; --base is without")
+    texts = "held-out tokens" if model["texts"] is None else f"tokens of {model['texts']}"
     click.echo(
-        f"\n{model['tokens']} held-out tokens, {model['bytes']} bytes"
+        f"\n{model['tokens']} {texts}, {model['bytes']} bytes"
         + (f", times from {model['time_epsilon']:g} on" if model["mode"] == "diffusion" else "")
     )
     if samples:

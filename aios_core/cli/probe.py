@@ -89,9 +89,9 @@ def _rows(source: Path, *, data: bool, quantizer: str | None) -> list[Row]:
         if found is None:
             raise EvolutionError(f"{source}: gradients want a model and its texts; want a run")
         from aios_core.contracts import Windows
-        from aios_core.training.data import prepare
+        from aios_core.training.measured import own
 
-        texts = Windows(*prepare(found.resolved).held_out.windows(found.model.length, 96))
+        texts = Windows(*own(found).held_out.windows(found.model.length, 96))
         rows += with_data(found.model, texts)
     if quantizer is not None:
         from aios_core.config.resolve import section

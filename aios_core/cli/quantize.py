@@ -113,13 +113,15 @@ def _run(run: Path, quantizer: Quantizer, target: Path, texts: int) -> dict[str,
     from aios_core.inference.package import export
     from aios_core.quantization.linear import Size, linears
     from aios_core.training import checkpoint
-    from aios_core.training.data import prepare
+    from aios_core.training.data import tokens
+    from aios_core.training.measured import own_corpus
     from aios_core.training.quantize import quantize
 
     found = checkpoint.load(run)
     before = Size.of(found.model)
     seed = found.resolved.config.seed
-    train = prepare(found.resolved).train if quantizer.calibrated else None
+    calibrated = quantizer.calibrated
+    train = tokens(own_corpus(found), "train", found.tokenizer) if calibrated else None
     count = len(linears(found.model))
     with tensor_bar("measuring", count) as measured, tensor_bar("quantizing", count) as told:
         quantize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
@@ -15,10 +15,6 @@ from aios_core.cli.common import (
     set_option,
 )
 from aios_core.cli.evaluate import print_evaluation
-from aios_core.errors import DataError
-
-if TYPE_CHECKING:
-    from aios_core.config import Resolved
 
 _OURS: Final = (
     "checkpoints",
@@ -75,19 +71,17 @@ def command(
     from aios_core import logs
     from aios_core.config import load
     from aios_core.config.schema import RUNS
-    from aios_core.experiment.evaluate import evaluate_run
-    from aios_core.training.trainer import train
+    from aios_core.experiment.run import ready, run
 
     resolved = load(file, overrides=overrides, allow_changes=allow_changes)
-    if not overrides:
-        _check_data(file, resolved)
+    data = None if overrides else _locked_data(file)
     logs.follow(resolved.config.logging)
     folder = output or RUNS / resolved.config.name
     if fresh:
         _clear(folder)
+    prepared = ready(resolved, folder, data=data)
     with logs.to_file(folder / "run.log"):
-        saved = train(resolved, folder, progress=not as_json)
-        results = evaluate_run(folder, registry=resolved.registry, progress=not as_json)
+        saved, results = run(resolved, folder, prepared, progress=not as_json)
     if as_json:
         metrics = {part: found["metrics"] for part, found in results.items()}
         head = results["model"]["head"]
@@ -99,17 +93,11 @@ def command(
     click.echo(f"\n{folder}")
 
 
-def _check_data(file: Path, resolved: Resolved) -> None:
-    """A lock file repeats its run only on the texts of that run."""
-    from aios_core.training.data import prepare
-
+def _locked_data(file: Path) -> str | None:
+    """Fingerprint of the data that a lock file names: it repeats its run on no other texts."""
     with file.open("rb") as lines:
-        data = tomllib.load(lines).get("lock", {}).get("data", {})
-    if data and data.get("fingerprint") != prepare(resolved).fingerprint:
-        raise DataError(
-            f"{file}: lock.data: the texts, or the tokenizer made from them, are not those of the "
-            "run that wrote this file; want them as they were, or a --set for a run of its own"
-        )
+        found = tomllib.load(lines).get("lock", {}).get("data", {}).get("fingerprint")
+    return str(found) if found else None
 
 
 def _clear(folder: Path) -> None:

@@ -61,6 +61,29 @@ def trial_key(resolved: Resolved, data: str | None = None) -> str:
     return _key(resolved, ("training", "evaluation"), (*_TRAINS, *_MEASURES), data)
 
 
+def training_settings(resolved: Resolved, data: str | None = None) -> dict[str, Any]:
+    """The values that decide the trained weights, down to single keys of sections.
+
+    Args:
+        resolved: the configuration.
+        data: as for `training_key`.
+    """
+    return _values(resolved, ("training",), data)
+
+
+def training_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a resolved configuration that decide the trained weights, and no others."""
+    kept = {
+        name: value
+        for name, value in values.items()
+        if fields(Config)[name].metadata.get("affects") == "training"
+    }
+    kinds = {fields(Config)[name].metadata.get("kind") for name in kept}
+    pins = values.get("plugins", {}).get("use", {})
+    use = {key: pin for key, pin in pins.items() if key.partition(".")[0] in kinds}
+    return {**kept, "plugins": {"use": use}}
+
+
 def canonical(values: Any) -> bytes:
     """Plain data as JSON that is the same for equal data."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -78,7 +101,7 @@ def _key(
         "values": values,
         "versions": sorted({(one.distribution, one.version) for one in components}),
         "core": [version(DISTRIBUTION), *(_code(core / folder) for folder in folders)],
-        "code": sorted({_code(_home(one)) for one in components}),
+        "code": sorted({code(one) for one in components}),
         "data": data,
     }
     return hashlib.sha256(canonical(facts)).hexdigest()
@@ -107,6 +130,11 @@ def _counted(cls: Any, values: Mapping[str, Any], affects: tuple[str, ...]) -> d
         plain = "kind" not in attribute.metadata and attrs.has(inner)
         found[name] = _counted(inner, value, affects) if plain else value
     return found
+
+
+def code(component: Component) -> str:
+    """Hash of the source that a component is defined in, its whole package included."""
+    return _code(_home(component))
 
 
 def _home(component: Component) -> Path:

@@ -12,7 +12,9 @@ import hashlib
 import logging
 import os
 import platform
+import re
 import subprocess
+import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -34,6 +36,9 @@ logger = logging.getLogger(__name__)
 LIBRARIES: Final = (DISTRIBUTION, "numpy", "pyarrow", "torch")
 """Distributions whose version is recorded besides those of plugins."""
 
+LOCK: Final = "run.lock.toml"
+"""Of a run, in its folder."""
+
 _HEAD: Final = "# What this run was. `aios run` on this file repeats it.\n\n"
 
 
@@ -54,7 +59,7 @@ def write_lock(resolved: Resolved, path: Path, *, data: Mapping[str, Any]) -> No
 
     values = _relative(resolved, path.absolute().parent)
     lock: dict[str, Any] = {
-        "sha256": _hash(values),
+        "sha256": "0" * 64,
         "seed": resolved.config.seed,
         "data": dict(data),
         "versions": {"python": platform.python_version(), **library_versions()},
@@ -63,7 +68,54 @@ def write_lock(resolved: Resolved, path: Path, *, data: Mapping[str, Any]) -> No
     git = _git()
     if git is not None:
         lock["git"] = git
-    replace_text(path, _HEAD + tomli_w.dumps({**values, "lock": lock}))
+    text = _HEAD + tomli_w.dumps({**values, "lock": lock})
+    replace_text(path, text.replace(_UNSEALED, f'[lock]\nsha256 = "{_seal(text)}"', 1))
+
+
+def locked_tokenizer(path: Path) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of each file of the tokenizer, of a lock file without a fault."""
+    data = tomllib.loads(path.read_text(encoding="utf-8"))["lock"].get("data", {})
+    found: dict[str, dict[str, Any]] = data.get("tokenizer", {})
+    return found
+
+
+def lock_fault(path: Path) -> str | None:
+    """What is wrong with the lock file of a run, as in ``"is missing"``; None where nothing is."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        return f"is damaged: byte {error.start} is not UTF-8"
+    if not text.strip():
+        return "is damaged: it is empty"
+    return None if _sealed(text) else "is damaged: its SHA-256 is not the one it was written with"
+
+
+_UNSEALED: Final = f'[lock]\nsha256 = "{"0" * 64}"'
+_SEALED: Final = re.compile(r'^\[lock\]\nsha256 = "([0-9a-f]{64})"$', re.MULTILINE)
+
+
+def _seal(text: str) -> str:
+    """Hex SHA-256 of the text of a lock file that is not sealed."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sealed(text: str) -> bool:
+    """Whether every byte is as it was written."""
+    place = _SEALED.search(text)
+    if place is None:
+        return False
+    if place[1] == _seal(text[: place.start()] + _UNSEALED + text[place.end() :]):
+        return True
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    values.pop("lock", None)
+    return place[1] == _hash(values)  # of a version that sealed the values alone
 
 
 def check_lock(file: Node, resolved: Resolved, *, allow_changes: bool) -> None:
@@ -98,9 +150,8 @@ def check_lock(file: Node, resolved: Resolved, *, allow_changes: bool) -> None:
 
 def _tell_differences(file: Node, lock: Node) -> None:
     """Log what may change a result, though it does not keep the run from being repeated."""
-    digest = lock.get("sha256")
     name = file.source.name
-    if digest is None or digest.value != _hash(file.without("lock").plain()):
+    if lock_fault(Path(name)) is not None:
         logger.warning("%s was edited since its run wrote it", name)
     versions = lock.get("versions")
     then = versions.plain() if versions is not None else {}

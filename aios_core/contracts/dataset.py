@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, final
 
 Split = Literal["train", "validation"]
 
@@ -27,13 +28,40 @@ class Dataset(ABC):
             DataError: a file is missing or cannot be read as text.
         """
 
+    def files(self) -> tuple[Path, ...] | None:
+        """Every file that the documents depend on; None where other things decide them too.
+
+        While these files are as they were (size, time and inode), nothing is read again: what the
+        documents hold is then known from the last time.
+
+        Raises:
+            DataError: one is missing.
+        """
+        return None
+
+    @final
     def texts(self, split: Split) -> Iterator[str]:
         """Documents of one split; the document on the border is cut in two there."""
-        border = round(sum(map(len, self.documents())) * (1 - HELD_OUT))
-        start = 0
-        for document in self.documents():
-            cut = min(max(border - start, 0), len(document))
-            part = document[:cut] if split == "train" else document[cut:]
-            if part:
-                yield part
-            start += len(document)
+        return cut(self.documents(), border(sum(map(len, self.documents()))), split)
+
+
+def border(characters: int) -> int:
+    """Where the validation split begins in documents of so many characters together."""
+    return round(characters * (1 - HELD_OUT))
+
+
+def cut(documents: Iterable[str], at: int, split: Split) -> Iterator[str]:
+    """Documents of one split.
+
+    Args:
+        documents: all of them.
+        at: character at which the validation split begins.
+        split: which one.
+    """
+    start = 0
+    for document in documents:
+        place = min(max(at - start, 0), len(document))
+        part = document[:place] if split == "train" else document[place:]
+        if part:
+            yield part
+        start += len(document)

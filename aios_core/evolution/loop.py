@@ -17,6 +17,7 @@ from aios_core.evolution.journal import Journal
 from aios_core.evolution.proposal import Proposal, doubt, propose
 from aios_core.evolution.router import route
 from aios_core.evolution.splits import Splits, split
+from aios_core.training.measured import own_corpus
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
@@ -67,7 +68,7 @@ class _Round:
         self.found, self.config, self.journal = found, resolved.config, journal
         self.head, self.base = journal.head, model_digest(found.model)
         self.model = at(found, journal, self.head, base=self.base)
-        self.splits: Splits = split(self.config, found.tokenizer)
+        self.splits: Splits = split(self.config, found.tokenizer, own_corpus(found))
         facts = {"head": self.head, "data": self.splits.fingerprint, "seed": self.config.seed}
         self.key = data_digest(facts)
 

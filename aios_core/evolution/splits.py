@@ -12,10 +12,11 @@ from attrs import evolve, frozen
 from aios_core.contracts import Experience, Windows
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import tensor_digest, text_digest
+from aios_core.training.corpus import Corpus, Spool
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
-    from aios_core.contracts import Dataset, Split, TrainedTokenizer
+    from aios_core.contracts import Split, TrainedTokenizer
 
 
 @frozen(eq=False)
@@ -47,12 +48,17 @@ class Splits:
         return text_digest([tensor_digest(self.fitting.target.ids)])
 
 
-def split(config: Config, tokenizer: TrainedTokenizer) -> Splits:
+def split(config: Config, tokenizer: TrainedTokenizer, base: Corpus | None = None) -> Splits:
     """Cut the evidence of a configuration, and the data set that the model was trained on.
 
     The validation split of the evidence is what decides, in its first half, and what reports, in
     its second: contiguous halves, for neighbours in a text are too alike. A held-out window that
     stands in the fitting texts word for word is left out.
+
+    Args:
+        config: says what the evidence is, and how much of it is taken.
+        tokenizer: of the model.
+        base: what the model was trained on; None: the data set of the configuration.
 
     Raises:
         EvolutionError: there is no evidence, too little of it, or too little that is not also in
@@ -67,12 +73,14 @@ def split(config: Config, tokenizer: TrainedTokenizer) -> Splits:
     evolution, length = config.evolution, config.diffusion.length
     count = evolution.windows
 
-    def cut(sets: Sequence[Dataset], part: Split, most: int) -> Windows:
+    def cut(sets: Sequence[Corpus | Spool], part: Split, most: int) -> Windows:
         return windows((t for one in sets for t in one.texts(part)), tokenizer, length, most)
 
-    target = cut(config.evidence, "train", evolution.fitting_windows)
-    held, dropped = _without(cut(config.evidence, "validation", 2 * count), target)
-    base = cut([config.dataset], "validation", 2 * count)
+    evidence = [Spool(one.documents(), "evidence") for one in config.evidence]
+    target = cut(evidence, "train", evolution.fitting_windows)
+    held, dropped = _without(cut(evidence, "validation", 2 * count), target)
+    own = [base or Spool(config.dataset.documents(), "dataset")]
+    known = cut(own, "validation", 2 * count)
     if not len(target):
         raise EvolutionError("the evidence is empty; want texts")
     if len(held) < dropped:
@@ -81,14 +89,14 @@ def split(config: Config, tokenizer: TrainedTokenizer) -> Splits:
             "texts to fit on as well, so a gate could not tell learning from remembering; want "
             "texts that do not repeat themselves"
         )
-    for name, one in (("evidence", held), ("data set of the model", base)):
+    for name, one in (("evidence", held), ("data set of the model", known)):
         if len(one) < MIN_WINDOWS:
             raise EvolutionError(
                 f"the validation split of the {name} has {len(one)} windows of {length} tokens, "
                 f"and a gate wants {MIN_WINDOWS}; want more text"
             )
-    replay = cut([config.dataset], "train", evolution.fitting_windows)
-    halves = [(_part(held, h), _part(base, h)) for h in (0, 1)]
+    replay = cut(own, "train", evolution.fitting_windows)
+    halves = [(_part(held, h), _part(known, h)) for h in (0, 1)]
     return Splits(
         Experience(target, replay, config.seed), Held(*halves[0]), Held(*halves[1]), dropped
     )

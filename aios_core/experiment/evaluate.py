@@ -6,7 +6,6 @@ error, its unit and which direction is better, so that a report needs no plugin 
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Sequence
 from itertools import groupby
@@ -18,17 +17,18 @@ import torch
 
 from aios_core.config import resolve, training_key
 from aios_core.config import twin as twin_of
+from aios_core.config.keys import training_settings
 from aios_core.contracts import Evidence, Samples
-from aios_core.errors import ConfigError, PluginError
+from aios_core.errors import ConfigError, ModelLoadError, PluginError
 from aios_core.evolution.head import at, run_folder
 from aios_core.evolution.journal import Journal
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
-from aios_core.files import replace_text
 from aios_core.quantization.linear import Size
 from aios_core.training import checkpoint, device
-from aios_core.training.data import prepare
+from aios_core.training.data import tokens
+from aios_core.training.held_out import is_over
+from aios_core.training.measured import Measured, others, own, own_corpus
 from aios_core.training.quantize import quantize
-from aios_core.training.trainer import train
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from aios_core.contracts import Metric, TrainedTokenizer
     from aios_core.diffusion.model import Model
     from aios_core.registry import Registry
-    from aios_core.training.data import Tokens
+    from aios_core.training.checkpoint import Checkpoint
+    from aios_core.training.data import Prepared, Tokens
 
 Values = dict[str, dict[str, Any]]
 """Name to ``value``, ``stderr``, ``unit`` and ``better``, the last three None where there is
@@ -53,36 +54,61 @@ class Subject:
     held_out: Tokens
     head: str | None
     """The last of the skills it has."""
+    other: str | None = None
+    """The texts that stand in for the run's own held-out ones; None: nothing does."""
 
     @classmethod
-    def load(cls, folder: Path, resolved: Resolved, *, evolved: bool = True) -> Subject:
+    def load(
+        cls,
+        folder: Path,
+        resolved: Resolved,
+        *,
+        evolved: bool = True,
+        measured: Measured | None = None,
+    ) -> Subject:
         """Read a run's newest checkpoint, to be measured as a configuration says.
 
         Args:
             folder: of the run.
             resolved: how to measure.
             evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
+            measured: on these texts; None: on the run's own, which are shown to be as they were.
 
         Raises:
             ModelLoadError: there is none, or it is damaged.
             EvolutionError: a skill is.
-            DataError: the data set cannot be read.
+            DataError: the texts cannot be read, or are not those that it was trained on.
         """
         found = checkpoint.load(folder, registry=resolved.registry)
+        return cls.of(found, resolved, evolved=evolved, measured=measured)
+
+    @classmethod
+    def of(
+        cls,
+        found: Checkpoint,
+        resolved: Resolved,
+        *,
+        evolved: bool = True,
+        measured: Measured | None = None,
+    ) -> Subject:
+        """Like `load`, of a network that was read already."""
+        measured, config, train = measured or own(found, resolved), resolved.config, None
+        if config.quantizer.calibrated:
+            train = tokens(own_corpus(found, resolved), "train", found.tokenizer)
         journal = Journal.of(run_folder(found))
         head = journal.head if evolved else None
-        config, data = resolved.config, prepare(resolved)
-        held_out = _first(data.held_out, config.evaluation.max_tokens, found.tokenizer)
+        held_out = _first(measured.held_out, config.evaluation.max_tokens, found.tokenizer)
         model = at(found, journal, head).to(device.choose(config.training))
-        quantize(model, config.quantizer, data.train, seed=config.seed)
-        return cls(config, model, found.tokenizer, held_out, head)
+        quantize(model, config.quantizer, train, seed=config.seed)
+        return cls(config, model, found.tokenizer, held_out, head, measured.other)
 
 
 def evaluate_model(subject: Subject) -> dict[str, Any]:
     """Measure a network on held-out texts, every token of them.
 
     Returns:
-        ``metrics`` (see `Values`), ``head`` (the last of its skills), ``tokens``, ``bytes`` and
+        ``metrics`` (see `Values`), ``head`` (the last of its skills), ``texts`` (the file that it
+        was measured on, None for the run's own held-out texts), ``tokens``, ``bytes`` and
         ``time_epsilon``.
     """
     size = Size.of(subject.model)
@@ -90,6 +116,7 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
     return {
         "mode": subject.config.mode,
         "head": subject.head,
+        "texts": subject.other,
         "metrics": _measure("model", _evidence(subject)) | {"bits_per_weight": bits},
         "tokens": len(subject.held_out.ids),
         "bytes": subject.held_out.num_bytes,
@@ -130,38 +157,82 @@ def evaluate_run(
     *,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
-    progress: bool = True,
     evolved: bool = True,
+    texts: Path | None = None,
+    prepared: Prepared | None = None,
 ) -> dict[str, Any]:
     """Measure a run: its network, and, unless it is autoregressive, its samples.
 
-    The twin is trained into ``folder/twin`` where the configuration wants one and none is there.
-    The results are also written to ``folder/evaluation.json``.
+    Nothing is written.
 
     Args:
         folder: of a run.
         overrides: ``key=value`` each, of keys that leave the training as it was.
         registry: where components are looked up; None discovers the installed ones.
-        progress: show a bar while the twin is trained.
         evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
+        texts: a file to measure on instead of the run's own held-out texts.
+        prepared: the run's data set, where it was read already.
 
     Raises:
-        ModelLoadError: the folder holds no checkpoint, or a damaged one.
+        ModelLoadError: the folder holds no checkpoint, or a damaged one; or a twin is wanted to
+            judge the samples, and there is none that was trained as it should.
         ConfigError: an override is wrong, or would need another training.
+        DataError: the texts cannot be read, or are not those that the run was trained on.
     """
-    resolved = _overridden(checkpoint.load(folder, registry=registry).resolved, overrides)
-    subject = Subject.load(folder, resolved, evolved=evolved)
+    found = checkpoint.load(folder, registry=registry)
+    resolved = _overridden(found, overrides)
+    if texts is not None:
+        measured = others(found, texts)
+    elif prepared is not None:
+        measured = Measured(prepared.held_out)
+    else:
+        measured = own(found, resolved)
+    wanted = resolved.config.mode == "diffusion" and resolved.config.evaluation.twin
+    of_twin = _twin(found, resolved) if wanted else None
+    subject = Subject.of(found, resolved, evolved=evolved, measured=measured)
     results: dict[str, Any] = {"model": evaluate_model(subject)}
     if resolved.config.mode == "diffusion":
         judge = None
-        if resolved.config.evaluation.twin:
-            of_twin = twin_of(resolved)
-            train(of_twin, folder / "twin", progress=progress)
-            judge = Subject.load(folder / "twin", of_twin)
+        if of_twin is not None:
+            judge = Subject.of(of_twin, twin_of(resolved), measured=measured)
             results["twin"] = evaluate_model(judge)
         results["samples"] = evaluate_samples(subject, judge.model if judge else None)
-    replace_text(folder / "evaluation.json", json.dumps(results, indent=1))
     return results
+
+
+def _twin(found: Checkpoint, resolved: Resolved) -> Checkpoint:
+    """The twin that is there, which must be the one that a configuration wants."""
+    place = run_folder(found) / "twin"
+    remedy = (
+        "`aios run` with the configuration of the run trains it, and --set evaluation.twin=false "
+        "measures without a judge"
+    )
+    if checkpoint.latest(place) is None:
+        raise ModelLoadError(f"{place}: there is no twin to judge the samples; {remedy}")
+    twin, wanted = checkpoint.load(place, registry=resolved.registry), twin_of(resolved)
+    there, here = (training_settings(one, twin.state.data) for one in (twin.resolved, wanted))
+    if there != here:
+        key, one, other = _difference("", there, here)
+        raise ModelLoadError(f"{place}: was trained with {key} = {one}, expected {other}; {remedy}")
+    training = twin.resolved.config.training
+    if not is_over(twin.state, training):
+        raise ModelLoadError(
+            f"{place}: was trained for {twin.state.step} of {training.steps} steps; {remedy}"
+        )
+    texts = {one.state.texts for one in (found, twin)} - {""}  # which older ones do not say
+    if twin.state.tokenizer != found.state.tokenizer or len(texts) > 1:
+        raise ModelLoadError(f"{place}: was trained on other texts than the run; {remedy}")
+    return twin
+
+
+def _difference(key: str, there: Any, here: Any) -> tuple[str, Any, Any]:
+    """The first key by which two sections differ, and its values."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for name in {**there, **here}:
+            if there.get(name) != here.get(name):
+                path = f"{key}.{name}" if key else name
+                return _difference(path, there.get(name), here.get(name))
+    return key, there, here
 
 
 def machine(where: torch.device) -> str:
@@ -170,11 +241,14 @@ def machine(where: torch.device) -> str:
     return f"{platform.system()} {name}, device {where.type}"
 
 
-def _overridden(resolved: Resolved, overrides: Sequence[str]) -> Resolved:
+def _overridden(found: Checkpoint, overrides: Sequence[str]) -> Resolved:
+    resolved = found.resolved
     if not overrides:
         return resolved
     changed = resolve(resolved.values, overrides=overrides, registry=resolved.registry)
-    if training_key(changed) != training_key(resolved):
+    # Where the texts lie does not count: what they are is compared when they are read.
+    data = found.state.data
+    if training_key(changed, data) != training_key(resolved, data):
         raise ConfigError(
             f"--set {' --set '.join(overrides)}: would need another training; an evaluation can "
             "change sampler, sampling, metrics and evaluation"

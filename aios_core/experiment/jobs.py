@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aios_core.config import Resolved, resolve, write_lock
+from aios_core.config.lock import LOCK
 from aios_core.experiment.evaluate import Subject, evaluate_model, evaluate_samples
 from aios_core.files import replace_text
+from aios_core.training import checkpoint
 from aios_core.training.data import prepare
+from aios_core.training.measured import Measured, own
 from aios_core.training.trainer import train
 
 
@@ -45,26 +48,29 @@ def run_job(
     path, resolved = Path(result), resolve(values)
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "model":
-        train(resolved, Path(model_folder), progress=False)
+        prepared = prepare(resolved)
+        train(resolved, Path(model_folder), prepared=prepared, progress=False)
         trained = time.monotonic()
-        measured = evaluate_model(Subject.load(Path(model_folder), resolved))
+        measured = evaluate_model(
+            Subject.load(Path(model_folder), resolved, measured=Measured(prepared.held_out))
+        )
         measured["training_seconds"] = trained - began
     else:
-        measured = _trial(resolved, Path(model_folder), twin)
-    data = {"fingerprint": prepare(resolved).fingerprint}
-    write_lock(resolved, path.with_name("run.lock.toml"), data=data)
+        measured = _trial(resolved, Path(model_folder), twin, path.with_name(LOCK))
     seconds = time.monotonic() - began
     replace_text(path, json.dumps({"status": "done", "seconds": seconds, **measured}))
     return seconds
 
 
 def _trial(
-    resolved: Resolved, folder: Path, twin: tuple[Mapping[str, Any], str] | None
+    resolved: Resolved, folder: Path, twin: tuple[Mapping[str, Any], str] | None, lock: Path
 ) -> dict[str, Any]:
-    judge = None
+    found, judge = checkpoint.load(folder, registry=resolved.registry), None
+    texts = own(found, resolved)
     if twin is not None:
         values, twin_folder = twin
-        judge = Subject.load(Path(twin_folder), resolve(values)).model
-    measured = evaluate_samples(Subject.load(folder, resolved), judge)
+        judge = Subject.load(Path(twin_folder), resolve(values), measured=texts).model
+    measured = evaluate_samples(Subject.of(found, resolved, measured=texts), judge)
     measured["sampling_seconds"] = measured.pop("seconds")
+    write_lock(resolved, lock, data={"fingerprint": found.state.data})
     return measured

@@ -12,10 +12,10 @@ from attrs import frozen
 
 from aios_core.config import resolve, training_key, trial_key, trials, twin
 from aios_core.config.schema import RUNS
+from aios_core.training.corpus import Corpus
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
-    from aios_core.contracts import Dataset
     from aios_core.registry import Registry
 
 
@@ -128,7 +128,7 @@ def make_plan(
         resolved = trial.resolved
         dataset = json.dumps(resolved.values["dataset"], sort_keys=True, default=str)
         if dataset not in data:
-            data[dataset] = _fingerprint(resolved.config.dataset)
+            data[dataset] = _fingerprint(resolved)
         texts = data[dataset]
         judge = _model(twin(resolved), texts) if resolved.config.evaluation.twin else None
         planned.append(
@@ -147,12 +147,10 @@ def make_plan(
     return Plan(file.read_text("utf-8"), name, tuple(planned), folder or RUNS / name)
 
 
-def _fingerprint(dataset: Dataset) -> str:
+def _fingerprint(resolved: Resolved) -> str:
     """Digest of all texts, so that a changed file is not taken for the one that was measured."""
-    digest = hashlib.sha256()
-    for document in dataset.documents():
-        digest.update(hashlib.sha256(document.encode()).digest())
-    return digest.hexdigest()
+    contents = Corpus(resolved).contents
+    return hashlib.sha256("".join(one.sha256 for one in contents.values()).encode()).hexdigest()
 
 
 def _model(resolved: Resolved, data: str) -> PlannedModel:

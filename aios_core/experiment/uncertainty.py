@@ -99,7 +99,7 @@ def calibrate_run(
         DataError: there are too few held-out texts, or the others cannot be read.
     """
     found = checkpoint.load(folder)
-    subject = Subject.load(folder, found.resolved)
+    subject = Subject.of(found, found.resolved)
     length = subject.config.diffusion.length
     ids, valid = subject.held_out.windows(length)
     whole = ids[valid.all(-1)]

@@ -7,22 +7,24 @@ of the newest. A checkpoint holds ``weights``, ``ema`` and ``optimizer`` ``.safe
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 import torch
-from attrs import field, frozen, validators
+from attrs import frozen
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from aios_core.config import resolve
+from aios_core.config.lock import LOCK, lock_fault
 from aios_core.diffusion.model import Model
 from aios_core.errors import ModelLoadError, TokenizerError, TrainingError
 from aios_core.files import fault, manifest, new_folder, remove_folder, replace_text
+from aios_core.training.state import FORMAT, State, read_state, write_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,46 +33,30 @@ if TYPE_CHECKING:
     from aios_core.contracts import TrainedTokenizer
     from aios_core.registry import Registry
 
-FORMAT: Final = 2
-"""Of the checkpoints that this version writes; an older one may be read, a newer one never."""
+__all__ = [
+    "FORMAT",
+    "PARTS",
+    "Checkpoint",
+    "Part",
+    "State",
+    "checkpoints",
+    "chosen",
+    "faults",
+    "going_back",
+    "latest",
+    "load",
+    "named_tensors",
+    "read_state",
+    "read_tensors",
+    "save",
+    "write_state",
+]
 
 KEPT: Final = 2
 """Checkpoints kept besides the best: the newest, and the one before in case that is damaged."""
 
 Part = Literal["weights", "ema", "optimizer"]
 PARTS: Final[tuple[Part, ...]] = ("weights", "ema", "optimizer")
-
-_text = validators.instance_of(str)
-
-
-@frozen(kw_only=True)
-class State:
-    """What ``state.json`` says of a checkpoint."""
-
-    format: int = field(default=FORMAT, validator=validators.instance_of(int))
-    step: int = field(validator=[validators.instance_of(int), validators.ge(0)])
-    """Optimiser steps done."""
-    values: dict[str, Any] = field(validator=validators.instance_of(dict))
-    """The resolved configuration as plain data."""
-    training_key: str = field(validator=_text)
-    """Digest of the settings that affect training."""
-    tokenizer: str = field(validator=_text)
-    """Fingerprint of the tokenizer."""
-    data: str = field(validator=_text)
-    """Fingerprint of the tokens trained on."""
-    best_step: int | None = field(
-        default=None, validator=validators.optional(validators.instance_of(int))
-    )
-    """Step with the lowest held-out loss so far."""
-    best_loss: float | None = field(
-        default=None, validator=validators.optional(validators.instance_of(float))
-    )
-    """That loss, in nats a token."""
-    files: dict[str, dict[str, Any]] = field(
-        factory=dict,
-        validator=validators.deep_mapping(_text, validators.instance_of(dict)),
-    )
-    """Size and SHA-256 of every other file."""
 
 
 def named_tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -112,17 +98,9 @@ def save(run: Path, state: State, parts: Mapping[Part, Mapping[str, Tensor]]) ->
     return folder
 
 
-def write_state(folder: Path, state: State) -> None:
-    """Say of a checkpoint what it is."""
-    replace_text(folder / "state.json", json.dumps(attrs.asdict(state), indent=1))
-
-
 def _prune(newest: Path, state: State) -> None:
     """Remove checkpoints but the newest ones and the best, and what killed processes left."""
-    steps = sorted(
-        (path for path in newest.parent.iterdir() if _NAME.fullmatch(path.name)),
-        key=lambda path: int(path.name.removeprefix("step-")),
-    )
+    steps = checkpoints(newest.parents[1])
     best = _best(newest.parents[1], state)
     old = [path for path in steps[:-KEPT] if path != best]
     left_behind = newest.parent.glob(".*")
@@ -175,28 +153,6 @@ def chosen(run: Path) -> Path | None:
     return _best(run, read_state(newest)) or newest
 
 
-def read_state(folder: Path) -> State:
-    """What a checkpoint says of itself.
-
-    Raises:
-        ModelLoadError: there is no checkpoint, it is damaged, or of a newer format.
-    """
-    path = folder / "state.json"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        version = data["format"]
-        if isinstance(version, int) and version > FORMAT:
-            raise ModelLoadError(
-                f"{path}: written in format {version} by a newer version of ai-os-diffusion; "
-                f"this one reads up to {FORMAT}"
-            )
-        return State(**data)
-    except FileNotFoundError:
-        raise ModelLoadError(f"{path}: is missing; want the folder of a checkpoint") from None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ModelLoadError(f"{path}: is truncated or changed: {error!r:.200}") from error
-
-
 def read_tensors(folder: Path, state: State, part: Part, into: Mapping[str, Tensor]) -> None:
     """Copy the tensors of one part into existing ones.
 
@@ -212,28 +168,67 @@ def read_tensors(folder: Path, state: State, part: Part, into: Mapping[str, Tens
     if reason := fault(path, state.files[path.name]):
         raise ModelLoadError(f"{path}: {reason}")
     try:
-        with torch.no_grad(), safe_open(path, framework="pt") as file:
-            names = set(file.keys())
-            if missing := sorted(into.keys() - names):
-                raise ModelLoadError(f"{path}: lacks the tensor {missing[0]!r} of this model")
-            if extra := sorted(names - into.keys()):
-                raise ModelLoadError(f"{path}: holds {extra[0]!r}, which this model has not")
-            for name, tensor in into.items():
-                shape = tuple(file.get_slice(name).get_shape())
-                if shape != tuple(tensor.shape):
-                    raise ModelLoadError(
-                        f"{path}: {name!r} has shape {shape}; this model wants "
-                        f"{tuple(tensor.shape)}"
-                    )
-            for name, tensor in into.items():
-                found = file.get_tensor(name)
-                if found.dtype != tensor.dtype:
-                    raise ModelLoadError(
-                        f"{path}: {name!r} is {found.dtype}; this model wants {tensor.dtype}"
-                    )
-                tensor.copy_(found)
+        _copy(path, into)
     except SafetensorError as error:
         raise ModelLoadError(f"{path}: is no safetensors file: {error}") from error
+    except OSError as error:
+        raise ModelLoadError(f"{path}: cannot be read: {error}") from error
+
+
+def _copy(path: Path, into: Mapping[str, Tensor]) -> None:
+    with torch.no_grad(), safe_open(path, framework="pt") as file:
+        names = set(file.keys())
+        if missing := sorted(into.keys() - names):
+            raise ModelLoadError(f"{path}: lacks the tensor {missing[0]!r} of this model")
+        if extra := sorted(names - into.keys()):
+            raise ModelLoadError(f"{path}: holds {extra[0]!r}, which this model has not")
+        for name, tensor in into.items():
+            shape = tuple(file.get_slice(name).get_shape())
+            if shape != tuple(tensor.shape):
+                raise ModelLoadError(
+                    f"{path}: {name!r} has shape {shape}; this model wants {tuple(tensor.shape)}"
+                )
+        for name, tensor in into.items():
+            found = file.get_tensor(name)
+            if found.dtype != tensor.dtype:
+                raise ModelLoadError(
+                    f"{path}: {name!r} is {found.dtype}; this model wants {tensor.dtype}"
+                )
+            tensor.copy_(found)
+
+
+def faults(folder: Path) -> list[str]:
+    """What is wrong with the files of a checkpoint, each as it was written; nothing is loaded."""
+    try:
+        state = read_state(folder)
+    except ModelLoadError as error:
+        return [str(error)]
+    listed: dict[str, dict[str, Any]] = {f"{part}.safetensors": {} for part in PARTS} | state.files
+    wrong = [(folder / name, fault(folder / name, entry)) for name, entry in listed.items()]
+    return [f"{path}: {reason}" for path, reason in wrong if reason]
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Every checkpoint of a run, the oldest first."""
+    folder = run / "checkpoints"
+    found = folder.iterdir() if folder.is_dir() else ()
+    names = (path for path in found if _NAME.fullmatch(path.name))
+    return sorted(names, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+@contextmanager
+def going_back(run: Path | None) -> Iterator[None]:
+    """Say of a damaged checkpoint of a run which one beside it is sound."""
+    try:
+        yield
+    except ModelLoadError as error:
+        sound = [path for path in checkpoints(run) if not faults(path)] if run else []
+        if not sound:
+            raise
+        raise ModelLoadError(
+            f"{error}; {sound[-1].name} beside it is sound: with that name in "
+            f"{sound[-1].with_name('latest')} the run goes back to it"
+        ) from error
 
 
 @frozen(eq=False)
@@ -261,10 +256,20 @@ def load(folder: Path, *, registry: Registry | None = None) -> Checkpoint:
         ModelLoadError: there is none, it is damaged, or its parts do not belong together.
         ConfigError: its configuration names a component that is not installed.
     """
-    found = folder if (folder / "state.json").exists() else chosen(folder)
-    if found is None:
-        raise ModelLoadError(f"{folder}: holds no checkpoint; want the folder of a run")
-    state = read_state(found)
+    single = (folder / "state.json").exists()
+    run = folder.absolute().parent.parent if single else folder
+    lock = run / LOCK
+    reason = lock_fault(lock) if lock.exists() else None
+    if reason is not None:
+        raise ModelLoadError(
+            f"{lock}: {reason}; `aios run` with the configuration of this run writes it again"
+        )
+    back = None if single else run
+    with going_back(back):
+        found = folder if single else chosen(folder)
+        if found is None:
+            raise ModelLoadError(f"{folder}: holds no checkpoint; want the folder of a run")
+        state = read_state(found)
     resolved = resolve(state.values, registry=registry)
     place = found.absolute().parent.parent / "tokenizer"
     try:
@@ -277,5 +282,6 @@ def load(folder: Path, *, registry: Registry | None = None) -> Checkpoint:
             f"{tokenizer.fingerprint[:12]}, want {state.tokenizer[:12]}"
         )
     model = Model.build(resolved.config, tokenizer.vocabulary)
-    read_tensors(found, state, "ema", into=named_tensors(model))
+    with going_back(back):
+        read_tensors(found, state, "ema", into=named_tensors(model))
     return Checkpoint(model.eval(), tokenizer, resolved, state, found)

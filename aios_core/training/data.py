@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,14 @@ from aios_core.files import (
     replace_text,
 )
 from aios_core.memory import Recall
+from aios_core.training.corpus import SPLITS, Corpus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
     from aios_core.config import Resolved
+    from aios_core.config.schema import Config
     from aios_core.contracts import Split, TrainedTokenizer
 
 log = logging.getLogger(__name__)
@@ -85,8 +88,18 @@ class Prepared:
     tokenizer: TrainedTokenizer
     train: Tokens
     held_out: Tokens
-    fingerprint: str
-    """Hex digest of both splits and the tokenizer, and of the memories that training is told of."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of both splits and the tokenizer."""
+        return digest(self.train.fingerprint + self.held_out.fingerprint)
+
+    def trained_on(self, config: Config) -> str:
+        """Hex digest of all that a network learns from: these texts, and memories it is told of."""
+        content = self.train.fingerprint + self.held_out.fingerprint
+        if config.mode == "diffusion" and config.memory.k:
+            content += Recall.open(config).fingerprint()
+        return digest(content)
 
 
 def prepare(resolved: Resolved) -> Prepared:
@@ -98,10 +111,9 @@ def prepare(resolved: Resolved) -> Prepared:
     Raises:
         DataError: the data set is too small, or the cache cannot be written.
     """
-    config, cache = resolved.config, cache_folder()
-    texts = {split: _content(config.dataset.texts(split), split) for split in _SPLITS}
+    config, corpus = resolved.config, Corpus(resolved)
     settings = {
-        "texts": texts["train"][0],
+        "texts": corpus.contents["train"].sha256,
         "settings": resolved.values["tokenizer"],
         "by": [
             (component.distribution, component.version)
@@ -109,56 +121,44 @@ def prepare(resolved: Resolved) -> Prepared:
             if component.kind == "tokenizer"
         ],
     }
-    try:
-        folder = cache / "tokenizers" / _digest(json.dumps(settings, sort_keys=True))
-        _cached(folder, lambda to: config.tokenizer.train(config.dataset.texts("train")).save(to))
+    name = digest(json.dumps(settings, sort_keys=True))
+    with _told():
+        folder = cache_folder() / "tokenizers" / name
+        _cached(folder, lambda to: config.tokenizer.train(corpus.texts("train")).save(to))
         tokenizer = config.tokenizer.load(folder)
-        train, held_out = (
-            _tokens(cache, tokenizer, *texts[split], lambda s=split: config.dataset.texts(s))  # type: ignore[misc]
-            for split in _SPLITS
-        )
-    except OSError as error:
-        raise DataError(
-            f"{cache}: tokens cannot be kept here: {error}; AIOS_CACHE names another folder"
-        ) from error
+    train, held_out = (tokens(corpus, split, tokenizer) for split in SPLITS)
     if len(train.ids) < config.diffusion.length:
         raise DataError(
             f"the training split has {len(train.ids)} tokens, fewer than diffusion.length = "
             f"{config.diffusion.length}; want a longer text or a smaller length"
         )
-    content = train.fingerprint + held_out.fingerprint
-    if config.mode == "diffusion" and config.memory.k:
-        content += Recall.open(config).fingerprint()
-    return Prepared(tokenizer, train, held_out, _digest(content))
+    return Prepared(tokenizer, train, held_out)
 
 
-_SPLITS: tuple[Split, ...] = ("train", "validation")
+def tokens(corpus: Corpus, split: Split, tokenizer: TrainedTokenizer) -> Tokens:
+    """One split in tokens, from the cache where it is there.
+
+    Raises:
+        DataError: the texts cannot be read, or the cache cannot be written.
+    """
+    name, num_bytes = fingerprint(corpus, split, tokenizer), corpus.contents[split].num_bytes
+    return _tokens(name, num_bytes, tokenizer, lambda: corpus.texts(split))
 
 
-def _content(texts: Iterable[str], split: Split) -> tuple[str, int]:
-    """SHA-256 and UTF-8 bytes of a split's documents."""
-    digest, num_bytes = hashlib.sha256(), 0
-    for text in texts:
-        data = text.encode()
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-        num_bytes += len(data)
-    if not num_bytes:
-        raise DataError(
-            f"the {split} split of the data set is empty; want a text of at least two tokens "
-            "in both its first nine tenths and its last tenth"
-        )
-    return digest.hexdigest(), num_bytes
+def whole(corpus: Corpus, tokenizer: TrainedTokenizer) -> Tokens:
+    """All documents in tokens, not split, from the cache where they are there.
+
+    Raises:
+        DataError: as for `tokens`.
+    """
+    content = corpus.whole
+    name = digest(content.sha256 + tokenizer.fingerprint)
+    return _tokens(name, content.num_bytes, tokenizer, corpus.documents)
 
 
 def _tokens(
-    cache: Path,
-    tokenizer: TrainedTokenizer,
-    content: str,
-    num_bytes: int,
-    texts: Callable[[], Iterable[str]],
+    name: str, num_bytes: int, tokenizer: TrainedTokenizer, texts: Callable[[], Iterator[str]]
 ) -> Tokens:
-    fingerprint = _digest(content + tokenizer.fingerprint)
     vocabulary = tokenizer.vocabulary
 
     def write(folder: Path) -> None:
@@ -168,10 +168,28 @@ def _tokens(
                     file.write(np.array(vocabulary.eos_id, "<i4").tobytes())
                 file.write(tokenizer.encode(text).astype("<i4").tobytes())
 
-    folder = cache / "tokens" / fingerprint
-    _cached(folder, write)
-    ids = np.memmap(folder / "ids.i32", dtype="<i4", mode="r")
-    return Tokens(ids, num_bytes, fingerprint, vocabulary.pad_id)
+    with _told():
+        folder = cache_folder() / "tokens" / name
+        _cached(folder, write)
+        ids = np.memmap(folder / "ids.i32", dtype="<i4", mode="r")
+    return Tokens(ids, num_bytes, name, vocabulary.pad_id)
+
+
+def fingerprint(corpus: Corpus, split: Split, tokenizer: TrainedTokenizer) -> str:
+    """Hex digest of the tokens of a split, which are not made for it."""
+    return digest(corpus.contents[split].sha256 + tokenizer.fingerprint)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say of a disk that refuses where it is."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{cache_folder()}: tokens cannot be kept here: {error}; AIOS_CACHE names another "
+            "folder"
+        ) from error
 
 
 def _cached(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -198,5 +216,6 @@ def _damage(folder: Path) -> str | None:
         return f"{_SEAL} cannot be used: {error!r}"
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Hex SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from aios_core.config import resolve, training_key, write_lock
+from aios_core.config.keys import training_values
+from aios_core.config.lock import LOCK, lock_fault
 from aios_core.errors import ConfigError, TrainingError
-from aios_core.files import new_folder, remove_folder
+from aios_core.files import manifest, new_folder, remove_folder
 from aios_core.training import checkpoint
+from aios_core.training.corpus import Corpus
 from aios_core.training.data import Prepared, prepare
 from aios_core.training.held_out import is_over
 from aios_core.training.interrupt import Interruption
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def train(resolved: Resolved, folder: Path, *, progress: bool = True) -> Path:
+def train(
+    resolved: Resolved, folder: Path, *, prepared: Prepared | None = None, progress: bool = True
+) -> Path:
     """Train a network, going on from the newest checkpoint in the folder.
 
     On one machine's CPU a run that was killed and goes on ends with the same weights, bit for bit,
@@ -38,6 +43,7 @@ def train(resolved: Resolved, folder: Path, *, progress: bool = True) -> Path:
     Args:
         resolved: the configuration.
         folder: the run's own folder; made if it is not there.
+        prepared: its data set, where that was read already.
         progress: show a bar or, where there is no terminal, a few log lines.
 
     Returns:
@@ -52,52 +58,78 @@ def train(resolved: Resolved, folder: Path, *, progress: bool = True) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
-            return _train(resolved, folder, progress=progress)
+            return _train(resolved, folder, prepared, progress=progress)
     except OSError as error:
         raise TrainingError(f"{folder}: cannot be written: {error}") from error
 
 
-def _train(resolved: Resolved, folder: Path, *, progress: bool) -> Path:
-    config = resolved.config
-    found = checkpoint.latest(folder)
-    before = checkpoint.read_state(found) if found else None
+def check_same(resolved: Resolved, folder: Path) -> checkpoint.State | None:
+    """What the newest checkpoint in a folder says, which must be of the same training.
+
+    Raises:
+        TrainingError: it is not.
+        ModelLoadError: it is damaged.
+    """
+    with checkpoint.going_back(folder):
+        found = checkpoint.latest(folder)
+        before = checkpoint.read_state(found) if found else None
     if before and not _same_settings(before, resolved):
         raise TrainingError(
             f"{folder}: holds a run of another configuration, which is kept as it is; want another "
             "folder, or --fresh to throw that run away"
         )
-    prepared = prepare(resolved)
-    if before and before.data != prepared.fingerprint:
+    return before
+
+
+def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progress: bool) -> Path:
+    config, before = resolved.config, check_same(resolved, folder)
+    found = checkpoint.latest(folder)
+    prepared = prepared or prepare(resolved)
+    data = prepared.trained_on(config)
+    if before and before.data != data:
         raise TrainingError(
-            f"{folder}: was trained on other texts, or memories, than there are now; want them as "
-            "they were, another folder, or --fresh to throw that run away"
+            f"{folder}: was trained on other texts, or memories, than there are now in "
+            f"{Corpus(resolved)}; want them as they were, another folder, or --fresh to throw that "
+            "run away"
         )
     state = checkpoint.State(
         step=before.step if before else 0,
         best_step=before.best_step if before else None,
         best_loss=before.best_loss if before else None,
         values=resolved.values,
-        training_key=training_key(resolved, prepared.fingerprint),
+        training_key=training_key(resolved, data),
         tokenizer=prepared.tokenizer.fingerprint,
-        data=prepared.fingerprint,
+        data=data,
+        texts=prepared.fingerprint,
     )
-    tokens = {
+    lock = folder / LOCK
+    if not (found and before):
+        _keep_tokenizer(prepared, folder / "tokenizer")
+    facts = {
+        "fingerprint": data,
+        "texts": prepared.fingerprint,
         "train_tokens": len(prepared.train.ids),
         "held_out_tokens": len(prepared.held_out.ids),
+        "tokenizer": manifest(folder / "tokenizer"),
     }
-    write_lock(
-        resolved, folder / "run.lock.toml", data={"fingerprint": prepared.fingerprint, **tokens}
-    )
     if found and before and is_over(before, config.training):
         # What does not affect training may have changed: evaluations go by the new settings.
         kept = checkpoint.chosen(folder) or found
-        for one in {found, kept}:
+        changed = before.values != resolved.values
+        for one in {found, kept} if changed else ():
             own = checkpoint.read_state(one)
             checkpoint.write_state(one, attrs.evolve(own, values=resolved.values))
+        # One that is as it was says with what the run was made, which nobody knows better now.
+        if changed or (reason := lock_fault(lock)) is not None:
+            if not changed:
+                log.warning("%s: %s; it is written again", lock, reason)
+            write_lock(resolved, lock, data=facts)
         return kept
+    write_lock(resolved, lock, data=facts)
     learner = Learner(config, prepared)
     if found and before:
-        learner.restore(found, before)
+        with checkpoint.going_back(folder):
+            learner.restore(found, before)
         log.info("%s: going on after step %d", folder, before.step)
         if before.training_key != state.training_key:
             log.warning(
@@ -105,15 +137,14 @@ def _train(resolved: Resolved, folder: Path, *, progress: bool) -> Path:
                 "what either of them makes alone",
                 folder,
             )
-    else:
-        _keep_tokenizer(prepared, folder / "tokenizer")
     return _Loop(resolved, folder, learner, state, found).run(progress=progress)
 
 
 def _same_settings(before: checkpoint.State, resolved: Resolved) -> bool:
     """Whether a checkpoint's configuration would train the same network, wherever files lie."""
     try:
-        then = resolve(before.values, registry=resolved.registry)
+        # A sampler, a metric, ... that is no longer installed has no say in this.
+        then = resolve(training_values(before.values), registry=resolved.registry)
     except ConfigError:  # a component of that run is no longer installed
         return False
     return training_key(then, before.data) == training_key(resolved, before.data)

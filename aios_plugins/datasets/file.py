@@ -60,6 +60,14 @@ class File(Dataset):
             except OSError as error:
                 raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
+    def files(self) -> tuple[Path, ...]:
+        """Every file, in the order of its documents.
+
+        Raises:
+            DataError: one is missing.
+        """
+        return tuple(self._files())
+
     def _files(self) -> Iterator[Path]:
         for path in (self.path,) if isinstance(self.path, Path) else self.path:
             pattern = str(path)

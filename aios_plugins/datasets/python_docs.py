@@ -42,17 +42,19 @@ class PythonDocs(Dataset):
         """
         yield from _documents(Path(sysconfig.get_path("stdlib")))
 
+    def files(self) -> tuple[Path, ...]:
+        """Every module that documents are taken from."""
+        return _modules(Path(sysconfig.get_path("stdlib")))
+
 
 @cache
 def _documents(root: Path) -> tuple[str, ...]:
     """Documents of a standard library; kept, because parsing it takes two seconds."""
-    names = {path: path.relative_to(root).with_suffix("").parts for path in root.rglob("*.py")}
     found: list[str] = []
-    for path in sorted(names, key=names.__getitem__):
-        if _SKIPPED.isdisjoint(names[path]):
-            tree = ast.parse(path.read_bytes(), filename=str(path))
-            topics = _topics(tree) if names[path] == ("pydoc_data", "topics") else []
-            found += topics or ["\n\n".join(_docstrings(tree))]
+    for path in _modules(root):
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+        topics = _topics(tree) if path == root / "pydoc_data" / "topics.py" else []
+        found += topics or ["\n\n".join(_docstrings(tree))]
     documents = tuple(document for document in found if document)
     if not documents:
         raise DataError(
@@ -60,6 +62,13 @@ def _documents(root: Path) -> tuple[str, ...]:
             "install Python with its library, or use dataset.type = 'file'"
         )
     return documents
+
+
+def _modules(root: Path) -> tuple[Path, ...]:
+    """Modules of a standard library, sorted by name."""
+    names = {path: path.relative_to(root).with_suffix("").parts for path in root.rglob("*.py")}
+    kept = [path for path, parts in names.items() if _SKIPPED.isdisjoint(parts)]
+    return tuple(sorted(kept, key=names.__getitem__))
 
 
 def _docstrings(node: ast.Module | ast.ClassDef) -> Iterator[str]:

@@ -1,0 +1,44 @@
+"""`aios verify`: whether a run is as it was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aios_core.cli.common import json_option, print_json
+
+
+@click.command(name="verify")
+@click.argument(
+    "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@json_option
+def command(folder: Path, *, as_json: bool) -> None:
+    """Hold the files of the run in DIR against their digests; exit code 1 where one is damaged.
+
+    These are: run.lock.toml, every checkpoint (weights, averaged weights, optimizer, state), the
+    tokenizer, the journal and versions of `aios evolve`, files that `aios quantize` wrote into DIR,
+    the calibration of `aios uncertainty`, evaluation.json, and the same of the twin. Nothing is
+    written.
+
+    \b
+    Examples:
+      aios verify runs/demo
+      aios verify runs/demo --json
+    """  # noqa: D301  # \b is for click
+    from aios_core.experiment.verify import verify_run
+
+    found = []
+    for part in verify_run(folder):
+        found.append(part)
+        if as_json:
+            continue
+        click.echo(f"{'damaged' if part.faults else 'sound':8} {part.name}")
+        for fault in part.faults:
+            click.echo(f"         {fault}")
+    wrong = [fault for part in found for fault in part.faults]
+    if as_json:
+        print_json({"parts": {p.name: list(p.faults) for p in found}, "faults": wrong})
+    if wrong:
+        raise SystemExit(1)

@@ -1,0 +1,70 @@
+"""What `aios run` does: a network and its twin, trained and measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aios_core.config import twin
+from aios_core.errors import DataError
+from aios_core.experiment.evaluate import evaluate_run
+from aios_core.files import replace_text
+from aios_core.training.corpus import Corpus
+from aios_core.training.data import Prepared, prepare
+from aios_core.training.trainer import check_same, train
+
+if TYPE_CHECKING:
+    from aios_core.config import Resolved
+
+RESULTS = "evaluation.json"
+"""In the folder of a run."""
+
+
+def ready(resolved: Resolved, folder: Path, *, data: str | None = None) -> Prepared:
+    """The data of a run that can begin, or go on, in a folder; nothing is written there.
+
+    Args:
+        resolved: the configuration.
+        folder: of the run.
+        data: fingerprint that the data must have; None: any.
+
+    Raises:
+        TrainingError: the folder holds another run.
+        DataError: the data cannot be read, or is other data.
+    """
+    check_same(resolved, folder)
+    prepared = prepare(resolved)
+    if data is not None and data != prepared.trained_on(resolved.config):
+        raise DataError(
+            f"{Corpus(resolved)}: lock.data: the texts, or the tokenizer made from them, are not "
+            "those of the run that wrote the lock file; want them as they were, or a --set for a "
+            "run of its own"
+        )
+    return prepared
+
+
+def run(
+    resolved: Resolved, folder: Path, prepared: Prepared, *, progress: bool = True
+) -> tuple[Path, dict[str, Any]]:
+    """Train a network, and the twin that judges its samples; measure both; keep the results.
+
+    Args:
+        resolved: the configuration.
+        folder: of the run; what was trained there is not trained again.
+        prepared: its data.
+        progress: show a bar or, where there is no terminal, a few log lines.
+
+    Returns:
+        The checkpoint, and what `evaluate_run` gives, which is also in ``evaluation.json``.
+
+    Raises:
+        AIOSError: as training and evaluation do.
+    """
+    config = resolved.config
+    saved = train(resolved, folder, prepared=prepared, progress=progress)
+    if config.mode == "diffusion" and config.evaluation.twin:
+        train(twin(resolved), folder / "twin", prepared=prepared, progress=progress)
+    results = evaluate_run(folder, registry=resolved.registry, prepared=prepared)
+    replace_text(folder / RESULTS, json.dumps(results, indent=1))
+    return saved, results

@@ -1,0 +1,86 @@
+"""The texts that a trained network is measured on: its own held-out ones, or others on purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from aios_core.config import resolve
+from aios_core.errors import DataError
+from aios_core.memory import Recall
+from aios_core.training.corpus import SPLITS, Corpus
+from aios_core.training.data import Tokens, digest, fingerprint, tokens, whole
+
+if TYPE_CHECKING:
+    from aios_core.config import Resolved
+    from aios_core.training.checkpoint import Checkpoint
+
+
+class OtherTextsError(DataError):
+    """The texts are not those that the network was trained on."""
+
+
+@frozen(eq=False)
+class Measured:
+    """Texts in the tokens of the run's own tokenizer."""
+
+    held_out: Tokens
+    other: str | None = None
+    """What stands in for the run's own held-out texts, in words; None: nothing does."""
+
+
+def own_corpus(found: Checkpoint, resolved: Resolved | None = None) -> Corpus:
+    """The texts that a network was trained on, which are shown to be the same still.
+
+    Args:
+        found: the network.
+        resolved: says where the texts are; None: the network's own configuration does.
+
+    Raises:
+        OtherTextsError: they have changed since.
+        DataError: they cannot be read.
+    """
+    corpus, state = Corpus(resolved or found.resolved), found.state
+    splits = "".join(fingerprint(corpus, split, found.tokenizer) for split in SPLITS)
+    known, config = {digest(splits)}, found.resolved.config
+    if not state.texts and config.mode == "diffusion" and config.memory.k:
+        known.add(digest(splits + Recall.open(config).fingerprint()))  # of format 2, which has one
+    expected = state.texts or state.data
+    if expected not in known:
+        raise OtherTextsError(
+            f"{corpus}: is not the text that {found.folder} was trained on: expected one with the "
+            f"digest {expected[:12]}, got {digest(splits)[:12]}; put it back as it was"
+        )
+    return corpus
+
+
+def own(found: Checkpoint, resolved: Resolved | None = None) -> Measured:
+    """The held-out texts of a run.
+
+    Args:
+        found: its network.
+        resolved: as for `own_corpus`.
+
+    Raises:
+        DataError: as for `own_corpus`.
+    """
+    return Measured(tokens(own_corpus(found, resolved), "validation", found.tokenizer))
+
+
+def others(found: Checkpoint, file: Path) -> Measured:
+    """All texts of a file, in place of the run's own.
+
+    Args:
+        found: the network, whose tokenizer encodes them.
+        file: as the data set ``file`` reads it, with the run's own settings where it has that one.
+
+    Raises:
+        DataError: it cannot be read, or holds no text.
+    """
+    before = found.state.values["dataset"]
+    kept = before if before.get("type") == "file" else {"type": "file"}
+    values = {**found.state.values, "dataset": {**kept, "path": str(file)}}
+    resolved = resolve(values, registry=found.resolved.registry)
+    return Measured(whole(Corpus(resolved), found.tokenizer), str(file))

@@ -1,0 +1,105 @@
+"""What ``state.json`` says of a checkpoint: sealed by its own digest, verified when read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+from attrs import field, frozen, validators
+
+from aios_core.config.keys import canonical
+from aios_core.errors import ModelLoadError
+from aios_core.files import replace_text
+
+FORMAT: Final = 3
+"""Of the checkpoints that this version writes; an older one may be read, a newer one never."""
+
+_text = validators.instance_of(str)
+
+
+@frozen(kw_only=True)
+class State:
+    """What ``state.json`` says of a checkpoint."""
+
+    format: int = field(default=FORMAT, validator=validators.instance_of(int))
+    step: int = field(validator=[validators.instance_of(int), validators.ge(0)])
+    """Optimiser steps done."""
+    values: dict[str, Any] = field(validator=validators.instance_of(dict))
+    """The resolved configuration as plain data."""
+    training_key: str = field(validator=_text)
+    """Digest of the settings that affect training."""
+    tokenizer: str = field(validator=_text)
+    """Fingerprint of the tokenizer."""
+    data: str = field(validator=_text)
+    """Fingerprint of the tokens trained on, and of the memories that the network was told of."""
+    texts: str = field(default="", validator=_text)
+    """Fingerprint of those tokens alone; empty before format 3."""
+    best_step: int | None = field(
+        default=None, validator=validators.optional(validators.instance_of(int))
+    )
+    """Step with the lowest held-out loss so far."""
+    best_loss: float | None = field(
+        default=None, validator=validators.optional(validators.instance_of(float))
+    )
+    """That loss, in nats a token."""
+    files: dict[str, dict[str, Any]] = field(
+        factory=dict,
+        validator=validators.deep_mapping(_text, validators.instance_of(dict)),
+    )
+    """Size and SHA-256 of every other file."""
+
+
+def write_state(folder: Path, state: State) -> None:
+    """Say of a checkpoint what it is, in the present format."""
+    plain = attrs.asdict(attrs.evolve(state, format=FORMAT))
+    sealed = {**plain, "sha256": _seal(plain)}
+    replace_text(folder / "state.json", json.dumps(sealed, indent=1))
+
+
+def _seal(plain: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of what a state says."""
+    return hashlib.sha256(canonical(plain)).hexdigest()
+
+
+def read_state(folder: Path) -> State:
+    """What a checkpoint says of itself.
+
+    Raises:
+        ModelLoadError: there is no checkpoint, it is damaged, or of a newer format.
+    """
+    path = folder / "state.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version = data["format"]
+        if isinstance(version, int) and version > FORMAT:
+            raise ModelLoadError(
+                f"{path}: written in format {version} by a newer version of ai-os-diffusion; "
+                f"this one reads up to {FORMAT}"
+            )
+        seal = data.pop("sha256", None)
+        if version == FORMAT and seal != _seal(data):
+            raise ModelLoadError(
+                f"{path}: is truncated or changed: its SHA-256 is not the one it was written with"
+            )
+        return State(**data)
+    except FileNotFoundError:
+        raise ModelLoadError(f"{path}: is missing; want the folder of a checkpoint") from None
+    except OSError as error:
+        raise ModelLoadError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ModelLoadError(f"{path}: is truncated or changed: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    """What is wrong with a file in a few words, never its content."""
+    match error:
+        case UnicodeDecodeError():
+            return f"byte {error.start} is not UTF-8"
+        case KeyError():
+            return f"{error.args[0]!r:.40} is missing"
+        case _:  # attrs puts the whole value behind its words
+            return f"{error.args[0] if error.args else error!r}"[:200]
