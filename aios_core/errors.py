@@ -8,9 +8,14 @@ between back quotes, as in `steps`: the command line puts its own option there.
 
 from __future__ import annotations
 
+from aios_core.redaction import redacted
+
 
 class AIOSError(Exception):
-    """Root of every error that a user can cause and mend."""
+    """Root of every error that a user can cause and mend; it never shows a password of a URI."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(redacted(one) if isinstance(one, str) else one for one in arguments))
 
 
 class ConfigError(AIOSError):
@@ -21,8 +26,8 @@ class ConfigError(AIOSError):
     """
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = tuple(map(redacted, problems))
+        super().__init__("\n".join(self.problems))
 
 
 class PluginError(AIOSError):
@@ -76,7 +81,7 @@ class RowError(StorageError):
     def __init__(self, row: int, id: object, what: str) -> None:  # noqa: A002  # the column
         of = "" if id is None else f" (id {id!r})"
         super().__init__(f"row {row}{of}: {what}")
-        self.row, self.id, self.what = row, id, what
+        self.row, self.id, self.what = row, id, redacted(what)
 
 
 class QuantizationError(AIOSError):

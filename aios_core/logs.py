@@ -1,7 +1,7 @@
 """Logging of the command line, on the standard library: people read stderr, programs read JSON.
 
 Library code only says ``logging.getLogger(__name__)``. Records hold what the code put into them and
-nothing from the environment, which is where secrets live.
+nothing from the environment, which is where secrets live; passwords of URIs are taken out.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from aios_core.errors import AIOSError, ConfigError
+from aios_core.redaction import redacted
 
 if TYPE_CHECKING:
     from aios_core.config.schema import LoggingConfig
@@ -38,7 +39,7 @@ class _Text(logging.Formatter):
     """``12:30:59 warning: the message``; nothing but the message where it only informs."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = redacted(super().format(record))
         if record.levelno == logging.INFO:
             return text
         time = datetime.fromtimestamp(record.created).astimezone()
@@ -53,10 +54,10 @@ class _JSONLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redacted(record.getMessage()),
         }
         if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
+            fields["exception"] = redacted(self.formatException(record.exc_info))
         return json.dumps(fields, ensure_ascii=False)
 
 

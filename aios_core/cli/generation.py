@@ -79,7 +79,7 @@ _OPTIONS: Final = (
         help="More than 1 follows the prompt more; 1 is plain.",
     ),
     click.option("--negative-prompt", metavar="TEXT", help="Guidance leads away from it."),
-    click.option("--num-memories", type=COUNT, help="With --memory: at most so many."),
+    click.option("--num-memories", type=COUNT, help="With memories: at most so many."),
 )
 
 

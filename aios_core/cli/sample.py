@@ -14,11 +14,13 @@ import click
 from aios_core.cli.common import COUNT, SEED, json_option, print_json, set_option
 from aios_core.cli.generation import generation_options, given_options
 from aios_core.cli.watch import Screen, printable
+from aios_core.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aios_core.inference import Output, Update
+    from aios_core.inference import ArrowEngine, Output, Update
+    from aios_core.inference.output import Mode
 
 
 @click.command()
@@ -41,8 +43,10 @@ if TYPE_CHECKING:
 @click.option(
     "--memory",
     metavar="PLACE",
-    help="Write with the memories of a store: a folder, or TYPE:URI as in lancedb:notes.",
+    help="Write with the memories of a store: a folder, or TYPE:URI as in lancedb:notes.  "
+    "[default: that of the run, where it was trained with one and a prompt is given]",
 )
+@click.option("--no-memory", is_flag=True, help="Write without the memories of the run.")
 @generation_options
 @click.option("--watch", is_flag=True, help="Show the first sample as it is written.")
 @click.option(
@@ -61,6 +65,7 @@ def command(
     mode: Any,
     seed: int | None,
     memory: str | None,
+    no_memory: bool,
     watch: bool,
     stream: bool,
     overrides: tuple[str, ...],
@@ -88,6 +93,7 @@ def command(
             )
         if mode == "ar":
             raise click.UsageError("only diffusion fills gaps; leave --mode ar")
+    _check_memory(memory, generation["num_memories"], no_memory=no_memory)
     if stream:
         _check_stream(several=num > 1 and not as_json, other=infill is not None or watch)
     from aios_core.inference import ArrowEngine
@@ -97,7 +103,8 @@ def command(
     engine = ArrowEngine.load(
         folder, overrides=overrides, context=length, twin=mode == "ar", memory=memory
     )
-    given = given_options({**generation, "memory_guided": memory is not None})
+    recalls = not no_memory and bool(prompt or infill) and _remembers(engine, mode, generation)
+    given = given_options({**generation, "memory_guided": recalls or memory is not None})
     options = {"num_return_sequences": num, "seed": seed, **given}
     if stream:
         updates = engine.stream(prompt or "", mode=mode, **options)
@@ -114,6 +121,33 @@ def command(
         print_json(_rows(output))
         return
     _print(output, engine.models[output.mode].resolved.config.seed if seed is None else seed)
+
+
+def _check_memory(memory: str | None, most: int | None, *, no_memory: bool) -> None:
+    if no_memory and (memory is not None or most is not None):
+        raise click.UsageError("--no-memory is without memories; leave --memory and --num-memories")
+
+
+def _remembers(engine: ArrowEngine, mode: Mode | None, generation: dict[str, Any]) -> bool:
+    """Whether a model was trained with memories, whose store can be used.
+
+    Raises:
+        StorageError: it was, and the store cannot be used.
+    """
+    found = engine.models.get(mode or engine.mode)
+    if found is None or found.model.memory is None:
+        return False
+    if generation["negative_prompt"] is not None:
+        raise click.UsageError(
+            "memories and --negative-prompt each say what guidance leads away from; leave "
+            "--negative-prompt, or add --no-memory"
+        )
+    try:
+        return engine.recall is not None
+    except StorageError as error:
+        raise StorageError(
+            f"{error}. --memory names another store, --no-memory writes without"
+        ) from error
 
 
 def _print(output: Output, seed: int) -> None:

@@ -9,6 +9,7 @@ import click
 
 from aios_core.cli.ablate import require_extra
 from aios_core.cli.common import COUNT, json_option, print_json, print_table, progress
+from aios_core.redaction import redacted
 
 if TYPE_CHECKING:
     from aios_core.inference.doubt import Doubt
@@ -115,11 +116,12 @@ def score(
     from aios_core.inference.doubt import doubts, keep
     from aios_core.memory import Place
 
+    where = None if place is None else Place.of(place)
     engine = ArrowEngine.load(folder, twin=False)
     found = doubts(engine, texts, estimator=estimator)
-    if place is not None:
-        kept = keep(found, Place.of(place), engine.models[engine.mode].resolved)
-        click.echo(f"kept in {place}: {kept} of {len(found)}", err=True)
+    if where is not None:
+        kept = keep(found, where, engine.models[engine.mode].resolved)
+        click.echo(f"kept in {redacted(where.uri)}: {kept} of {len(found)}", err=True)
     if as_json:
         print_json([_plain(one) for one in found])
         return

@@ -32,6 +32,7 @@ from aios_core.contracts import (
     Tokenizer,
     Tracker,
 )
+from aios_core.redaction import without_password
 
 Affects = Literal["training", "evaluation", "nothing"]
 """What a change of a section makes void: the trained checkpoint (and all after it), what was
@@ -171,7 +172,8 @@ class MemoryConfig:
     """Folder of the store that training recalls from, and sampling unless told of another; of the
     backend that ``[storage]`` names. What is in it counts, not where it is."""
     uri: str | None = field(default=None, metadata=_NO_EFFECT)
-    """Instead of ``store``, where the backend is a server."""
+    """Instead of ``store``, where the backend is a server; without a password, since runs keep
+    their configuration."""
     dim: int = field(default=384, validator=_size)
     """E, numbers in a vector of the store; that of the embedding."""
     num_tokens: int = field(default=4, validator=_size)
@@ -188,8 +190,11 @@ class MemoryConfig:
 
     @uri.validator
     def _one(self, attribute: Attribute[Any], value: str | None) -> None:
-        if value is not None and self.store is not None:
+        if value is None:
+            return
+        if self.store is not None:
             raise ValueError("is another place than store; want one of them")
+        without_password(self, attribute, value)
 
 
 @frozen

@@ -41,6 +41,9 @@ class StorageBackend(ABC):
 
     embedded: ClassVar[bool] = True
     """Whether a store is a folder of this machine, and needs no server."""
+    schemes: ClassVar[frozenset[str] | None] = None
+    """What may stand before ``://`` in the uri of a store, as in ``{"http", "https"}``; empty: its
+    stores are folders alone; None: any, so that the backend itself refuses what it cannot use."""
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     """What its stores can do; asking for anything else is an error that says so."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aios_core.contracts.exact import BadValueError, from_values, shown
+from aios_core.contracts.maker import Maker, told
 from aios_core.contracts.primitives import StorePrimitives, fuse
 from aios_core.contracts.records import (
     Id,
@@ -20,6 +22,7 @@ from aios_core.contracts.records import (
 )
 from aios_core.contracts.storage import Capability, Stats
 from aios_core.errors import StorageError
+from aios_core.files import new_folder
 from aios_core.filters import Expression, compares_texts, parse
 
 if TYPE_CHECKING:
@@ -195,19 +198,43 @@ class VectorStore(StorePrimitives):
         self._flush()
 
     def snapshot(self, uri: str) -> None:
-        """Write a copy, a store of its own, to a place where nothing is."""
+        """Write a copy, a store of its own, to a place where nothing is; it appears as a whole.
+
+        Raises:
+            StorageError: something is there, it is inside of this store, or it cannot be written.
+        """
         self.__ready()
         self.__need("snapshot", "write snapshots")
-        self._snapshot(uri)
+        if "://" in uri:
+            self._snapshot(uri)
+            return
+        here, target = Path(self.uri).resolve(), Path(uri).resolve()
+        if here == target or here in target.parents:
+            raise StorageError(f"{uri} is in the store {self.uri}; expected a place outside of it")
+        try:
+            if target.exists() and (target.is_file() or any(target.iterdir())):
+                raise StorageError(f"{uri} is not empty; expected a place where nothing is")
+            with new_folder(target) as temporary:
+                self._snapshot(str(temporary))
+        except OSError as error:
+            raise StorageError(f"{uri} cannot be written: {error.strerror}") from error
 
     def restore(self, uri: str) -> None:
         """Replace all rows by those of a snapshot.
 
         Raises:
-            StorageError: it is no sound snapshot of a store with this schema; nothing has changed.
+            StorageError: it is no sound snapshot of a store with this schema and with vectors of
+                the same embedding; nothing has changed.
         """
         self.__ready(write=True)
         self.__need("snapshot", "restore snapshots")
+        with self.backend.open(uri, read_only=True) as copy:
+            theirs, ours = Maker.read(copy.schema), Maker.read(self.schema)
+        if theirs != ours:
+            raise StorageError(
+                f"{uri} has vectors of {told(theirs)}, and {self.uri} of {told(ours)}; expected a "
+                "snapshot of this store"
+            )
         self._restore(uri)
 
     def stats(self) -> Stats:

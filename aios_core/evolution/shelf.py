@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aios_core.contracts import store_schema
+from aios_core.errors import StorageError
 from aios_core.memory import Embedder, Place, open_store, remember
+from aios_core.memory.opening import embedder_of
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
@@ -28,14 +30,16 @@ def find(
         resolved: its ``[storage]`` and ``[embedding]`` count.
         context: in plain words.
         k: at most so many.
-        place: of the store; unset: ``index`` beside the journal, in the backend of ``[storage]``.
+        place: of the store, which holds skills and nothing else; unset: ``index`` beside the
+            journal, in the backend of ``[storage]``.
 
     Returns:
         Cards, each with its similarity.
 
     Raises:
         EvolutionError: a card is damaged.
-        StorageError: the store cannot be used, or was filled by another embedding.
+        StorageError: the store cannot be used, holds anything but skills, or was filled by another
+            embedding.
     """
     cards = {card.skill_id: card for card in journal.versions() if not card.revoked}
     if not cards:
@@ -44,8 +48,13 @@ def find(
     place = place or Place(resolved.config.storage, str(journal.folder / "index"))
     schema = store_schema(provider.dim, {"name": "string", "level": "string"})
     schema = remember(schema, provider, resolved.values["embedding"])
-    embedder = Embedder(provider)
     with open_store(place, schema=schema) as store:
+        if store.schema.names != schema.names:  # what it holds is no skill, and would be deleted
+            raise StorageError(
+                f"{store.uri}: expected a store of skills, or a place where nothing is, got one "
+                f"with the columns {', '.join(store.schema.names)}"
+            )
+        embedder = embedder_of(store.schema, provider)
         _agree(store, embedder, list(cards.values()))
         (query,) = embedder.embed([context], side="query")
         found = store.search(query, min(k, len(cards)), columns=["id"])

@@ -120,7 +120,8 @@ def keep(found: Sequence[Doubt], place: Place, resolved: Resolved) -> int:
         How many triggered.
 
     Raises:
-        StorageError: the store cannot be written, or has other columns.
+        StorageError: the store cannot be written, has other columns, or does not say who made its
+            vectors.
     """
     unsure = {one.text: one for one in found if one.triggered}
     if not unsure:

@@ -5,8 +5,9 @@ the library finds the vectors.
 """
 
 from aios_core.memory.embedding import Embedder
-from aios_core.memory.migrate import migrate
-from aios_core.memory.opening import Place, embedder, open_store, remember
+from aios_core.memory.migrate import migrate, target_of
+from aios_core.memory.opening import embedder, open_store, remember
+from aios_core.memory.place import Place
 from aios_core.memory.recall import Memories, Memory, Recall
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "migrate",
     "open_store",
     "remember",
+    "target_of",
 ]

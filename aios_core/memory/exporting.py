@@ -1,4 +1,8 @@
-"""Stores as files."""
+"""Stores as files, which `aios_core.memory.importing` reads again as they were.
+
+Who made the vectors goes along: in the schema of Parquet, and in each line of JSON beside its
+vector. Parquet keeps the whole schema and the metric, so that an empty store survives too.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,11 @@ from typing import IO, TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from aios_core.contracts.maker import Maker
 from aios_core.errors import StorageError
 from aios_core.files import new_file
+from aios_core.memory.reading import MADE_BY
+from aios_core.memory.surveying import METRIC
 
 if TYPE_CHECKING:
     from aios_core.contracts import VectorStore
@@ -22,31 +29,38 @@ def export_file(
     path: Path,
     *,
     filter: str | None = None,
+    overwrite: bool = False,
     told: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Write rows to a file, which appears or is replaced as a whole; returns how many.
+    """Write rows to a file, which appears as a whole; returns how many.
 
     Args:
         store: read only.
         path: ``.parquet``, or ``.jsonl`` with an object a line.
         filter: only rows that it chooses.
+        overwrite: whether a file that is there is replaced.
         told: called with how many rows more have been written.
 
     Raises:
-        StorageError: the suffix is another one, or the file cannot be written.
+        StorageError: the suffix is another one, the file is there, or it cannot be written.
     """
     suffix = path.suffix.lower()
     if suffix not in (".parquet", ".jsonl"):
-        raise StorageError(f"{path}: want a name that ends with .parquet or .jsonl")
-    count = 0
+        raise StorageError(f"{path}: expected a name that ends with .parquet or .jsonl")
+    if path.exists() and not overwrite:
+        raise StorageError(f"{path} is there already; expected a new file, or --overwrite")
+    maker, count = Maker.read(store.schema), 0
+    schema = store.schema.with_metadata(
+        {**(store.schema.metadata or {}), METRIC: store.metric.encode()}
+    )
     try:
         with new_file(path) as temporary, temporary.open("wb") as file:
-            writer = pq.ParquetWriter(file, store.schema) if suffix == ".parquet" else None
+            writer = pq.ParquetWriter(file, schema) if suffix == ".parquet" else None
             for batch in store.to_batches(filter=filter):
                 if writer is not None:
-                    writer.write_batch(batch)
+                    writer.write_batch(batch.replace_schema_metadata(schema.metadata))
                 else:
-                    _lines(file, batch)
+                    _lines(file, batch, maker)
                 count += batch.num_rows
                 told(batch.num_rows)
             if writer is not None:
@@ -56,7 +70,8 @@ def export_file(
     return count
 
 
-def _lines(file: IO[bytes], batch: pa.RecordBatch) -> None:
+def _lines(file: IO[bytes], batch: pa.RecordBatch, maker: Maker | None) -> None:
+    said = {} if maker is None else {MADE_BY: maker.plain()}
     for row in batch.to_pylist():
-        kept = {key: value for key, value in row.items() if value is not None}
+        kept = {key: value for key, value in row.items() if value is not None} | said
         file.write((json.dumps(kept, ensure_ascii=False) + "\n").encode())

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import json
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from attrs import define
+from attrs import define, field
 
-from aios_core.errors import StorageError
+from aios_core.contracts.maker import Maker
+from aios_core.contracts.maker import told as whose
+from aios_core.contracts.records import Metric, conform
+from aios_core.errors import AIOSError, DataError, InferenceError, RowError, StorageError
 from aios_core.memory import reading
+from aios_core.memory.opening import UnknownMakerError, embedder, is_set, open_store
+from aios_core.memory.surveying import batches, check_new, survey
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from aios_core.contracts import VectorStore
     from aios_core.memory.embedding import Embedder
+    from aios_core.memory.place import Place
+    from aios_core.memory.reading import Nan, Row
+    from aios_core.memory.surveying import Survey
+    from aios_core.registry import Registry
+
+log = logging.getLogger(__name__)
 
 Existing: TypeAlias = Literal["refuse", "skip", "replace"]
-"""What becomes of rows whose id is there already."""
-
-T = TypeVar("T")
+"""What becomes of rows whose id is there already, in the store or before in the file: an error
+before anything is written, the first counts, or the last counts."""
 
 
 @define
@@ -28,89 +44,256 @@ class Import:
     added: int = 0
     replaced: int = 0
     skipped: int = 0
+    rows: int = 0
+    """In the store, at the end."""
 
 
 def import_file(
-    store: VectorStore,
+    place: Place,
     path: Path,
-    embed: Embedder,
     *,
     existing: Existing = "refuse",
+    metric: Metric | None = None,
+    nan: Nan = "refuse",
+    config: Path | None = None,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
     batch_size: int = 256,
     told: Callable[[int], None] = lambda _: None,
 ) -> Import:
-    """Add the rows of a file; texts without a vector are embedded.
+    """Add the rows of a file to a store, which is made where there is none.
 
-    Each batch is one commit. An import that was interrupted is begun again with ``skip``.
+    Each batch is one commit. An import that was interrupted is begun again with ``skip``; where
+    nothing was added, no store is made. Texts without a vector are embedded by what made the
+    vectors of the store; vectors in the file must have been made by it too, or both by nobody knows
+    whom. Whoever sets ``[embedding]`` says who made those vectors that do not say it.
 
     Args:
-        store: open for writing.
+        place: of the store.
         path: see `aios_core.memory.reading.rows`.
-        embed: makes the vectors.
         existing: what becomes of rows whose id is there already.
+        metric: of the store; unset: of an exported file, that of its store, else cosine.
+        nan: what NaN in a column other than the vector is.
+        config: a TOML file whose ``[embedding]`` counts.
+        overrides: ``key=value`` each, on top of it.
+        registry: where providers are looked up; None discovers the installed ones.
         batch_size: rows in one commit.
         told: called with the fraction of the file, in thousandths, that has been read since.
 
     Raises:
         DataError: the file cannot be read.
-        StorageError: a row does not fit, or is there already; what was added before stays, and the
-            message says how much.
+        StorageError: a row does not fit, is there already, or has a vector of another maker. Says
+            which, and how many were added before, which stay.
     """
-    done = Import()
-    try:
-        for batch in _batches(reading.rows(path, told), batch_size):
-            _take(store, batch, embed, existing, done)
-    except StorageError as error:
-        if done.added + done.replaced:
-            raise StorageError(
-                f"{error}\n{done.added + done.replaced} rows of {path} were added before; to go on "
-                "later, skip what is there"
-            ) from error
-        raise
-    return done
-
-
-def _take(
-    store: VectorStore,
-    batch: list[dict[str, Any]],
-    embed: Embedder,
-    existing: Existing,
-    done: Import,
-) -> None:
-    if (kind := str(store.schema.field("id").type)) == "string":
-        for row in batch:
-            row["id"] = str(row["id"])
-    ids = [row["id"] for row in batch]
-    if wrong := [one for one in ids if kind != "string" and not isinstance(one, int)]:
-        raise StorageError(f"id {wrong[0]!r} is no whole number, as the ids of {store.uri} are")
-    known = set(store.get(list(dict.fromkeys(ids)), columns=["id"]).column("id").to_pylist())
-    if existing == "skip":
-        done.skipped += sum(one in known for one in ids)
-        batch = [row for row in batch if row["id"] not in known]
-    bare = [row for row in batch if row.get("vector") is None]
-    if bare:
-        if embed.provider.dim != store.dim:
-            raise StorageError(
-                f"the embedding gives vectors of {embed.provider.dim} numbers, but {store.uri} has "
-                f"{store.dim}; set the embedding that it was made with"
-            )
-        for row, vector in zip(bare, embed.embed([row["text"] for row in bare]), strict=True):
-            row["vector"] = vector
-    fitted = [reading.fitted(row, store.schema) for row in batch]
-    if existing == "refuse":
-        store.add(fitted)
+    settings: dict[str, Any] = {"config": config, "overrides": overrides, "registry": registry}
+    if place.backend.exists(place.uri):
+        store = open_store(place)
+        schema, metric_, made = store.schema, store.metric, False
     else:
-        store.upsert(fitted)
-    done.replaced += sum(row["id"] in known for row in batch)
-    done.added += sum(row["id"] not in known for row in batch)
+        found = survey(path, nan=nan, unique=existing == "refuse")
+        store, schema = None, _schema(found, path, settings)
+        metric_, made = metric or found.metric or "cosine", True
+    filling = _Filling(path, place, existing, schema, metric_, settings, store, made)
+    try:
+        filling.check(metric, nan)
+        filling.run(nan, batch_size, told)
+    except BaseException:
+        filling.abandon()
+        raise
+    filling.close()
+    return filling.done
 
 
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _schema(found: Survey, path: Path, settings: dict[str, Any]) -> pa.Schema:
+    """Of a new store for a file."""
+    provider, set_to = None, None
+    if found.dim is None or is_set(settings["config"], settings["overrides"]):
+        made, values = embedder(None, **settings)
+        provider, set_to = made.provider, Maker.of(made.provider, values)
+    if found.dim is not None and provider is not None and provider.dim != found.dim:
+        raise StorageError(
+            f"{path}: has vectors of {found.dim} numbers, but [embedding], which says who made "
+            f"them, makes {provider.dim}; expected the one that made them, or none"
+        )
+    if found.maker is not None and set_to not in (None, found.maker):
+        raise StorageError(
+            f"{path}: has vectors of {whose(found.maker)}, but [embedding] is set to {set_to}; "
+            "expected the same, or leave it"
+        )
+    maker = found.maker or set_to
+    schema = found.schema(0 if provider is None else provider.dim)
+    return schema if maker is None else maker.write(schema)
+
+
+def fitted(row: dict[str, Any], schema: pa.Schema) -> dict[str, Any]:
+    """A row whose values are texts where the store keeps texts."""
+    return {
+        key: value
+        if value is None
+        or isinstance(value, str)
+        or key not in schema.names
+        or str(schema.field(key).type) != "string"
+        else json.dumps(value, ensure_ascii=False)
+        for key, value in row.items()
+    }
+
+
+@define
+class _Filling:
+    """One import."""
+
+    path: Path
+    place: Place
+    existing: Existing
+    schema: pa.Schema
+    metric: Metric
+    settings: dict[str, Any]
+    store: VectorStore | None
+    """None until the first rows are known to fit."""
+    made: bool
+    """Whether the store is made by this import."""
+    done: Import = field(factory=Import, init=False)
+    _set: Maker | None = field(default=None, init=False)
+    """What ``[embedding]`` says of vectors that do not say it."""
+    _embedder: Embedder | None = field(default=None, init=False)
+
+    def check(self, metric: Metric | None, nan: Nan) -> None:
+        """Find what is wrong with all of the import, before anything is written."""
+        if metric not in (None, self.metric):
+            raise StorageError(f"{self.place.uri}: its metric is {self.metric}, got {metric}")
+        if self.store is not None and self.existing == "refuse":
+            check_new(self.path, self.store, nan=nan)
+
+    def run(self, nan: Nan, batch_size: int, told: Callable[[int], None]) -> None:
+        """Add the rows of the file."""
+        if is_set(self.settings["config"], self.settings["overrides"]):
+            made, values = embedder(self.schema, **self.settings)
+            self._set = Maker.of(made.provider, values)
+        maker = Maker.read(self.schema) or self._set
+        try:
+            for batch in batches(reading.rows(self.path, told, nan=nan), batch_size):
+                self._take(batch, maker)
+        except AIOSError as error:
+            kind = DataError if isinstance(error, DataError) else StorageError
+            raise kind(f"{error}{self._so_far()}") from error
+        except KeyboardInterrupt:
+            log.warning("%s: stopped%s", self.path, self._so_far())
+            raise
+        self.done.rows = self._ready().count()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self.store is not None:
+            self.store.close()
+
+    def abandon(self) -> None:
+        """Let go of the store after an error, which counts more than one of closing would.
+
+        A store that this import made, and that has no rows, does not stay.
+        """
+        if self.store is None:
+            return
+        with suppress(StorageError):
+            self.store.close()
+        rows = self.done.added + self.done.replaced
+        if self.made and not rows and self.store.backend.embedded and "://" not in self.place.uri:
+            shutil.rmtree(self.place.uri, ignore_errors=True)
+
+    def _ready(self) -> VectorStore:
+        if self.store is None:
+            self.store = open_store(self.place, schema=self.schema, metric=self.metric)
+        return self.store
+
+    def _so_far(self) -> str:
+        count = self.done.added + self.done.replaced
+        if not count:
+            return ""
+        return (
+            f"\n{count} rows of {self.path} were added before, and stay; to go on from there, "
+            "--existing skip"
+        )
+
+    def _take(self, batch: list[Row], maker: Maker | None) -> None:
+        unique = self._unique(batch)
+        known: set[Any] = set()
+        if self.existing != "refuse" and self.store is not None:
+            found = self.store.get(list(unique), columns=["id"])
+            known = set(found.column("id").to_pylist())
+        twice = len(batch) - len(unique)
+        if self.existing == "skip":
+            self.done.skipped += twice + len(known)
+            unique = {one: row for one, row in unique.items() if one not in known}
+        rows = list(unique.values())
+        self._embed(rows, maker)
+        values = [fitted({**row.values, "id": one}, self.schema) for one, row in unique.items()]
+        try:
+            table = conform(values, self.schema, self.metric)
+            store = self._ready()
+            (store.add if self.existing == "refuse" else store.upsert)(table)
+        except StorageError as error:
+            raise self._located(error, rows, values) from error
+        if self.existing == "replace":
+            self.done.replaced += twice + len(known)
+            self.done.added += len(rows) - len(known)
+        else:
+            self.done.added += len(rows)
+
+    def _unique(self, batch: list[Row]) -> dict[Any, Row]:
+        """Rows by their ids as the store has them, each once."""
+        text = str(self.schema.field("id").type) == "string"
+        unique: dict[Any, Row] = {}
+        for row in batch:
+            one = str(row.values["id"]) if text else row.values["id"]
+            if not text and not isinstance(one, int):
+                raise StorageError(
+                    f"{self._at(row)}: expected a whole number as id, as the store has, got {one!r}"
+                )
+            if self.existing != "skip" or one not in unique:
+                unique[one] = row
+        return unique
+
+    def _embed(self, rows: list[Row], maker: Maker | None) -> None:
+        """Look at who made the vectors, and make those that are missing."""
+        bare = []
+        for row in rows:
+            if row.values.get("vector") is None:
+                bare.append(row)
+            elif (its := row.maker or self._set) != maker:
+                raise StorageError(
+                    f"{self._at(row)}: id {row.values['id']!r}: the vector was made by "
+                    f"{whose(its)}, those of {self.place.uri} by {whose(maker)}; expected "
+                    "one for all. If it is the same, [embedding] says so (--set "
+                    "embedding.type=...); without 'vector', the text is embedded"
+                )
+        if not bare:
+            return
+        try:
+            if self._embedder is None:
+                self._embedder, _ = embedder(self.schema, **self.settings)
+            vectors = self._embedder.embed([row.values["text"] for row in bare])
+        except UnknownMakerError as error:
+            raise StorageError(f"{self._at(bare[0])}: has no vector, and {error}") from error
+        except InferenceError as error:
+            raise StorageError(f"{self._at(bare[0])} or a row after it: {error}") from error
+        for row, vector in zip(bare, vectors, strict=True):
+            row.values["vector"] = vector
+
+    def _at(self, row: Row) -> str:
+        return reading.where(self.path, row.number)
+
+    def _located(
+        self, error: StorageError, rows: list[Row], values: list[dict[str, Any]]
+    ) -> StorageError:
+        """An error that says which line of the file is meant."""
+        if isinstance(error, RowError) and error.row is not None:
+            row = rows[error.row]
+            return StorageError(f"{self._at(row)}: id {row.values['id']!r}: {error.what}")
+        for row, value in zip(rows, values, strict=True):
+            try:
+                conform([value], self.schema, self.metric)
+            except StorageError as alone:
+                what = alone.what if isinstance(alone, RowError) else alone
+                return StorageError(f"{self._at(row)}: id {row.values['id']!r}: {what}")
+        if not rows:
+            return error
+        return StorageError(f"{self._at(rows[0])} to {rows[-1].number}: {error}")

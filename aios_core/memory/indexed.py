@@ -78,6 +78,7 @@ class IndexedBackend(StorageBackend):
     Rows are held in memory; what was written is on disk, whole, after `flush` and `close`.
     """
 
+    schemes: ClassVar[frozenset[str]] = frozenset()
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"text", "text filters", "snapshot"})
 
     @abstractmethod

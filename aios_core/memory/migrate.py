@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import frozen
 
+from aios_core.contracts.maker import Maker, told
 from aios_core.contracts.records import vectors_of
 from aios_core.errors import StorageError
+from aios_core.files import replace_text
+from aios_core.memory.opening import open_store
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from aios_core.contracts import Id, VectorStore
+    from aios_core.memory.place import Place
 
 
 @frozen
@@ -26,6 +31,49 @@ class Migration:
     """In the source, and now in the target."""
     copied: int
     """Written now; the rest was there already."""
+
+
+@contextmanager
+def target_of(source: VectorStore, from_: Place, to: Place) -> Iterator[VectorStore]:
+    """The store that another one moves to, made where there is none.
+
+    A new one in a folder is marked until the block ends without an exception: whoever opens it
+    before is told that it is filled in part.
+
+    Args:
+        source: open.
+        from_: its place.
+        to: that of the target.
+
+    Raises:
+        StorageError: one place is in the other, or the target cannot be made or opened.
+    """
+    ours, theirs = from_.folder or from_.uri.rstrip("/"), to.folder or to.uri.rstrip("/")
+    if ours == theirs:
+        raise StorageError(f"{from_.uri} and {to.uri} are the same store; expected another place")
+    if _nested(from_, to) or _nested(to, from_):
+        raise StorageError(
+            f"one of {from_.uri} and {to.uri} is in the other; expected a place outside of it"
+        )
+    there = to.backend.exists(to.uri)
+    if to.mark is not None and not there:
+        try:
+            to.mark.parent.mkdir(parents=True, exist_ok=True)
+            replace_text(to.mark, f"{from_.uri}\n")
+        except OSError as error:
+            raise StorageError(f"{to.mark} cannot be written: {error.strerror}") from error
+    try:
+        with open_store(to, schema=source.schema, metric=source.metric, unfinished=True) as target:
+            yield target
+    finally:
+        if to.mark is not None and not to.backend.exists(to.uri):  # it could not be made
+            to.mark.unlink(missing_ok=True)
+    if to.mark is not None:
+        to.mark.unlink(missing_ok=True)
+
+
+def _nested(one: Place, other: Place) -> bool:
+    return other.folder is not None and one.folder in other.folder.parents
 
 
 def migrate(
@@ -42,7 +90,8 @@ def migrate(
 
     Args:
         source: read only.
-        target: of the same schema and metric; may hold rows of the source, and no others.
+        target: of the same schema, metric and embedding; may hold rows of the source, and no
+            others.
         batch_size: rows in memory at a time, and in one commit.
         advance: told how many rows more have been copied or compared; twice each in all.
 
@@ -52,7 +101,12 @@ def migrate(
     if source.schema != target.schema or source.metric != target.metric:
         raise StorageError(
             f"{source.uri} ({_told(source)}) cannot move to {target.uri} ({_told(target)}), which "
-            "is of another schema or metric; want a place where nothing is"
+            "is of another schema or metric; expected a place where nothing is"
+        )
+    if (ours := Maker.read(source.schema)) != (theirs := Maker.read(target.schema)):
+        raise StorageError(
+            f"{source.uri} has vectors of {told(ours)}, and {target.uri} of {told(theirs)}; "
+            "expected a place where nothing is"
         )
     copied, fresh = 0, target.count() == 0
     for batch in source.to_batches(batch_size=batch_size):

@@ -1,78 +1,39 @@
-"""Stores by place and configuration, and the embeddings that belong to them."""
+"""Stores by place, and the embeddings that belong to them.
+
+Texts are never embedded for a store by another provider than the one that made its vectors. Where a
+store does not say who that was, whoever sets ``[embedding]`` says it.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
+from aios_core.config.document import merge
+from aios_core.config.overrides import layer
+from aios_core.config.reader import read as read_file
 from aios_core.config.resolve import section
+from aios_core.contracts.maker import Maker
 from aios_core.errors import StorageError
 from aios_core.memory.embedding import Embedder
-from aios_core.registry import Registry
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from aios_core.contracts import EmbeddingProvider, StorageBackend, VectorStore
+    from aios_core.contracts import EmbeddingProvider, VectorStore
     from aios_core.contracts.records import Metric
-
-_KEY: Final = b"aios.embedding"
-"""In the schema's metadata: which provider made the vectors."""
-
-
-@frozen
-class Place:
-    """A backend and where its store is."""
-
-    backend: StorageBackend
-    uri: str
-
-    @classmethod
-    def of(
-        cls,
-        text: str,
-        *,
-        config: Path | None = None,
-        overrides: Sequence[str] = (),
-        registry: Registry | None = None,
-    ) -> Place:
-        """A place as users write it: ``URI``, or ``TYPE:URI`` where it is not the configured type.
-
-        Args:
-            text: as in ``"notes"`` or ``"lancedb:notes"``.
-            config: a TOML file whose ``[storage]`` counts; None: all defaults.
-            overrides: ``key=value`` each, on top of it.
-            registry: where backends are looked up; None discovers the installed ones.
-
-        Raises:
-            ConfigError: the configuration is wrong.
-            StorageError: it names no place, or a type that is nearly one.
-        """
-        registry = registry or Registry.discover()
-        kind, colon, uri = text.partition(":")
-        known = {one.name for one in registry.offers("storage")}
-        if colon and kind in known:
-            overrides = (*overrides, f"storage.type={kind}")
-        else:
-            uri = text
-            if colon and (near := get_close_matches(kind, known, n=1)):
-                raise StorageError(
-                    f"no storage backend is called {kind!r}; did you mean {near[0]!r}? A folder of "
-                    f"that name is './{text}'"
-                )
-        if not uri:
-            raise StorageError(f"{text!r} names no place; want a folder, or TYPE:URI")
-        backend, _ = section("storage", path=config, overrides=overrides, registry=registry)
-        return cls(backend, uri)
+    from aios_core.memory.place import Place
+    from aios_core.registry import Registry
 
 
 def open_store(
-    place: Place, *, schema: pa.Schema | None = None, metric: Metric = "cosine", read: bool = False
+    place: Place,
+    *,
+    schema: pa.Schema | None = None,
+    metric: Metric = "cosine",
+    read: bool = False,
+    unfinished: bool = False,
 ) -> VectorStore:
     """Open a store, or make it where there is none and a schema is given.
 
@@ -81,10 +42,34 @@ def open_store(
         schema: of a new store.
         metric: of a new store.
         read: open it for reading only.
+        unfinished: also a store that a migration has filled in part.
+
+    Raises:
+        StorageError: there is none, it is unfinished, or a new one would be inside of another.
     """
     if schema is not None and not place.backend.exists(place.uri):
+        for parent in [] if place.folder is None else place.folder.parents:
+            if place.backend.exists(str(parent)):
+                raise StorageError(f"{place.uri} is in the store {parent}; expected another folder")
         return place.backend.create(place.uri, schema, metric=metric)
+    if not unfinished:
+        check_finished(place)
     return place.backend.open(place.uri, read_only=read)
+
+
+def check_finished(place: Place) -> None:
+    """Make sure that no migration has filled a store in part.
+
+    Raises:
+        StorageError: one has; says how to go on.
+    """
+    mark = place.mark
+    if mark is not None and mark.is_file() and place.backend.exists(place.uri):
+        raise StorageError(
+            f"{place.uri} is filled in part: a migration to it was not finished. Expected the same "
+            f"`aios memory migrate` again, which goes on where it was, or neither this folder nor "
+            f"{mark}"
+        )
 
 
 def remember(
@@ -97,8 +82,21 @@ def remember(
         provider: that will fill it.
         values: its section of the configuration.
     """
-    said = {"values": dict(values), "fingerprint": provider.fingerprint}
-    return schema.with_metadata({**(schema.metadata or {}), _KEY: json.dumps(said)})
+    return Maker.of(provider, values).write(schema)
+
+
+class UnknownMakerError(StorageError):
+    """Texts cannot be embedded for a store that does not say who made its vectors."""
+
+    def __init__(self, *ways: str) -> None:
+        ways = (
+            *ways,
+            "set [embedding] to what made them, by --set embedding.type=... or in a configuration",
+        )
+        super().__init__(
+            "the store does not say which embedding made its vectors, so no text can be embedded "
+            f"for it; expected one of: {'; '.join(ways)}"
+        )
 
 
 def embedder(
@@ -108,11 +106,11 @@ def embedder(
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
 ) -> tuple[Embedder, dict[str, Any]]:
-    """What makes the vectors of a store: by default what made those in it.
+    """What makes the vectors of a store: what made those in it.
 
     Args:
-        schema: of the store; None: there is none yet.
-        config: a TOML file whose ``[embedding]`` counts; None: all defaults.
+        schema: of the store; None: there is none yet, and all defaults will do.
+        config: a TOML file whose ``[embedding]`` counts.
         overrides: ``key=value`` each, on top of it.
         registry: where providers are looked up; None discovers the installed ones.
 
@@ -120,41 +118,73 @@ def embedder(
         the embedder and its section of the configuration.
 
     Raises:
+        UnknownMakerError: the store does not say who made its vectors, and ``[embedding]`` is not
+            set.
         StorageError: vectors of the provider are not comparable with those in the store.
     """
-    said = _recorded(schema)
+    said = Maker.read(schema) if schema is not None else None
+    if said is None and schema is not None and not is_set(config, overrides):
+        raise UnknownMakerError
     provider, values = section(
-        "embedding", path=config, values=said["values"], overrides=overrides, registry=registry
+        "embedding",
+        path=config,
+        values=said.values if said else None,
+        overrides=overrides,
+        registry=registry,
     )
-    if said["fingerprint"] not in (None, provider.fingerprint):
-        was = ", ".join(f"{key} = {value!r}" for key, value in said["values"].items())
+    if said is not None:
+        _check(said, provider)
+    elif schema is not None and provider.dim != (dim := schema.field("vector").type.list_size):
         raise StorageError(
-            f"the vectors in the store were made by another embedding ({was}) than the one that is "
-            "set now, or its model has changed; leave [embedding] as it was, or begin a new store"
+            f"[embedding] makes vectors of {provider.dim} numbers, but the store has {dim}; "
+            "expected the embedding that made them"
         )
     return Embedder(provider), values
 
 
-def embedder_of(schema: pa.Schema, otherwise: EmbeddingProvider) -> Embedder:
+def is_set(config: Path | None, overrides: Sequence[str]) -> bool:
+    """Whether a file or an override sets ``[embedding]``."""
+    root = layer(overrides)
+    if config is not None:
+        root = merge(read_file(config), root)
+    return root.get("embedding") is not None
+
+
+def embedder_of(schema: pa.Schema, configured: EmbeddingProvider) -> Embedder:
     """What made the vectors of a store.
 
     Args:
         schema: of the store.
-        otherwise: what to take where the store does not say.
+        configured: the ``[embedding]`` of a run. It counts where the store does not say, unless it
+            is the default: a run writes its defaults out, so nobody may have chosen it.
+
+    Raises:
+        UnknownMakerError: the store does not say who made its vectors, and nobody else does.
+        StorageError: what made them cannot be had, or has changed since.
     """
-    said = _recorded(schema)["fingerprint"]
-    return Embedder(otherwise) if said is None else embedder(schema)[0]
+    said = Maker.read(schema)
+    if said is not None:
+        return embedder(schema)[0]
+    if configured == section("embedding")[0]:
+        raise UnknownMakerError
+    return Embedder(configured)
 
 
-def _recorded(schema: pa.Schema | None) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"values": {}, "fingerprint": None}
-    text = (schema.metadata or {}).get(_KEY) if schema is not None else None
-    if text is None:
-        return nothing
-    try:
-        said = json.loads(text)
-        if isinstance(said["values"], dict) and isinstance(said["fingerprint"], str):
-            return said  # type: ignore[no-any-return]
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise StorageError("the store's record of its embedding is damaged; want JSON")
+def check_maker(schema: pa.Schema, provider: EmbeddingProvider) -> None:
+    """Make sure that no other provider is recorded as the maker of the vectors of a store.
+
+    Raises:
+        StorageError: another one is.
+    """
+    said = Maker.read(schema)
+    if said is not None:
+        _check(said, provider)
+
+
+def _check(said: Maker, provider: EmbeddingProvider) -> None:
+    if said.fingerprint != provider.fingerprint:
+        raise StorageError(
+            f"the vectors in the store were made by another embedding ({said}) than the one that "
+            "is set now, or its model has changed; leave [embedding] as it was, or begin a new "
+            "store"
+        )

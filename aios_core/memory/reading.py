@@ -4,37 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from attrs import frozen
-
+from aios_core.contracts.maker import Maker
 from aios_core.errors import DataError
+from aios_core.memory.arrow_rows import parquet_rows
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import numpy as np
 
 MAX_LINE: Final = 1 << 24
 """Longest line that is read, in bytes: 16 MiB is no memory but a file of another kind."""
 
+MADE_BY: Final = "_embedding"
+"""Of a line of JSON: who made its vector, as `Maker.plain` says it. No column has such a name."""
 
-@frozen
-class Shape:
-    """What rows a file holds, found by reading it once."""
-
-    rows: int
-    id_type: Literal["string", "int64"]
-    """``string`` or ``int64``; of rows without an id, ``string``: a hash of their content."""
-    metadata: dict[str, str]
-    """Type by column; where rows differ, string."""
-    dim: int | None
-    """Of the vectors, where every row has one; None where none has."""
+Nan: TypeAlias = Literal["refuse", "missing"]
+"""What NaN in a column other than the vector is: an error, or pandas' way to say that there is no
+value."""
 
 
-def rows(path: Path, told: Callable[[int], None] = lambda _: None) -> Iterator[dict[str, Any]]:
-    """The rows of a file: ``id``, ``text``, ``vector`` where there is one, and metadata.
+class Row(NamedTuple):
+    """A row of a file."""
+
+    number: int
+    """Of its line, or of the row of a Parquet file, from 1 on."""
+    values: dict[str, Any]
+    """``id``, ``text`` and ``vector`` where they are given, and metadata: texts, numbers, truth
+    values, None. The vector is a list or an array."""
+    maker: Maker | None
+    """Who made the vector, where the file says so."""
+
+
+def where(path: Path, number: int) -> str:
+    """A row of a file in a message."""
+    return f"{path}: row {number}" if _is_parquet(path) else f"{path}:{number}"
+
+
+def rows(
+    path: Path, told: Callable[[int], None] = lambda _: None, *, nan: Nan = "refuse"
+) -> Iterator[Row]:
+    """The rows of a file.
 
     ``.jsonl``, ``.ndjson``: an object a line. ``.parquet``: its columns. Anything else is text, and
     every paragraph is a row, with ``source`` and ``line``. A row without an id gets a hash of its
@@ -43,34 +57,39 @@ def rows(path: Path, told: Callable[[int], None] = lambda _: None) -> Iterator[d
     Args:
         path: the file.
         told: called with the fraction of the file, in thousandths, that has been read since.
+        nan: what NaN is.
 
     Raises:
         DataError: it cannot be read, with file and line.
     """
     seen: set[str] = set()
     try:
-        for row in _raw(path, told):
-            if row.get("id") is None:
-                content = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str)
-                row["id"] = hashlib.sha256(content.encode()).hexdigest()[:32]
-                if row["id"] in seen:
+        for number, row, maker in _raw(path, told):
+            checked = _checked(row, where(path, number), nan)
+            if checked.get("id") is None:
+                checked["id"] = _digest(checked)
+                if checked["id"] in seen:
                     continue
-                seen.add(row["id"])
-            yield row
+                seen.add(checked["id"])
+            yield Row(number, checked, None if checked.get("vector") is None else maker)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _raw(path: Path, told: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+_Raw: TypeAlias = Iterator[tuple[int, dict[str, Any], Maker | None]]
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def _raw(path: Path, told: Callable[[int], None]) -> _Raw:
     if not path.is_file():
-        raise DataError(f"{path}: no such file; want JSON lines, Parquet or text")
-    match path.suffix.lower():
-        case ".jsonl" | ".ndjson":
-            yield from _json_lines(path, told)
-        case ".parquet":
-            yield from _parquet(path, told)
-        case _:
-            yield from _paragraphs(path, told)
+        raise DataError(f"{path}: no such file; expected JSON lines, Parquet or text")
+    if _is_parquet(path):
+        return parquet_rows(path, told)
+    json_lines = path.suffix.lower() in (".jsonl", ".ndjson")
+    return (_json_lines if json_lines else _paragraphs)(path, told)
 
 
 def _lines(path: Path, told: Callable[[int], None]) -> Iterator[tuple[int, str]]:
@@ -92,37 +111,27 @@ def _lines(path: Path, told: Callable[[int], None]) -> Iterator[tuple[int, str]]
                 before = now
 
 
-def _json_lines(path: Path, told: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+def _json_lines(path: Path, told: Callable[[int], None]) -> _Raw:
     for number, line in _lines(path, told):
         if not line.strip():
             continue
-        where = f"{path}:{number}"
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: is not JSON: {error}") from error
+            raise DataError(f"{path}:{number}: is not JSON: {error}") from error
         if not isinstance(row, dict):
-            raise DataError(f"{where}: want an object with text, got {type(row).__name__}")
-        yield _checked(row, where)
+            got = type(row).__name__
+            raise DataError(f"{path}:{number}: expected an object with text, got {got}")
+        maker = None
+        if MADE_BY in row:
+            try:
+                maker = Maker.parse(row.pop(MADE_BY))
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: {MADE_BY!r}: {error}") from None
+        yield number, row, maker
 
 
-def _parquet(path: Path, told: Callable[[int], None]) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            total, number = max(file.metadata.num_rows, 1), 0
-            for batch in file.iter_batches(1024):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield _checked(row, f"{path}: row {number}")
-                told(number * 1000 // total - (number - batch.num_rows) * 1000 // total)
-    except pa.ArrowException as error:
-        raise DataError(f"{path}: is not Parquet: {error}") from error
-
-
-def _paragraphs(path: Path, told: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+def _paragraphs(path: Path, told: Callable[[int], None]) -> _Raw:
     lines: list[str] = []
     first = 1
     for number, line in _lines(path, told):
@@ -130,79 +139,77 @@ def _paragraphs(path: Path, told: Callable[[int], None]) -> Iterator[dict[str, A
             first = first if lines else number
             lines.append(line.strip())
         elif lines:
-            yield {"text": "\n".join(lines), "source": path.name, "line": first}
+            yield first, {"text": "\n".join(lines), "source": path.name, "line": first}, None
             lines = []
     if lines:
-        yield {"text": "\n".join(lines), "source": path.name, "line": first}
+        yield first, {"text": "\n".join(lines), "source": path.name, "line": first}, None
 
 
-def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
+def _checked(row: dict[str, Any], at: str, nan: Nan) -> dict[str, Any]:
     """A row of plain values; what is neither text, number nor truth becomes JSON."""
     text, vector, one = row.get("text"), row.get("vector"), row.get("id")
     if not isinstance(text, str) and (text is not None or vector is None):
-        raise DataError(f"{where}: want text under 'text', or a 'vector'; got {sorted(row)}")
+        if "text" not in row:
+            columns = ", ".join(map(repr, sorted(row))) or "nothing"
+            raise DataError(f"{at}: expected a text under 'text', or a 'vector'; got {columns}")
+        raise DataError(f"{at}: expected a text under 'text', got {_json(text)}")
     if one is not None and (not isinstance(one, int | str) or isinstance(one, bool)):
-        raise DataError(f"{where}: want a text or whole number as 'id', got {one!r}")
-    if vector is not None and not (
-        isinstance(vector, list) and all(type(x) in (int, float) for x in vector)
-    ):
-        raise DataError(f"{where}: want numbers under 'vector'")
-    plain = {"id", "text", "vector"}
+        raise DataError(f"{at}: expected a text or a whole number under 'id', got {_json(one)}")
+    if isinstance(one, int) and not -(2**63) <= one < 2**63:
+        raise DataError(
+            f"{at}: expected a whole number of at most 64 bits under 'id', got {one}; "
+            "write it as text"
+        )
+    if vector is not None:
+        _check_vector(vector, at)
     try:
-        checked = {key: value if key in plain else _plain(value) for key, value in row.items()}
-        json.dumps(checked, ensure_ascii=False).encode()  # lone surrogates are no text
+        checked = {
+            key: value if key in ("id", "text", "vector") else _plain(key, value, nan)
+            for key, value in row.items()
+        }
+        for key, value in checked.items():  # lone surrogates are no text
+            key.encode()
+            if isinstance(value, str):
+                value.encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise DataError(f"{where}: cannot be kept: {error}") from error
+        raise DataError(f"{at}: cannot be kept: {error}") from error
     return checked
 
 
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
+def _check_vector(vector: list[Any] | np.ndarray[Any, Any], at: str) -> None:
+    listed = isinstance(vector, list)
+    if listed and not set(map(type, vector)) <= {int, float}:
+        raise DataError(f"{at}: expected numbers under 'vector', got {_json(vector)}")
+    if not listed and not hasattr(vector, "dtype"):
+        raise DataError(f"{at}: expected numbers under 'vector', got {_json(vector)}")
+    if not len(vector):
+        raise DataError(f"{at}: expected numbers under 'vector', got none")
+
+
+def _plain(key: str, value: Any, nan: Nan) -> Any:
+    if value is None or isinstance(value, bool | int | str):
         return value
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return value
+        if math.isnan(value) and nan == "missing":
+            return None
+        hint = "; --nan missing takes NaN for no value" if math.isnan(value) else ""
+        raise ValueError(f"expected a finite number under {key!r}, or null, got {value}{hint}")
     if isinstance(value, date | datetime | time):
         return value.isoformat()
     return json.dumps(value, ensure_ascii=False)
 
 
-def shape(path: Path) -> Shape:
-    """What a file holds.
-
-    Raises:
-        DataError: it cannot be read, holds no rows, or only some rows have a vector.
-    """
-    count, dims, id_types = 0, set[int | None](), set[str]()
-    types: dict[str, set[str]] = {}
-    names = {bool: "bool", int: "int64", float: "float64", str: "string"}
-    for count, row in enumerate(rows(path), 1):  # noqa: B007
-        vector = row.pop("vector", None)
-        dims.add(None if vector is None else len(vector))
-        id_types.add(names[type(row.pop("id"))])
-        row.pop("text", None)
-        for key, value in row.items():
-            types.setdefault(key, set()).update([names[type(value)]] if value is not None else [])
-    if not count:
-        raise DataError(f"{path}: holds no rows")
-    if len(dims) > 1:
-        raise DataError(
-            f"{path}: rows have vectors of {sorted(map(str, dims))} numbers; want one dimension in "
-            "all rows, or no vectors"
-        )
-    numbers = {"int64", "float64"}
-    metadata = {
-        key: found.copy().pop() if len(found) == 1 else "float64" if found == numbers else "string"
-        for key, found in types.items()
-    }
-    return Shape(count, "int64" if id_types == {"int64"} else "string", metadata, dims.pop())
+def _json(value: Any) -> str:
+    """A value as the file says it, not too long for a message."""
+    text = json.dumps(value, ensure_ascii=True, default=str)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def fitted(row: dict[str, Any], schema: pa.Schema) -> dict[str, Any]:
-    """A row whose values are texts where the store keeps texts."""
-    return {
-        key: value
-        if value is None
-        or isinstance(value, str)
-        or key not in schema.names
-        or str(schema.field(key).type) != "string"
-        else json.dumps(value, ensure_ascii=False)
-        for key, value in row.items()
-    }
+def _digest(row: dict[str, Any]) -> str:
+    vector = row.get("vector")
+    if vector is not None and not isinstance(vector, list):
+        row = {**row, "vector": vector.tolist()}
+    content = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:32]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -11,13 +12,14 @@ from attrs import evolve, frozen
 
 from aios_core.contracts.records import dimension, vectors_of
 from aios_core.errors import StorageError
-from aios_core.memory.opening import Place, embedder_of, open_store
+from aios_core.memory.opening import check_maker, embedder_of, open_store
+from aios_core.memory.place import Place, typed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aios_core.config.schema import Config
-    from aios_core.contracts import Id, VectorStore
+    from aios_core.contracts import Id, StorageBackend, VectorStore
     from aios_core.memory.embedding import Embedder
 
 
@@ -68,10 +70,11 @@ class Recall:
 
     def __init__(self, store: VectorStore, embedder: Embedder) -> None:
         self.store, self.embedder = store, embedder
+        check_maker(store.schema, embedder.provider)
         if store.dim != embedder.provider.dim:
             raise StorageError(
                 f"{store.uri}: has vectors of {store.dim} numbers, and [embedding] makes "
-                f"{embedder.provider.dim}; want the embedding that they were made by"
+                f"{embedder.provider.dim}; expected the embedding that they were made by"
             )
 
     @classmethod
@@ -84,22 +87,25 @@ class Recall:
             place: another store, as in ``"notes"`` or ``"lancedb:notes"``.
 
         Raises:
-            StorageError: there is none, or its vectors are not what the network is told of.
+            StorageError: there is none, nobody knows who made its vectors, or they are not what the
+                network is told of.
         """
         uri = config.memory.place if place is None else place
         if uri is None:
-            raise StorageError("no store is named; want memory.store, or another place")
+            raise StorageError("no store is named; expected memory.store, or another place")
         backend = config.storage
         if place is not None:
             other = Place.of(place)
             if place != other.uri:  # its type is named
                 backend, uri = other.backend, other.uri
+        elif not backend.exists(uri):
+            raise _moved(uri, backend)
         store = open_store(Place(backend, uri), read=True)
         dim = dimension(store.schema)
         if dim != config.memory.dim:
             raise StorageError(
                 f"{uri}: has vectors of {dim} numbers, and memory.dim is {config.memory.dim}, for "
-                "which the network is made; want the same"
+                "which the network is made; expected the same"
             )
         return cls(store, embedder_of(store.schema, config.embedding))
 
@@ -142,3 +148,13 @@ class Recall:
         for one in sorted(rows):  # backends do not agree on an order
             digest.update(one)
         return digest.hexdigest()
+
+
+def _moved(uri: str, backend: StorageBackend) -> StorageError:
+    """The error for a configured store that is not there."""
+    text = f"{uri}, which memory.store or memory.uri names, is no store of {type(backend).__name__}"
+    if kind := next(filter(None, map(typed, Path(uri).parts)), None):
+        return StorageError(
+            f"{text}; expected a folder there, and under storage.type what keeps it, as in {kind!r}"
+        )
+    return StorageError(f"{text}; expected the place where it is now, if it was moved")

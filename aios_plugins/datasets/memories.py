@@ -9,6 +9,7 @@ from attrs import field, frozen, validators
 from aios_core.contracts import Dataset
 from aios_core.errors import DataError
 from aios_core.memory import Place, open_store
+from aios_core.redaction import without_password
 
 
 @frozen
@@ -19,8 +20,9 @@ class Memories(Dataset):
     them; rows without a text are passed over.
     """
 
-    store: str = field(validator=validators.min_len(1))
-    """A folder, relative to the working directory, or TYPE:URI as in ``lancedb:notes``."""
+    store: str = field(validator=[validators.min_len(1), without_password])
+    """A folder, relative to the working directory, or TYPE:URI as in ``lancedb:notes``; without a
+    password, since runs keep their configuration."""
     filter: str | None = None
     """Which rows, as in ``"kind = 'feedback' AND score > 0.5"``; unset: all."""
 

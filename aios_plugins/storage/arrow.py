@@ -34,6 +34,7 @@ class Arrow(StorageBackend):
     ``durability = "commit"`` a write that returned survives the loss of power.
     """
 
+    schemes: ClassVar[frozenset[str]] = frozenset()
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {"approximate", "text", "text filters", "snapshot"}
     )

@@ -16,6 +16,7 @@ from aios_core.contracts.records import check_schema
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import Expression, In, Value, sql
 from aios_core.filters.sql import literal
+from aios_core.redaction import redacted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,6 +36,7 @@ class LanceDb(StorageBackend):
     power may take it. Any number of processes read and write.
     """
 
+    schemes: ClassVar[None] = None
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {"approximate", "text", "text filters"}
     )
@@ -104,7 +106,7 @@ def _told(uri: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, OSError, TypeError) as error:
-        raise StorageError(f"{uri}: LanceDB says: {error}") from error
+        raise StorageError(f"{uri}: LanceDB says: {redacted(str(error), uri=uri)}") from error
 
 
 class _LanceStore(VectorStore):

@@ -17,6 +17,7 @@ from aios_core.contracts.records import check_schema, vectors_of
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import Expression, sql
 from aios_core.filters.sql import quoted
+from aios_core.redaction import redacted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,6 +44,7 @@ class PgVector(StorageBackend):
     """
 
     embedded: ClassVar[bool] = False
+    schemes: ClassVar[frozenset[str]] = frozenset({"postgresql", "postgres"})
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"approximate", "text filters"})
     index_rows: int = field(default=10_000, validator=[validators.ge(1), validators.le(2**31 - 1)])
     """Rows from which on `compact` makes an index (HNSW) for approximate search."""
@@ -78,14 +80,14 @@ class PgVector(StorageBackend):
         with _connect(uri) as (connection, table):
             comment = _comment(connection, table)
         if comment is None:
-            raise StorageError(f"{_shown(uri)} is not a store: there is no table {table!r}")
+            raise StorageError(f"{uri} is not a store: there is no table {table!r}")
         try:
             kept = json.loads(comment)
             metric = kept["metric"]
             raw = base64.b64decode(kept["schema"])
             schema = check_schema(pa.ipc.read_schema(pa.py_buffer(raw)))
         except (ValueError, KeyError, TypeError, OSError, pa.ArrowException):
-            raise StorageError(f"{_shown(uri)} was not made as a store: no schema in it") from None
+            raise StorageError(f"{uri} was not made as a store: no schema in it") from None
         return _PgStore(self, uri, schema, metric, read_only=read_only)
 
 
@@ -96,18 +98,9 @@ def _place(uri: str) -> tuple[str, str]:
     table = query.pop("table", "")
     if parts.scheme not in ("postgresql", "postgres") or not table or "\0" in uri:
         raise StorageError(
-            f"{_shown(uri)} is no place for pgvector; want "
-            "postgresql://user@host/database?table=notes"
+            f"{uri} is no place for pgvector; want postgresql://user@host/database?table=notes"
         )
     return urlunsplit(parts._replace(query=urlencode(query))), table
-
-
-def _shown(uri: str) -> str:
-    """Without a password."""
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
 
 
 @contextmanager
@@ -118,8 +111,8 @@ def _told(uri: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        text = " ".join(str(error).split())
-        raise StorageError(f"{_shown(uri)}: PostgreSQL says: {text}") from error
+        text = redacted(" ".join(str(error).split()), uri=uri)  # libpq quotes parts of the URI
+        raise StorageError(f"{uri}: PostgreSQL says: {text}") from None
 
 
 def _open(uri: str) -> tuple[Any, str]:
@@ -153,7 +146,7 @@ class _PgStore(VectorStore):
     def __init__(self, *arguments: Any, read_only: bool = False) -> None:
         super().__init__(*arguments, read_only=read_only)
         self._connection, name = _open(self.uri)
-        self._place, self.uri = self.uri, _shown(self.uri)
+        self._place, self.uri = self.uri, redacted(self.uri)
         self._plain, self._name = name, quoted(name)
         if read_only:
             self._connection.read_only = True

@@ -17,6 +17,7 @@ from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
 from aios_core.contracts.records import check_schema, vectors_of
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import And, Compare, Expression, In, IsNull, Not, Or
+from aios_core.redaction import redacted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,7 @@ class Qdrant(StorageBackend):
     unit length where the metric is cosine.
     """
 
+    schemes: ClassVar[frozenset[str]] = frozenset({"http", "https"})
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"approximate"})
     timeout: int = field(default=60, validator=[validators.ge(1), validators.le(86_400)])
     """Seconds that a server has for an answer."""
@@ -117,7 +119,8 @@ def _told(uri: str) -> Iterator[None]:
     except StorageError:
         raise
     except Exception as error:
-        raise StorageError(f"{uri}: Qdrant says: {error}") from error
+        text = redacted(str(error), uri=uri)
+        raise StorageError(f"{uri}: Qdrant says: {text}") from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import click
 
 from aios_core.cli.common import print_facts
 from aios_core.cli.memory.place import Where, store_options
+from aios_core.redaction import redacted
 
 
 @click.command()
@@ -65,8 +66,8 @@ def snapshot(*, target: str, where: Where, as_json: bool) -> None:
       aios memory snapshot notes.monday --store notes
     """  # noqa: D301  # \b is for click
     with where.open(read=True) as store:
-        store.snapshot(target)
-        print_facts({"rows": store.count(), "snapshot": target}, as_json=as_json)
+        store.snapshot(where.beside(target))
+        print_facts({"rows": store.count(), "snapshot": redacted(target)}, as_json=as_json)
 
 
 @click.command()
@@ -81,5 +82,5 @@ def restore(*, source: str, where: Where, as_json: bool) -> None:
     """  # noqa: D301  # \b is for click
     with where.open() as store:
         before = store.count()
-        store.restore(source)
+        store.restore(where.beside(source))
         print_facts({"rows_before": before, "rows": store.count()}, as_json=as_json)

@@ -8,21 +8,26 @@ import click
 
 from aios_core.cli.common import json_option, print_facts, progress, set_option
 from aios_core.cli.memory.place import Where, config_option, filter_option, store_options
-from aios_core.errors import StorageError
+from aios_core.redaction import redacted
 
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @store_options
 @filter_option
+@click.option("--overwrite", is_flag=True, help="Replace FILE where it is there already.")
 def export(
     *,
     file: Path,
     where: Where,
     filter: str | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Write all rows, or those that a filter chooses, to FILE: .parquet or .jsonl.
+
+    `aios memory add` makes the same store of it again: the file says which embedding made the
+    vectors. Parquet also keeps the types of all columns and the metric, even of no rows.
 
     \b
     Examples:
@@ -33,7 +38,7 @@ def export(
 
     with where.open(read=True) as store:
         with progress(f"writing {file.name}", store.count(filter)) as told:
-            count = export_file(store, file, filter=filter, told=told)
+            count = export_file(store, file, filter=filter, overwrite=overwrite, told=told)
         print_facts({"rows": count, "file": str(file)}, as_json=as_json)
 
 
@@ -49,20 +54,20 @@ def migrate(
     """Copy the store FROM to TO, and compare each row with its copy.
 
     Both are places as in --store. A migration that was interrupted is begun again in the same way,
-    and goes on where it was.
+    and goes on where it was; until it is finished, no other command opens a folder that it made.
 
     \b
     Examples:
       aios memory migrate notes lancedb:notes.lance
       aios memory migrate notes "pgvector:postgresql://localhost/db?table=notes"
     """  # noqa: D301  # \b is for click
-    from aios_core.memory import migrate, open_store
+    from aios_core.memory import migrate, open_store, target_of
 
-    places = [Where(text, config, overrides).place() for text in (source, target)]
-    if places[0] == places[1]:
-        raise StorageError(f"{source} and {target} are the same store; want another place")
-    with open_store(places[0], read=True) as old:
-        made = open_store(places[1], schema=old.schema, metric=old.metric)
-        with made as new, progress(f"moving to {target}", 2 * old.count()) as told:
-            done = migrate(old, new, advance=told)
+    from_, to = (Where(text, config, overrides).place() for text in (source, target))
+    with (
+        open_store(from_, read=True) as old,
+        target_of(old, from_, to) as new,
+        progress(f"moving to {redacted(target)}", 2 * old.count()) as told,
+    ):
+        done = migrate(old, new, advance=told)
     print_facts({"rows": done.rows, "copied": done.copied, "verified": True}, as_json=as_json)

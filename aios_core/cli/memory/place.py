@@ -11,6 +11,7 @@ import click
 from attrs import frozen
 
 from aios_core.cli.common import json_option, set_option
+from aios_core.errors import StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +46,22 @@ class Where:
 
         return Place.of(self.text, config=self.config, overrides=self.overrides)
 
+    def beside(self, text: str) -> str:
+        """What the backend calls another place, where a copy of the store is or shall be.
+
+        Raises:
+            StorageError: it is of another backend.
+        """
+        from aios_core.memory import Place
+        from aios_core.memory.place import typed
+
+        if typed(text) is None:
+            return text
+        other, own = Place.of(text, config=self.config, overrides=self.overrides), self.place()
+        if type(other.backend) is not type(own.backend):
+            raise StorageError(f"{text} is of another backend than {self.text}; expected the same")
+        return other.uri
+
     def open(self, *, read: bool = False) -> VectorStore:
         """The store, which must be there."""
         from aios_core.memory import open_store
@@ -67,6 +84,6 @@ def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         return function(where=Where(place, config, overrides), **others)
 
-    text = "A folder, or TYPE:URI as in lancedb:notes."
+    text = "A folder, or TYPE:URI as in lancedb:notes; a folder with a colon is ./a:b."
     store = click.option("--store", "place", metavar="PLACE", required=True, help=text)
     return store(config_option(set_option(json_option(bundled))))

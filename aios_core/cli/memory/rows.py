@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aios_core.cli.common import COUNT, print_facts, print_json, print_table, progress
 from aios_core.cli.memory.place import Where, filter_option, store_options
+from aios_core.cli.memory.vectors import read_vector
 from aios_core.errors import StorageError
+
+if TYPE_CHECKING:
+    from aios_core.contracts import VectorStore
 
 
 @click.command()
@@ -21,14 +26,20 @@ from aios_core.errors import StorageError
     type=click.Choice(["refuse", "skip", "replace"]),
     default="refuse",
     show_default=True,
-    help="What becomes of rows whose id is there already; skip resumes an import.",
+    help="Rows whose id is there already, or comes twice in FILE: an error before anything is "
+    "written, the first counts, or the last counts; skip resumes an import.",
 )
 @click.option(
     "--metric",
     type=click.Choice(["cosine", "dot", "l2"]),
-    default="cosine",
+    help="Of a new store.  [default: that of the exported store, else cosine]",
+)
+@click.option(
+    "--nan",
+    type=click.Choice(["refuse", "missing"]),
+    default="refuse",
     show_default=True,
-    help="Of a new store.",
+    help="NaN in a column: an error, or no value, as pandas means it.",
 )
 def add(
     *,
@@ -36,12 +47,15 @@ def add(
     where: Where,
     existing: Any,
     metric: Any,
+    nan: Any,
     as_json: bool,
 ) -> None:
     """Add the rows of FILE, and make the store where there is none.
 
     FILE is JSON lines (.jsonl) or Parquet with `text` or `vector`, and with `id` and any metadata;
-    or text, a row for each paragraph. Texts are embedded by [embedding].
+    or text, a row for each paragraph. A text without a vector is embedded by what made the vectors
+    of the store, or by [embedding] for a new one. Where vectors do not say who made them,
+    [embedding], if you set it, says so. Where no row could be added, no store is made.
 
     \b
     Examples:
@@ -50,28 +64,25 @@ def add(
       aios memory add notes.jsonl --store notes --set embedding.dim=768
       aios memory add notes.parquet --store "pgvector:postgresql://localhost/db?table=notes"
     """  # noqa: D301  # \b is for click
-    from aios_core.contracts import store_schema
-    from aios_core.memory import open_store, reading, remember
     from aios_core.memory.importing import import_file
 
-    schema, place = None, where.place()
-    if not place.backend.exists(place.uri):
-        shape = reading.shape(file)
-        made, values = where.embedder(None)
-        dim = shape.dim or made.provider.dim
-        schema = store_schema(dim, shape.metadata, id_type=shape.id_type)
-        if shape.dim is None:
-            schema = remember(schema, made.provider, values)
-    with open_store(place, schema=schema, metric=metric) as store:
-        made, _ = where.embedder(store.schema)
-        with progress(f"adding {file.name}", 1000) as told:
-            done = import_file(store, file, made, existing=existing, told=told)
-        facts = {"added": done.added, "replaced": done.replaced, "skipped": done.skipped}
-        print_facts({**facts, "rows": store.count()}, as_json=as_json)
+    with progress(f"adding {file.name}", 1000) as told:
+        done = import_file(
+            where.place(),
+            file,
+            existing=existing,
+            metric=metric,
+            nan=nan,
+            config=where.config,
+            overrides=where.overrides,
+            told=told,
+        )
+    facts = {"added": done.added, "replaced": done.replaced, "skipped": done.skipped}
+    print_facts({**facts, "rows": done.rows}, as_json=as_json)
 
 
 @click.command()
-@click.argument("query")
+@click.argument("query", required=False)
 @store_options
 @click.option("-k", default=10, show_default=True, type=COUNT, help="Most rows.")
 @click.option(
@@ -81,31 +92,43 @@ def add(
     show_default=True,
     help="Near in meaning, sharing words (BM25), or both fused by rank.",
 )
+@click.option(
+    "--vector",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Search by this vector, a list of numbers in JSON or .npy, instead of that of QUERY.",
+)
 @filter_option
 @click.option("--exact/--approximate", default=None, help="Unset: the backend decides.")
 def search(
     *,
-    query: str,
+    query: str | None,
     where: Where,
     k: int,
     by: str,
+    file: Path | None,
     filter: str | None,
     exact: bool | None,
     as_json: bool,
 ) -> None:
     """Show the rows nearest to QUERY, best first.
 
+    QUERY is embedded by what made the vectors of the store. Where the store does not say what that
+    was, search --by text, give the --vector, or set [embedding].
+
     \b
     Examples:
       aios memory search --store notes "how the gate decides" -k 5
       aios memory search --store notes "gate" --by hybrid --filter "year >= 2024" --json
     """  # noqa: D301  # \b is for click
+    _check_search(query, by, file, exact=exact)
+    query = query or ""
     with where.open(read=True) as store:
         if by == "text":
             found = store.search_text(query, k, filter=filter)
         else:
-            made, _ = where.embedder(store.schema)
-            vector = made.embed([query], side="query")[0]
+            vector = _embedded(where, store, query) if file is None else read_vector(file)
             options: dict[str, Any] = {"filter": filter, "exact": exact}
             if by == "vector":
                 found = store.search(vector, k, **options)
@@ -120,6 +143,37 @@ def search(
         for r in rows
     ]
     print_table(["score", "id", "text"], shown)
+
+
+def _check_search(query: str | None, by: str, file: Path | None, *, exact: bool | None) -> None:
+    if by == "text" and (file is not None or exact is not None):
+        raise click.UsageError(
+            "--by text searches words alone; leave --vector, --exact and --approximate"
+        )
+    if by == "vector" and file is not None:
+        if query is not None:
+            raise click.UsageError("expected either QUERY or --vector; --by hybrid takes both")
+        return
+    if query is None or not query.strip():
+        got = "none" if query is None else "an empty one"
+        raise click.UsageError(f"expected a QUERY, got {got}")
+    if not re.search(r"\w", query):
+        click.echo(
+            f"note: QUERY {query!r} has no letter and no digit, so what is found may mean nothing",
+            err=True,
+        )
+
+
+def _embedded(where: Where, store: VectorStore, query: str) -> Any:
+    from aios_core.memory.opening import UnknownMakerError
+
+    try:
+        made, _ = where.embedder(store.schema)
+    except UnknownMakerError:
+        texts = "text" in store.schema.names and "text" in store.backend.capabilities
+        ways = ("search --by text",) if texts else ()
+        raise UnknownMakerError(*ways, "give the query's --vector FILE") from None
+    return made.embed([query], side="query")[0]
 
 
 @click.command()
@@ -141,13 +195,15 @@ def delete(
       aios memory delete --store notes --filter "year < 2020"
     """  # noqa: D301  # \b is for click
     if bool(ids) == (filter is not None):
-        raise click.UsageError("want either IDs or --filter")
+        raise click.UsageError("expected either IDs or --filter")
     with where.open() as store:
         wanted: list[int | str] = list(ids)
         if str(store.schema.field("id").type) == "int64":
             try:
                 wanted = [int(one) for one in ids]
             except ValueError as error:
-                raise StorageError(f"ids of {where.text} are whole numbers: {error}") from error
+                raise StorageError(
+                    f"{where.text}: expected whole numbers as ids: {error}"
+                ) from error
         count = store.delete(wanted) if ids else store.delete(filter=filter)
         print_facts({"deleted": count, "rows": store.count()}, as_json=as_json)
