@@ -108,6 +108,7 @@ BAD = [
 BAD_VECTORS = [
     ([0.0, 0.0], "zero"),
     ([float("nan"), 1.0], "nan"),
+    ([1e39, 1.0], "1e"),
 ]
 
 
@@ -141,6 +142,7 @@ def test_a_vector_that_cannot_be_kept_leaves_nothing(tmp_path, vector, message, 
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
+        ({"n": 3.99}, "3.99"),
         ({"n": "text"}, "n"),
         ({"n": 2**64}, "n"),
         ({"m": 1}, "there is no column 'm'"),
