@@ -26,7 +26,7 @@ COMMANDS: Final = {
     "tokenizer": "Train tokenizers, and apply any tokenizer.json.",
     "uncertainty": "Calibrate how unsure a model is, and score texts.",
     "memory": "Fill, search, check and move stores of memories.",
-    "config": "Show, check and describe configurations.",
+    "config": "Begin, show, check and describe configurations.",
     "plugins": "List, inspect, check and begin plugins.",
 }
 """Command to its line in the help; here, so that the help imports no command."""

@@ -1,24 +1,47 @@
-"""``aios config``: show, check and describe configuration files."""
+"""``aios config``: begin, show, check and describe configuration files."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from aios_core.cli.common import config_argument, json_option, print_json, set_option
+from aios_core.errors import ConfigError
 
 
 @click.group()
 def command() -> None:
-    """Show, check and describe configurations.
+    """Begin, show, check and describe configurations.
 
     \b
     Examples:
+      aios config new config.toml
       aios config show examples/demo.toml --set sampler.type=confidence
       aios config check examples/demo.toml
       aios config schema > aios.schema.json
     """  # noqa: D301  # \b is for click
+
+
+@command.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+def new(file: Path) -> None:
+    """Write a first configuration to FILE, where nothing is yet: small, and every line explained.
+
+    \b
+    Examples:
+      aios config new first.toml
+    """  # noqa: D301  # \b is for click
+    from importlib.resources import files
+
+    text = files("aios_core.scaffold").joinpath("config.toml").read_text(encoding="utf-8")
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text.replace("FILE", shlex.quote(str(file))))
+    except FileExistsError:
+        raise ConfigError(f"{file}: is there already; expected the name of a new file") from None
+    click.echo(f"wrote {file}; now\n  aios run {shlex.quote(str(file))}")
 
 
 @command.command()

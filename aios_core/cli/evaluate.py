@@ -8,12 +8,11 @@ from typing import Any
 import click
 
 from aios_core.cli.common import json_option, print_json, print_table, set_option
+from aios_core.cli.network import chosen, network_argument
 
 
 @click.command(name="evaluate")
-@click.argument(
-    "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+@network_argument("folder", "DIR", click.Path(exists=True, file_okay=False, path_type=Path))
 @set_option
 @click.option(
     "--texts",
@@ -39,14 +38,17 @@ def command(
     Examples:
       aios evaluate runs/demo
       aios evaluate runs/demo --set sampler.steps=8 --set sampling.num_samples=64
-      aios evaluate runs/demo --texts other.txt
-      aios evaluate runs/demo --base
+      aios evaluate runs/demo --texts README.md
+      aios evaluate runs/demo --arm "cosine · ancestral · steps 16" --base
     """  # noqa: D301  # \b is for click
     from aios_core.experiment.evaluate import evaluate_run
     from aios_core.training.measured import OtherTextsError
 
+    own, twin = chosen()
     try:
-        results = evaluate_run(folder, overrides=overrides, evolved=not base, texts=texts)
+        results = evaluate_run(
+            folder, overrides=(*own, *overrides), evolved=not base, texts=texts, twin=twin
+        )
     except OtherTextsError as error:
         raise OtherTextsError(f"{error}, or measure on other texts by --texts FILE") from error
     if as_json:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aios_core.cli.common import COUNT, json_option, print_json, print_table, set_option
+from aios_core.cli.network import network_argument
 
 if TYPE_CHECKING:
     from aios_core.evolution.loop import Attempt
 
-_run = click.argument(
-    "run", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+_run = network_argument("run", "RUN", click.Path(exists=True, file_okay=False, path_type=Path))
 
 
 @click.group()
@@ -26,11 +25,10 @@ def command() -> None:
 
     \b
     Examples:
-      aios evolve run runs/demo --texts notes.txt
-      aios evolve run runs/demo --memories notes --filter "kind = 'feedback'"
+      aios evolve run runs/demo --texts BENCHMARKS.md
       aios evolve status runs/demo
       aios evolve history runs/demo
-      aios evolve rollback runs/demo
+      aios evolve rollback runs/demo base
     """  # noqa: D301  # \b is for click
 
 
@@ -70,9 +68,14 @@ def evolve_run(
 
     \b
     Examples:
-      aios evolve run runs/demo --texts notes.txt
-      aios evolve run runs/demo --texts notes.jsonl --level l2-lora --set evolution.steps=400
-      aios evolve run runs/demo --texts notes.txt --rounds 5 --set seed=1 --json
+      aios evolve run runs/demo --texts BENCHMARKS.md --level l2-lora --set evolution.steps=300
+      aios evolve run runs/demo --texts BENCHMARKS.md --rounds 2 --set seed=1 --json
+
+    The texts of a store:
+
+    \b
+      aios memory add BENCHMARKS.md --store runs/lines
+      aios evolve run runs/demo --memories runs/lines --filter "text LIKE '%e%'" --set seed=2
     """  # noqa: D301  # \b is for click
     from aios_core.config import resolve
     from aios_core.evolution.loop import evolve
@@ -180,7 +183,6 @@ def rollback(run: Path, to: str | None, *, as_json: bool) -> None:
     Examples:
       aios evolve rollback runs/demo
       aios evolve rollback runs/demo base
-      aios evolve rollback runs/demo 3fa9c1
     """  # noqa: D301  # \b is for click
     from aios_core.evolution.rollback import rollback as roll
     from aios_core.training import checkpoint

@@ -10,6 +10,7 @@ import attrs
 import click
 
 from aios_core.cli.common import json_option, print_json, print_table, tensor_bar
+from aios_core.cli.network import network_argument
 
 if TYPE_CHECKING:
     from aios_core.evolution.probe import Row
@@ -18,7 +19,7 @@ _path = click.Path(path_type=Path, exists=True)
 
 
 @click.command()
-@click.argument("source", metavar="RUN|FILE", type=_path)
+@network_argument("source", "RUN|FILE", _path)
 @click.option("--against", metavar="RUN|FILE", type=_path, help="Show what is different there.")
 @click.option("--data", is_flag=True, help="Gradients and Fisher information too; of a RUN alone.")
 @click.option("--quantizer", metavar="NAME", help="Its errors too; with --data, what they cost.")
@@ -45,8 +46,8 @@ def command(
     \b
     Examples:
       aios probe runs/demo
-      aios probe runs/demo --data --quantizer rtn --heatmap probe.png
-      aios probe runs/demo --against runs/other --metric norm --metric alpha
+      aios probe runs/demo --data --quantizer rtn --heatmap runs/probe.png
+      aios probe runs/demo --against runs/first --metric norm --metric alpha
     """  # noqa: D301  # \b is for click
     rows = _rows(source, data=data, quantizer=quantizer)
     if against is not None:

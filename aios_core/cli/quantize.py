@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aios_core.cli.common import COUNT, json_option, print_json, set_option, tensor_bar
+from aios_core.cli.network import network_argument
 
 if TYPE_CHECKING:
     from aios_core.contracts import Quantizer
@@ -17,7 +18,7 @@ _path = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("source", metavar="RUN|FILE", type=_path)
+@network_argument("source", "RUN|FILE", _path)
 @click.option("--quantizer", "name", metavar="NAME", default="arrow", show_default=True)
 @click.option("--bits", type=click.IntRange(1, 8), help="Of a code.  [default: the quantizer's]")
 @click.option(
@@ -69,10 +70,15 @@ def command(
     \b
     Examples:
       aios quantize runs/demo --bits 4
-      aios quantize runs/demo --bits 2 --quality calibrated --output small.parquet
-      aios quantize model.safetensors --bits 4 --exclude "*embed*" --exclude "lm_head*"
-      aios quantize runs/demo --bits-per-weight 3.2 --json
+      aios quantize runs/demo --bits 2 --quality calibrated --output runs/small.parquet
+      aios quantize runs/demo --bits-per-weight 4.5 --json
       aios quantize runs/demo --quantizer rtn --set quantizer.symmetric=true
+
+    A file of tensors:
+
+    \b
+      aios weights convert runs/small.parquet runs/model.safetensors --dequantize
+      aios quantize runs/model.safetensors --bits 4 --exclude "*embed*" --exclude "*head*"
     """  # noqa: D301  # \b is for click
     from aios_core.config import resolve
 

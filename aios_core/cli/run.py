@@ -15,6 +15,7 @@ from aios_core.cli.common import (
     set_option,
 )
 from aios_core.cli.evaluate import print_evaluation
+from aios_core.errors import ConfigError
 
 _OURS: Final = (
     "checkpoints",
@@ -64,19 +65,25 @@ def command(
 
     \b
     Examples:
-      aios run examples/demo.toml
+      aios run examples/demo.toml --output runs/first
       aios run examples/demo.toml --set noise.type=cosine --output runs/cosine
       aios run runs/cosine/run.lock.toml --output runs/again
     """  # noqa: D301  # \b is for click
     from aios_core import logs
     from aios_core.config import load
     from aios_core.config.schema import RUNS
+    from aios_core.experiment.arms import is_ablation
     from aios_core.experiment.run import ready, run
 
     resolved = load(file, overrides=overrides, allow_changes=allow_changes)
     data = None if overrides else _locked_data(file)
     logs.follow(resolved.config.logging)
     folder = output or RUNS / resolved.config.name
+    if is_ablation(folder):
+        raise ConfigError(
+            f"{folder}: holds an ablation, which a run must not be mixed with; expected another "
+            f"`output`, or another name than {resolved.config.name!r}"
+        )
     if fresh:
         _clear(folder)
     prepared = ready(resolved, folder, data=data)

@@ -13,6 +13,7 @@ import click
 
 from aios_core.cli.common import COUNT, SEED, json_option, print_json, set_option
 from aios_core.cli.generation import generation_options, given_options
+from aios_core.cli.network import chosen, network_argument
 from aios_core.cli.watch import Screen, printable
 from aios_core.errors import StorageError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@network_argument("folder", "DIR", click.Path(path_type=Path))
 @click.option("--prompt", metavar="TEXT", help="Text that every sample begins with.")
 @click.option("--infill", metavar="TEXT", help="Text with gaps: ___, <mask>, or <mask:12>.")
 @click.option("--gap", default=8, show_default=True, type=COUNT, help="Tokens of a gap.")
@@ -74,6 +75,8 @@ def command(
 ) -> None:
     """Write texts with the model that `aios run` left in DIR.
 
+    Of an ablation's DIR it is the model of the best arm, unless --arm names another.
+
     \b
     Examples:
       aios sample runs/demo --num 4
@@ -81,10 +84,17 @@ def command(
       aios sample runs/demo --infill "Return ___ if the file <mask:4> exists."
       aios sample runs/demo --prompt "Return the" --mode ar --stream
       aios sample runs/demo --regex "[a-z]+(, [a-z]+)*" --top-p 0.9 --json
-      aios sample runs/demo --json-schema person.json --block-size 16
-      aios sample runs/demo --sampler threshold --block-size 32 --cache dual
+      aios sample runs/demo --json-schema examples/person.json --block-size 16
+      aios sample runs/demo --arm "cosine · ancestral · steps 16" --seed 1
+      aios sample runs/demo --sampler threshold --block-size 16 --cache dual
       aios sample runs/demo --prompt "Return the" --guidance-scale 2 --negative-prompt "Print"
-      aios sample runs/notes --prompt "The gate" --memory notes --guidance-scale 2
+
+    With memories, where the model was trained with some:
+
+    \b
+      aios memory add examples/notes.jsonl --store runs/store
+      aios run examples/demo.toml --set memory.k=4 --set memory.store=runs/store --output runs/told
+      aios sample runs/told --prompt "The gate" --memory runs/store --guidance-scale 2
     """  # noqa: D301  # \b is for click
     if infill is not None:
         if prompt is not None or length is not None:
@@ -100,8 +110,13 @@ def command(
 
     if length is not None:
         overrides = (*overrides, f"sampling.length={length}")
+    own, twin = chosen()
     engine = ArrowEngine.load(
-        folder, overrides=overrides, context=length, twin=mode == "ar", memory=memory
+        folder,
+        overrides=(*own, *overrides),
+        context=length,
+        twin=mode == "ar" and (twin or True),
+        memory=memory,
     )
     recalls = not no_memory and bool(prompt or infill) and _remembers(engine, mode, generation)
     given = given_options({**generation, "memory_guided": recalls or memory is not None})

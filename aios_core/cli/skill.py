@@ -9,13 +9,12 @@ import attrs
 import click
 
 from aios_core.cli.common import json_option, print_json, print_table
+from aios_core.cli.network import network_argument
 
 if TYPE_CHECKING:
     from aios_core.evolution.card import Card
 
-_run = click.argument(
-    "run", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+_run = network_argument("run", "RUN", click.Path(exists=True, file_okay=False, path_type=Path))
 _path = click.Path(path_type=Path)
 
 
@@ -28,9 +27,9 @@ def command() -> None:
 
     \b
     Examples:
+      aios evolve run runs/demo --texts BENCHMARKS.md --level l2-lora --set seed=3
       aios skill ls runs/demo
-      aios skill export runs/demo 3fa9c1 my-skill
-      aios skill import runs/other my-skill
+      aios skill show runs/demo HEAD
     """  # noqa: D301  # \b is for click
 
 
@@ -86,11 +85,11 @@ def _state(card: Card, head: str | None) -> str:
 @click.argument("skill", metavar="SKILL")
 @json_option
 def show(run: Path, skill: str, *, as_json: bool) -> None:
-    """Show one skill, its bits held against its id. SKILL is the beginning of an id.
+    """Show one skill, its bits held against its id. SKILL is the beginning of an id, or HEAD.
 
     \b
     Examples:
-      aios skill show runs/demo 3fa9c1
+      aios skill show runs/demo HEAD
     """  # noqa: D301  # \b is for click
     from aios_core.evolution.card import read
     from aios_core.evolution.readme import readme
@@ -111,8 +110,8 @@ def import_(run: Path, folder: Path, name: str | None) -> None:
 
     \b
     Examples:
-      aios skill import runs/demo my-skill
-      aios evolve rollback runs/demo 3fa9c1          # and now HEAD is that skill
+      aios skill export runs/demo HEAD runs/a-skill
+      aios skill import runs/demo runs/a-skill
     """  # noqa: D301  # \b is for click
     from aios_core.evolution.skills import take_in
     from aios_core.training import checkpoint
@@ -131,7 +130,7 @@ def export(run: Path, skill: str, folder: Path) -> None:
 
     \b
     Examples:
-      aios skill export runs/demo 3fa9c1 my-skill
+      aios skill export runs/demo HEAD runs/my-skill
     """  # noqa: D301  # \b is for click
     from aios_core.evolution.journal import Journal
     from aios_core.evolution.skills import hand_out
@@ -151,7 +150,7 @@ def merge(run: Path, skills: tuple[str, ...], name: str) -> None:
 
     \b
     Examples:
-      aios skill merge runs/demo 3fa9c1=0.7 81b2d0=0.3 --name both
+      aios skill merge runs/demo HEAD=0.5 --name half
     """  # noqa: D301  # \b is for click
     from aios_core.evolution import skills as cards
     from aios_core.training import checkpoint
@@ -177,7 +176,7 @@ def revoke(run: Path, skill: str, reason: str) -> None:
 
     \b
     Examples:
-      aios skill revoke runs/demo 3fa9c1 --reason "learned from texts that we may not use"
+      aios skill revoke runs/demo HEAD --reason "learned from texts that we may not use"
     """  # noqa: D301  # \b is for click
     from aios_core.evolution import skills
     from aios_core.evolution.journal import Journal

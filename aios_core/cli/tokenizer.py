@@ -30,8 +30,8 @@ def command() -> None:
 
     \b
     Examples:
-      aios tokenizer train corpus/*.txt --vocab-size 32000 --output tokenizer.json
-      aios tokenizer inspect "Return the path." --tokenizer tokenizer.json
+      aios tokenizer train *.md --vocab-size 1000 --output runs/tokenizer.json
+      aios tokenizer inspect "Return the path." --tokenizer runs/tokenizer.json
     """  # noqa: D301  # \b is for click
 
 
@@ -57,8 +57,8 @@ def train(
 
     \b
     Examples:
-      aios tokenizer train corpus/*.txt --vocab-size 32000 --output tokenizer.json
-      aios tokenizer train texts.jsonl rows.parquet --field text --output tokenizer.json
+      aios tokenizer train *.md --vocab-size 1000 --output runs/tokenizer.json
+      aios tokenizer train examples/notes.jsonl --field text --vocab-size 300 --output runs/t.json
     """  # noqa: D301  # \b is for click
     from aios_core.cli.tokenizer_progress import TokenizerProgress
     from aios_core.registry import Registry
@@ -94,8 +94,8 @@ def encode(text: str | None, file: Path, jsonl_in: Path | None, *, as_json: bool
 
     \b
     Examples:
-      aios tokenizer encode "Return the path." --tokenizer tokenizer.json
-      aios tokenizer encode --tokenizer tokenizer.json --json --jsonl-in texts.json
+      aios tokenizer encode "Return the path." --tokenizer runs/tokenizer.json
+      aios tokenizer encode --json --tokenizer runs/tokenizer.json < README.md
     """  # noqa: D301  # \b is for click
     tokenizer = _load(file)
     if jsonl_in is not None:
@@ -114,7 +114,7 @@ def decode(ids: tuple[int, ...], file: Path) -> None:
 
     \b
     Examples:
-      aios tokenizer decode 312 260 95 --tokenizer tokenizer.json
+      aios tokenizer decode 312 260 95 --tokenizer runs/tokenizer.json
     """  # noqa: D301  # \b is for click
     click.echo(_load(file).decode(ids), nl=False)
 
@@ -128,7 +128,7 @@ def inspect(text: str | None, file: Path, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios tokenizer inspect "Return the path." --tokenizer tokenizer.json
+      aios tokenizer inspect "Return the path." --tokenizer runs/tokenizer.json
     """  # noqa: D301  # \b is for click
     tokenizer = _load(file)
     text = sys.stdin.read() if text is None else text

@@ -9,13 +9,14 @@ import click
 
 from aios_core.cli.ablate import require_extra
 from aios_core.cli.common import COUNT, json_option, print_json, print_table, progress
+from aios_core.cli.network import network_argument
 from aios_core.redaction import redacted
 
 if TYPE_CHECKING:
     from aios_core.inference.doubt import Doubt
 
-_folder = click.argument(
-    "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
+_folder = network_argument(
+    "folder", "DIR", click.Path(exists=True, file_okay=False, path_type=Path)
 )
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _estimator = click.option(
@@ -33,7 +34,7 @@ def command() -> None:
 
     \b
     Examples:
-      aios uncertainty calibrate runs/demo --against other.txt
+      aios uncertainty calibrate runs/demo --against BENCHMARKS.md
       aios uncertainty score runs/demo --text "Return the file."
     """  # noqa: D301  # \b is for click
 
@@ -60,7 +61,7 @@ def calibrate(
     \b
     Examples:
       aios uncertainty calibrate runs/demo
-      aios uncertainty calibrate runs/demo --against other.txt --json
+      aios uncertainty calibrate runs/demo --against BENCHMARKS.md --json
     """  # noqa: D301  # \b is for click
     require_extra("aios uncertainty calibrate")
     from aios_core.experiment import uncertainty_report
@@ -103,9 +104,8 @@ def score(
     \b
     Examples:
       aios uncertainty score runs/demo --text "Return the file."
-      aios uncertainty score runs/demo texts.txt --json
-      aios uncertainty score runs/demo texts.txt --keep doubts
-      aios evolve run runs/demo --memories doubts
+      aios uncertainty score runs/demo examples/sentences.txt --json
+      aios uncertainty score runs/demo examples/sentences.txt --keep runs/doubts
     """  # noqa: D301  # \b is for click
     texts = list(text)
     if file is not None:

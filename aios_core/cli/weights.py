@@ -22,10 +22,10 @@ def command() -> None:
 
     \b
     Examples:
-      aios weights convert model.safetensors model.parquet
-      aios weights ls model.parquet
-      aios weights verify model.parquet
-      aios weights diff model.parquet model.safetensors
+      aios quantize runs/demo --bits 4 --output runs/int4.parquet
+      aios weights ls runs/int4.parquet
+      aios weights verify runs/int4.parquet
+      aios weights convert runs/int4.parquet runs/int4.safetensors --dequantize
     """  # noqa: D301  # \b is for click
 
 
@@ -37,8 +37,8 @@ def ls(file: Path, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios weights ls model.parquet
-      aios weights ls model.parquet --json
+      aios weights ls runs/int4.parquet
+      aios weights ls runs/int4.parquet --json
     """  # noqa: D301  # \b is for click
     from aios_core.weights import WeightLoader
 
@@ -61,7 +61,7 @@ def verify(file: Path, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios weights verify model.parquet
+      aios weights verify runs/int4.parquet
     """  # noqa: D301  # \b is for click
     from aios_core.weights.verify import faults
 
@@ -91,9 +91,9 @@ def convert(source: Path, target: Path, *, dequantize: bool, as_json: bool) -> N
 
     \b
     Examples:
-      aios weights convert model.safetensors model.parquet
-      aios weights convert model.parquet model.pt
-      aios weights convert int4.parquet model.safetensors --dequantize
+      aios weights convert runs/int4.parquet runs/model.safetensors --dequantize
+      aios weights convert runs/model.safetensors runs/model.parquet
+      aios weights convert runs/model.parquet runs/model.pt
     """  # noqa: D301  # \b is for click
     from aios_core.weights.convert import open_source, save
 
@@ -119,8 +119,8 @@ def diff(first: Path, second: Path, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios weights diff before.parquet after.parquet
-      aios weights diff model.safetensors model.parquet --json
+      aios weights diff runs/int4.parquet runs/model.parquet
+      aios weights diff runs/model.safetensors runs/model.parquet --json
     """  # noqa: D301  # \b is for click
     from aios_core.weights.convert import differences, open_source
 

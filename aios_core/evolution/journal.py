@@ -193,13 +193,15 @@ class Journal:
         return sorted((read_card(folder / name) for name in names), key=lambda card: card.created)
 
     def named(self, prefix: str) -> str | None:
-        """Id of the version that begins so; None for ``base``.
+        """Id of the version that begins so, or that ``HEAD`` names; None for ``base``.
 
         Raises:
             EvolutionError: there is none, or more than one.
         """
         if prefix == BASE:
             return None
+        if prefix == "HEAD":
+            return self.head
         found = [card.skill_id for card in self.versions() if card.skill_id.startswith(prefix)]
         if len(found) != 1:
             what = "no version" if not found else f"{len(found)} versions"

@@ -160,6 +160,7 @@ def evaluate_run(
     evolved: bool = True,
     texts: Path | None = None,
     prepared: Prepared | None = None,
+    twin: Path | None = None,
 ) -> dict[str, Any]:
     """Measure a run: its network, and, unless it is autoregressive, its samples.
 
@@ -172,6 +173,7 @@ def evaluate_run(
         evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
         texts: a file to measure on instead of the run's own held-out texts.
         prepared: the run's data set, where it was read already.
+        twin: folder of the twin; None: ``folder/twin``.
 
     Raises:
         ModelLoadError: the folder holds no checkpoint, or a damaged one; or a twin is wanted to
@@ -188,7 +190,8 @@ def evaluate_run(
     else:
         measured = own(found, resolved)
     wanted = resolved.config.mode == "diffusion" and resolved.config.evaluation.twin
-    of_twin = _twin(found, resolved) if wanted else None
+    beside = twin or run_folder(found) / "twin"
+    of_twin = _twin(found, resolved, beside) if wanted else None
     subject = Subject.of(found, resolved, evolved=evolved, measured=measured)
     results: dict[str, Any] = {"model": evaluate_model(subject)}
     if resolved.config.mode == "diffusion":
@@ -200,9 +203,8 @@ def evaluate_run(
     return results
 
 
-def _twin(found: Checkpoint, resolved: Resolved) -> Checkpoint:
+def _twin(found: Checkpoint, resolved: Resolved, place: Path) -> Checkpoint:
     """The twin that is there, which must be the one that a configuration wants."""
-    place = run_folder(found) / "twin"
     remedy = (
         "`aios run` with the configuration of the run trains it, and --set evaluation.twin=false "
         "measures without a judge"

@@ -12,6 +12,8 @@ from attrs import frozen
 
 from aios_core.config import resolve, training_key, trial_key, trials, twin
 from aios_core.config.schema import RUNS
+from aios_core.errors import ConfigError
+from aios_core.training import checkpoint
 from aios_core.training.corpus import Corpus
 
 if TYPE_CHECKING:
@@ -118,9 +120,16 @@ def make_plan(
         registry: where components are looked up; None discovers the installed ones.
 
     Raises:
-        ConfigError: with all that is wrong.
+        ConfigError: with all that is wrong, or the folder is that of a run.
     """
     found = trials(file, overrides=overrides, registry=registry)
+    name = found[0].resolved.config.name
+    target = folder or RUNS / name
+    if checkpoint.latest(target) is not None:
+        raise ConfigError(
+            f"{target}: holds a run, which an ablation must not be mixed with; expected another "
+            f"`output`, or another name than {name!r}"
+        )
     label = labeller([trial.settings for trial in found])
     data: dict[str, str] = {}
     planned = []
@@ -143,8 +152,7 @@ def make_plan(
                 twin=judge if resolved.config.mode == "diffusion" else None,
             )
         )
-    name = found[0].resolved.config.name
-    return Plan(file.read_text("utf-8"), name, tuple(planned), folder or RUNS / name)
+    return Plan(file.read_text("utf-8-sig"), name, tuple(planned), target)
 
 
 def _fingerprint(resolved: Resolved) -> str:

@@ -26,15 +26,9 @@ class Tile:
     note: str
 
 
-def headline(results: Results) -> str | None:
-    """The metric that the report leads with: the first of which one value may be better."""
-    found = (name for name, about in results.compared.items() if about["better"])
-    return next(found, None)
-
-
 def sentences(results: Results) -> list[Markup]:
     """The summary, a sentence each: what was found first, with the numbers it rests on."""
-    metric = headline(results)
+    metric = results.headline
     found: list[Markup] = []
     best = results.best(metric) if metric else None
     if metric and best:
@@ -64,7 +58,7 @@ def scope(results: Results) -> str:
 def tiles(results: Results) -> list[Tile]:
     """The main numbers."""
     found = []
-    metric = headline(results)
+    metric = results.headline
     best = results.best(metric) if metric else None
     if metric and best:
         unit = results.compared[metric]["unit"] or ""

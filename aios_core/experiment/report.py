@@ -11,7 +11,7 @@ from attrs import frozen
 from aios_core.experiment import figures
 from aios_core.experiment.factors import choices
 from aios_core.experiment.pages import environment
-from aios_core.experiment.prose import headline, number, scope, sentences, tiles
+from aios_core.experiment.prose import number, scope, sentences, tiles
 from aios_core.experiment.results import BITS, NFE
 from aios_core.experiment.tables import MARKS, distance, interval, write_tables
 from aios_core.experiment.training import training_curves
@@ -60,7 +60,7 @@ def render(results: Results) -> str:
     """The page; every text in it is escaped, for a sample may hold anything."""
     pages = environment()
     pages.filters["number"] = number
-    metric = headline(results)
+    metric = results.headline
     best = {name: results.best(name) for name in results.compared}
     return pages.get_template("report.html.jinja").render(
         about=results.about,
@@ -173,7 +173,7 @@ def _films(results: Results) -> list[dict[str, Any]]:
 def _lanes(results: Results) -> list[int]:
     """Which films stand side by side at first: the baseline, the best, and the cheapest other."""
     labels = [film["label"] for film in _films(results)]
-    metric = headline(results)
+    metric = results.headline
     best = results.best(metric) if metric else None
     by_cost = sorted((cost.mean, arm.label) for arm in results.arms if (cost := arm.summary(NFE)))
     wanted = [results.baseline.label, *([best[0].label] if best else [])]
@@ -183,7 +183,7 @@ def _lanes(results: Results) -> list[int]:
 
 
 def _samples(results: Results) -> list[dict[str, Any]]:
-    metric = headline(results)
+    metric = results.headline
     best = results.best(metric) if metric else None
     opened = {results.baseline.label, *([best[0].label] if best else [])}
     found = []

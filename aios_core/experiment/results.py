@@ -127,6 +127,11 @@ class Results:
         """The arm that others are compared with."""
         return next((arm for arm in self.arms if arm.baseline), self.arms[0])
 
+    @property
+    def headline(self) -> str | None:
+        """The metric that arms are judged by: the first of which one value may be better."""
+        return next((name for name, about in self.compared.items() if about["better"]), None)
+
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Name to unit and direction of every value measured of samples, in their order."""
         found: dict[str, dict[str, Any]] = {}

@@ -99,7 +99,7 @@ class ArrowEngine:
         *,
         overrides: Sequence[str] = (),
         context: int | None = None,
-        twin: bool = True,
+        twin: bool | Path = True,
         evolved: bool = True,
         memory: str | Path | None = None,
         registry: Registry | None = None,
@@ -113,7 +113,7 @@ class ArrowEngine:
             overrides: ``key=value`` each, on top of the run's configuration; only settings that
                 do not affect training, as in ``sampler.type=confidence``.
             context: most tokens of a text, prompt and all; unset: as many as in training.
-            twin: whether to read the twin.
+            twin: whether to read the twin, or its folder where that is not beside the model.
             evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
             memory: as for the class.
             registry: where components are looked up; None discovers the installed ones.
@@ -128,7 +128,7 @@ class ArrowEngine:
         found = read(folder, registry=registry)
         first = ready(found, overrides, evolved=evolved and not packed)
         models = {first.model.mode: first}
-        beside = folder / "twin"
+        beside = twin if isinstance(twin, Path) else folder / "twin"
         if twin and "ar" not in models and checkpoint.latest(beside) is not None:
             models["ar"] = ready(checkpoint.load(beside, registry=registry), overrides)
         engine = cls(models, context=context, memory=memory)

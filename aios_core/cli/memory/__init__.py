@@ -17,10 +17,10 @@ def command() -> None:
 
     \b
     Examples:
-      aios memory add notes.jsonl --store notes
-      aios memory search --store notes "how the gate decides" -k 5
-      aios memory snapshot notes.monday --store notes
-      aios memory migrate notes lancedb:notes.lance
+      aios memory add examples/notes.jsonl --store runs/notes
+      aios memory search --store runs/notes "how the gate decides" -k 5
+      aios memory snapshot runs/notes.monday --store runs/notes
+      aios memory migrate runs/notes lancedb:runs/notes.lance
     """  # noqa: D301  # \b is for click
 
 

@@ -16,7 +16,7 @@ def stats(*, where: Where, as_json: bool) -> None:
 
     \b
     Examples:
-      aios memory stats --store notes --json
+      aios memory stats --store runs/notes --json
     """  # noqa: D301  # \b is for click
     with where.open(read=True) as store:
         told = store.stats()
@@ -32,7 +32,7 @@ def verify(*, where: Where, as_json: bool) -> None:
 
     \b
     Examples:
-      aios memory verify --store notes
+      aios memory verify --store runs/notes
     """  # noqa: D301  # \b is for click
     with where.open(read=True) as store:
         print_facts({"sound": True, "rows": store.verify()}, as_json=as_json)
@@ -45,7 +45,7 @@ def compact(*, where: Where, as_json: bool) -> None:
 
     \b
     Examples:
-      aios memory compact --store notes
+      aios memory compact --store runs/notes
     """  # noqa: D301  # \b is for click
     with where.open() as store:
         before = store.stats().bytes
@@ -63,7 +63,7 @@ def snapshot(*, target: str, where: Where, as_json: bool) -> None:
 
     \b
     Examples:
-      aios memory snapshot notes.monday --store notes
+      aios memory snapshot runs/notes.tuesday --store runs/notes
     """  # noqa: D301  # \b is for click
     with where.open(read=True) as store:
         store.snapshot(where.beside(target))
@@ -78,7 +78,7 @@ def restore(*, source: str, where: Where, as_json: bool) -> None:
 
     \b
     Examples:
-      aios memory restore notes.monday --store notes
+      aios memory restore runs/notes.monday --store runs/notes
     """  # noqa: D301  # \b is for click
     with where.open() as store:
         before = store.count()

@@ -31,8 +31,8 @@ def export(
 
     \b
     Examples:
-      aios memory export notes.parquet --store notes
-      aios memory export recent.jsonl --store notes --filter "year >= 2024"
+      aios memory export runs/notes.parquet --store runs/notes
+      aios memory export runs/recent.jsonl --store runs/notes --filter "year >= 2024"
     """  # noqa: D301  # \b is for click
     from aios_core.memory.exporting import export_file
 
@@ -58,8 +58,7 @@ def migrate(
 
     \b
     Examples:
-      aios memory migrate notes lancedb:notes.lance
-      aios memory migrate notes "pgvector:postgresql://localhost/db?table=notes"
+      aios memory migrate runs/notes lancedb:runs/notes.lance
     """  # noqa: D301  # \b is for click
     from aios_core.memory import migrate, open_store, target_of
 

@@ -59,10 +59,9 @@ def add(
 
     \b
     Examples:
-      aios memory add notes.jsonl --store notes
-      aios memory add book.txt --store notes --existing skip
-      aios memory add notes.jsonl --store notes --set embedding.dim=768
-      aios memory add notes.parquet --store "pgvector:postgresql://localhost/db?table=notes"
+      aios memory add examples/notes.jsonl --store runs/notes --existing skip
+      aios memory add README.md --store runs/book
+      aios memory add examples/notes.jsonl --store lancedb:runs/wide --set embedding.dim=768
     """  # noqa: D301  # \b is for click
     from aios_core.memory.importing import import_file
 
@@ -119,8 +118,8 @@ def search(
 
     \b
     Examples:
-      aios memory search --store notes "how the gate decides" -k 5
-      aios memory search --store notes "gate" --by hybrid --filter "year >= 2024" --json
+      aios memory search --store runs/notes "how the gate decides" -k 5
+      aios memory search --store runs/notes "gate" --by hybrid --filter "year >= 2024" --json
     """  # noqa: D301  # \b is for click
     _check_search(query, by, file, exact=exact)
     query = query or ""
@@ -191,8 +190,8 @@ def delete(
 
     \b
     Examples:
-      aios memory delete --store notes n17 n18
-      aios memory delete --store notes --filter "year < 2020"
+      aios memory delete --store runs/notes n17 n18
+      aios memory delete --store runs/notes --filter "year < 2020"
     """  # noqa: D301  # \b is for click
     if bool(ids) == (filter is not None):
         raise click.UsageError("expected either IDs or --filter")

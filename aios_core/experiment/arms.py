@@ -1,0 +1,115 @@
+"""Which network is meant by the folder of an ablation: that of its best arm, or of one by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from aios_core.config.schema import Config
+from aios_core.config.types import fields
+from aios_core.errors import DataError
+from aios_core.experiment.results import ABOUT, read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aios_core.experiment.results import Arm, Results, Trial
+
+
+@frozen
+class Network:
+    """A trained network of an ablation."""
+
+    folder: Path
+    """As the folder of a run."""
+    twin: Path | None
+    """Folder of the autoregressive network that judged it."""
+    arm: str
+    """Label of its arm."""
+    seed: int
+    """Of its trial."""
+    overrides: tuple[str, ...]
+    """``key=value`` each: what the arm samples with, besides what the network was trained with."""
+    metric: str | None
+    """By which the arm is the best; None where it was chosen by name, or is the only one."""
+
+    def __str__(self) -> str:
+        """One phrase for messages."""
+        best = f"the best arm by {self.metric}" if self.metric else "arm"
+        return f"{best}, {self.arm!r}, seed {self.seed}"
+
+
+def is_ablation(folder: Path) -> bool:
+    """Whether a folder is that of an ablation."""
+    return (folder / ABOUT).is_file()
+
+
+def network(folder: Path, arm: str | None = None) -> Network:
+    """The network of an arm: of its trial that is done and has the lowest seed.
+
+    Args:
+        folder: of an ablation.
+        arm: its label, or a part of it that no other arm has; None: the best arm, by the metric
+            that the report leads with.
+
+    Raises:
+        DataError: the folder holds no ablation, there is no such arm, more than one, or none of its
+            trials is done.
+    """
+    results = read(folder)
+    metric = None
+    if arm is not None:
+        chosen = _named(results, arm)
+    else:
+        metric = results.headline
+        best = results.best(metric) if metric else None
+        done = [one for one in results.arms if any(trial.status == "done" for trial in one.trials)]
+        if not done:
+            raise DataError(f"{folder}: no trial is done; expected an ablation that ran")
+        metric, chosen = (metric, best[0]) if best else (None, done[0])
+    trials = [trial for trial in chosen.trials if trial.status == "done"]
+    if not trials:
+        raise DataError(f"{folder}: no trial of the arm {chosen.label!r} is done")
+    trial = min(trials, key=lambda one: one.seed)
+    return Network(
+        folder=_models(folder) / trial.training_key,
+        twin=_twin(folder, results, trial),
+        arm=chosen.label,
+        seed=trial.seed,
+        overrides=_sampling(trial.settings),
+        metric=metric,
+    )
+
+
+def _models(folder: Path) -> Path:
+    return folder / "models"
+
+
+def _named(results: Results, name: str) -> Arm:
+    found = [arm for arm in results.arms if arm.label == name]
+    found = found or [arm for arm in results.arms if name in arm.label]
+    if len(found) == 1:
+        return found[0]
+    what = f"{len(found)} arms hold {name!r}" if found else f"there is no arm {name!r}"
+    labels = ", ".join(repr(arm.label) for arm in found or results.arms)
+    raise DataError(f"{results.folder}: {what}; expected one of {labels}")
+
+
+def _twin(folder: Path, results: Results, trial: Trial) -> Path | None:
+    key = next((one["twin"] for one in results.about["trials"] if one["key"] == trial.key), None)
+    return _models(folder) / results.models[key]["training_key"] if key in results.models else None
+
+
+def _sampling(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The settings that training does not depend on."""
+    sections = {
+        name for name, one in fields(Config).items() if one.metadata["affects"] != "training"
+    }
+    return tuple(
+        f"{key}={json.dumps(value)}"
+        for key, value in settings.items()
+        if key.partition(".")[0] in sections
+    )

@@ -1,0 +1,119 @@
+"""Every example in every help runs as it stands, in the order of the help, after a demo.
+
+The demo and what is trained are made small by another examples/demo.toml; nothing else is changed.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+import tomli_w
+
+from aios_core.cli import COMMANDS, cli
+
+ROOT = Path(__file__).parents[3]
+
+ANSWERS = {
+    "aios evolve run": (0, 1),  # no level passed
+    "aios weights diff": (0, 1),  # they differ
+}
+"""Exit codes that are an answer."""
+
+
+def commands(command=cli, path=("aios",)):
+    """Every group and command with its path, in the order of the help."""
+    context = click.Context(command)
+    yield path, command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), (*path, name))
+
+
+def examples(command):
+    """The lines of the paragraphs that show command lines."""
+    return re.findall(r"^  ((?:[A-Z_]+=\S+ )?(?:aios|pip) .+)$", command.help or "", re.MULTILINE)
+
+
+ALL = [(path, command) for path, command in commands()]
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), ALL, ids=lambda one: " ".join(one) if isinstance(one, tuple) else ""
+)
+def test_every_help_has_an_example_of_its_own(path, command):
+    """Every help shows how the command is called."""
+    shown = examples(command)
+
+    assert shown
+    if path != ("aios",):
+        assert any(line.split("=", 1)[-1].partition(" ")[2] or line for line in shown)
+        assert any(" ".join(path) in line for line in shown)
+
+
+def small(text):
+    """The demo, for seconds instead of minutes."""
+    demo = tomllib.loads(text)
+    demo["dataset"] = {"type": "file", "path": "../corpus.txt"}
+    demo["tokenizer"]["vocab_size"] = 400
+    demo["backbone"] |= {"dim": 32, "layers": 1, "heads": 2}
+    demo["training"] |= {"steps": 60}
+    demo["sampling"] |= {"num_samples": 4}
+    demo["evaluation"] |= {"max_tokens": 600}
+    demo["ablate"] |= {"sampler.steps": [4, 16], "seed": [0]}
+    demo["ablate"]["baseline"]["sampler.steps"] = 16
+    return tomli_w.dumps(demo)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of a user who has run the demo."""
+    folder = tmp_path_factory.mktemp("user")
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    for name in ("README.md", "BENCHMARKS.md"):
+        shutil.copy(ROOT / name, folder)
+    texts = [(ROOT / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md")]
+    (folder / "corpus.txt").write_text("\n\n".join(texts) * 5, "utf-8")
+    demo = folder / "examples" / "demo.toml"
+    demo.write_text(small(demo.read_text("utf-8")), "utf-8")
+    shell(folder, "aios ablate examples/demo.toml --output runs/demo")
+    return folder
+
+
+def shell(folder, line, codes=(0,)):
+    """Run a line as a user does; what it printed is part of the message when it fails."""
+    programs = folder / "bin"
+    if not programs.exists():
+        programs.mkdir()
+        code = "from aios_core.cli import main; main()"
+        script = programs / "aios"
+        script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n')
+        script.chmod(0o755)
+    environ = os.environ | {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "AIOS_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in codes, f"{line}\nrc {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_example_runs_as_it_stands(folder, name):
+    """Fault D8 and the first example of `aios sample`: what the help shows can be done."""
+    shown = dict.fromkeys(
+        line for path, command in ALL if path[1:2] == (name,) for line in examples(command)
+    )
+    for line in shown:
+        codes = next((c for start, c in ANSWERS.items() if start in line), (0,))
+        shell(folder, line, codes)
