@@ -37,7 +37,7 @@ def commands(command=cli, path=("aios",)):
 
 def examples(command):
     """The lines of the paragraphs that show command lines."""
-    return re.findall(r"^  ((?:[A-Z_]+=\S+ )?(?:aios|pip) .+)$", command.help or "", re.MULTILINE)
+    return re.findall(r"^ +((?:[A-Z_]+=\S+ )?(?:aios|pip) .+)$", command.help or "", re.MULTILINE)
 
 
 ALL = [(path, command) for path, command in commands()]
