@@ -102,8 +102,8 @@ def command(
 
 def _locked_data(file: Path) -> str | None:
     """Fingerprint of the data that a lock file names: it repeats its run on no other texts."""
-    with file.open("rb") as lines:
-        found = tomllib.load(lines).get("lock", {}).get("data", {}).get("fingerprint")
+    values = tomllib.loads(file.read_text("utf-8-sig"))
+    found = values.get("lock", {}).get("data", {}).get("fingerprint")
     return str(found) if found else None
 
 

@@ -179,7 +179,7 @@ def test_streams_end_in_the_text(run, mode):
         (("--mode", "ar", "--cache", "dual"), "autoregressive generation has no such thing"),
         (("--cache", "dual"), "so it wants a block_size"),
         (("--cache", "all"), "--cache"),
-        (("--top-p", "0"), "top_p"),
+        (("--top-p", "0"), "--top-p"),
         (("--temperature", "-1"), "--temperature"),
         (("--suppress-token", "9999"), "9999 is no token"),
         (("--regex", "("), "a group is not closed"),
