@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from aios_core.errors import InferenceError
+from aios_core.errors import InferenceError, StorageError
 from aios_core.inference import package
 from aios_core.inference.canvas import Prompt, Row, encoded, infilling, is_text, painted, prompted
 from aios_core.inference.embed import embed
@@ -338,7 +338,15 @@ class ArrowEngine:
         Raises:
             StorageError: there is none, or its vectors are not what the network is told of.
         """
-        return Recall.open(self.models["diffusion"].resolved.config, self._memory)
+        found = self.models["diffusion"]
+        recall = Recall.open(found.resolved.config, self._memory)
+        trained = found.state.embedding
+        if trained and trained != recall.embedder.provider.fingerprint:
+            raise StorageError(
+                f"{recall.store.uri}: its vectors were made by another embedding than those that "
+                f"{found.folder} was trained with; expected memories of the same embedding"
+            )
+        return recall
 
     def _plan(
         self, mode: Mode, rows: list[Row], settings: Settings, *, whole: bool

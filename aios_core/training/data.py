@@ -102,6 +102,13 @@ class Prepared:
         return digest(content)
 
 
+def remembered_by(config: Config) -> str:
+    """Fingerprint of what made the vectors of the memories that training is told of, or nothing."""
+    if config.mode == "diffusion" and config.memory.k:
+        return Recall.open(config).embedder.provider.fingerprint
+    return ""
+
+
 def prepare(resolved: Resolved) -> Prepared:
     """Train the tokenizer on the training split and tokenize both, or take them from the cache.
 

@@ -38,6 +38,9 @@ class State:
     """Fingerprint of the tokens trained on, and of the memories that the network was told of."""
     texts: str = field(default="", validator=_text)
     """Fingerprint of those tokens alone; empty before format 3."""
+    embedding: str = field(default="", validator=_text)
+    """Fingerprint of what made the vectors of those memories; empty without any, and before format
+    3."""
     best_step: int | None = field(
         default=None, validator=validators.optional(validators.instance_of(int))
     )

@@ -20,7 +20,7 @@ from aios_core.errors import ConfigError, TrainingError
 from aios_core.files import manifest, new_folder, remove_folder
 from aios_core.training import checkpoint
 from aios_core.training.corpus import Corpus
-from aios_core.training.data import Prepared, prepare
+from aios_core.training.data import Prepared, prepare, remembered_by
 from aios_core.training.held_out import is_over
 from aios_core.training.interrupt import Interruption
 from aios_core.training.learner import Learner, Step
@@ -101,6 +101,7 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
         tokenizer=prepared.tokenizer.fingerprint,
         data=data,
         texts=prepared.fingerprint,
+        embedding=remembered_by(config),
     )
     lock = folder / LOCK
     if not (found and before):

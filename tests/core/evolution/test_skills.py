@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from aios_core.errors import EvolutionError, InferenceError
+from aios_core.contracts import store_schema
+from aios_core.errors import EvolutionError, InferenceError, StorageError
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.head import at, at_head
 from aios_core.evolution.journal import Journal
@@ -139,6 +140,24 @@ def test_cards_are_found_by_context(found, run, tmp_path, settings):
         assert {card.skill_id for card in cards} == {
             one["id"] for batch in store.to_batches(columns=["id"]) for one in batch.to_pylist()
         }
+
+
+def test_a_store_of_something_else_is_no_store_of_skills(found, run, tmp_path, settings):
+    """Fault V19: nothing in it is deleted for not being a skill, and its vectors are not mixed."""
+    take_in(found, peft(tmp_path / "a"), name="apples")
+    place = Place(settings().config.storage, str(tmp_path / "notes"))
+    with open_store(place, schema=store_schema(384)) as store:
+        store.add([{"id": "mine", "text": "a note", "vector": [1.0] * 384}])
+    with pytest.raises(StorageError, match="expected a store of skills"):
+        find(Journal.of(run), settings(), "fruit", place=place)
+    with open_store(place, read=True) as store:
+        assert 1 == store.count()
+
+    own = Place(settings().config.storage, str(tmp_path / "own"))
+    schema = store_schema(384, {"name": "string", "level": "string"})
+    open_store(own, schema=schema).close()
+    with pytest.raises(StorageError, match="does not say which embedding"):
+        find(Journal.of(run), settings(), "fruit", place=own)
 
 
 def test_the_store_follows_the_journal(found, run, tmp_path, settings):

@@ -300,3 +300,97 @@ def test_from_the_command_line(folder, tmp_path):
 
     assert ["milk", "wine"] == [one["id"] for one in row["memories"]]
     assert {"id", "text", "score", "influence"} == row["memories"][0].keys()
+
+
+@pytest.fixture
+def sample(folder):
+    """A function that runs ``aios sample`` of the run, and gives exit code, rows and messages."""
+    from click.testing import CliRunner
+
+    from aios_core.cli import cli
+
+    def sample(*options, run="run"):
+        result = CliRunner().invoke(cli, ["sample", str(folder / run), "--json", *options])
+        rows = json.loads(result.stdout) if result.exit_code == 0 else []
+        return result.exit_code, rows, result.stderr
+
+    return sample
+
+
+def test_the_memories_of_the_run_are_written_with(sample):
+    """`memory.store` says: and sampling unless told of another."""
+    code, (row,), _ = sample("--prompt", "the milk")
+    assert (0, ["milk", "wine"]) == (code, [one["id"] for one in row["memories"]])
+    assert 1 == len(sample("--prompt", "the milk", "--num-memories", "1")[1][0]["memories"])
+    assert "wine" == sample("--infill", "the <mask:3> is warm")[1][0]["memories"][0]["id"]
+    assert [] == sample("--prompt", "the milk", "--no-memory")[1][0]["memories"]
+    assert [] == sample()[1][0]["memories"]  # there is nothing to find any by
+
+
+def test_memories_are_not_mixed_with_what_excludes_them(sample):
+    code, _, message = sample("--prompt", "x", "--negative-prompt", "y", "--guidance-scale", "2")
+    assert (2, True) == (code, "add --no-memory" in message)
+    assert (
+        0
+        == sample(
+            "--prompt", "x", "--negative-prompt", "y", "--guidance-scale", "2", "--no-memory"
+        )[0]
+    )
+    for other in (["--memory", "x"], ["--num-memories", "1"]):
+        code, _, message = sample("--prompt", "x", "--no-memory", *other)
+        assert (2, True) == (code, "--no-memory is without memories" in message)
+
+
+def test_a_moved_store_is_noticed(folder, sample):
+    """It is not written as if there were no memories."""
+    (folder / "store").rename(folder / "moved")
+    try:
+        code, _, message = sample("--prompt", "the milk")
+        moved = sample("--prompt", "the milk", "--memory", str(folder / "moved"))
+        without = sample("--prompt", "the milk", "--no-memory")
+    finally:
+        (folder / "moved").rename(folder / "store")
+
+    assert 2 == code
+    assert "if it was moved. --memory names another store, --no-memory writes without" in message
+    assert ["milk", "wine"] == [one["id"] for one in moved[1][0]["memories"]]
+    assert 0 == without[0]
+
+
+def test_vectors_of_nobody_knows_whom_are_not_recalled(folder, tmp_path, sample):
+    """Fault V5: a run writes out its default embedding, which nobody has chosen."""
+    with open_store(Place(Arrow(), str(tmp_path / "own")), schema=store_schema(64)) as store:
+        store.add([{"id": "a", "text": "x", "vector": np.ones(64)}])
+
+    code, _, message = sample("--prompt", "the milk", "--memory", str(tmp_path / "own"))
+    assert (2, True) == (code, "does not say which embedding made its vectors" in message)
+    chosen = resolve(values(folder, embedding={"type": "hashing", "dim": 64})).config
+    assert 64 == Recall.open(chosen, str(tmp_path / "own")).embedder.provider.dim
+
+
+def test_memories_of_another_embedding_than_in_training_are_refused(folder):
+    """Fault V5: the network has learned to read vectors of one."""
+    found = checkpoint.load(folder / "run")
+    assert Hashing(64).fingerprint == found.state.embedding
+    other = attrs.evolve(found, state=attrs.evolve(found.state, embedding="another"))
+
+    with pytest.raises(StorageError, match="made by another embedding than those that"):
+        ArrowEngine({"diffusion": other}).diffuse("the milk", memory_guided=True)
+
+
+@pytest.mark.parametrize("place", ["sqlite:oops", "postgresql://u:s3cr3t@localhost/db?table=x"])
+def test_a_place_of_memories_is_what_it_says(sample, place):
+    """Fault N6: also for ``--memory``, before anything is written."""
+    code, _, message = sample("--prompt", "the milk", "--memory", place)
+
+    assert 2 == code
+    assert "storage backend" in message
+    assert "s3cr3t" not in message
+
+
+def test_a_store_of_training_is_a_folder(folder, tmp_path):
+    """Fault N6: ``memory.store`` names no type, ``storage.type`` does."""
+    named = values(folder, memory={"k": 2, "store": f"{tmp_path}/sqlite:oops", "dim": 64})
+
+    with pytest.raises(StorageError, match=r"under storage\.type what keeps it, as in 'sqlite'"):
+        train(resolve(named), tmp_path / "run", progress=False)

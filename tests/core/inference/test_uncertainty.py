@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from aios_core.cli import cli
 from aios_core.config import resolve
+from aios_core.contracts import store_schema
 from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.errors import InferenceError, ModelLoadError
 from aios_core.experiment.uncertainty import Tokens, risk_coverage
 from aios_core.inference import ArrowEngine
 from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
 from aios_core.inference.doubt import doubts
+from aios_core.memory import Place, open_store
 from aios_core.training.trainer import train
 from aios_plugins.datasets.memories import Memories
 
@@ -215,6 +217,16 @@ def test_what_triggers_is_kept_once_as_evidence(found, folder, tmp_path):
     assert ["ZWEI&VIER|ACHT?Z"] == list(evidence.documents())
     assert "0 of 1" in aios(*words[:4], "--keep", tmp_path / "none").stderr
     assert not (tmp_path / "none").exists()
+
+
+def test_what_is_kept_goes_where_its_vectors_belong(found, folder, tmp_path):
+    """Fault V19 and Fault N6: not among vectors of an unknown maker, nor to no plugin."""
+    words = ("score", folder / "run", "--text", "ZWEI&VIER|ACHT?Z", "--keep")
+    own = Place.of(str(tmp_path / "own"))
+    open_store(own, schema=store_schema(384, {"kind": "string", "score": "float64"})).close()
+
+    assert "does not say which embedding" in aios(*words, own.uri, code=2).stderr
+    assert "is called 'sqlite'" in aios(*words, "sqlite:oops", code=2).stderr
 
 
 def test_what_cannot_be_scored_is_said(found, folder):

@@ -50,3 +50,9 @@ def test_what_cannot_be_read_is_said(place, tmp_path):
     open_store(Place.of(bare), schema=store_schema(2, text=False)).close()
     with pytest.raises(DataError, match="want a column 'text'"):
         list(Memories(bare).documents())
+
+
+def test_a_place_is_what_it_says():
+    """Fault N6: also as a data set."""
+    with pytest.raises(StorageError, match="no storage backend is called 'sqlite'"):
+        list(Memories(store="sqlite:oops").documents())

@@ -1,0 +1,281 @@
+"""``aios memory``: which store is meant, who made its vectors, and what is never overwritten."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from aios_core.cli import cli
+from aios_core.contracts import VectorStore
+from aios_core.files import replace_text
+
+ROWS = [
+    {"id": "gate", "text": "the gate decides", "year": 2024},
+    {"id": "cat", "text": "a cat sat on the mat", "year": 2020},
+    {"id": "old", "text": "an old cat", "year": 1999},
+]
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [*map(str, arguments)])
+
+
+def told(*arguments):
+    result = run("memory", *arguments, "--json")
+    assert 0 == result.exit_code, result.output
+    return json.loads(result.stdout)
+
+
+def refused(*arguments):
+    """What a command says that ends with exit code 2."""
+    result = run(*arguments)
+    assert 2 == result.exit_code, result.output
+    return result.stderr
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working directory, with files of texts and of own vectors, and a store of each."""
+    monkeypatch.chdir(tmp_path)
+    vectors = np.eye(3, 384).tolist()
+    own = [row | {"vector": vector} for row, vector in zip(ROWS, vectors, strict=True)]
+    for name, rows in (("texts", ROWS), ("own", own)):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(text)
+        told("add", f"{name}.jsonl", "--store", f"numpy:{name}")
+    return tmp_path
+
+
+PLACE = "sqlite:oops"
+UNKNOWN = "no storage backend is called 'sqlite'"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("memory", "add", "texts.jsonl", "--store", PLACE),
+        ("memory", "search", "x", "--store", PLACE),
+        ("memory", "stats", "--store", PLACE),
+        ("memory", "verify", "--store", PLACE),
+        ("memory", "compact", "--store", PLACE),
+        ("memory", "delete", "x", "--store", PLACE),
+        ("memory", "export", "x.jsonl", "--store", PLACE),
+        ("memory", "migrate", "numpy:texts", PLACE),
+        ("memory", "migrate", PLACE, "numpy:other"),
+        ("memory", "snapshot", PLACE, "--store", "numpy:texts"),
+        ("memory", "restore", PLACE, "--store", "numpy:texts"),
+    ],
+)
+def test_a_type_that_is_not_installed_is_refused_by_every_command(folder, arguments):
+    """Fault N6: and no folder of that name appears."""
+    assert UNKNOWN in refused(*arguments)
+    assert not (folder / PLACE).exists()
+
+
+def test_a_snapshot_is_of_the_same_backend(folder):
+    """Fault N6: a place of another backend is no folder of this one."""
+    message = refused("memory", "snapshot", "arrow:copy", "--store", "numpy:texts")
+
+    assert "arrow:copy is of another backend than numpy:texts" in message
+    assert 3 == told("snapshot", "numpy:copy", "--store", "numpy:texts")["rows"]
+    assert 3 == told("restore", "numpy:copy", "--store", "numpy:texts")["rows"]
+
+
+@pytest.mark.parametrize("flag", [(), ("--json",)])
+def test_passwords_are_not_shown(folder, flag):
+    """Fault N6: neither in errors nor in what is asked for."""
+    uri = "postgresql://u:s3cr3t@localhost:1/db?table=t"
+    for arguments in (
+        ("memory", "migrate", "numpy:texts", f"pgvektor:{uri}", *flag),
+        ("memory", "migrate", "numpy:texts", f"pgvector:{uri}", *flag),
+        ("memory", "stats", "--store", f"pgvector:{uri}", *flag),
+        ("memory", "stats", "--store", uri, *flag),
+        ("memory", "search", "x", "--store", f"numpy:{uri}", *flag),
+    ):
+        result = run(*arguments)
+
+        assert 2 == result.exit_code
+        assert "s3cr3t" not in result.output
+        assert "u:***@" in result.output
+
+
+def test_own_vectors_are_searched_only_by_what_is_known(folder):
+    """Fault V5: the ways out are named, and each of them is one."""
+    place = ("--store", "numpy:own")
+    message = refused("memory", "search", "cat", *place)
+    assert all(one in message for one in ("--by text", "--vector FILE", "--set embedding.type"))
+    (folder / "q.json").write_text(json.dumps(np.eye(3, 384)[1].tolist()))
+    np.save(folder / "q.npy", np.eye(3, 384)[1])
+
+    by_text = told("search", "cat", "--by", "text", *place)
+    assert {"cat", "old"} == {row["id"] for row in by_text}
+    for file in ("q.json", "q.npy"):
+        assert "cat" == told("search", "--vector", file, *place)[0]["id"]
+    both = told("search", "gate", "--by", "hybrid", "--vector", "q.json", *place)
+    assert {"cat", "gate"} == {row["id"] for row in both[:2]}
+    assert 3 == len(told("search", "cat", "--set", "embedding.type=hashing", *place))
+    assert UNKNOWN not in refused("memory", "search", "cat", "--by", "hybrid", *place)
+
+
+def test_exports_carry_the_embedding(folder):
+    """Fault V19: a store of another width is searched without a word of it."""
+    told("add", "texts.jsonl", "--store", "wide", "--set", "embedding.dim=128")
+    for name in ("w.parquet", "w.jsonl"):
+        told("export", name, "--store", "wide")
+        told("add", name, "--store", f"numpy:{name}.store")
+        assert "gate" == told("search", "gate", "-k", 1, "--store", f"numpy:{name}.store")[0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[1, 2", "expected a list of numbers in JSON, or .npy"),
+        (b'{"a": 1}', "expected a list of numbers, got"),
+        (b"[true]", "expected a list of numbers, got"),
+        (b"\xff", "expected a list of numbers in JSON"),
+        (b"[1, 2, 3]", "384"),
+    ],
+)
+def test_a_file_that_is_no_vector_is_refused(folder, content, message):
+    (folder / "q.json").write_bytes(content)
+
+    assert message in refused("memory", "search", "--vector", "q.json", "--store", "numpy:own")
+    np.save(folder / "q.npy", np.array([{"a": 1}]), allow_pickle=True)
+    pickled = refused("memory", "search", "--vector", "q.npy", "--store", "numpy:own")
+    assert "expected a list of numbers in JSON, or .npy" in pickled
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "expected a QUERY, got none"),
+        ((" ",), "expected a QUERY, got an empty one"),
+        (("",), "expected a QUERY, got an empty one"),
+        (("x", "--vector", "q.json"), "expected either QUERY or --vector"),
+        (("x", "--by", "text", "--exact"), "--by text searches words alone; leave --vector"),
+        (("x", "--by", "text", "--approximate"), "--by text searches words alone"),
+        (("x", "--by", "text", "--vector", "q.json"), "--by text searches words alone"),
+        (("--by", "text"), "expected a QUERY"),
+        (("x", "-k", "99999999999999999999"), "-k"),
+        (("x", "-k", "0"), "-k"),
+    ],
+)
+def test_options_that_do_not_hold_are_usage_errors(folder, arguments, message):
+    """Fault V12: a k that no library counts to; and options that would be ignored."""
+    assert message in refused("memory", "search", "--store", "numpy:texts", *arguments)
+
+
+@pytest.mark.parametrize("query", ["!!!", "🙂", "..."])
+def test_a_query_without_words_says_so(folder, query):
+    result = run("memory", "search", query, "--store", "numpy:texts")
+
+    assert 0 == result.exit_code
+    assert "has no letter and no digit" in result.stderr
+
+
+def test_what_is_asked_for_reaches_the_store(folder, monkeypatch):
+    """Filters of a search by words, and whether it looks at every row."""
+    found = told(
+        "search", "cat", "--by", "text", "--filter", "year < 2000", "--store", "numpy:texts"
+    )
+    assert ["old"] == [row["id"] for row in found]
+    asked = []
+    search = VectorStore.search
+
+    def recorded(store, vector, k, **options):
+        asked.append((k, options.get("exact"), options.get("filter")))
+        return search(store, vector, k, **options)
+
+    monkeypatch.setattr(VectorStore, "search", recorded)
+    for flags in ((), ("--exact",), ("--exact", "--by", "hybrid", "--filter", "year > 1")):
+        told("search", "cat", "-k", "2", *flags, "--store", "numpy:texts")
+    assert (2, None, None) == asked[0]
+    assert (2, True, None) == asked[1]
+    assert (True, "year > 1") == asked[2][1:]
+
+
+def test_an_export_replaces_no_file_unless_it_is_told_to(folder):
+    (folder / "mine.jsonl").write_text("mine")
+    message = refused("memory", "export", "mine.jsonl", "--store", "numpy:texts")
+
+    assert "mine.jsonl is there already; expected a new file, or --overwrite" in message
+    assert "mine" == (folder / "mine.jsonl").read_text()
+    told("export", "mine.jsonl", "--store", "numpy:texts", "--overwrite")
+    assert 3 == len((folder / "mine.jsonl").read_text().splitlines())
+
+
+def test_an_empty_store_survives_a_file(folder):
+    told("delete", "gate", "cat", "old", "--store", "numpy:texts")
+    told("export", "none.parquet", "--store", "numpy:texts")
+
+    assert {"added": 0, "replaced": 0, "skipped": 0, "rows": 0} == told(
+        "add", "none.parquet", "--store", "again"
+    )
+    told("add", "texts.jsonl", "--store", "again")
+    assert "gate" == told("search", "gate", "--store", "again")[0]["id"]
+
+
+def test_a_store_does_not_move_into_itself(folder):
+    """Whatever it is called by."""
+    (folder / "link").symlink_to(folder / "texts")
+    for target in ("texts/", "./texts", "link", f"{folder}/texts", "link/"):
+        message = refused("memory", "migrate", "numpy:texts", f"numpy:{target}")
+        assert "are the same store; expected another place" in message
+    for target in ("texts/sub", "link/sub"):
+        assert "is in the other" in refused("memory", "migrate", "numpy:texts", f"arrow:{target}")
+        message = refused("memory", "snapshot", target, "--store", "numpy:texts")
+        assert "expected a place outside of it" in message
+        message = refused("memory", "add", "texts.jsonl", "--store", f"numpy:{target}")
+        assert "is in the store" in message
+    assert ["LOCK", "STORE.json"] == sorted(
+        one.name for one in (folder / "texts").iterdir() if "rows" not in one.name
+    )
+
+
+KILLED = """
+import os, signal
+from aios_core.memory import Place, migrate, open_store, target_of
+
+source, target = Place.of("numpy:many"), Place.of("arrow:half")
+with open_store(source, read=True) as old, target_of(old, source, target) as new:
+    migrate(old, new, batch_size=100, advance=lambda _: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_a_store_that_is_filled_in_part_is_no_empty_one(folder):
+    """Fault N7: until the migration is run again to its end."""
+    rows = [{"id": f"r{i}", "text": f"row {i}"} for i in range(2500)]
+    (folder / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told("add", "many.jsonl", "--store", "numpy:many")
+    killed = subprocess.run([sys.executable, "-c", KILLED], check=False, timeout=300)
+    assert -signal.SIGKILL == killed.returncode
+
+    for arguments in (
+        ("memory", "stats", "--store", "half"),
+        ("memory", "verify", "--store", "half"),
+        ("memory", "search", "row", "--store", "half"),
+        ("memory", "add", "texts.jsonl", "--store", "half"),
+        ("memory", "migrate", "half", "numpy:other"),
+    ):
+        assert "half is filled in part" in refused(*arguments)
+    assert 2500 == told("migrate", "numpy:many", "half")["rows"]
+    assert 2500 == told("verify", "--store", "half")["rows"]
+    assert not (folder / "half.unfinished").exists()
+
+
+def test_a_migration_that_could_not_begin_leaves_nothing(folder):
+    """Fault N7: and does not spoil a store that is there."""
+    (folder / "taken").mkdir()
+    (folder / "taken" / "mine.txt").write_text("mine")
+    assert "not empty" in refused("memory", "migrate", "numpy:texts", "arrow:taken")
+    assert "expected a place where nothing is" in refused(
+        "memory", "migrate", "numpy:texts", "numpy:own"
+    )
+    assert 3 == told("verify", "--store", "numpy:own")["rows"]
+    assert [] == list(folder.glob("*.unfinished"))
+    replace_text(folder / "new.unfinished", "left behind by somebody")
+    told("add", "texts.jsonl", "--store", "numpy:new")
