@@ -5,13 +5,20 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import attrs
 from attrs import frozen
 
-from aios_core.errors import PluginError
+from aios_core.errors import AIOSError, PluginError
 from aios_core.kinds import KINDS
+
+_LOADED: WeakKeyDictionary[type, Component] = WeakKeyDictionary()
+"""What each class was loaded as, for the messages about its instances."""
 
 
 @frozen
@@ -80,7 +87,70 @@ class Component(Source):
         if problem:
             raise PluginError(f"{self.key} of {self.source} cannot be used: {problem}")
         cls: type[Any] = found
+        _LOADED.setdefault(cls, self)
         return cls
+
+
+def named(part: object) -> str:
+    """How messages name a component, as in ``sampler margin of aios-margin 0.1``.
+
+    Args:
+        part: an instance, or a class; one that no registry loaded is named by its class.
+    """
+    cls = part if isinstance(part, type) else type(part)
+    component = _LOADED.get(cls)
+    if component is None:
+        return f"{cls.__module__}.{cls.__qualname__}"
+    return f"{component.kind} {component.name} of {component.distribution} {component.version}"
+
+
+def described(part: object) -> str:
+    """Likewise with the values of its fields, as in ``... 0.1 (eps=0.5)``."""
+    cls: Any = type(part)
+    if not attrs.has(cls):
+        return named(part)
+    values = (f"{one.name}={getattr(part, one.name)!r}" for one in attrs.fields(cls))
+    listed = ", ".join(values)
+    return f"{named(part)} ({listed})" if listed else named(part)
+
+
+@contextmanager
+def blamed(
+    part: object, method: str, *, within: Sequence[tuple[object, object]] = ()
+) -> Iterator[None]:
+    """Around a call of a component: what it raises and nobody foresaw names the component.
+
+    Args:
+        part: the component, as for `named`.
+        method: which is called.
+        within: objects that it may call, each with the component that made it: the innermost of
+            those that the error came through is named instead.
+
+    Raises:
+        PluginError: from whatever was raised, but for errors of ours and for want of memory.
+    """
+    try:
+        yield
+    except (AIOSError, MemoryError):
+        raise
+    except Exception as error:
+        # Of torch's two kinds, one is a class of its own; whoever runs the command tells of both.
+        if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+            raise
+        for frame in _frames(error):
+            called = frame.f_locals.get("self")
+            for made, maker in within:
+                if called is made:
+                    part, method = maker, frame.f_code.co_name
+        raise PluginError(f"{named(part)}: {method} raised {describe(error)}") from error
+
+
+def _frames(error: BaseException) -> Iterator[FrameType]:
+    """Of the traceback, from the outermost on."""
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next
 
 
 def canonical(name: str) -> str:

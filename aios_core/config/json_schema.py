@@ -71,7 +71,7 @@ def json_schema(registry: Registry) -> Schema:
     for key, attribute in fields(Config).items():
         meta = attribute.metadata
         if "kind" not in meta:
-            properties[key] = _field(attribute, hints(Config)[key], docs.get(key))
+            properties[key] = field_schema(attribute, hints(Config)[key], docs.get(key))
             continue
         default = None if meta.get("many") else meta["default"]
         offered = registry.components(meta["kind"])
@@ -108,7 +108,7 @@ def _table(cls: Any) -> Schema:
         "type": "object",
         "description": inspect.getdoc(cls) or "",
         "properties": {
-            key: _field(attribute, types_[attribute.name], docs.get(attribute.name))
+            key: field_schema(attribute, types_[attribute.name], docs.get(attribute.name))
             for key, attribute in fields(cls).items()
         },
         "additionalProperties": False,
@@ -119,7 +119,14 @@ def _table(cls: Any) -> Schema:
     return schema
 
 
-def _field(attribute: Attribute[Any], hint: Any, doc: str | None) -> Schema:
+def field_schema(attribute: Attribute[Any], hint: Any, doc: str | None = None) -> Schema:
+    """What a field of an attrs class may hold, as far as its type and its validators tell.
+
+    Args:
+        attribute: the field.
+        hint: its type.
+        doc: the string below it.
+    """
     schema = _type(hint)
     _bounds(attribute.validator, schema)
     if doc:

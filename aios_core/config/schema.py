@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from attrs import Attribute, field, frozen, validators
 
+from aios_core.component import described
 from aios_core.contracts import (
     Backbone,
     Controls,
@@ -32,6 +33,7 @@ from aios_core.contracts import (
     Tokenizer,
     Tracker,
 )
+from aios_core.contracts.soundness import fault
 from aios_core.redaction import without_password
 
 Affects = Literal["training", "evaluation", "nothing"]
@@ -334,6 +336,11 @@ class Config:
     evolution: EvolutionConfig = section(EvolutionConfig, "evaluation")
     logging: LoggingConfig = section(LoggingConfig, "nothing")
     plugins: PluginsConfig = section(PluginsConfig, "nothing")
+
+    @noise.validator
+    def _bounds(self, attribute: Attribute[Any], value: NoiseScheduler) -> None:
+        if self.mode == "diffusion" and (problem := fault(value, self.diffusion.time_epsilon)):
+            raise ValueError(f"{described(value)}: {problem}")
 
     @evolution.validator
     def _offered(self, attribute: Attribute[Any], value: EvolutionConfig) -> None:

@@ -81,6 +81,12 @@ def highest(log_probs: Tensor) -> Tensor:
 
 
 @Remembered
+def doubtful(log_probs: Tensor) -> Tensor:
+    """Where (B, L) no token can be drawn: of (B, L, V) the largest entry is not a finite number."""
+    return ~highest(log_probs).isfinite()
+
+
+@Remembered
 def others(where: Tensor) -> Tensor:
     """Where a bool tensor is false."""
     return ~where

@@ -263,7 +263,13 @@ class AdaptiveSampler(Sampler):
         while count(masked := context.masked(x)):
             log_probs = denoiser(x, context.time(x) if denoiser.time_conditioned else any_time)
             score = highest(log_probs).masked_fill(others(masked), -math.inf)
-            fill = self.choose(masked, log_probs, context) & masked
+            fill = self.choose(masked, log_probs, context)
+            if fill.shape != x.shape or fill.dtype != torch.bool:
+                raise ValueError(
+                    f"choose gives {fill.dtype} of shape {tuple(fill.shape)}; expected torch.bool "
+                    f"of shape {tuple(x.shape)}"
+                )
+            fill = fill & masked
             # Where something is chosen this finds one of it; where nothing is masked, no mask.
             best = score.masked_fill(fill, math.inf).argmax(-1, keepdim=True)
             fill = fill.scatter(-1, best, value=True) & masked

@@ -19,13 +19,13 @@ from aios_core.contracts import (
     SamplingContext,
     Spacing,
 )
-from aios_core.contracts.remembered import count, differences, highest, masks
+from aios_core.contracts.remembered import count, differences, masks
 from aios_core.diffusion.blocks import Blocks
-from aios_core.diffusion.denoiser import ask
 from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.selection import entropies_at
+from aios_core.diffusion.watching import Watched
 from aios_core.errors import InferenceError
 
 if TYPE_CHECKING:
@@ -73,46 +73,6 @@ class Generation:
     """(B, L) float64."""
     committed_at: Tensor
     """(B, L) int64."""
-
-
-class _Watched:
-    """A denoiser whose calls are counted and whose last answer is kept, until the next call."""
-
-    last: Tensor | None = None
-    start = 0
-
-    def __init__(self, denoiser: Denoiser, observe: Callable[[Tensor], None]) -> None:
-        self.denoiser, self.time_conditioned, self.nfe = denoiser, denoiser.time_conditioned, 0
-        self.observe = observe
-
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.part(x, t, 0, x.shape[1])
-
-    def part(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
-        self.nfe += 1
-        self.observe(x)
-        self.start, self.last = start, None  # two answers would be the most that is held
-        self.last = ask(self.denoiser, x, t, start, stop)
-        return self.last
-
-    def look(self, changed: Tensor, masked: Tensor) -> tuple[int, int]:
-        """How many positions of the last answer changed, and how many are masked: one wait.
-
-        Raises:
-            InferenceError: the last answer holds what is not a number.
-        """
-        assert self.last is not None, "a sampler yielded before it asked"
-        bad = highest(self.last).isnan()  # of numbers or minus infinity the largest is a number
-        seen = slice(self.start, self.start + bad.shape[1])
-        asked = torch.stack((changed[:, seen], masked[:, seen], bad))
-        differing, left, wrong = asked.sum((1, 2)).tolist()
-        if wrong:
-            raise InferenceError(
-                f"the network answered with NaN in call {self.nfe} (rows "
-                f"{bad.any(-1).nonzero()[:8, 0].tolist()}); its weights are damaged or its "
-                "precision is too low"
-            )
-        return differing, left
 
 
 class DiffusionCore:
@@ -201,6 +161,7 @@ class DiffusionCore:
 
         Raises:
             InferenceError: the input is empty, contradicts itself, or the network answers NaN.
+            PluginError: the sampler, or a part of the network, breaks its contract.
         """
         for state in self.stream(x, fixed, seeds=seeds, lengths=lengths, scored=scored):
             if callback is not None:
@@ -248,7 +209,7 @@ class DiffusionCore:
             if process is not None:  # padding must not count as a token that is there already
                 process.observe(torch.where(valid, x, self.mask_id))
 
-        denoiser = _Watched(inner, observe)
+        denoiser = Watched(inner, observe, context.random, self.sampler, fixed)
         masked = x == self.mask_id
         if self.process is not None and not self.process.absorbing:
             x = torch.where(masked, self.process.prior(context.uniform()), x)
@@ -265,7 +226,8 @@ class DiffusionCore:
         yield state
         # Under other noise than masks, what may change is drawn anew in every step.
         redrawn = None if context.absorbing else context.free
-        for new in self.sampler.sample(denoiser, x, context):
+        first = x
+        for new in denoiser.states(lambda: self.sampler.sample(denoiser, first, context)):
             state = self._advance(state, new, denoiser, redrawn, scored=scored)
             yield state
         left = context.masked(state.ids)
@@ -278,16 +240,15 @@ class DiffusionCore:
         self,
         state: State,
         ids: Tensor,
-        denoiser: _Watched,
+        denoiser: Watched,
         redrawn: Tensor | None,
         *,
         scored: bool,
     ) -> State:
         """The state after a step that led to new ids, or to the same where they were redrawn."""
         changed, masked = ids != state.ids, masks(ids, self.mask_id)
-        differing, left = denoiser.look(changed, masked)
-        step, answer = state.step + 1, denoiser.last
-        assert answer is not None
+        differing, left = denoiser.look(ids, changed, masked)
+        step, answer = state.step + 1, denoiser.answer
         if answer.shape[:2] == ids.shape:  # what the sampler asks next is known by now
             differences.put(differing, ids, state.ids)
             count.put(left, masked)
@@ -318,7 +279,7 @@ class DiffusionCore:
     def _scores(
         scores: tuple[Tensor, Tensor],
         ids: Tensor,
-        denoiser: _Watched,
+        denoiser: Watched,
         drawn: tuple[Tensor, int | None],
         taken: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
@@ -331,8 +292,7 @@ class DiffusionCore:
             drawn: (B, L) bool, and how many they are, if that is known.
             taken: (B, L) bool where masks are that may have been tokens, or unset.
         """
-        answer = denoiser.last
-        assert answer is not None
+        answer = denoiser.answer
         start, stop = denoiser.start, denoiser.start + answer.shape[1]
         asked, known = drawn
         asked = asked if answer.shape[:2] == ids.shape else asked[:, start:stop]

@@ -8,6 +8,7 @@ import torch
 from attrs import evolve
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from aios_core.component import blamed
 from aios_core.contracts import Condition
 from aios_core.contracts.remembered import count, masks
 from aios_core.diffusion.pieces import entries_on, pieces
@@ -85,8 +86,10 @@ class ModelDenoiser:
     def part(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
         """Likewise of some positions, (B, stop - start, V), given all of x."""
         self.nfe += 1
-        h = self.states(x, t, start, stop)
-        return self._decode(h, x if h.shape[1] == x.shape[1] else x[:, start:stop])
+        made = self.model.made
+        with blamed(made[1][1], "its module", within=made):
+            h = self.states(x, t, start, stop)
+            return self._decode(h, x if h.shape[1] == x.shape[1] else x[:, start:stop])
 
     def states(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
         """(B, stop - start, D) the network's states at some positions."""
@@ -118,6 +121,6 @@ class ModelDenoiser:
 
     def _log_probs(self, h: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """Log-probabilities (N, V) of the tokens by states (N, D)."""
-        logits: Tensor = self.model.head.decode(h[None])[0]
+        logits = self.model.decode(h[None])[0]
         logits[:, self.model.vocabulary.mask_id].fill_(-torch.inf)
         return torch.log_softmax(logits, -1, dtype=dtype, out=out)

@@ -10,13 +10,15 @@ from attrs import evolve
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from aios_core.component import blamed, named
 from aios_core.contracts import Condition
 from aios_core.diffusion.block_causal import BlockDenoiser
 from aios_core.diffusion.caching import CachingDenoiser
 from aios_core.diffusion.denoiser import ModelDenoiser
 from aios_core.diffusion.process import Process
 from aios_core.diffusion.recollection import MemoryAttention
-from aios_core.errors import InferenceError
+from aios_core.diffusion.soundness import check
+from aios_core.errors import InferenceError, PluginError
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config, MemoryConfig
@@ -67,9 +69,13 @@ class Model(nn.Module):
     ) -> None:
         super().__init__()
         # Typed as Any, for nn.Module has no `encode`; `HeadModule` says what is promised.
-        self.head: Any = head.build(backbone.dim, vocabulary)
-        self.backbone = backbone.build(causal=mode == "ar")
-        self.noise = noise.build() if mode == "diffusion" else noise  # maybe a module
+        with blamed(head, "build"):
+            self.head: Any = head.build(backbone.dim, vocabulary)
+        with blamed(backbone, "build"):
+            self.backbone = backbone.build(causal=mode == "ar")
+        with blamed(noise, "build"):
+            self.noise = noise.build() if mode == "diffusion" else noise  # maybe a module
+        self._makers = head, backbone, noise
         self.process = Process(corruption, vocabulary)
         self.vocabulary = vocabulary
         self.mode = mode
@@ -84,7 +90,13 @@ class Model(nn.Module):
 
     @classmethod
     def build(cls, config: Config, vocabulary: Vocabulary) -> Model:
-        """A freshly initialised model; its weights follow from ``config.seed`` alone."""
+        """A freshly initialised model; its weights follow from ``config.seed`` alone.
+
+        Raises:
+            PluginError: a component is not what its contract says, or the bound would be none.
+        """
+        if config.mode == "diffusion":
+            check(config.corruption)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             return cls(
@@ -117,8 +129,7 @@ class Model(nn.Module):
         Returns:
             (B, L, V) logits; for the twin, those at i are of the token after i.
         """
-        logits: Tensor = self.head.decode(self.states(x, t, condition))
-        return logits
+        return self.decode(self.states(x, t, condition))
 
     def states(
         self, x: Tensor, t: Tensor | None = None, condition: Condition | None = None
@@ -128,8 +139,43 @@ class Model(nn.Module):
             condition = evolve(condition or Condition(), inject=self._told)
         return self._run(x, t, condition)
 
+    def decode(self, h: Tensor) -> Tensor:
+        """Logits (..., V) of states (..., D), as the head gives them.
+
+        Raises:
+            PluginError: they have another shape.
+        """
+        logits: Tensor = self.head.decode(h)
+        if logits.shape != (*h.shape[:-1], self.vocabulary.size):
+            raise PluginError(
+                f"{named(self._makers[0])} decodes states of shape {tuple(h.shape)} to "
+                f"{tuple(logits.shape)}; expected {(*h.shape[:-1], self.vocabulary.size)}"
+            )
+        return logits
+
+    @property
+    def made(self) -> tuple[tuple[object, object], ...]:
+        """Each part that a component made, with the component, for `blamed`."""
+        head, backbone, noise = self._makers
+        return (self.head, head), (self.backbone, backbone), (self.noise, noise)
+
     def _run(self, x: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
-        h: Tensor = self.backbone(self.head.encode(x), t, condition)
+        states: Tensor = self.head.encode(x)
+        if states.ndim != 3 or states.shape[:2] != x.shape:
+            raise PluginError(
+                f"{named(self._makers[0])} encodes tokens of shape {tuple(x.shape)} to "
+                f"{tuple(states.shape)}; expected (B, L, D)"
+            )
+        h: Tensor = self.backbone(states, t, condition)
+        whole = states.shape
+        part = None if condition is None else condition.part
+        if h.shape != whole and (
+            part is None or h.shape != (whole[0], part.stop - part.start, whole[2])
+        ):
+            raise PluginError(
+                f"{named(self._makers[1])} gives states of shape {tuple(h.shape)}; expected "
+                f"{tuple(whole)}"
+            )
         return h
 
     def remembering(self, memories: Memories) -> Model:
@@ -167,7 +213,7 @@ class Model(nn.Module):
 
     def logits(self, h: Tensor) -> Tensor:
         """Logits (..., V) of states (..., D), in float32 at least; minus infinity for the mask."""
-        logits: Tensor = self.head.decode(h)
+        logits = self.decode(h)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         logits[..., self.vocabulary.mask_id] = -torch.inf
         return logits

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from aios_core.component import blamed, named
 from aios_core.contracts import Condition
 from aios_core.diffusion.block_causal import two_streams
 from aios_core.diffusion.pieces import pieces
+from aios_core.errors import PluginError
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -52,12 +54,22 @@ def training_loss(
 
     Returns:
         () scalar: the sum over the batch divided by its number of valid tokens.
+
+    Raises:
+        PluginError: a component raised an error, or its answer has another shape or type.
     """
     if model.mode == "ar":
         losses = nll(model, x0, valid)
+    elif objective is None:
+        losses = nelbo(model, x0, valid, times, generator)
     else:
-        estimate = nelbo if objective is None else objective.losses
-        losses = estimate(model, x0, valid, times, generator)
+        with blamed(objective, "losses", within=model.made):
+            losses = objective.losses(model, x0, valid, times, generator)
+        if losses.shape != (len(x0),) or not losses.is_floating_point():
+            raise PluginError(
+                f"{named(objective)} gives losses of {losses.dtype} and shape "
+                f"{tuple(losses.shape)}; expected floating-point numbers of shape {(len(x0),)}"
+            )
     loss: Tensor = losses.sum() / model.place(valid.sum())
     if model.mode == "diffusion":
         surprise = model.noise.surprise(times.reshape(len(x0), -1), losses.detach())

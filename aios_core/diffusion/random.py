@@ -18,7 +18,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from aios_core.contracts.remembered import count
+from aios_core.contracts.remembered import count, doubtful, highest
 from aios_core.diffusion.pieces import entries_on, joined, pieces
 
 
@@ -78,6 +78,7 @@ class RowRandom:
         self._draws = 0
         self._ahead: Tensor | None = None
         self._process = process
+        self._doubts: list[Tensor] = []  # the same for all that are forked
 
     def fork(self, number: int) -> RowRandom:
         """New streams that depend on the seeds and a number, not on what was drawn before."""
@@ -109,6 +110,20 @@ class RowRandom:
         self._draws += 1
         return self._ahead[number]
 
+    def doubt(self) -> Tensor | None:
+        """() bool: whether a token was drawn from what is no distribution, since it was asked last.
+
+        None: all draws were from answers that are looked after by `doubtful`, as the loop around a
+        sampler does with what the network says.
+        """
+        found = torch.stack(self._doubts).any() if self._doubts else None
+        self._doubts.clear()
+        return found
+
+    def _doubt(self, log_probs: Tensor, where: Tensor) -> None:
+        if doubtful.known(log_probs) is None:
+            self._doubts.append((~highest(log_probs).isfinite() & where).any())
+
     def categorical(
         self,
         log_probs: Tensor,
@@ -118,6 +133,9 @@ class RowRandom:
         bonus: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Draw a token where asked, by inverse distribution function.
+
+        What it is asked to draw from is not waited for: `doubt` tells whether it was no
+        distribution, and then what was drawn means nothing.
 
         Args:
             log_probs: (B, L, V); entries of minus infinity are never drawn.
@@ -130,6 +148,7 @@ class RowRandom:
         Returns:
             (B, L) int64.
         """
+        self._doubt(log_probs, where)
         if temperature == 0:
             self._draws += 2  # other draws are the same whatever the temperature
             entries = entries_on(log_probs.device)

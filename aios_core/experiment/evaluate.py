@@ -6,6 +6,7 @@ error, its unit and which direction is better, so that a report needs no plugin 
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Sequence
 from itertools import groupby
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import torch
 
+from aios_core.component import blamed, named
 from aios_core.config import resolve, training_key
 from aios_core.config import twin as twin_of
 from aios_core.config.keys import training_settings
-from aios_core.contracts import Evidence, Samples
+from aios_core.contracts import Estimate, Evidence, Samples
 from aios_core.errors import ConfigError, ModelLoadError, PluginError
 from aios_core.evolution.head import at, run_folder
 from aios_core.evolution.journal import Journal
@@ -117,7 +119,7 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
         "mode": subject.config.mode,
         "head": subject.head,
         "texts": subject.other,
-        "metrics": _measure("model", _evidence(subject)) | {"bits_per_weight": bits},
+        "metrics": measure("model", _evidence(subject)) | {"bits_per_weight": bits},
         "tokens": len(subject.held_out.ids),
         "bytes": subject.held_out.num_bytes,
         "time_epsilon": subject.config.diffusion.time_epsilon,
@@ -140,8 +142,8 @@ def evaluate_samples(subject: Subject, twin: Model | None) -> dict[str, Any]:
     sampled = sample(subject.config, subject.model, subject.tokenizer)
     made = sampled.samples
     return {
-        "metrics": _measure("samples", _evidence(subject, made, twin)),
-        "reference": _measure("samples", _evidence(subject, _held_out_texts(subject), twin)),
+        "metrics": measure("samples", _evidence(subject, made, twin)),
+        "reference": measure("samples", _evidence(subject, _held_out_texts(subject), twin)),
         "dtype": made.dtype,
         "nfe": made.nfe,
         "seconds": made.seconds,
@@ -271,12 +273,19 @@ def _evidence(
     )
 
 
-def _measure(of: Literal["model", "samples"], evidence: Evidence) -> Values:
+def measure(of: Literal["model", "samples"], evidence: Evidence) -> Values:
+    """All values of the configured metrics of the one or the other.
+
+    Raises:
+        PluginError: a metric raised, or gave what is no finite number, or a name that is taken.
+    """
     values: Values = {}
     for metric in evidence.config.metrics:
         if metric.of != of:
             continue
-        for name, estimate in metric.measure(evidence).items():
+        with blamed(metric, "measure", within=evidence.model.made):
+            measured = metric.measure(evidence)
+        for name, estimate in _estimates(metric, measured).items():
             if name in values:
                 raise PluginError(f"two metrics give a value named {name!r}; remove one of them")
             values[name] = {
@@ -286,6 +295,29 @@ def _measure(of: Literal["model", "samples"], evidence: Evidence) -> Values:
                 "better": _lookup(metric, "better", name),
             }
     return values
+
+
+def _estimates(metric: Metric, measured: Any) -> dict[str, Estimate]:
+    """What a metric gives, held against its contract."""
+    if not isinstance(measured, dict):
+        raise PluginError(
+            f"{named(metric)} gives a {type(measured).__name__}; expected a dict from names to "
+            "estimates"
+        )
+    for name, estimate in measured.items():
+        if not isinstance(name, str) or not isinstance(estimate, Estimate):
+            raise PluginError(
+                f"{named(metric)} gives {name!r}: {estimate!r:.80}; expected a name and an Estimate"
+            )
+        for what, number in (("value", estimate.value), ("stderr", estimate.stderr)):
+            if number is None and what == "stderr":
+                continue
+            if not isinstance(number, int | float) or not math.isfinite(number):
+                raise PluginError(
+                    f"{named(metric)}: the {what} of {name} is {number!r:.80}; expected a finite "
+                    "number"
+                )
+    return measured
 
 
 def _lookup(metric: Metric, table: Literal["units", "better"], name: str) -> str | None:

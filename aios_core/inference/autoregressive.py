@@ -10,6 +10,7 @@ from attrs import frozen
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from aios_core.component import blamed, named
 from aios_core.contracts import Condition, Controls
 from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.random import RowRandom
@@ -116,8 +117,10 @@ class InferenceCore:
         histories: list[list[int]] = [[] for _ in prompts]
         active = torch.ones(rows, dtype=torch.bool, device=device)
         count = 0
+        made = self.model.made
         while active.any():
-            log_probs = self._predict(reader, x, valid)
+            with blamed(made[1][1], "its module", within=made):
+                log_probs = self._predict(reader, x, valid)
             if restrict is not None:
                 log_probs = restrict(log_probs, histories)
             processor.observe(x.where(valid, vocabulary.mask_id))
@@ -125,6 +128,14 @@ class InferenceCore:
             tokens = random.categorical(
                 log_probs[:, None], everywhere, self.temperature, vocabulary.mask_id
             )[:, 0].where(active, vocabulary.pad_id)
+            doubt = random.doubt()
+            doubts = torch.zeros_like(tokens) if doubt is None else doubt.long().expand(rows)
+            drawn, on, doubted = torch.stack((tokens, active.long(), doubts)).tolist()  # one wait
+            if any(doubted):
+                raise InferenceError(
+                    f"token {count + 1} was drawn from log-probabilities that are no distribution; "
+                    "the network answered with one, so a constraint or a filter made it so"
+                )
             count += 1
             ended = budgets <= count
             finished = ended if eos_id is None else ended | (tokens == eos_id)
@@ -136,8 +147,8 @@ class InferenceCore:
                 active=active,
                 finished=finished | ~active,
             )
-            for history, token, on in zip(histories, tokens.tolist(), active.tolist(), strict=True):
-                history.extend([token] * on)
+            for history, token, once in zip(histories, drawn, on, strict=True):
+                history.extend([token] * once)
             active = active & ~finished
             x = torch.cat((x, tokens[:, None]), 1)
             # A row that is done reads on what nobody looks at; its own place must be no NaN.
@@ -148,11 +159,11 @@ class InferenceCore:
         logits = reader(x, valid)
         logits[:, self.model.vocabulary.mask_id] = -torch.inf
         log_probs = F.log_softmax(logits, dim=-1, dtype=torch.float64)
-        if bool((nan := log_probs.isnan().any(-1)).any()):
+        if bool((nan := ~log_probs.amax(-1).isfinite()).any()):
             raise InferenceError(
-                f"the network answered with NaN at position {x.shape[1] - 1} (rows "
-                f"{nan.nonzero()[:8, 0].tolist()}); its weights are damaged or its precision is "
-                "too low"
+                f"the network ({named(self.model.made[1][1])}) answered with NaN at position "
+                f"{x.shape[1] - 1} (rows {nan.nonzero()[:8, 0].tolist()}); its weights are damaged "
+                "or its precision is too low"
             )
         return log_probs
 
@@ -169,8 +180,5 @@ class _Reader:
         """Logits (B, V) of the token after x (B, P)."""
         known = None if bool(valid.all()) else valid  # attention without a mask is faster
         new = x if self.cache is None else x[:, self.cache.length :]
-        h = self.model.backbone(
-            self.model.head.encode(new), None, Condition(valid=known, cache=self.cache)
-        )
-        logits: Tensor = self.model.head.decode(h[:, -1:])
-        return logits[:, 0]
+        h = self.model.states(new, None, Condition(valid=known, cache=self.cache))
+        return self.model.decode(h[:, -1:])[:, 0]

@@ -37,7 +37,7 @@ def embed(model: Model, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
     time = None if model.mode == "ar" else torch.zeros(len(x), dtype=torch.float64).to(x.device)
     mask = sight(model, width, x.device) if model.in_blocks else None
     condition = Condition(valid=valid, mask=mask)
-    states = model.eval().backbone(model.head.encode(x), time, condition)
+    states = model.eval().states(x, time, condition)
     mean = states.double().masked_fill(~valid[..., None], 0).sum(1) / ends
     vectors: NDArray[np.float32] = F.normalize(mean, dim=-1).float().cpu().numpy()
     return vectors

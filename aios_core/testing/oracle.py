@@ -197,6 +197,40 @@ class NoisyOracle(Oracle):
         return self._tables[time]
 
 
+def ignorant(
+    noise: NoiseScheduler, corruption: Corruption | None = None, *, vocab: int = 3, length: int = 4
+) -> Model:
+    """A model that knows nothing: every text has -log p = L ln V, and so has its bound.
+
+    Args:
+        noise: the schedule.
+        corruption: which noise; unset: masks.
+        vocab: V, tokens without the mask.
+        length: L.
+    """
+    vocabulary = Vocabulary(vocab + 1, vocab, pad_id=0, bos_id=0, eos_id=0)
+    backbone = _Ignorance(vocab + 1)
+    return Model(_Numbers(), backbone, noise, corruption or _Masks(), vocabulary, length=length)
+
+
+class _Ignorance(Backbone):
+    dim = 0  # of the instance
+    time_conditioned = False
+
+    def __init__(self, size: int) -> None:
+        self.dim = size
+
+    def build(self, *, causal: bool = False) -> nn.Module:
+        return _Zeros()
+
+
+class _Zeros(nn.Module):
+    """Logits 0 of every token, whatever is asked."""
+
+    def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
+        return torch.zeros_like(h)
+
+
 class _Masks(Corruption):
     absorbing = True
 
@@ -218,21 +252,25 @@ class _OracleModule(nn.Module):
 
 
 class _OracleBackbone(Backbone):
-    dim = 1
+    dim = 0  # of the instance
     time_conditioned = False
 
     def __init__(self, oracle: Oracle) -> None:
-        self.oracle = oracle
+        self.oracle, self.dim = oracle, oracle.vocabulary.size
 
     def build(self, *, causal: bool = False) -> nn.Module:
         return _OracleModule(self.oracle)
 
 
 class _NumbersModule(nn.Module):
-    """Tokens as numbers in, logits as they are out."""
+    """Tokens as numbers in, as wide as the logits, which come out as they are."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
 
     def encode(self, x: Tensor) -> Tensor:
-        return x[..., None].double()
+        return x[..., None].double().expand(*x.shape, self.dim)
 
     def decode(self, h: Tensor) -> Tensor:
         return h
@@ -240,7 +278,7 @@ class _NumbersModule(nn.Module):
 
 class _Numbers(ProjectionHead):
     def build(self, dim: int, vocabulary: Vocabulary) -> nn.Module:
-        return _NumbersModule()
+        return _NumbersModule(dim)
 
 
 def _all_rows(base: int, length: int) -> Tensor:

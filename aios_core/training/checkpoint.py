@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from aios_core.config import resolve
 from aios_core.config.lock import LOCK, lock_fault
 from aios_core.diffusion.model import Model
+from aios_core.diffusion.soundness import check_learned
 from aios_core.errors import ModelLoadError, TokenizerError, TrainingError
 from aios_core.files import fault, manifest, new_folder, remove_folder, replace_text
 from aios_core.training.state import FORMAT, State, read_state, write_state
@@ -244,6 +245,12 @@ class Checkpoint:
     folder: Path
     """Where it was read from."""
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse a network that has learned a schedule under which no bound can be measured."""
+        config = self.resolved.config
+        if self.model.mode == "diffusion":
+            check_learned(config.noise, self.model.noise, config.diffusion.time_epsilon)
+
 
 def load(folder: Path, *, registry: Registry | None = None) -> Checkpoint:
     """Read a trained network.
@@ -255,6 +262,7 @@ def load(folder: Path, *, registry: Registry | None = None) -> Checkpoint:
     Raises:
         ModelLoadError: there is none, it is damaged, or its parts do not belong together.
         ConfigError: its configuration names a component that is not installed.
+        PluginError: it has learned a schedule under which no bound can be measured.
     """
     single = (folder / "state.json").exists()
     run = folder.absolute().parent.parent if single else folder

@@ -212,7 +212,7 @@ def _predictions(models: Sequence[Model], windows: Any, seed: int) -> _Cached:
         part = slice(start, start + 64)
         for number, one in enumerate(models):
             h = one.states(one.place(z[part]), one.place(times[part]))
-            decoded = one.head.decode(h[one.place(where[part])][None])[0]
+            decoded = one.decode(h[one.place(where[part])][None])[0]
             found[number].append(log_probs(decoded, model.vocabulary.mask_id).cpu())
     parts = torch.stack([torch.cat(one)[: len(places)] for one in found], 1)
     weight = model.noise.weight(times)[:, None].expand(z.shape).flatten()[places]

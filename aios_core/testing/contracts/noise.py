@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, get_args
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
+from aios_core.config.schema import DiffusionConfig
 from aios_core.contracts.noise import Spacing
+from aios_core.contracts.soundness import UNSEEN, fault
+from aios_core.diffusion.objective import (
+    nelbo,
+    nelbo_discrete,
+    nelbo_exact_count,
+    score_entropy,
+)
+from aios_core.diffusion.times import draw_times
 from aios_core.testing.contracts.base import Contract
-from aios_core.testing.oracle import Oracle
+from aios_core.testing.oracle import Oracle, ignorant
+from aios_core.testing.values import components
 
 if TYPE_CHECKING:
     from aios_core.contracts import NoiseScheduler
+    from aios_core.diffusion.model import Model
 
 
 class NoiseContract(Contract["NoiseScheduler"]):
@@ -98,6 +112,21 @@ class NoiseContract(Contract["NoiseScheduler"]):
         assert grid[-1] == 0
         assert (grid.diff() < 0).all(), "the time does not fall"
 
+    @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.filter_too_much])
+    @given(data=st.data())
+    def test_whatever_its_fields_it_makes_a_bound_or_is_refused(
+        self, instance: NoiseScheduler, data: st.DataObject
+    ) -> None:
+        """T5: a predictor that knows nothing is told L ln V, by each way to estimate the bound."""
+        schedule = data.draw(components(type(instance)))
+        if fault(schedule, EPSILON) is None:
+            assert_ignorance(schedule)
+
+    def test_is_sound(self, instance: NoiseScheduler) -> None:
+        """A run of it is not refused, nor one of what it builds."""
+        assert fault(instance, EPSILON) is None
+        assert fault(instance.build(), EPSILON) is None
+
     def test_nelbo_is_the_likelihood(self, instance: NoiseScheduler) -> None:
         """T1: with a perfect denoiser the bound is -log p(x), whatever the schedule."""
         oracle = Oracle()
@@ -112,6 +141,40 @@ class NoiseContract(Contract["NoiseScheduler"]):
         above = last + (1 - last) * u
         bound += _integrate(oracle, above, (1 - last) / above / 4000)
         assert_close(bound, -oracle.log_joint, rtol=0, atol=5e-6)
+
+
+EPSILON = DiffusionConfig().time_epsilon
+
+
+def assert_ignorance(schedule: NoiseScheduler, rows: int = 2048) -> None:
+    """Draws of the bound of a predictor that knows nothing have the mean L ln V.
+
+    Within four standard errors, and what a sound schedule may leave out.
+
+    Args:
+        schedule: that is not refused.
+        rows: draws.
+    """
+    vocab, length = 3, 4
+    model = ignorant(schedule, vocab=vocab, length=length)
+    x0 = torch.arange(length).expand(rows, -1) % vocab
+    valid = torch.ones_like(x0, dtype=torch.bool)
+    for number, estimate in enumerate((nelbo, score_entropy, nelbo_exact_count, _discrete)):
+        generator = torch.Generator().manual_seed(number)
+        times = draw_times(rows, generator, epsilon=EPSILON)
+        nats = estimate(model, x0, valid, times, generator).double() / (length * math.log(vocab))
+        error = float(nats.std()) / math.sqrt(rows)
+        off = abs(float(nats.mean()) - 1)
+        assert off <= 4 * error + UNSEEN, (
+            f"{schedule}: a predictor that knows nothing is told {float(nats.mean()):.6g} of "
+            f"L ln V by {estimate.__name__}, with a standard error of {error:.2g}"
+        )
+
+
+def _discrete(
+    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: torch.Generator
+) -> Tensor:
+    return nelbo_discrete(model, x0, valid, times, generator, steps=1000)
 
 
 def _times(start: float, end: float, count: int) -> Tensor:

@@ -21,7 +21,14 @@ def bare(contract: type) -> type:
     return type(f"Bare{contract.__name__}", (contract,), dict.fromkeys(names))
 
 
-BareNoise, BareSampler = bare(contracts.NoiseScheduler), bare(contracts.Sampler)
+BareSampler = bare(contracts.Sampler)
+
+
+class BareNoise(contracts.NoiseScheduler):
+    """The least that makes a bound, which a configuration is asked for."""
+
+    def alpha(self, t):
+        return 1 - t
 
 
 @frozen

@@ -8,7 +8,9 @@ import torch
 from torch.nn.functional import log_softmax
 
 from aios_core.config.schema import EvaluationConfig
-from aios_core.contracts import Estimate, Samples
+from aios_core.contracts import Estimate, Metric, Samples
+from aios_core.errors import PluginError
+from aios_core.experiment.evaluate import measure
 from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
 from aios_plugins.metrics.distinct import Distinct
 from aios_plugins.metrics.entropy import Entropy
@@ -140,3 +142,35 @@ def test_ratio_of_equal_sizes_is_the_mean_and_its_standard_error():
     assert pytest.approx(3.0) == found.value
     assert pytest.approx(math.sqrt(7 / 3)) == found.stderr
     assert Estimate(2.0) == Estimate.ratio([4.0], [2.0])
+
+
+@attrs.frozen
+class Bent(Metric):
+    """A metric that measures what it is told to."""
+
+    of = "model"
+    measured: object
+
+    def measure(self, evidence):
+        return self.measured()
+
+
+@pytest.mark.parametrize(
+    ("measured", "problem"),
+    [
+        (lambda: {"a": Estimate(math.nan)}, "the value of a is nan; expected a finite number"),
+        (lambda: {"a": Estimate(1.0, math.inf)}, "the stderr of a is inf"),
+        (lambda: {"a": Estimate(torch.ones(()))}, r"the value of a is tensor\(1.\)"),
+        (lambda: {"a": Estimate(None)}, "the value of a is None"),
+        (lambda: {"a": 1.0}, "expected a name and an Estimate"),
+        (lambda: {3: Estimate(1.0)}, "expected a name and an Estimate"),
+        (lambda: [1.0], "gives a list; expected a dict"),
+        (lambda: 1 / 0, "measure raised ZeroDivisionError"),
+    ],
+)
+def test_what_a_metric_gives_is_held_to_its_contract(measured, problem):
+    """Fault N17: finite numbers by name, and the metric is named where they are not."""
+    evidence = tiny_evidence()
+    metrics = attrs.evolve(evidence.config, metrics=(Bent(measured),))
+    with pytest.raises(PluginError, match=f"Bent.*{problem}"):
+        measure("model", attrs.evolve(evidence, config=metrics))

@@ -1,0 +1,112 @@
+"""Components with values drawn from the types and validators of their fields, of every kind.
+
+A suite that builds components from their defaults alone knows nothing of all other values that a
+configuration may set.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, Final, Literal
+
+import attrs
+from hypothesis import strategies as st
+
+from aios_core.config.json_schema import field_schema
+from aios_core.config.types import fields, hints
+
+MOST: Final = 64
+"""Largest of the whole numbers that have no upper bound: steps, layers and sizes take time."""
+
+
+def components(cls: Any) -> st.SearchStrategy[Any]:
+    """Instances of a component's class, of values that its own validators take.
+
+    Args:
+        cls: an attrs class; fields whose values mean something elsewhere (paths, free texts) keep
+            their defaults.
+    """
+    return (
+        field_values(cls).map(lambda values: _made(cls, values)).filter(lambda one: one is not _NO)
+    )
+
+
+def field_values(cls: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """Values by key for some of a class's fields, each within the bounds of its own validator."""
+    drawn = {}
+    for key, attribute in fields(cls).items():
+        hint = hints(cls)[attribute.name]
+        strategy = _values(hint, field_schema(attribute, hint))
+        if strategy is not None:
+            drawn[key] = strategy
+    needed = {k: v for k, v in drawn.items() if fields(cls)[k].default is attrs.NOTHING}
+    others = {k: v for k, v in drawn.items() if k not in needed}
+    return st.fixed_dictionaries(needed, optional=others)
+
+
+_NO: Final = object()
+
+
+def _made(cls: Any, values: dict[str, Any]) -> Any:
+    try:
+        return cls(**values)
+    except (ValueError, TypeError):  # fields that do not go together
+        return _NO
+
+
+def _values(hint: Any, schema: dict[str, Any]) -> st.SearchStrategy[Any] | None:
+    """Of a type within bounds; None where a drawn value would mean nothing."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    found: st.SearchStrategy[Any] | None = None
+    if "enum" in schema or origin is Literal:
+        found = st.sampled_from(schema.get("enum", arguments))
+    elif origin in (typing.Union, types.UnionType):
+        members = [
+            st.none() if one is types.NoneType else _values(one, schema) for one in arguments
+        ]
+        known = [one for one in members if one is not None]
+        found = st.one_of(known) if known else None
+    elif origin is tuple:
+        found = _tuples(arguments)
+    elif hint is bool:
+        found = st.booleans()
+    elif hint is int:
+        low = schema.get("minimum", 0) + bool(schema.get("exclusiveMinimum"))
+        high = schema.get("maximum", MOST) - bool(schema.get("exclusiveMaximum"))
+        found = st.integers(low, max(low, high))
+    elif hint is float:
+        found = _floats(schema)
+    elif attrs.has(hint):
+        found = components(hint)
+    return found
+
+
+def _tuples(arguments: tuple[Any, ...]) -> st.SearchStrategy[Any] | None:
+    parts = [_values(one, {}) for one in arguments if one is not Ellipsis]
+    known = [one for one in parts if one is not None]
+    if len(known) < len(parts):
+        return None
+    if Ellipsis in arguments:
+        return st.lists(known[0], max_size=6).map(tuple)
+    return st.tuples(*known)
+
+
+def _floats(schema: dict[str, Any]) -> st.SearchStrategy[float]:
+    """As often of the size of 1 as of any other size."""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    open_low = bool(schema.get("exclusiveMinimum"))
+    open_high = bool(schema.get("exclusiveMaximum"))
+    everywhere = st.floats(
+        None if low is None else float(low),
+        None if high is None else float(high),
+        exclude_min=open_low,
+        exclude_max=open_high,
+        allow_nan=False,
+        allow_infinity=False,
+    )
+    least = -10.0 if low is None else max(-10.0, low)
+    most = 10.0 if high is None else min(10.0, high)
+    if not least < most:
+        return everywhere
+    return everywhere | st.floats(least, most, exclude_min=open_low, exclude_max=open_high)

@@ -1,0 +1,338 @@
+"""What a plugin returns while sampling is checked where it enters, and the message names it."""
+
+import attrs
+import pytest
+import torch
+from attrs import frozen
+from torch import nn
+
+from aios_core.component import blamed
+from aios_core.contracts import (
+    AdaptiveSampler,
+    Backbone,
+    Controls,
+    ProjectionHead,
+    Sampler,
+    StepSampler,
+)
+from aios_core.diffusion.constraints import Constraint, compile_pattern, lift, parse
+from aios_core.diffusion.core import DiffusionCore
+from aios_core.diffusion.model import Model
+from aios_core.diffusion.objective import training_loss
+from aios_core.errors import InferenceError, PluginError
+from aios_core.inference.autoregressive import InferenceCore
+from aios_core.testing.oracle import Oracle
+from aios_plugins.corruptions.absorbing import Absorbing
+from aios_plugins.corruptions.uniform import Uniform
+from aios_plugins.heads.text import Text
+from aios_plugins.noise.loglinear import LogLinear
+from aios_plugins.samplers.ancestral import Ancestral
+from aios_plugins.samplers.confidence import Confidence
+from aios_plugins.samplers.threshold import Threshold
+
+from .conftest import VOCABULARY
+from .test_soundness import plugged
+
+MASK, LENGTH = 3, 5
+
+
+@frozen
+class Bent(StepSampler):
+    """Ancestral, but for what functions make of the answer and of the state."""
+
+    exact = "never"
+    before: object = None
+    after: object = None
+
+    def step(self, x, t, s, log_probs, context):
+        if self.before:
+            log_probs = self.before(log_probs)
+        new = Ancestral(steps=self.steps).step(x, t, s, log_probs, context)
+        return self.after(new) if self.after else new
+
+
+@frozen
+class Given(Sampler):
+    """Yields what it is told to, once it has asked."""
+
+    exact = "never"
+    states: object = ()
+    asks: bool = True
+
+    def sample(self, denoiser, x, context):
+        if self.asks:
+            denoiser(x, torch.ones(len(x), dtype=torch.float64))
+        yield from self.states(x)
+
+
+def sampled(sampler, denoiser=None, **settings):
+    """A run of a sampler that is a plugin's, with the last position fixed."""
+    registry = plugged(aios_samplers={"bent": Bent, "given": Given, "chosen": Chosen})
+    for name in ("bent", "given", "chosen"):
+        registry.get("sampler", name).load()
+    denoiser = denoiser or Oracle()
+    x = torch.full((2, LENGTH), MASK)
+    x[:, -1] = 1
+    core = DiffusionCore(denoiser, sampler, LogLinear(), MASK, **settings)
+    return core.sample(x, seeds=[0, 1]).ids
+
+
+@frozen
+class Chosen(AdaptiveSampler):
+    """Chooses what a function says."""
+
+    exact = "never"
+    chosen: object = None
+
+    def choose(self, masked, log_probs, context):
+        return self.chosen(masked)
+
+
+def _in_place(log_probs):
+    return log_probs.fill_(torch.nan)
+
+
+def _at_the_end(x):
+    new = x.clone()
+    if not (new == MASK).any():
+        new[:, -1] = 0
+    return new
+
+
+def _raises(x):
+    raise KeyError("gone")
+
+
+BREACHES = {
+    "not numbers": (Bent(lambda p: p * torch.nan), "drew tokens from log-probabilities"),
+    "in place": (Bent(_in_place), "drew tokens from log-probabilities"),
+    "one of them": (
+        Bent(lambda p: p.index_fill(-1, torch.tensor([1]), torch.nan)),
+        "drew tokens from log-probabilities",
+    ),
+    "infinite": (Bent(lambda p: p + torch.inf), "drew tokens from log-probabilities"),
+    "nothing possible": (Bent(lambda p: p - torch.inf), "drew tokens from log-probabilities"),
+    "changes what is fixed": (Bent(after=_at_the_end), "changed row 0, position 4, which is fixed"),
+    "no token": (Bent(after=lambda x: x + 90), r"gives token \d+ in row 0.*expected 0 to 3"),
+    "negative token": (Bent(after=lambda x: x - 90), r"gives token -\d+ in row 0"),
+    "raises": (Bent(after=_raises), "sample raised KeyError: 'gone'"),
+    "another batch": (Bent(after=lambda x: x[:1]), r"gives torch.int64 of shape \(1, 5\)"),
+    "another length": (Bent(after=lambda x: x[:, 1:]), r"gives torch.int64 of shape \(2, 4\)"),
+    "numbers": (Bent(after=lambda x: x.double()), "gives torch.float64"),
+    "a list": (Given(lambda x: [x.tolist()]), "gives list"),
+    "nothing": (Given(lambda x: [None]), "gives NoneType"),
+    "unasked": (Given(lambda x: [x.clone()], asks=False), "before it asked"),
+    "no iterator": (Given(lambda x: 3), "sample raised TypeError"),
+    "chooses numbers": (Chosen(lambda m: m.double()), "choose gives torch.float64"),
+    "chooses a row": (Chosen(lambda m: m[:1]), r"choose gives torch.bool of shape \(1, 5\)"),
+}
+
+
+@pytest.mark.parametrize("what", BREACHES)
+def test_a_breach_names_the_plugin(what):
+    """Fault N17, Fault N4: shape, type, range, fixed positions, errors and draws of a sampler."""
+    sampler, problem = BREACHES[what]
+    with pytest.raises(PluginError, match=problem) as told:
+        sampled(sampler)
+    name = type(sampler).__name__.lower()
+    assert str(told.value).startswith(f"sampler {name} of x-step 0.1")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("settings", [{}, {"block_size": 2}, {"controls": Controls(top_k=2)}])
+@pytest.mark.parametrize("bad", [torch.nan, -torch.inf])
+def test_no_text_is_made_of_what_is_no_number(temperature, settings, bad):
+    """Fault N4: at any temperature, block by block, and where filters come between."""
+    with pytest.raises(PluginError, match="drew tokens from log-probabilities"):
+        sampled(Bent(lambda p: p + bad), temperature=temperature, **settings)
+
+
+class Broken:
+    """An oracle whose answer is bent."""
+
+    time_conditioned = False
+
+    def __init__(self, bend):
+        self.oracle, self.bend = Oracle(), bend
+
+    def __call__(self, x, t):
+        return self.bend(self.oracle(x, t))
+
+
+@pytest.mark.parametrize(
+    "sampler", [Ancestral(steps=2), Confidence(steps=2), Threshold(), Bent(steps=2)]
+)
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_the_network_is_named_for_what_it_answers(sampler, bad):
+    """Fault N4: also where nothing is possible, of which a draw would be anything."""
+    with pytest.raises(InferenceError, match="the network answered with"):
+        sampled(sampler, Broken(lambda answer: answer + bad))
+
+
+def test_an_answer_of_another_shape_is_refused():
+    """Fault N17: of whatever is asked."""
+    with pytest.raises(InferenceError, match="answered with shape"):
+        sampled(Ancestral(steps=2), Broken(lambda answer: answer[:, 1:]))
+
+
+def test_no_sampler_is_blamed_for_what_a_denoiser_raises():
+    """Fault N17: though it asked."""
+    with pytest.raises(ZeroDivisionError):
+        sampled(Ancestral(steps=2), Broken(lambda answer: 1 / 0))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
+def test_want_of_memory_is_no_breach(error):
+    """Whoever runs the command tells what to make smaller."""
+
+    def fail(x):
+        raise error
+
+    with pytest.raises(type(error)):
+        sampled(Bent(after=fail))
+
+
+def test_under_other_noise(small_model):
+    """Fault N4: where every position is drawn anew."""
+    model = small_model(corruption=Uniform())
+
+    @frozen
+    class Renewing(Bent):
+        absorbing_only = False
+
+        def step(self, x, t, s, log_probs, context):
+            return Ancestral(steps=self.steps).step(x, t, s, log_probs * torch.nan, context)
+
+    core = DiffusionCore(model, Renewing(steps=3), LogLinear(), MASK)
+    with pytest.raises(PluginError, match="drew tokens"):
+        core.sample(torch.full((1, 4), MASK), seeds=[0])
+
+
+@frozen
+class Net(Backbone):
+    """A backbone, but for what a function makes of its answer."""
+
+    bend: object = None
+    dim = 8
+    time_conditioned = False
+
+    def build(self, *, causal=False):
+        return Bending(self.bend)
+
+
+class Bending(nn.Module):
+    def __init__(self, bend):
+        super().__init__()
+        self.bend = bend
+
+    def forward(self, h, t, condition):
+        return self.bend(h)
+
+
+@frozen
+class Head(ProjectionHead):
+    """The head of texts, but for what functions make of its answers."""
+
+    encoded: object = None
+    decoded: object = None
+
+    def build(self, dim, vocabulary):
+        module = Text().build(dim, vocabulary)
+        for name, bend in (("encode", self.encoded), ("decode", self.decoded)):
+            if bend:
+                inner = getattr(module, name)
+                setattr(module, name, lambda x, inner=inner, bend=bend: bend(inner(x)))
+        return module
+
+
+def keep(h):
+    return h
+
+
+PARTS = {
+    "states of another width": (Head(), Net(lambda h: h[..., 1:]), "Net gives states of shape"),
+    "states of other rows": (Head(), Net(lambda h: h[:1]), "Net gives states of shape"),
+    "raising": (Head(), Net(_raises), "Net: forward raised KeyError"),
+    "encoded": (Head(encoded=lambda h: h[:, 1:]), Net(keep), "Head encodes tokens of shape"),
+    "decoded": (Head(decoded=lambda h: h[..., 1:]), Net(keep), "Head decodes states of shape"),
+}
+
+
+@pytest.mark.parametrize("mode", ["diffusion", "ar"])
+@pytest.mark.parametrize("what", PARTS)
+def test_a_network_names_its_parts(what, mode):
+    """Fault N17: shapes of heads and backbones, when they are trained and when they write."""
+    head, backbone, problem = PARTS[what]
+    model = Model(head, backbone, LogLinear(), Absorbing(), VOCABULARY, mode=mode, length=4)
+    x = torch.arange(8).reshape(2, 4) % 3
+    if mode == "ar":
+        steps = InferenceCore(model).stream([[1], [2]], seeds=[0, 1], max_new_tokens=[2, 2])
+    else:
+        core = DiffusionCore(model, Ancestral(steps=2), LogLinear(), MASK)
+        steps = core.stream(torch.full((2, 4), MASK), seeds=[0, 1])
+    with pytest.raises(PluginError, match=problem):
+        list(steps)
+    if mode == "diffusion":
+        from aios_plugins.objectives.nelbo import Nelbo
+
+        times = torch.full((2, 1), 0.9, dtype=torch.float64)
+        valid, source = torch.ones_like(x, dtype=torch.bool), torch.Generator()
+        with pytest.raises(PluginError, match=problem):
+            training_loss(model, x, valid, times, source, objective=Nelbo())
+
+
+def test_a_constraint_does_not_hide_it():
+    """Fault N4: nor do draws that are made together."""
+    oracle, automaton = Oracle(), compile_pattern(parse("[ab]*"))
+    constraint = Constraint(lift(automaton, [b"a", b"b", b"c", b""], eos_id=None))
+    x = torch.full((1, LENGTH), MASK)
+    denoiser, draws = constraint.begin(oracle, torch.ones_like(x, dtype=torch.bool), MASK)
+    core = DiffusionCore(denoiser, Bent(lambda p: p * torch.nan), LogLinear(), MASK)
+    with pytest.raises(PluginError, match="drew tokens"):
+        list(core.stream(x, seeds=[0], draws=draws))
+
+
+@pytest.mark.parametrize("bad", [torch.nan, -torch.inf])
+def test_from_left_to_right(small_model, bad):
+    """Fault N4: what a constraint makes of the network's answer is looked at as well."""
+    core = InferenceCore(small_model("ar"))
+    steps = core.stream(
+        [[1]], seeds=[0], max_new_tokens=[3], restrict=lambda log_probs, _: log_probs + bad
+    )
+    with pytest.raises(InferenceError, match="a constraint or a filter"):
+        list(steps)
+
+
+def test_an_objective_is_held_to_its_contract(small_model):
+    """Fault N17: the shape of losses, and what it raises."""
+
+    @frozen
+    class Losses:
+        bend: object
+
+        def losses(self, model, x0, valid, times, generator):
+            return self.bend(torch.zeros(len(x0)))
+
+    model, x = small_model(), torch.zeros(2, 4, dtype=torch.int64)
+    given = (
+        model,
+        x,
+        torch.ones_like(x, dtype=torch.bool),
+        torch.ones(2, 1).double(),
+        torch.Generator(),
+    )
+    for bend, problem in (
+        (lambda nats: nats[:1], r"Losses gives losses of torch.float32 and shape \(1,\)"),
+        (lambda nats: nats.long(), "Losses gives losses of torch.int64"),
+        (_raises, "Losses: losses raised KeyError"),
+    ):
+        with pytest.raises(PluginError, match=problem):
+            training_loss(*given, objective=Losses(bend))
+
+
+def test_what_is_right_passes(small_model):
+    """And what a block of our own raises stays what it is."""
+    assert not (sampled(Bent(steps=3)) == MASK).any()
+    with pytest.raises(InferenceError, match="mine"), blamed(Bent(), "step"):
+        raise InferenceError("mine")
+    assert attrs.evolve(Bent(), steps=2).steps == 2
