@@ -158,6 +158,7 @@ def nelbo_discrete(
         z = _corrupted(model, x0, valid, model.noise.alpha(now), generator)
         rate, earlier = model.noise.mask_rate(now), model.noise.mask_rate(before)
         weight = steps * (rate - torch.where(before > 0, earlier, 0)) / rate
+        weight = torch.where(rate > 0, weight, 0)  # where nothing is masked it may be 0 / 0
         return _cross_entropy(model, x0, z, now, valid, weight=weight)
     now, before = now[:, 0], before[:, 0]
     alpha, earlier = model.noise.alpha(now), torch.where(before > 0, model.noise.alpha(before), 1)

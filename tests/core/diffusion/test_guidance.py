@@ -139,3 +139,20 @@ def test_exact_guidance_by_bayes():
 def test_no_scale_no_guidance():
     for kind in (ExactClassifier, FirstOrderClassifier):
         torch.testing.assert_close(kind(CONDITIONAL, Linear(), 0.0, MASK)(X, T), CONDITIONAL(X, T))
+
+
+@pytest.mark.parametrize("gamma", [-2.0, -0.5, 0.5, 1.0, 3.0])
+def test_impossible_under_the_condition_is_so_at_every_scale(gamma):
+    """Also where it leads towards the other model, which calls it likely."""
+
+    def fixed(*p):
+        table = torch.tensor([*p, 0.0]).double().log().expand(1, 1, -1)
+        denoiser = lambda x, t: table.clone()  # noqa: E731
+        denoiser.time_conditioned = False
+        return denoiser
+
+    x, t = torch.tensor([[MASK]]), torch.ones(1)
+    found = ClassifierFree(fixed(0.6, 0.4, 0), fixed(0.1, 0.1, 0.8), gamma, MASK)(x, t)[0, 0]
+    weights = torch.tensor([0.6 / 0.1, 0.4 / 0.1]).double() ** gamma * 0.1
+    torch.testing.assert_close(found.exp()[:2], weights / weights.sum())
+    assert [0, 0] == found.exp()[2:].tolist()

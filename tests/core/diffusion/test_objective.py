@@ -20,8 +20,12 @@ from aios_core.testing.oracle import NoisyOracle, Oracle
 from aios_plugins.corruptions.hybrid import Hybrid
 from aios_plugins.corruptions.uniform import Uniform
 from aios_plugins.noise.cosine import Cosine
+from aios_plugins.noise.geometric import Geometric
+from aios_plugins.noise.linear_sigma import LinearSigma
 from aios_plugins.noise.loglinear import LogLinear
+from aios_plugins.noise.md4_clipped import MD4Clipped
 from aios_plugins.noise.polynomial import Polynomial
+from aios_plugins.objectives.exact_count import ExactCount
 
 ROWS = 40_000
 
@@ -209,6 +213,52 @@ def test_loss_is_a_sum_over_all_tokens(small_model):
     assert pytest.approx(expected, rel=0.01) == loss.item()
     per_row = nelbo_exact_count(model, x, valid(x), times, generator())
     torch.testing.assert_close(per_row, torch.full((len(x),), 4 * expected).double())
+
+
+@pytest.mark.parametrize("noise", [MD4Clipped(eps=1e-3), Geometric(1e-3), LinearSigma(1e-3)])
+def test_the_last_step_cleans_whatever_is_left(noise, small_model):
+    """T5: from the smallest noise that the schedule has there is a step to none, and it counts.
+
+    Its weight is the number of steps: whatever is masked then is drawn at once.
+    """
+    model = flat(small_model(noise=noise))
+    x = torch.zeros(2000, 4, dtype=torch.int64)
+    for steps in (1, 7):
+        now = torch.zeros(len(x), dtype=torch.float64)  # all in the last of the steps
+        bound = nelbo_discrete(model, x, valid(x), now, generator(), steps=steps)
+        masks = bound / steps / math.log(6)
+        torch.testing.assert_close(masks, masks.round(), atol=1e-9, rtol=0)
+        assert set(masks.round().tolist()) <= {0, 1, 2, 3, 4}
+        assert masks.any()
+
+
+@pytest.mark.parametrize("corruption", [Uniform(), Hybrid()])
+def test_the_last_step_of_other_noise_is_to_clean_tokens(corruption, small_model):
+    """T5: likewise; in a single step the loss is that of the tokens themselves."""
+    noise = MD4Clipped(eps=1e-3)
+    model = flat(small_model(noise=noise, corruption=corruption))
+    x = torch.zeros(8, 4, dtype=torch.int64)
+    bound = nelbo_discrete(model, x, valid(x), torch.rand(8), generator(), steps=1)
+    z = model.process.corrupt(x, noise.alpha(torch.ones(8).double()), generator())
+    seen = model.process.mass(noise.alpha(torch.ones(1).double()))[0]
+    alpha = float(noise.alpha(torch.tensor(1.0).double()))
+    # -log p(x | z), by Bayes' rule, of a prediction that knows nothing of the other positions.
+    likely = seen[z] + alpha * (z == x)
+    total = torch.stack([seen[z] + alpha * (z == y) for y in (0, 1, 2, 4, 5, 6)]).sum(0)
+    torch.testing.assert_close(bound, -(likely / total).log().sum(-1))
+
+
+@pytest.mark.parametrize("mode", ["diffusion", "ar"])
+def test_padding_is_no_part_of_what_a_loss_is_divided_by(mode, small_model):
+    """T6: nats a token are the same for a row that is padded, alone and beside others."""
+    model, times = flat(small_model(mode)), torch.full((3, 1), 1.0, dtype=torch.float64)
+    x = torch.tensor([[2, 0, 1, 1], [0, 1, 4, 4], [1, 4, 4, 4]])
+    for rows in ([0], [1], [2], [0, 1, 2]):
+        shown = x[rows] != 4
+        loss = objective.training_loss(
+            model, x[rows], shown, times[rows], generator(), objective=ExactCount()
+        )
+        assert pytest.approx(math.log(6)) == loss.item(), rows
 
 
 @pytest.mark.parametrize("mode", ["diffusion", "ar"])

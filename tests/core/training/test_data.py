@@ -13,7 +13,7 @@ import torch
 
 from aios_core.errors import DataError
 from aios_core.files import cache_folder
-from aios_core.training.data import Tokens, prepare
+from aios_core.training.data import Tokens, _content, prepare
 
 
 def tokens(count: int) -> Tokens:
@@ -97,6 +97,28 @@ def test_other_text_has_another_fingerprint(tiny, corpus):
     corpus.write_text(corpus.read_text().replace("milk", "mild"))
 
     assert first != prepare(tiny()).fingerprint
+
+
+def test_where_documents_end_is_part_of_the_fingerprint(tiny, tmp_path):
+    """The same characters, parted in another place, are other tokens; a cache must not mix them."""
+    parted = (("ab", "c"), ("a", "bc"), ("abc",), ("abc", ""), ("c", "ab"))
+    found = {_content(parts, "train")[0] for parts in parted}
+    assert len(parted) == len(found)
+    one, other = (
+        prepare(tiny(f"dataset.path={_parted(tmp_path / f'p{i}', at)}/*.txt"))
+        for i, at in enumerate((30, 31))
+    )
+    assert one.train.ids.tolist() != other.train.ids.tolist()
+    assert one.train.fingerprint != other.train.fingerprint
+
+
+def _parted(folder, at):
+    """A text of which the first document ends there."""
+    folder.mkdir()
+    text = "a text that is parted in one place or the next. " * 4
+    for name, part in (("1", text[:at]), ("2", text[at:]), ("3", text), ("4", "held out " * 9)):
+        (folder / f"{name}.txt").write_text(part)
+    return folder
 
 
 def test_the_tokenizer_never_sees_the_held_out_split(tiny, corpus):

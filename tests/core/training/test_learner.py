@@ -14,7 +14,7 @@ from aios_core.errors import ConfigError, TrainingError
 from aios_core.training.data import prepare
 from aios_core.training.device import autocast, choose
 from aios_core.training.ema import Average
-from aios_core.training.learner import Learner, learning_rate
+from aios_core.training.learner import Learner, _seeds, learning_rate
 
 
 def weights(learner):
@@ -43,6 +43,37 @@ def test_a_step_is_a_function_of_weights_seed_and_number(learner):
     assert losses == [other.step(step).loss for step in range(3)]
     assert same(weights(one), weights(other))
     assert not same(weights(one), weights(learner()))
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["noise", "dropout"])
+def test_every_draw_depends_on_the_seed_and_on_the_step(part):
+    """Or runs of several seeds would share their noise, and their spread would be too narrow."""
+    found = {_seeds(seed, step)[part] for seed in range(4) for step in range(4)}
+    assert 16 == len(found)
+
+
+def test_other_seeds_hide_other_tokens(learner, monkeypatch):
+    """Of the same texts, with the same weights."""
+    hidden = []
+    for seed in (0, 1):
+        one = learner()
+        one._config = evolve(one._config, seed=seed)
+        monkeypatch.setattr(
+            type(one._tokens), "batch", lambda self, step, seed, rows, length: _windows(self, rows)
+        )
+        encode = one.model.head.encode
+        monkeypatch.setattr(
+            one.model.head, "encode", lambda x, encode=encode: hidden.append(x) or encode(x)
+        )
+        one.step(0)
+    mask_id = one.model.vocabulary.mask_id
+    assert not torch.equal(hidden[0] == mask_id, hidden[1] == mask_id)
+    shown = (hidden[0] != mask_id) & (hidden[1] != mask_id)
+    assert torch.equal(hidden[0][shown], hidden[1][shown])
+
+
+def _windows(tokens, rows):
+    return torch.from_numpy(tokens.ids[: rows * 16].reshape(rows, 16).astype("int64"))
 
 
 def test_dropout_is_repeated_too(learner):

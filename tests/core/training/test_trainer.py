@@ -57,6 +57,23 @@ def test_a_run_leaves_what_it_promises(tiny, tmp_path):
     assert record.keys() == {"step", "loss", "learning_rate", "grad_norm", "tokens_per_second"}
 
 
+def test_what_is_recorded_is_the_mean_of_the_steps_since(tiny, tmp_path):
+    """Loss and norm of the gradient; the learning rate is that of the last of them."""
+    found = {}
+    for every in (1, 3):
+        folder = tmp_path / str(every)
+        train(tiny(f"training.log_every={every}"), folder, progress=False)
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+        found[every] = [json.loads(line) for line in lines]
+    assert [3, 6] == [record["step"] for record in found[3]]
+    for number, record in enumerate(found[3]):
+        steps_ = found[1][3 * number : 3 * number + 3]
+        assert len({one["loss"] for one in steps_}) == 3
+        for name in ("loss", "grad_norm"):
+            assert pytest.approx(sum(one[name] for one in steps_) / 3) == record[name]
+        assert steps_[-1]["learning_rate"] == record["learning_rate"]
+
+
 def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
     found = train(tiny(), tmp_path, progress=False)
     before = {path: path.stat().st_mtime_ns for path in found.glob("*.safetensors")}

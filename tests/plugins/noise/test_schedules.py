@@ -32,6 +32,7 @@ class TestCosineMDLMToTheEnd(NoiseContract):
 
 class TestSquareRoot(NoiseContract):
     component = Polynomial(exponent=0.5)
+    epsilon = 1e-6
 
 
 class TestCubic(NoiseContract):
