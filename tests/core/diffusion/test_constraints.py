@@ -21,6 +21,7 @@ from aios_core.diffusion.constraints import (
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.denoiser import substitute
 from aios_core.diffusion.process import Process
+from aios_core.diffusion.random import RowRandom
 from aios_core.errors import InferenceError
 from aios_core.testing.oracle import Oracle
 from aios_plugins.corruptions import uniform
@@ -380,3 +381,30 @@ def test_automata_read_what_they_say():
     ends = lift(automaton("(aa)+|"), [b"a"], eos_id=None).reachable(2)
     assert ends[:, 0].tolist() == [True, False, True]
     assert 3 == len(ends)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_later_draws_from_one_prediction_fit_the_earlier_ones(temperature):
+    """A sampler may draw twice from one answer: what it drew first is known then."""
+    rows, mask = 64, 2
+    constraint = Constraint(lift(automaton("(ab|ba){2}"), [b"a", b"b", b""], eos_id=None))
+    x = torch.full((rows, 4), mask)
+
+    class Even:
+        time_conditioned = False
+
+        def __call__(self, x, t):
+            answer = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64).log()
+            return answer.expand(*x.shape, -1).clone()
+
+    denoiser, draws = constraint.begin(Even(), torch.ones_like(x, dtype=torch.bool), mask)
+    random = draws(RowRandom(range(rows), 4))
+    log_probs = denoiser(x, torch.ones(rows, dtype=torch.float64))
+    text = x
+    for place in (2, 0, 3, 1):
+        where = torch.zeros_like(x, dtype=torch.bool)
+        where[:, place] = True
+        text = torch.where(where, random.categorical(log_probs, where, temperature, mask), text)
+    for row in text.tolist():
+        assert re.fullmatch("(ab|ba){2}", "".join("ab"[token] for token in row))
+    assert temperature == 0 or len({tuple(row) for row in text.tolist()}) == 4

@@ -1,0 +1,131 @@
+"""What is asked beats what is configured, option by option, and what is unset is as configured."""
+
+import attrs
+import pytest
+import torch
+
+from aios_core.config.schema import SamplingConfig
+from aios_core.contracts import Controls
+from aios_core.errors import InferenceError
+from aios_core.inference.canvas import prompted
+from aios_core.inference.plan import plan
+from aios_core.inference.settings import Settings
+from aios_plugins.samplers.confidence import Confidence
+
+CONFIGURED = {
+    "temperature": 0.7,
+    "top_k": 50,
+    "top_p": 0.8,
+    "min_p": 0.01,
+    "repetition_penalty": 1.2,
+    "suppress_tokens": (1, 2),
+    "block_size": 4,
+    "cache": "prefix",
+}
+ASKED = {
+    "temperature": 0.0,
+    "top_k": 3,
+    "top_p": 0.5,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "suppress_tokens": (),
+    "block_size": 2,
+    "cache": "none",
+}
+
+
+def planned(engine, mode="diffusion", **options):
+    """The run of one row by a configuration in which everything is set."""
+    found = engine.models[mode]
+    sampling = SamplingConfig(**CONFIGURED)
+    resolved = attrs.evolve(
+        found.resolved, config=attrs.evolve(found.resolved.config, sampling=sampling)
+    )
+    found = attrs.evolve(found, resolved=resolved)
+    rows = [prompted(list(b"milk"), 4, found.model.vocabulary.mask_id)]
+    settings = Settings.of(options)
+    return plan(found, settings, rows, whole=False, context=24, recall=lambda: None)
+
+
+def used(run):
+    """The values that a run goes by."""
+    core = getattr(run, "core", run)
+    found = {"temperature": core.temperature, **attrs.asdict(core.controls, recurse=False)}
+    return found | {key: getattr(run, key) for key in ("block_size", "cache") if hasattr(run, key)}
+
+
+def test_every_option_is_here():
+    assert {field.name for field in attrs.fields(Controls)} <= CONFIGURED.keys()
+    assert CONFIGURED.keys() == ASKED.keys()
+
+
+def test_what_is_unset_is_as_configured(engine):
+    assert used(planned(engine)).items() >= CONFIGURED.items()
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_is_asked_wins(engine, name):
+    found = used(planned(engine, **{name: ASKED[name]}))
+    assert found.items() >= (CONFIGURED | {name: ASKED[name]}).items()
+
+
+@pytest.mark.parametrize("name", [name for name in ASKED if name not in ("block_size", "cache")])
+def test_so_it_does_from_left_to_right(engine, name):
+    kept = {key: value for key, value in CONFIGURED.items() if key not in ("block_size", "cache")}
+    assert used(planned(engine, "ar")).items() >= kept.items()
+    found = used(planned(engine, "ar", **{name: ASKED[name]}))
+    assert found.items() >= (kept | {name: ASKED[name]}).items()
+
+
+def test_steps_and_sampler(engine):
+    configured = engine.models["diffusion"].resolved.config.sampler
+    assert configured == planned(engine).sampler
+    assert attrs.evolve(configured, steps=3) == planned(engine, num_inference_steps=3).sampler
+    assert Confidence() == planned(engine, sampler="confidence").sampler
+    built = Confidence(measure="margin")
+    run = planned(engine, sampler=built, num_inference_steps=2)
+    assert attrs.evolve(built, steps=2) == run.sampler
+    with pytest.raises(InferenceError, match="has no number of steps"):
+        planned(engine, sampler="threshold", num_inference_steps=2)
+
+
+@pytest.mark.parametrize("mode", ["ar", "diffusion"])
+def test_the_last_token_may_be_suppressed_and_no_later_one(engine, mode):
+    size = engine.models[mode].model.vocabulary.size
+    core = planned(engine, mode, suppress_tokens=[0, size - 1])
+    assert (0, size - 1) == used(core)["suppress_tokens"]
+    for token in (size, size + 1):
+        with pytest.raises(InferenceError, match=f"suppress_tokens: {token} is no token"):
+            planned(engine, mode, suppress_tokens=[0, token])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"seed": 5}, {"generator": 7}],
+    ids=["configured", "seed", "generator"],
+)
+def test_rows_have_seeds_of_their_own(options):
+    """Whatever they come from; the same again of the same."""
+
+    def seeds(rows=16, configured=3):
+        given = dict(options)
+        if "generator" in given:
+            given["generator"] = torch.Generator().manual_seed(given["generator"])
+        return Settings.of(given).row_seeds(rows, configured)
+
+    assert 16 == len(set(seeds()))
+    assert seeds() == seeds()
+    assert seeds()[:4] == seeds(4)
+    assert (options == {}) == (seeds() != seeds(configured=4))
+
+
+def test_other_seeds_are_other_seeds():
+    found = [Settings.of({"seed": one}).row_seeds(2, 0)[0] for one in range(8)]
+    found += [
+        Settings.of({"generator": torch.Generator().manual_seed(one)}).row_seeds(2, 0)[0]
+        for one in range(8)
+    ]
+    assert 16 == len(set(found))
+    assert [4, 4] == Settings.of({"seeds": [4, 4]}).row_seeds(2, 0)
+    with pytest.raises(InferenceError, match="2 seeds for 3 rows"):
+        Settings.of({"seeds": [4, 4]}).row_seeds(3, 0)
