@@ -247,7 +247,7 @@ class DiffusionCore:
     ) -> State:
         """The state after a step that led to new ids, or to the same where they were redrawn."""
         changed, masked = ids != state.ids, masks(ids, self.mask_id)
-        differing, left = denoiser.look(ids, changed, masked)
+        differing, left = denoiser.look(ids, state.ids, changed, masked)
         step, answer = state.step + 1, denoiser.answer
         if answer.shape[:2] == ids.shape:  # what the sampler asks next is known by now
             differences.put(differing, ids, state.ids)

@@ -122,7 +122,8 @@ class RowRandom:
 
     def _doubt(self, log_probs: Tensor, where: Tensor) -> None:
         if doubtful.known(log_probs) is None:
-            self._doubts.append((~highest(log_probs).isfinite() & where).any())
+            most = highest(log_probs)
+            self._doubts.append((((most - most) != 0) & where).any())
 
     def categorical(
         self,

@@ -107,8 +107,14 @@ class Watched:
                 f"{tuple(self.fixed.shape)} on {self.fixed.device}"
             )
 
-    def look(self, ids: Tensor, changed: Tensor, masked: Tensor) -> tuple[int, int]:
+    def look(self, ids: Tensor, before: Tensor, changed: Tensor, masked: Tensor) -> tuple[int, int]:
         """How many positions of the last answer changed, and how many are masked: one wait.
+
+        Args:
+            ids: (B, L) int64, the new state.
+            before: the old one.
+            changed: (B, L) bool, where they differ.
+            masked: where the new one holds a mask.
 
         Raises:
             InferenceError: the last answer is no distribution somewhere.
@@ -121,7 +127,7 @@ class Watched:
                 "to ask first"
             )
         seen = slice(self.start, self.start + self.doubt.shape[1])
-        broken = (changed & self.fixed) | (ids != ids.clamp(0, self.size - 1))
+        broken = ids != torch.where(self.fixed, before, ids).clamp_(0, self.size - 1)
         if broken.shape != self.doubt.shape:
             broken = broken.any().expand_as(self.doubt)
         asked = torch.stack((changed[:, seen], masked[:, seen], self.doubt, broken)).sum((1, 2))

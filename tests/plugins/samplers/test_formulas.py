@@ -53,7 +53,7 @@ def test_every_sampler_that_takes_back_is_here():
 @pytest.mark.parametrize(
     ("t", "s"), [(0.9, 0.85), (0.8, 0.3), (0.5, 0.5), (0.4, 0.1), (0.2, 0.19), (0.3, 0.0)]
 )
-@pytest.mark.parametrize(("sampler", "back"), BACK, ids=lambda one: repr(one)[:40])
+@pytest.mark.parametrize(("sampler", "back"), BACK, ids=[repr(one) for one, _ in BACK])
 def test_rates_are_those_of_the_formula(sampler, back, t, s, noise):
     """T18: of m(t), the share of masks; what is taken back is made up for by what is lifted."""
     rate = RATES[noise]
