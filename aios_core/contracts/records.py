@@ -104,12 +104,12 @@ def dimension(schema: pa.Schema) -> int:
 
 
 def filter_columns(schema: pa.Schema) -> dict[str, Kind]:
-    """The columns that a filter may name, and what they can be compared with."""
+    """The columns that a filter may name, and their types."""
     kinds: dict[str, Kind] = {
-        "string": "text",
-        "int64": "number",
-        "double": "number",
-        "bool": "boolean",
+        "string": "string",
+        "int64": "int64",
+        "double": "float64",
+        "bool": "bool",
     }
     return {column.name: kinds[str(column.type)] for column in schema if column.name != "vector"}
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from aios_core.errors import StorageError
-from aios_core.filters.tree import And, Compare, Expression, In, IsNull, Kind, Like, Not, Or, Value
+from aios_core.filters import literals
+from aios_core.filters.tree import (
+    And,
+    Compare,
+    Expression,
+    In,
+    IsNull,
+    Kind,
+    Like,
+    Not,
+    Operator,
+    Or,
+)
 
 MAX_DEPTH: Final = 64
 """Parentheses and NOTs within each other; more is hostile, and would end in a RecursionError."""
@@ -34,11 +45,11 @@ def parse(text: str, columns: Mapping[str, Kind]) -> Expression:
 
     Args:
         text: in the language of `aios_core.filters`.
-        columns: those that may be named, with what they can be compared with.
+        columns: those that may be named, with their types; literals in the tree have them too.
 
     Raises:
         StorageError: it cannot be read, names a column that is not there, or compares one with
-            a literal of another kind; with the position.
+            a literal of another type; with the position.
     """
     return _Parser(text, columns).whole()
 
@@ -125,13 +136,12 @@ class _Parser:
             return Not(IsNull(column)) if negated else IsNull(column)
         if operator := self._take(*_OPERATORS):
             at = self._token.at
-            value = self._literal(column, kind)
-            if kind == "boolean" and operator not in ("=", "!=", "<>"):
-                raise self._fault(at, f"column {column!r} is boolean, which has no order; want =")
-            return Compare(column, _OPERATORS[operator], value)
+            if kind == "bool" and operator not in ("=", "!=", "<>"):
+                raise self._fault(at, f"column {column!r} is bool, which has no order; expected =")
+            return self._comparison(column, kind, _OPERATORS[operator])
         negated = self._take("NOT")
         found = self._range(column, kind)
-        if found is None and (negated or kind != "boolean"):
+        if found is None and (negated or kind != "bool"):
             raise self._error("IN, LIKE or BETWEEN" if negated else f"an operator after {column!r}")
         if found is None:
             return Compare(column, "=", value=True)
@@ -145,18 +155,27 @@ class _Parser:
             while self._take(","):
                 values.append(self._literal(column, kind))
             self._want(")")
+            if kind == "int64":
+                return literals.among_whole(column, values)
             return In(column, tuple(values))
         if self._take("LIKE"):
             at = self._token.at
-            if kind != "text":
-                raise self._fault(at, f"column {column!r} is no text, so LIKE does not apply")
-            return Like(column, str(self._literal(column, kind)))
+            if kind != "string":
+                raise self._fault(at, f"column {column!r} is {kind}; expected a text before LIKE")
+            return Like(column, literals.pattern(self._literal(column, kind)))
         if self._take("BETWEEN"):
-            low = self._literal(column, kind)
+            if kind == "bool":
+                raise self._fault(self._token.at, f"column {column!r} is bool, which has no order")
+            low = self._comparison(column, kind, ">=")
             self._want("AND")
-            high = self._literal(column, kind)
-            return And((Compare(column, ">=", low), Compare(column, "<=", high)))
+            return And((low, self._comparison(column, kind, "<=")))
         return None
+
+    def _comparison(self, column: str, kind: Kind, operator: Operator) -> Expression:
+        value = self._literal(column, kind)
+        if kind == "int64":
+            return literals.compare_whole(column, operator, value)
+        return Compare(column, operator, value)
 
     def _column(self) -> tuple[str, Kind]:
         if self._token.kind not in ("word", "name"):
@@ -174,27 +193,40 @@ class _Parser:
             )
         return name, self._columns[name]
 
-    def _literal(self, column: str, kind: Kind) -> Value:
+    def _literal(self, column: str, kind: Kind) -> Any:
+        """A literal of a column's type; whole numbers are not rounded yet."""
         token = self._token
-        value: Value | None = None
-        if kind == "text" and token.kind == "text":
-            value = token.text[1:-1].replace("''", "'")
-        elif kind == "boolean" and token.text in ("TRUE", "FALSE"):
-            value = token.text == "TRUE"
-        elif kind == "number" and token.kind == "number":
-            whole = token.text.lstrip("+-").isdigit()
-            value = int(token.text) if whole else float(token.text)
-            if not (-(2**63) <= value < 2**63 if whole else math.isfinite(value)):
-                raise self._fault(token.at, f"{token.text} is out of range")
+        value: Any = None
+        try:
+            if kind == "string" and token.kind == "text":
+                value = token.text[1:-1].replace("''", "'")
+                if "\0" in value or not value.isascii():
+                    self._check_text(value, token.at)
+            elif kind == "bool" and token.kind == "keyword" and token.text in ("TRUE", "FALSE"):
+                value = token.text == "TRUE"
+            elif kind == "int64" and token.kind == "number":
+                value = literals.whole(token.text)
+            elif kind == "float64" and token.kind == "number":
+                value = literals.floating(token.text)
+        except literals.OutOfRangeError as error:
+            raise self._fault(token.at, f"{error}, for column {column!r} is {kind}") from None
         if value is None:
-            want = {"text": "a text as in 'en'", "boolean": "TRUE or FALSE", "number": "a number"}
-            raise self._error(f"{want[kind]}, for column {column!r} is {kind}")
+            texts = {"string": "a text as in 'en'", "bool": "TRUE or FALSE"}
+            raise self._error(f"{texts.get(kind, 'a number')}, for column {column!r} is {kind}")
         self._next()
         return value
 
+    def _check_text(self, value: str, at: int) -> None:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise self._fault(at, "expected a text of Unicode, got a lone surrogate") from None
+        if "\0" in value:
+            raise self._fault(at, "expected a text without NUL (U+0000), which no store keeps")
+
     def _error(self, want: str) -> StorageError:
         got = self._token.text or "the end"
-        return self._fault(self._token.at, f"want {want}; got {got}")
+        return self._fault(self._token.at, f"expected {want}; got {got}")
 
     def _fault(self, at: int, what: str) -> StorageError:
         return StorageError(f"filter: {what} (at character {at + 1} of {self._text!r})")

@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
-Kind: TypeAlias = Literal["boolean", "number", "text"]
-"""What a column can be compared with."""
+Kind: TypeAlias = Literal["bool", "int64", "float64", "string"]
+"""The type of a column, which is the type of the literals that it is compared with."""
 
 Value: TypeAlias = bool | int | float | str
 
@@ -16,7 +16,7 @@ Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
 
 @frozen
 class Compare:
-    """A column against a literal of its kind."""
+    """A column against a literal of the column's own type."""
 
     column: str
     operator: Operator

@@ -53,7 +53,7 @@ MEMORY_COLUMNS = {"lang": "string", "year": "int64", "price": "float64", "draft"
 """The metadata of `memories`."""
 
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "lang": st.sampled_from(["en", "de", "", "it's", "a%b_c", "\\", "\u9999\u8549"]),
+    "lang": st.sampled_from(["en", "de", "", "it's", "a%b_c", "\\", "e\ne", "\u9999\u8549"]),
     "year": st.integers(-2, 2) | st.sampled_from([2**53 + 1, -(2**63)]),
     "price": st.sampled_from([-1.5, 0.0, 0.1, 2.0]),
     "draft": st.booleans(),
@@ -80,7 +80,9 @@ def filters(*, texts: bool = True) -> st.SearchStrategy[Expression]:
     Args:
         texts: with LIKE and the order of texts.
     """
-    patterns = st.lists(st.sampled_from(["%", "_", "e", "\\%", "\\_", "it's"]), max_size=4)
+    patterns = st.lists(
+        st.sampled_from(["%", "_", "e", "\\%", "\\_", "\\\\", "\n", "it's"]), max_size=4
+    )
     order: Any = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
     equal: Any = st.sampled_from(["=", "!="])
     small = {"lang": _VALUES["lang"], "year": st.integers(-2, 2), "price": _VALUES["price"]}

@@ -17,6 +17,7 @@ from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
 from aios_core.contracts.records import check_schema, vectors_of
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import And, Compare, Expression, In, IsNull, Not, Or
+from aios_core.filters.literals import LEAST
 from aios_core.redaction import redacted
 
 if TYPE_CHECKING:
@@ -276,10 +277,10 @@ def _condition(expression: Expression, *, positive: bool) -> Any:
         case Compare(name, sign, value):
             sign = sign if positive else _OPPOSITE[sign]
             if sign in _RANGE:
-                if isinstance(value, int) and abs(value) > 2**53:
+                if isinstance(value, int) and abs(value) > 2**53 and value != LEAST:
                     raise StorageError(
-                        f"Qdrant orders numbers as float64, which {value} is not; want one up to "
-                        "2^53 in size"
+                        f"Qdrant orders whole numbers as float64; expected one up to 2^53 in size, "
+                        f"got {value}"
                     )
                 bounds = models.Range(**{_RANGE[sign]: value})
                 return models.FieldCondition(key=_key(name), range=bounds)

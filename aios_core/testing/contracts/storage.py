@@ -15,6 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.testing.contracts.base import Contract
+from aios_core.testing.filtering import FilteringContract
 from aios_core.testing.keeping import KeepingContract
 from aios_core.testing.searching import GOOD, ROWS, SearchContract
 from aios_core.testing.stores import DIM, StoreMachine, plain, schema
@@ -38,7 +39,9 @@ _BAD: dict[str, tuple[Any, str]] = {
 }
 
 
-class StorageContract(KeepingContract, SearchContract, Contract["StorageBackend"]):
+class StorageContract(
+    FilteringContract, KeepingContract, SearchContract, Contract["StorageBackend"]
+):
     """Subclass it and set ``component``: a backend's class, or one that is built.
 
     Backends that need a server override the fixture ``new_uri``.
@@ -151,8 +154,8 @@ class StorageContract(KeepingContract, SearchContract, Contract["StorageBackend"
                 lambda s: s.search([1, 2, 3, 4], filter="yaer = 3"),
                 "did you mean 'year'.*character 1",
             ),
-            (lambda s: s.count("year = 'x'"), "want a number.*character 8"),
-            (lambda s: s.count("year > 3 AND"), "want a column; got the end"),
+            (lambda s: s.count("year = 'x'"), "expected a number.*character 8"),
+            (lambda s: s.count("year > 3 AND"), "expected a column; got the end"),
             (lambda s: s.delete(), "either ids or a filter"),
             (lambda s: s.delete([1]), "expected a text, got 1"),
             (lambda s: s.delete(filter="vector = 3"), "no column 'vector'"),
