@@ -84,7 +84,9 @@ def check_schema(schema: pa.Schema) -> pa.Schema:
     for column in schema:
         name, kind = column.name, column.type
         if not name or name.startswith("_") or "\0" in name:
-            problems.append(f"a column cannot be named {name!r}; want a name without _ in front")
+            problems.append(
+                f"a column cannot be named {name!r}; expected a text without _ in front and NUL"
+            )
         elif name == "vector":
             if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.float32():
                 problems.append(f"column 'vector' is {kind}; want fixed_size_list<float>[D]")

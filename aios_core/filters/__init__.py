@@ -30,6 +30,7 @@ from aios_core.filters.tree import (
     Or,
     Value,
     compares_texts,
+    renamed,
 )
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "Value",
     "compares_texts",
     "parse",
+    "renamed",
     "sql",
 ]

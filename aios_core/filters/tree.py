@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 Kind: TypeAlias = Literal["bool", "int64", "float64", "string"]
 """The type of a column, which is the type of the literals that it is compared with."""
@@ -81,3 +82,14 @@ def compares_texts(expression: Expression) -> bool:
             return any(map(compares_texts, parts))
         case _:
             return isinstance(expression, Like)
+
+
+def renamed(expression: Expression, names: Mapping[str, str]) -> Expression:
+    """The same filter over columns of other names, for backends that keep some by another."""
+    match expression:
+        case Not(part):
+            return Not(renamed(part, names))
+        case And(parts) | Or(parts):
+            return type(expression)(tuple(renamed(part, names) for part in parts))
+        case _:
+            return evolve(expression, column=names[expression.column])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,9 +13,10 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
+from aios_core.contracts.names import kept_names
 from aios_core.contracts.records import check_schema
 from aios_core.errors import MissingExtraError, StorageError
-from aios_core.filters import Expression, In, Value, sql
+from aios_core.filters import Expression, In, Value, renamed, sql
 from aios_core.filters.sql import literal
 from aios_core.redaction import redacted
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 TABLE: Final = "memory"
 _METRIC: Final = b"aios.metric"
+_COLUMNS: Final = b"aios.columns"
+"""In the metadata of the table: by which name it keeps each column."""
 
 
 @frozen
@@ -60,27 +64,45 @@ class LanceDb(StorageBackend):
 
     def create(self, uri: str, schema: pa.Schema, *, metric: Metric = "cosine") -> VectorStore:
         """Make the table."""
+        import pyarrow as pa
+
         check_schema(schema)
         if "://" not in uri and Path(uri).exists() and any(Path(uri).iterdir()):
             raise StorageError(f"{uri} cannot become a store: it is not empty")
-        kept = schema.with_metadata({**(schema.metadata or {}), _METRIC: metric.encode()})
+        names = kept_names(schema)
+        ours = {_METRIC: metric.encode(), _COLUMNS: json.dumps(names).encode()}
+        kept = pa.schema(
+            [part.with_name(names[part.name]) for part in schema],
+            {**(schema.metadata or {}), **ours},
+        )
         with _told(uri):
             table = self._connect(uri).create_table(TABLE, schema=kept)
-        return _LanceStore(self, uri, schema, metric, table)
+        return _LanceStore(self, uri, schema, metric, table, names)
 
     def open(self, uri: str, *, read_only: bool = False) -> VectorStore:
         """Open the table."""
+        import pyarrow as pa
+
         database = self._connect(uri) if self.exists(uri) else None
         if database is None:
             raise StorageError(f"{uri} is not a store: it has no table {TABLE!r}")
         with _told(uri):
             table = database.open_table(TABLE)
             metadata = dict(table.schema.metadata or {})
+            kept = table.schema
         metric: Any = metadata.pop(_METRIC, b"").decode()
         if metric not in ("cosine", "dot", "l2"):
             raise StorageError(f"{uri} was not made as a store: its schema names no metric")
-        schema = check_schema(table.schema.with_metadata(metadata))
-        return _LanceStore(self, uri, schema, metric, table, read_only=read_only)
+        # An earlier version kept all columns by their own names.
+        own = {name: name for name in kept.names}
+        try:
+            names = json.loads(metadata.pop(_COLUMNS, json.dumps(own)))
+            theirs = {kept_name: name for name, kept_name in names.items()}
+            fields = [part.with_name(theirs[part.name]) for part in kept]
+        except (ValueError, KeyError, AttributeError) as error:
+            raise StorageError(f"{uri} is damaged: its schema does not name its columns") from error
+        schema = check_schema(pa.schema(fields, metadata))
+        return _LanceStore(self, uri, schema, metric, table, names, read_only=read_only)
 
     def _connect(self, uri: str) -> Any:
         try:
@@ -91,13 +113,9 @@ class LanceDb(StorageBackend):
             return lancedb.connect(uri, read_consistency_interval=timedelta(0))
 
 
-def _sql(where: Expression) -> str:
+def _value(one: Value) -> str:
     """LanceDB reads a minus as an operator, so that the least int64 is out of its range."""
-
-    def value(one: Value) -> str:
-        return f"CAST('{one}' AS BIGINT)" if type(one) is int and one < 0 else literal(one)
-
-    return sql(where, value=value)
+    return f"CAST('{one}' AS BIGINT)" if type(one) is int and one < 0 else literal(one)
 
 
 @contextmanager
@@ -111,33 +129,34 @@ def _told(uri: str) -> Iterator[None]:
 
 class _LanceStore(VectorStore):
     def __init__(self, *arguments: Any, read_only: bool = False) -> None:
-        *common, self._table = arguments
+        *common, self._table, self._names = arguments
         super().__init__(*common, read_only=read_only)
 
     def _write(self, rows: pa.Table, *, replace: bool) -> None:
+        kept = rows.rename_columns([self._names[name] for name in rows.column_names])
         with _told(self.uri):
             if replace:
                 merge = self._table.merge_insert("id").when_matched_update_all()
-                merge.when_not_matched_insert_all().execute(rows)
+                merge.when_not_matched_insert_all().execute(kept)
                 return
             known = self._rows(["id"], In("id", tuple(rows.column("id").to_pylist())))
             if known.num_rows:
                 raise self._taken(known.column("id")[0].as_py())
-            self._table.add(rows)
+            self._table.add(kept)
 
     def _remove(self, ids: Sequence[Id]) -> int:
         return self._remove_where(In("id", tuple(ids)))
 
     def _remove_where(self, where: Expression) -> int:
         with _told(self.uri):
-            return int(self._table.delete(_sql(where)).num_deleted_rows)
+            return int(self._table.delete(self._sql(where)).num_deleted_rows)
 
     def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
         import pyarrow as pa
 
         wanted = list(dict.fromkeys(["id", *columns]))
         if not ids:
-            return self._fit(self.schema.empty_table(), columns)
+            return self.schema.empty_table().select(columns)
         rows = self._rows(wanted, In("id", tuple(ids)))
         place = {one: row for row, one in enumerate(rows.column("id").to_pylist())}
         order = pa.array([place[one] for one in ids if one in place], pa.int64())
@@ -156,10 +175,10 @@ class _LanceStore(VectorStore):
             with _told(self.uri):
                 search = self._table.search(query).distance_type(self.metric).limit(k)
                 if where is not None:
-                    search = search.where(_sql(where), prefilter=True)
+                    search = search.where(self._sql(where), prefilter=True)
                 if exact:
                     search = search.bypass_vector_index()
-                rows = search.select([*columns, "_distance"]).to_arrow()
+                rows = search.select([*self._kept(columns), "_distance"]).to_arrow()
             raw = rows.column("_distance").to_numpy()
             scores = 1 / (1 + np.sqrt(np.maximum(raw, 0))) if self.metric == "l2" else 1 - raw
             found.append(self._with_scores(rows, scores, columns))
@@ -177,8 +196,8 @@ class _LanceStore(VectorStore):
                 self._table.create_index("text", config=plain)
             search = self._table.search(MatchQuery(text, "text"), query_type="fts").limit(k)
             if where is not None:
-                search = search.where(_sql(where), prefilter=True)
-            rows = search.select([*columns, "_score"]).to_arrow()
+                search = search.where(self._sql(where), prefilter=True)
+            rows = search.select([*self._kept(columns), "_score"]).to_arrow()
         return self._with_scores(rows, rows.column("_score").to_numpy(), columns)
 
     def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
@@ -190,7 +209,7 @@ class _LanceStore(VectorStore):
 
     def _count(self, where: Expression | None) -> int:
         with _told(self.uri):
-            return int(self._table.count_rows(None if where is None else _sql(where)))
+            return int(self._table.count_rows(None if where is None else self._sql(where)))
 
     def _compact(self) -> None:
         from lancedb.index import HnswSq
@@ -205,9 +224,15 @@ class _LanceStore(VectorStore):
         stats = self._table.stats()
         return stats["total_bytes"], {"version": self._table.version, **stats["fragment_stats"]}
 
+    def _sql(self, where: Expression) -> str:
+        return sql(renamed(where, self._names), value=_value)
+
+    def _kept(self, columns: Sequence[str]) -> list[str]:
+        return [self._names[name] for name in columns]
+
     def _search(self, columns: Sequence[str], where: Expression | None) -> Any:
-        search = self._table.search().select(list(columns))
-        return search if where is None else search.where(_sql(where))
+        search = self._table.search().select(self._kept(columns))
+        return search if where is None else search.where(self._sql(where))
 
     def _rows(self, columns: Sequence[str], where: Expression) -> pa.Table:
         with _told(self.uri):
@@ -218,7 +243,8 @@ class _LanceStore(VectorStore):
         import pyarrow as pa
 
         fields = [self.schema.field(name) for name in columns]
-        return rows.select(columns).cast(pa.schema(fields, metadata=self.schema.metadata))
+        found = rows.select(self._kept(columns)).rename_columns([*columns])
+        return found.cast(pa.schema(fields, metadata=self.schema.metadata))
 
     def _with_scores(self, rows: pa.Table, scores: Any, columns: Sequence[str]) -> pa.Table:
         import pyarrow as pa

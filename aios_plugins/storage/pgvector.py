@@ -13,6 +13,7 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
+from aios_core.contracts.names import kept_names
 from aios_core.contracts.records import check_schema, vectors_of
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import Expression, sql
@@ -32,6 +33,10 @@ _TYPES: Final = {
     "bool": "boolean",
 }
 _OPERATORS: Final = {"cosine": "<=>", "dot": "<#>", "l2": "<->"}
+_INDEX: Final = (
+    "SELECT 1 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+    "JOIN pg_am ON pg_am.oid = relam WHERE indrelid = %s::regclass AND amname = 'hnsw'"
+)
 _CLASSES: Final = {"cosine": "vector_cosine_ops", "dot": "vector_ip_ops", "l2": "vector_l2_ops"}
 
 
@@ -59,17 +64,19 @@ class PgVector(StorageBackend):
     def create(self, uri: str, schema: pa.Schema, *, metric: Metric = "cosine") -> VectorStore:
         """Make the table; its comment holds the schema."""
         dim = check_schema(schema).field("vector").type.list_size
+        names = kept_names(schema)
         columns = [
-            f"{quoted(one.name)} "
+            f"{quoted(names[one.name])} "
             + (f"vector({dim})" if one.name == "vector" else _TYPES[str(one.type)])
             + (" PRIMARY KEY" if one.name == "id" else "" if one.nullable else " NOT NULL")
             for one in schema
         ]
-        kept = {"schema": base64.b64encode(schema.serialize()).decode(), "metric": metric}
+        raw = base64.b64encode(schema.serialize()).decode()
+        kept = {"schema": raw, "metric": metric, "columns": names}
         with _connect(uri) as (connection, table), connection.transaction():
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
             connection.execute(f"CREATE TABLE {quoted(table)} ({', '.join(columns)})")
-            comment = json.dumps(kept)
+            comment = json.dumps(kept).replace("'", "''")
             connection.execute(f"COMMENT ON TABLE {quoted(table)} IS '{comment}'")
         return self.open(uri)
 
@@ -86,9 +93,12 @@ class PgVector(StorageBackend):
             metric = kept["metric"]
             raw = base64.b64decode(kept["schema"])
             schema = check_schema(pa.ipc.read_schema(pa.py_buffer(raw)))
+            # An earlier version kept all columns by their own names.
+            columns = kept.get("columns") or {name: name for name in schema.names}
+            names = {name: columns[name] for name in schema.names}
         except (ValueError, KeyError, TypeError, OSError, pa.ArrowException):
             raise StorageError(f"{uri} was not made as a store: no schema in it") from None
-        return _PgStore(self, uri, schema, metric, read_only=read_only)
+        return _PgStore(self, uri, schema, metric, names, read_only=read_only)
 
 
 def _place(uri: str) -> tuple[str, str]:
@@ -96,6 +106,11 @@ def _place(uri: str) -> tuple[str, str]:
     parts = urlsplit(uri)
     query = dict(parse_qsl(parts.query))
     table = query.pop("table", "")
+    if (size := len(table.encode(errors="replace"))) > 63:
+        raise StorageError(
+            f"{uri}: expected a name of a table of at most 63 bytes, got one of {size}, "
+            "which PostgreSQL would cut to that of another"
+        )
     if parts.scheme not in ("postgresql", "postgres") or not table or "\0" in uri:
         raise StorageError(
             f"{uri} is no place for pgvector; want postgresql://user@host/database?table=notes"
@@ -144,10 +159,11 @@ def _comment(connection: Any, table: str) -> str | None:
 
 class _PgStore(VectorStore):
     def __init__(self, *arguments: Any, read_only: bool = False) -> None:
-        super().__init__(*arguments, read_only=read_only)
+        *common, self._names = arguments
+        super().__init__(*common, read_only=read_only)
         self._connection, name = _open(self.uri)
         self._place, self.uri = self.uri, redacted(self.uri)
-        self._plain, self._name = name, quoted(name)
+        self._table_name, self._name = quoted(name), _escaped(quoted(name))
         if read_only:
             self._connection.read_only = True
 
@@ -156,26 +172,27 @@ class _PgStore(VectorStore):
             return self._connection.execute(text, values)
 
     def _write(self, rows: pa.Table, *, replace: bool) -> None:
-        names = [quoted(name) for name in rows.column_names]
+        names = [self._column(name) for name in rows.column_names]
         listed, updates = ", ".join(names), ", ".join(f"{n} = excluded.{n}" for n in names)
         columns: list[Any] = [
             map(_text, vectors_of(rows)) if name == "vector" else rows.column(name).to_pylist()
             for name in rows.column_names
         ]
         with _told(self.uri), self._connection.transaction():
-            self._connection.execute(f"CREATE TEMP TABLE staged (LIKE {self._name}) ON COMMIT DROP")
-            with self._connection.cursor().copy(f"COPY staged ({listed}) FROM STDIN") as copy:
+            made = f"CREATE TEMP TABLE staged (LIKE {self._name}) ON COMMIT DROP"
+            self._connection.execute(made, ())
+            with self._connection.cursor().copy(f"COPY staged ({listed}) FROM STDIN", ()) as copy:
                 for row in zip(*columns, strict=True):
                     copy.write_row(row)
             if not replace:
                 known = self._connection.execute(
-                    f"SELECT id FROM {self._name} JOIN staged USING (id) LIMIT 1"
+                    f"SELECT id FROM {self._name} JOIN staged USING (id) LIMIT 1", ()
                 ).fetchone()
                 if known:
                     raise self._taken(known[0])
             conflict = f" ON CONFLICT (id) DO UPDATE SET {updates}" if replace else ""
             self._connection.execute(
-                f"INSERT INTO {self._name} ({listed}) SELECT {listed} FROM staged{conflict}"
+                f"INSERT INTO {self._name} ({listed}) SELECT {listed} FROM staged{conflict}", ()
             )
 
     def _remove(self, ids: Sequence[Id]) -> int:
@@ -183,12 +200,12 @@ class _PgStore(VectorStore):
         return int(found.rowcount)
 
     def _remove_where(self, where: Expression) -> int:
-        chosen, values = _where(where)
+        chosen, values = self._where(where)
         return int(self._run(f"DELETE FROM {self._name}{chosen}", values).rowcount)
 
     def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
         asked = list(dict.fromkeys([*columns, "id"]))
-        text = f"SELECT {_select(asked)} FROM {self._name} WHERE id = ANY(%s)"
+        text = f"SELECT {self._select(asked)} FROM {self._name} WHERE id = ANY(%s)"
         at = asked.index("id")
         rows = {row[at]: row for row in self._run(text, (list(ids),)).fetchall()}
         return self._table([rows[one] for one in ids if one in rows], asked).select(columns)
@@ -203,9 +220,9 @@ class _PgStore(VectorStore):
     ) -> list[pa.Table]:
         import pyarrow as pa
 
-        chosen, values = _where(where)
+        chosen, values = self._where(where)
         near = f"vector {_OPERATORS[self.metric]} %s::vector"
-        asked = f"{_select(columns)}, {near}" if columns else near
+        asked = f"{self._select(columns)}, {near}" if columns else near
         text = f"SELECT {asked} FROM {self._name}{chosen} ORDER BY {near} LIMIT {k}"
         found = []
         with _told(self.uri), self._connection.transaction():
@@ -223,13 +240,18 @@ class _PgStore(VectorStore):
                 answer = self._connection.execute(text, (query, *values, query)).fetchall()
                 table = self._table([row[:-1] for row in answer], columns)
                 raw = np.array([row[-1] for row in answer], np.float64)
-                scores = {"l2": 1 / (1 + raw), "dot": -raw, "cosine": 1 - raw}[self.metric]
+                similar = {
+                    "l2": lambda d: 1 / (1 + d),
+                    "dot": np.negative,
+                    "cosine": lambda d: 1 - d,
+                }
+                scores = similar[self.metric](raw)
                 found.append(table.append_column("_score", pa.array(scores.astype(np.float32))))
         return found
 
     def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
-        chosen, values = _where(where)
-        text = f"SELECT {_select(columns)} FROM {self._name}{chosen}"
+        chosen, values = self._where(where)
+        text = f"SELECT {self._select(columns)} FROM {self._name}{chosen}"
         connection = self._connection
         with _told(self.uri), connection.transaction(), connection.cursor("scan") as cursor:
             cursor.execute(text, values)
@@ -237,25 +259,48 @@ class _PgStore(VectorStore):
                 yield self._table(rows, columns)
 
     def _count(self, where: Expression | None) -> int:
-        chosen, values = _where(where)
+        chosen, values = self._where(where)
         return int(self._run(f"SELECT count(*) FROM {self._name}{chosen}", values).fetchone()[0])
 
     def _compact(self) -> None:
-        name = quoted(f"{self._plain}_vector")
-        if self._count(None) >= self.backend.index_rows and self.dim <= 2000:
-            self._run(
-                f"CREATE INDEX IF NOT EXISTS {name} ON {self._name} "
-                f"USING hnsw (vector {_CLASSES[self.metric]})"
-            )
+        if (
+            self._count(None) >= self.backend.index_rows
+            and self.dim <= 2000
+            and not self._run(_INDEX, (self._table_name,)).fetchone()
+        ):
+            # PostgreSQL names it: a name of ours could be taken, or cut to that of another table.
+            kind = _CLASSES[self.metric]
+            self._run(f"CREATE INDEX ON {self._name} USING hnsw (vector {kind})")
         self._run(f"VACUUM ANALYZE {self._name}")
 
     def _measure(self) -> tuple[int, dict[str, Any]]:
-        size = self._run("SELECT pg_total_relation_size(%s::regclass)", (self._name,)).fetchone()[0]
+        size = self._run(
+            "SELECT pg_total_relation_size(%s::regclass)", (self._table_name,)
+        ).fetchone()[0]
         version = self._run("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
         return int(size), {"pgvector": version.fetchone()[0]}
 
     def _close(self) -> None:
         self._connection.close()
+
+    def _column(self, name: str) -> str:
+        return _escaped(quoted(self._names[name]))
+
+    def _select(self, columns: Sequence[str]) -> str:
+        return ", ".join(
+            "vector::real[]" if name == "vector" else self._column(name) for name in columns
+        )
+
+    def _where(self, where: Expression | None) -> tuple[str, list[Any]]:
+        """A clause with place holders, and the values for them."""
+        values: list[Any] = []
+
+        def value(one: Any) -> str:
+            values.append(one)
+            return "%s::double precision" if isinstance(one, float) else "%s"
+
+        text = "" if where is None else f" WHERE {sql(where, column=self._column, value=value)}"
+        return text, values
 
     def _table(self, rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> pa.Table:
         import pyarrow as pa
@@ -268,24 +313,11 @@ class _PgStore(VectorStore):
         return pa.table(arrays, schema=schema)
 
 
-def _select(columns: Sequence[str]) -> str:
-    return ", ".join("vector::real[]" if name == "vector" else quoted(name) for name in columns)
+def _escaped(name: str) -> str:
+    """A per cent sign begins a place holder of the driver."""
+    return name.replace("%", "%%")
 
 
 def _text(vector: NDArray[np.float32]) -> str:
     """As pgvector reads it; nine digits give every float32 back."""
     return "[" + ",".join(f"{x:.9g}" for x in vector.tolist()) + "]"
-
-
-def _where(where: Expression | None) -> tuple[str, list[Any]]:
-    """A clause with place holders, and the values for them; %% is a per cent sign to the driver."""
-    values: list[Any] = []
-
-    def value(one: Any) -> str:
-        values.append(one)
-        return "%s::double precision" if isinstance(one, float) else "%s"
-
-    def column(name: str) -> str:
-        return quoted(name).replace("%", "%%")
-
-    return ("" if where is None else f" WHERE {sql(where, column=column, value=value)}"), values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,9 +15,10 @@ from uuid import UUID, uuid5
 from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
+from aios_core.contracts.names import is_plain, kept_names
 from aios_core.contracts.records import check_schema, vectors_of
 from aios_core.errors import MissingExtraError, StorageError
-from aios_core.filters import And, Compare, Expression, In, IsNull, Not, Or
+from aios_core.filters import And, Compare, Expression, In, IsNull, Not, Or, renamed
 from aios_core.filters.literals import LEAST
 from aios_core.redaction import redacted
 
@@ -72,9 +74,13 @@ class Qdrant(StorageBackend):
             client.create_collection(
                 name,
                 vectors_config=models.VectorParams(size=dim, distance=_DISTANCES[metric]),
-                metadata={"aios.schema": kept, "aios.metric": metric},
+                metadata={
+                    "aios.schema": kept,
+                    "aios.metric": metric,
+                    "aios.columns": json.dumps(kept_names(schema)),
+                },
             )
-        return _QdrantStore(self, uri, schema, metric, client, name)
+        return _QdrantStore(self, uri, schema, metric, client, name, kept_names(schema))
 
     def open(self, uri: str, *, read_only: bool = False) -> VectorStore:
         """Open the collection."""
@@ -89,11 +95,15 @@ class Qdrant(StorageBackend):
             try:
                 raw = base64.b64decode(metadata["aios.schema"])
                 schema = check_schema(pa.ipc.read_schema(pa.py_buffer(raw)))
+                # An earlier version kept all columns by their own names.
+                own = json.dumps({one: one for one in schema.names})
+                found = json.loads(metadata.get("aios.columns", own))
+                names = {one: found[one] for one in schema.names}
             except (KeyError, ValueError, TypeError, OSError, pa.ArrowException) as error:
                 raise StorageError(f"{uri} was not made as a store: it has no schema") from error
             if metric not in _DISTANCES:
                 raise StorageError(f"{uri} was not made as a store: it has no metric")
-        return _QdrantStore(self, uri, schema, metric, client, name, read_only=read_only)
+        return _QdrantStore(self, uri, schema, metric, client, name, names, read_only=read_only)
 
     def _connect(self, uri: str) -> tuple[Any, str]:
         try:
@@ -135,7 +145,7 @@ def _closing_on_error(client: Any) -> Iterator[None]:
 
 class _QdrantStore(VectorStore):
     def __init__(self, *arguments: Any, read_only: bool = False) -> None:
-        *common, self._client, self._name = arguments
+        *common, self._client, self._name, self._names = arguments
         super().__init__(*common, read_only=read_only)
 
     def _write(self, rows: pa.Table, *, replace: bool) -> None:
@@ -150,7 +160,9 @@ class _QdrantStore(VectorStore):
             models.PointStruct(
                 id=_point(row["id"]),
                 vector=vector,
-                payload={name: value for name, value in row.items() if value is not None},
+                payload={
+                    self._names[name]: value for name, value in row.items() if value is not None
+                },
             )
             for row, vector in zip(payloads, vectors_of(rows).tolist(), strict=True)
         ]
@@ -193,7 +205,7 @@ class _QdrantStore(VectorStore):
                     self._name,
                     query=query.tolist(),
                     limit=k,
-                    query_filter=None if where is None else _filter(where),
+                    query_filter=self._chosen(where),
                     search_params=models.SearchParams(exact=bool(exact)) if served else None,
                     **self._asked(columns),
                 ).points
@@ -205,7 +217,7 @@ class _QdrantStore(VectorStore):
         return found
 
     def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
-        offset, chosen = None, None if where is None else _filter(where)
+        offset, chosen = None, self._chosen(where)
         while True:
             with _told(self.uri):
                 points, offset = self._client.scroll(
@@ -217,7 +229,7 @@ class _QdrantStore(VectorStore):
 
     def _count(self, where: Expression | None) -> int:
         with _told(self.uri):
-            chosen = None if where is None else _filter(where)
+            chosen = self._chosen(where)
             return int(self._client.count(self._name, count_filter=chosen, exact=True).count)
 
     def _measure(self) -> tuple[None, dict[str, Any]]:
@@ -229,15 +241,21 @@ class _QdrantStore(VectorStore):
         self._client.close()
 
     def _asked(self, columns: Sequence[str]) -> dict[str, Any]:
-        payload = [name for name in columns if name != "vector"]
+        payload: Any = [self._names[name] for name in columns if name != "vector"]
+        if not all(map(is_plain, payload)):
+            payload = True  # a name that it would read as a path into JSON
         return {"with_payload": payload or False, "with_vectors": "vector" in columns}
+
+    def _chosen(self, where: Expression | None) -> Any:
+        return None if where is None else _filter(renamed(where, self._names))
 
     def _table(self, points: Sequence[Any], columns: Sequence[str]) -> pa.Table:
         import pyarrow as pa
 
         schema = pa.schema([self.schema.field(n) for n in columns], self.schema.metadata)
         rows = [{**(point.payload or {}), "vector": point.vector} for point in points]
-        return pa.Table.from_pylist([{n: r.get(n) for n in columns} for r in rows], schema)
+        kept = [{n: row.get(self._names[n]) for n in columns} for row in rows]
+        return pa.Table.from_pylist(kept, schema)
 
 
 def _pages(values: Sequence[Any]) -> Iterator[list[Any]]:
@@ -309,4 +327,4 @@ def _equal(name: str, values: Sequence[Any], *, positive: bool) -> Any:
 
 def _key(name: str) -> str:
     """Qdrant reads keys as paths into JSON."""
-    return name if name.isidentifier() else f'"{name}"'
+    return name if is_plain(name) else f'"{name}"'

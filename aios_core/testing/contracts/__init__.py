@@ -9,5 +9,6 @@ pytest.register_assert_rewrite(
     *(f"{__name__}.{kind}" for kind in KINDS),
     "aios_core.testing.filtering",
     "aios_core.testing.keeping",
+    "aios_core.testing.naming",
     "aios_core.testing.searching",
 )

@@ -17,6 +17,7 @@ from aios_core.errors import MissingExtraError, StorageError
 from aios_core.testing.contracts.base import Contract
 from aios_core.testing.filtering import FilteringContract
 from aios_core.testing.keeping import KeepingContract
+from aios_core.testing.naming import NamingContract
 from aios_core.testing.searching import GOOD, ROWS, SearchContract
 from aios_core.testing.stores import DIM, StoreMachine, plain, schema
 
@@ -40,7 +41,11 @@ _BAD: dict[str, tuple[Any, str]] = {
 
 
 class StorageContract(
-    FilteringContract, KeepingContract, SearchContract, Contract["StorageBackend"]
+    FilteringContract,
+    KeepingContract,
+    NamingContract,
+    SearchContract,
+    Contract["StorageBackend"],
 ):
     """Subclass it and set ``component``: a backend's class, or one that is built.
 
