@@ -85,7 +85,8 @@ def check_schema(schema: pa.Schema) -> pa.Schema:
         name, kind = column.name, column.type
         if not name or name.startswith("_") or "\0" in name:
             problems.append(
-                f"a column cannot be named {name!r}; expected a text without _ in front and NUL"
+                f"a column cannot be named {name!r}; expected a text without NUL, "
+                "and without _ in front"
             )
         elif name == "vector":
             if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.float32():
