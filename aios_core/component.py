@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from aios_core.errors import AIOSError, PluginError
 from aios_core.kinds import KINDS
@@ -59,6 +59,8 @@ class Component(Source):
     """What a configuration calls it."""
     reference: str | type
     """``"module:Class"``, or the class itself."""
+    _loaded: list[type[Any]] = field(factory=list, init=False, eq=False, repr=False)
+    """What `load` gave, once it did."""
 
     @property
     def key(self) -> str:
@@ -79,6 +81,8 @@ class Component(Source):
             PluginError: it cannot be imported, is not a frozen attrs class, does not subclass the
                 contract, or leaves a part of it unwritten.
         """
+        if self._loaded:
+            return self._loaded[0]
         try:
             found = resolve(self.reference) if isinstance(self.reference, str) else self.reference
             problem = _breach(found, resolve(KINDS[self.kind].contract))
@@ -86,9 +90,9 @@ class Component(Source):
             problem = str(error)
         if problem:
             raise PluginError(f"{self.key} of {self.source} cannot be used: {problem}")
-        cls: type[Any] = found
-        _LOADED.setdefault(cls, self)
-        return cls
+        self._loaded.append(found)
+        _LOADED.setdefault(found, self)
+        return self._loaded[0]
 
 
 def named(part: object) -> str:

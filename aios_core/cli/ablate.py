@@ -23,8 +23,11 @@ from aios_core.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from aios_core.experiment.plan import Plan, PlannedModel
+    from aios_core.experiment.plan import Plan, PlannedModel, PlannedTrial
     from aios_core.experiment.results import Results
+
+SHOWN = 5
+"""Seeds and trainings of an arm in the plan's table."""
 
 EXTRA = ("jinja2", "matplotlib", "scipy")
 """Modules that the report needs."""
@@ -184,18 +187,20 @@ def _print_plan(plan: Plan, *, force: bool) -> None:
     missing = {trial.key for trial in plan.missing_trials()}
     trainings = _trainings(plan.models.values())
     twins = sum(model.resolved.config.mode == "ar" for model in trainings.values())
+    arms: dict[str, list[PlannedTrial]] = {}
+    for trial in plan.trials:
+        arms.setdefault(trial.arm, []).append(trial)
     rows = []
-    for arm in plan.arms:
-        trials = [trial for trial in plan.trials if trial.arm == arm]
+    for arm, trials in arms.items():
         done = 0 if force else sum(trial.key not in missing for trial in trials)
-        seeds = ", ".join(str(trial.seed) for trial in trials)
-        shared = ", ".join(dict.fromkeys(trial.model.training_key[:8] for trial in trials))
+        seeds = _few([str(trial.seed) for trial in trials])
+        shared = _few(list(dict.fromkeys(trial.model.training_key[:8] for trial in trials)))
         mark = "baseline" if trials[0].baseline else ""
         rows.append((arm, seeds, shared, f"{done} of {len(trials)}", mark))
     print_table(("arm", "seeds", "trainings", "done", ""), rows)
     left = trainings if force else _trainings(plan.missing_models())
     click.echo(
-        f"\n{_count(len(plan.trials), 'trial')} in {_count(len(plan.arms), 'arm')}, sharing "
+        f"\n{_count(len(plan.trials), 'trial')} in {_count(len(arms), 'arm')}, sharing "
         f"{_count(len(trainings), 'training')}"
         + (f" ({_count(twins, 'autoregressive twin')} among them)" if twins else "")
         + f"; to do: {_count(len(left), 'training')}, "
@@ -206,6 +211,13 @@ def _print_plan(plan: Plan, *, force: bool) -> None:
 def _trainings(models: Iterable[PlannedModel]) -> dict[str, PlannedModel]:
     """One network of each training: those that are quantized in several ways share theirs."""
     return {model.training_key: model for model in models}
+
+
+def _few(names: list[str]) -> str:
+    """Names in a cell of a table, the first ones where they are many."""
+    if len(names) <= SHOWN:
+        return ", ".join(names)
+    return ", ".join(names[:SHOWN]) + f", and {len(names) - SHOWN} more"
 
 
 def _count(number: int, thing: str) -> str:

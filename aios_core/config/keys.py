@@ -96,11 +96,10 @@ def _key(
     values = _values(resolved, affects, data)
     kinds = {fields(Config)[name].metadata.get("kind") for name in values}
     components = [one for one in resolved.components if one.kind in kinds]
-    core = Path(aios_core.__file__).parent
     facts = {
         "values": values,
         "versions": sorted({(one.distribution, one.version) for one in components}),
-        "core": [version(DISTRIBUTION), *(_code(core / folder) for folder in folders)],
+        "core": _core(folders),
         "code": sorted({code(one) for one in components}),
         "data": data,
     }
@@ -123,23 +122,40 @@ def _values(resolved: Resolved, affects: tuple[str, ...], data: str | None) -> d
 
 def _counted(cls: Any, values: Mapping[str, Any], affects: tuple[str, ...]) -> dict[str, Any]:
     found = {}
-    for name, attribute in fields(cls).items():
-        if name not in values or attribute.metadata.get("affects", affects[0]) not in affects:
-            continue
-        value, inner = values[name], hints(cls)[attribute.name]
-        plain = "kind" not in attribute.metadata and attrs.has(inner)
-        found[name] = _counted(inner, value, affects) if plain else value
+    for name, (own, inner) in _affected(cls).items():
+        if name in values and (own or affects[0]) in affects:
+            found[name] = _counted(inner, values[name], affects) if inner else values[name]
     return found
 
 
 def code(component: Component) -> str:
     """Hash of the source that a component is defined in, its whole package included."""
-    return _code(_home(component))
+    cls: Any = component.load()
+    return _code(_home(cls))
 
 
-def _home(component: Component) -> Path:
+@cache
+def _affected(cls: Any) -> dict[str, tuple[str | None, Any]]:
+    """What each field of a class affects, as far as it says, and its class if it is a table."""
+    found = {}
+    for name, attribute in fields(cls).items():
+        inner = hints(cls)[attribute.name]
+        table = "kind" not in attribute.metadata and attrs.has(inner)
+        found[name] = attribute.metadata.get("affects"), inner if table else None
+    return found
+
+
+@cache
+def _core(folders: tuple[str, ...]) -> list[str]:
+    """Version of the core, and hashes of some of its folders."""
+    core = Path(aios_core.__file__).parent
+    return [version(DISTRIBUTION), *(_code(core / folder) for folder in folders)]
+
+
+@cache
+def _home(cls: Any) -> Path:
     """The folder of the package that a component's module lies in, or the module's own file."""
-    module = sys.modules[component.load().__module__]
+    module = sys.modules[cls.__module__]
     file = Path(inspect.getsourcefile(module) or str(module.__file__))
     package = sys.modules.get(module.__package__ or "")
     regular = package is not None and getattr(package, "__file__", None) is not None

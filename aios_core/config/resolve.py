@@ -12,7 +12,7 @@ from attrs import field, frozen
 from aios_core.config.document import Node, Source, merge, tree
 from aios_core.config.overrides import layer
 from aios_core.config.reader import read
-from aios_core.config.structure import Reader
+from aios_core.config.structure import Memo, Reader
 from aios_core.errors import ConfigError, PluginError
 from aios_core.registry import Component, Registry
 
@@ -40,6 +40,23 @@ class Resolved:
     """Keys of the values that are paths of files."""
     registry: Registry = field(repr=False, eq=False)
     """Where the components were looked up."""
+    root: Node = field(repr=False, eq=False)
+    """The tree that all of it was read from."""
+    memo: Memo = field(repr=False, eq=False)
+    """Its sections by node, for trees that share them."""
+
+    def changed(self, *left_out: str, **values: Any) -> Resolved:
+        """The same with some sections at their defaults and some values replaced.
+
+        Args:
+            left_out: names of sections.
+            values: plain data by section.
+
+        Raises:
+            ConfigError: with all that is wrong.
+        """
+        over = tree(values, Source("", Path.cwd()))
+        return structure(merge(self.root.without(*left_out), over), self.registry, self.memo)
 
 
 def load(
@@ -121,21 +138,26 @@ def section(
 def twin(resolved: Resolved) -> Resolved:
     """The autoregressive twin of a run: same network and data, judging the run's samples."""
     seed = resolved.config.evaluation.twin_seed
-    kept = {key: value for key, value in resolved.values.items() if key != "quantizer"}
-    values = {**kept, "mode": "ar", "seed": seed}  # whatever it judges, it is never quantized
-    return resolve(values, registry=resolved.registry)
+    return resolved.changed("quantizer", mode="ar", seed=seed)  # it is never quantized
 
 
-def structure(root: Node, registry: Registry | None) -> Resolved:
+def structure(root: Node, registry: Registry | None, memo: Memo | None = None) -> Resolved:
     """Resolve a whole tree.
+
+    Args:
+        root: of the tree.
+        registry: where components are looked up; None discovers the installed ones.
+        memo: sections of trees that were resolved before, with the same registry.
 
     Raises:
         ConfigError: with all that is wrong.
     """
     registry = pinned(root, registry)
-    reader = Reader(registry)
+    memo = {} if memo is None else memo
+    reader = Reader(registry, memo)
     config = reader.config(root.without(*OWN_KEYS))
-    return Resolved(config, reader.values, tuple(reader.components), tuple(reader.paths), registry)
+    components, paths = tuple(reader.components), tuple(reader.paths)
+    return Resolved(config, reader.values, components, paths, registry, root, memo)
 
 
 def pinned(root: Node, registry: Registry | None) -> Registry:

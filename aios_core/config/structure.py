@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from attrs import NOTHING, Attribute
+from attrs import NOTHING, Attribute, frozen
 
 from aios_core.config.document import Node, Source, tree
 from aios_core.config.requirements import unmet
@@ -25,8 +25,28 @@ _BOUND = re.compile(r"(?s)(must be .*?): ([^:]*)")
 """How attrs words a value out of bounds: ``must be >= 1: 0``."""
 
 
+@frozen
+class Section:
+    """What reading a section gave, kept for trees that share its node."""
+
+    node: Node | None
+    """Held, so that its identity stays its own."""
+    made: Any
+    values: Any
+    components: tuple[Component, ...]
+    paths: tuple[KeyPath, ...]
+
+
+Memo = dict[tuple[str, int], Section]
+"""Sections by name and identity of their node: the trials of a sweep share most of theirs."""
+
+
 class Reader:
     """One reading of a tree; `config` is what it gives, and the attributes what was met.
+
+    Args:
+        registry: where components are looked up.
+        memo: sections that were read before, with the same registry; read ones are added.
 
     Attributes:
         problems: faults, each with its place, in no order.
@@ -35,12 +55,13 @@ class Reader:
         paths: keys of the values that are paths of files.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, memo: Memo | None = None) -> None:
         self.problems: list[tuple[Source, str]] = []
         self.components: list[Component] = []
         self.values: dict[str, Any] = {}
         self.paths: list[KeyPath] = []
         self._registry = registry
+        self._memo = {} if memo is None else memo
 
     def config(self, root: Node) -> Config:
         """The whole configuration.
@@ -50,15 +71,12 @@ class Reader:
         """
         given: dict[str, Any] = {}
         self._unknown_keys(root, fields(Config), (), "section")
+        own: list[tuple[str, Section]] = []
         for key, attribute in fields(Config).items():
-            node = root.get(key)
-            if attribute.metadata.get("many"):
-                given[key], self.values[key] = self._several(attribute, node, root)
-            elif "kind" in attribute.metadata:
-                node = node or Node({}, root.source)
-                given[key], self.values[key] = self._component(attribute, node, (key,))
-            elif node is not None:
-                given[key] = convert(node, hints(Config)[key], (key,), self)
+            read = self._read(attribute, root.get(key), root)
+            own.append((key, read))
+            if read.made is not NOTHING:
+                given[key] = read.made
         self._required(root.get("plugins"))
         config = self._make(Config, given, root, ())
         if self.problems:
@@ -66,11 +84,39 @@ class Reader:
             names = list(dict.fromkeys(source.name for source, _ in self.problems))
             self.problems.sort(key=lambda one: (names.index(one[0].name), one[0].line))
             raise ConfigError(*(text for _, text in self.problems))
-        for key, attribute in fields(Config).items():
-            if "kind" not in attribute.metadata:
-                self.values[key] = self._plain(getattr(config, key), (key,))
-        self.values = {key: self.values[key] for key in fields(Config)}
+        for key, read in own:
+            self._keep(key, read, getattr(config, key))
         return config  # type: ignore[no-any-return]  # WRONG would have come with a problem
+
+    def _read(self, attribute: Attribute[Any], node: Node | None, root: Node) -> Section:
+        """A section, read now or before; one that is not there and no component gives NOTHING."""
+        key = attribute.name
+        if (known := self._memo.get((key, id(node)))) is not None:
+            return known
+        before, values, made = len(self.components), NOTHING, NOTHING
+        if attribute.metadata.get("many"):
+            made, values = self._several(attribute, node, root)
+        elif "kind" in attribute.metadata:
+            made, values = self._component(attribute, node or Node({}, root.source), (key,))
+        elif node is not None:
+            made = convert(node, hints(Config)[key], (key,), self)
+        components = tuple(self.components[before:])
+        del self.components[before:]
+        paths = tuple(path for path in self.paths if path[0] == key)
+        self.paths = [path for path in self.paths if path[0] != key]
+        return Section(node, made, values, components, paths)
+
+    def _keep(self, key: str, read: Section, made: Any) -> None:
+        """Take a section that has no fault into what was met, and into the memo."""
+        if read.values is NOTHING:
+            values = self._plain(made, (key,))
+            paths = tuple(path for path in self.paths if path[0] == key)
+            self.paths = [path for path in self.paths if path[0] != key]
+            read = Section(read.node, made, values, (), paths)
+        self._memo[key, id(read.node)] = read
+        self.values[key] = read.values
+        self.components.extend(read.components)
+        self.paths.extend(read.paths)
 
     def section(self, key: str, root: Node) -> Any:
         """The component of one section, whatever the others say.

@@ -25,6 +25,7 @@ from aios_core.config.document import (
 )
 from aios_core.config.reader import read
 from aios_core.config.resolve import Resolved, pinned, structure
+from aios_core.config.structure import Memo
 from aios_core.config.types import fields, show
 from aios_core.errors import ConfigError, PluginError
 
@@ -129,11 +130,11 @@ def _resolved(file: Node, shared: Layer, plan: Sweep, registry: Registry) -> lis
     nowhere = {key for layer in layers for key in layer}.difference(*applying)
     found: dict[str, Trial] = {}
     problems: defaultdict[str, list[Layer]] = defaultdict(list)
-    baseline = None
+    baseline, sections, memo = None, _Sections(file), Memo()
     for point, layer, applies in zip(points, layers, applying, strict=True):
         kept = {key: node for key, node in layer.items() if key in applies | nowhere}
         try:
-            resolved = structure(merge(file, _tree(kept)), registry)
+            resolved = structure(sections.under(kept), registry, memo)
         except ConfigError as error:
             for problem in error.problems:
                 problems[problem].append(point)
@@ -168,6 +169,29 @@ def _applying(file: Node, layer: Layer, registry: Registry) -> set[Setting]:
             return True  # resolving the trial says what is wrong with the component
 
     return {key for key in layer if means(key)}
+
+
+class _Sections:
+    """A file under layers, with one node for a section that several layers make alike."""
+
+    def __init__(self, file: Node) -> None:
+        self._file = file
+        self._made: dict[tuple[Any, ...], Node] = {}
+        self._held: list[Layer] = []
+
+    def under(self, layer: Layer) -> Node:
+        """The file with a layer on top of it."""
+        parts: defaultdict[str, Layer] = defaultdict(dict)
+        for key, node in layer.items():
+            parts[key[0]][key] = node
+        root = dict(self._file.value)
+        for section, part in parts.items():
+            alike = (section, *((key, id(node)) for key, node in part.items()))
+            if alike not in self._made:
+                self._held.append(part)  # an identity stays its own as long as its node is there
+                self._made[alike] = merge(self._file, _tree(part)).value[section]
+            root[section] = self._made[alike]
+        return Node(root, self._file.source)
 
 
 def _tree(layer: Layer) -> Node:

@@ -7,6 +7,7 @@ import math
 import os
 import types
 import typing
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -46,8 +47,13 @@ class Reading(Protocol):
         """An attrs class from a table, or `WRONG`."""
 
 
-def fields(cls: Any) -> dict[str, Attribute[Any]]:
+def fields(cls: Any) -> Mapping[str, Attribute[Any]]:
     """What a table may set of an attrs class, by key."""
+    return _fields(cls)
+
+
+@cache
+def _fields(cls: Any) -> Mapping[str, Attribute[Any]]:
     return {a.alias or a.name: a for a in attrs.fields(cls) if a.init}
 
 

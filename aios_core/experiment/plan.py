@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from aios_core.config import resolve, training_key, trial_key, trials, twin
+from aios_core.config import training_key, trial_key, trials, twin
+from aios_core.config.keys import canonical
 from aios_core.config.schema import RUNS
 from aios_core.errors import ConfigError
 from aios_core.training import checkpoint
@@ -62,11 +63,6 @@ class Plan:
         """Every network once, by key; those that judge come first, for all wait for them."""
         twins = [trial.twin for trial in self.trials if trial.twin]
         return {model.key: model for model in (*twins, *(trial.model for trial in self.trials))}
-
-    @property
-    def arms(self) -> list[str]:
-        """Labels, in the order of the file."""
-        return list(dict.fromkeys(trial.arm for trial in self.trials))
 
     def model_folder(self, model: PlannedModel) -> Path:
         """Where a network is trained."""
@@ -132,6 +128,7 @@ def make_plan(
         )
     label = labeller([trial.settings for trial in found])
     data: dict[str, str] = {}
+    models: dict[tuple[bool, bytes], PlannedModel] = {}
     planned = []
     for trial in found:
         resolved = trial.resolved
@@ -139,7 +136,7 @@ def make_plan(
         if dataset not in data:
             data[dataset] = _fingerprint(resolved)
         texts = data[dataset]
-        judge = _model(twin(resolved), texts) if resolved.config.evaluation.twin else None
+        judged = resolved.config.evaluation.twin and resolved.config.mode == "diffusion"
         planned.append(
             PlannedTrial(
                 key=trial_key(resolved, texts),
@@ -148,8 +145,8 @@ def make_plan(
                 baseline=trial.baseline,
                 seed=resolved.config.seed,
                 resolved=resolved,
-                model=_model(resolved, texts),
-                twin=judge if resolved.config.mode == "diffusion" else None,
+                model=_model(resolved, texts, models),
+                twin=_model(resolved, texts, models, judge=True) if judged else None,
             )
         )
     return Plan(file.read_text("utf-8-sig"), name, tuple(planned), target)
@@ -161,11 +158,21 @@ def _fingerprint(resolved: Resolved) -> str:
     return hashlib.sha256("".join(one.sha256 for one in contents.values()).encode()).hexdigest()
 
 
-def _model(resolved: Resolved, data: str) -> PlannedModel:
+def _model(
+    resolved: Resolved,
+    data: str,
+    known: dict[tuple[bool, bytes], PlannedModel],
+    *,
+    judge: bool = False,
+) -> PlannedModel:
+    """The network of a trial, or its twin: that of all trials whose other values are the same."""
     # A network is measured alike whatever samples from it.
-    values = {k: v for k, v in resolved.values.items() if k not in ("sampler", "sampling")}
-    bare = resolve(values, registry=resolved.registry)
-    return PlannedModel(trial_key(bare, data)[:16], training_key(bare, data), bare)
+    apart = ("sampler", "sampling", *(("quantizer", "mode", "seed") if judge else ()))
+    same = judge, canonical({k: v for k, v in resolved.values.items() if k not in apart})
+    if same not in known:
+        bare = (twin(resolved) if judge else resolved).changed("sampler", "sampling")
+        known[same] = PlannedModel(trial_key(bare, data)[:16], training_key(bare, data), bare)
+    return known[same]
 
 
 def labeller(settings: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any]], str]:
