@@ -17,6 +17,7 @@ from aios_core.config.resolve import section
 from aios_core.contracts.maker import Maker
 from aios_core.errors import StorageError
 from aios_core.memory.embedding import Embedder
+from aios_core.memory.place import keepers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +55,15 @@ def open_store(
         return place.backend.create(place.uri, schema, metric=metric)
     if not unfinished:
         check_finished(place)
-    return place.backend.open(place.uri, read_only=read)
+    try:
+        return place.backend.open(place.uri, read_only=read)
+    except StorageError as error:
+        if place.folder is None or not place.folder.is_dir() or place.backend.exists(place.uri):
+            raise
+        kinds = " or ".join(f"{kind}:{place.uri}" for kind in keepers(place))
+        if not kinds:
+            raise
+        raise StorageError(f"{error}; expected {kinds}, which is one") from error
 
 
 def check_finished(place: Place) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
 from aios_core.config.resolve import section
-from aios_core.errors import PluginError, StorageError
+from aios_core.errors import AIOSError, PluginError, StorageError
 from aios_core.redaction import redacted
 from aios_core.registry import Registry
 
@@ -91,15 +91,32 @@ class Place:
 
 def _others(scheme: str, uri: str, registry: Registry) -> str:
     """Which installed backends take such a URI, as the end of a message."""
-    able = []
+    able = [
+        f"{name}:{uri}"
+        for name, backend in _backends(registry)
+        if backend.schemes is not None and scheme in backend.schemes
+    ]
+    return f", or {' or '.join(able)}" if able else ""
+
+
+def keepers(place: Place) -> list[str]:
+    """The names of the installed backends that have a store in the folder of a place."""
+    found = []
+    for name, backend in _backends(Registry.discover()):
+        try:
+            if backend.embedded and backend().exists(place.uri):
+                found.append(name)
+        except (TypeError, AIOSError):  # it wants settings, or what is not installed
+            continue
+    return found
+
+
+def _backends(registry: Registry) -> Iterator[tuple[str, type[StorageBackend]]]:
     for component in registry.components("storage"):
         try:
-            takes = component.load().schemes
+            yield component.name, component.load()
         except PluginError:  # it says so where it is asked for
             continue
-        if takes is not None and scheme in takes:
-            able.append(component.name)
-    return f", or {' or '.join(f'{name}:{uri}' for name in able)}" if able else ""
 
 
 def typed(text: str) -> str | None:

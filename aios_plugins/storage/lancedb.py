@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,6 +31,8 @@ TABLE: Final = "memory"
 _METRIC: Final = b"aios.metric"
 _COLUMNS: Final = b"aios.columns"
 """In the metadata of the table: by which name it keeps each column."""
+_SOURCE: Final = re.compile(r",? *(?:at )?\S*\.rs:\d+(?::\d+)?")
+"""Where in its own code LanceDB was, at the end of its messages: no help to a user."""
 
 
 @frozen
@@ -124,7 +127,8 @@ def _told(uri: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, OSError, TypeError) as error:
-        raise StorageError(f"{uri}: LanceDB says: {redacted(str(error), uri=uri)}") from error
+        text = _SOURCE.sub("", redacted(str(error), uri=uri))
+        raise StorageError(f"{uri}: LanceDB says: {text}") from error
 
 
 class _LanceStore(VectorStore):

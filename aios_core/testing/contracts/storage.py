@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from aios_core.contracts.maker import Maker
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.testing.contracts.base import Contract
 from aios_core.testing.filtering import FilteringContract
@@ -209,6 +210,33 @@ class StorageContract(
         with instance.open(store.uri) as again, instance.open(place) as snapshot:
             assert [1, 2, 3, 4] == [x * 4 for x in _unit(again.get(["m2"]))]
             assert plain(ROWS, "cosine") == plain(_all(snapshot), "cosine")
+
+    def test_snapshots_are_apart_and_of_one_embedding(
+        self, instance: StorageBackend, store: VectorStore, new_uri: Callable[[], str]
+    ) -> None:
+        """Fault V19: a store takes back no vectors that another embedding made, nor any in it."""
+        if "snapshot" not in instance.capabilities:
+            pytest.skip("it does not declare snapshot")
+        place, count = new_uri(), len(ROWS)
+        other = Maker("another", {"type": "another"}).write(schema())
+        with instance.create(place, other) as made:
+            made.add(ROWS)
+        with pytest.raises(StorageError, match="expected a snapshot of this store"):
+            store.restore(place)
+        with pytest.raises(StorageError, match="expected a place outside of it"):
+            store.snapshot(f"{store.uri}/inside")
+        assert count == store.verify()
+
+    def test_places_of_unknown_schemes_are_no_folders(self, instance: StorageBackend) -> None:
+        """Fault N6: a backend says which URIs of servers it knows, or refuses them itself."""
+        uri = "unheard-of://host/notes?table=notes"
+        if instance.schemes is not None:
+            assert all(one == one.lower() and "://" not in one for one in instance.schemes)
+            assert "unheard-of" not in instance.schemes
+            return
+        with pytest.raises(StorageError):
+            instance.create(uri, schema())
+        assert not Path(uri).exists()
 
     def test_places_are_checked(
         self, instance: StorageBackend, store: VectorStore, new_uri: Callable[[], str]

@@ -1,6 +1,7 @@
 """``aios memory``: which store is meant, who made its vectors, and what is never overwritten."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -265,6 +266,40 @@ def test_a_store_that_is_filled_in_part_is_no_empty_one(folder):
     assert 2500 == told("migrate", "numpy:many", "half")["rows"]
     assert 2500 == told("verify", "--store", "half")["rows"]
     assert not (folder / "half.unfinished").exists()
+
+
+FULL = """
+import resource, sys
+from aios_core.cli import main
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+sys.argv = ["aios", "memory", "add", "many.jsonl", "--store", "full"]
+main()
+"""
+
+
+def test_a_full_disk_says_what_was_added_before(folder):
+    """Fault N18: the first error is told, with how many rows are in; they are."""
+    rows = [{"id": f"r{i}", "text": f"row {i}"} for i in range(2000)]
+    (folder / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = subprocess.run(
+        [sys.executable, "-c", FULL], check=False, timeout=300, capture_output=True, text=True
+    )
+
+    assert 2 == done.returncode, done.stderr
+    assert "File too large" in done.stderr
+    assert "an earlier write" not in done.stderr
+    (count,) = re.findall(r"(\d+) rows of many.jsonl were added before", done.stderr)
+    assert told("verify", "--store", "full")["rows"] == int(count) > 0
+    assert 2000 == told("add", "many.jsonl", "--store", "full", "--existing", "skip")["rows"]
+
+
+def test_a_store_of_another_backend_is_named(folder):
+    """A folder that is no store of this backend, but of another."""
+    message = refused("memory", "stats", "--store", "texts")
+
+    assert "texts is not a store" in message
+    assert "numpy:texts" in message
 
 
 def test_a_migration_that_could_not_begin_leaves_nothing(folder):
