@@ -84,8 +84,9 @@ def told(error: BaseException, command: click.Command | None = None) -> UserErro
     if os.environ.get(VARIABLE) == "1" or logging.getLogger().level == logging.DEBUG:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     if isinstance(error, AIOSError):
-        problems = error.problems if isinstance(error, ConfigError) else (str(error),)
-        return UserError(*(spelled(problem, command) for problem in problems))
+        if isinstance(error, ConfigError):  # whose names are keys of the configuration
+            return UserError(*(spelled(one, command, _MARKED) for one in error.problems))
+        return UserError(spelled(str(error), command))
     if (words := foreseen(error)) is not None:
         return UserError(words)
     from aios_core.cli.culprit import culprit
@@ -101,19 +102,40 @@ def told(error: BaseException, command: click.Command | None = None) -> UserErro
     )
 
 
-def spelled(message: str, command: click.Command | None) -> str:
-    """A message with the names of parameters that it marks, as in `steps`, as options.
+_ALSO: Final = {
+    "context": "length",
+    "max_new_tokens": "length",
+    "memory_guided": "memory",
+    "num_return_sequences": "num",
+}
+"""Parameters of the engine to the option that sets them besides other things."""
+
+
+_MARKED: Final = re.compile(r"`(\w+)`()")
+_NAMED: Final = re.compile(r"`(\w+)`|(?<![\w./'\"])([a-z]+_\w+)(?![\w./'\"])")
+
+
+def spelled(message: str, command: click.Command | None, names: re.Pattern[str] = _NAMED) -> str:
+    """A message with the names of parameters as options.
+
+    A name is marked, as in `steps`, or has an underscore, as no word of a language has.
 
     Args:
         message: of the library, whose parameters have the names that options are stored under.
         command: whose options; what it has not stays as it is.
+        names: what is taken for the name of a parameter.
     """
     options = {
         str(one.name): max(one.opts, key=len)
         for one in (command.params if command else ())
         if isinstance(one, click.Option)
     }
-    return re.sub(r"`(\w+)`", lambda match: options.get(match[1], match[0]), message)
+    options = {name: options[own] for name, own in _ALSO.items() if own in options} | options
+
+    def option(match: re.Match[str]) -> str:
+        return options.get(match[1] or match[2], match[0])
+
+    return names.sub(option, message)
 
 
 def foreseen(error: BaseException) -> str | None:

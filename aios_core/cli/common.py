@@ -37,6 +37,12 @@ def set_option(function: Function) -> Function:
     )
 
 
+def allow_changes_option(function: Function) -> Function:
+    """The flag ``--allow-changes``; the parameter ``allow_changes``."""
+    text = "Repeat a run.lock.toml although its plugins have other versions now."
+    return click.option("--allow-changes", is_flag=True, help=text)(function)
+
+
 def json_option(function: Function) -> Function:
     """The flag ``--json``; the parameter ``as_json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from aios_core.cli.common import config_argument, json_option, print_json, set_option
+from aios_core.cli.common import (
+    allow_changes_option,
+    config_argument,
+    json_option,
+    print_json,
+    set_option,
+)
 from aios_core.errors import ConfigError
 
 
@@ -47,8 +53,9 @@ def new(file: Path) -> None:
 @command.command()
 @config_argument
 @set_option
+@allow_changes_option
 @json_option
-def show(file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+def show(file: Path, overrides: tuple[str, ...], *, allow_changes: bool, as_json: bool) -> None:
     """Print FILE resolved: what it extends merged in, every default written out.
 
     \b
@@ -58,7 +65,7 @@ def show(file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """  # noqa: D301  # \b is for click
     from aios_core.config import load
 
-    values = load(file, overrides=overrides).values
+    values = load(file, overrides=overrides, allow_changes=allow_changes).values
     if as_json:
         print_json(values)
         return
@@ -70,7 +77,8 @@ def show(file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 @command.command()
 @config_argument
 @set_option
-def check(file: Path, overrides: tuple[str, ...]) -> None:
+@allow_changes_option
+def check(file: Path, overrides: tuple[str, ...], *, allow_changes: bool) -> None:
     """Check FILE, and every trial of its [ablate]; all that is wrong is told at once.
 
     \b
@@ -82,7 +90,9 @@ def check(file: Path, overrides: tuple[str, ...]) -> None:
 
     found = trials(file, overrides=overrides)
     if not found[0].settings:
-        load(file, overrides=overrides)  # which also holds a lock against what is installed
+        load(
+            file, overrides=overrides, allow_changes=allow_changes
+        )  # which also holds a lock against what is installed
     click.echo("ok" if len(found) == 1 else f"ok, {len(found)} trials")
 
 

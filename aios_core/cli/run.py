@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from aios_core.cli.common import (
+    allow_changes_option,
     config_argument,
     json_option,
     print_json,
@@ -43,11 +44,7 @@ _OURS: Final = (
     "--fresh/--resume",
     help="Throw away what an earlier run left in the folder, or go on from it (the default).",
 )
-@click.option(
-    "--allow-changes",
-    is_flag=True,
-    help="Repeat a run.lock.toml although its plugins have other versions now.",
-)
+@allow_changes_option
 @json_option
 def command(
     *,

@@ -142,7 +142,7 @@ def check_lock(file: Node, resolved: Resolved, *, allow_changes: bool) -> None:
             wrong = f"the run used {_phrase(entry.plain())}, installed is {_phrase(now)}"
             problems.append(entry.source.problem(place, f"{wrong}; install the former"))
     if problems and not allow_changes:
-        raise ConfigError(*(f"{problem}, or say --allow-changes" for problem in problems))
+        raise ConfigError(*(f"{problem}, or say `allow_changes`" for problem in problems))
     for problem in problems:
         logger.warning("%s (allowed)", problem)
     _tell_differences(file, lock)

@@ -67,7 +67,7 @@ def split(config: Config, tokenizer: TrainedTokenizer, base: Corpus | None = Non
     """
     if not config.evidence:
         raise EvolutionError(
-            "there is no evidence to adapt to; name texts by --texts, or by [[evidence]] in the "
+            "there is no evidence to adapt to; name them by `texts`, or by [[evidence]] in the "
             "configuration"
         )
     evolution, length = config.evolution, config.diffusion.length

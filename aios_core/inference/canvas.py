@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 Prompt = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Any
 """A text, texts, the token ids of one (also an array), or those of several."""
 
-_GAP: Final = re.compile(r"<mask(?::([0-9]{1,6}))?>|_{3,}")
+_GAP: Final = re.compile(r"<mask(?::([0-9]+))?>|_{3,}")
+
+_LONGEST: Final = 2**20
+"""Most tokens of one gap; no context is longer."""
 
 
 @frozen(eq=False)
@@ -87,13 +90,18 @@ def infilling(tokenizer: TrainedTokenizer, text: str, gap: int) -> Row:
 
     for match in _GAP.finditer(text):
         give(text[end : match.start()])
-        wanted = gap if match[1] is None else int(match[1])
+        wanted = gap if match[1] is None else int(match[1][:9])
+        if not 1 <= wanted <= _LONGEST:
+            raise InferenceError(
+                f"the gap {match[0][:20]} at {match.start()} has {wanted} tokens; expected 1 to "
+                f"{_LONGEST}"
+            )
         ids.extend([tokenizer.vocabulary.mask_id] * wanted)
         fixed.extend([False] * wanted)
         end = match.end()
     give(text[end:])
     if all(fixed):
-        raise InferenceError("the text has no gap; want ___, <mask> or <mask:12> in it")
+        raise InferenceError("the text has no gap; expected ___, <mask> or <mask:12> in it")
     return Row(tuple(ids), tuple(fixed))
 
 

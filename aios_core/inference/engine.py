@@ -292,7 +292,8 @@ class ArrowEngine:
             wanted = self.mode
         if wanted not in self.models:
             raise InferenceError(
-                f"mode {wanted!r} is not loaded, but {self.mode!r} is; fallback=True would take it"
+                f"mode {wanted!r} is not loaded, but {self.mode!r} is; expected that one"
+                + (", or a run with evaluation.twin = true" if wanted == "ar" else "")
             )
         if wanted == "ar":
             settings.reject(DIFFUSION_ONLY, "autoregressive generation has no such thing")
@@ -306,8 +307,8 @@ class ArrowEngine:
             wanted = settings.max_new_tokens or length - len(ids)
             if wanted < 1:
                 raise InferenceError(
-                    f"the prompt has {len(ids)} tokens and samples have {length}; want a shorter "
-                    "prompt, or max_new_tokens"
+                    f"the prompt has {len(ids)} tokens and samples have {length}; expected a "
+                    "shorter `prompt`, or a larger `max_new_tokens`"
                 )
             rows.append(prompted(ids, wanted, self.tokenizer.vocabulary.mask_id))
         return self._checked(rows, settings)
@@ -320,7 +321,7 @@ class ArrowEngine:
             if len(row.ids) > self.context:
                 raise InferenceError(
                     f"row {number} would have {len(row.ids)} tokens, {sum(row.fixed)} of them "
-                    f"given; the context is {self.context}"
+                    f"given; the context is {self.context}, expected a text that fits into it"
                 )
         return [row for row in rows for _ in range(settings.num_return_sequences)]
 

@@ -48,7 +48,7 @@ def export_file(
     if suffix not in (".parquet", ".jsonl"):
         raise StorageError(f"{path}: expected a name that ends with .parquet or .jsonl")
     if path.exists() and not overwrite:
-        raise StorageError(f"{path} is there already; expected a new file, or --overwrite")
+        raise StorageError(f"{path} is there already; expected a new file, or `overwrite`")
     maker, count = Maker.read(store.schema), 0
     schema = store.schema.with_metadata(
         {**(store.schema.metadata or {}), METRIC: store.metric.encode()}

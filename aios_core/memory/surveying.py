@@ -110,7 +110,7 @@ def check_new(path: Path, store: VectorStore, *, nan: Nan = "refuse") -> None:
             one = known[0]
             raise StorageError(
                 f"{reading.where(path, numbers[one])}: id {one!r} is in the store already; "
-                "expected new ids, or --existing skip or replace"
+                "expected new ids, or `existing` = skip or replace"
             )
         for row in rows:
             ids.look(row)
@@ -143,8 +143,8 @@ class Ids:
             if hash(one) in suspects and first.setdefault(one, row.number) != row.number:
                 raise DataError(
                     f"{reading.where(self.path, row.number)}: id {one!r} comes twice, first in "
-                    f"{reading.where(self.path, first[one])}; expected each id once, or --existing "
-                    "replace, which takes the last, or skip, which takes the first"
+                    f"{reading.where(self.path, first[one])}; expected each id once, or `existing` "
+                    "= replace, which takes the last, or skip, which takes the first"
                 )
 
 

@@ -76,7 +76,7 @@ def check_same(resolved: Resolved, folder: Path) -> checkpoint.State | None:
     if before and not _same_settings(before, resolved):
         raise TrainingError(
             f"{folder}: holds a run of another configuration, which is kept as it is; want another "
-            "folder, or --fresh to throw that run away"
+            "folder, or `fresh` to throw that run away"
         )
     return before
 
@@ -89,7 +89,7 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
     if before and before.data != data:
         raise TrainingError(
             f"{folder}: was trained on other texts, or memories, than there are now in "
-            f"{Corpus(resolved)}; want them as they were, another folder, or --fresh to throw that "
+            f"{Corpus(resolved)}; want them as they were, another folder, or `fresh` to throw that "
             "run away"
         )
     state = checkpoint.State(

@@ -92,7 +92,7 @@ def save(
         if isinstance(tensor, QuantizedTensor):
             raise ModelSaveError(
                 f"{target}: {name!r} is quantized, and {target.suffix} has no such thing; want a "
-                "weight file, or --dequantize"
+                "weight file, or `dequantize`"
             )
         tensors[name] = tensor.contiguous()
         told(name)

@@ -9,13 +9,16 @@ import sys
 
 import pytest
 import torch
+from attrs import fields_dict
 from click.testing import CliRunner
 
 from aios_core.cli import cli
+from aios_core.cli.sample import command
 from aios_core.cli.watch import frame, printable
 from aios_core.config import resolve, twin
 from aios_core.experiment.sampling import sample as evaluate
 from aios_core.inference import Update
+from aios_core.inference.settings import Settings
 from aios_core.training.checkpoint import load
 from aios_core.training.trainer import train
 from aios_plugins.tokenizers.bytes import TrainedBytes
@@ -177,7 +180,7 @@ def test_streams_end_in_the_text(run, mode):
         (("--sampler", "threshold", "--steps", "3"), "has no number of steps"),
         (("--mode", "ar", "--steps", "3"), "autoregressive generation has no such thing"),
         (("--mode", "ar", "--cache", "dual"), "autoregressive generation has no such thing"),
-        (("--cache", "dual"), "so it wants a block_size"),
+        (("--cache", "dual"), "so it wants a --block-size"),
         (("--cache", "all"), "--cache"),
         (("--top-p", "0"), "--top-p"),
         (("--temperature", "-1"), "--temperature"),
@@ -187,25 +190,39 @@ def test_streams_end_in_the_text(run, mode):
         (("--regex", "a", "--json-schema", __file__), "--json-schema"),
         (("--json-schema", "/nowhere.json"), "/nowhere.json"),
         (("--guidance-scale", "2"), "a row gives nothing"),
-        (("--prompt", "x", "--negative-prompt", "y"), "negative_prompt has no effect"),
+        (
+            ("--prompt", "x", "--negative-prompt", "y"),
+            "--negative-prompt has no effect without a --guidance-scale",
+        ),
         (("--stream", "--infill", "___"), "leave --infill and --watch"),
         (("--stream", "--watch"), "leave --infill and --watch"),
         (("--stream", "--num", "2"), "leave --num"),
         (("--set", "sampling.cache='dual'"), "wants a block_size"),
         (("--infill", "no gap"), "has no gap"),
         (("--infill", ""), "has no gap"),
-        (("--infill", "x<mask:0>"), "has no gap"),
+        (("--infill", "x<mask:0>"), "the gap <mask:0> at 1 has 0 tokens; expected 1 to"),
+        (("--infill", "<mask:9999999>"), "has 9999999 tokens; expected 1 to 1048576"),
         (("--infill", "___", "--length", "3"), "leave --prompt and --length"),
         (("--infill", "___", "--mode", "ar"), "only diffusion fills gaps"),
         (("--mode", "ar", "--set", "backbone.dim=48"), "[sampler] and [sampling] only"),
-        (("--prompt", "as long as it", "--length", "13"), "the prompt has 13 tokens"),
+        (
+            ("--prompt", "as long as it", "--length", "13"),
+            "expected a shorter --prompt, or a larger --length",
+        ),
         (("--num", "0"), "--num"),
         (("--set", "backbone.dim=48"), "[sampler] and [sampling] only"),
         (("--set", "sampler.steps=0"), "sampler.steps"),
     ],
 )
 def test_what_cannot_be_done(run, arguments, expected):
-    assert expected in aios(run, *arguments, code=2).stderr
+    """Fault D8: each in the words of the command line, whose options are the remedies."""
+    stderr = aios(run, *arguments, code=2).stderr
+
+    assert expected in stderr
+    if "--set" not in arguments:  # whose names are keys of the configuration
+        assert not [name for name in fields_dict(Settings) if "_" in name and name in stderr]
+    known = {word for one in command.params for word in (*one.opts, *one.secondary_opts)}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", stderr)) <= known | {"--help"}
 
 
 def test_the_twin_writes_too(run):

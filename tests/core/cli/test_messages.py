@@ -1,0 +1,117 @@
+"""What an error names as its remedy is an option of the command that tells of it."""
+
+import ast
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from aios_core.cli import COMMANDS, cli
+
+ROOT = Path(__file__).parents[3]
+WORD = re.compile(r"(?<![\w`-])--[a-z][a-z-]+")
+CALL = re.compile(r"`aios ((?:[a-z]+ )*[a-z]+)[^`]*`")
+EVERYWHERE = {"--set", "--help"}
+"""``--set`` is what the source of an override is called, also in Python."""
+
+
+def leaves(command, path):
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from leaves(inner, (*path, name))
+
+
+CONTEXT = click.Context(cli)
+ALL = {
+    " ".join(path): command
+    for name in COMMANDS
+    for path, command in leaves(cli.get_command(CONTEXT, name), (name,))
+}
+
+
+def words(command):
+    return {word for one in command.params for word in (*one.opts, *one.secondary_opts)}
+
+
+def texts(folder):
+    """Every text of an error that is raised in a folder, with its place."""
+    for path in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                parts = [
+                    one.value
+                    for one in ast.walk(node.exc)
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                ]
+                yield path, node.lineno, "".join(parts)
+
+
+CLI = ROOT / "aios_core" / "cli"
+LIBRARY = [
+    one
+    for folder in ("aios_core", "aios_plugins")
+    for one in texts(ROOT / folder)
+    if not one[0].is_relative_to(CLI) and "scaffold" not in one[0].parts
+]
+
+
+def test_the_library_names_no_option_of_the_command_line():
+    """Fault D8: it marks its parameter, `so`, and the command spells it, or names its command."""
+    wrong = [
+        f"{path}:{line}: {word}"
+        for path, line, text in LIBRARY
+        for word in WORD.findall(CALL.sub("", text))
+        if word not in EVERYWHERE and "pip install" not in text
+    ]
+
+    assert [] == wrong
+
+
+def test_what_the_library_marks_is_an_option_of_some_command():
+    """Fault D8: a mark that no command could spell would reach the user as it is."""
+    known = {one.name for command in ALL.values() for one in command.params}
+    wrong = [
+        f"{path}:{line}: {name}"
+        for path, line, text in LIBRARY
+        for name in re.findall(r"`([a-z_]+)`", text)
+        if name not in known | {"max_new_tokens", "history"} and "testing" not in path.parts
+    ]
+
+    assert [] == wrong
+
+
+def test_a_command_that_an_error_names_has_the_options_that_it_names():
+    """Fault D8: "`aios ablate --output`" is a command line that exists."""
+    wrong = []
+    for folder in (ROOT / "aios_core", ROOT / "aios_plugins"):
+        for path, line, text in texts(folder):
+            for match in CALL.finditer(text):
+                name = match[1]
+                while name not in ALL and " " in name:
+                    name = name.rpartition(" ")[0]
+                found = words(ALL[name]) if name in ALL else set()
+                missing = set(WORD.findall(match[0])) - found - EVERYWHERE
+                if name not in ALL or missing:
+                    wrong.append(f"{path}:{line}: {match[0]}")
+
+    assert [] == wrong
+
+
+@pytest.mark.parametrize("file", sorted(CLI.rglob("*.py")), ids=lambda path: path.stem)
+def test_a_command_names_its_own_options(file):
+    """Fault D8: nor does one command name an option of another as its own."""
+    name = file.relative_to(CLI).parts[0].removesuffix(".py")
+    if name not in COMMANDS:  # shared by several
+        found = set().union(*(words(command) for command in ALL.values()))
+    else:
+        found = set().union(*(words(one) for path, one in ALL.items() if path.split()[0] == name))
+    wrong = [
+        f"{line}: {word}"
+        for path, line, text in texts(file.parent)
+        if path == file
+        for word in WORD.findall(CALL.sub("", text))
+        if word not in found | EVERYWHERE
+    ]
+
+    assert [] == wrong
