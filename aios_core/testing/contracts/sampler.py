@@ -61,6 +61,19 @@ class Padded:
         return torch.cat((self.oracle(text, t), certain), 1)
 
 
+class Forgetful:
+    """An oracle that says of what is given that it is another token, as guidance may."""
+
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle, self.mask_id, self.length = oracle, oracle.mask_id, oracle.length
+        self.time_conditioned = True
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """The oracle's answer where there are masks, and the next token for sure elsewhere."""
+        other = one_hot((x + 1) % self.oracle.vocab, self.oracle.vocab + 1).double().log()
+        return torch.where((x == self.mask_id)[..., None], self.oracle(x, t), other)
+
+
 class SamplerContract(Contract["Sampler"]):
     """Subclass it and set ``component``: a sampler's class, or one that is built.
 
@@ -149,6 +162,18 @@ class SamplerContract(Contract["Sampler"]):
                 kept = before != oracle.mask_id
                 assert torch.equal(before[kept], after[kept]), "a committed token was changed"
 
+    @pytest.mark.parametrize("steps", [1, 8])
+    def test_what_is_given_stays_whatever_is_said_of_it(
+        self, instance: Sampler, steps: int
+    ) -> None:
+        """T14: no prediction moves a fixed token, not even in the last step."""
+        oracle = Oracle(seed=1)
+        x = _partly_masked(oracle)
+        sampler = self.with_steps(instance, steps)
+        for state in run(sampler, Forgetful(oracle), x, range(len(x))):
+            moved = (state != x) & (x != oracle.mask_id)
+            assert not moved.any(), "a fixed token was changed for what the prediction says of it"
+
     def test_never_writes_into_a_state(self, instance: Sampler) -> None:
         """Each state is a new tensor: what was yielded stays as it was."""
         oracle = Oracle()
@@ -207,7 +232,7 @@ class SamplerContract(Contract["Sampler"]):
 
 
 def context(
-    denoiser: Oracle | Padded,
+    denoiser: Oracle | Padded | Forgetful,
     x: Tensor,
     seeds: Sequence[int],
     *,
@@ -227,7 +252,7 @@ def context(
 
 def run(
     sampler: Sampler,
-    denoiser: Oracle | Padded,
+    denoiser: Oracle | Padded | Forgetful,
     x: Tensor,
     seeds: Sequence[int],
     *,

@@ -128,6 +128,55 @@ def test_the_strata_of_times_span_the_accumulated_batch(learner, monkeypatch):
         assert list(range(strata)) == found
 
 
+def _step(one, monkeypatch):
+    """What the first step of a learner hands to the loss: times, and the objective."""
+    from aios_core.training import learner as module
+
+    seen, real = [], module.training_loss
+
+    def watched(model, x0, valid, times, generator, *, objective):
+        seen.append((times, objective))
+        return real(model, x0, valid, times, generator, objective=objective)
+
+    monkeypatch.setattr(module, "training_loss", watched)
+    one.step(0)
+    monkeypatch.undo()
+    return torch.cat([times.flatten() for times, _ in seen]), seen[0][1]
+
+
+def test_a_step_goes_by_every_setting_of_diffusion(learner, monkeypatch):
+    """How times are drawn, from where on, within which mask rates, and what is minimised."""
+    many = "training.batch_size=64"
+    even, nelbo = _step(learner(many), monkeypatch)
+    assert list(range(64)) == sorted((even * 64).long().tolist())
+    assert nelbo == learner()._config.objective
+    other, count = _step(
+        learner(many, "diffusion.times=iid", "objective.type=exact-count"), monkeypatch
+    )
+    assert len(set((other * 64).long().tolist())) < 60
+    assert "ExactCount" == type(count).__name__
+    late, _ = _step(learner("training.batch_size=2000", "diffusion.time_epsilon=1e-3"), monkeypatch)
+    early, _ = _step(learner("training.batch_size=2000"), monkeypatch)
+    assert early.min() < 1e-3 <= late.min()
+    clipped, _ = _step(
+        learner(many, "diffusion.mask_rates=[0.3,0.5]", "noise.type=cosine"), monkeypatch
+    )
+    rates = torch.sin(torch.pi / 2 * clipped)
+    assert 0.3 - 1e-9 <= rates.min() < 0.32
+    assert 0.48 < rates.max() <= 0.5 + 1e-9
+
+
+def test_the_gradient_is_clipped_to_the_norm_that_is_set(learner):
+    """And the norm of before is what is told."""
+    for most in (1e-3, 1e3):
+        one = learner(f"training.clip_norm={most}")
+        told = one.step(0).grad_norm
+        grads = [p.grad for p in one.model.parameters() if p.grad is not None]
+        norm = torch.stack([grad.norm() for grad in grads]).norm()
+        assert pytest.approx(min(most, float(told)), rel=1e-3) == float(norm)
+        assert 1e-3 < told < 1e3
+
+
 def test_a_loss_that_is_not_finite_stops_before_any_harm(learner):
     one = learner("training.device=cpu")  # a card tells one step later
     with torch.no_grad():

@@ -103,6 +103,15 @@ def test_alpha_does_not_cancel_near_one():
     assert pytest.approx(2 * 2**-40, rel=1e-11) == float(Polynomial().alpha(t))
 
 
+def test_cosine_spacing_takes_small_steps_first():
+    """Where most is unknown: t = cos(pi/2 k / n), MD4."""
+    grid = LogLinear().timesteps(4, "cosine")
+    assert pytest.approx([math.cos(math.pi / 2 * k / 4) for k in range(5)]) == grid.tolist()
+    assert pytest.approx([1, 0.75, 0.5, 0.25, 0]) == LogLinear().timesteps(4).tolist()
+    even = Polynomial(exponent=2.0).timesteps(4, "information")
+    assert pytest.approx([math.sqrt(k / 4) for k in range(4, -1, -1)]) == even.tolist()
+
+
 @settings(deadline=None)
 @given(times(1e-6, 1 - 1e-6), st.floats(0.1, 10), st.floats(0, 0.5))
 def test_inverse_holds_for_every_setting(t, exponent, eps):
