@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from aios_core.contracts.records import Id, Metric, dimension, filter_columns
@@ -113,6 +114,31 @@ class StorePrimitives(ABC):
     def _measure(self) -> tuple[int | None, dict[str, Any]]:
         """Bytes on disk if they are known, and whatever else is worth telling."""
         return None, {}
+
+    def _pinned(self) -> AbstractContextManager[StorePrimitives]:
+        """The rows as they are now, to be read several times, whatever others write meanwhile.
+
+        As it is, for stores that change by calls of this handle alone.
+        """
+        return nullcontext(self)
+
+    def _abandon(self) -> None:
+        """Keep off what a process that was just forked shares with its parent: locks, sockets.
+
+        Nothing is written or released here that the parent has; the calls that come later only
+        read.
+        """
+
+    def _reopen(self) -> None:
+        """Make reading possible in a forked process, before the first call there.
+
+        Raises:
+            StorageError: it is not, which is true of a backend that does not say how.
+        """
+        raise StorageError(
+            f"the store {self.uri} was opened before this process was forked, and its backend "
+            f"{type(self.backend).__name__} cannot be used so; open it again in this process"
+        )
 
     def _verify(self) -> None:
         """Check what reading all rows would not show, as checksums do."""

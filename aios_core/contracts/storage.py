@@ -37,6 +37,17 @@ class StorageBackend(ABC):
 
     A backend promises in its docstring when a write is safe: `flush` and `close` make it so
     everywhere.
+
+    **Threads.** Any number of threads use one store. Each call is whole: it sees a write of another
+    thread wholly or not at all, and what returned is there for all that begin later. Who gives the
+    batches of `to_batches` out between two calls of others may see what they wrote meanwhile. This
+    holds for every backend, since one call runs at a time unless the backend is `concurrent`.
+
+    **Processes.** A store belongs to the process that opened it. In a process that is forked from
+    it the store can be read where the backend writes `_reopen`, which says what is seen there;
+    writing is refused, closing there lets go of nothing that the parent has, and nothing waits for
+    threads that do not exist. A child that wants to write opens the store itself, as any process
+    does.
     """
 
     embedded: ClassVar[bool] = True
@@ -44,6 +55,8 @@ class StorageBackend(ABC):
     schemes: ClassVar[frozenset[str] | None] = None
     """What may stand before ``://`` in the uri of a store, as in ``{"http", "https"}``; empty: its
     stores are folders alone; None: any, so that the backend itself refuses what it cannot use."""
+    concurrent: ClassVar[bool] = False
+    """Whether several threads may be inside the methods of one store at once."""
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     """What its stores can do; asking for anything else is an error that says so."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from aios_core.contracts.exact import BadValueError, from_values, shown
 from aios_core.contracts.maker import Maker, told
-from aios_core.contracts.primitives import StorePrimitives, fuse
+from aios_core.contracts.primitives import fuse
 from aios_core.contracts.records import (
     Id,
     Rows,
@@ -20,6 +21,7 @@ from aios_core.contracts.records import (
     query_vector,
     query_vectors,
 )
+from aios_core.contracts.sharing import SharedStore, turn
 from aios_core.contracts.storage import Capability, Stats
 from aios_core.errors import StorageError
 from aios_core.files import new_folder
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-class VectorStore(StorePrimitives):
+class VectorStore(SharedStore):
     """An open store: rows with an id, a vector, and columns to filter by.
 
     What users call checks what it is given, the same for every backend, and then calls the method
@@ -44,6 +46,7 @@ class VectorStore(StorePrimitives):
     unit length.
     """
 
+    @turn(write=True)
     def add(self, rows: Rows) -> int:
         """Add rows of new ids; returns how many.
 
@@ -52,13 +55,14 @@ class VectorStore(StorePrimitives):
         """
         return self.__put(rows, replace=False)
 
+    @turn(write=True)
     def upsert(self, rows: Rows) -> int:
         """Add rows, replacing those of the same ids; returns how many."""
         return self.__put(rows, replace=True)
 
+    @turn(write=True)
     def delete(self, ids: Iterable[Id] | None = None, *, filter: str | None = None) -> int:
         """Delete rows by id or by filter; returns how many there were."""
-        self.__ready(write=True)
         if (ids is None) == (filter is None):
             raise StorageError("delete wants either ids or a filter")
         if ids is None:
@@ -68,6 +72,7 @@ class VectorStore(StorePrimitives):
         wanted = self.__ids(ids)
         return self._remove(wanted) if wanted else 0
 
+    @turn()
     def get(self, ids: Iterable[Id], *, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows in the order of the ids; ids that are not there are passed over.
 
@@ -75,9 +80,9 @@ class VectorStore(StorePrimitives):
             ids: of the store's type.
             columns: which, and in which order; unset: all, the vector included.
         """
-        self.__ready()
         return self._fetch(self.__ids(ids), self.__columns(columns, vector=True))
 
+    @turn()
     def search(
         self,
         vector: ArrayLike,
@@ -100,11 +105,11 @@ class VectorStore(StorePrimitives):
         Raises:
             StorageError: the query does not fit, or the backend cannot search approximately.
         """
-        self.__ready()
         query = query_vector(vector, self.dim, self.metric)
         (found,) = self.__search(query, k, filter, exact, columns)
         return found
 
+    @turn()
     def search_batch(
         self,
         vectors: ArrayLike,
@@ -115,10 +120,10 @@ class VectorStore(StorePrimitives):
         columns: Sequence[str] | None = None,
     ) -> list[pa.Table]:
         """As `search`, for each of (Q, D) vectors; nothing for none."""
-        self.__ready()
         queries = query_vectors(vectors, self.dim, self.metric)
         return self.__search(queries, k, filter, exact, columns)
 
+    @turn()
     def search_text(
         self,
         text: str,
@@ -132,7 +137,6 @@ class VectorStore(StorePrimitives):
         Raises:
             StorageError: the store has no texts, or the backend cannot search them.
         """
-        self.__ready()
         self.__need("text", "search texts")
         if "text" not in self.schema.names:
             raise StorageError(f"{self.uri} has no column 'text', so there is nothing to search")
@@ -141,6 +145,7 @@ class VectorStore(StorePrimitives):
         asked = self.__columns(columns, vector=False)
         return self._match(text, self.__most(k), self.__where(filter), asked)
 
+    @turn()
     def search_hybrid(
         self,
         vector: ArrayLike,
@@ -163,9 +168,9 @@ class VectorStore(StorePrimitives):
         scores = fuse(near.column("id").to_pylist(), alike.column("id").to_pylist())
         return self._scored(scores[:k], self.__columns(columns, vector=False))
 
+    @turn()
     def count(self, filter: str | None = None) -> int:
         """How many rows there are, or how many of them a filter chooses."""
-        self.__ready()
         return self._count(self.__where(filter))
 
     def to_batches(
@@ -181,29 +186,36 @@ class VectorStore(StorePrimitives):
         """
         import pyarrow as pa
 
-        self.__ready()
-        asked = self.__columns(columns, vector=True)
-        for part in self._scan(asked, self.__where(filter)):
+        with self._turn():
+            process, asked = os.getpid(), self.__columns(columns, vector=True)
+            parts = iter(self._scan(asked, self.__where(filter)))
+        while True:
+            with self._turn():
+                if os.getpid() != process:
+                    raise StorageError(f"{self.uri}: batches end at a fork; ask for them again")
+                part = next(parts, None)
+            if part is None:
+                return
             whole = part if isinstance(part, pa.Table) else pa.Table.from_batches([part])
             yield from whole.to_batches(batch_size)
 
+    @turn(write=True)
     def compact(self) -> None:
         """Give back the room of deleted rows, and bring indexes up to date."""
-        self.__ready(write=True)
         self._compact()
 
+    @turn()
     def flush(self) -> None:
         """Return once everything that was written is safe."""
-        self.__ready()
         self._flush()
 
+    @turn()
     def snapshot(self, uri: str) -> None:
         """Write a copy, a store of its own, to a place where nothing is; it appears as a whole.
 
         Raises:
             StorageError: something is there, it is inside of this store, or it cannot be written.
         """
-        self.__ready()
         self.__need("snapshot", "write snapshots")
         if "://" in uri:
             self._snapshot(uri)
@@ -219,6 +231,7 @@ class VectorStore(StorePrimitives):
         except OSError as error:
             raise StorageError(f"{uri} cannot be written: {error.strerror}") from error
 
+    @turn(write=True)
     def restore(self, uri: str) -> None:
         """Replace all rows by those of a snapshot.
 
@@ -226,7 +239,6 @@ class VectorStore(StorePrimitives):
             StorageError: it is no sound snapshot of a store with this schema and with vectors of
                 the same embedding; nothing has changed.
         """
-        self.__ready(write=True)
         self.__need("snapshot", "restore snapshots")
         with self.backend.open(uri, read_only=True) as copy:
             theirs, ours = Maker.read(copy.schema), Maker.read(self.schema)
@@ -237,12 +249,13 @@ class VectorStore(StorePrimitives):
             )
         self._restore(uri)
 
+    @turn()
     def stats(self) -> Stats:
         """What the store holds."""
-        self.__ready()
         size, details = self._measure()
         return Stats(self._count(None), self.dim, self.metric, size, details)
 
+    @turn()
     def verify(self) -> int:
         """Read everything back and check it; returns how many rows there are.
 
@@ -251,30 +264,25 @@ class VectorStore(StorePrimitives):
         """
         import pyarrow as pa
 
-        self.__ready()
         self._verify()
         seen: set[Id] = set()
-        for batch in self._scan(list(self.schema.names), None):
-            part = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-            if part.schema != self.schema:
-                raise StorageError(
-                    f"{self.uri}: expected rows with columns {_told(self.schema)}, got "
-                    f"{_told(part.schema)}"
-                )
-            check_rows(part, self.metric)
-            ids = part.column("id").to_pylist()
-            if twice := seen.intersection(ids):
-                raise StorageError(f"{self.uri}: id {min(twice, key=str)!r} is there twice")
-            seen.update(ids)
-        if len(seen) != (counted := self._count(None)):
+        with self._pinned() as version:
+            for batch in version._scan(self.schema.names, None):  # noqa: SLF001
+                part = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+                if part.schema != self.schema:
+                    raise StorageError(
+                        f"{self.uri}: expected rows with columns {_told(self.schema)}, got "
+                        f"{_told(part.schema)}"
+                    )
+                check_rows(part, self.metric)
+                ids = part.column("id").to_pylist()
+                if twice := seen.intersection(ids):
+                    raise StorageError(f"{self.uri}: id {min(twice, key=str)!r} is there twice")
+                seen.update(ids)
+            counted = version._count(None)  # noqa: SLF001
+        if len(seen) != counted:
             raise StorageError(f"{self.uri}: {len(seen)} rows can be read, {counted} are counted")
         return len(seen)
-
-    def close(self) -> None:
-        """Make everything safe and let go of the store; harmless when repeated."""
-        if not self.closed:
-            self.closed = True
-            self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -285,20 +293,19 @@ class VectorStore(StorePrimitives):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except StorageError as second:
+            if error is None:
+                raise
+            # What went wrong first says what to mend.
+            error.add_note(f"closing the store failed as well: {second}")
 
     def __put(self, rows: Rows, *, replace: bool) -> int:
-        self.__ready(write=True)
         table = conform(rows, self.schema, self.metric)
         if table.num_rows:
             self._write(table, replace=replace)
         return int(table.num_rows)
-
-    def __ready(self, *, write: bool = False) -> None:
-        if self.closed:
-            raise StorageError(f"the store {self.uri} is closed")
-        if write and self.read_only:
-            raise StorageError(f"the store {self.uri} was opened for reading only")
 
     def __need(self, capability: Capability, what: str) -> None:
         if capability not in self.backend.capabilities:

@@ -27,7 +27,7 @@ class Bm25:
     """An inverted index of rows by word.
 
     Args:
-        texts: of all rows; None has no words.
+        texts: of all rows that there are; None has no words.
     """
 
     def __init__(self, texts: Iterable[str | None]) -> None:

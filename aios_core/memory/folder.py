@@ -6,12 +6,14 @@ is replaced, then the old files go. Whatever stops the process, one generation i
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from aios_core import files
 from aios_core.errors import StorageError
@@ -19,6 +21,11 @@ from aios_core.errors import StorageError
 MANIFEST: Final = "STORE.json"
 FORMAT: Final = 1
 """Written, and the latest that can be read."""
+
+_OURS: Final = re.compile(rf"LOCK|[A-Za-z]\w*\.\d+|\.{MANIFEST}\.[0-9a-f]{{8}}")
+"""Files that a writer leaves when it is killed before the manifest lists them."""
+
+_Found = TypeVar("_Found")
 
 
 class Folder:
@@ -38,19 +45,45 @@ class Folder:
         if write:
             self._lock = _lock(path)
             self.manifest = self._read()  # what the last writer left
+            self._tidy()
 
     @classmethod
     def create(cls, path: Path, metric: str) -> Self:
-        """Make an empty one, with no file listed."""
+        """Begin one; it is a store from the first `save` on, and nothing before that.
+
+        Raises:
+            StorageError: the folder holds anything else than what a killed writer left before.
+        """
+        self = cls.__new__(cls)
+        self.path, self._lock = path, None
+        self.manifest = {"format": FORMAT, "generation": 0, "metric": metric, "files": {}}
+        _check_free(path)  # before the lock, which leaves a file
+        self._lock = _lock(path)
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise StorageError(f"{path} cannot become a store: it is not empty")
-            manifest = {"format": FORMAT, "generation": 0, "metric": metric, "files": {}}
-            files.replace_text(path / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-        except OSError as error:
-            raise StorageError(f"{path} cannot become a store: {error.strerror}") from error
-        return cls(path, write=True)
+            _check_free(path)
+        except StorageError:
+            self.close()
+            raise
+        self._tidy()
+        return self
+
+    def read(self, use: Callable[[dict[str, Path]], _Found]) -> _Found:
+        """What is made of the files of one generation, which a writer may replace meanwhile.
+
+        Args:
+            use: gets what `load` returns.
+
+        Raises:
+            StorageError: a file is missing or damaged, and no newer generation is there.
+        """
+        for _ in range(100):
+            try:
+                return use(self.load())
+            except StorageError:
+                before, self.manifest = self.manifest, self._read()
+                if self.manifest == before:
+                    raise
+        return use(self.load())
 
     def load(self) -> dict[str, Path]:
         """The files of this generation by the part of their names before the number, checked.
@@ -65,6 +98,9 @@ class Folder:
             if problem := files.fault(path, entry) if inside else "is outside of its store":
                 raise StorageError(f"{path} {problem}")
             found[name.partition(".")[0]] = path
+        if "rows" not in found:
+            listed = ", ".join(found) or "none"
+            raise StorageError(f"{self.path / MANIFEST}: expected a file of rows, got {listed}")
         return found
 
     def save(self, writers: Mapping[str, Callable[[Path], None]]) -> None:
@@ -73,20 +109,22 @@ class Folder:
         Args:
             writers: name of a part to what writes it to a path.
         """
-        generation, old = self.manifest["generation"] + 1, self.manifest["files"]
-        entries = {}
+        generation, entries = self.manifest["generation"] + 1, {}
         try:
             for part, write in writers.items():
                 path = self.path / f"{part}.{generation}"
                 write(path)
                 files.sync(path)
                 entries[path.name] = files.entry(path)
-            self.manifest = {**self.manifest, "generation": generation, "files": entries}
-            files.replace_text(self.path / MANIFEST, json.dumps(self.manifest, indent=2) + "\n")
-            for name in old:
-                (self.path / name).unlink(missing_ok=True)
+            manifest = {**self.manifest, "generation": generation, "files": entries}
+            files.replace_text(self.path / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+            self.manifest = manifest
         except OSError as error:
-            raise StorageError(f"{self.path} cannot be written: {error.strerror}") from error
+            raise StorageError(
+                f"{self.path} cannot be written: {error.strerror or error}"
+            ) from error
+        finally:
+            self._tidy()
 
     @property
     def size(self) -> int:
@@ -94,10 +132,24 @@ class Folder:
         return sum(entry["bytes"] for entry in self.manifest["files"].values())
 
     def close(self) -> None:
-        """Let the next writer in."""
+        """Let the next writer in, also where forked processes have the lock's descriptor."""
+        if self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            self.abandon()
+
+    def abandon(self) -> None:
+        """In a forked process: let the lock end with the process that took it."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _tidy(self) -> None:
+        """Remove what the manifest on disk does not list; what cannot be is tried again later."""
+        with contextlib.suppress(StorageError, OSError):
+            listed = self._read()["files"] if (self.path / MANIFEST).exists() else {}
+            for path in self.path.iterdir():
+                if path.name not in (*listed, "LOCK") and _OURS.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, Any]:
         path = self.path / MANIFEST
@@ -122,6 +174,16 @@ class Folder:
                 f"{path} has format {manifest['format']}; this version knows formats up to {FORMAT}"
             )
         return manifest  # type: ignore[no-any-return]
+
+
+def _check_free(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        names = {one.name for one in path.iterdir()}
+        if names and not ("LOCK" in names and all(map(_OURS.fullmatch, names))):
+            raise StorageError(f"{path} cannot become a store: it is not empty")
+    except OSError as error:
+        raise StorageError(f"{path} cannot become a store: {error.strerror}") from error
 
 
 def _lock(path: Path) -> int:

@@ -71,6 +71,9 @@ class VectorIndex(ABC):
         """Read what `save` wrote of so many rows; False: it is of no use, so add them again."""
         return False
 
+    def forked(self) -> None:
+        """Called in a forked process before its first search, where no thread of a pool exists."""
+
 
 class IndexedBackend(StorageBackend):
     """Base of backends whose stores are `IndexedStore`.
@@ -102,22 +105,26 @@ class IndexedBackend(StorageBackend):
     def create(self, uri: str, schema: pa.Schema, *, metric: Metric = "cosine") -> IndexedStore:
         """Make a store in a folder."""
         index = self.index(check_schema(schema).field("vector").type.list_size, metric)
-        store = IndexedStore(self, Folder.create(Path(uri), metric), schema, metric)
-        store.fill(schema.empty_table(), index)
-        store.flush()
+        folder = Folder.create(Path(uri), metric)
+        try:
+            store = IndexedStore(self, folder, schema, metric)
+            store.fill(schema.empty_table(), index)
+            store.flush()
+        except BaseException:
+            folder.close()
+            raise
         return store
 
     def open(self, uri: str, *, read_only: bool = False) -> IndexedStore:
         """Read a store into memory."""
         folder = Folder(Path(uri), write=not read_only)
         try:
-            return self._read(folder, read_only=read_only)
+            return folder.read(lambda paths: self._read(folder, paths, read_only=read_only))
         except BaseException:
             folder.close()
             raise
 
-    def _read(self, folder: Folder, *, read_only: bool) -> IndexedStore:
-        paths = folder.load()
+    def _read(self, folder: Folder, paths: dict[str, Path], *, read_only: bool) -> IndexedStore:
         metric: Metric = folder.manifest["metric"]
         try:
             rows = pq.read_table(paths["rows"])
@@ -128,9 +135,10 @@ class IndexedBackend(StorageBackend):
         store = IndexedStore(self, folder, check_schema(rows.schema), metric, read_only=read_only)
         check_rows(rows.filter(alive), metric)
         index = self.index(store.dim, metric)
-        if index.name not in paths or not index.load(paths[index.name], rows.num_rows):
+        loaded = index.name in paths and index.load(paths[index.name], rows.num_rows)
+        if not loaded:
             index.add(vectors_of(rows))
-        store.fill(rows, index, alive, saved=True)
+        store.fill(rows, index, alive, saved=loaded or not index.name)
         return store
 
 
@@ -237,14 +245,13 @@ class IndexedStore(VectorStore):
     def _match(
         self, text: str, k: int, where: Expression | None, columns: Sequence[str]
     ) -> pa.Table:
+        live = np.flatnonzero(self._alive)
         if self._texts is None:
-            texts = self._rows.column("text").to_pylist()
-            alive = zip(texts, self._alive, strict=True)
-            self._texts = Bm25(one if live else None for one, live in alive)
-        scores = np.where(self._chosen(where), self._texts.scores(text), 0)
+            self._texts = Bm25(self._rows.column("text").take(live).to_pylist())
+        scores = np.where(self._chosen(where)[live], self._texts.scores(text), 0)
         best = np.argsort(-scores, kind="stable")[:k]
         best = best[scores[best] > 0]
-        return self._ranked(best, scores[best], columns)
+        return self._ranked(live[best], scores[best], columns)
 
     def _compact(self) -> None:
         rows = self._rows.filter(pa.array(self._alive))
@@ -281,7 +288,14 @@ class IndexedStore(VectorStore):
 
     def _verify(self) -> None:
         self._flush()
-        self._folder.load()
+        Folder(self._folder.path, write=False).read(lambda _: None)
+
+    def _abandon(self) -> None:
+        self._folder.abandon()
+
+    def _reopen(self) -> None:
+        """The rows as they were at the fork are in memory."""
+        self._index.forked()
 
     def _close(self) -> None:
         try:

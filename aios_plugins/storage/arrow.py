@@ -31,13 +31,15 @@ class Arrow(StorageBackend):
     """A store in one folder: Arrow segments, mapped into memory, and a log with checksums.
 
     One process writes at a time, any number read what was there when they opened the store. Under
-    ``durability = "commit"`` a write that returned survives the loss of power.
+    ``durability = "commit"`` a write that returned survives the loss of power. A forked process
+    reads what was written when it first reads.
     """
 
     schemes: ClassVar[frozenset[str]] = frozenset()
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {"approximate", "text", "text filters", "snapshot"}
     )
+    concurrent: ClassVar[bool] = True
     durability: Literal["commit", "batch", "none"] = "commit"
     """What a write that returned survives: with ``commit`` the loss of power; with ``batch`` the
     death of the process, where the loss of power takes at most the writes of the tenth of a second
@@ -100,6 +102,19 @@ class _ArrowStore(VectorStore):
         *common, store = arguments
         super().__init__(*common, read_only=read_only)
         self._store: arrow_storage.Store = store
+        self._view: arrow_storage.Snapshot | None = None
+
+    def _rows(self) -> arrow_storage.Snapshot:
+        return self._store.snapshot() if self._view is None else self._view
+
+    @contextmanager
+    def _pinned(self) -> Iterator[_ArrowStore]:
+        version = _ArrowStore(
+            self.backend, self.uri, self.schema, self.metric, self._store, read_only=True
+        )
+        with _told(self.uri):
+            version._view = self._store.snapshot()
+        yield version
 
     def _write(self, rows: pa.Table, *, replace: bool) -> None:
         with _told(self.uri):
@@ -156,12 +171,12 @@ class _ArrowStore(VectorStore):
     ) -> Iterator[pa.RecordBatch | pa.Table]:
         with _told(self.uri):
             chosen = None if where is None else sql(where)
-            for batch in self._store.snapshot().batches(filter=chosen, columns=columns):
+            for batch in self._rows().batches(filter=chosen, columns=columns):
                 yield self._fit(batch)
 
     def _count(self, where: Expression | None) -> int:
         with _told(self.uri):
-            return self._store.snapshot().count(None if where is None else sql(where))
+            return self._rows().count(None if where is None else sql(where))
 
     def _compact(self) -> None:
         with _told(self.uri):
@@ -190,6 +205,15 @@ class _ArrowStore(VectorStore):
     def _verify(self) -> None:
         with _told(self.uri):
             self._store.verify(self.uri)
+
+    def _abandon(self) -> None:
+        self._store.let_go()
+
+    def _reopen(self) -> None:
+        from aios_plugins._native import arrow_storage
+
+        with _told(self.uri):
+            self._store = arrow_storage.Store.open(self.uri, read_only=True)
 
     def _close(self) -> None:
         with _told(self.uri):

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability
-from aios_core.errors import MissingExtraError
+from aios_core.errors import MissingExtraError, StorageError
 from aios_core.memory.indexed import Found, IndexedBackend, VectorIndex
 
 if TYPE_CHECKING:
@@ -116,7 +116,16 @@ class _FaissIndex(VectorIndex):
         """Write the index."""
         import faiss
 
-        faiss.write_index(self._index, str(path))
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:
+            raise StorageError(f"{path} cannot be written: FAISS says: {error}") from error
+
+    def forked(self) -> None:
+        """The threads of OpenMP, for which this one would wait, are the parent's."""
+        import faiss
+
+        faiss.omp_set_num_threads(1)
 
     def load(self, path: Path, rows: int) -> bool:
         """Read it, if it is of the kind that is configured and its graph leads nowhere outside."""

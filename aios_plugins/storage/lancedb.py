@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -40,10 +42,11 @@ class LanceDb(StorageBackend):
     """A LanceDB table in a folder or on an object store: ``s3://bucket/notes`` (extra ``lancedb``).
 
     A write that returned survives the death of the process; LanceDB calls no fsync, so the loss of
-    power may take it. Any number of processes read and write.
+    power may take it. Any number of processes read and write; a forked one only reads.
     """
 
     schemes: ClassVar[None] = None
+    concurrent: ClassVar[bool] = True
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {"approximate", "text", "text filters"}
     )
@@ -55,7 +58,7 @@ class LanceDb(StorageBackend):
     def exists(self, uri: str) -> bool:
         """Whether the table is there."""
         if "://" not in uri:
-            return (Path(uri) / f"{TABLE}.lance").is_dir()
+            return any(Path(uri).glob(f"{TABLE}.lance/_versions/*.manifest"))
         with _told(uri):
             try:
                 self._connect(uri).open_table(TABLE)
@@ -70,8 +73,14 @@ class LanceDb(StorageBackend):
         import pyarrow as pa
 
         check_schema(schema)
-        if "://" not in uri and Path(uri).exists() and any(Path(uri).iterdir()):
-            raise StorageError(f"{uri} cannot become a store: it is not empty")
+        if "://" not in uri and Path(uri).exists():
+            if self.exists(uri) or [one.name for one in Path(uri).iterdir()] not in (
+                [],
+                [f"{TABLE}.lance"],
+            ):
+                raise StorageError(f"{uri} cannot become a store: it is not empty")
+            # What a process leaves that is killed before the first version is there.
+            shutil.rmtree(Path(uri) / f"{TABLE}.lance", ignore_errors=True)
         names = kept_names(schema)
         ours = {_METRIC: metric.encode(), _COLUMNS: json.dumps(names).encode()}
         kept = pa.schema(
@@ -132,13 +141,16 @@ def _told(uri: str) -> Iterator[None]:
 
 
 class _LanceStore(VectorStore):
+    backend: LanceDb
+
     def __init__(self, *arguments: Any, read_only: bool = False) -> None:
         *common, self._table, self._names = arguments
         super().__init__(*common, read_only=read_only)
+        self._writing = threading.RLock()  # what `add` has not found must not come meanwhile
 
     def _write(self, rows: pa.Table, *, replace: bool) -> None:
         kept = rows.rename_columns([self._names[name] for name in rows.column_names])
-        with _told(self.uri):
+        with self._writing, _told(self.uri):
             if replace:
                 merge = self._table.merge_insert("id").when_matched_update_all()
                 merge.when_not_matched_insert_all().execute(kept)
@@ -152,7 +164,7 @@ class _LanceStore(VectorStore):
         return self._remove_where(In("id", tuple(ids)))
 
     def _remove_where(self, where: Expression) -> int:
-        with _told(self.uri):
+        with self._writing, _told(self.uri):
             return int(self._table.delete(self._sql(where)).num_deleted_rows)
 
     def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
@@ -218,11 +230,29 @@ class _LanceStore(VectorStore):
     def _compact(self) -> None:
         from lancedb.index import HnswSq
 
-        with _told(self.uri):
+        with self._writing, _told(self.uri):
             indexed = any(index.columns == ["vector"] for index in self._table.list_indices())
             if not indexed and self._count(None) >= self.backend.index_rows:
                 self._table.create_index("vector", config=HnswSq(distance_type=self.metric))
             self._table.optimize(cleanup_older_than=timedelta(hours=1))
+
+    @contextmanager
+    def _pinned(self) -> Iterator[_LanceStore]:
+        table = self._another()
+        with _told(self.uri):
+            table.checkout(table.version)
+        yield _LanceStore(
+            self.backend, self.uri, self.schema, self.metric, table, self._names, read_only=True
+        )
+
+    def _reopen(self) -> None:
+        self._table = self._another()
+
+    def _another(self) -> Any:
+        """A handle of its own."""
+        connection = self.backend._connect(self.uri)  # noqa: SLF001 - of this file
+        with _told(self.uri):
+            return connection.open_table(TABLE)
 
     def _measure(self) -> tuple[int, dict[str, Any]]:
         stats = self._table.stats()

@@ -39,6 +39,9 @@ _INDEX: Final = (
 )
 _CLASSES: Final = {"cosine": "vector_cosine_ops", "dot": "vector_ip_ops", "l2": "vector_l2_ops"}
 
+_PARENTS: Final[list[Any]] = []
+"""In a forked process: connections of its parent, which must not be dropped here."""
+
 
 @frozen
 class PgVector(StorageBackend):
@@ -158,12 +161,15 @@ def _comment(connection: Any, table: str) -> str | None:
 
 
 class _PgStore(VectorStore):
+    backend: PgVector
+
     def __init__(self, *arguments: Any, read_only: bool = False) -> None:
         *common, self._names = arguments
         super().__init__(*common, read_only=read_only)
         self._connection, name = _open(self.uri)
         self._place, self.uri = self.uri, redacted(self.uri)
         self._table_name, self._name = quoted(name), _escaped(quoted(name))
+        self._pin = False
         if read_only:
             self._connection.read_only = True
 
@@ -252,11 +258,43 @@ class _PgStore(VectorStore):
     def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
         chosen, values = self._where(where)
         text = f"SELECT {self._select(columns)} FROM {self._name}{chosen}"
-        connection = self._connection
-        with _told(self.uri), connection.transaction(), connection.cursor("scan") as cursor:
+        # Calls that come between two pieces are not part of the transaction that a scan needs.
+        with (
+            _told(self.uri),
+            self._apart() as connection,
+            connection.transaction(),
+            connection.cursor("scan") as cursor,
+        ):
             cursor.execute(text, values)
             while rows := cursor.fetchmany(2000):
                 yield self._table(rows, columns)
+
+    @contextmanager
+    def _apart(self) -> Iterator[Any]:
+        if self._pin:
+            yield self._connection
+        else:
+            with _connect(self._place) as (connection, _):
+                yield connection
+
+    @contextmanager
+    def _pinned(self) -> Iterator[_PgStore]:
+        from psycopg import IsolationLevel
+
+        version = _PgStore(
+            self.backend, self._place, self.schema, self.metric, self._names, read_only=True
+        )
+        version._pin = True
+        version._connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        with version, version._connection.transaction():
+            yield version
+
+    def _abandon(self) -> None:
+        _PARENTS.append(self._connection)  # to close it would end the parent's session
+
+    def _reopen(self) -> None:
+        self._connection, _ = _open(self._place)
+        self._connection.read_only = True
 
     def _count(self, where: Expression | None) -> int:
         chosen, values = self._where(where)

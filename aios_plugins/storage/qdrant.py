@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,8 @@ COLLECTION: Final = "memory"
 _SPACE: Final = UUID("5cfd38a6-90ec-47f0-9a4f-3f6b2d5a7c11")
 """Qdrant's ids are UUIDs: ours are hashed into this name space, and kept in the payload."""
 _PAGE: Final = 1000
+_PARENTS: Final[list[Any]] = []
+"""In a forked process: clients of its parent, which must not be dropped here."""
 _DISTANCES: Final = {"cosine": "Cosine", "dot": "Dot", "l2": "Euclid"}
 
 
@@ -56,7 +59,7 @@ class Qdrant(StorageBackend):
     def exists(self, uri: str) -> bool:
         """Whether the collection is there."""
         if "://" not in uri:
-            return (Path(uri) / "meta.json").is_file()
+            return _made(Path(uri))
         client, name = self._connect(uri)
         with _told(uri), client:
             return bool(client.collection_exists(name))
@@ -64,8 +67,11 @@ class Qdrant(StorageBackend):
     def create(self, uri: str, schema: pa.Schema, *, metric: Metric = "cosine") -> VectorStore:
         """Make the collection; its metadata hold the schema."""
         dim = check_schema(schema).field("vector").type.list_size
-        if "://" not in uri and Path(uri).exists() and any(Path(uri).iterdir()):
-            raise StorageError(f"{uri} cannot become a store: it is not empty")
+        if "://" not in uri and Path(uri).exists():
+            # What a process leaves that is killed before the collection is there.
+            begun = re.compile(r"\.lock|collection|meta\.json.*").fullmatch
+            if not all(begun(one.name) for one in Path(uri).iterdir()) or _made(Path(uri)):
+                raise StorageError(f"{uri} cannot become a store: it is not empty")
         client, name = self._connect(uri)
         from qdrant_client import models
 
@@ -87,7 +93,7 @@ class Qdrant(StorageBackend):
         import pyarrow as pa
 
         if "://" not in uri and not self.exists(uri):
-            raise StorageError(f"{uri} is not a store: Qdrant has left no meta.json in it")
+            raise StorageError(f"{uri} is not a store: Qdrant's meta.json lists no {COLLECTION!r}")
         client, name = self._connect(uri)
         with _told(uri), _closing_on_error(client):
             metadata = client.get_collection(name).config.metadata or {}
@@ -122,6 +128,16 @@ class Qdrant(StorageBackend):
             return QdrantClient(url=url, api_key=key, timeout=self.timeout), name
 
 
+def _made(folder: Path) -> bool:
+    """Whether a folder holds our collection; Qdrant writes of it last."""
+    try:
+        return COLLECTION in json.loads((folder / "meta.json").read_bytes())["collections"]
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StorageError(f"{folder / 'meta.json'} is damaged: {error}") from error
+
+
 @contextmanager
 def _told(uri: str) -> Iterator[None]:
     """What Qdrant raises, as our error; its exceptions have no common root."""
@@ -144,6 +160,8 @@ def _closing_on_error(client: Any) -> Iterator[None]:
 
 
 class _QdrantStore(VectorStore):
+    backend: Qdrant
+
     def __init__(self, *arguments: Any, read_only: bool = False) -> None:
         *common, self._client, self._name, self._names = arguments
         super().__init__(*common, read_only=read_only)
@@ -236,6 +254,17 @@ class _QdrantStore(VectorStore):
         with _told(self.uri):
             told = self._client.get_collection(self._name)
         return None, {"status": str(told.status.value), "segments": told.segments_count}
+
+    def _abandon(self) -> None:
+        """The client lets go of the lock when it is dropped, and would do so for the parent too."""
+        _PARENTS.append(self._client)
+        if "://" not in self.uri and (lock := self._client._client._flock_file):  # noqa: SLF001
+            lock.close()
+
+    def _reopen(self) -> None:
+        """A folder's points are in memory, as they were at the fork."""
+        if "://" in self.uri:
+            self._client, _ = self.backend._connect(self.uri)  # noqa: SLF001 - of this file
 
     def _close(self) -> None:
         self._client.close()

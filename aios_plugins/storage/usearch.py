@@ -8,10 +8,12 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability
-from aios_core.errors import MissingExtraError
+from aios_core.errors import MissingExtraError, StorageError
 from aios_core.memory.indexed import Found, IndexedBackend, VectorIndex
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from aios_core.contracts.records import Metric
@@ -23,8 +25,7 @@ _METRICS: Final = {"cosine": "cos", "dot": "ip", "l2": "l2sq"}
 class Usearch(IndexedBackend):
     """Rows in memory, found by USearch (extra ``usearch``).
 
-    What was written is on disk, whole, after `flush` and `close`. The graph is made at the first
-    approximate search after opening: a file of it could not be checked.
+    What was written is on disk, whole, after `flush` and `close`, and so is the graph.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
@@ -57,8 +58,16 @@ class Usearch(IndexedBackend):
 
 
 class _Graph(VectorIndex):
+    name = "usearch"
+
     def __init__(self, graph: Any, metric: Metric) -> None:
         self._graph, self._metric = graph, metric
+
+    def add(self, vectors: NDArray[np.float32]) -> None:
+        """Link the next rows."""
+        known = len(self._graph)
+        if len(vectors):
+            self._graph.add(np.arange(known, known + len(vectors)), vectors)
 
     def search(
         self,
@@ -73,9 +82,6 @@ class _Graph(VectorIndex):
         """By the graph while most rows are allowed, for it knows no filters; else by a scan."""
         share = matches / len(vectors)
         if not exact and share > 0.5:
-            known = len(self._graph)
-            if known < len(vectors):
-                self._graph.add(np.arange(known, len(vectors)), vectors[known:])
             more = k if allowed is None else min(len(vectors), round(2 * k / share))
             found = self._graph.search(query, more)
             rows = np.asarray(found.keys, dtype=np.int64)
@@ -92,3 +98,103 @@ class _Graph(VectorIndex):
     def _scores(self, distances: Any) -> NDArray[np.float32]:
         raw = np.asarray(distances, dtype=np.float32)
         return 1 / (1 + np.sqrt(np.maximum(raw, 0))) if self._metric == "l2" else 1 - raw
+
+    def save(self, path: Path) -> None:
+        """Write the graph."""
+        try:
+            self._graph.save(str(path))
+        except RuntimeError as error:
+            raise StorageError(f"{path} cannot be written: USearch says: {error}") from error
+
+    def load(self, path: Path, rows: int) -> bool:
+        """Read it, if it is of the kind that is configured and its links lead nowhere outside."""
+        from usearch.compiled import ScalarKind
+        from usearch.index import Index
+
+        graph = self._graph
+        try:
+            said = Index.metadata(str(path)) or {}
+        except RuntimeError:
+            return False
+        right = {
+            "kind_metric": graph.metric_kind,
+            "kind_scalar": graph.dtype,
+            "kind_key": ScalarKind.U64,
+            "kind_compressed_slot": ScalarKind.U32,
+            "matrix_included": True,
+            "matrix_uses_64_bit_dimensions": False,
+            "count_present": rows,
+            "count_deleted": 0,
+            "dimensions": graph.ndim,
+        }
+        if {key: said.get(key) for key in right} != right:
+            return False
+        if not _sound(path, rows, graph.connectivity):
+            return False
+        widths = graph.expansion_add, graph.expansion_search
+        graph.load(str(path))
+        graph.expansion_add, graph.expansion_search = widths
+        return len(graph) == rows
+
+
+_PIECE: Final = 1 << 16
+"""Nodes that are looked at together."""
+
+
+def _sound(path: Path, rows: int, connectivity: int) -> bool:
+    """Whether every link leads to a node that has the level: USearch follows them unchecked."""
+    try:
+        if rows:
+            _check(path, rows, connectivity)
+    except ValueError:
+        return False
+    return True
+
+
+def _need(right: object) -> None:
+    if not right:
+        raise ValueError("it is no graph that USearch writes")
+
+
+def _check(path: Path, rows: int, connectivity: int) -> None:
+    """Raise ValueError unless a file is as USearch writes it.
+
+    That is: numbers of rows and bytes of a row, the vectors, 64 bytes that `Index.metadata` reads,
+    five numbers about the graph, the level of each node, and for each node its key, its level, and
+    per level how many links it has and room for as many as it may have.
+    """
+    raw = np.memmap(path, np.uint8, "r")
+
+    def numbers(at: int, count: int, kind: str) -> NDArray[np.int64]:
+        part = raw[at : at + count * np.dtype(kind).itemsize]
+        return np.frombuffer(part.tobytes(), kind).astype(np.int64)
+
+    def gathered(at: NDArray[np.int64], count: int, kind: str) -> NDArray[np.int64]:
+        some = raw[at[:, None] + np.arange(count * np.dtype(kind).itemsize)]
+        return np.ascontiguousarray(some).view(kind).astype(np.int64)
+
+    count, width = numbers(0, 2, "<u4").tolist()
+    graph = 8 + count * width + 64
+    start = graph + 40 + 2 * rows
+    _need(count == rows and start <= len(raw))
+    size, upper, base, top, entry = numbers(graph, 5, "<u8").tolist()
+    _need((size, upper, base) == (rows, connectivity, 2 * connectivity) and 0 <= entry < rows)
+    levels = numbers(graph + 40, rows, "<i2")
+    _need(levels.min() >= 0 and levels.max() == levels[entry] == top)
+    sizes = 10 + 4 * (1 + base) + 4 * (1 + upper) * levels
+    offsets = start + np.cumsum(sizes) - sizes
+    _need(len(raw) == start + int(sizes.sum()))
+    seen = np.zeros(rows, np.bool_)
+    for some in np.split(np.arange(rows), range(_PIECE, rows, _PIECE)):
+        keys = gathered(offsets[some], 1, "<u8")[:, 0]
+        _need(keys.min() >= 0 and keys.max() < rows)
+        seen[keys] = True
+        _need((gathered(offsets[some] + 8, 1, "<i2")[:, 0] == levels[some]).all())
+        for level in range(top + 1):
+            there, most = some[levels[some] >= level], base if level == 0 else upper
+            before = 0 if level == 0 else 4 * (1 + base) + 4 * (1 + upper) * (level - 1)
+            lists = gathered(offsets[there] + 10 + before, 1 + most, "<u4")
+            _need((lists[:, 0] <= most).all())
+            links = lists[:, 1:][np.arange(most) < lists[:, :1]]
+            _need((links < rows).all() and (levels[links] >= level).all())
+    _need(seen.all())

@@ -20,6 +20,7 @@ from aios_core.testing.filtering import FilteringContract
 from aios_core.testing.keeping import KeepingContract
 from aios_core.testing.naming import NamingContract
 from aios_core.testing.searching import GOOD, ROWS, SearchContract
+from aios_core.testing.sharing import SharingContract
 from aios_core.testing.stores import DIM, StoreMachine, plain, schema
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class StorageContract(
     KeepingContract,
     NamingContract,
     SearchContract,
+    SharingContract,
     Contract["StorageBackend"],
 ):
     """Subclass it and set ``component``: a backend's class, or one that is built.

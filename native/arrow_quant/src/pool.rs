@@ -1,10 +1,11 @@
 //! Pools of threads, by size.
 
 use crate::Result;
+use per_process::PerProcess;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many threads a number asks for: 0 is one for each core.
 pub(crate) fn threads(asked: usize) -> usize {
@@ -46,18 +47,19 @@ pub(crate) fn each<T: Send>(
 pub(crate) fn install<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     match pool(threads) {
         Some(pool) => pool.install(work),
-        None => work(), // the machine gives no more threads: those of the global pool do it
+        // The machine gives no more threads: those of the global pool do it.
+        None => per_process::spread(work),
     }
 }
 
 /// Pools are kept, since starting one takes longer than a product does. A forked child makes its
 /// own, for threads do not survive a fork.
 fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
-    type Pools = Mutex<HashMap<(u32, usize), Arc<ThreadPool>>>;
-    static POOLS: OnceLock<Pools> = OnceLock::new();
-    let pools = POOLS.get_or_init(Pools::default);
+    type Pools = Mutex<HashMap<usize, Arc<ThreadPool>>>;
+    static POOLS: PerProcess<Pools> = PerProcess::new();
+    let pools = POOLS.get(|_| Pools::default());
     let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
-    match pools.entry((std::process::id(), threads)) {
+    match pools.entry(threads) {
         Entry::Occupied(pool) => Some(Arc::clone(pool.get())),
         Entry::Vacant(place) => {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().ok()?;

@@ -3,6 +3,7 @@
 use crate::files::Files;
 use crate::{Error, Result};
 use arrow_buffer::Buffer;
+use per_process::spread;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -92,7 +93,7 @@ impl Blocks {
         let bad = if new.len() < 8 {
             new.iter().find(|&&block| !self.right(block))
         } else {
-            new.par_iter().find_first(|&&block| !self.right(block))
+            spread(|| new.par_iter().find_first(|&&block| !self.right(block)))
         };
         match bad {
             Some(block) => Err(self.damaged(block * BLOCK, "the checksum of a block is wrong")),

@@ -40,11 +40,17 @@ struct Compactor {
     stopping: Arc<AtomicBool>,
 }
 
-/// The thread, if one was begun.
-#[derive(Default)]
+/// The thread, if one was begun, and the process that it is in.
 pub(crate) struct Worker {
+    process: u32,
     thread: Mutex<Option<JoinHandle<()>>>,
     stopping: Arc<AtomicBool>,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self { process: std::process::id(), thread: Mutex::default(), stopping: Arc::default() }
+    }
 }
 
 impl Worker {
@@ -54,7 +60,10 @@ impl Worker {
 
     /// Wait for what it does.
     pub fn wait(&self) {
-        if let Some(thread) = self.thread().take() {
+        // A forked process has the handle of the thread, and not the thread.
+        if self.process == std::process::id()
+            && let Some(thread) = self.thread().take()
+        {
             let _ = thread.join();
         }
     }
@@ -62,6 +71,12 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // To let go of it would detach whatever thread has its place now.
+            let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(thread.take());
+            return;
+        }
         self.stopping.store(true, Ordering::Relaxed);
         self.wait();
     }

@@ -37,6 +37,21 @@ pub enum Error {
         /// The lock.
         path: PathBuf,
     },
+    /// A write in a process that was forked from the one that opened the store.
+    #[error(
+        "the store was opened by process {process}, from which this one was forked; open it again \
+         in this process"
+    )]
+    Forked {
+        /// The process that opened it.
+        process: u32,
+    },
+    /// A folder that was removed while its store was open.
+    #[error("{path} was removed while the store was open; what was written is lost")]
+    Removed {
+        /// A file of it.
+        path: PathBuf,
+    },
     /// A write to a store that was opened for reading.
     #[error("the store was opened for reading only")]
     ReadOnly,
@@ -137,6 +152,8 @@ impl Error {
             Self::NotEmpty { .. } => "not_empty",
             Self::Newer { .. } => "newer",
             Self::Locked { .. } => "locked",
+            Self::Forked { .. } => "forked",
+            Self::Removed { .. } => "removed",
             Self::ReadOnly => "read_only",
             Self::Corrupt { .. } => "corrupt",
             Self::Stopped { .. } => "stopped",

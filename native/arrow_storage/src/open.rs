@@ -234,11 +234,11 @@ impl Opened {
     ) -> Store {
         let current = Arc::new(RwLock::new(self.snapshot(folder)));
         let Self { manifest, state, recovery, .. } = self;
-        let writer = writing.map(|(log, lock)| {
-            Arc::new(Mutex::new(Writer { manifest, state, log: Arc::new(log), _lock: lock }))
-        });
-        let worker = Worker::default();
-        Store { files, folder: folder.to_owned(), options, recovery, writer, current, worker }
+        let (log, lock) = writing.unzip();
+        let writer =
+            log.map(|log| Arc::new(Mutex::new(Writer { manifest, state, log: Arc::new(log) })));
+        let (folder, worker) = (folder.to_owned(), Worker::default());
+        Store { files, folder, options, recovery, writer, current, worker, lock }
     }
 }
 

@@ -33,7 +33,6 @@ pub(crate) struct Writer {
     pub manifest: Manifest,
     pub state: State,
     pub log: Arc<Log>,
-    pub _lock: Lock,
 }
 
 /// Let new snapshots see what the writer has.
@@ -52,6 +51,8 @@ pub struct Store {
     pub(crate) writer: Option<Arc<Mutex<Writer>>>,
     pub(crate) current: Arc<RwLock<Snapshot>>,
     pub(crate) worker: Worker,
+    /// A writer's; dropped after the worker, which writes.
+    pub(crate) lock: Option<Lock>,
 }
 
 impl Store {
@@ -94,8 +95,18 @@ impl Store {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// In a forked process, where every write is refused: let go of the lock's copy, so that the lock
+    /// ends with the process that took it. Elsewhere nothing happens.
+    pub fn let_go(&self) {
+        if let Some(lock) = &self.lock {
+            lock.let_go();
+        }
+    }
+
     pub(crate) fn writer(&self) -> Result<MutexGuard<'_, Writer>> {
         let writer = self.writer.as_ref().ok_or(Error::ReadOnly)?;
+        // Before the mutex, which a thread of the parent may have held when this process was forked.
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.check())?;
         Ok(writer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -209,7 +220,9 @@ impl Store {
             Durability::Commit => log.commit(end),
             Durability::Batch => log.commit_sometimes(end),
             Durability::None => log.check(),
-        }
+        }?;
+        // A folder that was removed takes what is written and keeps nothing.
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.check())
     }
 
     /// The rows of some ids, in their order; ids that are not there are passed over.
@@ -247,6 +260,9 @@ impl Store {
     /// # Errors
     /// If the disk fails.
     pub fn close(self) -> Result<()> {
+        if self.lock.as_ref().is_some_and(|lock| !lock.is_ours()) {
+            return Ok(());
+        }
         self.worker.wait();
         if self.writer.is_some() { self.writer()?.log.close() } else { Ok(()) }
     }

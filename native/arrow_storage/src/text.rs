@@ -6,6 +6,7 @@ use crate::{Error, Part, Result, Snapshot, schema};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
+use per_process::spread;
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -91,11 +92,9 @@ impl Snapshot {
         if let Some(filter) = query.filter {
             filter.check(&self.schema)?;
         }
-        let parts: Vec<(Arc<Words>, &Part)> = self
-            .parts
-            .par_iter()
-            .map(|part| Ok((part.words(place)?, part)))
-            .collect::<Result<_>>()?;
+        let known = |part| Ok((Part::words(part, place)?, part));
+        let parts: Vec<(Arc<Words>, &Part)> =
+            spread(|| self.parts.par_iter().map(known).collect::<Result<_>>())?;
         let totals = parts.iter().fold(Totals::default(), |sum, (words, part)| {
             let gone = part.dead.iter().map(|row| u64::from(words.lengths[row as usize]));
             let all = words.lengths.iter().map(|&length| u64::from(length)).sum::<u64>();

@@ -41,11 +41,23 @@ pub(crate) mod arrow_storage {
 
     /// A store that is open, in this process or for reading.
     #[pyclass(frozen)]
-    struct Store(RwLock<Option<engine::Store>>);
+    struct Store {
+        store: RwLock<Option<engine::Store>>,
+        /// That opened it.
+        process: u32,
+    }
 
     impl Store {
         fn of(store: engine::Store) -> Self {
-            Self(RwLock::new(Some(store)))
+            Self { store: RwLock::new(Some(store)), process: std::process::id() }
+        }
+
+        /// A forked process has a copy of what threads of its parent may have been changing.
+        fn check_process(&self) -> PyResult<()> {
+            match self.process {
+                process if process == std::process::id() => Ok(()),
+                process => Err(error(Error::Forked { process })),
+            }
         }
 
         /// Work on the open store while other threads of Python run.
@@ -54,8 +66,9 @@ pub(crate) mod arrow_storage {
             py: Python<'_>,
             work: impl FnOnce(&engine::Store) -> engine::Result<T> + Send,
         ) -> PyResult<T> {
+            self.check_process()?;
             py.detach(|| {
-                let store = self.0.read().unwrap_or_else(PoisonError::into_inner);
+                let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
                 let store = store.as_ref().ok_or_else(|| raise("closed", CLOSED.into()))?;
                 work(store).map_err(error)
             })
@@ -239,10 +252,23 @@ pub(crate) mod arrow_storage {
             Ok(dict)
         }
 
-        /// Marks a clean end; a second time nothing happens.
+        /// In a forked process, where the store has to be opened again: lets go of the lock's copy,
+        /// so that the lock ends with the process that took it.
+        fn let_go(&self) {
+            if let Ok(store) = self.store.try_read()
+                && let Some(store) = &*store
+            {
+                store.let_go();
+            }
+        }
+
+        /// Marks a clean end; a second time nothing happens, nor does in a forked process.
         fn close(&self, py: Python<'_>) -> PyResult<()> {
+            if self.check_process().is_err() {
+                return Ok(());
+            }
             py.detach(|| {
-                let store = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+                let store = self.store.write().unwrap_or_else(PoisonError::into_inner).take();
                 store.map_or(Ok(()), engine::Store::close).map_err(error)
             })
         }

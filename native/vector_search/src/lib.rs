@@ -6,7 +6,8 @@
 //!
 //! Smaller distances are nearer: cosine is `1 - cos`, inner product is `-dot`, L2 is the squared
 //! Euclidean distance. A query must be finite. A row whose distance is NaN is never returned. A zero
-//! vector has cosine distance 1 to everything. All functions run in the calling rayon pool.
+//! vector has cosine distance 1 to everything. All functions run in the calling rayon pool; in a forked
+//! process, where the global one has no threads, in a pool of its own.
 
 pub mod bitmap;
 pub mod codes;

@@ -5,6 +5,7 @@ use crate::exact::Options;
 use crate::kernel::bits::{PLANES, sums};
 use crate::vectors::check;
 use crate::{Metric, Neighbor, Result, Vectors, pages};
+use per_process::spread;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -72,9 +73,8 @@ impl BinaryCodes {
         let words = dim.div_ceil(64);
         let mut codes = pages::zeros::<u64>(words * rows);
         let mut lines = pages::zeros(rows);
-        codes.par_chunks_mut(words).zip(&mut lines).enumerate().for_each_init(
-            || vec![0.0; dim],
-            |values, (row, (codes, out))| {
+        let encode =
+            |values: &mut Vec<f32>, (row, (codes, out)): (usize, (&mut [u64], &mut [f32; 3]))| {
                 vectors.widen_row(row, values);
                 for (i, &x) in values.iter().enumerate() {
                     codes[i / 64] |= u64::from(x > 0.0) << (i % 64);
@@ -84,8 +84,11 @@ impl BinaryCodes {
                 #[expect(clippy::cast_precision_loss, reason = "at most the dimension")]
                 let ones = ones as f32;
                 *out = [factor, term, ones];
-            },
-        );
+            };
+        spread(|| {
+            let rows = codes.par_chunks_mut(words).zip(&mut lines).enumerate();
+            rows.for_each_init(|| vec![0.0; dim], encode);
+        });
         Self { metric, dim, words, codes, lines }
     }
 

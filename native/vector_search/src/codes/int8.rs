@@ -5,6 +5,7 @@ use crate::exact::Options;
 use crate::kernel::int8::{Query, dots};
 use crate::vectors::check;
 use crate::{Error, Metric, Neighbor, Result, Vectors, pages};
+use per_process::spread;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -63,14 +64,16 @@ impl Int8Codes {
         }
         let mut codes = pages::zeros(dim * rows);
         let mut lines = pages::zeros(rows);
-        codes.par_chunks_mut(dim).zip(&mut lines).enumerate().for_each_init(
-            || vec![0.0; dim],
-            |values, (row, (codes, out))| {
+        let encode =
+            |values: &mut Vec<f32>, (row, (codes, out)): (usize, (&mut [i8], &mut [f32; 2]))| {
                 vectors.widen_row(row, values);
                 let scale = quantize(values, codes);
                 *out = line(metric, values, scale);
-            },
-        );
+            };
+        spread(|| {
+            let rows = codes.par_chunks_mut(dim).zip(&mut lines).enumerate();
+            rows.for_each_init(|| vec![0.0; dim], encode);
+        });
         Ok(Self { metric, dim, codes, lines })
     }
 

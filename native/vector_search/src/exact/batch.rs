@@ -6,6 +6,7 @@ use crate::kernel::tile::{MAX_QUERIES, MAX_ROWS, Sums, Tile};
 use crate::top_k::TopK;
 use crate::vectors::check;
 use crate::{Data, Metric, Neighbor, Result, Vectors};
+use per_process::spread;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -73,7 +74,7 @@ impl Batch<'_> {
             (0..chunks).fold(empty(), work)
         } else {
             let merge = |a: Vec<TopK>, b| a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect();
-            (0..chunks).into_par_iter().fold(empty, work).reduce(empty, merge)
+            spread(|| (0..chunks).into_par_iter().fold(empty, work).reduce(empty, merge))
         };
         best.into_iter().map(TopK::into_sorted).collect()
     }

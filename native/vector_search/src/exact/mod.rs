@@ -11,6 +11,7 @@ pub use rescore::rescore;
 use crate::kernel::Level;
 use crate::top_k::TopK;
 use crate::{Bitmap, Metric, Neighbor};
+use per_process::spread;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -60,17 +61,13 @@ pub(crate) fn scan(
         chunk(&mut best, 0..rows);
         return best.into_sorted();
     }
-    (0..rows.div_ceil(CHUNK))
-        .into_par_iter()
-        .fold(
-            || TopK::new(k),
-            |mut best, i| {
-                chunk(&mut best, i * CHUNK..rows.min((i + 1) * CHUNK));
-                best
-            },
-        )
-        .reduce(|| TopK::new(k), TopK::merge)
-        .into_sorted()
+    let some = |mut best, i| {
+        chunk(&mut best, i * CHUNK..rows.min((i + 1) * CHUNK));
+        best
+    };
+    let empty = || TopK::new(k);
+    let chunks = 0..rows.div_ceil(CHUNK);
+    spread(|| chunks.into_par_iter().fold(empty, some).reduce(empty, TopK::merge)).into_sorted()
 }
 
 /// The allowed rows of a range, in pieces of at most `most` consecutive rows.

@@ -2,6 +2,7 @@
 
 use super::{Entry, Hnsw};
 use crate::Neighbor;
+use per_process::spread;
 use rayon::prelude::*;
 
 impl Hnsw {
@@ -20,7 +21,7 @@ impl Hnsw {
             let linked = slots.len() - rest.len();
             let (round, later) = rest.split_at(rest.len().min(linked.max(64)));
             let Some(entry) = self.entry else { return };
-            round.par_iter().for_each(|&slot| self.link(slot, entry));
+            spread(|| round.par_iter().for_each(|&slot| self.link(slot, entry)));
             for &slot in round {
                 let level = self.links.level(slot);
                 if self.entry.is_none_or(|entry| entry.level < level) {

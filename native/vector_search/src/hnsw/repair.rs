@@ -1,6 +1,7 @@
 //! Taking dead slots out of the graph, and keeping every live one in reach.
 
 use super::{Entry, Hnsw};
+use per_process::spread;
 use rayon::prelude::*;
 
 impl Hnsw {
@@ -11,11 +12,10 @@ impl Hnsw {
             let highest = live.iter().max_by_key(|&&slot| self.links.level(slot));
             self.entry = highest.map(|&slot| Entry { slot, level: self.links.level(slot) });
         }
-        live.par_iter().for_each(|&slot| {
-            for level in 0..=self.links.level(slot) {
-                self.relink(slot, level);
-            }
-        });
+        let relink = |&slot: &u32| {
+            (0..=self.links.level(slot)).for_each(|level| self.relink(slot, level));
+        };
+        spread(|| live.par_iter().for_each(relink));
         for slot in 0..self.slots() {
             if self.is_dead(slot) {
                 self.links.reset(slot, 0);
