@@ -96,6 +96,8 @@ class SearchContract:
         late = store.search_text("cat", 50, filter="year > 5")["id"].to_pylist()
         assert {one for one in right if (BY_ID[one]["year"] or 0) > 5} == set(late)
         assert 0 == store.search_text("zebra").num_rows
+        once, twice = (store.search_text(words, 50) for words in ("cat number", "cat number cat"))
+        assert once["_score"].to_pylist() == pytest.approx(twice["_score"].to_pylist())
         store.delete(["m3"])
         store.add([{**GOOD, "text": "cat cat"}])
         assert {*right, "new"} - {"m3"} == set(store.search_text("cat", 50)["id"].to_pylist())

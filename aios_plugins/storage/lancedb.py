@@ -210,7 +210,9 @@ class _LanceStore(VectorStore):
             if not any(index.columns == ["text"] for index in self._table.list_indices()):
                 plain = FTS(stem=False, remove_stop_words=False)
                 self._table.create_index("text", config=plain)
-            search = self._table.search(MatchQuery(text, "text"), query_type="fts").limit(k)
+            # LanceDB counts a word of the query as often as it comes; by BM25 it counts once.
+            asked = " ".join(dict.fromkeys(re.findall(r"[^\W_]+", text.lower())))
+            search = self._table.search(MatchQuery(asked, "text"), query_type="fts").limit(k)
             if where is not None:
                 search = search.where(self._sql(where), prefilter=True)
             rows = search.select([*self._kept(columns), "_score"]).to_arrow()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from aios_core.contracts.maker import Maker
+from aios_core.contracts.records import store_schema
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.testing.contracts.base import Contract
 from aios_core.testing.filtering import FilteringContract
@@ -239,6 +240,23 @@ class StorageContract(
         with pytest.raises(StorageError):
             instance.create(uri, schema())
         assert not Path(uri).exists()
+
+    def test_snapshots_of_other_stores_are_refused(
+        self, instance: StorageBackend, store: VectorStore, new_uri: Callable[[], str]
+    ) -> None:
+        """Of another metric, or with other columns; nothing has changed."""
+        if "snapshot" not in instance.capabilities:
+            pytest.skip("it does not declare snapshot")
+        other = store_schema(DIM, {"year": "int64"})
+        for given, metric in ((schema(), "l2"), (schema(), "dot"), (other, "cosine")):
+            place: Any = new_uri()
+            with instance.create(new_uri(), given, metric=cast("Any", metric)) as source:
+                source.add([{"id": "x", "vector": [9, 0, 0, 1]}])
+                source.snapshot(place)
+            with pytest.raises(StorageError):
+                store.restore(place)
+            assert plain(ROWS, "cosine") == plain(_all(store), "cosine")
+            assert "cosine" == store.metric
 
     def test_places_are_checked(
         self, instance: StorageBackend, store: VectorStore, new_uri: Callable[[], str]

@@ -158,7 +158,7 @@ def test_exports_are_imported_again(store, tmp_path, suffix):
         ),
         ('{"text": "a", "vector": [NaN]}', "bad.jsonl:1: id "),
         ('{"text": "a", "vector": [1]}\n{"text": "b"}', "bad.jsonl:2: has no vector, and "),
-        ('{"text": "a", "_x": 1}', "expected a text without _ in front"),
+        ('{"text": "a", "_x": 1}', "without _ in front"),
         ('{"text": "\\ud800"}', "bad.jsonl:1: cannot be kept"),
         (
             '{"text": "a", "id": "x"}\n{"text": "b", "id": "x"}',

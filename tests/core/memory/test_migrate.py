@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from aios_core.contracts import store_schema
+from aios_core.contracts.primitives import fuse
 from aios_core.errors import StorageError
 from aios_core.memory import migrate
 from aios_plugins.storage.numpy import Numpy
@@ -81,3 +82,50 @@ def test_a_copy_that_differs_is_found(tmp_path):
         pytest.raises(StorageError, match=r"1 of 1 rows .* the first is '0'"),
     ):
         migrate(source, Careless(target))
+
+
+def test_what_was_written_is_safe_before_it_is_compared(tmp_path):
+    """Section 5: the target is flushed between the last write and the first comparison."""
+    calls = []
+
+    class Recorded(type(Numpy().create(str(tmp_path / "x"), SCHEMA))):
+        def upsert(self, rows):
+            calls.append("write")
+            return super().upsert(rows)
+
+        def flush(self):
+            calls.append("flush")
+            super().flush()
+
+        def get(self, ids, **options):
+            calls.append("compare")
+            return super().get(ids, **options)
+
+    with make(tmp_path / "a", 20) as source, make(tmp_path / "b") as target:
+        target.__class__ = Recorded
+        migrate(source, target, batch_size=10)
+
+    assert ["write", "write", "flush", "compare", "compare"] == calls[:5]
+
+
+def test_a_store_that_holds_an_id_twice_is_not_sound(tmp_path):
+    """Section 5: `verify` says which, for whoever wrote the backend."""
+    with make(tmp_path / "a", 5) as store:
+
+        class Twice(type(store)):
+            def _scan(self, columns, where):
+                yield from super()._scan(columns, where)
+                yield from super()._scan(columns, where)
+
+            def _count(self, where):
+                return 2 * super()._count(where)
+
+        store.__class__ = Twice
+        with pytest.raises(StorageError, match="id '0' is there twice"):
+            store.verify()
+
+
+def test_equal_ranks_are_in_the_order_of_the_first_ranking():
+    """Section 5: ties of fused ranks are not sorted by id."""
+    assert ["b", "a"] == [one for one, _ in fuse(["b"], ["a"])]
+    assert ["c", "b", "a"] == [one for one, _ in fuse(["c", "b"], ["c", "a"])]

@@ -84,3 +84,10 @@ def test_every_table_gets_its_own_index(server):
                 (name, "%hnsw%"),
             )
             assert 1 == found.fetchone()[0]
+
+
+def test_exact_search_goes_by_no_index(new_place, misses):
+    """Fault V6: all rows are looked at where that is asked for, whatever indexes there are."""
+    missed = misses(PgVector(index_rows=100, ef_search=1), new_place())
+
+    assert missed > 0, "the index is too good for this test to see whether it was used"
