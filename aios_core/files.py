@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 
 def cache_folder() -> Path:
@@ -18,6 +19,65 @@ def cache_folder() -> Path:
     if own := os.environ.get("AIOS_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aios"
+
+
+@contextmanager
+def scratch(target: Path) -> Iterator[Path]:
+    """A folder of our own beside a target, for what shall become the target; gone afterwards.
+
+    What killed processes left beside the target is removed first: a scratch folder is locked as
+    long as its process lives.
+
+    Args:
+        target: its folder must be there.
+
+    Yields:
+        The folder.
+    """
+    sweep(target.parent)
+    for _ in range(_TRIES):
+        folder = target.with_name(f".{target.name[:64]}.{secrets.token_hex(4)}{_SCRATCH}")
+        folder.mkdir()
+        descriptor = _locked(folder)
+        if descriptor is not None or folder.exists():
+            break  # one that cannot be locked, as on some file systems, nobody takes for left
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+_SCRATCH: Final = ".part"
+
+_TRIES: Final = 16
+"""Another process may take a folder for left in the moment before it is locked."""
+
+
+def sweep(parent: Path) -> None:
+    """Remove what killed processes left in a folder: scratch folders that nobody holds."""
+    for folder in parent.glob(f".*.????????{_SCRATCH}"):
+        descriptor = _locked(folder)
+        if descriptor is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(descriptor)
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that holds a folder for this process; None where it is held, or gone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(folder.stat(), os.fstat(descriptor)):
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
 
 
 @contextmanager
@@ -34,11 +94,12 @@ def new_folder(target: Path) -> Iterator[Path]:
         The temporary folder, beside the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    temporary.mkdir()
-    try:
+    with scratch(target) as beside:
+        temporary = beside / target.name
+        temporary.mkdir()
         yield temporary
         for path in temporary.rglob("*"):
+            _usual_rights(path, beside)
             sync(path)
         sync(temporary)
         try:
@@ -47,8 +108,6 @@ def new_folder(target: Path) -> Iterator[Path]:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
         sync(target.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -58,16 +117,31 @@ def new_file(target: Path) -> Iterator[Path]:
     A reader sees either the old file or the new one. On an exception the old one stays.
 
     Yields:
-        The temporary name, beside the target.
+        The temporary place, with the same name in a folder beside the target.
     """
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
+    with scratch(target) as beside:
+        temporary = beside / target.name
         yield temporary
-        sync(temporary)
-        temporary.replace(target)
+        settle(temporary, target)
         sync(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def settle(temporary: Path, target: Path) -> None:
+    """Let a file out of a `scratch` folder take its own name, with the rights of any new file."""
+    _usual_rights(temporary, temporary.parent)
+    sync(temporary)
+    temporary.replace(target)
+
+
+def _usual_rights(path: Path, made: Path) -> None:
+    """Give a file the rights that the umask leaves it, whatever library wrote it.
+
+    Args:
+        path: a file, or a folder, which stays as it is.
+        made: a folder that was just made, whose rights say what the umask is.
+    """
+    if path.is_file() and not path.is_symlink():
+        path.chmod(made.stat().st_mode & 0o666)
 
 
 def replace_text(target: Path, text: str) -> None:
@@ -78,12 +152,8 @@ def replace_text(target: Path, text: str) -> None:
 
 def remove_folder(target: Path) -> None:
     """Remove a folder; it vanishes under its name at once, so no reader meets half of it."""
-    doomed = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        target.rename(doomed)
-    except FileNotFoundError:  # another process removed it
-        return
-    shutil.rmtree(doomed)
+    with scratch(target) as beside, suppress(FileNotFoundError):  # another process removed it
+        target.rename(beside / target.name)
 
 
 def manifest(folder: Path) -> dict[str, dict[str, Any]]:

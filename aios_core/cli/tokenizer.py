@@ -61,6 +61,7 @@ def train(
       aios tokenizer train examples/notes.jsonl --field text --vocab-size 300 --output runs/t.json
     """  # noqa: D301  # \b is for click
     from aios_core.cli.tokenizer_progress import TokenizerProgress
+    from aios_core.files import new_file
     from aios_core.registry import Registry
 
     kind = Registry.discover().get("tokenizer", "bpe").load()
@@ -78,7 +79,8 @@ def train(
         trained.save(Path(folder))
         (saved,) = Path(folder).iterdir()
         try:
-            output.write_bytes(saved.read_bytes())
+            with new_file(output) as temporary:
+                temporary.write_bytes(saved.read_bytes())
         except OSError as error:
             raise TokenizerError(f"{output}: {error.strerror}") from error
     click.echo(f"{output}: {trained.vocabulary.size} tokens", err=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aios_core.errors import MissingExtraError
+from aios_core.files import new_file
 
 
 def heat_map(table: Mapping[str, Mapping[str, float | None]], path: Path) -> None:
@@ -39,4 +40,5 @@ def heat_map(table: Mapping[str, Mapping[str, float | None]], path: Path) -> Non
     axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", fontsize=7)
     axes.set_yticks(range(len(table)), list(table), fontsize=6)
     axes.set_title("Rank within each column: bright is high", fontsize=8)
-    figure.savefig(path, dpi=150)
+    with new_file(path) as temporary:
+        figure.savefig(temporary, dpi=150)

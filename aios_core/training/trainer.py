@@ -17,7 +17,7 @@ from aios_core.config import resolve, training_key, write_lock
 from aios_core.config.keys import training_values
 from aios_core.config.lock import LOCK, lock_fault
 from aios_core.errors import ConfigError, TrainingError
-from aios_core.files import manifest, new_folder, remove_folder
+from aios_core.files import manifest, new_folder, remove_folder, sweep
 from aios_core.training import checkpoint
 from aios_core.training.corpus import Corpus
 from aios_core.training.data import Prepared, prepare, remembered_by
@@ -58,6 +58,8 @@ def train(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
+            for place in (folder, folder / "checkpoints"):
+                sweep(place)
             return _train(resolved, folder, prepared, progress=progress)
     except OSError as error:
         raise TrainingError(f"{folder}: cannot be written: {error}") from error

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelSaveError
-from aios_core.files import replace_text, sync
+from aios_core.files import replace_text, scratch, settle, sync
 from aios_core.weights.index import write
 from aios_core.weights.layout import (
     CARD,
@@ -71,6 +70,8 @@ class WeightWriter:
         self._max_shard, self._max_chunk = max_shard, max_chunk
         self._names: set[tuple[str, str]] = set()
         self._shards: list[_Shard] = []
+        self._open = ExitStack()
+        self._beside: Path | None = None  # the folder that shards are written in
 
     def add(self, name: str, value: Tensor | QuantizedTensor, part: str = "weights") -> None:
         """Write a tensor behind those that are there.
@@ -126,10 +127,10 @@ class WeightWriter:
         if not self._shards or (
             self._shards[-1].index and self._shards[-1].rows.size + size > self._max_shard
         ):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._shards.append(
-                _Shard(self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}"))
-            )
+            if self._beside is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._beside = self._open.enter_context(scratch(self._path))
+            self._shards.append(_Shard(self._beside / f"{len(self._shards)}.parquet"))
         return self._shards[-1]
 
     def __enter__(self) -> Self:
@@ -149,6 +150,7 @@ class WeightWriter:
         finally:
             for shard in self._shards:
                 shard.drop()
+            self._open.close()
 
     def _finish(self) -> None:
         """Write the footers, and let the files appear."""
@@ -157,12 +159,16 @@ class WeightWriter:
         digests = [shard.close(self._card) for shard in self._shards]
         index = index_path(self._path)
         if len(self._shards) == 1:
-            self._shards[0].path.replace(self._path)
+            settle(self._shards[0].path, self._path)
             index.unlink(missing_ok=True)
         else:
             names = [shard_name(self._path, n, len(self._shards)) for n in range(len(self._shards))]
+            if any(self._path.with_name(name).exists() for name in names):
+                # An index must not tell of shards of which some are new already.
+                index.unlink(missing_ok=True)
+                sync(self._path.parent)
             for shard, name in zip(self._shards, names, strict=True):
-                shard.path.replace(self._path.with_name(name))
+                settle(shard.path, self._path.with_name(name))
             shards = dict(zip(names, digests, strict=True))
             replace_text(index, json.dumps({"format": FORMAT, "shards": shards}, indent=1))
             self._path.unlink(missing_ok=True)
@@ -181,18 +187,16 @@ class _Shard:
         self.rows = RowWriter(self.path)
 
     def close(self, card: bytes) -> str:
-        """Write the footer, make the file durable, and give the digest of what it says."""
+        """Write the footer, and give the digest of what it says."""
         index = write(self.index)
         whole = digest(card + index)
         self.rows.close({CARD: card, INDEX: index, DIGEST: whole.encode()})
-        sync(self.path)
         return whole
 
     def drop(self) -> None:
-        """Leave nothing behind under the temporary name."""
+        """Close the file, however far it came."""
         with suppress(OSError, pa.ArrowException):
             self.rows.abandon()
-        self.path.unlink(missing_ok=True)
 
 
 _PLAIN = {"group_size": 0, "scheme": "", "method": "", "layout": "", "param_fmt": ""}

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
-import pytest
+import os
+import subprocess
+import sys
 
-from aios_core.files import fault, manifest, new_folder, remove_folder, replace_text
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from aios_core.files import fault, manifest, new_file, new_folder, remove_folder, replace_text
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path):
@@ -76,3 +82,62 @@ def test_faults_are_named(tmp_path):
     assert fault(path, entry) == "is missing"
     path.touch()
     assert "want None" in fault(path, {})
+
+
+@pytest.mark.parametrize(("umask", "rights"), [(0o022, 0o644), (0o007, 0o660), (0o077, 0o600)])
+def test_files_have_the_rights_that_the_umask_gives(tmp_path, umask, rights):
+    """Fault N10: whatever library wrote them."""
+    before = os.umask(umask)
+    try:
+        with new_file(tmp_path / "a.safetensors") as temporary:
+            save_file({"x": torch.zeros(1)}, temporary)
+        with new_folder(tmp_path / "b") as folder:
+            save_file({"x": torch.zeros(1)}, folder / "x.safetensors")
+            (folder / "deep").mkdir()
+            (folder / "deep" / "y").touch(0o600)
+        replace_text(tmp_path / "c", "text")
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+
+    assert 4 == len(files)
+    assert {rights} == {path.stat().st_mode & 0o777 for path in files}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from aios_core.files import new_folder
+with new_folder(Path(sys.argv[1])) as folder:
+    (folder / "x").touch()
+    print("there", flush=True)
+    if sys.argv[2] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    """Fault N7: no litter stays."""
+    start = [sys.executable, "-c", KILLED]
+    subprocess.run([*start, tmp_path / "dead", "kill"], capture_output=True, check=False)
+    assert 1 == len(list(tmp_path.glob(".dead.*.part")))
+    with subprocess.Popen(
+        [*start, tmp_path / "alive", "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        child.stdout.readline()
+        replace_text(tmp_path / "mine", "text")
+        assert not list(tmp_path.glob(".dead.*"))
+        assert 1 == len(list(tmp_path.glob(".alive.*")))
+    assert 0 == child.returncode
+
+    assert {"alive", "mine"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_file_that_cannot_be_read_is_a_fault(tmp_path):
+    """Fault N10: for whoever reads it, and no traceback."""
+    (tmp_path / "x").mkdir()
+
+    assert fault(tmp_path / "x", {"bytes": (tmp_path / "x").stat().st_size}).startswith(
+        "cannot be read: "
+    )

@@ -78,7 +78,7 @@ def test_prompts_and_gaps(runs, name):
 @pytest.mark.parametrize("name", RUNS)
 def test_evaluation(runs, name):
     """The bound of what was trained, and samples with a film of how they came about."""
-    results = evaluate_run(runs / name, progress=False)
+    results = evaluate_run(runs / name, overrides=["evaluation.twin=false"])
     assert 0 < results["model"]["metrics"]["nelbo"]["value"] < 20
     film = results["samples"]["film"]
     shown = {}

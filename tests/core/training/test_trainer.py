@@ -16,9 +16,12 @@ import tomli_w
 from attrs import evolve, frozen
 from safetensors.torch import load_file
 
+from aios_core.config.lock import lock_fault
 from aios_core.contracts.tracker import Tracker, Tracking
 from aios_core.errors import ModelLoadError, TrainingError
-from aios_core.training.checkpoint import latest, read_state
+from aios_core.testing.killing import every_instant
+from aios_core.training.checkpoint import faults, latest, read_state
+from aios_core.training.data import prepare
 from aios_core.training.trainer import train
 
 
@@ -296,3 +299,24 @@ def test_a_killed_run_ends_as_one_that_was_not(tiny, tmp_path):
     again = train(resolved, tmp_path / "killed", progress=False)
     assert_same(train(resolved, tmp_path / "whole", progress=False), again)
     assert steps(tmp_path / "killed") == list(range(1, 401))
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_instant_goes_on_and_leaves_no_litter(tiny, tmp_path):
+    """Fault N7: what is there is sound at any time, and ends as if nothing had happened."""
+    resolved = tiny("training.checkpoint_every=2")
+    prepared = prepare(resolved)
+    whole = train(resolved, tmp_path / "whole", prepared=prepared, progress=False)
+
+    def work():
+        train(resolved, folder, prepared=prepared, progress=False)
+
+    folder = tmp_path / "0"
+    for number in every_instant(work, 40, step=3):
+        if (folder / "checkpoints").exists():
+            assert latest(folder) is None or not faults(latest(folder)), number
+            assert lock_fault(folder / "run.lock.toml") is None
+        again = train(resolved, folder, prepared=prepared, progress=False)
+        assert_same(whole, again)
+        assert not list(folder.rglob(".*")), number
+        folder = tmp_path / str(number)
