@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+log = logging.getLogger(__name__)
+
 
 def cache_folder() -> Path:
-    """``$AIOS_CACHE``, else ``$XDG_CACHE_HOME/aios``, else ``~/.cache/aios``."""
+    """``$AIOS_CACHE``, else ``$XDG_CACHE_HOME/aios``, else ``~/.cache/aios``.
+
+    Where that cannot be written, as in many containers, it is a folder that goes with this
+    process, which is told once.
+    """
+    try:
+        folder = _named_cache()
+    except RuntimeError:  # nobody knows where this user is at home
+        return _stand_in(Path("~/.cache/aios"))
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    usable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    return folder if usable else _stand_in(folder)
+
+
+def _named_cache() -> Path:
     if own := os.environ.get("AIOS_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aios"
+
+
+@cache
+def _stand_in(folder: Path) -> Path:
+    log.warning(
+        "%s: cannot be written, so nothing is cached; AIOS_CACHE names another folder", folder
+    )
+    temporary = Path(tempfile.mkdtemp(prefix="aios-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    return temporary
 
 
 @contextmanager

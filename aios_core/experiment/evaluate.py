@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import torch
 
+from aios_core.allocation import enough_memory
 from aios_core.component import blamed, named
 from aios_core.config import resolve, training_key
 from aios_core.config import twin as twin_of
 from aios_core.config.keys import training_settings
 from aios_core.contracts import Estimate, Evidence, Samples
-from aios_core.errors import ConfigError, ModelLoadError, PluginError
+from aios_core.errors import ConfigError, InferenceError, ModelLoadError, PluginError
 from aios_core.evolution.head import at, run_folder
 from aios_core.evolution.journal import Journal
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
@@ -113,13 +114,19 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
         was measured on, None for the run's own held-out texts), ``tokens``, ``bytes`` and
         ``time_epsilon``.
     """
-    size = Size.of(subject.model)
+    rows, size = subject.config.evaluation.batch_size, Size.of(subject.model)
     bits = {"value": size.bits_per_weight, "stderr": None, "unit": "bit", "better": None}
+    with enough_memory(
+        InferenceError,
+        f"measuring evaluation.batch_size = {rows} texts at once",
+        "use a smaller evaluation.batch_size",
+    ):
+        metrics = measure("model", _evidence(subject))
     return {
         "mode": subject.config.mode,
         "head": subject.head,
         "texts": subject.other,
-        "metrics": measure("model", _evidence(subject)) | {"bits_per_weight": bits},
+        "metrics": metrics | {"bits_per_weight": bits},
         "tokens": len(subject.held_out.ids),
         "bytes": subject.held_out.num_bytes,
         "time_epsilon": subject.config.diffusion.time_epsilon,
@@ -139,11 +146,18 @@ def evaluate_samples(subject: Subject, twin: Model | None) -> dict[str, Any]:
         ``metrics`` of the samples, ``reference`` (the same of as many held-out windows),
         ``dtype``, ``nfe``, ``seconds``, ``texts`` and ``film``.
     """
-    sampled = sample(subject.config, subject.model, subject.tokenizer)
-    made = sampled.samples
+    with enough_memory(
+        InferenceError,
+        f"sampling sampling.batch_size = {subject.config.sampling.batch_size} texts at once",
+        "use a smaller sampling.batch_size or evaluation.batch_size, or a shorter sampling.length",
+    ):
+        sampled = sample(subject.config, subject.model, subject.tokenizer)
+        made = sampled.samples
+        metrics = measure("samples", _evidence(subject, made, twin))
+        reference = measure("samples", _evidence(subject, _held_out_texts(subject), twin))
     return {
-        "metrics": measure("samples", _evidence(subject, made, twin)),
-        "reference": measure("samples", _evidence(subject, _held_out_texts(subject), twin)),
+        "metrics": metrics,
+        "reference": reference,
         "dtype": made.dtype,
         "nfe": made.nfe,
         "seconds": made.seconds,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from aios_core.allocation import enough_memory
 from aios_core.errors import InferenceError, StorageError
 from aios_core.inference import package
 from aios_core.inference.canvas import Prompt, Row, encoded, infilling, is_text, painted, prompted
@@ -373,9 +375,20 @@ class ArrowEngine:
         for start in range(0, len(rows), size):
             batch = slice(start, start + size)
             progress = Progress(mode, self.tokenizer, rows[batch], seeds[batch], eos_id)
-            for update in run.stream(progress, told=callback is not None):
-                if callback is not None:
-                    callback(update)
-                if update.output is not None:
-                    parts.append(update.output)
+            with _fits(rows[batch]):
+                for update in run.stream(progress, told=callback is not None):
+                    if callback is not None:
+                        callback(update)
+                    if update.output is not None:
+                        parts.append(update.output)
         return Output.join(parts)
+
+
+def _fits(rows: Sequence[Row]) -> AbstractContextManager[None]:
+    """Say of a batch that takes more memory than there is what to make smaller."""
+    length = max((len(row.ids) for row in rows), default=0)
+    return enough_memory(
+        InferenceError,
+        f"writing {len(rows)} texts of {length} tokens at once",
+        "use a smaller sampling.batch_size, or shorter texts",
+    )

@@ -1,4 +1,4 @@
-"""Ctrl-C during training: the step is finished and saved before the process goes."""
+"""Ctrl-C, a lost terminal, ... during training: the step is finished and saved at first."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """A context manager that turns the first SIGINT or SIGTERM into a wish, `wanted`.
+    """A context manager that turns the first SIGINT, SIGTERM or SIGHUP into a wish, `wanted`.
 
-    A second one acts as it would have without us. Outside the main thread, where Python delivers
-    no signals, it does nothing.
+    One that the process was started to ignore, as under nohup, stays ignored. A second one acts as
+    it would have without us. Outside the main thread, where Python delivers no signals, it does
+    nothing.
     """
 
     def __init__(self) -> None:
@@ -23,7 +24,8 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            heard = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from aios_core.allocation import enough_memory
 from aios_core.config import resolve, training_key, write_lock
 from aios_core.config.keys import training_values
 from aios_core.config.lock import LOCK, lock_fault
@@ -53,8 +54,13 @@ def train(
         TrainingError: the folder holds another run, the loss is not finite, the disk is full.
         ModelLoadError: the checkpoint to go on from is damaged.
         DataError: the data set cannot be read or is too small.
-        KeyboardInterrupt: SIGINT or SIGTERM came; everything up to that step is saved.
+        KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP came; everything up to that step is saved.
     """
+    try:
+        str(folder.absolute()).encode()
+    except UnicodeEncodeError:  # libraries that write and read tensors take no other
+        shown = str(folder.absolute()).encode(errors="backslashreplace").decode()
+        raise TrainingError(f"{shown}: expected the name of a folder in UTF-8") from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
@@ -129,7 +135,8 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
             write_lock(resolved, lock, data=facts)
         return kept
     write_lock(resolved, lock, data=facts)
-    learner = Learner(config, prepared)
+    with enough_memory(TrainingError, "the network with its optimizer", "use a smaller [backbone]"):
+        learner = Learner(config, prepared)
     if found and before:
         with checkpoint.going_back(folder):
             learner.restore(found, before)
@@ -239,8 +246,13 @@ class _Loop:
     @contextmanager
     def _telling(self) -> Iterator[None]:
         """Say of a fault what there is to go on from."""
+        config, rows = self._config, self._config.training.batch_size
+        work = f"a step of training.batch_size = {rows} x diffusion.length = "
+        work += f"{config.diffusion.length} tokens"
+        remedy = "use a smaller training.batch_size and a larger training.accumulate, or a shorter "
         try:
-            yield
+            with enough_memory(TrainingError, work, f"{remedy}diffusion.length"):
+                yield
         except TrainingError as error:
             kept = f"{self._saved} is kept" if self._saved else "no checkpoint was written yet"
             raise TrainingError(f"{error}; {kept}") from error
@@ -249,7 +261,8 @@ class _Loop:
         """Whether the held-out loss is the lowest so far and is to be kept, and the loss."""
         self._check()
         began, best = time.monotonic(), self._state.best_loss
-        loss = self._learner.held_out_loss()
+        with self._telling():
+            loss = self._learner.held_out_loss()
         self._since += time.monotonic() - began  # the steps took none of it
         better = best is None or loss < best
         if better:

@@ -83,13 +83,99 @@ def test_end_of_text_stands_between_documents(tiny, tmp_path):
     assert eos not in prepared.held_out.ids
 
 
-def test_the_second_time_nothing_is_written(tiny):
+def test_the_second_time_nothing_is_written(tiny, corpus):
+    os.utime(corpus, (1, 1))
     first = prepare(tiny())
     written = {path: path.stat().st_mtime_ns for path in cache_folder().rglob("*")}
     second = prepare(tiny())
 
     assert written == {path: path.stat().st_mtime_ns for path in cache_folder().rglob("*")}
     assert first.fingerprint == second.fingerprint
+
+
+_OPENED: list[str] | None = None
+
+
+def _hook(event, arguments):
+    if _OPENED is not None and event == "open":
+        _OPENED.append(str(arguments[0]))
+
+
+sys.addaudithook(_hook)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Every file that this process opens, by name."""
+    found: list[str] = []
+    monkeypatch.setattr(sys.modules[__name__], "_OPENED", found)
+    return found
+
+
+def test_a_corpus_is_read_once_and_not_again_while_it_is_as_it_was(tiny, corpus, opened):
+    """Part 4: its digest is kept beside size, time and inode."""
+    os.utime(corpus, (1, 1))
+    first = prepare(tiny())
+    assert 1 == opened.count(str(corpus))
+    assert first.fingerprint == prepare(tiny("tokenizer.type=bytes")).fingerprint
+    assert 1 == opened.count(str(corpus))
+
+    prepare(tiny("tokenizer.type=bpe", "tokenizer.vocab_size=270"))
+    assert 2 == opened.count(str(corpus)), "another tokenizer reads it once more"
+
+
+@pytest.mark.parametrize("how", ["time is put back", "another file", "at once"])
+def test_a_changed_corpus_is_noticed(tiny, corpus, tmp_path, how):
+    """Part 4: as many bytes as before, and the time that it had."""
+    before, changed = prepare(tiny()).fingerprint, corpus.read_text().replace("milk", "mild", 1)
+    if how != "at once":
+        os.utime(corpus, (1, 1))
+        assert before == prepare(tiny()).fingerprint
+    if how == "another file":
+        (tmp_path / "other").write_text(changed)
+        os.utime(tmp_path / "other", (1, 1))
+        (tmp_path / "other").replace(corpus)
+    else:
+        corpus.write_text(changed)
+    if how == "time is put back":
+        os.utime(corpus, (1, 1))
+
+    assert before != prepare(tiny()).fingerprint
+
+
+def test_a_damaged_digest_is_made_again(tiny, corpus):
+    """Part 4: what is kept is as untrusted as every file."""
+    os.utime(corpus, (1, 1))
+    before = prepare(tiny()).fingerprint
+    (kept,) = cache_folder().glob("corpora/*.json")
+    for data in ("", "[]", kept.read_text().replace("a", "b")):
+        kept.write_text(data)
+        assert before == prepare(tiny()).fingerprint
+
+
+def test_where_documents_end_counts(tiny, tmp_path):
+    """Section 5, training/data.py: as many letters in other documents are other texts."""
+    found = []
+    for number, texts in enumerate((("ab" * 20, "c" * 20), ("ab" * 20 + "c", "c" * 19))):
+        for name, text in zip("12", texts, strict=True):
+            (tmp_path / f"{number}-{name}.txt").write_text(text)
+        (tmp_path / f"{number}-3.txt").write_text("d" * 60)
+        found.append(prepare(tiny(f"dataset.path={tmp_path}/{number}-*.txt")).train)
+
+    assert found[0].fingerprint != found[1].fingerprint
+    assert found[0].ids.tolist() != found[1].ids.tolist()
+
+
+def test_without_a_place_for_a_cache_everything_works_and_is_told_once(
+    tiny, tmp_path, monkeypatch, caplog
+):
+    """Fault N7: a HOME that cannot be written, as in containers."""
+    (tmp_path / "file").touch()
+    before = prepare(tiny()).fingerprint
+    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "file" / "cache"))
+
+    assert [before, before] == [prepare(tiny()).fingerprint for _ in range(2)]
+    assert 1 == caplog.text.count("cannot be written, so nothing is cached")
 
 
 def test_other_text_has_another_fingerprint(tiny, corpus):

@@ -119,7 +119,7 @@ def stopping(resolved, *args):
     return evolve(resolved, config=evolve(resolved.config, tracker=Stop(*args)))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_loses_nothing(tiny, tmp_path, number, caplog):
     resolved = tiny("training.log_every=1", "training.checkpoint_every=100")
     before = signal.getsignal(number)
@@ -320,3 +320,49 @@ def test_a_run_killed_at_any_instant_goes_on_and_leaves_no_litter(tiny, tmp_path
         assert_same(whole, again)
         assert not list(folder.rglob(".*")), number
         folder = tmp_path / str(number)
+
+
+OUT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+from aios_core.config import load
+from aios_core.errors import TrainingError
+from aios_core.training.trainer import train
+
+resolved = load(sys.argv[1], overrides=sys.argv[3:])
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 600_000_000,) * 2)
+try:
+    train(resolved, Path(sys.argv[2]), progress=False)
+except TrainingError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["training.batch_size=60000"], "training.batch_size = 60000 x diffusion.length = 16"),
+        (["backbone.dim=40000"], "the network with its optimizer: there is not enough memory"),
+    ],
+)
+def test_memory_that_runs_out_says_what_to_make_smaller(tiny, tmp_path, overrides, expected):
+    """Fault D7: by the real allocator, under a limit."""
+    config = tmp_path / "config.toml"
+    config.write_text(tomli_w.dumps(tiny().values))
+    command = [sys.executable, "-c", OUT_OF_MEMORY, config, tmp_path / "run", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert expected in done.stdout, done.stderr
+    assert "use a smaller " in done.stdout
+    assert ("no checkpoint was written yet" in done.stdout) == ("batch_size" in expected)
+
+
+def test_a_folder_without_a_name_in_utf_8_is_refused_before_any_work(tiny, tmp_path):
+    """Fault N14: tensors could be written there and not be read."""
+    folder = tmp_path / "n\udcff"
+    with pytest.raises(TrainingError, match="expected the name of a folder in UTF-8"):
+        train(tiny(), folder, progress=False)
+
+    assert not folder.exists()

@@ -1,0 +1,51 @@
+"""Memory that ran out, on the CPU or on CUDA, in words that say what to make smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from aios_core.errors import AIOSError
+
+_ALLOCATORS: Final = (
+    "can't allocate memory",  # torch, when the system refuses
+    "not enough memory",
+    "alloc_cpu",
+    "CUDA out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "Storage size calculation overflowed",  # a shape that no memory holds
+    "Tensor is too large",
+)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python, NumPy or torch says that there is no memory left."""
+    if isinstance(error, MemoryError):
+        return True
+    # torch.OutOfMemoryError is a RuntimeError; torch is not imported for a look at its name.
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "OutOfMemoryError" or any(one in str(error) for one in _ALLOCATORS)
+    )
+
+
+@contextmanager
+def enough_memory(kind: type[AIOSError], work: str, remedy: str) -> Iterator[None]:
+    """Turn memory that runs out inside into an error that a user can mend.
+
+    Args:
+        kind: of the error.
+        work: what took the memory, with its sizes, as in ``"a step of 32 x 128 tokens"``.
+        remedy: what to make smaller, and what is kept.
+
+    Raises:
+        AIOSError: of that kind.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        reason = str(error).partition("\n")[0][:200] or "the system refuses to give more"
+        raise kind(f"{work}: there is not enough memory; {remedy} ({reason})") from error
