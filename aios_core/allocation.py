@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -9,15 +10,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from aios_core.errors import AIOSError
 
-_ALLOCATORS: Final = (
-    "can't allocate memory",  # torch, when the system refuses
-    "not enough memory",
-    "alloc_cpu",
-    "CUDA out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "Storage size calculation overflowed",  # a shape that no memory holds
-    "Tensor is too large",
+_REFUSED: Final = re.compile(
+    r"out of memory|can't allocate|not enough memory|failed to allocate|alloc_cpu"
+    r"|CUBLAS_STATUS_ALLOC_FAILED|integer multiplication overflow"
+    r"|[Ss]torage size calculation overflowed"
 )
+"""How torch and its libraries say that there is no room, besides by a class of their own."""
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -26,7 +24,7 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     # torch.OutOfMemoryError is a RuntimeError; torch is not imported for a look at its name.
     return isinstance(error, RuntimeError) and (
-        type(error).__name__ == "OutOfMemoryError" or any(one in str(error) for one in _ALLOCATORS)
+        type(error).__name__ == "OutOfMemoryError" or _REFUSED.search(str(error)) is not None
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from aios_core.cli import streams
+from aios_core.cli import signals, streams
 
 COMMANDS: Final = {
     "run": "Train the model that FILE describes, and measure it.",
@@ -124,4 +124,5 @@ def main() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN)  # read when torch is loaded
     streams.repair()
+    signals.interrupt()
     cli(prog_name="aios")

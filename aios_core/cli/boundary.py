@@ -18,16 +18,11 @@ from typing import Any, Final
 
 import click
 
+from aios_core.allocation import out_of_memory
 from aios_core.errors import AIOSError, ConfigError
 
 VARIABLE: Final = "AIOS_TRACEBACK"
 """Environment variable: ``1`` shows the traceback of whatever ends a command."""
-
-_MEMORY: Final = re.compile(
-    r"out of memory|can't allocate|not enough memory|failed to allocate|CUBLAS_STATUS_ALLOC_FAILED|"
-    r"integer multiplication overflow|[Ss]torage size calculation overflowed",
-)
-"""How torch and its libraries say that there is no room, besides by a class of their own."""
 
 _LIBRARIES: Final = frozenset(
     {
@@ -189,9 +184,8 @@ def _not_written(error: Any) -> str:
 _Kind = tuple[type[BaseException], Callable[[BaseException], bool], Callable[[BaseException], str]]
 
 _FORESEEN: Final[tuple[_Kind, ...]] = (
-    (MemoryError, lambda _: True, _no_memory),
+    (Exception, out_of_memory, _no_memory),
     (RecursionError, lambda _: True, lambda _: "nested too deeply; expected something flatter"),
-    (RuntimeError, lambda error: _MEMORY.search(str(error)) is not None, _no_memory),
     (OSError, lambda _: True, _system),
     (UnicodeEncodeError, lambda _: True, _not_written),
     (UnicodeDecodeError, lambda _: True, _not_read),

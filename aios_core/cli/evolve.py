@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +101,8 @@ def evolve_run(
     resolved = resolve(values, overrides=overrides)
     attempts: list[Attempt] = []
     for _ in range(rounds):
-        attempts += evolve(found, resolved, told=lambda line: click.echo(line, err=True))
+        with _kept(run):
+            attempts += evolve(found, resolved, told=lambda line: click.echo(line, err=True))
         seed = (resolved.config.seed + 1) % 2**63  # the largest is followed by 0
         resolved = resolve(resolved.values, overrides=[f"seed={seed}"])
     if as_json:
@@ -220,6 +223,24 @@ def verify(run: Path, *, as_json: bool) -> None:
             click.echo(f"{run}: journal, versions and HEAD are as they were written")
     if found:
         raise SystemExit(1)
+
+
+@contextmanager
+def _kept(run: Path) -> Iterator[None]:
+    """Say after Ctrl-C, or a signal like it, what there is."""
+    from aios_core.evolution.journal import Journal
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        journal = Journal.of(run)
+        tried = sum(entry["event"] == "attempt" for entry in journal.entries())
+        click.echo(
+            f"stopped; what is done is kept: HEAD is {(journal.head or 'base')[:12]}, and the "
+            f"journal holds {tried} attempts. The same command goes on",
+            err=True,
+        )
+        raise
 
 
 def _facts(attempt: Attempt) -> dict[str, Any]:

@@ -57,7 +57,10 @@ def test_help_imports_no_command():
     command = [sys.executable, "-c", code, "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
-    assert "['aios_core.cli', 'aios_core.cli.streams']" == done.stdout.splitlines()[-1]
+    assert (
+        "['aios_core.cli', 'aios_core.cli.signals', 'aios_core.cli.streams']"
+        == done.stdout.splitlines()[-1]
+    )
     assert all(name in done.stdout for name in cli.COMMANDS)
 
 
