@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -125,14 +125,11 @@ def _schema(found: Survey, path: Path, settings: dict[str, Any]) -> pa.Schema:
     return schema if maker is None else maker.write(schema)
 
 
-def fitted(row: dict[str, Any], schema: pa.Schema) -> dict[str, Any]:
-    """A row whose values are texts where the store keeps texts."""
+def fitted(row: dict[str, Any], texts: Collection[str]) -> dict[str, Any]:
+    """A row whose values are texts in the columns where the store keeps texts."""
     return {
         key: value
-        if value is None
-        or isinstance(value, str)
-        or key not in schema.names
-        or str(schema.field(key).type) != "string"
+        if value is None or isinstance(value, str) or key not in texts
         else json.dumps(value, ensure_ascii=False)
         for key, value in row.items()
     }
@@ -225,7 +222,8 @@ class _Filling:
             unique = {one: row for one, row in unique.items() if one not in known}
         rows = list(unique.values())
         self._embed(rows, maker)
-        values = [fitted({**row.values, "id": one}, self.schema) for one, row in unique.items()]
+        texts = {part.name for part in self.schema if str(part.type) == "string"}
+        values = [fitted({**row.values, "id": one}, texts) for one, row in unique.items()]
         try:
             table = conform(values, self.schema, self.metric)
             store = self._ready()

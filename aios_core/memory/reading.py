@@ -65,7 +65,10 @@ def rows(
     seen: set[str] = set()
     try:
         for number, row, maker in _raw(path, told):
-            checked = _checked(row, where(path, number), nan)
+            try:
+                checked = _checked(row, nan)
+            except DataError as error:
+                raise DataError(f"{where(path, number)}: {error}") from error.__cause__
             if checked.get("id") is None:
                 checked["id"] = _digest(checked)
                 if checked["id"] in seen:
@@ -145,23 +148,26 @@ def _paragraphs(path: Path, told: Callable[[int], None]) -> _Raw:
         yield first, {"text": "\n".join(lines), "source": path.name, "line": first}, None
 
 
-def _checked(row: dict[str, Any], at: str, nan: Nan) -> dict[str, Any]:
-    """A row of plain values; what is neither text, number nor truth becomes JSON."""
+def _checked(row: dict[str, Any], nan: Nan) -> dict[str, Any]:
+    """A row of plain values; what is neither text, number nor truth becomes JSON.
+
+    Raises:
+        DataError: it is no row; the message does not say where.
+    """
     text, vector, one = row.get("text"), row.get("vector"), row.get("id")
     if not isinstance(text, str) and (text is not None or vector is None):
         if "text" not in row:
             columns = ", ".join(map(repr, sorted(row))) or "nothing"
-            raise DataError(f"{at}: expected a text under 'text', or a 'vector'; got {columns}")
-        raise DataError(f"{at}: expected a text under 'text', got {_json(text)}")
+            raise DataError(f"expected a text under 'text', or a 'vector'; got {columns}")
+        raise DataError(f"expected a text under 'text', got {_json(text)}")
     if one is not None and (not isinstance(one, int | str) or isinstance(one, bool)):
-        raise DataError(f"{at}: expected a text or a whole number under 'id', got {_json(one)}")
+        raise DataError(f"expected a text or a whole number under 'id', got {_json(one)}")
     if isinstance(one, int) and not -(2**63) <= one < 2**63:
         raise DataError(
-            f"{at}: expected a whole number of at most 64 bits under 'id', got {one}; "
-            "write it as text"
+            f"expected a whole number of at most 64 bits under 'id', got {one}; write it as text"
         )
     if vector is not None:
-        _check_vector(vector, at)
+        _check_vector(vector)
     try:
         checked = {
             key: value if key in ("id", "text", "vector") else _plain(key, value, nan)
@@ -172,18 +178,18 @@ def _checked(row: dict[str, Any], at: str, nan: Nan) -> dict[str, Any]:
             if isinstance(value, str):
                 value.encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise DataError(f"{at}: cannot be kept: {error}") from error
+        raise DataError(f"cannot be kept: {error}") from error
     return checked
 
 
-def _check_vector(vector: list[Any] | np.ndarray[Any, Any], at: str) -> None:
+def _check_vector(vector: list[Any] | np.ndarray[Any, Any]) -> None:
     listed = isinstance(vector, list)
     if listed and not set(map(type, vector)) <= {int, float}:
-        raise DataError(f"{at}: expected numbers under 'vector', got {_json(vector)}")
+        raise DataError(f"expected numbers under 'vector', got {_json(vector)}")
     if not listed and not hasattr(vector, "dtype"):
-        raise DataError(f"{at}: expected numbers under 'vector', got {_json(vector)}")
+        raise DataError(f"expected numbers under 'vector', got {_json(vector)}")
     if not len(vector):
-        raise DataError(f"{at}: expected numbers under 'vector', got none")
+        raise DataError("expected numbers under 'vector', got none")
 
 
 def _plain(key: str, value: Any, nan: Nan) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from aios_core.cli.common import print_facts
@@ -12,16 +14,25 @@ from aios_core.redaction import redacted
 @click.command()
 @store_options
 def stats(*, where: Where, as_json: bool) -> None:
-    """Show what a store holds.
+    """Show what a store holds, and which embedding made its vectors.
 
     \b
     Examples:
       aios memory stats --store runs/notes --json
     """  # noqa: D301  # \b is for click
+    from aios_core.contracts.maker import Maker
+
     with where.open(read=True) as store:
         told = store.stats()
         columns = {column.name: str(column.type) for column in store.schema}
-    facts = {"rows": told.rows, "dim": told.dim, "metric": told.metric, "bytes": told.bytes}
+        maker = Maker.read(store.schema)
+    facts: dict[str, Any] = {
+        "rows": told.rows,
+        "dim": told.dim,
+        "metric": told.metric,
+        "bytes": told.bytes,
+    }
+    facts["embedding"] = "not recorded" if maker is None else str(maker)
     print_facts({**facts, **told.details, "columns": columns}, as_json=as_json)
 
 

@@ -107,6 +107,9 @@ def test_passwords_are_not_shown(folder, flag):
 def test_own_vectors_are_searched_only_by_what_is_known(folder):
     """Fault V5: the ways out are named, and each of them is one."""
     place = ("--store", "numpy:own")
+    assert "not recorded" == told("stats", *place)["embedding"]
+    recorded = told("stats", "--store", "numpy:texts")["embedding"]
+    assert "type = 'hashing', dim = 384" == recorded
     message = refused("memory", "search", "cat", *place)
     assert all(one in message for one in ("--by text", "--vector FILE", "--set embedding.type"))
     (folder / "q.json").write_text(json.dumps(np.eye(3, 384)[1].tolist()))

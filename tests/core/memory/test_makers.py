@@ -66,6 +66,20 @@ def test_the_maker_of_own_vectors_is_unknown(file, place):
             embedder(store.schema, overrides=SET)
 
 
+def test_a_configuration_file_says_it_too(file, place, tmp_path):
+    """Fault V5: its [embedding] is set, that of no file is not."""
+    import_file(place("own"), file(*own()))
+    config = tmp_path / "c.toml"
+    for text, known in (("[embedding]\ndim = 16\n", True), ("[storage]\ntype = 'numpy'\n", False)):
+        config.write_text(text)
+        with open_store(place("own")) as store:
+            if known:
+                assert 16 == embedder(store.schema, config=config)[0].provider.dim
+                continue
+            with pytest.raises(UnknownMakerError):
+                embedder(store.schema, config=config)
+
+
 def test_a_text_is_not_mixed_into_own_vectors(file, place):
     """Fault V5: unless [embedding] says who made them."""
     import_file(place("own"), file(*own()))
