@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -170,7 +172,8 @@ def resolve(reference: str) -> Any:
     """
     module_name, _, path = reference.partition(":")
     try:
-        found = importlib.import_module(module_name)
+        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no answer of a command
+            found = importlib.import_module(module_name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # foreign code: SystemExit and Rust's panics are no Exception

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from difflib import get_close_matches
 from importlib import metadata
 from inspect import isroutine
@@ -160,7 +162,8 @@ def _ask(
     setattr(holder, attribute, function)
     try:
         manager.register(holder)
-        answers = getattr(manager.hook, hook)()
+        with redirect_stdout(sys.stderr):  # what it prints is no answer of a command
+            answers = getattr(manager.hook, hook)()
     except KeyboardInterrupt:
         raise
     except pluggy.PluginValidationError as error:

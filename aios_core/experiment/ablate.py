@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import frozen
 
 from aios_core.experiment.jobs import run_job
-from aios_core.experiment.results import ABOUT
+from aios_core.experiment.plan import labeller
+from aios_core.experiment.results import ABOUT, of_training
 from aios_core.files import remove_folder, replace_text
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def run(plan: Plan, tell: Callable[[Event], None]) -> None:
         key: [need.key for need in (trial.model, trial.twin) if need]
         for key, trial in trials.items()
     }
-    labels = {key: _name(model) for key, model in models.items()}
+    labels = _names(plan, models)
     labels |= {key: f"{trial.arm} · seed {trial.seed}" for key, trial in trials.items()}
 
     def event(key: str, what: Literal["started", "done", "failed"], reason: str | None) -> None:
@@ -105,10 +106,19 @@ def _in_turn(models: dict[str, PlannedModel]) -> dict[str, list[str]]:
     return after
 
 
-def _name(model: PlannedModel) -> str:
-    config = model.resolved.config
-    what = "the twin" if config.mode == "ar" else model.resolved.values["noise"]["type"]
-    return f"training {what} · seed {config.seed}"
+def _names(plan: Plan, models: dict[str, PlannedModel]) -> dict[str, str]:
+    """What trainings are called: by the settings that tell them apart, as arms are."""
+    settings = {key: of_training(plan, key) for key in models}
+    label = labeller(list(settings.values()))
+
+    def name(key: str, model: PlannedModel) -> str:
+        config = model.resolved.config
+        if config.mode == "ar":
+            return f"training the twin · seed {config.seed}"
+        own = label(settings[key]) if settings[key] else model.resolved.values["noise"]["type"]
+        return f"training {own} · seed {config.seed}"
+
+    return {key: name(key, model) for key, model in models.items()}
 
 
 def _store_failure(result: Path, reason: str) -> None:

@@ -257,7 +257,7 @@ def write_about(plan: Plan, *, command: str, started: datetime, seconds: float) 
             "training_key": model.training_key,
             "seed": model.resolved.config.seed,
             "twin": model.resolved.config.mode == "ar",
-            "settings": _of_training(plan, model.key),
+            "settings": of_training(plan, model.key),
         }
         for model in plan.models.values()
     }
@@ -277,7 +277,7 @@ def _versions(plan: Plan) -> dict[str, str]:
     return {"Python": platform.python_version(), "torch": version("torch"), **used}
 
 
-def _of_training(plan: Plan, model: str) -> dict[str, Any]:
+def of_training(plan: Plan, model: str) -> dict[str, Any]:
     """The settings that all trials of a network agree on: those that its training depends on."""
     agreed: dict[str, Any] | None = None
     for trial in plan.trials:

@@ -28,6 +28,8 @@ def choose(training: TrainingConfig) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
+        if reason.startswith("Expected one of"):  # torch lists what nobody has
+            reason = "expected auto, cpu, cuda, cuda:1 or the like"
         raise ConfigError(f"training.device: {name!r} cannot be used here: {reason}") from error
     return device
 

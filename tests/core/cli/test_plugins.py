@@ -200,3 +200,21 @@ def test_list_works_without_a_single_plugin(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert "kind  name  distribution  status\n" == done.stdout
+
+
+def test_what_a_plugin_prints_spoils_no_json(tmp_path, monkeypatch):
+    """What a plugin prints when it is imported, or asked, goes to stderr."""
+    (tmp_path / "chatty.py").write_text(
+        "import aios_core\nAIOS_API = 1\nprint('hello from plugin')\n"
+        "@aios_core.hookimpl\ndef aios_samplers():\n"
+        "    print('asked')\n    return {'chatty': 'chatty_sampler:Chatty'}\n"
+    )
+    info = tmp_path / "aios_chatty-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: aios-chatty\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[aios.plugins]\nchatty = chatty\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = CliRunner().invoke(cli, ["plugins", "list", "--json"])
+
+    assert "chatty" in {one["name"] for one in json.loads(done.stdout)["components"]}
+    assert "hello from plugin\nasked\n" == done.stderr

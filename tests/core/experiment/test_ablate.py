@@ -7,6 +7,7 @@ import attrs
 import pyarrow.parquet as pq
 import pytest
 
+from aios_core.experiment import ablate
 from aios_core.experiment.ablate import forget
 from aios_core.experiment.plan import make_plan
 from aios_core.experiment.report import render, write_report
@@ -232,3 +233,13 @@ def test_report_of_a_folder_that_holds_none(tmp_path):
 
     with pytest.raises(DataError, match=r"holds no ablation\.json"):
         read(tmp_path)
+
+
+def test_trainings_are_called_by_what_tells_them_apart(tmp_path, write_config):
+    """Fault 2.8: eight trainings over two numbers have eight names."""
+    grid = '[ablate]\n"training.learning_rate" = [1e-3, 2e-3]\n"training.batch_size" = [2, 4]\n'
+    plan = make_plan(write_config(tmp_path, grid + "seed = [0, 1]\n"), tmp_path / "out")
+    names = ablate._names(plan, plan.models)
+
+    assert len(plan.models) == len(set(names.values()))
+    assert "training learning_rate 0.001 · batch_size 4 · seed 1" in names.values()
