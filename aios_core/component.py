@@ -9,12 +9,13 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import attrs
-from attrs import field, frozen
+from attrs import frozen
 
 from aios_core.errors import AIOSError, PluginError
 from aios_core.kinds import KINDS
@@ -61,8 +62,6 @@ class Component(Source):
     """What a configuration calls it."""
     reference: str | type
     """``"module:Class"``, or the class itself."""
-    _loaded: list[type[Any]] = field(factory=list, init=False, eq=False, repr=False)
-    """What `load` gave, once it did."""
 
     @property
     def key(self) -> str:
@@ -83,8 +82,10 @@ class Component(Source):
             PluginError: it cannot be imported, is not a frozen attrs class, does not subclass the
                 contract, or leaves a part of it unwritten.
         """
-        if self._loaded:
-            return self._loaded[0]
+        return self._class
+
+    @cached_property
+    def _class(self) -> type[Any]:
         try:
             found = resolve(self.reference) if isinstance(self.reference, str) else self.reference
             problem = _breach(found, resolve(KINDS[self.kind].contract))
@@ -92,9 +93,9 @@ class Component(Source):
             problem = str(error)
         if problem:
             raise PluginError(f"{self.key} of {self.source} cannot be used: {problem}")
-        self._loaded.append(found)
-        _LOADED.setdefault(found, self)
-        return self._loaded[0]
+        cls: type[Any] = found
+        _LOADED.setdefault(cls, self)
+        return cls
 
 
 def named(part: object) -> str:

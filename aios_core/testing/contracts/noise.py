@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, get_args
 
+import attrs
 import pytest
 import torch
 from hypothesis import given, settings
@@ -124,6 +125,9 @@ class NoiseContract(Contract["NoiseScheduler"]):
         self, instance: NoiseScheduler
     ) -> None:
         """T5: a predictor that knows nothing is told L ln V, by each way to estimate the bound."""
+        assert_ignorance(instance, self.epsilon)
+        if not attrs.has(type(instance)):
+            return  # what a schedule builds has no fields to vary
 
         @settings(deadline=None, max_examples=15, database=None)
         @given(components(type(instance)))
@@ -132,7 +136,6 @@ class NoiseContract(Contract["NoiseScheduler"]):
                 assert_ignorance(schedule, self.epsilon)
 
         check()
-        assert_ignorance(instance, self.epsilon)
 
     def test_nelbo_is_the_likelihood(self, instance: NoiseScheduler) -> None:
         """T1: with a perfect denoiser the bound is -log p(x), whatever the schedule."""

@@ -120,7 +120,6 @@ UNSOUND = [
     LinearSigma(sigma_max=1e-300),
     LogLinear(eps=0.5),
     Polynomial(exponent=1e-6),
-    Polynomial(exponent=1e9),
     Step(k=3.0),
 ]
 
@@ -138,7 +137,7 @@ def test_values_of_which_the_bound_is_too_small_are_refused(schedule):
 
 @pytest.mark.parametrize(
     "schedule",
-    [LinearSigma(sigma_max=40.0), LogLinear(1.1e-3), Polynomial(0.6), Polynomial(70.0)],
+    [LinearSigma(sigma_max=40.0), LogLinear(1.1e-3), Polynomial(0.6), Polynomial(100.0)],
     ids=str,
 )
 def test_so_are_values_of_which_it_is_a_little_too_small(schedule):

@@ -63,7 +63,7 @@ def test_weights_beyond_float16_are_refused():
 
 def test_a_group_wider_than_its_row_is_the_row():
     weight = torch.randn(3, 40, generator=torch.Generator().manual_seed(0))
-    wide, row = (Rtn(group_size=size).quantize(weight) for size in (1 << 62, 0))
+    wide, row = (Rtn(group_size=size).quantize(weight) for size in (1 << 20, 0))
 
     assert torch.equal(row.params, wide.params)
     assert torch.equal(Rtn().dequantize(row), Rtn().dequantize(wide))
