@@ -111,6 +111,33 @@ class SearchContract:
             fused["_score"].to_pylist()
         )
 
+    def test_scores_of_texts_are_those_of_the_rows_there_are(
+        self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str]
+    ) -> None:
+        """Deleted and replaced rows do not count, nor does a word of the query twice."""
+        if "text" not in instance.capabilities:
+            pytest.skip("it does not declare text")
+        texts = ["red red fox", "a red house and a long garden", "blue sea", "green", None]
+        rows = [{**GOOD, "id": f"t{n}", "text": text} for n, text in enumerate(texts)]
+        gone = [{**GOOD, "id": f"g{n}", "text": "red " * n + "blue"} for n in range(6)]
+
+        def scores(store: VectorStore, query: str) -> dict[str, float]:
+            found = store.search_text(query, 50)
+            return dict(zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True))
+
+        with (
+            instance.create(new_uri(), schema()) as store,
+            instance.create(new_uri(), schema()) as right,
+        ):
+            right.add(rows)
+            store.add([*gone, *rows[:2], {**rows[2], "text": "red and blue"}])
+            assert 8 == len(scores(store, "red"))
+            store.upsert(rows[2:])
+            assert len(gone) == store.delete([row["id"] for row in gone])
+            for query in ("red", "blue sea", "red red house red"):
+                assert scores(right, query) == pytest.approx(scores(store, query), rel=1e-5)
+            assert scores(store, "red") == pytest.approx(scores(store, "red RED red"), rel=1e-5)
+
     def test_approximate_search_finds_what_is_near(
         self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str]
     ) -> None:

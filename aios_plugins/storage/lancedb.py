@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import threading
@@ -21,6 +22,7 @@ from aios_core.contracts.records import check_schema
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import Expression, In, Value, renamed, sql
 from aios_core.filters.sql import literal
+from aios_core.memory.bm25 import Bm25
 from aios_core.redaction import redacted
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ class LanceDb(StorageBackend):
     """A LanceDB table in a folder or on an object store: ``s3://bucket/notes`` (extra ``lancedb``).
 
     A write that returned survives the death of the process; LanceDB calls no fsync, so the loss of
-    power may take it. Any number of processes read and write; a forked one only reads.
+    power may take it. Any number of processes read and write, but not those forked from one that
+    used LanceDB: its threads are not there, so that they are refused.
     """
 
     schemes: ClassVar[None] = None
@@ -121,6 +124,7 @@ class LanceDb(StorageBackend):
             import lancedb
         except ImportError as error:
             raise MissingExtraError("storage.type = 'lancedb'", "lancedb", "lancedb") from error
+        _check_process(uri)
         with _told(uri):
             return lancedb.connect(uri, read_consistency_interval=timedelta(0))
 
@@ -128,6 +132,22 @@ class LanceDb(StorageBackend):
 def _value(one: Value) -> str:
     """LanceDB reads a minus as an operator, so that the least int64 is out of its range."""
     return f"CAST('{one}' AS BIGINT)" if type(one) is int and one < 0 else literal(one)
+
+
+_users: Final[list[int]] = []
+"""Processes that have used LanceDB: this one, or one that this one was forked from."""
+
+
+def _check_process(uri: str) -> None:
+    """LanceDB makes its threads anew in a forked process, and sometimes crashes there."""
+    if _users and _users[-1] != os.getpid():
+        raise StorageError(
+            f"{uri}: LanceDB was used by process {_users[-1]}, from which this one was forked, and "
+            "cannot be used in both; expected a process that is started anew, as the start method "
+            "'spawn' of multiprocessing does"
+        )
+    if not _users:
+        _users.append(os.getpid())
 
 
 @contextmanager
@@ -146,6 +166,7 @@ class _LanceStore(VectorStore):
     def __init__(self, *arguments: Any, read_only: bool = False) -> None:
         *common, self._table, self._names = arguments
         super().__init__(*common, read_only=read_only)
+        self._texts: tuple[int, list[Id], Bm25] | None = None
         self._writing = threading.RLock()  # what `add` has not found must not come meanwhile
 
     def _write(self, rows: pa.Table, *, replace: bool) -> None:
@@ -203,20 +224,26 @@ class _LanceStore(VectorStore):
     def _match(
         self, text: str, k: int, where: Expression | None, columns: Sequence[str]
     ) -> pa.Table:
-        from lancedb.index import FTS
-        from lancedb.query import MatchQuery
+        ids, texts = self._words()
+        scores = texts.scores(text)
+        if where is not None:
+            chosen = {one for part in self._scan(["id"], where) for one in part["id"].to_pylist()}
+            scores = np.where([one in chosen for one in ids], scores, 0)
+        best = np.argsort(-scores, kind="stable")[:k]
+        best = best[scores[best] > 0]
+        return self._scored([(ids[row], float(scores[row])) for row in best], columns)
 
+    def _words(self) -> tuple[list[Id], Bm25]:
+        """Of the latest version. LanceDB's own index counts rows that are gone, and is written."""
         with _told(self.uri):
-            if not any(index.columns == ["text"] for index in self._table.list_indices()):
-                plain = FTS(stem=False, remove_stop_words=False)
-                self._table.create_index("text", config=plain)
-            # LanceDB counts a word of the query as often as it comes; by BM25 it counts once.
-            asked = " ".join(dict.fromkeys(re.findall(r"[^\W_]+", text.lower())))
-            search = self._table.search(MatchQuery(asked, "text"), query_type="fts").limit(k)
-            if where is not None:
-                search = search.where(self._sql(where), prefilter=True)
-            rows = search.select([*self._kept(columns), "_score"]).to_arrow()
-        return self._with_scores(rows, rows.column("_score").to_numpy(), columns)
+            version = self._table.version
+        if self._texts is None or self._texts[0] != version:
+            ids, texts = list[Id](), list[str | None]()
+            for part in self._scan(["id", "text"], None):
+                ids += part["id"].to_pylist()
+                texts += part["text"].to_pylist()
+            self._texts = version, ids, Bm25(texts)
+        return self._texts[1:]
 
     def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
         import pyarrow as pa
@@ -248,7 +275,7 @@ class _LanceStore(VectorStore):
         )
 
     def _reopen(self) -> None:
-        self._table = self._another()
+        _check_process(self.uri)
 
     def _another(self) -> Any:
         """A handle of its own."""

@@ -6,6 +6,7 @@ import pytest
 from aios_core.contracts import store_schema
 from aios_plugins.storage.arrow import Arrow
 from aios_plugins.storage.lancedb import LanceDb
+from aios_plugins.storage.usearch import Usearch, _sound
 
 DIM, ROWS = 16, 5000
 
@@ -50,3 +51,32 @@ def test_an_index_finds_what_is_near_whatever_is_deleted_and_filtered(backend, t
             assert least <= sum(len(a & b) for a, b in zip(right, near, strict=True)), where
         assert "late" in found(store, queries[:1], exact=False)[0]
         assert covered - ROWS // 50 + 1 == store.verify()
+
+
+def test_usearch_opens_its_graph_from_the_disk(tmp_path, monkeypatch):
+    """Its graph is not made again: adding 20,000 rows takes most of a minute."""
+    rng = np.random.default_rng(3)
+    rows = [{"id": str(n), "vector": vector} for n, vector in enumerate(rng.normal(size=(2000, 8)))]
+    with Usearch().create(str(tmp_path / "store"), store_schema(8)) as store:
+        store.add(rows)
+        right = store.search(rows[7]["vector"], 5)["id"].to_pylist()
+    (path,) = (tmp_path / "store").glob("usearch.*")
+    graph = path.read_bytes()
+    monkeypatch.setattr("aios_plugins.storage.usearch._Graph.add", None)
+    with Usearch().open(str(tmp_path / "store"), read_only=True) as store:
+        assert right == store.search(rows[7]["vector"], 5)["id"].to_pylist()
+    first = 8 + 2000 * 8 * 4 + 64 + 40 + 2 * 2000
+    for at, what in [
+        (first + 14, "a link"),
+        (first + 10, "a count"),
+        (first, "a key"),
+        (0, "rows"),
+    ]:
+        spoilt = bytearray(graph)
+        spoilt[at + 2] ^= 0x7F
+        path.write_bytes(spoilt)
+        assert not _sound(path, 2000, 16), what
+    path.write_bytes(graph)
+    assert _sound(path, 2000, 16)
+    path.write_bytes(graph[:-1])
+    assert not _sound(path, 2000, 16)

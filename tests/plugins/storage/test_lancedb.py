@@ -10,6 +10,7 @@ import urllib.request
 
 import pytest
 
+from aios_core.contracts import store_schema
 from aios_core.memory import Place
 from aios_core.testing.contracts.storage import StorageContract
 from aios_plugins.storage.lancedb import LanceDb
@@ -68,3 +69,14 @@ class TestObjectStore(StorageContract):
 
 def test_a_store_moves_to_a_bucket_and_back(bucket, there_and_back):
     there_and_back(Place.of(f"lancedb:{bucket}/moved"), map(str, range(50)))
+
+
+def test_searching_texts_writes_nothing(tmp_path):
+    """A store that is opened for reading is left as it is, also where nothing can be written."""
+    place = tmp_path / "store"
+    with LanceDb().create(str(place), store_schema(3)) as store:
+        store.add([{"id": "a", "vector": [1, 2, 3], "text": "a red fox"}])
+    before = sorted(path.relative_to(place) for path in place.rglob("*"))
+    with LanceDb().open(str(place), read_only=True) as store:
+        assert ["a"] == store.search_text("fox")["id"].to_pylist()
+    assert before == sorted(path.relative_to(place) for path in place.rglob("*"))
