@@ -16,7 +16,7 @@ from aios_core.errors import InferenceError, ModelLoadError
 from aios_core.evolution.head import run_folder
 from aios_core.inference.calibration import NAME, Calibration, scores
 from aios_core.inference.canvas import encoded
-from aios_core.memory import open_store, remember
+from aios_core.memory import Embedder, open_store, remember
 from aios_core.memory.opening import embedder_of
 
 if TYPE_CHECKING:
@@ -129,8 +129,11 @@ def keep(found: Sequence[Doubt], place: Place, resolved: Resolved) -> int:
     provider = resolved.config.embedding
     schema = store_schema(provider.dim, {"kind": "string", "score": "float64"})
     schema = remember(schema, provider, resolved.values["embedding"])
+    new = not place.backend.exists(place.uri)
+    vectors = Embedder(provider).embed(list(unsure)) if new else None  # before a store is made
     with open_store(place, schema=schema) as store:
-        vectors = embedder_of(store.schema, provider).embed(list(unsure))
+        if vectors is None:
+            vectors = embedder_of(store.schema, provider).embed(list(unsure))
         store.upsert(
             [
                 {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aios_core.contracts import store_schema
 from aios_core.errors import AIOSError, DataError, StorageError
-from aios_core.memory import Place, open_store
+from aios_core.memory import Place, importing, open_store
 from aios_core.memory.importing import import_file
 from aios_plugins.storage.arrow import Arrow
 from aios_plugins.storage.numpy import Numpy
@@ -266,6 +266,27 @@ def test_a_write_that_fails_at_first_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(AIOSError, match=r"a.jsonl:1.*no space left on device"):
         import_file(place, lines(tmp_path / "a.jsonl", [{"text": "x"}]), overrides=SET)
     assert not place.folder.exists()
+
+
+def test_an_import_that_is_stopped_says_what_is_in(place, tmp_path, monkeypatch, caplog):
+    """Fault V11: Ctrl-C as well; the rows are there, and the import goes on from them."""
+    path = lines(tmp_path / "a.jsonl", [{"id": f"k{i}", "text": "x"} for i in range(700)])
+    take, calls = importing._Filling._take, []
+
+    def stopped(filling, batch, maker):
+        calls.append(len(batch))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        take(filling, batch, maker)
+
+    monkeypatch.setattr(importing._Filling, "_take", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        import_file(place, path, overrides=SET)
+    monkeypatch.undo()
+    assert "512 rows of" in caplog.text
+    assert 512 == len(held(place))
+    done = import_file(place, path, existing="skip")
+    assert (512, 188, 700) == (done.skipped, done.added, done.rows)
 
 
 def test_the_metric_of_a_store_is_not_ignored(place, tmp_path):
