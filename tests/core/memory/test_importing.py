@@ -62,7 +62,7 @@ def test_ids_that_come_twice_are_refused_before_anything_is_written(place, tmp_p
     rows = [{"id": i, "text": f"first {i}"} for i in range(distance)]
     path = lines(tmp_path / "a.jsonl", [*rows, {"id": "0", "text": "as text"}])
 
-    message = rf"a.jsonl:{distance + 1}: id '0' comes twice, first in .*a.jsonl:1; .*--existing"
+    message = rf"a.jsonl:{distance + 1}: id '0' comes twice, first in .*a.jsonl:1; .*existing"
     with pytest.raises(DataError, match=message):
         import_file(place, path, overrides=SET)
     assert ({} if new else {"x": "y"}) == (held(place) if not new else {})
