@@ -207,7 +207,7 @@ class _Filling:
             return ""
         return (
             f"\n{count} rows of {self.path} were added before, and stay; to go on from there, "
-            "--existing skip"
+            "`existing` = skip"
         )
 
     def _take(self, batch: list[Row], maker: Maker | None) -> None:

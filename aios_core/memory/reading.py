@@ -200,7 +200,7 @@ def _plain(key: str, value: Any, nan: Nan) -> Any:
             return value
         if math.isnan(value) and nan == "missing":
             return None
-        hint = "; --nan missing takes NaN for no value" if math.isnan(value) else ""
+        hint = "; `nan` = missing takes it for no value" if math.isnan(value) else ""
         raise ValueError(f"expected a finite number under {key!r}, or null, got {value}{hint}")
     if isinstance(value, date | datetime | time):
         return value.isoformat()

@@ -98,7 +98,7 @@ def test_batches_do_not_matter(tmp_path_factory, ids, size):
 
 BAD = [
     ({"n": 123456789012345678901234567890}, "expected a whole number of at most 64 bits under 'n'"),
-    ({"n": float("nan")}, "expected a finite number under 'n', or null, got nan; --nan missing"),
+    ({"n": float("nan")}, "expected a finite number under 'n', or null, got nan; `nan` = missing"),
     ({"n": float("inf")}, "expected a finite number under 'n', or null, got inf"),
     ({"id": 2**63}, "at most 64 bits under 'id', got 9223372036854775808; write it as text"),
     ({"id": -(2**70)}, "at most 64 bits under 'id'"),
@@ -163,7 +163,7 @@ def test_errors_name_the_line_of_the_file(place, tmp_path, bad, message):
 
     assert f"{tmp_path / 'a.jsonl'}:601: id 'k600': " in str(error.value)
     assert "\n512 rows of" in str(error.value)
-    assert "--existing skip" in str(error.value)
+    assert "`existing` = skip" in str(error.value)
     assert 513 == len(held(place))
 
 
