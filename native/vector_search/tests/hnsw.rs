@@ -180,3 +180,47 @@ fn damaged_bytes_are_refused_and_even_signed_nonsense_does_no_harm() {
         }
     }
 }
+
+/// The first rows, as a filter.
+fn first(rows: usize, of: usize) -> Vec<u64> {
+    let mut words = vec![0u64; of.div_ceil(64)];
+    (0..rows).for_each(|row| words[row / 64] |= 1 << (row % 64));
+    words
+}
+
+#[test]
+fn a_removed_row_is_not_found_under_a_narrow_filter() {
+    let values = clusters(5, 1600, DIM);
+    let vectors = Vectors::f32(&values, DIM).unwrap();
+    let mut graph = Hnsw::new(Metric::L2, DIM, Settings::default()).unwrap();
+    graph.insert(&vectors, &(0..1600).collect::<Vec<_>>()).unwrap();
+    assert_eq!(20, graph.remove(&(0..20).collect::<Vec<_>>()));
+    let words = first(60, 1600);
+    let found = graph.search(&vectors, &values[..DIM], 60, 64, Some(Bitmap::new(&words))).unwrap();
+    let mut rows: Vec<u32> = found.iter().map(|n| n.row).collect();
+    rows.sort_unstable();
+    assert_eq!((20..60).collect::<Vec<_>>(), rows);
+}
+
+#[test]
+fn an_eighth_of_the_rows_is_compared_exactly_and_more_is_walked() {
+    let values = clusters(6, 1600, DIM);
+    let vectors = Vectors::f32(&values, DIM).unwrap();
+    let mut graph = Hnsw::new(Metric::L2, DIM, Settings::default()).unwrap();
+    graph.insert(&vectors, &(0..1600).collect::<Vec<_>>()).unwrap();
+    let walked = |rows| {
+        let words = first(rows, 1600);
+        graph.candidates(&values[..DIM], 1, 100, Some(Bitmap::new(&words))).unwrap().is_some()
+    };
+    assert_eq!((false, true), (walked(200), walked(201)));
+}
+
+#[test]
+fn more_rows_than_wanted_are_left_to_their_exact_distances() {
+    let values = clusters(7, 2000, DIM);
+    let vectors = Vectors::f32(&values, DIM).unwrap();
+    let mut graph = Hnsw::new(Metric::L2, DIM, Settings::default()).unwrap();
+    graph.insert(&vectors, &(0..2000).collect::<Vec<_>>()).unwrap();
+    let found = graph.candidates(&values[..DIM], K, 64, None).unwrap().unwrap();
+    assert!(found.len() > K, "{}", found.len());
+}

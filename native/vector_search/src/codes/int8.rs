@@ -130,3 +130,17 @@ impl Int8Codes {
         self.lines.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_is_below_what_products_allow() {
+        for smallest in [1, 2, 3, 100].map(f32::from_bits) {
+            let mut codes = [0; 4];
+            let _ = quantize(&[-smallest, smallest, -1.4 * smallest, 0.0], &mut codes);
+            assert!(codes.iter().all(|&code| code >= -127), "{smallest:e} {codes:?}");
+        }
+    }
+}
