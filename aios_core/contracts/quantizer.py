@@ -128,4 +128,9 @@ class Quantizer(ABC):
         Returns:
             (..., rows) in the type of x.
         """
-        return x @ self.dequantize(tensor).to(x.dtype).T
+        import torch
+
+        weight = self.dequantize(tensor)
+        if x.dtype == torch.float16:  # which does not hold every weight that float32 holds
+            return (x.float() @ weight.T).half()
+        return x @ weight.to(x.dtype).T

@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 
 LAYOUT: Final = "rows"
 PARAM_FMT: Final = "f16"
+WITH_EXPONENTS: Final = "f16+e8"
+"""The same with a power of two for each row, for rows that float16s alone would lose."""
+
+LARGEST: Final = 2.0**126
+"""Of a weight: what it becomes may be a little larger, and float32 ends at four times this."""
+
+_NORMAL: Final = 2.0**-14
+"""The smallest float16 of full precision."""
+_MOST: Final = 65504.0
+_TOP: Final = 13
+"""The largest weight of a row that `AffineQuantizer.fit` sees is from 2^_TOP to twice that."""
 
 
 @frozen(eq=False)
@@ -53,7 +64,8 @@ class AffineQuantizer(Quantizer):
 
         Args:
             groups: (rows, groups, size) float32, finite; where a last group was shorter, its last
-                weight is repeated.
+                weight is repeated. Each row is scaled by a power of two, so that its largest
+                weight is from 2^13 to 2^14 and float16 holds scales and offsets to full precision.
             statistics: of the layer's inputs, where they are known.
         """
 
@@ -64,19 +76,18 @@ class AffineQuantizer(Quantizer):
         rows, columns = weight.shape
         size = self.group_size or max(columns, 1)
         if weight.numel():
-            found = self.fit(grouped(weight.float(), size), statistics)
+            exponents = _exponents(weight)
+            scaled = torch.ldexp(
+                weight if weight.dtype == torch.float64 else weight.float(), -exponents
+            )
+            found = self.fit(grouped(scaled.float(), size), statistics)
+            params, param_fmt = _stored(found, exponents)
         else:
             found = Affine(weight.new_zeros(rows, 0, 1), *weight.new_zeros(2, rows, 0).float())
-        parameters = [found.scale] if found.offset is None else [found.scale, found.offset]
-        params = torch.cat([one.reshape(-1) for one in parameters]).half()
-        if not params.isfinite().all():
-            raise QuantizationError(
-                f"a scale or an offset is beyond float16: the weights reach "
-                f"{float(weight.abs().max()):.3g}; want at most 65504"
-            )
+            params, param_fmt = torch.empty(0, dtype=torch.uint8, device=weight.device), PARAM_FMT
         return QuantizedTensor(
             codes=pack(found.codes.flatten(1)[:, :columns], self.bits).flatten(),
-            params=params.view(torch.uint8),
+            params=params,
             shape=(rows, columns),
             dtype=str(weight.dtype).removeprefix("torch."),
             bits=self.bits,
@@ -84,7 +95,7 @@ class AffineQuantizer(Quantizer):
             scheme="symmetric" if found.offset is None else "asymmetric",
             method=self.method,
             layout=LAYOUT,
-            param_fmt=PARAM_FMT,
+            param_fmt=param_fmt,
         )
 
     def dequantize(self, tensor: QuantizedTensor) -> Tensor:
@@ -106,17 +117,71 @@ def check_matrix(weight: Tensor) -> None:
 
 
 def check_weight(weight: Tensor) -> None:
-    """Raise unless a weight is a matrix of finite numbers.
+    """Raise unless a weight is a matrix of finite numbers that float32 holds.
 
     Raises:
         QuantizationError: it is not; naming row and column.
     """
     check_matrix(weight)
-    finite = weight.isfinite()
-    if not finite.all():
-        row, column = (~finite).nonzero()[0].tolist()
+    size = weight.detach()
+    size = (size if size.dtype == torch.float64 else size.float()).abs()
+    sound = size <= LARGEST
+    if not sound.all():
+        row, column = (~sound).nonzero()[0].tolist()
         value = float(weight.detach()[row, column])
-        raise QuantizationError(f"row {row}, column {column} is {value}; want finite weights")
+        raise QuantizationError(
+            f"row {row}, column {column} is {value:.6g}; expected finite numbers of at most "
+            f"{LARGEST:.2g}"
+        )
+    if size.dtype == torch.float64 and size.numel():
+        least = torch.finfo(torch.float32).tiny
+        reach = size.amax(1)
+        lost = (reach > 0) & (reach < least)
+        if lost.any():
+            row = int(lost.nonzero()[0])
+            raise QuantizationError(
+                f"row {row} has no weight larger than {float(reach[row]):.3g}, which float32 does "
+                f"not hold; expected zeros alone, or a weight of at least {least:.2g}"
+            )
+
+
+def _exponents(weight: Tensor) -> Tensor:
+    """(rows, 1) int32: of the powers of two that rows are divided by before they are fitted."""
+    size = weight if weight.dtype == torch.float64 else weight.float()
+    reach = size.abs().amax(1, keepdim=True)
+    found = torch.frexp(reach).exponent - 1 - _TOP
+    return found.clamp(-126, 127).where(reach > 0, 0)
+
+
+def _stored(found: Affine, exponents: Tensor) -> tuple[Tensor, str]:
+    """The bytes of the parameters of scaled rows, and their format.
+
+    A row whose parameters are float16s of full precision without an exponent is stored so; where
+    all are, there are no exponents.
+
+    Raises:
+        QuantizationError: an offset is far beyond the weights; naming the row.
+    """
+    scale, offset = found.scale, found.offset
+    own = [scale] if offset is None else [scale, offset]
+    real = [torch.ldexp(one, exponents) for one in own]
+    # Beside a scale of full precision an offset is off by less than a step in 2000.
+    fine = real[0].abs() >= _NORMAL
+    fine |= (real[0] == 0) & ((real[-1] == 0) | (real[-1].abs() >= _NORMAL))
+    plain = torch.stack([fine, *(one.abs() <= _MOST for one in real)]).all(0).all(1, keepdim=True)
+    halves = torch.cat([a.where(plain, b).reshape(-1) for a, b in zip(real, own, strict=True)])
+    params = halves.half()
+    if not params.isfinite().all():
+        row = int((~params.isfinite()).reshape(len(own), *scale.shape).any(0).any(1).nonzero()[0])
+        raise QuantizationError(
+            f"row {row}: a scale or an offset is {float(halves.abs().max()):.3g} times what the "
+            f"weights of the row are scaled by; expected at most {_MOST:g}, which float16 holds"
+        )
+    data = params.view(torch.uint8)
+    if plain.all():
+        return data, PARAM_FMT
+    kept = exponents.where(~plain, 0).reshape(-1).to(torch.int8)
+    return torch.cat((data, kept.view(torch.uint8))), WITH_EXPONENTS
 
 
 def grouped(weight: Tensor, size: int) -> Tensor:
@@ -157,16 +222,20 @@ def dequantize(tensor: QuantizedTensor) -> Tensor:
     Raises:
         QuantizationError: its bytes are not as many as its shape asks for, or of another layout.
     """
-    if (tensor.layout, tensor.param_fmt) != (LAYOUT, PARAM_FMT) or len(tensor.shape) != 2:
+    known = (PARAM_FMT, WITH_EXPONENTS)
+    if tensor.layout != LAYOUT or tensor.param_fmt not in known or len(tensor.shape) != 2:
         raise QuantizationError(
-            f"want a matrix in the layout {LAYOUT!r} with {PARAM_FMT} parameters, got shape "
-            f"{tensor.shape}, {tensor.layout!r:.40} with {tensor.param_fmt!r:.40}"
+            f"expected a matrix in the layout {LAYOUT!r} with parameters in {' or '.join(known)}, "
+            f"got shape {tensor.shape}, {tensor.layout!r:.40} with {tensor.param_fmt!r:.40}; a "
+            "newer version of ai-os-diffusion may have written it"
         )
     rows, columns = tensor.shape
     size = tensor.group_size or max(columns, 1)
     width, groups = -(-columns * tensor.bits // 8), -(-columns // size)
     several = 2 if tensor.scheme == "asymmetric" else 1
-    wanted = (rows * width, 2 * several * rows * groups)
+    halves = 2 * several * rows * groups
+    powers = rows if tensor.param_fmt == WITH_EXPONENTS else 0
+    wanted = (rows * width, halves + powers)
     found = (tensor.codes.numel(), tensor.params.numel())
     if found != wanted or not 1 <= tensor.bits <= 8:
         raise QuantizationError(
@@ -175,8 +244,11 @@ def dequantize(tensor: QuantizedTensor) -> Tensor:
         )
     if not rows * columns:
         return torch.zeros(rows, columns, device=tensor.codes.device)
-    params = tensor.params.clone().view(torch.float16).float().reshape(several, rows, groups, 1)
+    params = tensor.params[:halves].clone().view(torch.float16).float()
+    params = params.reshape(several, rows, groups, 1)
     offset = params[1] if several == 2 else -params[0] * 2 ** (tensor.bits - 1)
     codes = unpack(tensor.codes.reshape(rows, width), columns, tensor.bits).float()
-    weight = params[0] * grouped(codes, size) + offset
-    return weight.reshape(rows, -1)[:, :columns]
+    weight = (params[0] * grouped(codes, size) + offset).reshape(rows, -1)[:, :columns]
+    if powers:
+        weight = torch.ldexp(weight, tensor.params[halves:].view(torch.int8)[:, None])
+    return weight

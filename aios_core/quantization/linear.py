@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -108,11 +109,15 @@ class Size:
         )
 
 
-def linears(model: nn.Module) -> dict[str, nn.Linear]:
+def linears(model: nn.Module, exclude: Sequence[str] = ()) -> dict[str, nn.Linear]:
     """The layers that `quantize_model` would replace, by name.
 
     Those whose weight is also another module's, such as a head tied to its embedding, are left out:
     a packed copy would only add to what the model takes.
+
+    Args:
+        model: of any kind.
+        exclude: patterns, as of file names, of weights that stay as they are.
     """
     owners: dict[int, int] = {}
     for module in model.modules():
@@ -121,7 +126,9 @@ def linears(model: nn.Module) -> dict[str, nn.Linear]:
     return {
         name: module
         for name, module in model.named_modules()
-        if type(module) is nn.Linear and owners[id(module.weight)] == 1
+        if type(module) is nn.Linear
+        and owners[id(module.weight)] == 1
+        and not any(fnmatchcase(f"{name}.weight", pattern) for pattern in exclude)
     }
 
 
@@ -130,6 +137,7 @@ def quantize_model(
     quantizer: Quantizer,
     *,
     statistics: Mapping[str, Statistics] | None = None,
+    exclude: Sequence[str] = (),
     told: Callable[[str], None] = lambda _: None,
     measured: Callable[[str], None] = lambda _: None,
 ) -> None:
@@ -139,6 +147,7 @@ def quantize_model(
         model: of any kind; what `linears` leaves out stays as it is.
         quantizer: how.
         statistics: of the layers' inputs, by the name of the layer, where they are known.
+        exclude: as for `linears`.
         told: called with the name of each layer that is done.
         measured: called before, with the name of each layer that a plan looks at.
 
@@ -147,7 +156,7 @@ def quantize_model(
     """
     if not quantizer.changes:
         return
-    known, layers = statistics or {}, linears(model)
+    known, layers = statistics or {}, linears(model, exclude)
 
     def weights() -> Iterator[tuple[str, Tensor, Statistics | None]]:
         for name, layer in layers.items():

@@ -80,6 +80,8 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     codes, params = ctx.saved_tensors
     quantizer, words = _parsed(ctx.packing)
     weight = quantizer.dequantize(QuantizedTensor(codes=codes, params=params, **words))
+    if gradient.dtype == torch.float16:  # which does not hold every weight that float32 holds
+        return (gradient.float() @ weight).half(), None, None, None, None
     return gradient @ weight.to(gradient.dtype), None, None, None, None
 
 

@@ -4,6 +4,8 @@
 # has no such type. `group_size` is 16, 32, 64, 128 or -1, a whole row. `param_format` says how each
 # group's scale and minimum are kept: "f16" each; or, asymmetric only, as integers under float16s:
 # "u6", 6 bits each under two float16s a row, and "u4", 4 bits each under two for every 256 columns.
+# With "+e8" behind it each row has an exponent of 8 bits too: `quantize` adds it where a row is so
+# small, or so large, that float16s alone would lose it.
 # `threads` is how many work together; 0 is one for each core.
 
 from collections.abc import Sequence
@@ -60,7 +62,7 @@ class QuantizedMatrix:
     @property
     def symmetric(self) -> bool: ...
     @property
-    def param_format(self) -> Literal["f16", "u6", "u4"]: ...
+    def param_format(self) -> Literal["f16", "u6", "u4", "f16+e8", "u6+e8", "u4+e8"]: ...
     # Read-only views of the packed bytes, which keep the matrix alive.
     @property
     def codes(self) -> NDArray[np.uint8]: ...

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from aios_core.contracts import QuantizedTensor, Quantizer, Statistics
 from aios_core.errors import QuantizationError
-from aios_core.quantization.affine import check_matrix
+from aios_core.quantization.affine import check_matrix, check_weight
 from aios_core.quantization.damage import damage
 from aios_plugins._native import arrow_quant
 
@@ -102,6 +102,8 @@ class Arrow(Quantizer):
 
     def quantize(self, weight: Tensor, statistics: Statistics | None = None) -> QuantizedTensor:
         """A matrix in few bits; see the contract."""
+        if weight.dtype == torch.float64:  # the kernels know float32
+            check_weight(weight)
         check_matrix(weight)
         if self.quality == "calibrated" and statistics is None:
             raise QuantizationError(
@@ -135,7 +137,7 @@ class Arrow(Quantizer):
             scheme="symmetric" if self.symmetric else "asymmetric",
             method=self.method,
             layout=arrow_quant.LAYOUT,
-            param_fmt=self.param_format,
+            param_fmt=found.param_format,
         )
 
     def dequantize(self, tensor: QuantizedTensor) -> Tensor:
@@ -174,8 +176,8 @@ def _matrix(tensor: QuantizedTensor) -> arrow_quant.QuantizedMatrix:
     """The bytes of a tensor as the kernels see them; on the CPU nothing is copied."""
     if tensor.layout != arrow_quant.LAYOUT or len(tensor.shape) != 2:
         raise QuantizationError(
-            f"want a matrix in the layout {arrow_quant.LAYOUT!r}, got shape {tensor.shape} in "
-            f"{tensor.layout!r:.40}"
+            f"expected a matrix in the layout {arrow_quant.LAYOUT!r}, got shape {tensor.shape} in "
+            f"{tensor.layout!r:.40}; a newer version of ai-os-diffusion may have written it"
         )
     try:
         return arrow_quant.QuantizedMatrix.from_buffers(

@@ -109,6 +109,46 @@ class QuantizerContract(Contract["Quantizer"]):
         error = torch.linalg.vector_norm(y.double() - expected)
         assert error <= ROUNDING * torch.linalg.vector_norm(expected)
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+    @pytest.mark.parametrize("factor", [1e-30, 1e-8, 1e-6, 1e-5, 1e-4, 1e-2, 1e3, 1e30])
+    def test_weights_of_any_size_lose_as_much(
+        self, instance: Quantizer, factor: float, dtype: torch.dtype
+    ) -> None:
+        """Fault T3: in weights and in products, or the row that cannot be kept is named."""
+        weight = _gaussian(24, 130)
+        if dtype == torch.float16 and not 1e-3 < factor < 1e4:
+            return  # it would lose digits before it is quantized
+        scaled = (weight * factor).to(dtype)
+        same = scaled.float() / factor
+        packed = _kept(instance, scaled)
+        if packed is None:
+            return
+        expected = _lost(instance, same, instance.quantize(same))
+        found = _lost(instance, scaled, packed)
+        assert abs(found - expected) <= 0.1 * expected + 1e-12, (
+            f"at {factor} times the weights the relative error is {found}, expected {expected}"
+        )
+        x = torch.randn(7, 130, generator=torch.Generator().manual_seed(1))
+        y = x.double() @ instance.dequantize(packed).double().T
+        for own in (x, x.to(dtype)):
+            error = torch.linalg.vector_norm(instance.linear(own, packed).double() - y)
+            assert error <= 2 * ROUNDING * torch.linalg.vector_norm(y)
+
+    def test_a_row_does_not_spoil_another(self, instance: Quantizer) -> None:
+        """Fault T3: rows of one weight may differ by any factor; each loses as much as alone."""
+        weight = _gaussian(12, 130)
+        powers = torch.arange(-60, 60, 10)[:, None]
+        scaled = torch.ldexp(weight, powers)
+        packed = _kept(instance, scaled)
+        if packed is None:
+            return
+        back = torch.ldexp(instance.dequantize(packed).double(), -powers)
+        expected = instance.dequantize(instance.quantize(weight)).double()
+        found, wanted = ((one - weight).square().sum(1) for one in (back, expected))
+        assert ((found - wanted).abs() <= 0.1 * wanted + 1e-12).all(), (
+            f"squared errors of the rows are {found.tolist()}, expected {wanted.tolist()}"
+        )
+
     def test_defaults_read_what_others_wrote(self, instance: Quantizer) -> None:
         """What is packed says itself how it is read."""
         packed = instance.quantize(_gaussian(8, 64))
@@ -128,6 +168,23 @@ class QuantizerContract(Contract["Quantizer"]):
                     instance.dequantize(damaged)
         with pytest.raises(QuantizationError):
             instance.dequantize(attrs.evolve(packed, layout="no such layout"))
+
+
+def _kept(quantizer: Quantizer, weight: torch.Tensor) -> QuantizedTensor | None:
+    """A quantized weight; None where it is refused, in words that name the row."""
+    try:
+        return quantizer.quantize(weight)
+    except QuantizationError as error:
+        reason = str(error)
+    assert "row" in reason, f"expected the row that cannot be kept, got {reason!r}"
+    return None
+
+
+def _lost(quantizer: Quantizer, weight: torch.Tensor, packed: QuantizedTensor) -> float:
+    """Squared error over squared norm."""
+    weight = weight.double()
+    error = quantizer.dequantize(packed).double() - weight
+    return float(error.square().sum() / weight.square().sum())
 
 
 def _gaussian(rows: int, columns: int) -> torch.Tensor:

@@ -109,12 +109,13 @@ pub(crate) fn expand(
     assert!(first.is_multiple_of(COLUMNS) && out.len().is_multiple_of(COLUMNS));
     assert!(first + out.len() <= geometry.padded_columns());
     let (codes, params) = matrix.block(block);
+    let factors = matrix.factors(block).unwrap_or([1.0; ROWS]);
     let codes = &codes[first / COLUMNS * geometry.tile_bytes()..];
     match geometry.scheme.bits() {
-        2 => level.run(Expand::<2> { geometry, codes, params, first, out }),
-        3 => level.run(Expand::<3> { geometry, codes, params, first, out }),
-        4 => level.run(Expand::<4> { geometry, codes, params, first, out }),
-        _ => level.run(Expand::<8> { geometry, codes, params, first, out }),
+        2 => level.run(Expand::<2> { geometry, codes, params, factors, first, out }),
+        3 => level.run(Expand::<3> { geometry, codes, params, factors, first, out }),
+        4 => level.run(Expand::<4> { geometry, codes, params, factors, first, out }),
+        _ => level.run(Expand::<8> { geometry, codes, params, factors, first, out }),
     }
 }
 
@@ -122,6 +123,7 @@ struct Expand<'a, const BITS: u8> {
     geometry: &'a Geometry,
     codes: &'a [u8],
     params: &'a [u8],
+    factors: [f32; ROWS],
     first: usize,
     out: &'a mut [[f32; ROWS]],
 }
@@ -141,6 +143,8 @@ impl<const BITS: u8> Job for Expand<'_, BITS> {
                 // 16 floats written.
                 unsafe {
                     let (scale, minimum) = read::<I>(self.geometry, self.params, group);
+                    let factors = I::load(self.factors.as_ptr());
+                    let (scale, minimum) = (I::mul(scale, factors), I::mul(minimum, factors));
                     let quads = half::<I, BITS>(tile.as_ptr(), h);
                     for (quad, out) in quads.into_iter().zip(out.as_chunks_mut::<4>().0) {
                         for (codes, out) in I::columns(quad).into_iter().zip(out) {

@@ -34,10 +34,10 @@ pub enum Error {
         /// Its columns.
         columns: usize,
     },
-    /// A weight that no float16 scale can reach.
+    /// A weight that is not finite, or too large.
     #[error(
-        "weight at row {row}, column {column} is {value}; want a finite value of at most 65504, \
-         the largest of float16"
+        "weight at row {row}, column {column} is {value:e}; expected finite numbers of at most \
+         8.5e37"
     )]
     Weight {
         /// Its row.

@@ -8,6 +8,7 @@
 
 pub mod dequantize;
 pub mod error;
+mod exponents;
 pub mod linear;
 pub mod matrix;
 mod pack;

@@ -1,5 +1,7 @@
 //! A packed matrix, owned or borrowed.
 
+use crate::exponents::power;
+use crate::scheme::ROWS;
 use crate::{Error, Geometry, Result, Scheme};
 use std::borrow::Cow;
 
@@ -25,12 +27,13 @@ impl<'a> QuantizedMatrix<'a> {
     ) -> Result<Self> {
         let geometry = Geometry::new(scheme, rows, columns)?;
         let (codes, params) = (codes.into(), params.into());
-        let length = |what, found, of_block| {
-            let expected = geometry.blocks() * of_block;
+        let length = |what, found, expected| {
             if found == expected { Ok(()) } else { Err(Error::Length { what, found, expected }) }
         };
-        length("buffer of codes", codes.len(), geometry.code_bytes)?;
-        length("buffer of parameters", params.len(), geometry.param_bytes)?;
+        let blocks = geometry.blocks();
+        length("buffer of codes", codes.len(), blocks * geometry.code_bytes)?;
+        let expected = blocks * geometry.param_bytes + geometry.exponent_bytes();
+        length("buffer of parameters", params.len(), expected)?;
         Ok(Self { geometry, codes, params })
     }
 
@@ -46,7 +49,7 @@ impl<'a> QuantizedMatrix<'a> {
         &self.codes
     }
 
-    /// The packed scales and minima.
+    /// The packed scales and minima, and the exponents.
     #[must_use]
     pub fn params(&self) -> &[u8] {
         &self.params
@@ -67,5 +70,12 @@ impl<'a> QuantizedMatrix<'a> {
             &self.codes[block * code_bytes..(block + 1) * code_bytes],
             &self.params[block * param_bytes..(block + 1) * param_bytes],
         )
+    }
+
+    /// What the floats of one sixteen of rows are multiplied by; None where rows have no exponents.
+    pub(crate) fn factors(&self, block: usize) -> Option<[f32; ROWS]> {
+        let exponents = &self.params[self.geometry.blocks() * self.geometry.param_bytes..];
+        let own = exponents.as_chunks::<ROWS>().0.get(block)?;
+        Some(own.map(|byte| power(byte.cast_signed())))
     }
 }

@@ -1,6 +1,7 @@
 //! Scales and minima, to and from the bytes that are stored.
 
 use crate::Geometry;
+use crate::exponents::{Exponents, power};
 use crate::scheme::{ParamFormat, ROWS, Scheme};
 use crate::simd::Isa;
 use half::f16;
@@ -13,7 +14,7 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// Make it what float16s keep of it.
+    /// Make it what float16s keep of it, under an exponent that suits its row.
     pub fn round_halves(&mut self, scheme: &Scheme) {
         round_half(&mut self.scale);
         if scheme.symmetric() {
@@ -24,15 +25,20 @@ impl Grid {
     }
 }
 
-/// Round to the nearest finite float16.
+/// Round to the digits of a float16, whatever the exponent: ties to even.
 pub(crate) fn round_half(x: &mut [f32; ROWS]) {
-    *x = x.map(|x| f16::from_f32(x.clamp(-65504.0, 65504.0)).to_f32());
+    *x = x.map(|x| {
+        let bits = x.to_bits();
+        f32::from_bits(bits.wrapping_add(0xfff + (bits >> 13 & 1)) & !0x1fff)
+    });
 }
 
-/// Store float16s, to which the numbers were rounded.
-pub(crate) fn write_halves(x: &[f32; ROWS], out: &mut [u8]) {
-    for (x, out) in x.iter().zip(out.as_chunks_mut::<2>().0) {
-        *out = f16::from_f32(*x).to_le_bytes();
+/// Store numbers as float16s under exponents; they become what was stored.
+pub(crate) fn write_halves(x: &mut [f32; ROWS], exponents: &Exponents, out: &mut [u8]) {
+    for ((x, &exponent), out) in x.iter_mut().zip(exponents).zip(out.as_chunks_mut::<2>().0) {
+        let half = f16::from_f32(*x * power(-exponent));
+        *x = half.to_f32() * power(exponent);
+        *out = half.to_le_bytes();
     }
 }
 

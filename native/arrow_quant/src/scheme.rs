@@ -32,7 +32,8 @@ impl ParamFormat {
     }
 }
 
-/// What a code stands for: `scale * code + minimum` of its group.
+/// What a code stands for: `scale * code + minimum` of its group, times `2^exponent` of its row where
+/// rows have exponents.
 ///
 /// In a symmetric scheme the minimum is `-scale * 2^(bits - 1)`, and the scale may be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub struct Scheme {
     group_size: Option<usize>,
     symmetric: bool,
     params: ParamFormat,
+    exponents: bool,
 }
 
 impl Scheme {
@@ -72,7 +74,15 @@ impl Scheme {
             let expected = "8 bits take f16 parameters";
             return wrong("param_format", format!("{params:?}").to_lowercase(), expected);
         }
-        Ok(Self { bits, group_size, symmetric, params })
+        Ok(Self { bits, group_size, symmetric, params, exponents: false })
+    }
+
+    /// The same with or without an exponent for each row.
+    ///
+    /// Quantizing adds them where float16s alone would lose a row that is very small or very large.
+    #[must_use]
+    pub fn with_exponents(self, exponents: bool) -> Self {
+        Self { exponents, ..self }
     }
 
     /// Bits of a code.
@@ -97,6 +107,12 @@ impl Scheme {
     #[must_use]
     pub fn params(&self) -> ParamFormat {
         self.params
+    }
+
+    /// Whether each row has an exponent.
+    #[must_use]
+    pub fn exponents(&self) -> bool {
+        self.exponents
     }
 
     /// The largest code.
@@ -124,6 +140,9 @@ impl Scheme {
 /// Of a group they keep 16 bytes, the lower four bits of scale and minimum in the lower and upper half
 /// of each, and U6 8 bytes more, with the upper two bits of both of the first eight rows in the lower
 /// half of each, and of the other rows in the upper half.
+///
+/// Behind the parameters of all rows stand the exponents, where there are any: a signed byte for each
+/// row, padded rows included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// The scheme.
@@ -178,6 +197,12 @@ impl Geometry {
     #[must_use]
     pub fn blocks(&self) -> usize {
         self.rows.div_ceil(ROWS)
+    }
+
+    /// Bytes of the exponents of all rows.
+    #[must_use]
+    pub fn exponent_bytes(&self) -> usize {
+        if self.scheme.exponents { self.blocks() * ROWS } else { 0 }
     }
 
     /// Groups of a row.

@@ -29,8 +29,8 @@ pub struct Weight<'a> {
 const STRIP: usize = 64;
 /// Floats of a row between those in use and those that are fetched meanwhile.
 const AHEAD: usize = 128;
-/// The largest finite float16.
-const LARGEST: f32 = 65504.0;
+/// The largest weight: what it becomes may be a little larger, and float32 ends at twice this.
+const LARGEST: f32 = f32::from_bits(253 << 23);
 
 impl<'a> Weight<'a> {
     /// A view of a buffer.
@@ -73,19 +73,22 @@ impl<'a> Weight<'a> {
 
     /// Write some columns of sixteen rows column by column; rows beyond the last repeat it.
     ///
+    /// Gives the largest size of a weight in each row.
+    ///
     /// # Errors
-    /// If a value is not finite, or too large for a float16.
+    /// If a value is not finite, or too large.
     pub(crate) fn transpose(
         &self,
         block: usize,
         first: usize,
         level: Level,
         out: &mut [[f32; ROWS]],
-    ) -> Result<()> {
+    ) -> Result<[f32; ROWS]> {
+        let mut all = [0f32; ROWS];
         let mut strip = [[0.0; STRIP]; ROWS];
         for (s, out) in out.chunks_mut(STRIP).enumerate() {
             let first = first + s * STRIP;
-            let sound = match self.values {
+            let reach = match self.values {
                 Values::F32(x) if out.len() == STRIP && (block + 1) * ROWS <= self.rows => {
                     let from = &x[block * ROWS * self.columns + first..];
                     level.run(Turn { from, stride: self.columns, out })
@@ -99,14 +102,15 @@ impl<'a> Weight<'a> {
                     level.run(Turn { from, stride: STRIP, out })
                 }
             };
-            if !sound {
-                return Err(self.unsound(block, first, out));
+            match reach {
+                Some(reach) => all = std::array::from_fn(|row| all[row].max(reach[row])),
+                None => return Err(self.unsound(block, first, out)),
             }
         }
-        Ok(())
+        Ok(all)
     }
 
-    /// Name the first value that is not finite, or too large for a float16.
+    /// Name the first value that is not finite, or too large.
     fn unsound(&self, block: usize, first: usize, out: &[[f32; ROWS]]) -> Error {
         let bad = |x: f32| x.is_nan() || x.abs() > LARGEST;
         let places = (0..ROWS).flat_map(|lane| (0..out.len()).map(move |c| (lane, c)));
@@ -126,7 +130,7 @@ impl<'a> Weight<'a> {
     }
 }
 
-/// From rows to columns; whether all of them are finite and fit a float16.
+/// From rows to columns; the largest size of each row, if all values are finite and small enough.
 struct Turn<'a> {
     from: &'a [f32],
     stride: usize,
@@ -134,10 +138,10 @@ struct Turn<'a> {
 }
 
 impl Job for Turn<'_> {
-    type Output = bool;
+    type Output = Option<[f32; ROWS]>;
 
     #[inline(always)]
-    unsafe fn run<I: Isa>(self) -> bool {
+    unsafe fn run<I: Isa>(self) -> Option<[f32; ROWS]> {
         let Self { from, stride, out } = self;
         assert!(from.len() >= (ROWS - 1) * stride + out.len().next_multiple_of(ROWS));
         let mut lanes = [[0.0; ROWS]; 3];
@@ -161,7 +165,8 @@ impl Job for Turn<'_> {
             }
         }
         let [low, high, wrong] = lanes;
-        let fits = |x: &f32| x.abs() <= LARGEST;
-        low.iter().chain(&high).all(fits) && !wrong.iter().any(|x| x.is_nan())
+        let reach: [f32; ROWS] = std::array::from_fn(|row| high[row].max(-low[row]));
+        let sound = reach.iter().all(|&x| x <= LARGEST) && !wrong.iter().any(|x| x.is_nan());
+        sound.then_some(reach)
     }
 }

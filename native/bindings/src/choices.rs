@@ -1,6 +1,6 @@
 //! Settings that Python names by a word.
 
-use arrow_quant::{Activations, Level, ParamFormat};
+use arrow_quant::{Activations, Level, ParamFormat, Scheme};
 use arrow_storage::{Compaction, Durability};
 use vector_search::Metric;
 
@@ -13,8 +13,15 @@ const DURABILITIES: [(&str, Durability); 3] =
 const COMPACTIONS: [(&str, Compaction); 2] =
     [("background", Compaction::Background), ("explicit", Compaction::Explicit)];
 
-const PARAM_FORMATS: [(&str, ParamFormat); 3] =
-    [("f16", ParamFormat::F16), ("u6", ParamFormat::U6), ("u4", ParamFormat::U4)];
+/// Each with or without an exponent for each row.
+const PARAM_FORMATS: [(&str, (ParamFormat, bool)); 6] = [
+    ("f16", (ParamFormat::F16, false)),
+    ("u6", (ParamFormat::U6, false)),
+    ("u4", (ParamFormat::U4, false)),
+    ("f16+e8", (ParamFormat::F16, true)),
+    ("u6+e8", (ParamFormat::U6, true)),
+    ("u4+e8", (ParamFormat::U4, true)),
+];
 
 const ACTIVATIONS: [(&str, Activations); 2] =
     [("int8", Activations::Int8), ("float32", Activations::Float32)];
@@ -52,13 +59,13 @@ pub(crate) fn compaction(name: &str) -> Result<Compaction, String> {
 }
 
 /// The way to keep scales and minima of a name, or what would be right.
-pub(crate) fn param_format(name: &str) -> Result<ParamFormat, String> {
+pub(crate) fn param_format(name: &str) -> Result<(ParamFormat, bool), String> {
     choose("param_format", name, &PARAM_FORMATS)
 }
 
 /// The name of a way to keep scales and minima.
-pub(crate) fn param_format_name(format: ParamFormat) -> &'static str {
-    name(&format, &PARAM_FORMATS)
+pub(crate) fn param_format_name(scheme: Scheme) -> &'static str {
+    name(&(scheme.params(), scheme.exponents()), &PARAM_FORMATS)
 }
 
 /// The type of activations of a name, or what would be right.

@@ -191,10 +191,10 @@ impl QuantizedMatrix {
         self.scheme.symmetric()
     }
 
-    /// How scales and minima are kept.
+    /// How scales and minima are kept; `+e8` where each row has an exponent too.
     #[getter]
     fn param_format(&self) -> &'static str {
-        choices::param_format_name(self.scheme.params())
+        choices::param_format_name(self.scheme)
     }
 
     /// The packed codes.
@@ -203,7 +203,7 @@ impl QuantizedMatrix {
         Self::view(slf, |matrix| matrix.codes())
     }
 
-    /// The packed scales and minima.
+    /// The packed scales and minima, and the exponents.
     #[getter]
     fn params<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyArray1<u8>>> {
         Self::view(slf, |matrix| matrix.params())

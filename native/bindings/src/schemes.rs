@@ -8,13 +8,14 @@ use crate::quant::arrow_quant::{error, problem};
 
 /// A scheme; -1 stands for a group that is a whole row.
 pub(crate) fn scheme(bits: u8, group_size: i64, symmetric: bool, params: &str) -> PyResult<Scheme> {
-    let params = choices::param_format(params).map_err(problem)?;
+    let (params, exponents) = choices::param_format(params).map_err(problem)?;
     let group_size = match group_size {
         -1 => None,
         // Zero is no size, and so refused as one.
         size => Some(usize::try_from(size).unwrap_or(0)),
     };
-    Scheme::new(bits, group_size, symmetric, params).map_err(error)
+    let scheme = Scheme::new(bits, group_size, symmetric, params).map_err(error)?;
+    Ok(scheme.with_exponents(exponents))
 }
 
 /// Columns that share a scale, -1 for a whole row.

@@ -1,5 +1,6 @@
 """The layout `rows`, and the quantizers that write it."""
 
+import attrs
 import pytest
 import torch
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from aios_core.errors import QuantizationError
 from aios_core.quantization.affine import pack, unpack
 from aios_core.testing import strategies
+from aios_plugins.quantizers.arrow import Arrow
 from aios_plugins.quantizers.hqq import Hqq
 from aios_plugins.quantizers.rtn import Rtn
 from aios_plugins.quantizers.torchao import TorchAo
@@ -38,8 +40,9 @@ def test_an_error_is_at_most_half_a_step(weight, bits, size):
             continue
         reach = group.abs().amax(1)
         step = (group.amax(1) - group.amin(1)) / (2**bits - 1)
-        # Parameters are float16: to a thousandth, and near zero to 2**-25, once for each step.
-        bound = step / 2 + 2**-10 * reach + 2**bits * 2**-25 + 1e-6
+        # Parameters are float16: to a thousandth, and beside far larger groups to less.
+        lost = 2**bits * 2**-37 * weight.float().abs().amax(1)
+        bound = step / 2 + 2**-10 * reach + lost
         error = (back[:, start : start + group.shape[1]] - group).abs().amax(1)
         assert (error <= bound).all()
 
@@ -56,9 +59,54 @@ def test_the_extreme_of_a_symmetric_group_is_exact(bits):
     assert 0 == back[0, 3]
 
 
-def test_weights_beyond_float16_are_refused():
-    with pytest.raises(QuantizationError, match="beyond float16: the weights reach 1e"):
-        Rtn().quantize(torch.full((2, 2), 1e6))
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_codes_do_not_depend_on_the_size_of_a_row(bits, symmetric):
+    """Fault T3: a product with a power of two is exact, so only the exponents differ."""
+    weight = torch.randn(9, 70, generator=torch.Generator().manual_seed(0))
+    powers = torch.tensor([0, -100, -60, -24, -14, -3, 5, 17, 100])[:, None]
+    quantizer = Rtn(bits=bits, group_size=32, symmetric=symmetric)
+    plain, sized = (quantizer.quantize(w) for w in (weight, torch.ldexp(weight, powers)))
+
+    assert torch.equal(plain.codes, sized.codes)
+    assert ("f16", "f16+e8") == (plain.param_fmt, sized.param_fmt)
+    assert len(plain.params) + 9 == len(sized.params)
+    expected = torch.ldexp(quantizer.dequantize(plain), powers)
+    assert torch.equal(expected, quantizer.dequantize(sized))
+
+
+def test_double_precision_is_kept_or_refused():
+    """Fault T3: what float32 does not hold is named by its row, not made zero."""
+    weight = torch.randn(3, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for quantizer in (Rtn(), Arrow()):
+        weight[1] = 0
+        assert not quantizer.dequantize(quantizer.quantize(weight))[1].any()
+        weight[1] = 1e-60
+        with pytest.raises(QuantizationError, match="row 1 has no weight larger than 1e-60"):
+            quantizer.quantize(weight)
+        weight[1, 7] = 1e60
+        with pytest.raises(QuantizationError, match=r"row 1, column 7 is 1e\+60; expected finite"):
+            quantizer.quantize(weight)
+
+
+def test_an_offset_far_beyond_the_weights_is_named():
+    class Off(Rtn):
+        def fit(self, groups, statistics):
+            found = super().fit(groups, statistics)
+            found.offset[2, 0] = 1e5
+            return found
+
+    with pytest.raises(QuantizationError, match="row 2: a scale or an offset is 1e"):
+        Off().quantize(torch.ones(4, 8))
+
+
+def test_exponents_are_bytes_behind_the_parameters():
+    packed = Rtn().quantize(torch.full((3, 8), 1e-12))
+    for wrong in (packed.params[:-1], packed.params[:-3]):
+        with pytest.raises(QuantizationError, match=r"take .* got"):
+            Rtn().dequantize(attrs.evolve(packed, params=wrong))
+    with pytest.raises(QuantizationError, match=r"in f16 or f16\+e8, got .* 'f16\+e9'; a newer"):
+        Rtn().dequantize(attrs.evolve(packed, param_fmt="f16+e9"))
 
 
 def test_a_group_wider_than_its_row_is_the_row():

@@ -49,6 +49,13 @@ impl<const BITS: u8> Job for Products<'_, BITS> {
                 // SAFETY: the caller has the instructions.
                 unsafe { place.multiply::<I, BITS>(&mut strips, x, out) };
             }
+            for (block, sums) in (block..).zip(out.chunks_mut(batch)) {
+                if let Some(factors) = self.matrix.factors(block) {
+                    for sums in sums {
+                        *sums = std::array::from_fn(|row| sums[row] * factors[row]);
+                    }
+                }
+            }
         }
     }
 }

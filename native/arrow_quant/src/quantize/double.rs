@@ -2,6 +2,7 @@
 
 use super::grid::Fit;
 use crate::Geometry;
+use crate::exponents::{Exponents, choose};
 use crate::params::{Grid, round_half, unit, write_halves, write_integers};
 use crate::scheme::{ParamFormat, ROWS};
 use crate::simd::Isa;
@@ -11,7 +12,7 @@ const ROUNDS: usize = 2;
 
 type Lanes = [f32; ROWS];
 
-/// Store integer parameters; grids become what was stored.
+/// Store integer parameters under exponents; grids become what was stored.
 ///
 /// # Safety
 /// The machine has the instructions of `I`.
@@ -21,12 +22,14 @@ pub(super) unsafe fn write<I: Isa>(
     weights: &[[f32; ROWS]],
     importance: Option<&[f32]>,
     grids: &mut [Grid],
+    shifts: &Exponents,
     out: &mut [u8],
-) {
+) -> Exponents {
     let format = geometry.scheme.params();
     let span = geometry.groups_of_super();
     let levels = f32::from(format.levels().unwrap_or(0));
-    for (s, grids) in grids.chunks_mut(span).enumerate() {
+    let mut found = Vec::with_capacity(grids.len().div_ceil(span));
+    for (s, grids) in grids.chunks(span).enumerate() {
         let largest = |of: fn(&Grid) -> Lanes| {
             let mut above = grids
                 .iter()
@@ -61,14 +64,22 @@ pub(super) unsafe fn write<I: Isa>(
                 }
             }
         }
+        found.push((above, integers));
+    }
+    let halves = found.iter().map(|(above, _)| (&above.scale, &above.minimum));
+    let exponents = choose(halves, unit(format), shifts);
+    for (s, ((mut above, integers), grids)) in
+        found.into_iter().zip(grids.chunks_mut(span)).enumerate()
+    {
         let at = geometry.super_at(s * span);
-        write_halves(&above.scale, &mut out[at..]);
-        write_halves(&above.minimum, &mut out[at + 2 * ROWS..]);
+        write_halves(&mut above.scale, &exponents, &mut out[at..]);
+        write_halves(&mut above.minimum, &exponents, &mut out[at + 2 * ROWS..]);
         for (g, (grid, integers)) in grids.iter_mut().zip(&integers).enumerate() {
             write_integers(format, integers, &mut out[geometry.group_at(s * span + g)..]);
             *grid = above.grid(integers, format);
         }
     }
+    exponents
 }
 
 /// The float16s above some groups.
@@ -134,7 +145,7 @@ impl Above {
             I::store(s.as_mut_ptr(), I::mul(scale, per_unit));
             I::store(m.as_mut_ptr(), I::mul(minimum, per_unit));
             for i in 0..ROWS {
-                if s[i] > 0.0 && m[i] >= 0.0 && s[i] < 65504.0 && m[i] < 65504.0 {
+                if s[i] > 0.0 && m[i] >= 0.0 && s[i].is_finite() && m[i].is_finite() {
                     (self.scale[i], self.minimum[i]) = (s[i], m[i]);
                 }
             }

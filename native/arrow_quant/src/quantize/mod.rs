@@ -5,6 +5,7 @@ mod feedback;
 mod grid;
 mod round;
 
+use crate::exponents::{Exponents, choose, divide, power, shift};
 use crate::params::{Grid, write_halves};
 use crate::pool::{self, each};
 use crate::scheme::{COLUMNS, ParamFormat, ROWS};
@@ -32,10 +33,11 @@ pub enum Quality<'a> {
 /// Quantize a matrix.
 ///
 /// A group of equal values becomes that value as closely as its parameters hold it; a group of zeros
-/// is exact. Columns that pad the last group or tile have code 0.
+/// is exact. Columns that pad the last group or tile have code 0. Rows of any size lose as much: those
+/// that float16s would not hold are kept under exponents, and the matrix then has [`Scheme::exponents`].
 ///
 /// # Errors
-/// If a weight is not finite or too large for float16, if an importance is not one for each column, or
+/// If a weight is not finite or larger than `2^126`, if an importance is not one for each column, or
 /// a second moment not one for each pair of them, or not positive semidefinite.
 pub fn quantize(
     weight: &Weight<'_>,
@@ -61,7 +63,7 @@ pub fn quantize_at(
     let columns = weight.columns();
     let importance = match quality {
         Quality::Fast => None,
-        Quality::Search(Some(importance)) => Some(check(importance, columns)?.to_vec()),
+        Quality::Search(Some(importance)) => Some(scaled(check(importance, columns)?)),
         Quality::Search(None) => Some(vec![1.0; columns]),
         Quality::Calibrated(hessian) => Some(diagonal(hessian, columns)?),
     };
@@ -75,32 +77,56 @@ pub fn quantize_at(
     let blocks = geometry.blocks();
     let mut codes = vec![0; blocks * geometry.code_bytes];
     let mut params = vec![0; blocks * geometry.param_bytes];
+    let mut exponents = vec![[0; ROWS]; blocks];
     if columns > 0 {
         let slices = codes
             .chunks_mut(geometry.code_bytes)
             .zip(params.chunks_mut(geometry.param_bytes))
+            .zip(&mut exponents)
             .enumerate()
             .collect();
         // Groups that know nothing of each other are done while they are in the first cache.
         let alone = importance.is_none()
             && scheme.params() == ParamFormat::F16
             && scheme.group_size().is_some();
-        let step = if alone { STEP } else { columns };
-        each(threads, slices, |(block, (codes, params))| {
-            let mut weights = vec![[0.0; ROWS]; step.min(columns)];
-            for first in (0..columns).step_by(step) {
-                let weights = &mut weights[..step.min(columns - first)];
-                weight.transpose(block, first, level, weights)?;
-                let codes = &mut codes[first / COLUMNS * geometry.tile_bytes()..];
-                let params = &mut params[first / geometry.group * geometry.group_at(1)..];
-                let (geometry, weights) = (&geometry, &*weights);
-                let (importance, feedback) = (importance.as_deref(), feedback.as_ref());
-                level.run(Block { geometry, weights, importance, feedback, codes, params });
+        each(threads, slices, |(block, ((codes, params), exponents))| {
+            let mut some = |step: usize| -> Result<bool> {
+                let mut weights = vec![[0.0; ROWS]; step.min(columns)];
+                for first in (0..columns).step_by(step) {
+                    let weights = &mut weights[..step.min(columns - first)];
+                    let shifts = weight.transpose(block, first, level, weights)?.map(shift);
+                    divide(weights, &shifts);
+                    let codes = &mut codes[first / COLUMNS * geometry.tile_bytes()..];
+                    let params = &mut params[first / geometry.group * geometry.group_at(1)..];
+                    let (geometry, weights) = (&geometry, &*weights);
+                    let (importance, feedback) = (importance.as_deref(), feedback.as_ref());
+                    let job =
+                        Block { geometry, weights, importance, feedback, shifts, codes, params };
+                    *exponents = level.run(job);
+                    if step < columns && *exponents != [0; ROWS] {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            };
+            // An exponent is that of a whole row.
+            if !(alone && STEP < columns && some(STEP)?) {
+                some(columns)?;
             }
             Ok(())
         })?;
     }
-    QuantizedMatrix::new(scheme, weight.rows(), columns, codes, params)
+    let kept = scheme.exponents() || exponents.iter().any(|row| *row != [0; ROWS]);
+    if kept {
+        params.extend(exponents.as_flattened().iter().map(|exponent| exponent.cast_unsigned()));
+    }
+    QuantizedMatrix::new(scheme.with_exponents(kept), weight.rows(), columns, codes, params)
+}
+
+/// Importances times a power of two, so that their sums are far from the ends of float32.
+fn scaled(importance: &[f32]) -> Vec<f32> {
+    let factor = power(-shift(importance.iter().fold(0f32, |a, &b| a.max(b))));
+    importance.iter().map(|h| h * factor).collect()
 }
 
 /// The importance of columns that a second moment tells, with a mean of 1.
@@ -148,16 +174,19 @@ struct Block<'a> {
     importance: Option<&'a [f32]>,
     /// None to round to nearest.
     feedback: Option<&'a Feedback>,
+    /// What the rows were divided by.
+    shifts: Exponents,
     codes: &'a mut [u8],
     params: &'a mut [u8],
 }
 
 impl Job for Block<'_> {
-    type Output = ();
+    /// What the rows are kept under.
+    type Output = Exponents;
 
     #[inline(always)]
-    unsafe fn run<I: Isa>(self) {
-        let Self { geometry, weights, importance, feedback, codes, params } = self;
+    unsafe fn run<I: Isa>(self) -> Exponents {
+        let Self { geometry, weights, importance, feedback, shifts, codes, params } = self;
         // SAFETY: the caller's: the machine has the instructions.
         unsafe {
             let mut grids = Vec::with_capacity(geometry.groups());
@@ -168,26 +197,33 @@ impl Job for Block<'_> {
                     Some(h) => grid::search::<I>(geometry, group, &h[g * geometry.group..], &ends),
                 });
             }
-            if geometry.scheme.params() == ParamFormat::F16 {
-                write(geometry, &mut grids, params);
+            let exponents = if geometry.scheme.params() == ParamFormat::F16 {
+                write(geometry, &mut grids, &shifts, params)
             } else {
-                double::write::<I>(geometry, weights, importance, &mut grids, params);
-            }
+                double::write::<I>(geometry, weights, importance, &mut grids, &shifts, params)
+            };
             match feedback {
                 None => round::nearest::<I>(geometry, weights, &grids, codes),
                 Some(feedback) => feedback.round::<I>(geometry, weights, &grids, codes),
             }
+            std::array::from_fn(|row| exponents[row] + shifts[row])
         }
     }
 }
 
-/// Store float16 parameters; grids become what was stored.
-fn write(geometry: &Geometry, grids: &mut [Grid], out: &mut [u8]) {
+/// Store float16 parameters under exponents; grids become what was stored.
+fn write(geometry: &Geometry, grids: &mut [Grid], shifts: &Exponents, out: &mut [u8]) -> Exponents {
+    let symmetric = geometry.scheme.symmetric();
+    let stored =
+        grids.iter().map(|g| (&g.scale, if symmetric { &[0.0; ROWS] } else { &g.minimum }));
+    let exponents = choose(stored, 1.0, shifts);
     for (grid, out) in grids.iter_mut().zip(out.chunks_mut(geometry.group_at(1))) {
-        grid.round_halves(&geometry.scheme);
-        write_halves(&grid.scale, out);
-        if !geometry.scheme.symmetric() {
-            write_halves(&grid.minimum, &mut out[2 * ROWS..]);
+        write_halves(&mut grid.scale, &exponents, out);
+        if symmetric {
+            grid.minimum = grid.scale.map(|scale| scale * -geometry.scheme.zero_code());
+        } else {
+            write_halves(&mut grid.minimum, &exponents, &mut out[2 * ROWS..]);
         }
     }
+    exponents
 }
