@@ -87,7 +87,8 @@ def convert(source: Path, target: Path, *, dequantize: bool, as_json: bool) -> N
     """Convert between weight files, safetensors and torch's files of tensors, bit for bit.
 
     The suffix says the kind: .safetensors, .safetensors.index.json (SOURCE alone), .pt, .pth, .bin;
-    all others are weight files. Torch's files are read without unpickling anything but tensors.
+    all others are weight files, but a SOURCE of another suffix may be any of them. Torch's files
+    are read without unpickling anything but tensors.
 
     \b
     Examples:
@@ -103,11 +104,11 @@ def convert(source: Path, target: Path, *, dequantize: bool, as_json: bool) -> N
 
         opened = dequantized(opened)
     with tensor_bar("converting", len(opened.names)) as told:
-        save(opened, target, told)
+        written = save(opened, target, told)
     if as_json:
-        print_json({"output": str(target), "tensors": len(opened.names)})
+        print_json({"output": str(written), "tensors": len(opened.names)})
     else:
-        click.echo(f"{target}: {len(opened.names)} tensors", err=True)
+        click.echo(f"{written}: {len(opened.names)} tensors", err=True)
 
 
 @command.command()
@@ -122,7 +123,8 @@ def diff(first: Path, second: Path, *, as_json: bool) -> None:
       aios weights diff runs/int4.parquet runs/model.parquet
       aios weights diff runs/model.safetensors runs/model.parquet --json
     """  # noqa: D301  # \b is for click
-    from aios_core.weights.convert import differences, open_source
+    from aios_core.weights.compare import differences
+    from aios_core.weights.convert import open_source
 
     opened = open_source(first), open_source(second)
     with tensor_bar("comparing", len({*opened[0].names, *opened[1].names})) as told:

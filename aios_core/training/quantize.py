@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from aios_core.quantization.calibrate import calibrate
@@ -24,6 +24,7 @@ def quantize(
     *,
     seed: int = 0,
     texts: int = TEXTS,
+    exclude: Sequence[str] = (),
     told: Callable[[str], None] = lambda _: None,
     measured: Callable[[str], None] = lambda _: None,
 ) -> None:
@@ -35,6 +36,7 @@ def quantize(
         train: texts to calibrate with; None: without, whatever the quantizer wants.
         seed: of the texts that are taken, of their times and their noise.
         texts: how many are taken.
+        exclude: patterns of weights that stay as they are.
         told: called with the name of each layer that is done.
         measured: called before, with the name of each layer that a plan looks at.
 
@@ -44,4 +46,6 @@ def quantize(
     statistics = None
     if quantizer.calibrated and train is not None:
         statistics = calibrate(model, train.batch(0, seed, texts, model.length), seed=seed)
-    quantize_model(model, quantizer, statistics=statistics, told=told, measured=measured)
+    quantize_model(
+        model, quantizer, statistics=statistics, exclude=exclude, told=told, measured=measured
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError, ModelSaveError
 from aios_core.files import new_file
+from aios_core.weights.kinds import READ, kind
 from aios_core.weights.loader import WeightLoader
 from aios_core.weights.writer import WeightWriter
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 SAFETENSORS: Final = ".safetensors"
 TORCH: Final = (".pt", ".pth", ".bin")
-"""Suffixes by which a file's kind is known; everything else is a weight file of ours."""
+"""Suffixes by which a file's kind is known; of all others the first bytes say it."""
 
 
 @frozen
@@ -56,6 +57,9 @@ def open_source(path: str | PathLike[str]) -> Source:
         return _safetensors(found)
     if found.suffix in TORCH:
         return _torch(found)
+    first = _kind(found)
+    if first in READ:
+        return _safetensors(found) if first == "safetensors" else _torch(found)
     loader = WeightLoader.open(found)
     parts = {part for file in loader.files for part, _ in file.entries}
     others = {part: loader.part(part) for part in sorted(parts - {"weights"})}
@@ -64,13 +68,16 @@ def open_source(path: str | PathLike[str]) -> Source:
 
 def save(
     source: Source, path: str | PathLike[str], told: Callable[[str], None] = lambda _: None
-) -> None:
+) -> Path:
     """Write all tensors into a file of the kind that its suffix says.
 
     Args:
         source: what to write.
         path: where; ``.safetensors``, ``.pt``, ``.pth``, ``.bin``, or a weight file of ours.
         told: called with the name of each tensor that is done.
+
+    Returns:
+        The file that opens it: `path`, or the index of shards where it is too large for one.
 
     Raises:
         ModelLoadError: a tensor of the source is damaged.
@@ -85,7 +92,7 @@ def save(
             for part, loader in source.parts.items():
                 for name in loader:
                     file.add(name, loader[name], part)
-        return
+        return file.written
     tensors: dict[str, Tensor] = {}
     for name in source.names:
         tensor = source.get(name)
@@ -105,6 +112,16 @@ def save(
                 torch.save(tensors, temporary)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelSaveError(f"{target}: cannot be written: {error}") from error
+    return target
+
+
+def _kind(path: Path) -> str | None:
+    """What a file is by its first bytes; None where there are none to read."""
+    try:
+        with path.open("rb") as file:
+            return kind(file.read(16))
+    except OSError:
+        return None
 
 
 def _safetensors(path: Path) -> Source:
@@ -124,9 +141,16 @@ def _sharded(path: Path) -> Source:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelLoadError(f"{path}: is no index of shards: {error!r:.200}") from error
     shards = {name: _safetensors(path.with_name(name)) for name in files}
+    held = {name: set(shard.names) for name, shard in shards.items()}
     for name, shard in where.items():
-        if shard not in shards or name not in shards[shard].names:
+        if shard not in held or name not in held[shard]:
             raise ModelLoadError(f"{path}: {name!r} is not in a file {shard!r} beside it")
+    for shard, names in held.items():
+        if unnamed := sorted(name for name in names if where.get(name) != shard):
+            raise ModelLoadError(
+                f"{path}: {shard} holds {unnamed[0]!r} ({len(unnamed)} such tensors), which the "
+                "index does not say; expected an index that names every tensor of its files"
+            )
     card: dict[str, Any] = {}
     for shard in shards.values():
         card |= shard.card
@@ -142,6 +166,12 @@ def _torch(path: Path) -> Source:
     if not isinstance(found, Mapping) or not found:
         raise ModelLoadError(f"{path}: holds a {type(found).__name__}; want tensors by name")
     for name, value in found.items():
+        if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_quantized):
+            own = value.dtype if value.is_quantized else value.layout
+            raise ModelLoadError(
+                f"{path}: {name!r:.80} is a tensor of {own}; expected dense tensors: save "
+                f"{'.dequantize()' if value.is_quantized else '.to_dense()'} of it"
+            )
         if not isinstance(name, str) or not isinstance(value, Tensor):
             inside = next((key for key, one in found.items() if isinstance(one, Mapping)), None)
             hint = f"; {inside!r} may be the state dict: save that alone" if inside else ""
@@ -157,62 +187,3 @@ def _words(card: Mapping[str, Any]) -> dict[str, str]:
         key: value if isinstance(value, str) else json.dumps(value, default=str)
         for key, value in card.items()
     }
-
-
-def differences(
-    a: Source, b: Source, told: Callable[[str], None] = lambda _: None
-) -> Iterator[tuple[str, str]]:
-    """Names of tensors that two files do not share bit for bit, each with the difference.
-
-    Args:
-        a: the first.
-        b: the second.
-        told: called with each name that was compared.
-
-    Yields:
-        In the order of the names.
-    """
-    for name in sorted({*a.names, *b.names}):
-        if name not in b.names:
-            yield name, "only in the first"
-        elif name not in a.names:
-            yield name, "only in the second"
-        elif difference := _difference(a.get(name), b.get(name)):
-            yield name, difference
-        told(name)
-
-
-def _difference(a: Tensor | QuantizedTensor, b: Tensor | QuantizedTensor) -> str | None:
-    if isinstance(a, QuantizedTensor) or isinstance(b, QuantizedTensor):
-        return _packing_difference(a, b)
-    if (a.dtype, a.shape) != (b.dtype, b.shape):
-        return f"{_describe(a)}, and {_describe(b)}"
-    if torch.equal(_bits(a), _bits(b)):
-        return None
-    count = int((_bits(a) != _bits(b)).reshape(-1, a.element_size()).any(-1).sum())
-    largest = (a.double() - b.double()).abs().max()
-    return f"{count} of {a.numel()} values differ, by at most {float(largest):.3g}"
-
-
-def _packing_difference(a: Any, b: Any) -> str | None:
-    if not (isinstance(a, QuantizedTensor) and isinstance(b, QuantizedTensor)):
-        return f"{_describe(a)}, and {_describe(b)}"
-    words = ("shape", "dtype", "bits", "group_size", "scheme", "method", "layout", "param_fmt")
-    for word in words:
-        if getattr(a, word) != getattr(b, word):
-            return f"{word} {getattr(a, word)}, and {getattr(b, word)}"
-    for word in ("codes", "params"):
-        if not torch.equal(getattr(a, word), getattr(b, word)):
-            return f"the {word} differ"
-    return None
-
-
-def _describe(tensor: Tensor | QuantizedTensor) -> str:
-    shape = "x".join(map(str, tensor.shape)) or "scalar"
-    if isinstance(tensor, QuantizedTensor):
-        return f"{tensor.method} in {tensor.bits} bits {shape}"
-    return f"{str(tensor.dtype).removeprefix('torch.')} {shape}"
-
-
-def _bits(tensor: Tensor) -> Tensor:
-    return tensor.contiguous().reshape(-1).view(torch.uint8)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from aios_core.errors import ModelLoadError
 from aios_core.weights.index import Index, read_object
+from aios_core.weights.kinds import READ, kind
 from aios_core.weights.layout import CARD, DIGEST, INDEX, digest
 from aios_core.weights.pages import read_varint, varint
 
@@ -107,6 +108,14 @@ class WeightFile:
     def _footer(self) -> int:
         """Where the footer begins."""
         size = len(self.data)
+        found = kind(self.data[:16])
+        if found in READ:
+            raise ModelLoadError(
+                f"is a {found} file; expected a weight file, which `aios weights convert "
+                f"{self.path} {self.path.with_suffix('.parquet').name}` makes of it"
+            )
+        if found not in (None, "Parquet"):
+            raise ModelLoadError(f"is of the kind {found}; expected a weight file (Parquet)")
         if self.data[: len(_MAGIC)] != _MAGIC or self.data[-len(_MAGIC) :] != _MAGIC:
             raise ModelLoadError("is truncated, or no Parquet file: it does not end in PAR1")
         length = int.from_bytes(self.data[-_TAIL : -len(_MAGIC)], "little")

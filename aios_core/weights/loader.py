@@ -73,14 +73,15 @@ class WeightLoader(Mapping[str, "Tensor | QuantizedTensor"]):
         """
         found = Path(path)
         index = found if found.name.endswith(".index.json") else index_path(found)
-        if found != index and not index.exists():
-            return cls((WeightFile(found, mapped=mmap),), verify=verify)
-        shards = _shards(index)
-        files = tuple(WeightFile(index.with_name(name), mapped=mmap) for name in shards)
-        for file, wanted in zip(files, shards.values(), strict=True):
-            if file.digest != wanted:
-                raise ModelLoadError(f"{file.path}: is not the shard that {index} was written with")
-        return cls(files, verify=verify)
+        while True:
+            before = _state(index)
+            try:
+                files = _files(found, index, mapped=mmap)
+            except ModelLoadError:
+                if _state(index) == before:
+                    raise
+                continue  # another process wrote the model anew meanwhile
+            return cls(files, verify=verify)
 
     def part(self, part: str) -> WeightLoader:
         """The tensors of another part; none where there is no such part."""
@@ -159,6 +160,27 @@ def _typed(payload: Tensor, entry: Entry) -> Tensor:
     if not payload.numel():
         return torch.empty(entry.shape, dtype=dtype)
     return payload.view(dtype).view(entry.shape)
+
+
+def _state(index: Path) -> object:
+    """What changes whenever shards are written anew."""
+    try:
+        found = index.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _files(found: Path, index: Path, *, mapped: bool) -> tuple[WeightFile, ...]:
+    """A file, or the shards that an index names."""
+    if found != index and not index.exists():
+        return (WeightFile(found, mapped=mapped),)
+    shards = _shards(index)
+    files = tuple(WeightFile(index.with_name(name), mapped=mapped) for name in shards)
+    for file, expected in zip(files, shards.values(), strict=True):
+        if file.digest != expected:
+            raise ModelLoadError(f"{file.path}: is not the shard that {index} was written with")
+    return files
 
 
 def _shards(index: Path) -> dict[str, str]:

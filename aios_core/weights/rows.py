@@ -53,7 +53,11 @@ class RowWriter:
 
     def __init__(self, path: Path) -> None:
         self._sink = pa.OSFile(str(path), "wb")
-        self._writer = _parquet(self._sink)
+        try:
+            self._writer = _parquet(self._sink)
+        except BaseException:
+            self._sink.close()
+            raise
 
     @property
     def size(self) -> int:

@@ -16,19 +16,17 @@ from torch import Tensor
 
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelSaveError
-from aios_core.files import replace_text, scratch, settle, sync
+from aios_core.files import scratch
 from aios_core.weights.index import write
 from aios_core.weights.layout import (
     CARD,
     DIGEST,
     DTYPES,
-    FORMAT,
     INDEX,
     PACKING,
     digest,
-    index_path,
-    shard_name,
 )
+from aios_core.weights.publish import publish
 from aios_core.weights.rows import RowWriter
 
 if TYPE_CHECKING:
@@ -56,7 +54,12 @@ class WeightWriter:
         card: what shall be known of the model, ready for JSON.
         max_shard: bytes of tensors a file.
         max_chunk: bytes of a payload a row.
+
+    Attributes:
+        written: the file to open once the block has ended: `path`, or the index of shards.
     """
+
+    written: Path
 
     def __init__(
         self,
@@ -98,6 +101,11 @@ class WeightWriter:
         if dtype not in DTYPES:
             raise ModelSaveError(
                 f"{self._path}: {name!r} is {dtype}; a file holds {', '.join(DTYPES)}"
+            )
+        if isinstance(value, Tensor) and value.layout != torch.strided:
+            raise ModelSaveError(
+                f"{self._path}: {name!r} is a tensor of {value.layout}; expected a dense one, as "
+                ".to_dense() makes"
             )
         payload = _buffer(value if isinstance(value, Tensor) else value.codes)
         params = _buffer(quantized.params) if quantized else pa.py_buffer(b"")
@@ -157,27 +165,12 @@ class WeightWriter:
         if not self._shards:
             self._shard(0)
         digests = [shard.close(self._card) for shard in self._shards]
-        index = index_path(self._path)
-        if len(self._shards) == 1:
-            settle(self._shards[0].path, self._path)
-            index.unlink(missing_ok=True)
-        else:
-            names = [shard_name(self._path, n, len(self._shards)) for n in range(len(self._shards))]
-            if any(self._path.with_name(name).exists() for name in names):
-                # An index must not tell of shards of which some are new already.
-                index.unlink(missing_ok=True)
-                sync(self._path.parent)
-            for shard, name in zip(self._shards, names, strict=True):
-                settle(shard.path, self._path.with_name(name))
-            shards = dict(zip(names, digests, strict=True))
-            replace_text(index, json.dumps({"format": FORMAT, "shards": shards}, indent=1))
-            self._path.unlink(missing_ok=True)
-        sync(self._path.parent)
+        self.written = publish(self._path, [shard.path for shard in self._shards], digests)
 
 
 @define
 class _Shard:
-    """A file that is being written, under a name that nobody looks for."""
+    """A file that is being written."""
 
     path: Path
     rows: RowWriter = field(init=False)

@@ -1,0 +1,139 @@
+"""How the files of a model take their names: all at once, whatever stops the process.
+
+A reader prefers the index of shards to a single file, and believes what the index names. So each
+change is one step that the file system takes whole: the index appears, is replaced, or goes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from aios_core.errors import ModelLoadError
+from aios_core.files import settle, sync
+from aios_core.weights.file import WeightFile
+from aios_core.weights.layout import FORMAT, digest, index_path, shard_name
+
+
+def publish(path: Path, files: Sequence[Path], digests: Sequence[str]) -> Path:
+    """Give the files of a model their names, in place of what was there.
+
+    Args:
+        path: of the model; a single file takes it, several stand beside it.
+        files: whole, in a scratch folder.
+        digests: what each says of itself.
+
+    Returns:
+        The file that opens the model: `path`, or the index of shards.
+    """
+    index = index_path(path)
+    with _alone(path.parent):
+        _sweep(index)
+        before = named(index)
+        if len(files) == 1:
+            settle(files[0], path)
+            sync(path.parent)  # before the old model goes
+            index.unlink(missing_ok=True)
+            kept = path
+        else:
+            names = next(names for names in _names(path, digests) if not _taken(path, names))
+            _shards(path, dict(zip(names, files, strict=True)), digests)
+            path.unlink(missing_ok=True)
+            kept = index
+        for name in before.keys() - {path.name}:
+            path.with_name(name).unlink(missing_ok=True)
+        sync(path.parent)
+    return kept
+
+
+def named(index: Path) -> dict[str, str]:
+    """Shards beside an index, with their digests; none where it is no index of ours."""
+    try:
+        found = json.loads(index.read_text(encoding="utf-8"))["shards"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: told for name, told in found.items() if name and Path(name).name == name}
+
+
+def _names(path: Path, digests: Sequence[str]) -> Iterator[list[str]]:
+    """Names that shards may have, the plainest first."""
+    for number in count():
+        told = digest(repr((number, *digests)).encode())[:8]
+        own = path.with_stem(f"{path.stem}-{told}") if number else path
+        yield [shard_name(own, n, len(digests)) for n in range(len(digests))]
+
+
+def _taken(path: Path, names: Sequence[str]) -> bool:
+    return any(os.path.lexists(path.with_name(name)) for name in names)
+
+
+def _shards(path: Path, files: Mapping[str, Path], digests: Sequence[str]) -> None:
+    """Shards, and an index that names them.
+
+    It is there under a hidden name before the first of them, so that whoever finds it after a
+    crash knows which files nobody names.
+    """
+    index = index_path(path)
+    text = json.dumps(
+        {"format": FORMAT, "shards": dict(zip(files, digests, strict=True))}, indent=1
+    )
+    hidden = index.with_name(f".{index.name}.{secrets.token_hex(4)}")
+    try:
+        with hidden.open("x", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            sync(path.parent)
+            for name, temporary in files.items():
+                settle(temporary, path.with_name(name))
+            sync(path.parent)
+            hidden.replace(index)
+    except BaseException:
+        for name in files:
+            path.with_name(name).unlink(missing_ok=True)
+        hidden.unlink(missing_ok=True)
+        raise
+
+
+def _sweep(index: Path) -> None:
+    """Remove what a writer that was killed left between its first shard and its index."""
+    own = named(index)
+    for left in _left(index):
+        for name, told in named(left).items():
+            shard = index.with_name(name)
+            with suppress(ModelLoadError):  # it never had that name
+                if name not in own and WeightFile(shard).digest == told:
+                    shard.unlink()
+        left.unlink(missing_ok=True)
+
+
+def _left(index: Path) -> Iterator[Path]:
+    """Hidden indices that nobody is about to give their name."""
+    pattern = re.compile(re.escape(f".{index.name}.") + "[0-9a-f]{8}")
+    for one in index.parent.iterdir():
+        if not pattern.fullmatch(one.name) or one.is_symlink() or not one.is_file():
+            continue
+        with one.open("rb") as file, suppress(BlockingIOError):  # someone is writing it
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield one
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One writer at a time gives names in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
