@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from aios_core.cli.common import COUNT, json_option, print_json, set_option, tensor_bar
 from aios_core.cli.network import network_argument
 
 if TYPE_CHECKING:
     from aios_core.contracts import Quantizer
+    from aios_core.weights import Entry
 
 _path = click.Path(path_type=Path)
 
@@ -36,13 +40,14 @@ _path = click.Path(path_type=Path)
     type=COUNT,
     default=128,
     show_default=True,
-    help="Training texts that `calibrated` looks at.",
+    help="Training texts of RUN that `calibrated` and --bits-per-weight look at.",
 )
 @click.option(
     "--exclude",
     metavar="PATTERN",
     multiple=True,
-    help="Tensors of FILE that stay as they are; unset: embeddings, norms and heads.",
+    help="Tensors that stay as they are, in their full names; unset: of FILE the embeddings, norms "
+    "and heads, of RUN all that is no linear layer or is tied to another.",
 )
 @click.option("--output", metavar="FILE", type=_path, help="[default: beside RUN or FILE]")
 @set_option
@@ -65,7 +70,8 @@ def command(
 
     RUN is the folder of a run: the file then holds the whole model, tokenizer and configuration
     too, and ArrowEngine.load starts from it. FILE holds tensors, as `aios weights convert` takes
-    them; its matrices are quantized, the rest is copied.
+    them; its matrices are quantized, the rest is copied. What was quantized and what was left is
+    said at the end.
 
     \b
     Examples:
@@ -81,9 +87,13 @@ def command(
       aios quantize runs/model.safetensors --bits 4 --exclude "*embed*" --exclude "*head*"
     """  # noqa: D301  # \b is for click
     from aios_core.config import resolve
+    from aios_core.weights.layout import opens
 
     if bits is not None and budget is not None:
         raise click.UsageError("--bits and --bits-per-weight exclude each other; want one of them")
+    asked = click.get_current_context().get_parameter_source("texts")
+    if asked is not ParameterSource.DEFAULT and not source.is_dir():
+        raise click.UsageError(f"--texts holds for the folder of a run alone, and {source} is none")
     given = {
         "type": name,
         "bits": bits,
@@ -93,20 +103,34 @@ def command(
     }
     values = {"quantizer": {key: value for key, value in given.items() if value is not None}}
     quantizer = resolve(values, overrides=overrides).config.quantizer
+    if asked is not ParameterSource.DEFAULT and not quantizer.calibrated:
+        raise click.UsageError(
+            "--texts holds where texts are looked at: with --quality calibrated or "
+            "--bits-per-weight, and a quantizer that knows them"
+        )
     began = time.monotonic()
     target = output or _beside(source, quantizer)
     if source.is_dir():
-        facts = _run(source, quantizer, target, texts)
+        facts = _run(source, quantizer, target, texts, exclude)
     else:
         facts = _file(source, quantizer, target, exclude)
-    facts |= {"output": str(target), "seconds": round(time.monotonic() - began, 2)}
+    facts |= {"output": str(opens(target)), "seconds": round(time.monotonic() - began, 2)}
     if as_json:
         print_json(facts)
         return
     click.echo(
-        f"{target}: {facts['bits_per_weight']:.3g} bits a weight, {facts['bytes']} bytes instead "
-        f"of {facts['bytes_before']}, in {facts['seconds']:.3g} s"
+        f"{facts['output']}: {facts['bytes']} bytes instead of {facts['bytes_before']}, in "
+        f"{facts['seconds']:.3g} s"
     )
+    for what, words in (("quantized", "quantized"), ("left", "left as they were")):
+        part = facts[what]
+        if part["tensors"]:
+            largest = f" (the largest is {part['largest']})" if what == "left" else ""
+            click.echo(
+                f"{words}: {part['tensors']} tensors, {part['weights']} weights of "
+                f"{part['bits_per_weight']:.3g} bits{largest}"
+            )
+    click.echo(f"together: {facts['bits_per_weight']:.3g} bits a weight")
 
 
 def _beside(source: Path, quantizer: Quantizer) -> Path:
@@ -115,7 +139,9 @@ def _beside(source: Path, quantizer: Quantizer) -> Path:
     return source / name if source.is_dir() else source.with_name(f"{source.stem}-{name}")
 
 
-def _run(run: Path, quantizer: Quantizer, target: Path, texts: int) -> dict[str, Any]:
+def _run(
+    run: Path, quantizer: Quantizer, target: Path, texts: int, exclude: tuple[str, ...]
+) -> dict[str, Any]:
     from aios_core.inference.package import export
     from aios_core.quantization.linear import Size, linears
     from aios_core.training import checkpoint
@@ -128,10 +154,18 @@ def _run(run: Path, quantizer: Quantizer, target: Path, texts: int) -> dict[str,
     seed = found.resolved.config.seed
     calibrated = quantizer.calibrated
     train = tokens(own_corpus(found), "train", found.tokenizer) if calibrated else None
-    count = len(linears(found.model))
+    _check_excluded(exclude, [f"{name}.weight" for name in linears(found.model)], run)
+    count = len(linears(found.model, exclude))
     with tensor_bar("measuring", count) as measured, tensor_bar("quantizing", count) as told:
         quantize(
-            found.model, quantizer, train, seed=seed, texts=texts, told=told, measured=measured
+            found.model,
+            quantizer,
+            train,
+            seed=seed,
+            texts=texts,
+            exclude=exclude,
+            told=told,
+            measured=measured,
         )
     after = export(found, target)
     return _facts(target, after.bits_per_weight, after.nbytes, before.nbytes)
@@ -146,6 +180,7 @@ def _file(
     from aios_core.weights.layout import DTYPES
 
     source = open_source(file)
+    _check_excluded(exclude, source.names, file)
     with tensor_bar("measuring") as measured:
         planned = quantized(source, quantizer, exclude or EXCLUDED, measured)
     with tensor_bar("quantizing", len(source.names)) as told:
@@ -157,14 +192,39 @@ def _file(
     return _facts(target, 8 * after / max(weights, 1), after, before)
 
 
+def _check_excluded(exclude: tuple[str, ...], names: Sequence[str], source: Path) -> None:
+    """Refuse a pattern that means none of the tensors that could be quantized."""
+    for pattern in exclude:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            some = ", ".join(names[:3])
+            raise click.UsageError(
+                f"--exclude {pattern!r} matches no tensor of {source}; expected a pattern of names "
+                f"such as {some}"
+            )
+
+
 def _facts(target: Path, bits: float, after: int, before: int) -> dict[str, Any]:
     from aios_core.weights import WeightLoader
 
     loader = WeightLoader.open(target, verify=False)
-    packed = {name: found for name in loader if (found := loader.entry(name).packing)}
+    entries = [loader.entry(name) for name in loader]
+    packed = [entry for entry in entries if entry.packing]
+    left = [entry for entry in entries if not entry.packing]
     return {
         "bits_per_weight": round(bits, 4),
         "bytes": after,
         "bytes_before": before,
-        "bits": {name: packing.bits for name, packing in packed.items()},
+        "bits": {entry.name: entry.packing.bits for entry in packed if entry.packing},
+        "quantized": _part(packed),
+        "left": _part(left),
+    }
+
+
+def _part(entries: Sequence[Entry]) -> dict[str, Any]:
+    weights = sum(entry.numel for entry in entries)
+    return {
+        "tensors": len(entries),
+        "weights": weights,
+        "bits_per_weight": round(8 * sum(entry.nbytes for entry in entries) / max(weights, 1), 4),
+        "largest": max(entries, key=lambda entry: entry.numel).name if entries else None,
     }

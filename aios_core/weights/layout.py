@@ -121,6 +121,12 @@ def index_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.index.json")
 
 
+def opens(path: Path) -> Path:
+    """The file that opens a model: itself, or the index where it stands in shards."""
+    index = index_path(path)
+    return index if index.exists() else path
+
+
 def shard_name(path: Path, number: int, count: int) -> str:
     """Name of a shard, as in ``model-00001-of-00003.parquet``; numbers count from 0."""
     return f"{path.stem}-{number + 1:05d}-of-{count:05d}{path.suffix}"

@@ -74,6 +74,26 @@ fn a_row_that_is_not_finite_is_nan_and_others_are_not() {
     }
 }
 
+/// The reciprocal of their scale is beyond float32.
+#[test]
+fn the_smallest_activations_give_small_products() {
+    let weight = gaussian(20 * 70, 1);
+    let view = Weight::f32(&weight, 20, 70).unwrap();
+    for scheme in common::schemes() {
+        let matrix = quantize(&view, scheme, Quality::Fast, 1).unwrap();
+        for size in [1e-33, 1e-36, 1e-37, 1e-38, 1e-40, 1e-44, 0.0] {
+            let x: Vec<f32> = gaussian(70, 2).iter().map(|x| x * size).collect();
+            for level in Level::available() {
+                let mut out = vec![f32::NAN; 20];
+                linear_at(&matrix, &x, 1, Activations::Int8, &mut out, 1, level).unwrap();
+
+                assert!(out.iter().all(|y| y.abs() <= 200.0 * size.max(1e-36)), "{size} {out:?}");
+                assert!(size != 0.0 || out.iter().all(|&y| y == 0.0));
+            }
+        }
+    }
+}
+
 #[test]
 fn empty_operands_give_empty_or_zero_products() {
     for scheme in common::schemes() {

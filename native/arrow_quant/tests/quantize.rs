@@ -67,6 +67,7 @@ proptest! {
         let view = Weight::f32(&weight, rows, columns).unwrap();
         let matrix = quantize(&view, scheme, Quality::Search(None), threads).unwrap();
         let (codes, params) = (matrix.codes(), matrix.params());
+        let scheme = matrix.geometry().scheme; // with exponents, where they are needed
         let again = QuantizedMatrix::new(scheme, rows, columns, codes, params).unwrap();
 
         prop_assert_eq!(&matrix, &again);
@@ -121,6 +122,59 @@ fn searching_reckons_with_what_float16_loses() {
     });
 
     assert!(searched <= fast);
+}
+
+/// Relative squared errors of Gaussian weights, in units of a hundred thousandth, as the benchmarks say
+/// them: whatever is rounded the wrong way, or with another group's parameters, shows here.
+#[test]
+fn errors_are_those_that_are_promised() {
+    let (rows, columns) = (64, 1024);
+    let weight = gaussian(rows * columns, 9);
+    let view = Weight::f32(&weight, rows, columns).unwrap();
+    for (bits, group, symmetric, params, fast, searched) in [
+        (4, 64, false, ParamFormat::F16, 803.0, 656.0),
+        (4, 64, true, ParamFormat::F16, 900.0, 809.0),
+        (4, 32, false, ParamFormat::U6, 616.0, 496.0),
+        (4, 32, false, ParamFormat::U4, 648.0, 559.0),
+        (3, 32, false, ParamFormat::U4, 2860.0, 2200.0),
+        (2, 64, false, ParamFormat::F16, 20200.0, 10200.0),
+        (2, 32, false, ParamFormat::U4, 15500.0, 8850.0),
+        (2, 16, false, ParamFormat::U4, 10800.0, 6720.0),
+    ] {
+        let scheme = Scheme::new(bits, Some(group), symmetric, params).unwrap();
+        for (quality, expected) in [(Quality::Fast, fast), (Quality::Search(None), searched)] {
+            let matrix = quantize(&view, scheme, quality, 1).unwrap();
+            let error = 1e5 * relative_error(&matrix, &view, None, 1).unwrap();
+
+            assert!((error / expected - 1.0).abs() < 0.03, "{scheme:?} {quality:?} {error}");
+        }
+    }
+}
+
+/// Half tiles of groups of 16 have parameters of their own, however different.
+#[test]
+fn small_groups_do_not_take_the_parameters_of_their_neighbours() {
+    for params in [ParamFormat::U6, ParamFormat::U4] {
+        for bits in [2, 3, 4] {
+            let scheme = Scheme::new(bits, Some(16), false, params).unwrap();
+            let levels = f32::from(params.levels().unwrap());
+            for one in [0, 1] {
+                // Every second group is zero; the others are large.
+                let mut weight = gaussian(17 * 96, 10);
+                for (at, w) in weight.iter_mut().enumerate() {
+                    *w *= if at / 16 % 2 == one { 0.0 } else { 10.0 };
+                }
+                let view = Weight::f32(&weight, 17, 96).unwrap();
+                let back = floats(&quantize(&view, scheme, Quality::Fast, 1).unwrap());
+                for (at, (w, back)) in weight.iter().zip(&back).enumerate() {
+                    let bound = if at / 16 % 2 == one { 0.0 } else { 80.0 / scheme.max_code() };
+
+                    assert!((w - back).abs() <= bound + 80.0 / levels, "{w} {back} at {at}");
+                    assert!(at / 16 % 2 != one || *back == 0.0, "{back} at {at}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 import json
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from aios_core.config import resolve
 from aios_core.contracts import QuantizedTensor
@@ -41,6 +41,16 @@ def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path):
     assert {2, 3, 4, 8} >= set(told["bits"].values())
     assert 1 == len(json.loads(aios("sample", "run/mixed-4.6.parquet", "--length", "8", "--json")))
 
+    name = "backbone.blocks.0.feed_forward.up.weight"
+    words = ("--quantizer", "rtn", "--exclude", "*.feed_forward.*", "--output", "some.parquet")
+    told = json.loads(aios("quantize", "run", *words, "--json"))
+    assert name not in told["bits"]
+    assert told["bits"]
+    told = aios("quantize", "run", "--exclude", "*nothing*", code=2)
+    assert "--exclude '*nothing*' matches no tensor of run; expected a pattern of names" in told
+    told = aios("quantize", "run", "--texts", "4", code=2)
+    assert "--texts holds where texts are looked at" in told
+
 
 def test_a_file_of_tensors_is_quantized_but_for_what_is_excluded(aios, tmp_path):
     names = ["embed.weight", "a.weight", "b.weight", "a.bias", "table"]
@@ -50,6 +60,8 @@ def test_a_file_of_tensors_is_quantized_but_for_what_is_excluded(aios, tmp_path)
 
     told = aios("quantize", "m.safetensors", "--quantizer", "rtn", "--bits", "3")
     assert "m-int3.parquet: " in told
+    assert "quantized: 2 tensors, 2048 weights of 3.5 bits" in told
+    assert "left as they were: 4 tensors, 2128 weights of 32 bits (the largest is " in told
     found = WeightLoader.open("m-int3.parquet")
     assert {"a.weight", "b.weight"} == {n for n in found if isinstance(found[n], QuantizedTensor)}
     aios(
@@ -98,3 +110,41 @@ def test_mistakes_are_told(aios, tmp_path):
     told = aios("quantize", "m.safetensors", "--quantizer", "rtn", "--quality", "best", code=2)
     assert "unknown key" in told
     assert "error: nothing: " in aios("quantize", "nothing", "--quantizer", "rtn", code=2)
+
+
+def test_what_was_quantized_and_what_was_left_is_said(aios, tmp_path):
+    """Fault E13: 24 bits a weight of a file of 4 bits are those of what was left."""
+    tensors = {"embed.weight": torch.randn(64, 64), "a.weight": torch.randn(16, 64)}
+    save_file(tensors, tmp_path / "m.safetensors")
+    told = aios("quantize", "m.safetensors", "--bits", "4")
+
+    assert "quantized: 1 tensors, 1024 weights of 4.5 bits\n" in told
+    assert "left as they were: 1 tensors, 4096 weights of 32 bits (the largest is embed.we" in told
+    assert "together: 26.5 bits a weight" in told
+    facts = json.loads(aios("quantize", "m.safetensors", "--bits", "4", "--json"))
+    assert (1, 4.5) == (facts["quantized"]["tensors"], facts["quantized"]["bits_per_weight"])
+    assert "embed.weight" == facts["left"]["largest"]
+
+
+def test_options_of_the_other_source_are_refused(aios, tmp_path):
+    """Fault T8: an option that does not hold is a usage error, never ignored."""
+    save_file({"a.weight": torch.randn(16, 64)}, tmp_path / "m.safetensors")
+
+    told = aios("quantize", "m.safetensors", "--texts", "4", code=2)
+    assert "--texts holds for the folder of a run alone, and m.safetensors is none" in told
+    told = aios("quantize", "m.safetensors", "--exclude", "*qkv*", code=2)
+    assert "--exclude '*qkv*' matches no tensor of m.safetensors; expected a pattern" in told
+
+
+def test_rows_of_any_size_are_quantized(aios, tmp_path):
+    """Fault T3: from the command line, through the file, and back."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(40, 256, generator=generator)
+    for k in (0, 6, 12):
+        save_file({"a.weight": weight * 10.0**-k}, tmp_path / "m.safetensors")
+        for words in (("--bits", "8"), ("--bits-per-weight", "4.6"), ("--quantizer", "rtn")):
+            aios("quantize", "m.safetensors", *words, "--output", "q.parquet")
+            aios("weights", "convert", "q.parquet", "back.safetensors", "--dequantize")
+            back = load_file(tmp_path / "back.safetensors")["a.weight"].double() * 10.0**k
+            error = float((back - weight).square().sum() / weight.square().sum()) ** 0.5
+            assert error < {"8": 0.01, "4.6": 0.1, "rtn": 0.1}[words[1]], (k, words, error)

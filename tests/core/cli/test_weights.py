@@ -76,3 +76,27 @@ def test_files_that_differ_are_exit_code_1(aios, model):
 
 def test_a_missing_file_is_one_message(aios):
     assert "error: none.parquet: cannot be opened" in aios("weights", "ls", "none.parquet", code=2)
+
+
+@pytest.mark.parametrize("command", [["weights", "ls"], ["weights", "verify"], ["sample"]])
+def test_a_file_of_another_kind_is_called_so(aios, model, tmp_path, command):
+    """Fault T8: a healthy safetensors file is not called truncated."""
+    torch.save({"a": torch.ones(1)}, tmp_path / "b.ckpt")
+    code = 1 if command == ["weights", "verify"] else 2
+    for name, kind in (("model.safetensors", "safetensors"), ("b.ckpt", "torch")):
+        told = aios(*command, name, code=code)
+        assert f"{name}: is a {kind} file; expected a weight file, which `aios weights conv" in told
+        assert f"`aios weights convert {name} {name.split('.')[0]}.parquet`" in told
+    (tmp_path / "c.gguf").write_bytes(b"GGUF" + bytes(60))
+    assert "c.gguf: is of the kind GGUF; expected a weight file" in aios(
+        *command, "c.gguf", code=code
+    )
+
+
+def test_a_model_in_shards_is_said_by_its_index(aios, model, monkeypatch):
+    """Fault E7: the name that is printed is that of a file that is there."""
+    from aios_core.weights.writer import WeightWriter
+
+    monkeypatch.setattr(WeightWriter.__init__, "__kwdefaults__", {"max_shard": 1, "max_chunk": 99})
+    told = aios("weights", "convert", "model.safetensors", "model.parquet")
+    assert "model.parquet.index.json: 2 tensors" in told

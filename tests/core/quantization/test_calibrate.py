@@ -72,6 +72,9 @@ def test_every_mask_rate_is_seen(model, texts):
     assert 40 == len(rates)
     for low in (0, 0.25, 0.5, 0.75):
         assert 4 <= sum(low <= rate <= low + 0.25 for rate in rates) <= 20
+    # Not in the order of the texts, which may mean something.
+    places = torch.tensor([rates, list(range(40))], dtype=torch.float64)
+    assert abs(float(torch.corrcoef(places)[0, 1])) < 0.5
 
 
 def test_without_texts(model):

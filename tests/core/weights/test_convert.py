@@ -11,8 +11,12 @@ from safetensors.torch import save_file
 from aios_core.errors import ModelLoadError, ModelSaveError
 from aios_core.testing import strategies
 from aios_core.weights import WeightLoader
-from aios_core.weights.convert import differences, open_source, save
+from aios_core.weights.compare import differences
+from aios_core.weights.convert import open_source, save
+from aios_core.weights.pages import walk
+from aios_core.weights.rows import SCHEMA
 from aios_core.weights.verify import faults
+from aios_core.weights.writer import WeightWriter
 
 from .test_loader import assert_same
 
@@ -148,3 +152,60 @@ def test_a_row_that_the_index_contradicts_is_a_fault(write):
 
     (found,) = faults(path)
     assert f"{path}: 'first': its name is 'worst' in the row and 'first' in the index" == str(found)
+
+
+def test_a_file_of_any_suffix_is_known_by_its_bytes(tmp_path):
+    """Fault T8: a `.ckpt` or a safetensors file without its suffix is what it is."""
+    save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").rename(tmp_path / "a.weights")
+    torch.save({"a": torch.ones(2)}, tmp_path / "b.ckpt")
+
+    for name in ("a.weights", "b.ckpt"):
+        assert torch.equal(torch.ones(2), open_source(tmp_path / name).get("a"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (torch.Tensor.to_sparse, r"'a' is a tensor of torch.sparse_coo; .*\.to_dense\(\) of it"),
+        (torch.Tensor.to_sparse_csr, "'a' is a tensor of torch.sparse_csr; expected dense"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Sparse CSR")  # when it is made
+def test_a_sparse_tensor_is_named(tmp_path, make, message):
+    """Fault T8."""
+    tensor = make(torch.eye(3))
+    torch.save({"a": tensor}, tmp_path / "a.pt")
+    with pytest.raises(ModelLoadError, match=message):
+        open_source(tmp_path / "a.pt")
+    with (
+        pytest.raises(ModelSaveError, match=r"'a' is a tensor of torch\.sparse"),
+        WeightWriter(tmp_path / "m.parquet") as file,
+    ):
+        file.add("a", tensor)
+
+
+def test_a_tensor_that_the_index_does_not_say_is_not_dropped(tmp_path):
+    """Fault E7: an index that says less than its files hold."""
+    save_file({"a": torch.ones(2), "b": torch.ones(2)}, tmp_path / "1.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "1.safetensors"}}))
+    with pytest.raises(ModelLoadError, match=r"1\.safetensors holds 'b' \(1 such tensors\), which"):
+        open_source(index)
+
+
+@pytest.mark.parametrize("column", ["padding", "params_padding"])
+def test_a_padding_that_is_not_zero_is_a_fault(path, tmp_path, column):
+    """Section 5: other readers give these bytes to whoever asks for them."""
+    import pyarrow.parquet as pq
+
+    start = pq.read_metadata(path).row_group(0).column(0).data_page_offset
+    data = bytearray(path.read_bytes())
+    pages = dict(zip(SCHEMA.names, walk(bytes(data), start, len(SCHEMA)), strict=True))
+    at, size = pages[column].binary(bytes(data))
+    data[at + size - 1] = 1
+    forged = tmp_path / "forged.parquet"
+    forged.write_bytes(data)
+    (found,) = faults(forged)
+
+    assert f"{forged}: 'layers.0.weight': its {column} holds other than zeros" == str(found)

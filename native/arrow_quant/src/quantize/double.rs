@@ -188,3 +188,43 @@ unsafe fn nearby<I: Isa>(
         I::store(integers.minimum.as_mut_ptr(), best.1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Nearest, and the largest of them the last, at every size.
+        #[test]
+        fn integers_are_the_nearest(
+            parts in prop::collection::vec(0f32..=1.0, ROWS), exponent in -60i32..60,
+            fine in any::<bool>(),
+        ) {
+            let format = if fine { ParamFormat::U6 } else { ParamFormat::U4 };
+            let levels = f32::from(format.levels().unwrap());
+            let largest = 1.2345 * 2f32.powi(exponent);
+            let mut above = [largest / levels / unit(format); ROWS];
+            round_half(&mut above);
+            let mut scale: Lanes = std::array::from_fn(|i| parts[i] * largest);
+            scale[3] = largest;
+            let grid = Grid { scale, minimum: scale.map(|x| -x) };
+            let above = Above { scale: above, minimum: above };
+            let integers = above.integers(&grid, format, levels);
+            let back = above.grid(&integers, format);
+
+            prop_assert_eq!(levels, integers.scale[3]);
+            for i in 0..ROWS {
+                let step = above.scale[i] * unit(format);
+                prop_assert!((0.0..=levels).contains(&integers.scale[i]));
+                prop_assert!((back.scale[i] - scale[i]).abs() <= 0.5001 * step + largest / 2000.0);
+                prop_assert_eq!(integers.scale[i], integers.minimum[i]);
+                prop_assert_eq!(back.scale[i], -back.minimum[i]);
+            }
+            // What is beyond the last integer must not run into the bits of others.
+            let half = above.scale.map(|x| x / 2.0);
+            let beyond = Above { scale: half, minimum: half }.integers(&grid, format, levels);
+            prop_assert_eq!(levels, beyond.scale[3]);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+"""A model's files take their names all at once, whatever stops the process."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from aios_core.errors import ModelSaveError
+from aios_core.weights import WeightLoader
+from aios_core.weights.writer import WeightWriter
+
+WRITES = """
+import os, signal, sys
+import torch
+from aios_core.weights.writer import WeightWriter
+
+left = int(sys.argv[2])
+
+def dies(event, _):
+    global left
+    if event in {"open", "os.rename", "os.link", "os.remove"} or event == "os.replace":
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def write(path, value, shards):
+    with WeightWriter(path, max_shard=100 if shards else 1 << 30) as file:
+        for n in range(3):
+            file.add(f"w{n}", torch.full((32,), float(value)))
+
+value, shards = int(sys.argv[3]), sys.argv[4] == "shards"
+write(sys.argv[1] + ".warm", 0, True)
+sys.addaudithook(dies)
+write(sys.argv[1], value, shards)
+"""
+
+
+def write(path, value, *, shards, count=3):
+    with WeightWriter(path, max_shard=100 if shards else 1 << 30) as file:
+        for n in range(count):
+            file.add(f"w{n}", torch.full((32,), float(value)))
+    return file.written
+
+
+def values(path):
+    return {float(tensor[0]) for tensor in WeightLoader.open(path).values()}
+
+
+@pytest.mark.parametrize("before", [None, "one", "shards"])
+@pytest.mark.parametrize("after", ["one", "shards"])
+@pytest.mark.slow
+def test_a_kill_leaves_the_old_model_or_the_new(tmp_path, before, after):
+    """Fault E7, Fault N7: at every call that makes, names or removes a file."""
+    seen = set()
+    for call in range(1, 40):
+        folder = tmp_path / str(call)
+        folder.mkdir()
+        path = folder / "m.parquet"
+        if before:
+            write(path, 1, shards=before == "shards")
+        words = (str(path), str(call), "2", after)
+        done = subprocess.run([sys.executable, "-c", WRITES, *words], check=False)
+        for one in folder.glob("*.warm*"):
+            one.unlink()
+        if list(folder.iterdir()):
+            found = values(path) if before or (folder / path.name).exists() else set()
+            seen |= found
+            assert found <= {1.0, 2.0}
+            assert len(found) < 2
+        write(path, 3, shards=False)
+        assert {3.0} == values(path)
+        assert ["m.parquet"] == [one.name for one in folder.iterdir()]
+        if done.returncode == 0:
+            break
+        assert -signal.SIGKILL == done.returncode
+    else:
+        pytest.fail("it was killed at each of 40 calls")
+    assert 2.0 in seen
+
+
+@pytest.mark.parametrize("before", ["one", "many", "few"])
+@pytest.mark.parametrize("after", ["one", "many", "few"])
+def test_nothing_of_the_old_model_stays(tmp_path, before, after):
+    """Fault E7: fewer shards leave none of the others, and one file leaves no index."""
+    path, count = tmp_path / "m.parquet", {"one": 1, "few": 2, "many": 4}
+    for value, kind in ((1, before), (2, after), (3, before), (4, after)):
+        written = write(path, value, shards=kind != "one", count=count[kind])
+        assert {float(value)} == values(path)
+        assert {float(value)} == values(written)
+        names = {one.name for one in tmp_path.iterdir()}
+        if kind == "one":
+            assert {"m.parquet"} == names
+        else:
+            shards = json.loads(written.read_text())["shards"]
+            assert {*shards, "m.parquet.index.json"} == names
+            assert count[kind] == len(shards)
+
+
+def test_a_file_of_someone_else_is_not_replaced_by_a_shard(tmp_path):
+    """Fault E7."""
+    other = tmp_path / "m-00001-of-00003.parquet"
+    other.write_text("not ours")
+    write(tmp_path / "m.parquet", 1, shards=True)
+
+    assert "not ours" == other.read_text()
+    assert {1.0} == values(tmp_path / "m.parquet")
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    """Fault N7: hidden files that nobody holds, and those of nobody else."""
+    stays = tmp_path / ".m.parquet.notours"
+    for name in (".m.parquet.0123abcd", ".m.parquet.89abcdef", stays.name):
+        (tmp_path / name).write_bytes(b"PAR1")
+    write(tmp_path / "m.parquet", 1, shards=False)
+
+    assert {"m.parquet", stays.name} == {one.name for one in tmp_path.iterdir()}
+
+
+def test_two_writers_leave_each_other_alone(tmp_path):
+    path = tmp_path / "m.parquet"
+    with WeightWriter(path) as first:
+        first.add("a", torch.ones(3))
+        write(path, 2, shards=True)
+        assert {2.0} == values(path)
+
+    assert {1.0} == values(path)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+@pytest.mark.parametrize("shards", [False, True])
+def test_rights_are_those_that_the_umask_gives(tmp_path, mask, shards):
+    """Fault N10."""
+    before = os.umask(mask)
+    try:
+        write(tmp_path / "m.parquet", 1, shards=shards)
+        write(tmp_path / "m.parquet", 2, shards=shards)
+    finally:
+        os.umask(before)
+
+    rights = {stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()}
+    assert {0o666 & ~mask} == rights
+
+
+def test_a_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
+    """Fault E7: a loss of power leaves no name without bytes, and no index without shards."""
+    calls = []
+
+    def inode(file):
+        return (os.fstat(file) if isinstance(file, int) else Path(file).stat()).st_ino
+
+    for name in ("fsync", "link", "replace", "rename", "unlink"):
+        real = getattr(os, name)
+        recorded = lambda *a, _real=real, _name=name, **k: (  # noqa: E731
+            calls.append((_name, inode(a[0]), str(a[-1]))),
+            _real(*a, **k),
+        )[1]
+        monkeypatch.setattr(os, name, recorded)
+    write(tmp_path / "m.parquet", 1, shards=True)
+    folder = tmp_path.stat().st_ino
+    named = [at for at, (name, *_) in enumerate(calls) if name in {"link", "rename", "replace"}]
+
+    assert 4 == len(named)
+    for at in named:
+        assert ("fsync", calls[at][1]) in [one[:2] for one in calls[:at]]
+    index = named[-1]
+    assert "m.parquet.index.json" in calls[index][2]
+    assert ("fsync", folder) in [one[:2] for one in calls[named[-2] + 1 : index]]
+    assert ("fsync", folder) in [one[:2] for one in calls[index + 1 :]]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    """Fault N7: whatever the writer had begun."""
+    import aios_core.weights.rows as module
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    for name in ("_parquet", "_table"):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, full)
+            with pytest.raises(ModelSaveError, match="No space left"):
+                write(tmp_path / "m.parquet", 1, shards=False)
+        assert [] == list(tmp_path.iterdir())
