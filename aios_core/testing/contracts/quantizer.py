@@ -134,6 +134,19 @@ class QuantizerContract(Contract["Quantizer"]):
             error = torch.linalg.vector_norm(instance.linear(own, packed).double() - y)
             assert error <= 2 * ROUNDING * torch.linalg.vector_norm(y)
 
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_half_precision_meets_small_weights(
+        self, instance: Quantizer, dtype: torch.dtype
+    ) -> None:
+        """Fault T3: a product is in the type of x; the weights need not be."""
+        packed = _kept(instance, _gaussian(24, 130) * 1e-7)
+        if packed is None:
+            return
+        x = (20 * torch.randn(7, 130, generator=torch.Generator().manual_seed(1))).to(dtype)
+        expected = x.double() @ instance.dequantize(packed).double().T
+        error = torch.linalg.vector_norm(instance.linear(x, packed).double() - expected)
+        assert error <= 2 * ROUNDING * torch.linalg.vector_norm(expected)
+
     def test_a_row_does_not_spoil_another(self, instance: Quantizer) -> None:
         """Fault T3: rows of one weight may differ by any factor; each loses as much as alone."""
         weight = _gaussian(12, 130)

@@ -32,6 +32,8 @@ LIES: Final = (
         "f16",
         "u4",
         "u6",
+        "f16+e8",
+        "u4+e8",
         "symmetric",
         "float64",
         "bool",

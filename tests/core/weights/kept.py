@@ -24,6 +24,9 @@ CORPUS = Path(__file__).with_name("corpus")
 CARD = {"model": "kept"}
 WEIGHT = (torch.arange(17 * 64) * 7 % 101 - 50).reshape(17, 64) / 32
 
+POWERS = -5 * torch.arange(17)[:, None]
+"""Of the sizes of rows, most of which are then kept under exponents."""
+
 
 def models() -> dict[str, dict[str, torch.Tensor | QuantizedTensor]]:
     """By the name of the file: tensors of every type, packed ones, some in chunks, and none."""
@@ -36,6 +39,9 @@ def models() -> dict[str, dict[str, torch.Tensor | QuantizedTensor]]:
     return {
         "plain": plain | {"none": WEIGHT[:, :0], "scalar": torch.tensor(7)},
         "packed": {name: one.quantize(WEIGHT) for name, one in quantizers.items()},
+        "sizes": {
+            name: one.quantize(torch.ldexp(WEIGHT, POWERS)) for name, one in quantizers.items()
+        },
         "chunks": {"a": WEIGHT, "b": WEIGHT.T},
         "empty": {},
     }

@@ -1,5 +1,6 @@
 """A model's files take their names all at once, whatever stops the process."""
 
+import fcntl
 import json
 import os
 import signal
@@ -120,6 +121,18 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
     write(tmp_path / "m.parquet", 1, shards=False)
 
     assert {"m.parquet", stays.name} == {one.name for one in tmp_path.iterdir()}
+
+
+def test_what_another_writer_holds_stays(tmp_path):
+    """Fault N7: a hidden file may be one that is written just now."""
+    held = tmp_path / ".m.parquet.0123abcd"
+    with held.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write(tmp_path / "m.parquet", 1, shards=False)
+        assert held.exists()
+    write(tmp_path / "m.parquet", 2, shards=False)
+
+    assert not held.exists()
 
 
 def test_two_writers_leave_each_other_alone(tmp_path):
