@@ -15,11 +15,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 from aios_core.errors import ModelLoadError
 from aios_core.files import settle, sync
 from aios_core.weights.file import WeightFile
 from aios_core.weights.layout import FORMAT, digest, index_path, shard_name
+
+_HIDDEN: Final = re.compile(r"\.(.+\.index\.json)\.[0-9a-f]{8}")
+"""An index that does not have its name yet."""
 
 
 def publish(path: Path, files: Sequence[Path], digests: Sequence[str]) -> Path:
@@ -35,7 +39,7 @@ def publish(path: Path, files: Sequence[Path], digests: Sequence[str]) -> Path:
     """
     index = index_path(path)
     with _alone(path.parent):
-        _sweep(index)
+        _sweep(path.parent)
         before = named(index)
         if len(files) == 1:
             settle(files[0], path)
@@ -105,27 +109,21 @@ def _shards(path: Path, files: Mapping[str, Path], digests: Sequence[str]) -> No
         raise
 
 
-def _sweep(index: Path) -> None:
-    """Remove what a writer that was killed left between its first shard and its index."""
-    own = named(index)
-    for left in _left(index):
-        for name, told in named(left).items():
-            shard = index.with_name(name)
-            with suppress(ModelLoadError):  # it never had that name
-                if name not in own and WeightFile(shard).digest == told:
-                    shard.unlink()
-        left.unlink(missing_ok=True)
-
-
-def _left(index: Path) -> Iterator[Path]:
-    """Hidden indices that nobody is about to give their name."""
-    pattern = re.compile(re.escape(f".{index.name}.") + "[0-9a-f]{8}")
-    for one in index.parent.iterdir():
-        if not pattern.fullmatch(one.name) or one.is_symlink() or not one.is_file():
+def _sweep(folder: Path) -> None:
+    """Remove what writers that were killed left between their first shard and their index."""
+    for one in folder.iterdir():
+        hidden = _HIDDEN.fullmatch(one.name)
+        if hidden is None or one.is_symlink() or not one.is_file():
             continue
         with one.open("rb") as file, suppress(BlockingIOError):  # someone is writing it
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield one
+            own = named(folder / hidden[1])
+            for name, told in named(one).items():
+                shard = folder / name
+                with suppress(ModelLoadError):  # it never had that name
+                    if name not in own and WeightFile(shard).digest == told:
+                        shard.unlink()
+            one.unlink()
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def test_options_of_the_other_source_are_refused(aios, tmp_path):
 def test_rows_of_any_size_are_quantized(aios, tmp_path):
     """Fault T3: from the command line, through the file, and back."""
     generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(40, 256, generator=generator)
+    weight = torch.randn(48, 256, generator=generator)
     for k in (0, 6, 12):
         save_file({"a.weight": weight * 10.0**-k}, tmp_path / "m.safetensors")
         for words in (("--bits", "8"), ("--bits-per-weight", "4.6"), ("--quantizer", "rtn")):

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -25,7 +26,7 @@ left = int(sys.argv[2])
 
 def dies(event, _):
     global left
-    if event in {"open", "os.rename", "os.link", "os.remove"} or event == "os.replace":
+    if event in {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod"}:
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -59,7 +60,7 @@ def values(path):
 def test_a_kill_leaves_the_old_model_or_the_new(tmp_path, before, after):
     """Fault E7, Fault N7: at every call that makes, names or removes a file."""
     seen = set()
-    for call in range(1, 40):
+    for call in range(1, 80):
         folder = tmp_path / str(call)
         folder.mkdir()
         path = folder / "m.parquet"
@@ -81,7 +82,7 @@ def test_a_kill_leaves_the_old_model_or_the_new(tmp_path, before, after):
             break
         assert -signal.SIGKILL == done.returncode
     else:
-        pytest.fail("it was killed at each of 40 calls")
+        pytest.fail("it was killed at each of 80 calls")
     assert 2.0 in seen
 
 
@@ -113,26 +114,40 @@ def test_a_file_of_someone_else_is_not_replaced_by_a_shard(tmp_path):
     assert {1.0} == values(tmp_path / "m.parquet")
 
 
+def orphan(tmp_path):
+    """What a writer leaves that is killed before it gives its index a name."""
+    made = write(tmp_path / "other" / "m.parquet", 7, shards=True)
+    shards = json.loads(made.read_text())["shards"]
+    for name in shards:
+        (tmp_path / name).write_bytes((made.parent / name).read_bytes())
+    hidden = tmp_path / ".m.parquet.index.json.0123abcd"
+    hidden.write_bytes(made.read_bytes())
+    shutil.rmtree(made.parent)
+    return hidden
+
+
 def test_what_a_killed_writer_left_is_removed(tmp_path):
-    """Fault N7: hidden files that nobody holds, and those of nobody else."""
-    stays = tmp_path / ".m.parquet.notours"
-    for name in (".m.parquet.0123abcd", ".m.parquet.89abcdef", stays.name):
-        (tmp_path / name).write_bytes(b"PAR1")
+    """Fault E7, Fault N7: shards that no index names, and nothing of anybody else."""
+    orphan(tmp_path)
+    stays = tmp_path / ".m.parquet.index.json.notours"
+    stays.write_text("{}")
+    (tmp_path / "m-00003-of-00003.parquet").write_text("not ours")
     write(tmp_path / "m.parquet", 1, shards=False)
 
-    assert {"m.parquet", stays.name} == {one.name for one in tmp_path.iterdir()}
+    names = {one.name for one in tmp_path.iterdir()}
+    assert {"m.parquet", stays.name, "m-00003-of-00003.parquet"} == names
 
 
 def test_what_another_writer_holds_stays(tmp_path):
-    """Fault N7: a hidden file may be one that is written just now."""
-    held = tmp_path / ".m.parquet.0123abcd"
-    with held.open("wb") as file:
+    """Fault N7: a hidden index may be one that gets its name just now."""
+    hidden = orphan(tmp_path)
+    with hidden.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         write(tmp_path / "m.parquet", 1, shards=False)
-        assert held.exists()
+        assert hidden.exists()
     write(tmp_path / "m.parquet", 2, shards=False)
 
-    assert not held.exists()
+    assert ["m.parquet"] == [one.name for one in tmp_path.iterdir()]
 
 
 def test_two_writers_leave_each_other_alone(tmp_path):
@@ -167,7 +182,7 @@ def test_a_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
     def inode(file):
         return (os.fstat(file) if isinstance(file, int) else Path(file).stat()).st_ino
 
-    for name in ("fsync", "link", "replace", "rename", "unlink"):
+    for name in ("fsync", "replace", "rename"):
         real = getattr(os, name)
         recorded = lambda *a, _real=real, _name=name, **k: (  # noqa: E731
             calls.append((_name, inode(a[0]), str(a[-1]))),
@@ -176,7 +191,7 @@ def test_a_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
         monkeypatch.setattr(os, name, recorded)
     write(tmp_path / "m.parquet", 1, shards=True)
     folder = tmp_path.stat().st_ino
-    named = [at for at, (name, *_) in enumerate(calls) if name in {"link", "rename", "replace"}]
+    named = [at for at, (name, *_) in enumerate(calls) if name in {"rename", "replace"}]
 
     assert 4 == len(named)
     for at in named:
