@@ -1,6 +1,8 @@
 """Keys: what makes a checkpoint or a measurement void, and what does not."""
 
+import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import attrs
@@ -111,3 +113,44 @@ def test_the_source_of_a_component_counts(tmp_path, monkeypatch, registry):
     assert flat != key("key_flat")
     (package / "helper.py").write_text("")
     assert inner != key("key_package.mine")
+
+
+@pytest.mark.parametrize(
+    ("module", "voids"),
+    [
+        ("contracts/noise.py", (True, True)),
+        ("diffusion/objective.py", (True, True)),
+        ("diffusion/constraints/tokens.py", (True, True)),
+        ("memory/recall.py", (True, True)),
+        ("training/learner.py", (True, True)),
+        ("training/data.py", (True, True)),
+        ("evolution/gate.py", (False, True)),
+        ("experiment/evaluate.py", (False, True)),
+        ("experiment/sampling.py", (False, True)),
+        ("experiment/report.py", (False, False)),
+        ("cli/run.py", (False, False)),
+    ],
+)
+def test_the_code_of_the_core_counts(registry, tmp_path, monkeypatch, module, voids):
+    """Section 5, config/keys.py: a change of what trains, or measures, in a copy of the core."""
+    core = tmp_path / "aios_core"
+    shutil.copytree(Path(aios_core.__file__).parent, core)
+    monkeypatch.setattr(aios_core, "__file__", str(core / "__init__.py"))
+    resolved = resolve(BASE, registry=registry)
+
+    def forget():
+        for one in vars(keys).values():
+            if hasattr(one, "cache_clear"):
+                one.cache_clear()
+
+    def both():
+        forget()
+        return training_key(resolved), trial_key(resolved)
+
+    before = both()
+    with (core / module).open("a") as file:
+        file.write("# another\n")
+    after = both()
+    forget()
+
+    assert voids == tuple(one != other for one, other in zip(before, after, strict=True))

@@ -1,0 +1,97 @@
+"""What an evaluation measures, and on which texts."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+import torch
+
+from aios_core.config import resolve
+from aios_core.contracts import Samples
+from aios_core.errors import ConfigError
+from aios_core.experiment.evaluate import Subject, evaluate_model, evaluate_run, evaluate_samples
+from aios_core.experiment.sampling import sample
+from aios_core.training.trainer import train
+from aios_plugins.metrics.distinct import Distinct
+from aios_plugins.metrics.entropy import Entropy
+
+WORDS = "".join(f"{n} bottles of milk on the wall, {n} bottles of milk.\n" for n in range(200))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluated")
+    (folder / "corpus.txt").write_text(WORDS)
+    values = {
+        "dataset": {"type": "file", "path": str(folder / "corpus.txt")},
+        "tokenizer": {"type": "bytes"},
+        "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
+        "diffusion": {"length": 16},
+        "training": {"steps": 4, "batch_size": 4, "warmup_steps": 2},
+        "sampling": {"num_samples": 6},
+        "sampler": {"type": "ancestral", "steps": 3},
+        "evaluation": {"twin": False, "draws": 1},
+        "metrics": [{"type": "entropy"}, {"type": "distinct"}, {"type": "nelbo"}],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIOS_CACHE", str(folder / "cache"))
+        train(resolve(values), folder / "run", progress=False)
+    return folder / "run", values
+
+
+@pytest.fixture
+def subject(made):
+    folder, values = made
+    return lambda *overrides: Subject.load(folder, resolve(values, overrides=overrides))
+
+
+def test_the_reference_is_held_out_text(subject):
+    """Section 5, experiment/evaluate.py:117: the same measures, of real texts and not samples."""
+    one = subject()
+    found = evaluate_samples(one, None)
+    windows, valid = one.held_out.windows(16)
+    whole = windows[valid.all(-1)]
+    ids = whole[torch.linspace(0, len(whole) - 1, 6).round().long()]
+    real = Samples(ids, tuple(one.tokenizer.decode_batch(ids.numpy())), 0, 0.0, "none")
+    evidence = attrs.evolve(_evidence(one), samples=real)
+
+    for metric in (Entropy(), Distinct()):
+        for name, estimate in metric.measure(evidence).items():
+            assert estimate.value == found["reference"][name]["value"]
+    assert found["reference"] != found["metrics"]
+
+
+def _evidence(one):
+    from aios_core.contracts import Evidence
+
+    return Evidence(one.config, one.model, one.tokenizer, one.held_out, None, None)
+
+
+def test_bytes_are_those_of_the_tokens_that_are_measured(subject):
+    """Section 5, experiment/evaluate.py:225: with max_tokens, bits a byte count the cut alone."""
+    part, whole = (subject(f"evaluation.max_tokens={n}") for n in (100, 10**9))
+
+    assert 100 == len(part.held_out.ids) == part.held_out.num_bytes
+    assert evaluate_model(part)["bytes"] == len(part.tokenizer.decode(part.held_out.ids).encode())
+    assert (
+        len(whole.held_out.ids) == whole.held_out.num_bytes == pytest.approx(len(WORDS) / 10, abs=1)
+    )
+
+
+@pytest.mark.parametrize(
+    "override", ["diffusion.length=32", "seed=1", "noise.type=cosine", "training.steps=5"]
+)
+def test_what_would_need_another_training_is_refused(made, override):
+    """Section 5, experiment/evaluate.py:177: a network is measured as what it was trained to be."""
+    with pytest.raises(ConfigError, match="would need another training"):
+        evaluate_run(made[0], overrides=[override])
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 100])
+def test_network_calls_are_those_of_one_batch(subject, batch_size):
+    """Section 5, experiment/sampling.py:64: the cost of a text, in however many batches."""
+    one = subject(f"sampling.batch_size={batch_size}", "sampling.num_samples=6")
+    found = sample(one.config, one.model, one.tokenizer).samples
+
+    assert 3 == found.nfe
+    assert 6 == len(found.ids) == len(set(map(tuple, found.ids.tolist())))
