@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -12,10 +15,15 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 from aios_core.terminal import Shown
+
+if TYPE_CHECKING:
+    from aios_core.config.schema import Config
+    from aios_core.training.data import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +47,12 @@ class TrainingProgress(Shown):
     def __init__(self, label: str, steps: int, done: int, *, shown: bool) -> None:
         self._label, self._steps, self._shown = label, steps, shown
         self._lines = done * _LINES // steps
+        self._first, self._began = done, time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[said]}"),
             console=Console(stderr=True),
@@ -66,9 +76,55 @@ class TrainingProgress(Shown):
         self._said |= {
             name: f"{text} {values[name]:.3f}" for name, text in _SAID.items() if name in values
         }
-        said = ", ".join(self._said[name] for name in _SAID if name in self._said)
-        self._bar.update(self._task, said=said)
+        self._bar.update(self._task, said=self._words(self._said))
         tenth = done * _LINES // self._steps
         if self._shown and self._bar.disable and tenth > self._lines:
             self._lines = tenth
-            log.info("%s: step %d of %d, %s", self._label, done, self._steps, said)
+            # A held-out loss of an earlier step is not said again as if it were of this one.
+            said = self._words(name for name in values if name in _SAID)
+            spent = time.monotonic() - self._began
+            left = spent / (done - self._first) * (self._steps - done)
+            log.info(
+                "%s: step %d of %d%s; %s passed, about %s left",
+                self._label,
+                done,
+                self._steps,
+                f", {said}" if said else "",
+                _clock(spent),
+                _clock(left),
+            )
+
+    def _words(self, names: Iterable[str]) -> str:
+        chosen = set(names)
+        return ", ".join(self._said[name] for name in _SAID if name in chosen)
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+def announce(config: Config, prepared: Prepared, parameters: int) -> None:
+    """Say before a training what it is: the network, the texts, the steps, and the twin."""
+    training = config.training
+    train_tokens, held_out = len(prepared.train.ids), len(prepared.held_out.ids)
+    seen = training.steps * training.batch_size * training.accumulate * config.diffusion.length
+    log.info(
+        "%s (%s): %s parameters; %s tokens to train on, and the last tenth of the text, %s tokens, "
+        "held out; %d steps of %d x %d tokens, %.3g times the training text",
+        config.name,
+        config.mode,
+        f"{parameters:,}",
+        f"{train_tokens:,}",
+        f"{held_out:,}",
+        training.steps,
+        training.batch_size * training.accumulate,
+        config.diffusion.length,
+        seen / train_tokens,
+    )
+    if config.mode == "diffusion" and config.evaluation.twin:
+        log.info(
+            "%s: then its autoregressive twin, which judges samples, in as many steps; "
+            "evaluation.twin = false goes without",
+            config.name,
+        )

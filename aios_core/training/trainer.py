@@ -25,7 +25,7 @@ from aios_core.training.data import Prepared, prepare, remembered_by
 from aios_core.training.held_out import is_over
 from aios_core.training.interrupt import Interruption
 from aios_core.training.learner import Learner, Step
-from aios_core.training.progress import TrainingProgress
+from aios_core.training.progress import TrainingProgress, announce
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
@@ -137,6 +137,8 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
     write_lock(resolved, lock, data=facts)
     with enough_memory(TrainingError, "the network with its optimizer", "use a smaller [backbone]"):
         learner = Learner(config, prepared)
+    if progress:
+        announce(config, prepared, learner.model.num_parameters())
     if found and before:
         with checkpoint.going_back(folder):
             learner.restore(found, before)

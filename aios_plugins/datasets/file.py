@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
+import io
 import json
+import logging
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from attrs import Attribute, field, frozen, validators
 
 from aios_core.contracts import Dataset
 from aios_core.errors import DataError
+
+log = logging.getLogger(__name__)
 
 
 @frozen
@@ -30,17 +37,25 @@ class File(Dataset):
     the configuration; files keep this order, those of one pattern are sorted."""
     key: str = field(default="text", validator=validators.min_len(1))
     """Where the text is in a line of ``.jsonl``."""
-    encoding: str = field(default="utf-8")
-    """Of the text; a byte that it does not allow is an error and never replaced."""
+    encoding: str | tuple[str, ...] = field(default="utf-8")
+    """Of the text; of several, each file has the first one that reads all of it. A byte order mark
+    goes before any; a byte that no encoding allows is an error and never replaced."""
     max_bytes: int = field(default=1 << 32, validator=[validators.gt(0), validators.le(1 << 50)])
     """Most bytes that one archive may unpack to; checked before anything is unpacked."""
 
     @encoding.validator
-    def _known(self, attribute: Attribute[str], value: str) -> None:
-        try:
-            " ".encode(value)
-        except LookupError:
-            raise ValueError(f"want a text encoding such as 'utf-8', got {value!r}") from None
+    def _known(self, attribute: Attribute[Any], value: str | tuple[str, ...]) -> None:
+        if not value:
+            raise ValueError("want a text encoding such as 'utf-8', got none")
+        for one in self._encodings:
+            try:
+                " ".encode(one)
+            except LookupError:
+                raise ValueError(f"want a text encoding such as 'utf-8', got {one!r}") from None
+
+    @property
+    def _encodings(self) -> tuple[str, ...]:
+        return (self.encoding,) if isinstance(self.encoding, str) else self.encoding
 
     def documents(self) -> Iterator[str]:
         """Every document, file by file.
@@ -86,13 +101,19 @@ class File(Dataset):
                 yield from files
 
     def _lines(self, path: Path) -> Iterator[str]:
-        with path.open("rb") as lines:
+        encoding = self._encoding(path)
+        with path.open("rb") as file:
+            wide = codecs.lookup(encoding).name.startswith(
+                ("utf-16", "utf-32")
+            )  # whose lines end in several bytes
+            lines = io.BytesIO(self._decode(file.read(), str(path)).encode()) if wide else file
+            encoding = "utf-8" if wide else encoding
             for number, line in enumerate(lines, 1):
                 where = f"{path}:{number}"
                 if not line.strip():
                     continue
                 try:
-                    record = json.loads(self._decode(line, where))
+                    record = json.loads(_decoded(line, encoding, where))
                 except (ValueError, RecursionError) as error:
                     raise DataError(f"{where}: is not JSON: {error}") from error
                 text = record.get(self.key) if isinstance(record, dict) else None
@@ -126,11 +147,72 @@ class File(Dataset):
         except (RuntimeError, NotImplementedError) as error:  # encrypted; unknown compression
             raise DataError(f"{path}: cannot be unpacked: {error}") from error
 
+    def _encoding(self, path: Path) -> str:
+        """Of a file that is read line by line."""
+        with path.open("rb") as file:
+            if (marked := _marked(file.read(4))) is not None:
+                return marked
+            for encoding in self._encodings[:-1]:
+                file.seek(0)
+                decoder = codecs.getincrementaldecoder(encoding)()
+                try:
+                    while part := file.read(_PART):
+                        decoder.decode(part)
+                    decoder.decode(b"", final=True)
+                except UnicodeDecodeError:
+                    continue
+                return encoding
+        return self._encodings[-1]
+
     def _decode(self, data: bytes, where: str) -> str:
-        try:
-            return data.decode(self.encoding)
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{where}: byte {error.start} (0x{data[error.start]:02x}) is not {self.encoding}: "
-                f"{error.reason}; dataset.encoding names another encoding"
-            ) from error
+        if (marked := _marked(data)) is not None:
+            return _decoded(data, marked, where)
+        for encoding in self._encodings[:-1]:
+            with suppress(UnicodeDecodeError):
+                return data.decode(encoding)
+        text = _decoded(data, self._encodings[-1], where)
+        if len(self._encodings) == 1 and not data.isascii() and _is_utf_8(text, data):
+            log.warning(
+                "%s: is UTF-8, and is read as %s, which dataset.encoding names; several, as in "
+                "['utf-8', %r], let each file have its own",
+                where,
+                self.encoding,
+                self.encoding,
+            )
+        return text
+
+
+_PART = 1 << 20
+"""Bytes of a file that are looked at together."""
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # which begins as that of UTF-16 does
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def _marked(data: bytes) -> str | None:
+    """The encoding that a byte order mark tells, which is no part of the text."""
+    return next((name for mark, name in _MARKS if data.startswith(mark)), None)
+
+
+def _is_utf_8(text: str, data: bytes) -> bool:
+    """Whether bytes that were read as something else are UTF-8, which hardly happens by chance."""
+    try:
+        return data.decode() != text
+    except UnicodeDecodeError:
+        return False
+
+
+def _decoded(data: bytes, encoding: str, where: str) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        byte = f"byte {error.start} (0x{data[error.start]:02x})" if data else "it"
+        raise DataError(
+            f"{where}: {byte} is not {encoding}: {error.reason}; dataset.encoding names another "
+            "encoding, or several to try for each file, as in ['utf-8', 'latin-1']"
+        ) from error

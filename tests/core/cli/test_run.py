@@ -98,6 +98,17 @@ def test_trains_and_measures_a_run_and_its_twin(project):
     assert all(json.loads(line)["level"] for line in log)
 
 
+def test_what_will_be_trained_is_said_before_and_how_long_it_takes(project):
+    """Everything else of section 2: a run's start told nothing; progress repeated old losses."""
+    said = aios("run", "tiny.toml", "--set", "training.evaluate_every=3").stderr
+
+    assert "tokens to train on, and the last tenth of the text, 310 tokens, held out" in said
+    assert "6 steps of 4 x 16 tokens, 0.138 times the training text" in said
+    assert "then its autoregressive twin" in said
+    assert "step 6 of 6, loss" in said
+    assert "0:00:00 left" in said
+
+
 def test_json_is_json(project):
     found = json.loads(aios("run", "tiny.toml", "--json", "--output", "out").stdout)
 

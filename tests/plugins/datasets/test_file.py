@@ -130,6 +130,40 @@ def test_another_encoding(write):
     assert ["ü"] == documents(write("a.txt", b"\xfc"), encoding="latin-1")
 
 
+def test_each_file_has_the_first_encoding_that_reads_it(write, tmp_path):
+    """Everything else of section 4: one encoding for all files."""
+    several = ("utf-8", "latin-1")
+    one, other = write("a.txt", "Füße"), write("b.txt", "Hände".encode("latin-1"))
+    lines = write("c.jsonl", '{"text": "a"}\n{"text": "ü"}'.encode("latin-1"))
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as file:
+        file.writestr("1.txt", "Füße")
+        file.writestr("2.txt", "Hände".encode("latin-1"))
+
+    assert ["Füße", "Hände", "a", "ü", "Füße", "Hände"] == documents(
+        (one, other, lines, tmp_path / "d.zip"), encoding=several
+    )
+    assert "d.zip[2.txt]: byte 1 (0xe4) is not utf-8" in problem(tmp_path / "d.zip")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_is_heard_and_is_no_text(write, encoding):
+    """Everything else of section 4: a mark stayed in the text."""
+    line = json.dumps({"text": "Füße\nHände"}, ensure_ascii=False) + "\n"
+
+    assert ["Füße"] == documents(write("a.txt", "Füße".encode(encoding)))
+    assert 2 * ["Füße\nHände"] == documents(write("a.jsonl", (2 * line).encode(encoding)))
+
+
+def test_text_that_is_taken_for_another_encoding_is_told(write, caplog):
+    """Everything else of section 4: UTF-8 was read as latin-1 without a word."""
+    documents(write("a.txt", "plain"), encoding="latin-1")
+    documents(write("b.txt", "Hände".encode("latin-1")), encoding="latin-1")
+    assert not caplog.text
+
+    documents(write("c.txt", "Hände"), encoding="latin-1")
+    assert "c.txt: is UTF-8, and is read as latin-1" in caplog.text
+
+
 @pytest.mark.parametrize("encoding", ["no-such", "zlib", ""])
 def test_what_is_no_encoding(encoding):
     with pytest.raises(ValueError, match="want a text encoding"):
