@@ -57,6 +57,12 @@ class Commands(click.Group):
         words = [*ctx._protected_args, *ctx.args]  # noqa: SLF001  # gone when it has run
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            takes = error.ctx.command.params if error.ctx is not None else []
+            if not error.possibilities and any(isinstance(p, click.Argument) for p in takes):
+                hint = f"{error.message} An argument that begins with a dash goes behind --."
+                raise click.NoSuchOption(error.option_name, hint, ctx=error.ctx) from None
+            raise
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (SystemExit, GeneratorExit):

@@ -26,8 +26,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @network_argument("folder", "DIR", click.Path(path_type=Path))
-@click.option("--prompt", metavar="TEXT", help="Text that every sample begins with.")
-@click.option("--infill", metavar="TEXT", help="Text with gaps: ___, <mask>, or <mask:12>.")
+@click.option(
+    "--prompt",
+    metavar="TEXT",
+    help="Text that every sample begins with; names of special tokens in it are text.",
+)
+@click.option(
+    "--infill",
+    metavar="TEXT",
+    help=r"Text with gaps: ___, <mask>, or <mask:12>; a backslash before one makes it text.",
+)
 @click.option("--gap", default=8, show_default=True, type=COUNT, help="Tokens of a gap.")
 @click.option("-n", "--num", default=1, show_default=True, type=COUNT, help="Number of samples.")
 @click.option("--length", type=COUNT, help="Tokens a sample; unset: as configured.")

@@ -32,6 +32,7 @@ from aios_core.contracts.sampler import (
     SamplingContext,
     StepSampler,
 )
+from aios_core.contracts.spelling import Spelling, SpellingContext
 from aios_core.contracts.storage import Capability, Stats, StorageBackend
 from aios_core.contracts.store import VectorStore
 from aios_core.contracts.tokenizer import (
@@ -79,6 +80,8 @@ __all__ = [
     "SamplingContext",
     "Side",
     "Spacing",
+    "Spelling",
+    "SpellingContext",
     "Split",
     "Statistics",
     "Stats",

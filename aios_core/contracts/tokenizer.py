@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import frozen
 
 from aios_core.contracts.padding import Padding
+from aios_core.contracts.spelling import Spelling
 from aios_core.errors import TokenizerError
 
 if TYPE_CHECKING:
@@ -99,7 +100,13 @@ class TrainedTokenizer(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> NDArray[np.int32]:
-        """Ids of one text, (n,) int32, none of them special: a text may say ``<mask>``.
+        """Ids of one text, (n,) int32: all of them, and none that the text does not say.
+
+        None is special, neither of `vocabulary` nor of the files of others: a text may say
+        ``<mask>`` or ``<|im_end|>``, as a prompt, a memory or a data set may, and forges nothing by
+        it. A tokenizer whose files have special tokens may offer a field ``parse_special`` under
+        which their names are these tokens; its default is false. Nothing is cut off or padded:
+        lengths are those of `Padding`.
 
         Raises:
             TokenizerError: the text holds a lone surrogate, which is no character.
@@ -118,13 +125,36 @@ class TrainedTokenizer(ABC):
         """One token as a person may read it (a mask as ``<mask>``); for reports and inspection."""
 
     def token_bytes(self, token_id: int) -> bytes:
-        """What a token adds to a text as UTF-8; nothing for a special one.
+        """What a token adds to a text as UTF-8, wherever it stands; nothing for a special one.
 
         Override it where a token may be a part of a character: what cannot be decoded alone
         counts as nothing here, and then no constrained text holds it.
         """
         text = self.decode([token_id])
         return b"" if "\ufffd" in text else text.encode()
+
+    def spelling(self) -> Spelling:
+        """How texts are made of tokens, for constraints on them; by default of `token_bytes`.
+
+        Override it where what a token adds depends on where it stands.
+
+        Raises:
+            TokenizerError: decoding several tokens is not decoding each, and nothing says how.
+        """
+        size = self.vocabulary.size
+        tokens = [self.token_bytes(token_id) for token_id in range(size)]
+        if type(self).token_bytes is TrainedTokenizer.token_bytes:
+            beside = next((i for i, token in enumerate(tokens) if token.isalpha()), None)
+            for i, token in enumerate(tokens):
+                for row in ([i, i], [beside or 0, i], [i, beside or 0]) if token else ():
+                    expected = b"".join(tokens[one] for one in row).decode()
+                    if expected != (found := self.decode(row)):
+                        raise TokenizerError(
+                            f"{type(self).__name__}: ids {row} decode to {found!r}, and one by one "
+                            f"to {expected!r}; constraints on texts need a tokenizer that "
+                            "overrides `token_bytes` or `spelling`"
+                        )
+        return Spelling.plain(tokens)
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 Prompt = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Any
 """A text, texts, the token ids of one (also an array), or those of several."""
 
-_GAP: Final = re.compile(r"<mask(?::([0-9]+))?>|_{3,}")
-
-_LONGEST: Final = 2**20
-"""Most tokens of one gap; no context is longer."""
+_GAP: Final = re.compile(r"(?<!\\)(\\*)(_{3,}|<mask(?::([^<>]*))?>)")
+"""A gap, and the backslashes in front of it: an odd number makes it text."""
 
 
 @frozen(eq=False)
@@ -68,16 +66,18 @@ def prompted(ids: Sequence[int], wanted: int, mask_id: int) -> Row:
     return Row((*ids, *[mask_id] * wanted), (True,) * len(ids) + (False,) * wanted)
 
 
-def infilling(tokenizer: TrainedTokenizer, text: str, gap: int) -> Row:
-    """A text with gaps.
+def infilling(tokenizer: TrainedTokenizer, text: str, gap: int, context: int) -> Row:
+    r"""A text with gaps.
 
     Args:
         tokenizer: of the run.
-        text: ``___``, ``<mask>`` and ``<mask:N>`` are gaps, all else is given.
+        text: ``___``, ``<mask>`` and ``<mask:N>`` are gaps, all else is given. A backslash in front
+            of one makes it text, and ``\\`` there is a backslash.
         gap: tokens of a gap that does not say its own N.
+        context: most tokens of a gap.
 
     Raises:
-        InferenceError: there is no gap, or one of no tokens.
+        InferenceError: there is no gap, or one of no tokens, or of too many.
     """
     ids: list[int] = []
     fixed: list[bool] = []
@@ -88,21 +88,36 @@ def infilling(tokenizer: TrainedTokenizer, text: str, gap: int) -> Row:
         ids.extend(tokens)
         fixed.extend([True] * len(tokens))
 
+    known = ""
     for match in _GAP.finditer(text):
-        give(text[end : match.start()])
-        wanted = gap if match[1] is None else int(match[1][:9])
-        if not 1 <= wanted <= _LONGEST:
+        slashes, mark = len(match[1]), match[2]
+        known += text[end : match.start()] + "\\" * (slashes // 2)
+        end = match.end()
+        if slashes % 2:
+            known += mark
+            continue
+        wanted = gap if match[3] is None else _wanted(match[3], context)
+        if not 1 <= wanted <= context:
             raise InferenceError(
-                f"the gap {match[0][:20]} at {match.start()} has {wanted} tokens; expected 1 to "
-                f"{_LONGEST}"
+                f"{mark[:30]} at character {match.start(2)}: expected a gap of 1 to {context} "
+                f"tokens, got {gap if match[3] is None else match[3][:20]}; a backslash in front "
+                "makes it text"
             )
+        give(known)
+        known = ""
         ids.extend([tokenizer.vocabulary.mask_id] * wanted)
         fixed.extend([False] * wanted)
-        end = match.end()
-    give(text[end:])
+    give(known + text[end:])
     if all(fixed):
         raise InferenceError("the text has no gap; expected ___, <mask> or <mask:12> in it")
     return Row(tuple(ids), tuple(fixed))
+
+
+def _wanted(told: str, most: int) -> int:
+    """Tokens of a gap; none where it is no number, more than the most where it has many digits."""
+    if not (told.isascii() and told.isdecimal()):
+        return 0
+    return int(told) if len(told) < 10 else most + 1
 
 
 def painted(ids: Sequence[Sequence[int]], fixed: Any, mask_id: int) -> list[Row]:

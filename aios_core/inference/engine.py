@@ -43,8 +43,9 @@ class ArrowEngine:
         engine.diffuse("The gate", memory_guided=True, guidance_scale=2).memories
 
     Prompts are a text, several texts, token ids, or several rows of them; answers have an entry
-    for each row. Options are the fields of `Settings`. Everything that cannot be done is an
-    `InferenceError` before any computation.
+    for each row. Names of special tokens in a text are text; who means the tokens gives ids.
+    Options are the fields of `Settings`. Everything that cannot be done is an `InferenceError`
+    before any computation.
 
     Args:
         models: by mode; their tokenizers must be the same.
@@ -245,7 +246,8 @@ class ArrowEngine:
         """Fill in the gaps of texts; only diffusion can.
 
         Args:
-            text: with gaps: ``___``, ``<mask>``, or ``<mask:12>`` for twelve tokens.
+            text: with gaps: ``___``, ``<mask>``, or ``<mask:12>`` for twelve tokens. A backslash in
+                front of one makes it text.
             gap: tokens of a gap that does not say how many.
             **options: fields of `Settings`.
 
@@ -258,7 +260,7 @@ class ArrowEngine:
         if gap < 1:
             raise InferenceError(f"gap is {gap}; want 1 token or more")
         texts = [text] if isinstance(text, str) else text
-        rows = [infilling(self.tokenizer, one, gap) for one in texts]
+        rows = [infilling(self.tokenizer, one, gap, self.context) for one in texts]
         return self._write(mode, self._checked(rows, settings), settings, whole=True)
 
     def encode(

@@ -18,6 +18,7 @@ from aios_core.errors import InferenceError
 
 if TYPE_CHECKING:
     from aios_core.contracts import Controls, TrainedTokenizer
+    from aios_core.diffusion.constraints import Automaton
     from aios_core.inference.canvas import Row
     from aios_core.inference.output import Output
     from aios_core.inference.settings import Settings
@@ -28,6 +29,9 @@ class Language:
     """A constraint on what follows the prompts, or on whole texts."""
 
     constraint: Constraint
+    text: Automaton
+    """What the texts themselves must satisfy."""
+    tokenizer: TrainedTokenizer
     whole: bool
     mask_id: int
 
@@ -39,6 +43,7 @@ class Language:
 
         Raises:
             InferenceError: it is no language, too large a one, or an empty one.
+            TokenizerError: it cannot be said what tokens add to a text.
         """
         if settings.regex is not None:
             pattern = parse(settings.regex)
@@ -47,13 +52,14 @@ class Language:
         else:
             return None
         vocabulary = tokenizer.vocabulary
+        text = compile_pattern(pattern)
         automaton = lift(
-            compile_pattern(pattern),
-            [tokenizer.token_bytes(token) for token in range(vocabulary.size)],
+            text,
+            tokenizer.spelling(),
             eos_id=None if whole or settings.ignore_eos else vocabulary.eos_id,
             forbidden=controls.suppress_tokens,
         )
-        return cls(Constraint(automaton), whole, vocabulary.mask_id)
+        return cls(Constraint(automaton), text, tokenizer, whole, vocabulary.mask_id)
 
     def start(self, row: Row) -> int:
         """Where it begins to read."""
@@ -71,11 +77,20 @@ class Language:
         """See that the promise was kept.
 
         Raises:
-            InferenceError: a sampler drew tokens by other means than its context.
+            InferenceError: a sampler drew tokens by other means than its context, or the tokenizer
+                decodes them otherwise than it says.
         """
         for number, (row, ids) in enumerate(zip(rows, output.token_ids, strict=True)):
-            if not self.constraint.automaton.accepts(ids[self.start(row) :]):
+            read = ids[self.start(row) :]
+            if not self.constraint.automaton.accepts(read):
                 raise InferenceError(
                     f"row {number} does not satisfy the constraint: the sampler draws tokens by "
                     "other means than context.categorical, so nothing can be promised with it"
+                )
+            text = self.tokenizer.decode(read)
+            if not self.text.matches(text.encode()):
+                name = type(self.tokenizer).__name__
+                raise InferenceError(
+                    f"row {number} does not satisfy the constraint: {name} decodes its tokens to "
+                    f"{text[:80]!r}, which is not what its `spelling` says"
                 )

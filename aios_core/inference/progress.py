@@ -99,11 +99,13 @@ class Progress:
                 break
             known += [] if fixed else [token]
         text = self.tokenizer.decode(known) if known else ""
+        told = self._told[number]
         if not (last or stopped):
             text = text.rstrip(_HALF)
-        delta = text[len(self._told[number]) :]
+            if not text.startswith(told):  # bytes that make no text until their last one comes
+                return ""
         self._told[number] = text
-        return delta
+        return text[len(told) :]
 
     def output(
         self,

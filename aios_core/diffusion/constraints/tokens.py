@@ -1,20 +1,31 @@
-"""Automata that read tokens instead of bytes."""
+"""Automata that read tokens instead of bytes.
+
+A state is one of the automaton over bytes, the context in which the next token is spelled, and
+whether the text may end here: where a tokenizer spells the last token otherwise, that does not
+follow from the state.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from attrs import frozen
 
+from aios_core.diffusion.constraints.automaton import MOST_STATES
+from aios_core.errors import InferenceError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from aios_core.contracts import Spelling
     from aios_core.diffusion.constraints.automaton import Automaton
 
-_ROWS = 256
-"""States looked at together."""
+_CELLS: Final = 1 << 22
+"""Pairs of a state and a token looked at together."""
+
+_DEAD: Final = -1
 
 
 @frozen(eq=False)
@@ -46,7 +57,7 @@ class TokenAutomaton:
 
 def lift(
     automaton: Automaton,
-    tokens: Sequence[bytes],
+    spelling: Spelling,
     *,
     eos_id: int | None,
     forbidden: Collection[int] = (),
@@ -55,56 +66,124 @@ def lift(
 
     Args:
         automaton: of the text.
-        tokens: V byte strings; an empty one is never accepted.
+        spelling: what V tokens add to it.
         eos_id: may stand where the text may end, and nothing but it after that: texts may then
             be shorter than their row. None: they are as long.
         forbidden: tokens that are never accepted.
+
+    Raises:
+        InferenceError: it needs too many states.
     """
-    usable = np.array([bool(one) and i not in forbidden for i, one in enumerate(tokens)])
-    if eos_id is not None:
-        usable[eos_id] = False
-    live = [int(one) for one in usable.nonzero()[0]]
-    lengths = np.array([len(tokens[i]) for i in live], dtype=np.int64)
-    width = int(lengths.max(initial=0))
-    spelled = np.zeros((len(live), width), dtype=np.uint8)
-    for row, i in enumerate(live):
-        spelled[row, : lengths[row]] = np.frombuffer(tokens[i], dtype=np.uint8)
-    states = len(automaton.table)  # the last one is that of no return
-    keys = np.zeros(len(live), dtype=np.uint64)
-    salt = np.random.default_rng(0).integers(1, 2**63, states, dtype=np.uint64)
-    for start in range(0, states, _ROWS):  # never all (S, V) at once
-        after = _read(automaton, slice(start, start + _ROWS), spelled, lengths)
-        keys += (after.astype(np.uint64) * salt[start : start + _ROWS, None]).sum(0)
+    reader = _Reader(automaton, spelling, {*forbidden, *(() if eos_id is None else (eos_id,))})
+    keys = np.zeros(len(reader.live), dtype=np.uint64)
+    salt = np.random.default_rng(0)
+    known, codes = {reader.start: 0}, [reader.start]
+    everything = np.arange(len(reader.live))
+    done = 0
+    while done < len(codes):  # codes grow on the way
+        batch = np.array(codes[done : done + reader.rows], dtype=np.int64)
+        done += len(batch)
+        after = reader.read(batch, everything)
+        for row, factor in zip(after, salt.integers(1, 2**63, len(after), np.uint64), strict=True):
+            keys += row.astype(np.uint64) * factor
+        for code in np.unique(after).tolist():
+            if code != _DEAD and code not in known:
+                known[code] = len(codes)
+                codes.append(code)
+        if len(codes) > 4 * MOST_STATES:
+            raise InferenceError(
+                f"the constraint needs more than {4 * MOST_STATES} states over the tokens; "
+                "expected a simpler one"
+            )
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    ended, dead = states - 1, states
-    columns = [np.full(states + 1, dead)]
-    body = np.full((states + 1, len(first)), dead)
-    for start in range(0, states, _ROWS):
-        rows = slice(start, min(start + _ROWS, states))
-        body[rows] = _read(automaton, rows, spelled[first], lengths[first])
-    body[body == states - 1] = dead  # the state of no return moves up by one
-    body[ended:] = dead
-    classes = np.zeros(len(tokens), dtype=np.int64)
-    classes[live] = group.reshape(-1) + 1
-    accepting = np.append(automaton.accepting, np.False_)
-    if eos_id is not None and eos_id not in forbidden:
-        column = np.full(states + 1, dead)
-        column[accepting] = ended
-        column[ended] = ended
-        accepting[ended] = True
-        classes[eos_id] = len(first) + 1
-        columns.append(column)
-    table = np.column_stack((columns[0], body, *columns[1:])).astype(np.int64)
+    states = len(codes)
+    ended, dead = states, states + 1
+    order = np.argsort(codes)
+    table = np.full((states + 2, len(first) + 2), dead)  # class 0, the live ones, the end
+    for start in range(0, states, reader.rows):
+        after = reader.read(np.array(codes[start : start + reader.rows], dtype=np.int64), first)
+        places = order[np.searchsorted(codes, after, sorter=order).clip(max=states - 1)]
+        table[start : start + len(after), 1:-1] = np.where(after == _DEAD, dead, places)
+    classes = np.zeros(reader.size, dtype=np.int64)
+    classes[reader.live] = group.reshape(-1) + 1
+    accepting = np.append(np.array(codes) % 2 == 1, [False, False])
+    if eos_id is None or eos_id in forbidden:
+        return TokenAutomaton(classes, table[:, :-1], accepting)
+    table[accepting, -1] = ended
+    table[ended, -1] = ended
+    accepting[ended] = True
+    classes[eos_id] = len(first) + 1
     return TokenAutomaton(classes, table, accepting)
 
 
-def _read(
-    automaton: Automaton, rows: slice, spelled: NDArray[np.uint8], lengths: NDArray[np.int64]
-) -> NDArray[np.int32]:
-    """(rows, tokens) the state after each token."""
-    start = np.arange(len(automaton.table), dtype=np.int32)[rows]
-    after = np.repeat(start[:, None], len(spelled), axis=1)
-    for place in range(spelled.shape[1]):
-        some = lengths > place
-        after[:, some] = automaton.table[after[:, some], spelled[some, place]]
-    return after
+class _Reader:
+    """Reads tokens from states that are one number each, odd where the text may end."""
+
+    def __init__(self, automaton: Automaton, spelling: Spelling, never: Collection[int]) -> None:
+        self.automaton, contexts = automaton, spelling.contexts
+        self.size = len(contexts[0].texts)
+        self.live = [
+            i
+            for i in range(self.size)
+            if i not in never and any(one.texts[i] is not None for one in contexts)
+        ]
+        self.rows = max(_CELLS // max(len(self.live), 1), 1)
+        self.contexts = [
+            (
+                _Bytes(one.texts, self.live),
+                None if one.last is None else _Bytes(one.last, self.live),
+                np.asarray(one.after)[self.live].astype(np.int64),
+            )
+            for one in contexts
+        ]
+        self.start = self._codes(np.zeros(1, np.int64), np.zeros(1, np.int64), None).item()
+
+    def _codes(
+        self,
+        contexts: NDArray[np.int64],
+        states: NDArray[np.int64],
+        ends: NDArray[np.bool_] | None,
+    ) -> NDArray[np.int64]:
+        """One number for each context, state, and whether the text may end there."""
+        may_end = self.automaton.accepting[states] if ends is None else ends
+        codes: NDArray[np.int64] = (contexts * len(self.automaton.table) + states) * 2 + may_end
+        codes[(states == len(self.automaton.table) - 1) & ~may_end] = _DEAD
+        return codes
+
+    def read(self, codes: NDArray[np.int64], columns: NDArray[np.intp]) -> NDArray[np.int64]:
+        """(states, columns) the state after each of some of the live tokens."""
+        found = np.empty((len(codes), len(columns)), dtype=np.int64)
+        places, states = np.divmod(codes // 2, len(self.automaton.table))
+        for place in np.unique(places):
+            texts, last, after = self.contexts[place]
+            rows = places == place
+            reached = texts.read(self.automaton, states[rows], columns)
+            ends = None
+            if last is not None:
+                ends = self.automaton.accepting[last.read(self.automaton, states[rows], columns)]
+            found[rows] = self._codes(after[columns], reached, ends)
+        return found
+
+
+class _Bytes:
+    """Byte strings of tokens as an array."""
+
+    def __init__(self, texts: Sequence[bytes | None], live: Sequence[int]) -> None:
+        found = [texts[i] for i in live]
+        self.never = np.array([one is None for one in found], dtype=np.bool_)
+        self.lengths = np.array([len(one or b"") for one in found], dtype=np.int64)
+        self.spelled = np.zeros((len(live), int(self.lengths.max(initial=0))), dtype=np.uint8)
+        for row, one in enumerate(found):
+            self.spelled[row, : self.lengths[row]] = np.frombuffer(one or b"", dtype=np.uint8)
+
+    def read(
+        self, automaton: Automaton, states: NDArray[np.int64], columns: NDArray[np.intp]
+    ) -> NDArray[np.int64]:
+        """(states, columns) the state of the automaton after each token."""
+        lengths, spelled = self.lengths[columns], self.spelled[columns]
+        after = np.repeat(states[:, None], len(columns), axis=1)
+        for place in range(spelled.shape[1]):
+            some = lengths > place
+            after[:, some] = automaton.table[after[:, some], spelled[some, place]]
+        after[:, self.never[columns]] = len(automaton.table) - 1
+        return after

@@ -79,6 +79,38 @@ class TokenizerContract(Contract["Tokenizer"]):
         parts = [trained.token_bytes(int(i)) for i in trained.encode(text)]
         assert not all(parts) or b"".join(parts) == text.encode()
 
+    def test_every_text_is_encoded_whole(self, trained: TrainedTokenizer) -> None:
+        """Nothing is cut off a long text, and nothing put into an empty one (fault T1)."""
+        text = "ab, " * 4000
+        assert not len(trained.encode("")), "the empty text has ids"
+        assert trained.decode(trained.encode(text)) == text, "a long text does not survive"
+        (ids,) = trained.encode_each([text])
+        assert ids.tolist() == trained.encode(text).tolist(), "in a batch it has other ids"
+
+    def test_names_of_special_tokens_are_text(self, trained: TrainedTokenizer) -> None:
+        """Alone, in words, and beside each other: nobody's text forges a token (fault T6)."""
+        vocabulary = trained.vocabulary
+        names = [trained.token(i) for i in vocabulary.special_ids]
+        for text in (*names, " ".join(names), "".join(names), f"a{names[0]}b"):
+            found = set(trained.encode(text).tolist()) & set(vocabulary.special_ids)
+            assert not found, f"{text!r} is encoded to the special ids {sorted(found)}"
+
+    @_property
+    @given(data=st.data())
+    def test_a_spelling_says_what_is_decoded(
+        self, trained: TrainedTokenizer, data: st.DataObject
+    ) -> None:
+        """Of any ids, what constraints read is what `decode` gives (fault T2)."""
+        try:
+            spelling = trained.spelling()
+        except TokenizerError:  # constraints are refused then, before any work
+            return
+        tokens = st.integers(0, trained.vocabulary.size - 1)
+        ids = data.draw(st.lists(tokens, min_size=1, max_size=6))
+        told = spelling.spell(ids)
+        if told is not None and (text := told.decode(errors="replace")).encode() == told:
+            assert trained.decode(ids) == text
+
     @_property
     @given(text=strategies.texts())
     @example(text="<mask> <pad> <bos> <eos>")

@@ -4,11 +4,13 @@ import json
 import re
 
 import jsonschema
+import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from aios_core.contracts import Spelling, SpellingContext
 from aios_core.diffusion.blocks import Blocks
 from aios_core.diffusion.constraints import (
     Constraint,
@@ -169,7 +171,7 @@ def test_documents_satisfy_their_schema(number):
     """Whatever the order and however many at a time; from a network that knows no JSON."""
     schema, sampler = SCHEMAS[number], ORDERS[number % 3]
     tokens = [*BYTES, b"", b"", b'":', b"true"]
-    found = lift(compile_pattern(compile_schema(schema)), tokens, eos_id=EOS)
+    found = lift(compile_pattern(compile_schema(schema)), Spelling.plain(tokens), eos_id=EOS)
     x = torch.full((4, 24), MASK)
     for row in write(Constraint(found), x, sampler, Uniform(260, seed=1)).tolist():
         text = b"".join(tokens[one] for one in row).decode()
@@ -208,7 +210,9 @@ def test_what_cannot_be_promised_is_refused(schema, expected):
 
 
 def test_tokens_of_several_bytes():
-    found = lift(automaton("abc|abd"), [b"a", b"ab", b"c", b"bd", b"", b"d"], eos_id=None)
+    found = lift(
+        automaton("abc|abd"), Spelling.plain([b"a", b"ab", b"c", b"bd", b"", b"d"]), eos_id=None
+    )
 
     for ids in ([0, 3], [1, 2], [1, 5]):
         assert found.accepts(ids)
@@ -217,16 +221,18 @@ def test_tokens_of_several_bytes():
 
 
 def test_an_end_of_text_stands_where_the_text_may_end():
-    found = lift(automaton("a+"), [*BYTES[:98], b""], eos_id=98)
+    found = lift(automaton("a+"), Spelling.plain([*BYTES[:98], b""]), eos_id=98)
     assert found.accepts([97, 97])
     assert found.accepts([97, 98, 98])
     assert not found.accepts([98])
     assert not found.accepts([97, 98, 97])
-    assert not lift(automaton("a+"), [*BYTES[:98], b""], eos_id=98, forbidden={97}).accepts([97])
+    assert not lift(
+        automaton("a+"), Spelling.plain([*BYTES[:98], b""]), eos_id=98, forbidden={97}
+    ).accepts([97])
 
 
 ORACLE = Oracle(vocab=3, length=5, seed=0)
-LANGUAGE = lift(automaton("(ab|c)*a?"), [b"a", b"b", b"c", b""], eos_id=None)
+LANGUAGE = lift(automaton("(ab|c)*a?"), Spelling.plain([b"a", b"b", b"c", b""]), eos_id=None)
 
 
 class Independent:
@@ -330,7 +336,7 @@ def test_left_to_right_the_language_is_kept_too():
 
 def test_positions_outside_are_left_alone():
     active = torch.tensor([[False, True, True, True, False]])
-    language = lift(automaton("abc"), [b"a", b"b", b"c", b""], eos_id=None)
+    language = lift(automaton("abc"), Spelling.plain([b"a", b"b", b"c", b""]), eos_id=None)
     active = active.expand(50, -1)
     wrapped, draws = Constraint(language).begin(Independent(), active, 3)
     core = DiffusionCore(wrapped, Ancestral(steps=2), LogLinear(), 3)
@@ -338,6 +344,32 @@ def test_positions_outside_are_left_alone():
     assert (torch.tensor([0, 1, 2]) == last.ids[:, 1:4]).all()
     ends = {tuple(row[::4]) for row in last.ids.tolist()}
     assert len(ends) > 3
+
+
+def test_draws_from_one_prediction_fit_each_other():
+    """Fault T2: a sampler may ask once and draw twice."""
+    n = 200
+    x, first = torch.full((n, 5), 3), torch.tensor([[True, False, True, False, False]])
+    wrapped, draws = Constraint(LANGUAGE).begin(Independent(), torch.ones_like(x).bool(), 3)
+    log_probs, random = wrapped(x, torch.ones(n)), draws(RowRandom(range(n), 5, x.device))
+    first = first.expand(n, -1)
+    rows = random.categorical(log_probs, first, 1.0, 3)
+    rows = rows.where(first, random.categorical(log_probs, ~first, 1.0, 3))
+
+    assert all(LANGUAGE.accepts(row) for row in rows.tolist())
+    assert 5 < len({tuple(row) for row in rows.tolist()})
+
+
+def test_a_last_token_may_be_spelled_otherwise():
+    """Fault T2: where a text may end depends on what stands last, and nothing more is read."""
+    after = np.zeros(3, dtype=np.int64)
+    context = SpellingContext([b"a ", b"b", None], after, [b"a", b"b", None])
+    found = lift(automaton("(a |b)*a|"), Spelling((context,)), eos_id=2)
+
+    for ids in ([0], [0, 0], [1, 0, 2], [0, 1, 1, 0], [2, 2], []):
+        assert found.accepts(ids), ids
+    for ids in ([1], [0, 1], [0, 1, 2], [2, 0], [1, 2]):
+        assert not found.accepts(ids), ids
 
 
 def test_rows_do_not_depend_on_their_batch():
@@ -370,7 +402,7 @@ def test_lengths_and_tokens_that_cannot_be_are_told(row, expected):
 
 
 def test_a_length_without_a_text_is_told():
-    even = Constraint(lift(automaton("(aa)+"), [b"a", b""], eos_id=None))
+    even = Constraint(lift(automaton("(aa)+"), Spelling.plain([b"a", b""]), eos_id=None))
     even.check([[1] * 4], 1)
     with pytest.raises(InferenceError, match="no text of at most 3 tokens satisfies"):
         even.check([[1] * 4, [1] * 3], 1)
@@ -378,7 +410,7 @@ def test_a_length_without_a_text_is_told():
 
 def test_automata_read_what_they_say():
     assert isinstance(LANGUAGE, TokenAutomaton)
-    ends = lift(automaton("(aa)+|"), [b"a"], eos_id=None).reachable(2)
+    ends = lift(automaton("(aa)+|"), Spelling.plain([b"a"]), eos_id=None).reachable(2)
     assert ends[:, 0].tolist() == [True, False, True]
     assert 3 == len(ends)
 

@@ -367,6 +367,16 @@ def test_what_cannot_be_done_is_said_before_it_is_tried(engine, call, options, e
     assert [0] == calls
 
 
+def test_a_backslash_makes_a_gap_text(engine):
+    """Fault D8: a text may hold what is a gap elsewhere."""
+    text = engine.infill(r"\___ \<mask:0> \\<mask:2>\n", seed=1).texts[0]
+
+    assert text.startswith("___ <mask:0> \\")
+    assert text.endswith("\\n")
+    (row,) = engine.infill(r"\\\<mask>\\\\<mask:2>", seed=1).given
+    assert [True] * 7 + [True, True] + [False, False] == list(row)
+
+
 def test_unknown_samplers_are_named(engine):
     with pytest.raises(PluginError, match="ancestal"):
         engine.diffuse("", sampler="ancestal")
