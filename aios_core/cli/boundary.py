@@ -201,7 +201,7 @@ _FORESEEN: Final[tuple[_Kind, ...]] = (
     ),
     (
         ImportError,
-        lambda _: True,
+        lambda error: not str(getattr(error, "name", "")).startswith("aios_"),  # those are defects
         lambda error: f"a module cannot be imported: {_first(error)}; expected it to be installed",
     ),
 )

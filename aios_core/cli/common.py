@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 COUNT: Final = click.IntRange(1, 2**31 - 1)
 """A number of things."""
@@ -49,8 +52,11 @@ def json_option(function: Function) -> Function:
 
 
 def print_json(data: Any) -> None:
-    """Print plain data as indented JSON."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    """Print plain data as indented JSON; names that are no UTF-8 as escapes, which it can hold."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    if not text.isascii() and _SURROGATE.search(text):
+        text = json.dumps(data, indent=2)
+    click.echo(text)
 
 
 def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import frozen
 
 from aios_core.experiment.jobs import run_job
-from aios_core.experiment.plan import labeller
+from aios_core.experiment.plan import ONLY, labeller
 from aios_core.experiment.results import ABOUT, of_training
 from aios_core.files import remove_folder, replace_text
 
@@ -108,15 +108,19 @@ def _in_turn(models: dict[str, PlannedModel]) -> dict[str, list[str]]:
 
 def _names(plan: Plan, models: dict[str, PlannedModel]) -> dict[str, str]:
     """What trainings are called: by the settings that tell them apart, as arms are."""
-    settings = {key: of_training(plan, key) for key in models}
-    label = labeller(list(settings.values()))
+    twins = {key: model.resolved.config.mode == "ar" for key, model in models.items()}
+    settings = {key: of_training(plan, key, twin=twins[key]) for key in models}
+    labels = {
+        kind: labeller([settings[k] for k in models if twins[k] is kind]) for kind in (False, True)
+    }
 
     def name(key: str, model: PlannedModel) -> str:
-        config = model.resolved.config
-        if config.mode == "ar":
-            return f"training the twin · seed {config.seed}"
-        own = label(settings[key]) if settings[key] else model.resolved.values["noise"]["type"]
-        return f"training {own} · seed {config.seed}"
+        own = labels[twins[key]](settings[key]) if settings[key] else ""
+        if twins[key]:
+            own = "the twin" if own in ("", ONLY) else f"the twin of {own}"
+        elif not own:
+            own = str(model.resolved.values["noise"]["type"])
+        return f"training {own} · seed {model.resolved.config.seed}"
 
     return {key: name(key, model) for key, model in models.items()}
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
@@ -84,6 +84,10 @@ class Plan:
         """Trials that have no result yet, or failed."""
         unique = {trial.key: trial for trial in self.trials}
         return [trial for trial in unique.values() if not is_done(self.trial_result(trial))]
+
+
+ONLY: Final = "the only arm"
+"""Label of an arm that there is no other of."""
 
 
 def is_done(result: Path) -> bool:
@@ -198,7 +202,7 @@ def labeller(settings: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any]], s
                 not isinstance(one[key], str),
             )
         )
-        return " · ".join(_word(key, one[key]) for key in own) or "the only arm"
+        return " · ".join(_word(key, one[key]) for key in own) or ONLY
 
     return label
 

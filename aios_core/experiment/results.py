@@ -277,11 +277,18 @@ def _versions(plan: Plan) -> dict[str, str]:
     return {"Python": platform.python_version(), "torch": version("torch"), **used}
 
 
-def of_training(plan: Plan, model: str) -> dict[str, Any]:
-    """The settings that all trials of a network agree on: those that its training depends on."""
+def of_training(plan: Plan, model: str, *, twin: bool = False) -> dict[str, Any]:
+    """The settings that all trials of a network agree on: those that its training depends on.
+
+    Args:
+        plan: of the ablation.
+        model: key of the network.
+        twin: whether it is the twin of the trials.
+    """
     agreed: dict[str, Any] | None = None
     for trial in plan.trials:
-        if model == trial.model.key:
+        network = trial.twin if twin else trial.model
+        if network is not None and model == network.key:
             own = _without_seed(trial.settings)
             shared = own if agreed is None else agreed
             agreed = {key: v for key, v in shared.items() if key in own and own[key] == v}

@@ -1,6 +1,7 @@
 """Whatever a command raises reaches a user in words, with the exit code that its kind has."""
 
 import errno
+import json
 import os
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ from safetensors import SafetensorError
 
 import aios_core
 from aios_core.cli import boundary, cli, culprit, report
+from aios_core.cli.common import print_json
 from aios_core.contracts import NoiseScheduler
 from aios_core.errors import ConfigError, InferenceError
 from aios_core.registry import Registry
@@ -199,3 +201,11 @@ def test_names_that_are_no_utf8_go_out_as_they_came_in(tmp_path):
 
     assert 2 == code
     assert b"n\\udcff.toml: there is no such file" in stderr
+
+
+def test_json_holds_names_that_are_no_utf8_as_escapes(capsys):
+    """Fault N14: a name of bytes does not make JSON that nobody can read."""
+    print_json({"file": "n\udcff", "word": "naïve"})
+    text = capsys.readouterr().out
+
+    assert {"file": "n\udcff", "word": "naïve"} == json.loads(text.encode())

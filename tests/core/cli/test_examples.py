@@ -117,3 +117,35 @@ def test_every_example_runs_as_it_stands(folder, name):
     for line in shown:
         codes = next((c for start, c in ANSWERS.items() if start in line), (0,))
         shell(folder, line, codes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("streams", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0), ("> /dev/full", 2)]
+)
+@pytest.mark.parametrize("line", [f"{' '.join(path)} --help" for path, _ in ALL])
+def test_every_command_survives_its_streams(tmp_path, line, streams, code):
+    """Fault N11, N12: closed streams stop nothing, a full one is named; whatever the command."""
+    done = shell(tmp_path, f"{line} {streams}", (code,))
+
+    assert ("error: standard output: No space left on device\n" if code else "") == done.stderr
+
+
+WORK = [
+    "aios run examples/demo.toml --output runs/streams",
+    "aios sample runs/demo",
+    "aios evaluate runs/demo",
+    "aios ablate examples/demo.toml --output runs/demo",
+    "aios memory add examples/notes.jsonl --store runs/streamed --existing skip",
+    "aios weights ls runs/none.parquet",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streams", ["2>&-", ">&- 2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("line", WORK)
+def test_work_is_done_whatever_the_streams(folder, line, streams):
+    """Fault N11: a run with closed streams trains, and a failure has its exit code."""
+    shell(folder, f"{line} {streams}", (2 if "none" in line else 0,))
+
+    assert (folder / "runs" / "streams" / "checkpoints" / "latest").is_file()
