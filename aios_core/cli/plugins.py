@@ -158,7 +158,6 @@ def check(distribution: str) -> None:
     \b
     Examples:
       aios plugins check ai-os-diffusion
-      aios plugins check aios-my-schedule
     """  # noqa: D301  # \b is for click
     from aios_core.testing.runner import check_distribution
 

@@ -64,7 +64,7 @@ def small(text):
     demo["backbone"] |= {"dim": 32, "layers": 1, "heads": 2}
     demo["training"] |= {"steps": 60}
     demo["sampling"] |= {"num_samples": 4}
-    demo["evaluation"] |= {"max_tokens": 600}
+    demo["evaluation"] |= {"max_tokens": 2400}  # 40 windows, which calibration asks for
     demo["ablate"] |= {"sampler.steps": [4, 16], "seed": [0]}
     demo["ablate"]["baseline"]["sampler.steps"] = 16
     return tomli_w.dumps(demo)
