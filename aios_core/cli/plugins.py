@@ -136,7 +136,7 @@ def new(path: Path, kind: str) -> None:
 
     \b
     Examples:
-      aios plugins new aios-my-schedule
+      aios plugins new work/aios-my-schedule
       aios plugins new work/aios-my-sampler --kind sampler
       aios plugins new work/aios-my-store --kind storage
     """  # noqa: D301  # \b is for click
