@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TYPE_CHECKING, Any, Final
@@ -61,9 +61,10 @@ class SharingContract:
     @pytest.fixture
     def shared(
         self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str]
-    ) -> VectorStore:
+    ) -> Iterator[VectorStore]:
         """An empty store with the columns of `_rows`."""
-        return instance.create(new_uri(), _rows(0, 0).schema)
+        with instance.create(new_uri(), _rows(0, 0).schema) as store:
+            yield store
 
     def test_threads_lose_nothing(self, instance: StorageBackend, shared: VectorStore) -> None:
         """Fault V4: what six threads were told is written is there, once, and nothing else."""
