@@ -30,7 +30,7 @@ def command() -> None:
       aios evolve run runs/demo --texts BENCHMARKS.md
       aios evolve status runs/demo
       aios evolve history runs/demo
-      aios evolve rollback runs/demo base
+      aios evolve rollback runs/demo
     """  # noqa: D301  # \b is for click
 
 
