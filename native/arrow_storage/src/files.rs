@@ -139,3 +139,18 @@ impl Files for Disk {
         fs::read_dir(path)?.map(|e| Ok(e?.file_name().to_string_lossy().into_owned())).collect()
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    // Neither can be synced, so that whoever does not try finds no error.
+    #[test]
+    fn files_and_folders_are_synced() {
+        let file = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        Sink::write(&file, b"gone", 0).unwrap();
+        assert_eq!(io::ErrorKind::InvalidInput, Sink::sync(&file).unwrap_err().kind());
+        let folder = Disk.sync_folder(Path::new("/proc/self")).unwrap_err();
+        assert_eq!(io::ErrorKind::InvalidInput, folder.kind());
+    }
+}

@@ -288,6 +288,47 @@ mod tests {
         assert_eq!(2, tries);
     }
 
+    /// A sink in whose sync another thread writes.
+    #[derive(Default)]
+    struct Busy {
+        log: std::sync::OnceLock<std::sync::Weak<Log>>,
+        syncs: std::sync::atomic::AtomicUsize,
+    }
+
+    impl Sink for Arc<Busy> {
+        fn write(&self, _: &[u8], _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn start(&self, _: u64, _: u64) {}
+
+        fn cut(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            if self.syncs.fetch_add(1, Ordering::Relaxed) == 0 {
+                let log = self.log.get().unwrap().upgrade().unwrap();
+                log.append(&Record::Put(batch(9))).unwrap();
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_written_during_a_sync_is_synced_by_the_next() {
+        let busy = Arc::new(Busy::default());
+        let log = Arc::new(Log::new("log".into(), Box::new(busy.clone()), MAGIC.len() as u64));
+        busy.log.set(Arc::downgrade(&log)).unwrap();
+        let first = log.append(&Record::Put(batch(0))).unwrap();
+        log.commit(first).unwrap();
+        assert!(log.length() > first);
+        log.commit(first).unwrap();
+        assert_eq!(1, busy.syncs.load(Ordering::Relaxed));
+        log.commit(log.length()).unwrap();
+        assert_eq!(2, busy.syncs.load(Ordering::Relaxed));
+    }
+
     #[test]
     fn a_last_record_of_zeros_is_a_torn_one() {
         let (mut bytes, ends) = written(false);

@@ -65,15 +65,18 @@ fn head_sum(length: u32, at: u64) -> u32 {
     hasher.finalize()
 }
 
+/// The length of a content of so many bytes.
+fn length(size: usize) -> Result<u32> {
+    u32::try_from(size).map_err(|_| {
+        Error::Schema(format!("a batch of {size} bytes is too large; write it in parts"))
+    })
+}
+
 /// A record as it will stand at a place in the file, in pieces; and its length.
 pub(crate) fn frame(record: &Record, at: u64) -> Result<(Vec<Buffer>, u64)> {
     let mut pieces = record.encode()?;
     let size: usize = pieces.iter().map(Buffer::len).sum();
-    let Ok(length) = u32::try_from(size) else {
-        return Err(Error::Schema(format!(
-            "a batch of {size} bytes is too large; write it in parts"
-        )));
-    };
+    let length = length(size)?;
     let mut sum = crc32fast::Hasher::new();
     pieces.iter().for_each(|piece| sum.update(piece));
     let head = [length, head_sum(length, at), sum.finalize()].map(u32::to_le_bytes);
@@ -91,4 +94,15 @@ pub(crate) fn content(bytes: &[u8], at: usize) -> Option<&[u8]> {
     }
     let content = bytes.get(at + HEAD..)?.get(..word(0) as usize)?;
     (crc32fast::hash(content) == word(8)).then_some(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_that_its_length_cannot_say_is_refused() {
+        assert_eq!(u32::MAX, length(u32::MAX as usize).unwrap());
+        assert!(matches!(length(u32::MAX as usize + 1), Err(Error::Schema(_))));
+    }
 }

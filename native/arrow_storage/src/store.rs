@@ -103,6 +103,11 @@ impl Store {
         }
     }
 
+    /// The rows as they are while the writer is held, so that its places are theirs.
+    fn held(&self, _: &Writer) -> Snapshot {
+        self.snapshot()
+    }
+
     pub(crate) fn writer(&self) -> Result<MutexGuard<'_, Writer>> {
         let writer = self.writer.as_ref().ok_or(Error::ReadOnly)?;
         // Before the mutex, which a thread of the parent may have held when this process was forked.
@@ -239,8 +244,7 @@ impl Store {
         let places: Vec<_> = ids.iter().filter_map(|id| known.get(id).copied()).collect();
         let place = |(key, row)| Some((writer.state.at(key)?, row as usize));
         let places: Vec<_> = places.into_iter().filter_map(place).collect();
-        // Taken while nothing can be published, so that the places are this snapshot's.
-        let snapshot = self.snapshot();
+        let snapshot = self.held(&writer);
         drop(writer);
         snapshot.take(&places)
     }

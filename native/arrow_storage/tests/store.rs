@@ -3,13 +3,17 @@
 mod common;
 
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_storage::files::{Disk, Files, Sink};
 use arrow_storage::{
     Columns, Compaction, Durability, Error, Filter, Metric, Options, Query, Store,
 };
 use common::{DIM, batch, contents, ids, rows, schema, vector};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Flushes often, so that a few writes meet segments of all kinds.
 const SMALL: Options =
@@ -181,6 +185,8 @@ fn a_flipped_byte_anywhere_is_noticed() {
     store.flush().unwrap();
     store.upsert(&batch(&[(1, 9), (500, 9)])).unwrap();
     store.delete(&ids(&[2, 77])).unwrap();
+    store.flush().unwrap(); // with tombstones now
+    store.upsert(&batch(&[(3, 10)])).unwrap();
     let expected = contents(&store.snapshot());
     store.close().unwrap();
     let mut kinds = std::collections::BTreeSet::new();
@@ -202,7 +208,7 @@ fn a_flipped_byte_anywhere_is_noticed() {
         }
         std::fs::write(&path, &good).unwrap();
     }
-    assert!(kinds.len() >= 4, "{kinds:?}");
+    assert!(kinds.len() >= 5 && kinds.contains(&Some("dead".into())), "{kinds:?}");
     let store = Store::open(folder.path(), SMALL).unwrap();
     assert_eq!(expected, contents(&store.snapshot()));
     assert_eq!(DIM, vector(0, 0).len());
@@ -291,4 +297,134 @@ fn what_is_deleted_while_segments_are_joined_stays_deleted() {
     store.close().unwrap();
     assert_eq!(model.len(), Store::verify(folder.path()).unwrap().rows);
     assert_eq!(model, contents(&Store::open(folder.path(), SMALL).unwrap().snapshot()));
+}
+
+/// The real disk, which does something once when a file of a kind is made.
+struct Hooked {
+    kind: &'static str,
+    once: std::sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Files for Hooked {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Sink>> {
+        if path.extension().is_some_and(|kind| kind == self.kind) {
+            let once = self.once.lock().unwrap().take();
+            once.into_iter().for_each(|work| work());
+        }
+        Disk.create(path)
+    }
+
+    fn append(&self, path: &Path, length: u64) -> io::Result<Box<dyn Sink>> {
+        Disk.append(path, length)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        Disk.read(path)
+    }
+
+    fn map(&self, path: &Path) -> io::Result<bytes::Bytes> {
+        Disk.map(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Disk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Disk.remove(path)
+    }
+
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        Disk.list(path)
+    }
+}
+
+#[test]
+fn rows_deleted_and_replaced_after_they_were_copied_are_gone_in_the_copy() {
+    let folder = common::folder();
+    let files = Arc::new(Hooked { kind: "arrow", once: Default::default() });
+    let options = Options { compaction: Compaction::Explicit, flush_bytes: 1 << 20, ..SMALL };
+    let (schema, columns) = (schema(), Columns::default());
+    let store =
+        Store::create_with(files.clone(), folder.path(), schema, columns, Metric::L2, options);
+    let store = Arc::new(store.unwrap());
+    for part in 0..3 {
+        store.add(&batch(&(0..40).map(|i| (part * 40 + i, 1)).collect::<Vec<_>>())).unwrap();
+        store.flush().unwrap();
+    }
+    // Rows that are gone before, so that later ones stand elsewhere in the copy.
+    store.delete(&ids(&[0, 5, 41, 80, 119])).unwrap();
+    let other = Arc::clone(&store);
+    *files.once.lock().unwrap() = Some(Box::new(move || {
+        assert_eq!(4, other.delete(&ids(&[1, 39, 42, 118])).unwrap());
+        other.upsert(&batch(&[(43, 2), (81, 2)])).unwrap();
+    }));
+    store.optimize().unwrap();
+    assert!(files.once.lock().unwrap().is_none());
+    let gone = [0, 5, 41, 80, 119, 1, 39, 42, 118];
+    let right: BTreeMap<i64, i64> = (0..120)
+        .filter(|id| !gone.contains(id))
+        .map(|id| (id, if id == 43 || id == 81 { 2 } else { 1 }))
+        .collect();
+    assert_eq!(right, contents(&store.snapshot()));
+    drop(store);
+    let again = Store::open(folder.path(), options).unwrap();
+    assert_eq!(right, contents(&again.snapshot()));
+    again.compact().unwrap();
+    assert_eq!(right, contents(&again.snapshot()));
+}
+
+#[test]
+fn equal_rows_come_in_the_order_of_writing_wherever_they_lie() {
+    let folder = common::folder();
+    let options = Options { compaction: Compaction::Explicit, flush_bytes: 1 << 20, ..SMALL };
+    let (schema, columns) = (schema(), Columns::default());
+    let store = Store::create(folder.path(), schema, columns, Metric::Cosine, options).unwrap();
+    let found = |store: &Store| {
+        let near = store.snapshot().search(&vector(1, 0), &Query::new(3)).unwrap();
+        near["id"].as_primitive::<arrow_array::types::Int64Type>().values().to_vec()
+    };
+    // Three rows of one direction, each with the vector of row 1.
+    for id in [30, 10, 20] {
+        let mut one = batch(&[(1, 0)]);
+        let mut all = one.columns().to_vec();
+        all[0] = Arc::new(arrow_array::Int64Array::from_iter_values([id]));
+        one = RecordBatch::try_new(one.schema(), all).unwrap();
+        store.add(&one).unwrap();
+        if id != 20 {
+            store.flush().unwrap();
+        }
+    }
+    assert_eq!(vec![30, 10, 20], found(&store));
+    store.flush().unwrap();
+    assert_eq!(vec![30, 10, 20], found(&store));
+    store.compact().unwrap();
+    assert_eq!(vec![30, 10, 20], found(&store));
+}
+
+#[test]
+fn rows_are_those_of_their_ids_while_others_compact() {
+    let folder = common::folder();
+    let store = create(folder.path());
+    store.add(&batch(&(0..300).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for version in 1..200i64 {
+                store.delete(&ids(&[version])).unwrap();
+                store.upsert(&batch(&[(version, version)])).unwrap();
+                if version % 2 == 0 { store.compact() } else { store.flush() }.unwrap();
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            let asked = [299, 0, 250, 201];
+            let found = rows(&store.get(&ids(&asked)).unwrap());
+            assert_eq!(asked.to_vec(), found.iter().map(|row| row.0).collect::<Vec<_>>());
+        }
+    });
 }
