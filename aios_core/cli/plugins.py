@@ -150,10 +150,12 @@ def new(path: Path, kind: str) -> None:
 
 @command.command()
 @click.argument("distribution", metavar="DIST")
-def check(distribution: str) -> None:
+@click.option("--verbose", is_flag=True, help="Show pytest's own pages as well.")
+def check(distribution: str, verbose: bool) -> None:
     """Run the contract suites over everything that an installed distribution offers.
 
-    Exits with 1 when a contract is broken.
+    Tells in a line which contract of which component is broken, and why. Exits with 1 when one is,
+    or when a plugin of the distribution cannot be loaded.
 
     \b
     Examples:
@@ -161,7 +163,7 @@ def check(distribution: str) -> None:
     """  # noqa: D301  # \b is for click
     from aios_core.testing.runner import check_distribution
 
-    result = check_distribution(_registry(), distribution)
+    result = check_distribution(_registry(), distribution, verbose=verbose)
     click.echo(result.summary)
     if not result.passed:
         raise SystemExit(1)

@@ -56,7 +56,7 @@ def _contract_test(name: str, component: Component) -> type:
         def test_loads() -> None:
             pytest.fail(problem, pytrace=False)
 
-        return type(name, (), {"test_loads": staticmethod(test_loads)})
+        return type(name, (), {"key": component.key, "test_loads": staticmethod(test_loads)})
     needs = [field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING]
     if not getattr(cls, "embedded", True):
         needs.append("a server")
@@ -66,5 +66,6 @@ def _contract_test(name: str, component: Component) -> type:
         def test_contract() -> None:
             pytest.skip(reason)
 
-        return type(name, (), {"test_contract": staticmethod(test_contract)})
-    return type(name, (suite(component.kind),), {"component": cls, "__doc__": component.source})
+        return type(name, (), {"key": component.key, "test_contract": staticmethod(test_contract)})
+    values = {"key": component.key, "component": cls, "__doc__": component.source}
+    return type(name, (suite(component.kind),), values)

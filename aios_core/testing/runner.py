@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
@@ -18,12 +20,8 @@ from aios_core.errors import MissingExtraError
 if TYPE_CHECKING:
     from aios_core.registry import Registry
 
-_TESTS: Final = """\
-from aios_core.registry import Registry
-from aios_core.testing.conformance import contract_tests
-
-globals().update(contract_tests(Registry.discover(), {distribution!r}))
-"""
+SLOW: Final = 10.0
+"""Seconds for one contract of which it is told; those of this project take less."""
 
 
 @frozen
@@ -32,15 +30,16 @@ class Result:
 
     passed: bool
     summary: str
-    """One line, or more where plugins of the distribution failed to load."""
+    """A line for what was not loaded, each component, and each cause; the verdict is the last."""
 
 
-def check_distribution(registry: Registry, distribution: str) -> Result:
-    """Run the contract suites over all that a distribution offers; pytest writes to stdout.
+def check_distribution(registry: Registry, distribution: str, *, verbose: bool = False) -> Result:
+    """Run the contract suites over all that a distribution offers.
 
     Args:
         registry: what is installed.
         distribution: a name, in any spelling that installers take for the same.
+        verbose: let pytest write its own pages to stdout.
 
     Raises:
         PluginError: no such distribution has a plugin.
@@ -54,30 +53,98 @@ def check_distribution(registry: Registry, distribution: str) -> Result:
     name = same.get(canonical(distribution))
     if name is None:
         raise registry.miss("distribution with plugins", distribution, known)
-    offers = [one for one in registry.offers() if one.distribution == name]
+    keys = [one.key for one in registry.offers() if one.distribution == name]
     failures = [str(failure) for failure in registry.failures if failure.distribution == name]
-    kept = not offers or _run(name)
-    keys = ", ".join(one.key for one in offers) or "nothing"
-    verdict = f"{name} offers {keys}: {'all contracts kept' if kept else 'a contract is broken'}"
-    return Result(kept and not failures, "\n".join((*failures, verdict)))
+    if not keys:
+        return Result(False, "\n".join((*failures, f"{name}: not loaded, so nothing was checked")))
+    events, problem = _run(name, verbose=verbose)
+    told = [line for key in dict.fromkeys(keys) for line in _component(key, events)]
+    verdict = problem or _verdict(keys, events, failures)
+    kept = not (problem or failures or any(event["outcome"] == "failed" for event in events))
+    return Result(
+        kept, "\n".join((*failures, *told, f"{name} offers {', '.join(keys)}: {verdict}"))
+    )
 
 
-def _run(distribution: str) -> bool:
-    """Whether the suites pass; in an empty folder, so that no project's settings apply."""
+def _verdict(keys: list[str], events: list[dict[str, Any]], failures: list[str]) -> str:
+    """What the last line says of what is offered; never more than was tried."""
+    tried = {event["key"] for event in events if event["outcome"] != "skipped"}
+    broken = {event["key"] for event in events if event["outcome"] == "failed"}
+    unchecked = [key for key in dict.fromkeys(keys) if key not in tried]
+    if broken:
+        verdict = f"contracts are broken by {', '.join(sorted(broken))}"
+    elif not tried:
+        verdict = "no contract was tried"
+    elif unchecked or failures:
+        verdict = f"contracts kept by {', '.join(sorted(tried))}"
+    else:
+        verdict = "all contracts kept"
+    if unchecked:
+        verdict += f"; not checked: {', '.join(unchecked)}"
+    return verdict + ("; other plugins of it were not loaded, see above" if failures else "")
+
+
+def _component(key: str, events: list[dict[str, Any]]) -> Iterator[str]:
+    """Lines on one component: its contracts, causes of those that are broken, and what is slow."""
+    own = [event for event in events if event["key"] == key]
+    by = {outcome: _contracts(own, outcome) for outcome in ("passed", "failed", "skipped")}
+    failed = {contract for contracts in by["failed"].values() for contract in contracts}
+    passed = {contract for contracts in by["passed"].values() for contract in contracts} - failed
+    if failed or passed:
+        seconds = sum(event["seconds"] for event in own)
+        count = f"{len(failed)} of {len(failed | passed)} contracts are broken"
+        if not failed:
+            count = f"{len(passed)} contracts kept"
+        yield f"{key}: {count}, in {seconds:.1f} s"
+    for cause, contracts in by["failed"].items():
+        yield f"  {key} breaks {_listed(contracts)}: {cause}"
+    for cause, contracts in by["skipped"].items():
+        yield f"  {key} was not held to {_listed(contracts)}: {cause}"
+    for event in own:
+        if event["seconds"] > SLOW:
+            yield (
+                f"  {key} is slow: {event['contract']} took {event['seconds']:.1f} s; expected at "
+                f"most {SLOW:g} s on an idle machine"
+            )
+
+
+def _contracts(events: list[dict[str, Any]], outcome: str) -> dict[str, list[str]]:
+    """Causes, and what each of them decided: one mistake often breaks several contracts."""
+    found: dict[str, list[str]] = {}
+    for event in events:
+        if event["outcome"] == outcome:
+            contracts = found.setdefault(event["cause"], [])
+            if event["contract"] not in contracts:
+                contracts.append(event["contract"])
+    return found
+
+
+def _listed(contracts: list[str]) -> str:
+    few = ", ".join(contracts[:3])
+    return few if len(contracts) <= 3 else f"{few} and {len(contracts) - 3} more"
+
+
+def _run(distribution: str, *, verbose: bool) -> tuple[list[dict[str, Any]], str | None]:
+    """What the suites told, and why they did not come to their end."""
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-        tests = Path(folder, "test_contracts.py")
-        tests.write_text(_TESTS.format(distribution=distribution), encoding="utf-8")
-        command = (
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-rs",
-            "--no-header",
-            "-p",
-            "no:cacheprovider",
-        )
+        place = Path(folder, "events.jsonl")
+        module = "aios_core.testing.reporting"
+        command = (sys.executable, "-m", module, distribution, str(place))
         environ = {**os.environ, "AIOS_STRICT_PLUGINS": ""}  # others' faults are not in question
-        done = subprocess.run((*command, tests.name), cwd=folder, env=environ, check=False)  # noqa: S603  # ours
-        return done.returncode == 0
+        output = None if verbose else subprocess.PIPE
+        done = subprocess.run(  # noqa: S603  # ours
+            command,
+            cwd=folder,
+            env=environ,
+            check=False,
+            stdout=output,
+            stderr=None if verbose else subprocess.STDOUT,
+        )
+        lines = place.read_text(encoding="utf-8").splitlines() if place.is_file() else []
+    events = [json.loads(line) for line in lines]
+    begun = next((event["begun"] for event in reversed(events) if "begun" in event), "its start")
+    ended = [event for event in events if "key" in event]
+    if done.returncode in (0, 1) and 2 * len(ended) == len(events) > 0:
+        return ended, None
+    last = (done.stdout or b"").decode(errors="replace").strip().rpartition("\n")[2]
+    return ended, f"the suites ended with exit code {done.returncode} in {begun}: {last}"

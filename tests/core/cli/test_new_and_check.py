@@ -99,17 +99,72 @@ def test_check_passes_a_good_distribution_and_fails_a_bad_one(aios, tmp_plugin, 
     assert 0 == good.exit_code, capfd.readouterr().out
     assert "aios-good offers noise.good: all contracts kept" in good.stdout
     assert 1 == bad.exit_code
-    assert "bad offers noise.bad: a contract is broken" in bad.stdout
+    assert "noise.bad breaks test_decreases: alpha rises somewhere" in bad.stdout
+    assert "Traceback" not in bad.stdout
+    assert "bad offers noise.bad: contracts are broken by noise.bad" in bad.stdout
 
 
-def test_check_fails_a_distribution_that_does_not_load(aios, tmp_plugin):
-    tmp_plugin("1 / 0", module="crash")
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("1 / 0", "importing crash raised ZeroDivisionError"),
+        ("def", "raised SyntaxError"),
+        ("import sys; sys.exit(0)", "raised SystemExit"),
+        ("import aios_core", "AIOS_API"),
+        ("GOOD", "'my_thing'"),
+    ],
+)
+def test_check_never_says_that_what_was_not_loaded_keeps_contracts(
+    aios, tmp_plugin, source, reason
+):
+    """Fault N15: the last line says that nothing was checked, the first ones why."""
+    tmp_plugin(GOOD.replace('"good"', '"my_thing"') if source == "GOOD" else source, module="crash")
     done = aios("check", "crash")
+    *reasons, last = done.stdout.splitlines()
 
     assert 1 == done.exit_code
-    assert "importing crash raised ZeroDivisionError" in done.stdout
+    assert reason in "".join(reasons)
+    assert "crash: not loaded, so nothing was checked" == last
 
 
+@pytest.mark.slow
+def test_check_says_that_a_class_cannot_be_used(aios, tmp_plugin):
+    """Fault N15: in a line, under the name of the component."""
+    tmp_plugin(GOOD.replace("@frozen", ""), module="thawed")
+    done = aios("check", "thawed")
+
+    assert 1 == done.exit_code
+    assert "noise.good breaks test_loads: noise.good of thawed 1.0" in done.stdout
+    assert "contracts kept" not in done.stdout
+
+
+@pytest.mark.slow
+def test_check_says_what_it_did_not_check(aios, tmp_plugin):
+    """Fault N15: a component whose suite was skipped kept no contract."""
+    tmp_plugin(GOOD.replace("@frozen\nclass Good(NoiseScheduler):", NEEDY), module="needy")
+    done = aios("check", "needy")
+
+    assert 0 == done.exit_code
+    assert "noise.good was not held to test_contract: noise.good needs name" in done.stdout
+    assert done.stdout.endswith("no contract was tried; not checked: noise.good\n")
+
+
+@pytest.mark.slow
+def test_check_tells_where_a_plugin_ends_the_process(aios, tmp_plugin):
+    """Fault N15: no result is told of suites that did not come to their end."""
+    tmp_plugin(GOOD.replace("return 1 - t", "__import__('os')._exit(0)"), module="ends")
+    done = aios("check", "ends")
+
+    assert 1 == done.exit_code
+    assert "the suites ended with exit code 0 in Test_noise_good::" in done.stdout
+    assert "contracts kept" not in done.stdout
+
+
+NEEDY = """
+@frozen
+class Good(NoiseScheduler):
+    name: str
+"""
 GOOD = """
 import aios_core
 from attrs import frozen
