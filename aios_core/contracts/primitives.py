@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aios_core.contracts.records import Id, Metric, dimension, filter_columns
 from aios_core.errors import StorageError
-from aios_core.filters import Expression
+from aios_core.filters import Expression, Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,9 +23,22 @@ if TYPE_CHECKING:
 class StorePrimitives(ABC):
     """The half of `VectorStore` that differs between backends.
 
+    To write in every backend: `write_rows`, `remove_rows`, `fetch_rows`, `nearest_rows`,
+    `scan_rows`.
+
+    To write for a capability that the backend names: `match_text` for ``text``; `save_snapshot` and
+    `restore_snapshot` for ``snapshot``.
+
+    To write where the method here is too little or too slow: `remove_where`, `count_rows`,
+    `compact_storage`, `flush_storage`, `measure_storage`, `verify_storage`, `close_storage`,
+    `pin_rows`; for forked processes `abandon_storage`, `reopen_storage`.
+
+    To use, from this module: `id_taken` and `scored_rows`.
+
     What is passed in has been checked: rows have the store's columns, ids are of its type and come
     once, filters name its columns, k is at least 1. Whatever the other library raises leaves as a
-    `StorageError`.
+    `StorageError`. A class may have any other methods and attributes: a name that `VectorStore`
+    uses itself is refused when the class is made, or the attribute is set.
 
     Args:
         backend: that made it.
@@ -34,6 +47,15 @@ class StorePrimitives(ABC):
         metric: how near two vectors are.
         read_only: whether writing is refused.
     """
+
+    backend: StorageBackend
+    uri: str
+    schema: pa.Schema
+    metric: Metric
+    read_only: bool
+    closed: bool
+    dim: int
+    filter_columns: dict[str, Kind]
 
     def __init__(
         self,
@@ -50,23 +72,23 @@ class StorePrimitives(ABC):
         self.filter_columns = filter_columns(schema)
 
     @abstractmethod
-    def _write(self, rows: pa.Table, *, replace: bool) -> None:
+    def write_rows(self, rows: pa.Table, *, replace: bool) -> None:
         """Add rows in one commit; where ``replace``, instead of those of the same ids.
 
         Raises:
-            StorageError: not ``replace``, and an id is there already: see `_taken`.
+            StorageError: not ``replace``, and an id is there already: see `id_taken`.
         """
 
     @abstractmethod
-    def _remove(self, ids: Sequence[Id]) -> int:
+    def remove_rows(self, ids: Sequence[Id]) -> int:
         """Delete rows; returns how many there were."""
 
     @abstractmethod
-    def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+    def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
         """Rows in the order of the ids, without those that are not there."""
 
     @abstractmethod
-    def _nearest(
+    def nearest_rows(
         self,
         queries: NDArray[np.float32],
         k: int,
@@ -77,59 +99,61 @@ class StorePrimitives(ABC):
         """For each of (Q, D) queries its rows, best first, with ``_score``: see `VectorStore`."""
 
     @abstractmethod
-    def _scan(
+    def scan_rows(
         self, columns: Sequence[str], where: Expression | None
     ) -> Iterator[pa.RecordBatch | pa.Table]:
         """All rows that are chosen, each once, in pieces that fit into memory."""
 
-    def _remove_where(self, where: Expression) -> int:
+    def remove_where(self, where: Expression) -> int:
         """Delete what a filter chooses; returns how many."""
-        ids = [one for part in self._scan(["id"], where) for one in part.column("id").to_pylist()]
-        return self._remove(ids) if ids else 0
+        ids = [
+            one for part in self.scan_rows(["id"], where) for one in part.column("id").to_pylist()
+        ]
+        return self.remove_rows(ids) if ids else 0
 
-    def _count(self, where: Expression | None) -> int:
+    def count_rows(self, where: Expression | None) -> int:
         """How many rows there are."""
-        return sum(part.num_rows for part in self._scan(["id"], where))
+        return sum(part.num_rows for part in self.scan_rows(["id"], where))
 
-    def _match(
+    def match_text(
         self, text: str, k: int, where: Expression | None, columns: Sequence[str]
     ) -> pa.Table:
         """Rows by BM25, best first, with ``_score``; for those that can ``text``."""
         raise NotImplementedError
 
-    def _snapshot(self, uri: str) -> None:
+    def save_snapshot(self, uri: str) -> None:
         """Write a copy; for those that can ``snapshot``."""
         raise NotImplementedError
 
-    def _restore(self, uri: str) -> None:
+    def restore_snapshot(self, uri: str) -> None:
         """Take the rows of a copy; for those that can ``snapshot``."""
         raise NotImplementedError
 
-    def _compact(self) -> None:
+    def compact_storage(self) -> None:
         """Give back room."""
 
-    def _flush(self) -> None:
+    def flush_storage(self) -> None:
         """Make safe what was written."""
 
-    def _measure(self) -> tuple[int | None, dict[str, Any]]:
+    def measure_storage(self) -> tuple[int | None, dict[str, Any]]:
         """Bytes on disk if they are known, and whatever else is worth telling."""
         return None, {}
 
-    def _pinned(self) -> AbstractContextManager[StorePrimitives]:
+    def pin_rows(self) -> AbstractContextManager[StorePrimitives]:
         """The rows as they are now, to be read several times, whatever others write meanwhile.
 
         As it is, for stores that change by calls of this handle alone.
         """
         return nullcontext(self)
 
-    def _abandon(self) -> None:
+    def abandon_storage(self) -> None:
         """Keep off what a process that was just forked shares with its parent: locks, sockets.
 
         Nothing is written or released here that the parent has; the calls that come later only
         read.
         """
 
-    def _reopen(self) -> None:
+    def reopen_storage(self) -> None:
         """Make reading possible in a forked process, before the first call there.
 
         Raises:
@@ -140,26 +164,30 @@ class StorePrimitives(ABC):
             f"{type(self.backend).__name__} cannot be used so; open it again in this process"
         )
 
-    def _verify(self) -> None:
+    def verify_storage(self) -> None:
         """Check what reading all rows would not show, as checksums do."""
 
-    def _close(self) -> None:
+    def close_storage(self) -> None:
         """Let go of everything."""
 
-    def _taken(self, one: Id) -> StorageError:
-        """The error for an id that `_write` may not replace."""
-        return StorageError(
-            f"id {one!r} is in {self.uri} already; nothing was added (upsert replaces)"
-        )
 
-    def _scored(self, found: Sequence[tuple[Id, float]], columns: Sequence[str]) -> pa.Table:
-        """Rows with their scores, for those that find ids first."""
-        import pyarrow as pa
+def id_taken(store: StorePrimitives, one: Id) -> StorageError:
+    """The error for an id that `write_rows` may not replace."""
+    return StorageError(
+        f"id {one!r} is in {store.uri} already; nothing was added (upsert replaces)"
+    )
 
-        by_id = dict(found)
-        rows = self._fetch(list(by_id), list(dict.fromkeys([*columns, "id"])))
-        scores = [by_id[one] for one in rows.column("id").to_pylist()]
-        return rows.select(columns).append_column("_score", pa.array(scores, pa.float32()))
+
+def scored_rows(
+    store: StorePrimitives, found: Sequence[tuple[Id, float]], columns: Sequence[str]
+) -> pa.Table:
+    """Rows with their scores in ``_score``, for `match_text` of those that find ids first."""
+    import pyarrow as pa
+
+    by_id = dict(found)
+    rows = store.fetch_rows(list(by_id), list(dict.fromkeys([*columns, "id"])))
+    scores = [by_id[one] for one in rows.column("id").to_pylist()]
+    return rows.select(columns).append_column("_score", pa.array(scores, pa.float32()))
 
 
 def fuse(*rankings: Sequence[Id]) -> list[tuple[Id, float]]:

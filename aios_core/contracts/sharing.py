@@ -72,7 +72,7 @@ class SharedStore(StorePrimitives):
             if self.__torn and not self.backend.concurrent:
                 raise StorageError(f"{opened} was forked while another thread used it; {again}")
             if not self.__readable:
-                self._reopen()
+                self.reopen_storage()
                 self.__readable = True
 
     def close(self) -> None:
@@ -84,13 +84,13 @@ class SharedStore(StorePrimitives):
             if not self.closed:
                 self.closed = True
                 if self.__readable or not self.__inherited:
-                    self._close()
+                    self.close_storage()
 
     def _forked(self) -> None:
         """Called in a process that was just forked, where no other thread is yet."""
         self.__torn = not self.__lock.acquire(blocking=False)
         self.__lock, self.__inherited, self.__readable = threading.RLock(), True, False
-        self._abandon()
+        self.abandon_storage()
         self.read_only = True
 
 

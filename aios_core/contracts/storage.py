@@ -44,10 +44,10 @@ class StorageBackend(ABC):
     holds for every backend, since one call runs at a time unless the backend is `concurrent`.
 
     **Processes.** A store belongs to the process that opened it. In a process that is forked from
-    it the store can be read where the backend writes `_reopen`, which says what is seen there;
-    writing is refused, closing there lets go of nothing that the parent has, and nothing waits for
-    threads that do not exist. A child that wants to write opens the store itself, as any process
-    does.
+    it the store can be read where the backend writes `reopen_storage`, which says what is seen
+    there; writing is refused, closing there lets go of nothing that the parent has, and nothing
+    waits for threads that do not exist. A child that wants to write opens the store itself, as any
+    process does.
     """
 
     embedded: ClassVar[bool] = True

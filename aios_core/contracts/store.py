@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aios_core.contracts.exact import BadValueError, from_values, shown
 from aios_core.contracts.maker import Maker, told
-from aios_core.contracts.primitives import fuse
+from aios_core.contracts.primitives import StorePrimitives, fuse, scored_rows
 from aios_core.contracts.records import (
     Id,
     Rows,
@@ -21,6 +21,7 @@ from aios_core.contracts.records import (
     query_vector,
     query_vectors,
 )
+from aios_core.contracts.shadowing import check_attribute, check_class
 from aios_core.contracts.sharing import SharedStore, turn
 from aios_core.contracts.storage import Capability, Stats
 from aios_core.errors import StorageError
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 class VectorStore(SharedStore):
     """An open store: rows with an id, a vector, and columns to filter by.
 
-    What users call checks what it is given, the same for every backend, and then calls the method
-    with an underscore, which a backend writes. Rows come and go as Arrow. A write is one commit:
+    What users call checks what it is given, the same for every backend, and then calls what a
+    backend writes: see `StorePrimitives`. Rows come and go as Arrow. A write is one commit:
     all of it, or nothing.
 
     Scores are similarities, higher is nearer: the cosine for ``cosine``, the inner product for
@@ -45,6 +46,16 @@ class VectorStore(SharedStore):
     ``_score``, float32, the best row first. A store whose metric is cosine may keep vectors at
     unit length.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_class(cls, VectorStore, StorePrimitives)
+
+    if not TYPE_CHECKING:  # mypy lets any attribute be set on a class that has this method
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            check_attribute(type(self), VectorStore, StorePrimitives, name, value)
+            super().__setattr__(name, value)
 
     @turn(write=True)
     def add(self, rows: Rows) -> int:
@@ -68,9 +79,9 @@ class VectorStore(SharedStore):
         if ids is None:
             where = self.__where(filter)
             assert where is not None
-            return self._remove_where(where)
+            return self.remove_where(where)
         wanted = self.__ids(ids)
-        return self._remove(wanted) if wanted else 0
+        return self.remove_rows(wanted) if wanted else 0
 
     @turn()
     def get(self, ids: Iterable[Id], *, columns: Sequence[str] | None = None) -> pa.Table:
@@ -80,7 +91,7 @@ class VectorStore(SharedStore):
             ids: of the store's type.
             columns: which, and in which order; unset: all, the vector included.
         """
-        return self._fetch(self.__ids(ids), self.__columns(columns, vector=True))
+        return self.fetch_rows(self.__ids(ids), self.__columns(columns, vector=True))
 
     @turn()
     def search(
@@ -143,7 +154,7 @@ class VectorStore(SharedStore):
         if not isinstance(text, str):
             raise StorageError(f"expected a text to search for, got {shown(text)}")
         asked = self.__columns(columns, vector=False)
-        return self._match(text, self.__most(k), self.__where(filter), asked)
+        return self.match_text(text, self.__most(k), self.__where(filter), asked)
 
     @turn()
     def search_hybrid(
@@ -166,12 +177,12 @@ class VectorStore(SharedStore):
         near = self.search(vector, deep, filter=filter, exact=exact, columns=["id"])
         alike = self.search_text(text, deep, filter=filter, columns=["id"])
         scores = fuse(near.column("id").to_pylist(), alike.column("id").to_pylist())
-        return self._scored(scores[:k], self.__columns(columns, vector=False))
+        return scored_rows(self, scores[:k], self.__columns(columns, vector=False))
 
     @turn()
     def count(self, filter: str | None = None) -> int:
         """How many rows there are, or how many of them a filter chooses."""
-        return self._count(self.__where(filter))
+        return self.count_rows(self.__where(filter))
 
     def to_batches(
         self,
@@ -188,7 +199,7 @@ class VectorStore(SharedStore):
 
         with self._turn():
             process, asked = os.getpid(), self.__columns(columns, vector=True)
-            parts = iter(self._scan(asked, self.__where(filter)))
+            parts = iter(self.scan_rows(asked, self.__where(filter)))
         while True:
             with self._turn():
                 if os.getpid() != process:
@@ -202,12 +213,12 @@ class VectorStore(SharedStore):
     @turn(write=True)
     def compact(self) -> None:
         """Give back the room of deleted rows, and bring indexes up to date."""
-        self._compact()
+        self.compact_storage()
 
     @turn()
     def flush(self) -> None:
         """Return once everything that was written is safe."""
-        self._flush()
+        self.flush_storage()
 
     @turn()
     def snapshot(self, uri: str) -> None:
@@ -218,7 +229,7 @@ class VectorStore(SharedStore):
         """
         self.__need("snapshot", "write snapshots")
         if "://" in uri:
-            self._snapshot(uri)
+            self.save_snapshot(uri)
             return
         here, target = Path(self.uri).resolve(), Path(uri).resolve()
         if here == target or here in target.parents:
@@ -227,7 +238,7 @@ class VectorStore(SharedStore):
             if target.exists() and (target.is_file() or any(target.iterdir())):
                 raise StorageError(f"{uri} is not empty; expected a place where nothing is")
             with new_folder(target) as temporary:
-                self._snapshot(str(temporary))
+                self.save_snapshot(str(temporary))
         except OSError as error:
             raise StorageError(f"{uri} cannot be written: {error.strerror}") from error
 
@@ -247,13 +258,13 @@ class VectorStore(SharedStore):
                 f"{uri} has vectors of {told(theirs)}, and {self.uri} of {told(ours)}; expected a "
                 "snapshot of this store"
             )
-        self._restore(uri)
+        self.restore_snapshot(uri)
 
     @turn()
     def stats(self) -> Stats:
         """What the store holds."""
-        size, details = self._measure()
-        return Stats(self._count(None), self.dim, self.metric, size, details)
+        size, details = self.measure_storage()
+        return Stats(self.count_rows(None), self.dim, self.metric, size, details)
 
     @turn()
     def verify(self) -> int:
@@ -264,10 +275,10 @@ class VectorStore(SharedStore):
         """
         import pyarrow as pa
 
-        self._verify()
+        self.verify_storage()
         seen: set[Id] = set()
-        with self._pinned() as version:
-            for batch in version._scan(self.schema.names, None):  # noqa: SLF001
+        with self.pin_rows() as version:
+            for batch in version.scan_rows(self.schema.names, None):
                 part = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
                 if part.schema != self.schema:
                     raise StorageError(
@@ -279,7 +290,7 @@ class VectorStore(SharedStore):
                 if twice := seen.intersection(ids):
                     raise StorageError(f"{self.uri}: id {min(twice, key=str)!r} is there twice")
                 seen.update(ids)
-            counted = version._count(None)  # noqa: SLF001
+            counted = version.count_rows(None)
         if len(seen) != counted:
             raise StorageError(f"{self.uri}: {len(seen)} rows can be read, {counted} are counted")
         return len(seen)
@@ -304,7 +315,7 @@ class VectorStore(SharedStore):
     def __put(self, rows: Rows, *, replace: bool) -> int:
         table = conform(rows, self.schema, self.metric)
         if table.num_rows:
-            self._write(table, replace=replace)
+            self.write_rows(table, replace=replace)
         return int(table.num_rows)
 
     def __need(self, capability: Capability, what: str) -> None:
@@ -333,7 +344,7 @@ class VectorStore(SharedStore):
             self.__need("approximate", "search approximately")
         where, asked = self.__where(filter), self.__columns(columns, vector=False)
         k = self.__most(k)
-        return self._nearest(queries, k, where, exact, asked) if len(queries) else []
+        return self.nearest_rows(queries, k, where, exact, asked) if len(queries) else []
 
     def __most(self, k: int) -> int:
         """How many rows can be found: libraries count in 32 bits, or take memory for each."""
@@ -343,7 +354,7 @@ class VectorStore(SharedStore):
             most = 0
         if most < 1 or isinstance(k, bool):
             raise StorageError(f"k is {shown(k)}; expected a whole number from 1 on")
-        return most if most <= 10_000 else max(1, min(most, self._count(None)))
+        return most if most <= 10_000 else max(1, min(most, self.count_rows(None)))
 
     def __columns(self, columns: Sequence[str] | None, *, vector: bool) -> list[str]:
         if columns is None:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from aios_core.contracts.primitives import id_taken
 from aios_core.contracts.records import Id, Metric, check_rows, check_schema, vectors_of
 from aios_core.contracts.storage import Capability, StorageBackend
 from aios_core.contracts.store import VectorStore
@@ -119,12 +120,12 @@ class IndexedBackend(StorageBackend):
         """Read a store into memory."""
         folder = Folder(Path(uri), write=not read_only)
         try:
-            return folder.read(lambda paths: self._read(folder, paths, read_only=read_only))
+            return folder.read(lambda paths: self.__read(folder, paths, read_only=read_only))
         except BaseException:
             folder.close()
             raise
 
-    def _read(self, folder: Folder, paths: dict[str, Path], *, read_only: bool) -> IndexedStore:
+    def __read(self, folder: Folder, paths: dict[str, Path], *, read_only: bool) -> IndexedStore:
         metric: Metric = folder.manifest["metric"]
         try:
             rows = pq.read_table(paths["rows"])
@@ -178,11 +179,12 @@ class IndexedStore(VectorStore):
         self._texts: Bm25 | None = None
         self._dirty = True
 
-    def _write(self, rows: pa.Table, *, replace: bool) -> None:
+    def write_rows(self, rows: pa.Table, *, replace: bool) -> None:
+        """Append rows; those that they replace are marked as dead."""
         ids = rows.column("id").to_pylist()
         old = [self._place[one] for one in ids if one in self._place]
         if old and not replace:
-            raise self._taken(next(one for one in ids if one in self._place))
+            raise id_taken(self, next(one for one in ids if one in self._place))
         self._index.add(vectors_of(rows))
         start = self._rows.num_rows
         self._rows = pa.concat_tables([self._rows, rows])
@@ -193,14 +195,16 @@ class IndexedStore(VectorStore):
         self._place.update(zip(ids, range(start, start + len(ids)), strict=True))
         self._changed()
 
-    def _remove(self, ids: Sequence[Id]) -> int:
+    def remove_rows(self, ids: Sequence[Id]) -> int:
+        """Mark rows as dead."""
         gone = [self._place.pop(one) for one in ids if one in self._place]
         if gone:
             self._alive[gone] = False
             self._changed()
         return len(gone)
 
-    def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+    def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+        """Rows by the place of their ids."""
         return self._take([self._place[one] for one in ids if one in self._place], columns)
 
     def _take(self, rows: Any, columns: Sequence[str]) -> pa.Table:
@@ -209,14 +213,18 @@ class IndexedStore(VectorStore):
     def _chosen(self, where: Expression | None) -> NDArray[np.bool_]:
         return self._alive if where is None else self._alive & mask(where, self._rows)
 
-    def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.RecordBatch]:
+    def scan_rows(
+        self, columns: Sequence[str], where: Expression | None
+    ) -> Iterator[pa.RecordBatch]:
+        """In the order of writing."""
         rows = self._rows.select(columns).filter(pa.array(self._chosen(where)))
         yield from rows.to_batches()
 
-    def _count(self, where: Expression | None) -> int:
+    def count_rows(self, where: Expression | None) -> int:
+        """How many are alive."""
         return int(self._chosen(where).sum())
 
-    def _nearest(
+    def nearest_rows(
         self,
         queries: NDArray[np.float32],
         k: int,
@@ -224,6 +232,7 @@ class IndexedStore(VectorStore):
         exact: bool | None,
         columns: Sequence[str],
     ) -> list[pa.Table]:
+        """The rows that the index finds."""
         if self._vectors is None:
             self._vectors = vectors_of(self._rows)
         allowed = self._chosen(where)
@@ -242,9 +251,10 @@ class IndexedStore(VectorStore):
         column = pa.array(np.asarray(scores, np.float32))
         return self._take(rows, columns).append_column("_score", column)
 
-    def _match(
+    def match_text(
         self, text: str, k: int, where: Expression | None, columns: Sequence[str]
     ) -> pa.Table:
+        """By BM25 over the rows that are alive."""
         live = np.flatnonzero(self._alive)
         if self._texts is None:
             self._texts = Bm25(self._rows.column("text").take(live).to_pylist())
@@ -253,17 +263,19 @@ class IndexedStore(VectorStore):
         best = best[scores[best] > 0]
         return self._ranked(live[best], scores[best], columns)
 
-    def _compact(self) -> None:
+    def compact_storage(self) -> None:
+        """Drop the dead rows; the index is made anew."""
         rows = self._rows.filter(pa.array(self._alive))
         index = self._maker.index(self.dim, self.metric)
         index.add(vectors_of(rows))
         self.fill(rows, index)
 
-    def _flush(self) -> None:
+    def flush_storage(self) -> None:
+        """Write the next generation of files, if anything changed."""
         if not self._dirty or self.read_only:
             return
         if self._alive.sum() < 0.75 * len(self._alive):
-            self._compact()
+            self.compact_storage()
         rows = self._rows.append_column("_alive", pa.array(self._alive))
         writers = {"rows": lambda path: pq.write_table(rows, path, compression="zstd")}
         if self._index.name:
@@ -271,34 +283,40 @@ class IndexedStore(VectorStore):
         self._folder.save(writers)
         self._dirty = False
 
-    def _snapshot(self, uri: str) -> None:
+    def save_snapshot(self, uri: str) -> None:
+        """A store of its own, without the dead rows."""
         with self._maker.create(uri, self.schema, metric=self.metric) as copy:
-            copy._write(self._rows.filter(pa.array(self._alive)), replace=False)  # noqa: SLF001
+            copy.write_rows(self._rows.filter(pa.array(self._alive)), replace=False)
 
-    def _restore(self, uri: str) -> None:
+    def restore_snapshot(self, uri: str) -> None:
+        """From a store of any backend of this kind, as their files are the same."""
         with self._maker.open(uri, read_only=True) as copy:
             if copy.schema != self.schema or copy.metric != self.metric:
                 raise StorageError(f"{uri} is of a store with another schema or metric")
-            copy._compact()  # noqa: SLF001
+            copy.compact_storage()
             self.fill(copy._rows, copy._index)  # noqa: SLF001
 
-    def _measure(self) -> tuple[int, dict[str, Any]]:
+    def measure_storage(self) -> tuple[int, dict[str, Any]]:
+        """Bytes of the files, their generation, and the dead rows in memory."""
         dead = len(self._alive) - len(self._place)
         return self._folder.size, {"generation": self._folder.manifest["generation"], "dead": dead}
 
-    def _verify(self) -> None:
-        self._flush()
+    def verify_storage(self) -> None:
+        """Compare the files with their checksums."""
+        self.flush_storage()
         Folder(self._folder.path, write=False).read(lambda _: None)
 
-    def _abandon(self) -> None:
+    def abandon_storage(self) -> None:
+        """Leave the lock to the parent."""
         self._folder.abandon()
 
-    def _reopen(self) -> None:
+    def reopen_storage(self) -> None:
         """The rows as they were at the fork are in memory."""
         self._index.forked()
 
-    def _close(self) -> None:
+    def close_storage(self) -> None:
+        """Write what is not written yet, and release the lock."""
         try:
-            self._flush()
+            self.flush_storage()
         finally:
             self._folder.close()

@@ -108,7 +108,7 @@ class _ArrowStore(VectorStore):
         return self._store.snapshot() if self._view is None else self._view
 
     @contextmanager
-    def _pinned(self) -> Iterator[_ArrowStore]:
+    def pin_rows(self) -> Iterator[_ArrowStore]:
         version = _ArrowStore(
             self.backend, self.uri, self.schema, self.metric, self._store, read_only=True
         )
@@ -116,23 +116,23 @@ class _ArrowStore(VectorStore):
             version._view = self._store.snapshot()
         yield version
 
-    def _write(self, rows: pa.Table, *, replace: bool) -> None:
+    def write_rows(self, rows: pa.Table, *, replace: bool) -> None:
         with _told(self.uri):
             (self._store.upsert if replace else self._store.add)(rows)
 
-    def _remove(self, ids: Sequence[Id]) -> int:
+    def remove_rows(self, ids: Sequence[Id]) -> int:
         with _told(self.uri):
             return self._store.delete(ids)  # type: ignore[arg-type]
 
-    def _remove_where(self, where: Expression) -> int:
+    def remove_where(self, where: Expression) -> int:
         with _told(self.uri):
             return self._store.delete_where(sql(where))
 
-    def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+    def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
         with _told(self.uri):
             return self._fit(self._store.get(ids).select(columns))  # type: ignore[arg-type]
 
-    def _nearest(
+    def nearest_rows(
         self,
         queries: NDArray[np.float32],
         k: int,
@@ -158,7 +158,7 @@ class _ArrowStore(VectorStore):
             found.append(self._fit(batch.select(columns)).append_column("_score", column))
         return found
 
-    def _match(
+    def match_text(
         self, text: str, k: int, where: Expression | None, columns: Sequence[str]
     ) -> pa.Table:
         with _told(self.uri):
@@ -166,7 +166,7 @@ class _ArrowStore(VectorStore):
             batch = self._store.snapshot().search_text(text, k, filter=chosen, columns=columns)
         return self._fit(batch.select(columns)).append_column("_score", batch.column("_score"))
 
-    def _scan(
+    def scan_rows(
         self, columns: Sequence[str], where: Expression | None
     ) -> Iterator[pa.RecordBatch | pa.Table]:
         with _told(self.uri):
@@ -174,48 +174,48 @@ class _ArrowStore(VectorStore):
             for batch in self._rows().batches(filter=chosen, columns=columns):
                 yield self._fit(batch)
 
-    def _count(self, where: Expression | None) -> int:
+    def count_rows(self, where: Expression | None) -> int:
         with _told(self.uri):
             return self._rows().count(None if where is None else sql(where))
 
-    def _compact(self) -> None:
+    def compact_storage(self) -> None:
         with _told(self.uri):
             self._store.compact()
             if self._store.snapshot().count() >= self.backend.index_rows:
                 self._store.create_index()
 
-    def _flush(self) -> None:
+    def flush_storage(self) -> None:
         if not self.read_only:
             with _told(self.uri):
                 self._store.sync()
 
-    def _snapshot(self, uri: str) -> None:
+    def save_snapshot(self, uri: str) -> None:
         with _told(uri):
             self._store.save_snapshot(uri)
 
-    def _restore(self, uri: str) -> None:
+    def restore_snapshot(self, uri: str) -> None:
         with _told(uri):
             self._store.restore_snapshot(uri)
 
-    def _measure(self) -> tuple[int, dict[str, Any]]:
+    def measure_storage(self) -> tuple[int, dict[str, Any]]:
         with _told(self.uri):
             stats: dict[str, Any] = {**self._store.stats()}
         return stats.pop("bytes"), {name: stats[name] for name in stats if name != "rows"}
 
-    def _verify(self) -> None:
+    def verify_storage(self) -> None:
         with _told(self.uri):
             self._store.verify(self.uri)
 
-    def _abandon(self) -> None:
+    def abandon_storage(self) -> None:
         self._store.let_go()
 
-    def _reopen(self) -> None:
+    def reopen_storage(self) -> None:
         from aios_plugins._native import arrow_storage
 
         with _told(self.uri):
             self._store = arrow_storage.Store.open(self.uri, read_only=True)
 
-    def _close(self) -> None:
+    def close_storage(self) -> None:
         with _told(self.uri):
             self._store.close()
 

@@ -18,6 +18,7 @@ from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
 from aios_core.contracts.names import kept_names
+from aios_core.contracts.primitives import id_taken, scored_rows
 from aios_core.contracts.records import check_schema
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import Expression, In, Value, renamed, sql
@@ -169,7 +170,7 @@ class _LanceStore(VectorStore):
         self._texts: tuple[int, list[Id], Bm25] | None = None
         self._writing = threading.RLock()  # what `add` has not found must not come meanwhile
 
-    def _write(self, rows: pa.Table, *, replace: bool) -> None:
+    def write_rows(self, rows: pa.Table, *, replace: bool) -> None:
         kept = rows.rename_columns([self._names[name] for name in rows.column_names])
         with self._writing, _told(self.uri):
             if replace:
@@ -178,17 +179,17 @@ class _LanceStore(VectorStore):
                 return
             known = self._rows(["id"], In("id", tuple(rows.column("id").to_pylist())))
             if known.num_rows:
-                raise self._taken(known.column("id")[0].as_py())
+                raise id_taken(self, known.column("id")[0].as_py())
             self._table.add(kept)
 
-    def _remove(self, ids: Sequence[Id]) -> int:
-        return self._remove_where(In("id", tuple(ids)))
+    def remove_rows(self, ids: Sequence[Id]) -> int:
+        return self.remove_where(In("id", tuple(ids)))
 
-    def _remove_where(self, where: Expression) -> int:
+    def remove_where(self, where: Expression) -> int:
         with self._writing, _told(self.uri):
             return int(self._table.delete(self._sql(where)).num_deleted_rows)
 
-    def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+    def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
         import pyarrow as pa
 
         wanted = list(dict.fromkeys(["id", *columns]))
@@ -199,7 +200,7 @@ class _LanceStore(VectorStore):
         order = pa.array([place[one] for one in ids if one in place], pa.int64())
         return self._fit(rows.take(order), columns)
 
-    def _nearest(
+    def nearest_rows(
         self,
         queries: NDArray[np.float32],
         k: int,
@@ -221,17 +222,19 @@ class _LanceStore(VectorStore):
             found.append(self._with_scores(rows, scores, columns))
         return found
 
-    def _match(
+    def match_text(
         self, text: str, k: int, where: Expression | None, columns: Sequence[str]
     ) -> pa.Table:
         ids, texts = self._words()
         scores = texts.scores(text)
         if where is not None:
-            chosen = {one for part in self._scan(["id"], where) for one in part["id"].to_pylist()}
+            chosen = {
+                one for part in self.scan_rows(["id"], where) for one in part["id"].to_pylist()
+            }
             scores = np.where([one in chosen for one in ids], scores, 0)
         best = np.argsort(-scores, kind="stable")[:k]
         best = best[scores[best] > 0]
-        return self._scored([(ids[row], float(scores[row])) for row in best], columns)
+        return scored_rows(self, [(ids[row], float(scores[row])) for row in best], columns)
 
     def _words(self) -> tuple[list[Id], Bm25]:
         """Of the latest version. LanceDB's own index counts rows that are gone, and is written."""
@@ -239,34 +242,34 @@ class _LanceStore(VectorStore):
             version = self._table.version
         if self._texts is None or self._texts[0] != version:
             ids, texts = list[Id](), list[str | None]()
-            for part in self._scan(["id", "text"], None):
+            for part in self.scan_rows(["id", "text"], None):
                 ids += part["id"].to_pylist()
                 texts += part["text"].to_pylist()
             self._texts = version, ids, Bm25(texts)
         return self._texts[1:]
 
-    def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
+    def scan_rows(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
         import pyarrow as pa
 
         with _told(self.uri):
             for batch in self._search(columns, where).to_batches():
                 yield self._fit(pa.Table.from_batches([batch]), columns)
 
-    def _count(self, where: Expression | None) -> int:
+    def count_rows(self, where: Expression | None) -> int:
         with _told(self.uri):
             return int(self._table.count_rows(None if where is None else self._sql(where)))
 
-    def _compact(self) -> None:
+    def compact_storage(self) -> None:
         from lancedb.index import HnswSq
 
         with self._writing, _told(self.uri):
             indexed = any(index.columns == ["vector"] for index in self._table.list_indices())
-            if not indexed and self._count(None) >= self.backend.index_rows:
+            if not indexed and self.count_rows(None) >= self.backend.index_rows:
                 self._table.create_index("vector", config=HnswSq(distance_type=self.metric))
             self._table.optimize(cleanup_older_than=timedelta(hours=1))
 
     @contextmanager
-    def _pinned(self) -> Iterator[_LanceStore]:
+    def pin_rows(self) -> Iterator[_LanceStore]:
         table = self._another()
         with _told(self.uri):
             table.checkout(table.version)
@@ -274,7 +277,7 @@ class _LanceStore(VectorStore):
             self.backend, self.uri, self.schema, self.metric, table, self._names, read_only=True
         )
 
-    def _reopen(self) -> None:
+    def reopen_storage(self) -> None:
         _check_process(self.uri)
 
     def _another(self) -> Any:
@@ -283,7 +286,7 @@ class _LanceStore(VectorStore):
         with _told(self.uri):
             return connection.open_table(TABLE)
 
-    def _measure(self) -> tuple[int, dict[str, Any]]:
+    def measure_storage(self) -> tuple[int, dict[str, Any]]:
         stats = self._table.stats()
         return stats["total_bytes"], {"version": self._table.version, **stats["fragment_stats"]}
 

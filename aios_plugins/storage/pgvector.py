@@ -14,6 +14,7 @@ from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
 from aios_core.contracts.names import kept_names
+from aios_core.contracts.primitives import id_taken
 from aios_core.contracts.records import check_schema, vectors_of
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import Expression, sql
@@ -177,7 +178,7 @@ class _PgStore(VectorStore):
         with _told(self.uri):
             return self._connection.execute(text, values)
 
-    def _write(self, rows: pa.Table, *, replace: bool) -> None:
+    def write_rows(self, rows: pa.Table, *, replace: bool) -> None:
         names = [self._column(name) for name in rows.column_names]
         listed, updates = ", ".join(names), ", ".join(f"{n} = excluded.{n}" for n in names)
         columns: list[Any] = [
@@ -195,28 +196,28 @@ class _PgStore(VectorStore):
                     f"SELECT id FROM {self._name} JOIN staged USING (id) LIMIT 1", ()
                 ).fetchone()
                 if known:
-                    raise self._taken(known[0])
+                    raise id_taken(self, known[0])
             conflict = f" ON CONFLICT (id) DO UPDATE SET {updates}" if replace else ""
             self._connection.execute(
                 f"INSERT INTO {self._name} ({listed}) SELECT {listed} FROM staged{conflict}", ()
             )
 
-    def _remove(self, ids: Sequence[Id]) -> int:
+    def remove_rows(self, ids: Sequence[Id]) -> int:
         found = self._run(f"DELETE FROM {self._name} WHERE id = ANY(%s)", (list(ids),))
         return int(found.rowcount)
 
-    def _remove_where(self, where: Expression) -> int:
+    def remove_where(self, where: Expression) -> int:
         chosen, values = self._where(where)
         return int(self._run(f"DELETE FROM {self._name}{chosen}", values).rowcount)
 
-    def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+    def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
         asked = list(dict.fromkeys([*columns, "id"]))
         text = f"SELECT {self._select(asked)} FROM {self._name} WHERE id = ANY(%s)"
         at = asked.index("id")
         rows = {row[at]: row for row in self._run(text, (list(ids),)).fetchall()}
         return self._table([rows[one] for one in ids if one in rows], asked).select(columns)
 
-    def _nearest(
+    def nearest_rows(
         self,
         queries: NDArray[np.float32],
         k: int,
@@ -255,7 +256,7 @@ class _PgStore(VectorStore):
                 found.append(table.append_column("_score", pa.array(scores.astype(np.float32))))
         return found
 
-    def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
+    def scan_rows(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
         chosen, values = self._where(where)
         text = f"SELECT {self._select(columns)} FROM {self._name}{chosen}"
         # Calls that come between two pieces are not part of the transaction that a scan needs.
@@ -278,7 +279,7 @@ class _PgStore(VectorStore):
                 yield connection
 
     @contextmanager
-    def _pinned(self) -> Iterator[_PgStore]:
+    def pin_rows(self) -> Iterator[_PgStore]:
         from psycopg import IsolationLevel
 
         version = _PgStore(
@@ -289,20 +290,20 @@ class _PgStore(VectorStore):
         with version, version._connection.transaction():
             yield version
 
-    def _abandon(self) -> None:
+    def abandon_storage(self) -> None:
         _PARENTS.append(self._connection)  # to close it would end the parent's session
 
-    def _reopen(self) -> None:
+    def reopen_storage(self) -> None:
         self._connection, _ = _open(self._place)
         self._connection.read_only = True
 
-    def _count(self, where: Expression | None) -> int:
+    def count_rows(self, where: Expression | None) -> int:
         chosen, values = self._where(where)
         return int(self._run(f"SELECT count(*) FROM {self._name}{chosen}", values).fetchone()[0])
 
-    def _compact(self) -> None:
+    def compact_storage(self) -> None:
         if (
-            self._count(None) >= self.backend.index_rows
+            self.count_rows(None) >= self.backend.index_rows
             and self.dim <= 2000
             and not self._run(_INDEX, (self._table_name,)).fetchone()
         ):
@@ -311,14 +312,14 @@ class _PgStore(VectorStore):
             self._run(f"CREATE INDEX ON {self._name} USING hnsw (vector {kind})")
         self._run(f"VACUUM ANALYZE {self._name}")
 
-    def _measure(self) -> tuple[int, dict[str, Any]]:
+    def measure_storage(self) -> tuple[int, dict[str, Any]]:
         size = self._run(
             "SELECT pg_total_relation_size(%s::regclass)", (self._table_name,)
         ).fetchone()[0]
         version = self._run("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
         return int(size), {"pgvector": version.fetchone()[0]}
 
-    def _close(self) -> None:
+    def close_storage(self) -> None:
         self._connection.close()
 
     def _column(self, name: str) -> str:

@@ -17,6 +17,7 @@ from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
 from aios_core.contracts.names import is_plain, kept_names
+from aios_core.contracts.primitives import id_taken
 from aios_core.contracts.records import check_schema, vectors_of
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import And, Compare, Expression, In, IsNull, Not, Or, renamed
@@ -166,13 +167,13 @@ class _QdrantStore(VectorStore):
         *common, self._client, self._name, self._names = arguments
         super().__init__(*common, read_only=read_only)
 
-    def _write(self, rows: pa.Table, *, replace: bool) -> None:
+    def write_rows(self, rows: pa.Table, *, replace: bool) -> None:
         from qdrant_client import models
 
         if not replace:
-            known = self._fetch(rows.column("id").to_pylist(), ["id"]).column("id")
+            known = self.fetch_rows(rows.column("id").to_pylist(), ["id"]).column("id")
             if len(known):
-                raise self._taken(known[0].as_py())
+                raise id_taken(self, known[0].as_py())
         payloads = rows.drop_columns("vector").to_pylist()
         points = [
             models.PointStruct(
@@ -188,14 +189,14 @@ class _QdrantStore(VectorStore):
             for some in _pages(points):
                 self._client.upsert(self._name, some, wait=True)
 
-    def _remove(self, ids: Sequence[Id]) -> int:
-        known = self._fetch(ids, ["id"]).column("id").to_pylist()
+    def remove_rows(self, ids: Sequence[Id]) -> int:
+        known = self.fetch_rows(ids, ["id"]).column("id").to_pylist()
         with _told(self.uri):
             if known:
                 self._client.delete(self._name, [_point(one) for one in known], wait=True)
         return len(known)
 
-    def _fetch(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
+    def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
         found = {}
         with _told(self.uri):
             for some in _pages(ids):
@@ -205,7 +206,7 @@ class _QdrantStore(VectorStore):
                 found |= {point.payload["id"]: point for point in points}
         return self._table([found[one] for one in ids if one in found], columns)
 
-    def _nearest(
+    def nearest_rows(
         self,
         queries: NDArray[np.float32],
         k: int,
@@ -234,7 +235,7 @@ class _QdrantStore(VectorStore):
             found.append(table.append_column("_score", pa.array(scores, pa.float32())))
         return found
 
-    def _scan(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
+    def scan_rows(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
         offset, chosen = None, self._chosen(where)
         while True:
             with _told(self.uri):
@@ -245,28 +246,28 @@ class _QdrantStore(VectorStore):
             if offset is None:
                 return
 
-    def _count(self, where: Expression | None) -> int:
+    def count_rows(self, where: Expression | None) -> int:
         with _told(self.uri):
             chosen = self._chosen(where)
             return int(self._client.count(self._name, count_filter=chosen, exact=True).count)
 
-    def _measure(self) -> tuple[None, dict[str, Any]]:
+    def measure_storage(self) -> tuple[None, dict[str, Any]]:
         with _told(self.uri):
             told = self._client.get_collection(self._name)
         return None, {"status": str(told.status.value), "segments": told.segments_count}
 
-    def _abandon(self) -> None:
+    def abandon_storage(self) -> None:
         """The client lets go of the lock when it is dropped, and would do so for the parent too."""
         _PARENTS.append(self._client)
         if "://" not in self.uri and (lock := self._client._client._flock_file):  # noqa: SLF001
             lock.close()
 
-    def _reopen(self) -> None:
+    def reopen_storage(self) -> None:
         """A folder's points are in memory, as they were at the fork."""
         if "://" in self.uri:
             self._client, _ = self.backend._connect(self.uri)  # noqa: SLF001 - of this file
 
-    def _close(self) -> None:
+    def close_storage(self) -> None:
         self._client.close()
 
     def _asked(self, columns: Sequence[str]) -> dict[str, Any]:

@@ -262,7 +262,7 @@ def test_a_write_that_fails_at_first_leaves_nothing(tmp_path, monkeypatch):
     def full(*_, **__):
         raise StorageError("no space left on device")
 
-    monkeypatch.setattr(store, "_write", full)
+    monkeypatch.setattr(store, "write_rows", full)
     with pytest.raises(AIOSError, match=r"a.jsonl:1.*no space left on device"):
         import_file(place, lines(tmp_path / "a.jsonl", [{"text": "x"}]), overrides=SET)
     assert not place.folder.exists()

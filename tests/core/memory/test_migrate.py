@@ -89,17 +89,17 @@ def test_what_was_written_is_safe_before_it_is_compared(tmp_path):
     calls = []
 
     class Recorded(type(Numpy().create(str(tmp_path / "x"), SCHEMA))):
-        def upsert(self, rows):
+        def write_rows(self, rows, *, replace):
             calls.append("write")
-            return super().upsert(rows)
+            super().write_rows(rows, replace=replace)
 
-        def flush(self):
+        def flush_storage(self):
             calls.append("flush")
-            super().flush()
+            super().flush_storage()
 
-        def get(self, ids, **options):
+        def fetch_rows(self, ids, columns):
             calls.append("compare")
-            return super().get(ids, **options)
+            return super().fetch_rows(ids, columns)
 
     with make(tmp_path / "a", 20) as source, make(tmp_path / "b") as target:
         target.__class__ = Recorded
@@ -113,12 +113,12 @@ def test_a_store_that_holds_an_id_twice_is_not_sound(tmp_path):
     with make(tmp_path / "a", 5) as store:
 
         class Twice(type(store)):
-            def _scan(self, columns, where):
-                yield from super()._scan(columns, where)
-                yield from super()._scan(columns, where)
+            def scan_rows(self, columns, where):
+                yield from super().scan_rows(columns, where)
+                yield from super().scan_rows(columns, where)
 
-            def _count(self, where):
-                return 2 * super()._count(where)
+            def count_rows(self, where):
+                return 2 * super().count_rows(where)
 
         store.__class__ = Twice
         with pytest.raises(StorageError, match="id '0' is there twice"):
