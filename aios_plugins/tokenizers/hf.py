@@ -13,6 +13,8 @@ from attrs import frozen
 
 from aios_core.contracts import (
     Padding,
+    Spelling,
+    SpellingContext,
     Texts,
     Tokenizer,
     TrainedTokenizer,
@@ -34,13 +36,16 @@ MAX_FILE: Final = 1 << 27
 """Largest file that is read, in bytes; published ones are below a quarter of it."""
 
 
-def read(path: Path, *, engine: bool, strict: bool = False) -> fast_tokenizer.Tokenizer:
+def read(
+    path: Path, *, engine: bool, strict: bool = False, parse_special: bool = False
+) -> fast_tokenizer.Tokenizer:
     """The tokenizer of a file.
 
     Args:
         path: a ``tokenizer.json``.
         engine: by our engine where it gives the ids that `tokenizers` gives.
         strict: refuse a file that is not for the engine.
+        parse_special: read the names of the file's special tokens in a text as these tokens.
 
     Raises:
         TokenizerError: the file is missing, damaged, hostile or, if `strict`, not for the engine.
@@ -50,7 +55,9 @@ def read(path: Path, *, engine: bool, strict: bool = False) -> fast_tokenizer.To
         if not path.is_file() or size > MAX_FILE:
             raise TokenizerError(f"{path}: want a regular file of at most {MAX_FILE} bytes")
         text = path.read_text(encoding="utf-8")
-        return fast_tokenizer.Tokenizer(text, engine=engine, strict=strict)
+        return fast_tokenizer.Tokenizer(
+            text, engine=engine, strict=strict, parse_special=parse_special
+        )
     except OSError as error:
         raise TokenizerError(f"{path}: {error.strerror}") from error
     except ValueError as error:  # of the engine, and bytes that are not UTF-8
@@ -65,7 +72,8 @@ _explained: Final = partial(tokenizer_errors, fast_tokenizer.FastTokenizerError)
 class TrainedHf(TrainedTokenizer):
     """The file's ids, then mask, pad, bos and eos of our own, which no text encodes to.
 
-    It pickles by the path of its file if it has one, else by content.
+    The file's truncation and padding are never applied. It pickles by the path of its file if it
+    has one, else by content.
     """
 
     engine: fast_tokenizer.Tokenizer
@@ -76,7 +84,8 @@ class TrainedHf(TrainedTokenizer):
         """What `pickle` writes; a file of some megabytes is read again instead."""
         if self.path is None:
             return TrainedHf, (self.engine,)
-        return _reopen, (self.path, self.backend == "engine", self.fingerprint)
+        own, special = self.backend == "engine", self.engine.parse_special
+        return _reopen, (self.path, own, special, self.fingerprint)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -93,12 +102,20 @@ class TrainedHf(TrainedTokenizer):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the file and of the version of the Unicode tables."""
+        """SHA-256 of the file, of how it is read, and of the version of the Unicode tables."""
         text = f"{fast_tokenizer.UNICODE_VERSION}\n{self.engine.to_json()}"
+        # Earlier versions took all of the file at its word. What has other ids now says so.
+        if self.engine.batches:
+            text += "\nnothing is cut off or padded"
+        if self.engine.special_tokens() and not self.engine.parse_special:
+            text += "\nspecial tokens in a text are text"
         return hashlib.sha256(text.encode()).hexdigest()
 
     def encode(self, text: str) -> NDArray[np.int32]:
-        """Ids as the file has them, without its template; its own special tokens are text."""
+        """Ids as the file has them, all of them, without its template.
+
+        Names of the file's special tokens are text, unless it was read with ``parse_special``.
+        """
         with _explained():
             return self.engine.encode(text).view(np.int32)
 
@@ -132,6 +149,36 @@ class TrainedHf(TrainedTokenizer):
             return SPECIAL_TOKENS[special]
         return self.engine.token(checked).decode(errors="backslashreplace")
 
+    def token_bytes(self, token_id: int) -> bytes:
+        """What a token adds to a text behind others, the file's special ones by their names."""
+        (checked,) = self.vocabulary.check([token_id])
+        contexts = self._spelling.contexts
+        return contexts[-1].texts[checked] or contexts[0].texts[checked] or b""
+
+    def spelling(self) -> Spelling:
+        """How texts are made of tokens by the file's decoder.
+
+        Raises:
+            TokenizerError: the decoder looks at more than a token and its neighbours.
+        """
+        return self._spelling
+
+    @cached_property
+    def _spelling(self) -> Spelling:
+        with _explained():
+            contexts = self.engine.spelling()
+        own = [None] * 4
+        return Spelling(
+            tuple(
+                SpellingContext(
+                    [*texts, *own],
+                    np.append(after.astype(np.int64), [number] * 4),
+                    None if last is None else [*last, *own],
+                )
+                for number, (texts, last, after) in enumerate(contexts)
+            )
+        )
+
     def save(self, folder: Path) -> None:
         """Write the file as it was read."""
         path = folder / FILE
@@ -141,9 +188,10 @@ class TrainedHf(TrainedTokenizer):
             raise TokenizerError(f"{path}: {error.strerror}") from error
 
 
-def _reopen(path: Path, engine: bool, fingerprint: str) -> TrainedHf:
+def _reopen(path: Path, engine: bool, parse_special: bool, fingerprint: str) -> TrainedHf:
     """A tokenizer that was pickled by its path."""
-    tokenizer = TrainedHf(read(path, engine=engine, strict=engine), path)
+    again = read(path, engine=engine, strict=engine, parse_special=parse_special)
+    tokenizer = TrainedHf(again, path)
     if tokenizer.fingerprint != fingerprint:
         raise TokenizerError(f"{path}: not the file that was pickled; want the one that was")
     return tokenizer
@@ -151,7 +199,11 @@ def _reopen(path: Path, engine: bool, fingerprint: str) -> TrainedHf:
 
 @frozen
 class Hf(Tokenizer):
-    """A tokenizer from a ``tokenizer.json`` as Hugging Face tokenizers write it."""
+    """A tokenizer from a ``tokenizer.json`` as Hugging Face tokenizers write it.
+
+    Every text has all of its ids: truncation and padding in the file are for batches that are
+    served with it, and are not applied.
+    """
 
     file: Path
     """The file; what it says is all there is to it, so there is nothing to train."""
@@ -160,6 +212,10 @@ class Hf(Tokenizer):
     which nothing but endless searches for a pattern is cut short."""
     strict: bool = False
     """Whether a file that is not for the engine is refused; only with `engine`."""
+    parse_special: bool = False
+    """Whether the names of the file's special tokens in a text, as ``<|im_end|>``, are these tokens
+    and not text like any other. It holds for every text of a run: its data, prompts, memories and
+    evidence, so for texts that are trusted to say so."""
 
     def train(self, texts: Iterable[str]) -> TrainedHf:
         """Read the file; the texts are not looked at."""
@@ -171,4 +227,5 @@ class Hf(Tokenizer):
 
     def _read(self, path: Path) -> TrainedHf:
         path = path.absolute()  # a process that unpickles it may be elsewhere
-        return TrainedHf(read(path, engine=self.engine, strict=self.strict), path)
+        found = read(path, engine=self.engine, strict=self.strict, parse_special=self.parse_special)
+        return TrainedHf(found, path)

@@ -40,6 +40,8 @@ class TrainedTiktoken(TrainedTokenizer):
 
     encoding: Any
     """A `tiktoken.Encoding`."""
+    parse_special: bool = False
+    """Whether names of its special tokens in a text are these tokens."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -51,8 +53,11 @@ class TrainedTiktoken(TrainedTokenizer):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the file that `save` writes and of the version of tiktoken."""
-        return hashlib.sha256(f"{version('tiktoken')}\n{self._document}".encode()).hexdigest()
+        """SHA-256 of the file that `save` writes, how it is read, and the version of tiktoken."""
+        text = f"{version('tiktoken')}\n{self._document}"
+        if self.parse_special:
+            text += "\nspecial tokens in a text are special"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
     def _document(self) -> str:
@@ -67,11 +72,14 @@ class TrainedTiktoken(TrainedTokenizer):
         )
 
     def encode(self, text: str) -> NDArray[np.int32]:
-        """Ids of a text; names of the encoding's special tokens are text."""
+        """Ids of a text; names of the encoding's special tokens are text, unless asked for."""
+        allowed: Any = "all" if self.parse_special else set()
         with tokenizer_errors():
             text.encode()
         try:
-            ids: NDArray[np.uint32] = self.encoding.encode_to_numpy(text, disallowed_special=())
+            ids: NDArray[np.uint32] = self.encoding.encode_to_numpy(
+                text, allowed_special=allowed, disallowed_special=()
+            )
         except ValueError as error:  # a pattern that backtracks for too long
             raise TokenizerError(f"tiktoken's {self.encoding.name}: {error}") from error
         return ids.view(np.int32)
@@ -122,15 +130,19 @@ class Tiktoken(Tokenizer):
     ``.tiktoken`` file; there is nothing to train."""
     pattern: str = field(default=GPT4, validator=validators.min_len(1))
     """The regular expression that cuts text, for a ``.tiktoken`` file, which does not say."""
+    parse_special: bool = False
+    """Whether the names of the encoding's special tokens in a text, as ``<|endoftext|>``, are these
+    tokens and not text like any other: in data, prompts, memories and evidence alike."""
 
     def train(self, texts: Iterable[str]) -> TrainedTiktoken:
         """Get the encoding; the texts are not looked at."""
         library = _tiktoken()
         if self.encoding.endswith(".tiktoken"):
             path = Path(self.encoding)
-            return _build(path, path.stem, self.pattern, {}, _ranks(path))
+            built = _build(path, path.stem, self.pattern, {}, _ranks(path))
+            return TrainedTiktoken(built, self.parse_special)
         try:
-            return TrainedTiktoken(library.get_encoding(self.encoding))
+            return TrainedTiktoken(library.get_encoding(self.encoding), self.parse_special)
         except Exception as error:  # of the network, in many ways, or of an unknown name
             known = ", ".join(library.list_encoding_names())
             raise TokenizerError(
@@ -148,7 +160,7 @@ class Tiktoken(Tokenizer):
             special = dict(document["special_tokens"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise TokenizerError(f"{path}: not as it was saved: {error!r}") from error
-        return _build(path, name, pattern, special, ranks)
+        return TrainedTiktoken(_build(path, name, pattern, special, ranks), self.parse_special)
 
 
 def _tiktoken() -> Any:
@@ -186,7 +198,8 @@ def _ranks(path: Path) -> dict[bytes, int]:
 
 def _build(
     path: Path, name: str, pattern: str, special: dict[str, int], ranks: dict[bytes, int]
-) -> TrainedTiktoken:
+) -> Any:
+    """A `tiktoken.Encoding`."""
     ids = [*ranks.values(), *special.values()]
     if any(type(i) is not int or not 0 <= i < 2**31 - 5 for i in ids) or len(set(ids)) < len(ids):
         raise TokenizerError(f"{path}: ranks: want whole numbers from 0 on, each once")
@@ -194,9 +207,8 @@ def _build(
     if missing:
         raise TokenizerError(f"{path}: ranks: no token for byte {missing[0]:#04x}; want all 256")
     try:
-        encoding = _tiktoken().Encoding(
+        return _tiktoken().Encoding(
             name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=special
         )
     except (ValueError, OverflowError) as error:
         raise TokenizerError(f"{path}: pattern: {error}") from error
-    return TrainedTiktoken(encoding)

@@ -8,14 +8,38 @@ use memmap2::Mmap;
 use serde_json::Value;
 
 use crate::checks::check;
-use crate::engine::{self, Batch, Engine, Spec, Stream, Unfit, kept, threads};
+use crate::engine::{self, Batch, Engine, Spec, Stream, Unfit, threads};
 use crate::reference::{Located, Reference, Steps};
+use crate::special;
+use crate::spelling::Context;
 use crate::{Error, Result};
 
 /// A tokenizer from a file that others wrote.
+///
+/// What the file says of truncation and padding is for batches that are served with it: it is
+/// never applied.
 pub struct Any {
     backend: Backend,
     json: String,
+    special: HashMap<String, u32>,
+    batches: bool,
+}
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// By the engine where it gives the reference's ids; else by the reference whatever the file.
+    pub engine: bool,
+    /// Refuse a file that is not for the engine.
+    pub strict: bool,
+    /// Whether the name of a special token in a text is that token, or text like any other.
+    pub parse_special: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { engine: true, strict: false, parse_special: false }
+    }
 }
 
 /// Who works out the ids.
@@ -50,16 +74,22 @@ impl std::fmt::Debug for Any {
 impl Any {
     /// Reads the text of a `tokenizer.json`.
     ///
-    /// `engine` false uses the reference for everything; `strict` refuses what only it can do.
-    ///
     /// # Errors
     /// If the text is no tokenizer, or `strict` and not for the engine.
-    pub fn from_json(json: String, engine: bool, strict: bool) -> Result<Self> {
-        let file: Value = serde_json::from_str(&json)?;
+    pub fn from_json(json: String, reading: Reading) -> Result<Self> {
+        let Reading { engine, strict, parse_special } = reading;
+        let mut file: Value = serde_json::from_str(&json)?;
         let patterns = check(&file)?;
+        let mut batches = false;
+        for name in ["truncation", "padding"] {
+            batches |= file.get_mut(name).is_some_and(|entry| !entry.take().is_null());
+        }
+        let special = special::ids(&file);
+        let made = |backend, json| Self { backend, json, special, batches };
         let reason = if engine {
-            match Spec::from_value(&file).and_then(Engine::new) {
-                Ok(engine) => return Ok(Self { backend: Backend::Engine(Box::new(engine)), json }),
+            let spec = Spec::from_value(&file).map(|spec| Spec { parse_special, ..spec });
+            match spec.and_then(Engine::new) {
+                Ok(engine) => return Ok(made(Backend::Engine(Box::new(engine)), json)),
                 Err(Unfit::Broken(problem)) => return Err(Error::entry("tokenizer", problem)),
                 Err(Unfit::Other(reason)) => reason,
             }
@@ -69,8 +99,18 @@ impl Any {
         if strict {
             return Err(Error::entry("tokenizer", format!("not for the engine: {reason}")));
         }
-        let reference = Box::new(Reference::new(file, json.len(), patterns)?);
-        Ok(Self { backend: Backend::Reference(reference, reason), json })
+        let reference = Box::new(Reference::new(file, json.len(), patterns, parse_special)?);
+        Ok(made(Backend::Reference(reference, reason), json))
+    }
+
+    /// Names of the file's special tokens and their ids.
+    pub fn special(&self) -> &HashMap<String, u32> {
+        &self.special
+    }
+
+    /// Whether the file says how batches are cut or padded, which is not applied.
+    pub fn batches(&self) -> bool {
+        self.batches
     }
 
     /// Who works out the ids.
@@ -115,11 +155,6 @@ impl Any {
         let (before, after) = around(engine, template);
         ids.extend_from_slice(before);
         engine.encode_into(text.as_bytes(), true, &mut ids);
-        if let Some(cut) = engine.spec().truncation {
-            let room = cut.max_length - after.len() - before.len();
-            let text = kept(&ids[before.len()..], room, cut.left).to_vec();
-            ids.splice(before.len().., text);
-        }
         ids.extend_from_slice(after);
         Ok(ids)
     }
@@ -137,14 +172,11 @@ impl Any {
         };
         let batch = engine.encode_batch(texts, true, threads(wish));
         let (before, after) = around(engine, template);
-        let cut = engine.spec().truncation;
-        if cut.is_none() && before.is_empty() && after.is_empty() {
+        if before.is_empty() && after.is_empty() {
             return Ok(batch);
         }
         let mut whole = Batch { ids: Vec::with_capacity(batch.ids.len()), offsets: vec![0] };
         for row in batch.rows() {
-            let room = cut.map_or(usize::MAX, |cut| cut.max_length - before.len() - after.len());
-            let row = kept(row, room, cut.is_some_and(|cut| cut.left));
             whole.ids.extend_from_slice(before);
             whole.ids.extend_from_slice(row);
             whole.ids.extend_from_slice(after);
@@ -170,7 +202,7 @@ impl Any {
         // SAFETY: the mapping is private and only read; that nobody shortens the file is asked of
         // the caller above.
         let text = unsafe { Mmap::map(&file) }.map_err(io)?;
-        if let (Backend::Engine(engine), true) = (&self.backend, self.is_whole()) {
+        if let Backend::Engine(engine) = &self.backend {
             return Ok(engine.encode_batch(&[&text[..]], true, threads(wish)).ids);
         }
         let text = std::str::from_utf8(&text).map_err(|error| {
@@ -178,14 +210,6 @@ impl Any {
             Error::File { path: path.into(), source }
         })?;
         self.encode(text, false)
-    }
-
-    /// Whether a text's ids are all kept.
-    fn is_whole(&self) -> bool {
-        match &self.backend {
-            Backend::Engine(engine) => engine.spec().truncation.is_none(),
-            Backend::Reference(..) => false,
-        }
     }
 
     /// Ids of a text and the bytes, or the characters, that each stands for.
@@ -199,12 +223,7 @@ impl Any {
                 return reference.encode_with_offsets(text, characters);
             }
         };
-        let (mut ids, mut ranges) = engine.encode_with_offsets(text.as_bytes(), true);
-        if let Some(cut) = engine.spec().truncation {
-            let surplus = ids.len().saturating_sub(cut.max_length);
-            let kept = if cut.left { surplus..ids.len() } else { 0..ids.len() - surplus };
-            (ids, ranges) = (ids[kept.clone()].to_vec(), ranges[kept].to_vec());
-        }
+        let (ids, mut ranges) = engine.encode_with_offsets(text.as_bytes(), true);
         if characters {
             ranges = engine::in_characters(text, &ranges);
         }
@@ -229,6 +248,23 @@ impl Any {
             Backend::Reference(reference, _) => {
                 reference.token(id).unwrap_or_default().into_bytes()
             }
+        }
+    }
+
+    /// What each id adds to a decoded text, special tokens included, by where it stands: a text
+    /// begins in the first context.
+    ///
+    /// # Errors
+    /// If the decoder looks at more than a token and its neighbours.
+    pub fn spelling(&self) -> Result<Vec<Context>> {
+        match &self.backend {
+            Backend::Engine(engine) => {
+                let spelled =
+                    |id| Some(engine.token(id).to_vec()).filter(|bytes| !bytes.is_empty());
+                let ids = 0..engine.vocab_size() as u32;
+                Ok(vec![Context::alone(ids.map(spelled).collect())])
+            }
+            Backend::Reference(reference, _) => reference.spelling(),
         }
     }
 

@@ -25,13 +25,16 @@ mod error;
 mod format;
 mod guard;
 mod reference;
+mod special;
+mod spelling;
 mod steps;
 mod train;
 
-pub use any::{Any, AnyStream, Backend};
+pub use any::{Any, AnyStream, Backend, Reading};
 pub use bpe::Bpe;
 pub use error::{Error, Result};
 pub use reference::Reference;
+pub use spelling::{Bytes, Context};
 pub use train::{Settings, Trainer};
 
 /// Special tokens in the order of their ids, the first of which is 0.

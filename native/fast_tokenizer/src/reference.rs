@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
-use tokenizers::{ModelWrapper, PostProcessorWrapper, TokenizerImpl};
+use tokenizers::{PostProcessorWrapper, TokenizerImpl};
 
 use crate::bounded::{TooMuch, within};
 use crate::checks::Patterns;
 use crate::engine::{Batch, share};
 use crate::guard::guarded;
+use crate::special::Worded;
+use crate::spelling::{Context, contexts};
 use crate::steps::{Cutting, Decoding, Normalizing};
 use crate::{Error, Result};
 
@@ -19,7 +21,7 @@ use crate::{Error, Result};
 pub(crate) type Located = (Vec<u32>, Vec<Range<usize>>);
 
 /// A tokenizer of the `tokenizers` crate, whose searches end.
-type Tokenizer = TokenizerImpl<ModelWrapper, Normalizing, Cutting, PostProcessorWrapper, Decoding>;
+type Tokenizer = TokenizerImpl<Worded, Normalizing, Cutting, PostProcessorWrapper, Decoding>;
 
 /// Bytes that one id is counted as where it is decoded.
 const ID: usize = 16;
@@ -34,15 +36,20 @@ pub struct Reference {
 
 impl Reference {
     /// A tokenizer of a file of so many bytes, which was checked.
-    pub(crate) fn new(file: Value, bytes: usize, patterns: Patterns) -> Result<Self> {
+    ///
+    /// `parse_special` says whether the names of special tokens in a text are these tokens.
+    pub(crate) fn new(
+        mut file: Value,
+        bytes: usize,
+        patterns: Patterns,
+        parse_special: bool,
+    ) -> Result<Self> {
+        Worded::prepare(&mut file, parse_special)?;
         let parsed = guarded(|| within(bytes, || serde_json::from_value::<Tokenizer>(file)))?;
         let mut tokenizer = parsed
             .map_err(|refused| blame(&patterns, &refused))?
             .map_err(|error| Error::entry("tokenizer", error.to_string()))?;
-        if let Some(cut) = tokenizer.get_truncation_mut() {
-            // How much the parts that are cut off overlap: nobody sees them.
-            cut.stride = 0;
-        }
+        tokenizer.set_encode_special_tokens(!parse_special);
         Ok(Self { tokenizer, patterns })
     }
 
@@ -106,6 +113,14 @@ impl Reference {
 
     pub(crate) fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
         self.ask(ids.len() * ID, || self.tokenizer.decode(ids, skip_special))
+    }
+
+    /// What each id adds to a text.
+    pub(crate) fn spelling(&self) -> Result<Vec<Context>> {
+        let names: Vec<Option<String>> =
+            (0..self.vocab_size() as u32).map(|id| self.token(id)).collect();
+        let bytes = names.iter().flatten().map(String::len).sum();
+        self.ask(bytes, || Ok(contexts(&names, self.tokenizer.get_decoder())))?
     }
 
     pub(crate) fn token(&self, id: u32) -> Option<String> {

@@ -180,6 +180,16 @@ impl PreTokenizer for Cutting {
     }
 }
 
+impl Decoding {
+    /// Appends its steps, those of sequences each for itself.
+    pub(crate) fn flat<'a>(&'a self, steps: &mut Vec<&'a Self>) {
+        match self {
+            Self::Steps(inner) => inner.iter().for_each(|step| step.flat(steps)),
+            step => steps.push(step),
+        }
+    }
+}
+
 impl Decoder for Decoding {
     fn decode_chain(&self, tokens: Vec<String>) -> Result<Vec<String>> {
         match self {

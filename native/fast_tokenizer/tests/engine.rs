@@ -115,5 +115,15 @@ fn what_is_not_ours_is_refused_and_what_is_broken_is_named() {
     assert!(change("/model/vocab/a", serde_json::json!(9)).contains("belongs to both"));
     assert!(change("/normalizer", serde_json::json!({"type": "NFC"})).contains("normalizer"));
     assert!(change("/added_tokens/0/id", serde_json::json!(77)).contains("added_tokens[0]"));
+    // A new token gets the id that follows their count, which a word may have where ids leave gaps.
+    let mut file: serde_json::Value = serde_json::from_str(&json("gpt2")).unwrap();
+    let count = file["model"]["vocab"].as_object().unwrap().len();
+    file["model"]["vocab"]["the"] = count.into();
+    file["added_tokens"] = serde_json::json!([{
+        "id": count, "content": "<new>", "single_word": false, "lstrip": false, "rstrip": false,
+        "normalized": false, "special": true,
+    }]);
+    let told = Engine::from_json(&file.to_string()).unwrap_err().to_string();
+    assert!(told.contains("is given to an added token"), "{told}");
     assert!(Engine::from_json("{").is_err() && Engine::from_json("").is_err());
 }

@@ -3,7 +3,7 @@
 mod engine_common;
 
 use engine_common::{Random, json, nasty};
-use fast_tokenizer::{Any, Backend};
+use fast_tokenizer::{Any, Backend, Reading};
 use serde_json::{Value, json};
 
 fn file(kind: &str, changes: &[(&str, Value)]) -> String {
@@ -52,12 +52,12 @@ fn patterns_that_backtrack_are_refused_and_named() {
             ("decoder", replace(&json!({"Regex": pattern}), "")),
         ] {
             let file = file("gpt2", &[(&format!("/{key}"), value)]);
-            let error = Any::from_json(file, true, false).expect_err(pattern).to_string();
+            let error = Any::from_json(file, Reading::default()).expect_err(pattern).to_string();
             assert!(error.starts_with(&format!("{key}.pattern.Regex: backtracks")), "{error}");
         }
     }
     let broken = file("gpt2", &[("/pre_tokenizer", split("("))]);
-    let error = Any::from_json(broken, true, false).unwrap_err().to_string();
+    let error = Any::from_json(broken, Reading::default()).unwrap_err().to_string();
     assert!(error.starts_with("pre_tokenizer.pattern.Regex: "), "{error}");
 }
 
@@ -65,7 +65,7 @@ fn patterns_that_backtrack_are_refused_and_named() {
 fn patterns_that_backtrack_on_long_texts_only_are_stopped() {
     // Its unit is longer than those that are tried when it is loaded.
     let json = file("gpt2", &[("/pre_tokenizer", split("(?:wxyz|wxyz)+!"))]);
-    let tokenizer = Any::from_json(json, true, false).unwrap();
+    let tokenizer = Any::from_json(json, Reading::default()).unwrap();
     assert!(tokenizer.encode("wxyz!wxyz", false).is_ok());
     let error = tokenizer.encode(&"wxyz".repeat(60), false).unwrap_err().to_string();
     assert!(error.starts_with("pre_tokenizer.pattern.Regex: "), "{error}");
@@ -84,7 +84,7 @@ fn published_patterns_are_not_refused() {
     ];
     for pattern in patterns {
         let file = file("gpt2", &[("/pre_tokenizer", split(pattern))]);
-        let tokenizer = Any::from_json(file, true, false).unwrap();
+        let tokenizer = Any::from_json(file, Reading::default()).unwrap();
         assert!(matches!(tokenizer.backend(), Backend::Reference(..)));
         let text = " \t\n".repeat(20_000) + &"aB".repeat(20_000) + &"中".repeat(20_000);
         tokenizer.encode(&text, false).unwrap();
@@ -102,7 +102,7 @@ fn many_searches_that_backtrack_are_stopped_too() {
         ("normalizer", json!({"type": "Sequence", "normalizers": [replace(&pattern, "")]})),
     ] {
         let json = file("gpt2", &[(&format!("/{key}"), step)]);
-        let tokenizer = Any::from_json(json, true, false).unwrap();
+        let tokenizer = Any::from_json(json, Reading::default()).unwrap();
         assert!(tokenizer.encode(&text[..490], false).is_ok());
         let error = tokenizer.encode(&text, false).map(drop).unwrap_err().to_string();
         assert!(error.starts_with(key) && error.contains("pattern.Regex: backtracks"), "{error}");
@@ -118,13 +118,13 @@ fn texts_do_not_grow_without_bound() {
     ] {
         let kind = step["pattern"].as_object().unwrap().keys().next().unwrap().clone();
         let json = file("gpt2", &[("/normalizer", step.clone())]);
-        let tokenizer = Any::from_json(json, true, false).unwrap();
+        let tokenizer = Any::from_json(json, Reading::default()).unwrap();
         let text = "a".repeat(1 << 16);
         let error = tokenizer.encode(&text, false).map(drop).unwrap_err().to_string();
         assert!(error.starts_with(&format!("normalizer.pattern.{kind}: makes 65536 ")), "{error}");
         let [ids, ..] = tokenizer.encode("ab", false).unwrap()[..] else { panic!("a token") };
         let json = file("gpt2", &[("/decoder", step)]);
-        let tokenizer = Any::from_json(json, true, false).unwrap();
+        let tokenizer = Any::from_json(json, Reading::default()).unwrap();
         assert!(tokenizer.decode(&[ids], false).is_ok());
     }
 }
@@ -162,7 +162,9 @@ fn steps_are_the_crates() {
     for change in bounded {
         let json = file("gpt2", std::slice::from_ref(&change));
         let theirs: tokenizers::Tokenizer = json.parse().unwrap();
-        let ours = Any::from_json(json, false, false).unwrap();
+        let ours =
+            Any::from_json(json, Reading { engine: false, strict: false, parse_special: true })
+                .unwrap();
         let mut random = Random(17);
         for length in 0..150 {
             let text = nasty(&mut random, length);
@@ -254,7 +256,8 @@ fn entries_that_ask_for_too_much_are_named() {
     for (pointer, value, expected) in cases {
         let json = file("gpt2", &[(pointer, value)]);
         for engine in [true, false] {
-            let Err(error) = Any::from_json(json.clone(), engine, false) else {
+            let Err(error) = Any::from_json(json.clone(), Reading { engine, ..Reading::default() })
+            else {
                 panic!("{pointer}: loads; want {expected:?}")
             };
             let error = error.to_string();
@@ -269,7 +272,7 @@ fn many_patterns_do_not_take_long_to_refuse() {
     let steps = |pattern: &str, count: usize| json!({"type": "Sequence", "pretokenizers": vec![split(pattern); count]});
     let refused = |value: Value| {
         let json = file("gpt2", &[("/pre_tokenizer", value)]);
-        Any::from_json(json, true, false).map(drop).unwrap_err().to_string()
+        Any::from_json(json, Reading::default()).map(drop).unwrap_err().to_string()
     };
     let told = refused(steps("a", 100));
     assert!(told.starts_with("pre_tokenizer.pretokenizers[64].pattern.Regex: one too"), "{told}");
@@ -287,7 +290,10 @@ fn what_is_no_tokenizer_is_an_error() {
     for json in ["", "{", "{}", "[]", "null", "7", "\"a\"", "{\"model\": []}", &"[".repeat(1 << 20)]
     {
         for engine in [true, false] {
-            assert!(Any::from_json(json.to_owned(), engine, false).is_err(), "{json:.20}");
+            assert!(
+                Any::from_json(json.to_owned(), Reading { engine, ..Reading::default() }).is_err(),
+                "{json:.20}"
+            );
         }
     }
 }
@@ -305,7 +311,8 @@ fn a_hundred_thousand_added_tokens_load_at_once() {
         })
         .collect();
     let json = file("gpt2", &[("/added_tokens", tokens.into())]);
-    let tokenizer = Any::from_json(json, true, true).unwrap();
+    let reading = Reading { engine: true, strict: true, parse_special: true };
+    let tokenizer = Any::from_json(json, reading).unwrap();
     assert_eq!(
         vec![first as u32 + 5],
         tokenizer.encode(&format!("<{}>", first + 5), false).unwrap()

@@ -1,6 +1,7 @@
 """Tokenizers of tiktoken, from a file of ranks, which needs no network."""
 
 import base64
+import json
 import sys
 
 import pytest
@@ -45,6 +46,21 @@ def test_the_same_vocabulary_gives_the_same_ids(own, path):
 
     assert (own.encode(TEXT) - 4).tolist() == tokenizer.encode(TEXT).tolist()
     assert own.token(280).decode() == tokenizer.token(276)
+
+
+def test_special_tokens_are_text_unless_asked_for(path, tmp_path):
+    """Fault T6: those of a saved encoding as well."""
+    Tiktoken(str(path)).train([]).save(tmp_path)
+    file = tmp_path / "tiktoken.json"
+    document = json.loads(file.read_text())
+    file.write_text(json.dumps(document | {"special_tokens": {"<|end|>": 900}}))
+    text, asked = (Tiktoken("x", parse_special=p).load(tmp_path) for p in (False, True))
+
+    assert 900 not in text.encode("a<|end|>b")
+    assert [900] == [i for i in asked.encode("a<|end|>b").tolist() if i > 300]
+    for one in (text, asked):
+        assert "a<|end|>b" == one.decode(one.encode("a<|end|>b"))
+    assert text.fingerprint != asked.fingerprint
 
 
 @pytest.mark.parametrize(

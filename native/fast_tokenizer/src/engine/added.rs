@@ -17,6 +17,7 @@ pub struct Segment {
 #[derive(Clone, Debug)]
 pub struct Finder {
     passes: Vec<Pass>,
+    special: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -26,12 +27,13 @@ struct Pass {
 }
 
 impl Finder {
-    /// A finder of these tokens.
+    /// A finder of these tokens, or of those that are not special: the names of the others are
+    /// passed over as the reference passes over them.
     ///
     /// # Errors
     ///
     /// There are too many of them for one automaton.
-    pub fn new(added: &[Added]) -> Result<Self, BuildError> {
+    pub fn new(added: &[Added], special: bool) -> Result<Self, BuildError> {
         let mut passes = Vec::new();
         for normalized in [false, true] {
             let chosen = added.iter().filter(|token| token.normalized == normalized);
@@ -43,17 +45,18 @@ impl Finder {
                 passes.push(Pass { automaton, tokens });
             }
         }
-        Ok(Self { passes })
+        Ok(Self { passes, special })
     }
 
     /// Calls `each` for every stretch of the text, in order; none is empty.
     pub fn segments(&self, text: &[u8], mut each: impl FnMut(Segment)) {
-        descend(&self.passes, text, 0..text.len(), &mut each);
+        descend(&self.passes, self.special, text, 0..text.len(), &mut each);
     }
 }
 
 fn descend(
     passes: &[Pass],
+    special: bool,
     text: &[u8],
     range: std::ops::Range<usize>,
     each: &mut impl FnMut(Segment),
@@ -68,6 +71,9 @@ fn descend(
     let mut done = 0;
     for found in pass.automaton.find_iter(inside) {
         let token = &pass.tokens[found.pattern().as_usize()];
+        if token.special && !special {
+            continue;
+        }
         let (mut start, mut end) = (found.start(), found.end());
         if token.lstrip {
             start = (start - trailing_space(&inside[..start])).max(done);
@@ -76,11 +82,11 @@ fn descend(
             end += leading_space(&inside[end..]);
         }
         // A token that took the space after it along may have swallowed what was found next.
-        descend(rest, text, range.start + done..range.start + start.max(done), each);
+        descend(rest, special, text, range.start + done..range.start + start.max(done), each);
         each(Segment { range: range.start + start..range.start + end, id: Some(token.id) });
         done = end;
     }
-    descend(rest, text, range.start + done..range.end, each);
+    descend(rest, special, text, range.start + done..range.end, each);
 }
 
 /// Bytes of white space at the start.
@@ -122,7 +128,7 @@ mod tests {
 
     fn segments(added: &[Added], text: &str) -> Vec<(String, Option<u32>)> {
         let mut found = Vec::new();
-        let finder = Finder::new(added).unwrap();
+        let finder = Finder::new(added, true).unwrap();
         finder.segments(text.as_bytes(), |segment| {
             found.push((text[segment.range].to_owned(), segment.id));
         });

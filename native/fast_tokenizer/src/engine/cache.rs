@@ -248,6 +248,69 @@ mod tests {
     }
 
     #[test]
+    fn what_was_known_before_a_growth_is_known_after_it() {
+        let mut cache = Cache::new(16, 1 << 20);
+        let pieces: Vec<_> = (0..100_u32).map(|i| key(&i.to_le_bytes())).collect();
+        for (i, &key) in pieces.iter().enumerate() {
+            cache.put(key, key.hash(), &[i as u32, 7]);
+        }
+        let before = cache.buckets.len();
+        cache.grow();
+        assert_eq!(2 * before, cache.buckets.len());
+        let found = pieces.iter().enumerate().filter(|&(i, &key)| {
+            let mut ids = Vec::new();
+            cache.find(key, key.hash(), &mut ids) && {
+                assert_eq!(vec![i as u32, 7], ids);
+                true
+            }
+        });
+        assert!(found.count() >= 95);
+    }
+
+    /// Faults T5 and T6 of the changes that no test noticed: what was forgotten is not found, and
+    /// what is found is what was put.
+    #[test]
+    fn what_is_kept_apart_is_right_or_forgotten() {
+        let mut cache = Cache::new(64, 1 << 20);
+        let count = ARENA / 8 + 1000;
+        let ids = |i: usize| -> Vec<u32> { (0..8).map(|j| (i * 8 + j) as u32).collect() };
+        let short = |i: usize| key(format!("s{i:09}").as_bytes());
+        let long = |i: usize| format!("{:.<200}{i:09}", "").into_bytes();
+        // Some of each kind first, then so much that all is forgotten once, and then again.
+        for round in 0..2 {
+            for i in 0..100 {
+                cache.put(short(i), short(i).hash(), &ids(i));
+                cache.put_long(&long(i), hash_long(&long(i)), &ids(i));
+            }
+            for i in 100..count {
+                let (key, at) = (short(i), i + round * count);
+                cache.put(key, key.hash(), &ids(at));
+            }
+            for i in 0..100 {
+                let mut found = Vec::new();
+                if cache.find(short(i), short(i).hash(), &mut found) {
+                    assert_eq!(ids(i), found);
+                }
+                let piece = long(i);
+                assert!(
+                    cache.get_long(&piece, hash_long(&piece)).is_none_or(|found| ids(i) == found)
+                );
+            }
+        }
+    }
+
+    /// Fault T4 of the changes that no test noticed.
+    #[test]
+    fn long_pieces_of_one_hash_are_told_apart() {
+        let mut cache = Cache::new(64, 1 << 20);
+        cache.put_long(b"a piece of more than fifteen", 7, &[1, 2]);
+        assert_eq!(Some(&[1, 2][..]), cache.get_long(b"a piece of more than fifteen", 7));
+        assert_eq!(None, cache.get_long(b"a piece of more than sixteen", 7));
+        assert_eq!(None, cache.get_long(b"a piece of more than fifteen!", 7));
+        assert_eq!(None, cache.get_long(b"a piece of more than fifteen", 7 + LONG_SLOTS as u64));
+    }
+
+    #[test]
     fn memory_is_bounded_and_growth_keeps_entries() {
         let mut cache = Cache::new(64, 64 * 1024);
         for i in 0..100_000_u32 {

@@ -18,7 +18,7 @@ use super::pattern::Pattern;
 use super::split::tests::{PATTERNS, check};
 use super::tables::{LETTERS, NUMBERS, SPACES};
 use super::unicode::Classes;
-use crate::{Any, Settings, Trainer};
+use crate::{Any, Reading, Settings, Trainer};
 
 /// What the patterns name: the blank, line ends, the apostrophe, and the letters of contractions,
 /// one of which has another that folds to it.
@@ -109,7 +109,10 @@ fn both(pattern: Pattern) -> [Any; 2] {
             level(false),
         ]}),
     };
-    [true, false].map(|engine| Any::from_json(file.to_string(), engine, engine).unwrap())
+    [true, false].map(|engine| {
+        Any::from_json(file.to_string(), Reading { engine, strict: engine, parse_special: false })
+            .unwrap()
+    })
 }
 
 fn compare_ids(text: &[char], overlap: usize) {

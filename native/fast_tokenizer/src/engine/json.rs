@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::pattern::Pattern;
-use super::spec::{Added, Resolved, Spec, Truncation, Unfit, resolve};
+use super::spec::{Added, Resolved, Spec, Unfit, resolve};
 
 #[derive(Deserialize)]
 struct Token {
@@ -57,10 +57,9 @@ impl Spec {
     ///
     /// As [`Spec::from_json`].
     pub fn from_value(file: &Value) -> Result<Self, Unfit> {
-        for name in ["normalizer", "padding"] {
-            if !file[name].is_null() {
-                return Unfit::other(format!("it has a {name}"));
-            }
+        // Truncation and padding are those of a batch that is served, and change no ids here.
+        if !file["normalizer"].is_null() {
+            return Unfit::other("it has a normalizer");
         }
         let Some(entries) = file.get("model") else {
             return Unfit::broken("model: missing");
@@ -86,7 +85,6 @@ impl Spec {
         let Resolved { tokens, rules, bytes } = resolve(&vocabulary, &merges)?;
         let added = added(&file["added_tokens"], &vocabulary)?;
         let (before, after) = template(&file["post_processor"])?;
-        let truncation = truncation(&file["truncation"], before.len() + after.len())?;
         let ignore_merges = model.ignore_merges;
         Ok(Self {
             tokens,
@@ -98,7 +96,7 @@ impl Spec {
             added,
             before,
             after,
-            truncation,
+            parse_special: false,
         })
     }
 }
@@ -216,25 +214,6 @@ fn added(tokens: &Value, vocabulary: &HashMap<String, u32>) -> Result<Vec<Added>
             Unfit::other(format!("id {id} of {token:?} is given to an added token"))
         }
         None => Ok(added),
-    }
-}
-
-/// Where a text is cut off; `around` ids come around it.
-fn truncation(value: &Value, around: usize) -> Result<Option<Truncation>, Unfit> {
-    if value.is_null() {
-        return Ok(None);
-    }
-    let text = |name: &str| value.get(name).and_then(Value::as_str);
-    let max_length = value.get("max_length").and_then(Value::as_u64);
-    // How much consecutive parts overlap concerns only the parts that are cut off.
-    match (max_length, text("strategy"), text("direction").unwrap_or("Right")) {
-        (Some(most), Some("LongestFirst" | "OnlyFirst"), side @ ("Left" | "Right"))
-            if most >= around as u64 && value.get("stride").is_some_and(Value::is_u64) =>
-        {
-            let max_length = usize::try_from(most).unwrap_or(usize::MAX);
-            Ok(Some(Truncation { max_length, left: side == "Left" }))
-        }
-        _ => Unfit::other("the truncation is none that is known"),
     }
 }
 

@@ -217,6 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn of_equal_pairs_the_last_one_counts() {
+        let bytes = std::array::from_fn(|i| i as u32);
+        let (a, b, c) = (97, 98, 99);
+        let merges = Merges::new(bytes, &[(a, b, 256), (b, c, 257), (a, b, 256)]);
+        for times in [1, SCAN] {
+            let (piece, mut out) = (b"abc".repeat(times), Vec::new());
+            merges.apply(&piece, &mut Scratch::default(), &mut out);
+            assert_eq!([a, 257].repeat(times), out);
+        }
+    }
+
+    #[test]
     fn scan_and_heap_agree() {
         let merges = rules();
         let mut state = 7_u64;

@@ -26,12 +26,11 @@ mod window;
 
 pub use decode::Stream;
 pub use offsets::in_characters;
-pub(crate) use padded::kept;
 pub use padded::{Layout, Misfit, Padded};
 pub(crate) use parallel::share;
 pub use parallel::{Batch, threads};
 pub use pattern::Pattern;
-pub use spec::{Added, Spec, Truncation, Unfit};
+pub use spec::{Added, Spec, Unfit};
 pub use tables::UNICODE_VERSION;
 pub use tokenizer::Engine;
 pub use train::{Learned, Trainer};

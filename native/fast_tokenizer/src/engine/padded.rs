@@ -64,7 +64,7 @@ pub enum Misfit {
 }
 
 /// The part of a row that is kept.
-pub(crate) fn kept(ids: &[u32], room: usize, from_end: bool) -> &[u32] {
+fn kept(ids: &[u32], room: usize, from_end: bool) -> &[u32] {
     let surplus = ids.len().saturating_sub(room);
     if from_end { &ids[surplus..] } else { &ids[..ids.len() - surplus] }
 }

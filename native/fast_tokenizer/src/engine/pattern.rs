@@ -221,6 +221,38 @@ mod tests {
         );
     }
 
+    /// Fault T3 of the changes that no test noticed.
+    #[test]
+    fn parts_of_any_size_have_the_pieces_of_the_whole() {
+        let units =
+            ["a", "S", "'s", "'", "1", "23", "?", "?\n", " ", "\n", "\r\n", "\t", "é", "中"];
+        let mut state = 7_usize;
+        for round in 0..3000 {
+            let mut text = String::new();
+            for _ in 0..round % 24 {
+                state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+                text += units[(state >> 33) % units.len()];
+            }
+            for pattern in [
+                Pattern::Gpt2,
+                Pattern::Cl100k { digits: 3 },
+                Pattern::Cl100k { digits: 1 },
+                Pattern::Whole,
+            ] {
+                let whole = pattern.ends(text.as_bytes());
+                for size in 1..9 {
+                    let (mut start, mut ends) = (0, Vec::new());
+                    for part in pattern.parts(text.as_bytes(), size) {
+                        ends.extend(pattern.ends(part).into_iter().map(|end| start + end));
+                        start += part.len();
+                        assert!(part.len() >= size || start == text.len(), "{size} {text:?}");
+                    }
+                    assert_eq!(whole, ends, "{pattern:?} {size} {text:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn regexes_are_known_letter_by_letter() {
         for pattern in [Pattern::Gpt2, Pattern::Cl100k { digits: 3 }, Pattern::Cl100k { digits: 1 }]

@@ -1,5 +1,7 @@
 //! What a byte-level BPE tokenizer consists of, checked.
 
+use std::collections::{HashMap, HashSet};
+
 use super::merges::{ID_LIMIT, RANK_LIMIT};
 use super::pattern::Pattern;
 use super::train::Learned;
@@ -43,17 +45,8 @@ pub struct Spec {
     pub before: Vec<u32>,
     /// Ids put after it.
     pub after: Vec<u32>,
-    /// How long a text may be.
-    pub truncation: Option<Truncation>,
-}
-
-/// Where a text is cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Truncation {
-    /// Most ids, those of the template included where it is asked for.
-    pub max_length: usize,
-    /// The start is cut off, not the end.
-    pub left: bool,
+    /// Whether the names of special tokens in a text are these tokens, or text like any other.
+    pub parse_special: bool,
 }
 
 impl Spec {
@@ -75,8 +68,14 @@ impl Spec {
             added: Vec::new(),
             before: Vec::new(),
             after: Vec::new(),
-            truncation: None,
+            parse_special: false,
         }
+    }
+
+    /// Ids of special tokens that no text may come to.
+    pub(super) fn reserved(&self) -> HashSet<u32> {
+        let special = self.added.iter().filter(|token| token.special && !self.parse_special);
+        special.map(|token| token.id).collect()
     }
 }
 
@@ -110,7 +109,7 @@ pub(super) struct Resolved {
 
 /// Replaces spellings by ids.
 pub(super) fn resolve(
-    vocabulary: &std::collections::HashMap<String, u32>,
+    vocabulary: &HashMap<String, u32>,
     merges: &[(String, String)],
 ) -> Result<Resolved, Unfit> {
     let size = vocabulary.values().max().map_or(0, |&id| id as usize + 1);

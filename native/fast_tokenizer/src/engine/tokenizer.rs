@@ -35,17 +35,32 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The added tokens are too many for one automaton.
+    /// The added tokens are too many for one automaton, or a byte has no token but a special one.
     pub fn new(spec: Spec) -> Result<Self, Unfit> {
-        let merges = Merges::new(spec.bytes, &spec.rules);
+        let reserved = spec.reserved();
+        if let Some(byte) = spec.bytes.iter().position(|id| reserved.contains(id)) {
+            let id = spec.bytes[byte];
+            return Unfit::other(format!(
+                "byte {byte:#04x} is spelled by id {id}, which is special"
+            ));
+        }
+        let free = |rule: &&(u32, u32, u32)| {
+            [rule.0, rule.1, rule.2].iter().all(|id| !reserved.contains(id))
+        };
+        let rules: Vec<_> = spec.rules.iter().filter(free).copied().collect();
+        let merges = Merges::new(spec.bytes, &rules);
         let spelled = || (0..).zip(&spec.tokens).filter_map(|(id, t)| Some((id, t.as_deref()?)));
-        let bytes = || spelled().filter_map(|(id, t)| Some((id, alphabet::to_bytes(t)?)));
+        let bytes = || {
+            let ordinary = spelled().filter(|(id, _)| !reserved.contains(id));
+            ordinary.filter_map(|(id, t)| Some((id, alphabet::to_bytes(t)?)))
+        };
         let whole = if spec.ignore_merges {
             bytes().map(|(id, token)| (token, id)).collect()
         } else {
             Whole::new()
         };
-        let finder = Finder::new(&spec.added).map_err(|e| Unfit::Other(e.to_string()))?;
+        let finder = Finder::new(&spec.added, spec.parse_special)
+            .map_err(|e| Unfit::Other(e.to_string()))?;
         let cache = Cache::new(spec.tokens.len(), CACHE_BYTES);
         let mut state = State::new(cache);
         let mut out = Vec::new();

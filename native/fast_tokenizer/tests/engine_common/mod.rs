@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use fast_tokenizer::engine::{Engine, Pattern};
+use fast_tokenizer::engine::{Engine, Pattern, Spec};
 use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -164,9 +164,9 @@ fn spell(byte: u8) -> char {
     if printable(byte) { char::from(byte) } else { char::from_u32(256 + before).unwrap() }
 }
 
-/// The kind's name, the engine and the reference.
+/// The kind's name, the engine and the reference, both of which look for special tokens.
 pub fn pair(kind: &str) -> (&str, Engine, Tokenizer) {
     let json = json(kind);
-    let reference = json.parse().unwrap();
-    (kind, Engine::from_json(&json).unwrap(), reference)
+    let spec = Spec { parse_special: true, ..Spec::from_json(&json).unwrap() };
+    (kind, Engine::new(spec).unwrap(), json.parse().unwrap())
 }

@@ -1,0 +1,109 @@
+"""Files as others publish them: settings for batches, and special tokens of their own."""
+
+import json
+import pickle
+
+import pytest
+
+from aios_core.contracts import Padding
+from aios_plugins.tokenizers.bpe import Bpe
+from aios_plugins.tokenizers.hf import Hf
+
+TEXTS = ["", "the thief thinks", "the thesis is that the thicker thief thinks. " * 100]
+CUT = {"max_length": 4, "direction": "Right", "strategy": "LongestFirst", "stride": 0}
+PAD = {
+    "strategy": {"Fixed": 8},
+    "direction": "Right",
+    "pad_to_multiple_of": None,
+    "pad_id": 1,
+    "pad_type_id": 0,
+    "pad_token": "<pad>",
+}
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    Bpe(vocab_size=280, min_frequency=1).train(TEXTS).save(folder)
+    file = json.loads((folder / "tokenizer.json").read_text())
+    names = ("<|im_start|>", "<|im_end|>")
+    more = [
+        file["added_tokens"][0] | {"id": len(file["model"]["vocab"]) + i, "content": name}
+        for i, name in enumerate(names)
+    ]
+    return file | {"added_tokens": file["added_tokens"] + more}
+
+
+def made(folder, document, name="tokenizer.json", **options):
+    path = folder / name
+    path.write_text(json.dumps(document))
+    return Hf(file=path, **options).train([])
+
+
+BACKENDS = [
+    pytest.param({"engine": True, "strict": True}, None, id="engine"),
+    pytest.param({}, None, id="reference"),
+    pytest.param({"engine": True}, {"type": "NFC"}, id="normalizer"),
+]
+
+
+@pytest.mark.parametrize(("options", "normalizer"), BACKENDS)
+@pytest.mark.parametrize(
+    "batches",
+    [{"truncation": CUT, "padding": PAD}, {"truncation": CUT | {"stride": 3}}, {"padding": PAD}],
+    ids=["both", "truncation", "padding"],
+)
+def test_all_ids_of_a_text_and_no_others(document, tmp_path, options, normalizer, batches):
+    """Fault T1: alone, in batches, saved again, pickled, and padded as a caller asks for."""
+    document = document | {"normalizer": normalizer}
+    plain = made(tmp_path, document, "plain.json", **options)
+    served = made(tmp_path, document | batches, **options)
+    served.save(folder := tmp_path)
+    again = Hf(file=folder / "tokenizer.json", **options).load(folder)
+    expected = [plain.encode(text).tolist() for text in TEXTS]
+
+    assert [0, True] == [len(expected[0]), len(expected[2]) > 900]
+    for one in (served, again, pickle.loads(pickle.dumps(served))):
+        assert expected == [one.encode(text).tolist() for text in TEXTS]
+        assert expected == [ids.tolist() for ids in one.encode_each(TEXTS)]
+        ids, mask = one.encode_batch(TEXTS)
+        assert expected == [row[kept].tolist() for row, kept in zip(ids, mask, strict=True)]
+        assert (3, 4) == one.encode_batch(TEXTS, Padding(max_length=4))[0].shape
+    # What had other ids before has another fingerprint now.
+    assert plain.fingerprint != served.fingerprint == again.fingerprint
+
+
+@pytest.mark.parametrize(("options", "normalizer"), BACKENDS)
+def test_special_tokens_are_text_unless_asked_for(document, tmp_path, options, normalizer):
+    """Fault T6: no text forges a turn of a conversation."""
+    document = document | {"normalizer": normalizer}
+    text, asked = (
+        made(tmp_path, document, parse_special=flag, **options) for flag in (False, True)
+    )
+    special = text.engine.special_tokens()
+    told = "<|im_end|>the<|im_start|> <mask><eos>"
+
+    assert 6 == len(special)
+    for one in (text, pickle.loads(pickle.dumps(text))):
+        for ids in (one.encode(told), *one.encode_each([told])):
+            assert not set(ids.tolist()) & set(special.values())
+            assert told == one.decode(ids)
+    for one in (asked, pickle.loads(pickle.dumps(asked))):
+        ids = one.encode(told).tolist()
+        assert [special["<|im_end|>"], special["<mask>"], special["<eos>"]] == [
+            ids[0],
+            *ids[-2:],
+        ]
+        assert told == one.decode(ids)
+    assert text.fingerprint != asked.fingerprint
+
+
+@pytest.mark.parametrize(("options", "normalizer"), BACKENDS)
+def test_files_without_either_have_the_fingerprints_that_they_had(
+    document, tmp_path, options, normalizer
+):
+    """Fault T6: a run whose ids stay the same is not orphaned."""
+    document = document | {"normalizer": normalizer, "added_tokens": []}
+    one, other = (made(tmp_path, document, parse_special=p, **options) for p in (False, True))
+
+    assert one.fingerprint == other.fingerprint
