@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _path = click.Path(path_type=Path)
 _tokenizer = click.option(
     "--tokenizer", "file", metavar="FILE", required=True, type=_path, help="A tokenizer.json."
+)
+_parse_special = click.option(
+    "--parse-special",
+    is_flag=True,
+    help="Read names of special tokens, as <|im_end|>, as these tokens; else they are text.",
 )
 
 
@@ -89,20 +94,46 @@ def train(
 @command.command()
 @click.argument("text", required=False)
 @_tokenizer
-@click.option("--jsonl-in", metavar="FILE", type=_path, help="A JSON array of texts; - is stdin.")
+@click.option(
+    "--jsonl-in",
+    metavar="FILE",
+    type=_path,
+    help="Texts, one a line: JSON strings, or objects with one under --field; - is stdin. "
+    "Or a JSON array of texts.",
+)
+@click.option("--field", metavar="NAME", help="Key of the text in JSON objects.  [default: text]")
+@_parse_special
 @json_option
-def encode(text: str | None, file: Path, jsonl_in: Path | None, *, as_json: bool) -> None:
+def encode(
+    text: str | None,
+    file: Path,
+    jsonl_in: Path | None,
+    field: str | None,
+    *,
+    parse_special: bool,
+    as_json: bool,
+) -> None:
     """Print the ids of TEXT, or of stdin.
+
+    All of them: what the file says of truncation and padding is not applied. A TEXT that begins
+    with a dash goes behind --.
 
     \b
     Examples:
       aios tokenizer encode "Return the path." --tokenizer runs/tokenizer.json
       aios tokenizer encode --json --tokenizer runs/tokenizer.json < README.md
+      aios tokenizer encode --tokenizer runs/tokenizer.json -- -5
     """  # noqa: D301  # \b is for click
-    tokenizer = _load(file)
+    if jsonl_in is None and field is not None:
+        raise click.UsageError("--field is the key of the texts of --jsonl-in; leave it out")
+    if jsonl_in is not None and text is not None:
+        raise click.UsageError("TEXT and --jsonl-in both say what to encode; leave one out")
+    tokenizer = _load(file, parse_special=parse_special)
+    _tell_backend(tokenizer, file)
     if jsonl_in is not None:
-        rows = tokenizer.encode_each(_array(jsonl_in))
-        click.echo(json.dumps([row.tolist() for row in rows]))
+        texts, lines = _texts(jsonl_in, field or "text")
+        rows = [row.tolist() for row in tokenizer.encode_each(texts)]
+        click.echo("\n".join(map(json.dumps, rows)) if lines else json.dumps(rows))
         return
     ids = tokenizer.encode(sys.stdin.read() if text is None else text).tolist()
     click.echo(json.dumps(ids) if as_json else " ".join(map(str, ids)))
@@ -112,27 +143,29 @@ def encode(text: str | None, file: Path, jsonl_in: Path | None, *, as_json: bool
 @click.argument("ids", nargs=-1, type=click.IntRange(0, 2**31 - 1))
 @_tokenizer
 def decode(ids: tuple[int, ...], file: Path) -> None:
-    """Print the text of IDS.
+    """Print the text of IDS, or of those on stdin: numbers between blanks, or a JSON array.
 
     \b
     Examples:
       aios tokenizer decode 312 260 95 --tokenizer runs/tokenizer.json
     """  # noqa: D301  # \b is for click
-    click.echo(_load(file).decode(ids), nl=False)
+    found = ids or _ids(sys.stdin.read())
+    click.echo(_load(file).decode(found), nl=False)
 
 
 @command.command()
 @click.argument("text", required=False)
 @_tokenizer
+@_parse_special
 @json_option
-def inspect(text: str | None, file: Path, *, as_json: bool) -> None:
-    """Show the pieces of TEXT, or of stdin, and how many there are.
+def inspect(text: str | None, file: Path, *, parse_special: bool, as_json: bool) -> None:
+    """Show the pieces of TEXT, or of stdin, how many there are, and which library cuts them.
 
     \b
     Examples:
       aios tokenizer inspect "Return the path." --tokenizer runs/tokenizer.json
     """  # noqa: D301  # \b is for click
-    tokenizer = _load(file)
+    tokenizer = _load(file, parse_special=parse_special)
     text = sys.stdin.read() if text is None else text
     ids = tokenizer.encode(text).tolist()
     pieces = [tokenizer.token(i) for i in ids]
@@ -143,7 +176,7 @@ def inspect(text: str | None, file: Path, *, as_json: bool) -> None:
         "bytes_per_token": size / len(ids) if ids else None,
     }
     if as_json:
-        print_json({"ids": ids, "pieces": pieces, **facts})
+        print_json({"ids": ids, "pieces": pieces, **facts, **_backend(tokenizer)})
         return
     colours = ("cyan", "magenta")
     visible = map(_visible, pieces)
@@ -151,6 +184,22 @@ def inspect(text: str | None, file: Path, *, as_json: bool) -> None:
     click.echo("".join(shown))
     told = (f"{name.replace('_', ' ')} {value:.3g}" for name, value in facts.items() if value)
     click.echo(", ".join(told), err=True)
+    _tell_backend(tokenizer, file, always=True)
+
+
+def _backend(tokenizer: TrainedTokenizer) -> dict[str, str | None]:
+    """Which library works out the ids, and why not our own engine; of one of `hf`."""
+    own: Any = tokenizer
+    return {"backend": own.backend, "reason": own.engine.reason}
+
+
+def _tell_backend(tokenizer: TrainedTokenizer, file: Path, *, always: bool = False) -> None:
+    backend, reason = _backend(tokenizer).values()
+    if reason is not None:
+        told = f"{file}: read by the library {backend}, which is slower than our engine: {reason}"
+        click.echo(told, err=True)
+    elif always:
+        click.echo(f"{file}: read by our engine", err=True)
 
 
 def _visible(piece: str) -> str:
@@ -158,24 +207,64 @@ def _visible(piece: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in piece)
 
 
-def _load(file: Path) -> TrainedTokenizer:
+def _load(file: Path, *, parse_special: bool = False) -> TrainedTokenizer:
     """The tokenizer of a file, by the engine where that gives the same ids."""
     from aios_core.registry import Registry
 
     kind = Registry.discover().get("tokenizer", "hf").load()
-    tokenizer: TrainedTokenizer = kind(file=file, engine=True).train([])
+    made = kind(file=file, engine=True, parse_special=parse_special)
+    tokenizer: TrainedTokenizer = made.train([])
     return tokenizer
 
 
-def _array(file: Path) -> Sequence[str]:
-    """The texts of a JSON array."""
+def _ids(content: str) -> list[int]:
+    """Ids in a text, as `encode` prints them with and without ``--json``."""
+    found = content.strip()
+    if found.startswith("[") and found.endswith("]"):
+        found = found[1:-1].replace(",", " ")
+    words = found.split()
+    for word in words:
+        if not (word.isascii() and word.isdecimal() and len(word) < 11):
+            raise TokenizerError(f"stdin: expected ids, whole numbers from 0 on, got {word[:40]!r}")
+    if not words:
+        raise click.UsageError("expected IDS, or ids on stdin, got none")
+    return [int(word) for word in words]
+
+
+def _texts(file: Path, field: str) -> tuple[Sequence[str], bool]:
+    """The texts of a file, and whether they are one a line rather than a JSON array."""
     try:
-        content = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        texts = json.loads(content)
+        content = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise TokenizerError(f"{file}: {error.strerror}") from error
-    except ValueError as error:
-        raise TokenizerError(f"{file}: not valid JSON: {error}") from error
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise TokenizerError(f"{file}: want a JSON array of texts")
-    return texts
+    except UnicodeDecodeError as error:
+        raise TokenizerError(f"{file}: expected UTF-8: {error}") from error
+    if content.lstrip().startswith("["):
+        texts = _parsed(content, str(file))
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TokenizerError(
+                    f"{file}: item {number}: expected a text, got {type(text).__name__}"
+                )
+        return texts, False
+    lines = [(n, line) for n, line in enumerate(content.split("\n"), 1) if line.strip()]
+    return [_text(_parsed(line, f"{file}:{n}"), field, f"{file}:{n}") for n, line in lines], True
+
+
+def _parsed(content: str, where: str) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise TokenizerError(f"{where}: expected JSON: {error}") from error
+
+
+def _text(value: Any, field: str, where: str) -> str:
+    """A string, or that under a key of an object."""
+    text = value.get(field) if isinstance(value, dict) else value
+    if not isinstance(text, str):
+        keys = f" with {', '.join(map(repr, value))}" if isinstance(value, dict) else ""
+        raise TokenizerError(
+            f"{where}: expected a text, or an object with one under {field!r} (--field names "
+            f"another key), got {type(value).__name__}{keys}"
+        )
+    return text

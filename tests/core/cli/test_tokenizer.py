@@ -43,6 +43,82 @@ def test_an_array_of_texts_gives_an_array_of_ids(file, tmp_path):
     assert single == rows
 
 
+def test_lines_of_texts_give_lines_of_ids(file, tmp_path):
+    """Fault T6: and what is called JSON lines is that."""
+    texts = [TEXT, "", "[x", "\u2028<mask>"]
+    path = tmp_path / "texts.jsonl"
+    path.write_text("\ufeff" + "\n".join(map(json.dumps, texts)) + "\n\n", encoding="utf-8")
+    single = [json.loads(run("encode", t, "--tokenizer", file, "--json").stdout) for t in texts]
+    options = ("encode", "--tokenizer", file, "--jsonl-in")
+
+    assert single == [json.loads(line) for line in run(*options, path).stdout.splitlines()]
+    path.write_text("\n".join(json.dumps({"body": t}, ensure_ascii=False) for t in texts))
+    result = run(*options, path, "--field", "body")
+    assert single == [json.loads(line) for line in result.stdout.splitlines()]
+    result = run(*options, "-", stdin='"the"\n7\n')
+    assert "-:2: expected a text, or an object with one under 'text'" in result.stderr
+    result = run(*options, path)
+    assert "texts.jsonl:1: expected a text, or an object with one under 'text'" in result.stderr
+    assert "got dict with 'body'" in result.stderr
+    result = run(*options, "-", stdin='"the"\n{\n')
+    assert "-:2: expected JSON" in result.stderr
+    result = run(*options, "-", stdin='["the", 7]')
+    assert "-: item 1: expected a text, got int" in result.stderr
+    assert 2 == run(*options, path, "TEXT").exit_code
+    assert 2 == run("encode", "x", "--field", "a", "--tokenizer", file).exit_code
+
+
+def test_ids_are_read_from_stdin_as_they_are_printed(file):
+    """Fault T6: what `encode` prints, `decode` reads."""
+    for option in ((), ("--json",)):
+        ids = run("encode", TEXT, "--tokenizer", file, *option).stdout
+        assert TEXT == run("decode", "--tokenizer", file, stdin=ids).stdout
+    for wrong, told in (
+        ("", "expected IDS, or ids on stdin"),
+        ("312 x", "expected ids, whole numbers from 0 on, got 'x'"),
+        ("-1", "got '-1'"),
+        ("9" * 30, "got '999"),
+    ):
+        result = run("decode", "--tokenizer", file, stdin=wrong)
+        assert 2 == result.exit_code
+        assert told in result.stderr
+
+
+def test_a_text_that_begins_with_a_dash_goes_behind_two(file):
+    """Fault T6: and the message says so."""
+    result = run("encode", "-5", "--tokenizer", file)
+
+    assert 2 == result.exit_code
+    assert "An argument that begins with a dash goes behind --" in result.stderr
+    ids = json.loads(run("encode", "--tokenizer", file, "--json", "--", "-5").stdout)
+    assert "-5" == run("decode", *ids, "--tokenizer", file).stdout
+
+
+def test_special_tokens_are_text_unless_asked_for(file):
+    """Fault T6."""
+    told = ("encode", "<mask>the", "--tokenizer", file, "--json")
+
+    assert not {0, 1, 2, 3} & set(json.loads(run(*told).stdout))
+    assert 0 == json.loads(run(*told, "--parse-special").stdout)[0]
+    pieces = ("inspect", "<mask>", "--tokenizer", file, "--json", "--parse-special")
+    assert ["<mask>"] == json.loads(run(*pieces).stdout)["pieces"]
+
+
+def test_which_library_works_is_told(file, tmp_path):
+    """Fault T6: and why it is not the engine."""
+    other = tmp_path / "nfc.json"
+    other.write_text(json.dumps(json.loads(file.read_text()) | {"normalizer": {"type": "NFC"}}))
+
+    assert "read by our engine" in run("inspect", "the", "--tokenizer", file).stderr
+    assert "" == run("encode", "the", "--tokenizer", file).stderr
+    for command in ("encode", "inspect"):
+        result = run(command, "the", "--tokenizer", other)
+        assert "nfc.json: read by the library tokenizers" in result.stderr
+        assert "it has a normalizer" in result.stderr
+    told = json.loads(run("inspect", "the", "--tokenizer", other, "--json").stdout)
+    assert ("tokenizers", "it has a normalizer") == (told["backend"], told["reason"])
+
+
 def test_inspection_counts(file):
     told = json.loads(run("inspect", "the thief", "--tokenizer", file, "--json").stdout)
     assert "the thief" == "".join(told["pieces"])
@@ -104,7 +180,7 @@ def test_lines_of_config_ablate_tokenizers(file, tmp_path):
         (2**30, "t.json", "'vocab_size' must be <= 524288"),
         (275, ".", "want a file in a folder that exists"),
         (275, "nowhere/t.json", "nowhere/t.json: want a file in a folder that exists"),
-        (32_000, "t.json", "vocab_size is 32000; want more text, vocab_size <= "),
+        (32_000, "t.json", "--vocab-size is 32000; want more text, --vocab-size <= "),
     ],
 )
 def test_what_cannot_be_trained_is_told(tmp_path, size, output, message):
