@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -14,24 +14,10 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
 from aios_core.errors import EvolutionError
 from aios_core.evolution.fitting import fit
+from aios_plugins.evolution._peft import PREFIX, check_layers, read, written
 
 if TYPE_CHECKING:
     from aios_core.diffusion.model import Model
-
-_PREFIX = "base_model.model."
-_OFF = {
-    "use_dora": False,
-    "bias": "none",
-    "modules_to_save": None,
-    "rank_pattern": {},
-    "alpha_pattern": {},
-    "fan_in_fan_out": False,
-    "lora_bias": False,
-    "target_parameters": None,
-    "trainable_token_indices": None,
-    "layer_replication": None,
-}
-"""Keys of PEFT that change what is computed, and the only values that mean that they do not."""
 
 
 class LoraLinear(nn.Linear):
@@ -115,9 +101,9 @@ class Lora(EvolutionLevel):
             bound = 1 / math.sqrt(layer.in_features)  # kaiming_uniform(a=sqrt(5)), as PEFT has it
             a = torch.rand(rank, layer.in_features, generator=generator) * 2 * bound - bound
             b = torch.zeros(layer.out_features, rank)
-            tensors[f"{_PREFIX}{name}.lora_A.weight"] = a.to(layer.weight).requires_grad_()
-            tensors[f"{_PREFIX}{name}.lora_B.weight"] = b.to(layer.weight).requires_grad_()
-        config = _config(rank, self.alpha * rank, layers)
+            tensors[f"{PREFIX}{name}.lora_A.weight"] = a.to(layer.weight).requires_grad_()
+            tensors[f"{PREFIX}{name}.lora_B.weight"] = b.to(layer.weight).requires_grad_()
+        config = written(rank, self.alpha * rank, layers)
         fork = _with(model, config, tensors)
         fit(
             fork,
@@ -136,21 +122,21 @@ class Lora(EvolutionLevel):
 
     def merge(self, parts: Sequence[tuple[Adaptation, float]]) -> Adaptation:
         """The weighted sum, exact: ranks side by side (PEFT's combination type ``cat``)."""
-        read = [(_pairs(one.tensors), *_read(one.config), weight) for one, weight in parts]
-        names = sorted({name for pairs, *_ in read for name in pairs})
+        found = [(*_pairs(one.config, one.tensors), weight) for one, weight in parts]
+        names = sorted({name for pairs, *_ in found for name in pairs})
         tensors = {}
         for name in names:
-            like = next(pairs[name] for pairs, *_ in read if name in pairs)
+            like = next(pairs[name] for pairs, *_ in found if name in pairs)
             a, b = [], []
-            for pairs, rank, scale, weight in read:
+            for pairs, rank, scale, weight in found:
                 pair = pairs.get(name) or like.nothing(rank)
                 a.append(pair.a)
                 b.append(weight * scale * pair.b)
-            tensors[f"{_PREFIX}{name}.lora_A.weight"] = torch.cat(a)
-            tensors[f"{_PREFIX}{name}.lora_B.weight"] = torch.cat(b, 1)
-        rank = sum(rank for _, rank, *_ in read)
+            tensors[f"{PREFIX}{name}.lora_A.weight"] = torch.cat(a)
+            tensors[f"{PREFIX}{name}.lora_B.weight"] = torch.cat(b, 1)
+        rank = sum(rank for _, rank, *_ in found)
         count = sum(one.numel() for one in tensors.values())
-        return Adaptation(_config(rank, rank, names), tensors, count)
+        return Adaptation(written(rank, rank, names), tensors, count)
 
     def _layers(self, model: Model) -> dict[str, nn.Linear]:
         found = {
@@ -187,31 +173,20 @@ class _Pair:
         return type(self)(a, b)
 
 
-def _config(rank: int, alpha: float, layers: Iterable[str]) -> dict[str, Any]:
-    """What PEFT reads of an adapter."""
-    return {
-        "peft_type": "LORA",
-        "r": rank,
-        "lora_alpha": alpha,
-        "target_modules": sorted(layers),
-        "base_model_name_or_path": None,
-        "task_type": None,
-        "bias": "none",
-        "inference_mode": True,
-    }
-
-
-def _pairs(tensors: Mapping[str, Tensor]) -> dict[str, _Pair]:
-    """The update of each layer, by its name.
+def _pairs(
+    config: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> tuple[dict[str, _Pair], int, float]:
+    """The update of each layer, by its name, with the rank and the scale of all.
 
     Raises:
-        EvolutionError: the tensors are not those of LoRA.
+        EvolutionError: they are not those of LoRA, or need what is not done here.
     """
+    rank, scale = read(config)
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        name, _, letter = key.removeprefix(_PREFIX).removesuffix(".weight").rpartition(".lora_")
-        if key != f"{_PREFIX}{name}.lora_{letter}.weight" or letter not in {"A", "B"}:
-            raise EvolutionError(f"the adapter holds {key!r:.200}, not of LoRA")
+        name, _, letter = key.removeprefix(PREFIX).removesuffix(".weight").rpartition(".lora_")
+        if key != f"{PREFIX}{name}.lora_{letter}.weight" or letter not in {"A", "B"}:
+            raise EvolutionError(f"the adapter holds {key!r:.200}, which is not of LoRA")
         found.setdefault(name, {})[letter.lower()] = tensor
     if not found:
         raise EvolutionError("the adapter holds no update")
@@ -219,16 +194,17 @@ def _pairs(tensors: Mapping[str, Tensor]) -> dict[str, _Pair]:
         if len(pair) < 2:
             raise EvolutionError(f"the adapter has one half of the update of {name!r:.200}")
         if any(one.ndim != 2 for one in pair.values()):
-            raise EvolutionError(f"{name}: an update wants two matrices")
-    return {name: _Pair(**pair) for name, pair in found.items()}
+            raise EvolutionError(f"{name}: expected two matrices as its update")
+    check_layers(config, found)
+    return {name: _Pair(**pair) for name, pair in found.items()}, rank, scale
 
 
 def _with(model: Model, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
     """A fork whose layers have the update; everything is checked first."""
-    rank, scale = _read(config)
+    pairs, rank, scale = _pairs(config, tensors)
     fork = model.fork()
     modules = dict(fork.named_modules())
-    for name, pair in sorted(_pairs(tensors).items()):
+    for name, pair in sorted(pairs.items()):
         layer = modules.get(name)
         if not isinstance(layer, nn.Linear):
             raise EvolutionError(f"the adapter is for a layer {name!r:.200}, which is not there")
@@ -236,30 +212,10 @@ def _with(model: Model, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
         if (tuple(pair.a.shape), tuple(pair.b.shape)) != (a, b):
             raise EvolutionError(
                 f"{name}: the update has the shapes {tuple(pair.a.shape)} and "
-                f"{tuple(pair.b.shape)}; this model wants {a} and {b}"
+                f"{tuple(pair.b.shape)}; expected {a} and {b} for this model"
             )
         changed = LoraLinear(layer)
         place = layer.weight.device
         changed.add(pair.a.to(place), pair.b.to(place), scale)
         fork.set_submodule(name, changed)
     return fork.train(model.training)
-
-
-def _read(config: Mapping[str, Any]) -> tuple[int, float]:
-    """Rank and scale of an adapter.
-
-    Raises:
-        EvolutionError: it is no LoRA, or needs what is not done here.
-    """
-    if config.get("peft_type") != "LORA":
-        raise EvolutionError(f"peft_type is {config.get('peft_type')!r:.80}; want 'LORA'")
-    for key, value in _OFF.items():
-        if config.get(key, value) not in (value, None):
-            raise EvolutionError(
-                f"the adapter has {key} = {config[key]!r:.80}, which is not supported; want "
-                f"{value!r}"
-            )
-    rank, alpha = config.get("r"), config.get("lora_alpha")
-    if type(rank) is not int or rank < 1 or not isinstance(alpha, int | float):
-        raise EvolutionError(f"r is {rank!r:.80} and lora_alpha {alpha!r:.80}; want numbers")
-    return rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)

@@ -84,13 +84,23 @@ def test_the_rank_follows_from_the_share(model, experience):
         {"r": 3},
         {"r": "2"},
         {"r": 0},
-        {"lora_alpha": None},
+        {"r": True},
+        *(
+            {"lora_alpha": alpha}
+            for alpha in (None, True, -8, 0, 10**400, float("nan"), float("inf"))
+        ),
+        {"init_lora_weights": "pissa"},
+        {"use_rslora": "no"},
+        {"target_modules": ["up"]},
+        {"exclude_modules": ["out"]},
+        {"frobnicate": None},
     ],
 )
 def test_what_would_be_computed_otherwise_is_refused(model, learned, change):
+    """Fault T4: by the name of the key, unknown ones too."""
     wrong = attrs.evolve(learned, config=learned.config | change)
 
-    with pytest.raises(EvolutionError):
+    with pytest.raises(EvolutionError, match=f"^'?{next(iter(change))}|this model"):
         Lora().apply(model, wrong)
 
 
@@ -124,3 +134,13 @@ def test_updates_of_different_layers_and_ranks_merge(model, experience):
     assert 5 == merged.config["r"]
     torch.testing.assert_close(stacked(x, t), Lora().apply(model, merged)(x, t))
     assert torch.equal(model(x, t), Lora().apply(model, Lora().merge([(one, 0.0)]))(x, t))
+
+
+def test_a_tensor_that_is_not_used_is_refused(model, learned):
+    """Fault T4: an adapter does all that its file says, or is not taken."""
+    wrong = {"base_model.model.head.modules_to_save.weight": torch.ones(2, 2)}
+    with pytest.raises(EvolutionError, match="modules_to_save"):
+        Lora().apply(model, attrs.evolve(learned, tensors=learned.tensors | wrong))
+    key = next(iter(learned.tensors)).replace("lora_A", "lora_magnitude_vector")
+    with pytest.raises(EvolutionError, match="lora_magnitude_vector"):
+        Lora().apply(model, attrs.evolve(learned, tensors=learned.tensors | {key: torch.ones(2)}))

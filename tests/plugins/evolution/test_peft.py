@@ -1,13 +1,17 @@
 """LoRA beside the real PEFT, where it is installed: files of either are read by the other."""
 
 import copy
+import dataclasses
+import json
+import warnings
 
 import pytest
 import torch
 
 from aios_core.config import resolve
-from aios_core.contracts import Budget, Experience, Vocabulary, Windows
+from aios_core.contracts import Adaptation, Budget, Experience, Vocabulary, Windows
 from aios_core.diffusion.model import Model
+from aios_core.errors import EvolutionError
 from aios_core.evolution.card import CONFIG, WEIGHTS, read_adaptation, save_adaptation
 from aios_plugins.evolution.lora import Lora
 
@@ -77,9 +81,97 @@ def test_a_merge_is_what_peft_makes_of_both(model, tmp_path):
 
 
 def test_adapters_that_need_more_are_refused(model, tmp_path):
-    from aios_core.errors import EvolutionError
-
     config = peft.LoraConfig(r=2, target_modules=["qkv"], use_dora=True)
     peft.get_peft_model(copy.deepcopy(model), config).save_pretrained(tmp_path)
     with pytest.raises(EvolutionError, match="use_dora"):
         Lora().apply(model, read_adaptation(tmp_path))
+
+
+VALUES = {
+    "alora_invocation_tokens": [[1, 2]],
+    "alpha_pattern": [{"qkv": 3}, {"other": 3}],
+    "auto_mapping": [{"base_model_class": "Other", "parent_library": "x"}],
+    "base_model_name_or_path": ["a/model"],
+    "bias": ["all", "lora_only"],
+    "exclude_modules": [["head"], ["qkv"], "head"],
+    "fan_in_fan_out": [True],
+    "inference_mode": [True],
+    "init_lora_weights": [False, "gaussian", "orthogonal", "mica", "olora", "pissa"],
+    "layers_pattern": ["blocks"],
+    "layers_to_transform": [[0, 1]],
+    "lora_alpha": [3, 0.5, -8],
+    "lora_bias": [True],
+    "lora_dropout": [0.5],
+    "modules_to_save": [["head"]],
+    "qalora_group_size": [2],
+    "r": [5],
+    "rank_pattern": [{"qkv": 2}],
+    "target_modules": [["qkv"], "all-linear", ".*(qkv|up)"],
+    "target_parameters": [["head.weight"]],
+    "task_type": ["FEATURE_EXTRACTION"],
+    "trainable_token_indices": [[1]],
+    "use_dora": [True],
+    "use_rslora": [True],
+}
+"""Values that are not the default, of the fields that can be set one by one."""
+
+
+@pytest.fixture(scope="module")
+def theirs(model, tmp_path_factory):
+    """A folder with an adapter that PEFT wrote, which changes what the model says."""
+    torch.manual_seed(0)
+    made = peft.get_peft_model(
+        copy.deepcopy(model), peft.LoraConfig(r=4, target_modules=["qkv", "up"])
+    )
+    for name, tensor in made.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(tensor)
+    folder = tmp_path_factory.mktemp("theirs")
+    made.save_pretrained(folder)
+    return folder
+
+
+def taken(model, adaptation):
+    """Our model with an adapter, or None and why it was refused."""
+    try:
+        return Lora().apply(model, adaptation), ""
+    except EvolutionError as error:
+        return None, str(error)
+
+
+@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(peft.LoraConfig)])
+def test_every_field_of_peft_is_done_as_it_does_it_or_refused(model, theirs, name):
+    """Fault T4: a field of a later version, which no list here can know, is among the refused."""
+    adaptation = read_adaptation(theirs)
+    assert name in {*adaptation.config, "runtime_config"}, "PEFT writes every other field"
+    for value in VALUES.get(name, [{"something": 1}, True]):
+        changed = adaptation.config | {name: value}
+        if name == "layers_pattern":
+            changed["layers_to_transform"] = [0, 1]
+        ours, told = taken(model, Adaptation(changed, adaptation.tensors, 0))
+        if ours is None:
+            assert name == "r" or name in told
+            continue
+        (theirs / CONFIG).write_text(json.dumps(changed))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # PEFT's own, about options at odds
+                answer = in_peft(model, theirs).base_model.model(X, T)
+        finally:
+            (theirs / CONFIG).write_text(json.dumps(adaptation.config))
+        torch.testing.assert_close(answer, ours(X, T), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "init", [True, "gaussian", "orthogonal", "mica", "olora", "pissa", "pissa_niter_4"]
+)
+def test_an_untrained_adapter_changes_nothing_or_is_refused(model, tmp_path, init):
+    """Fault T4: PiSSA and its kin change the weight beside the update, which no file holds."""
+    config = peft.LoraConfig(r=2, target_modules=["qkv"], init_lora_weights=init)
+    made = peft.get_peft_model(copy.deepcopy(model), config).eval()
+    made.save_pretrained(tmp_path)
+    ours, told = taken(model, read_adaptation(tmp_path))
+    if init not in {True, "gaussian", "orthogonal", "mica"}:
+        assert f"init_lora_weights = '{init}'" in told
+        return
+    torch.testing.assert_close(made(X, T), ours(X, T), rtol=1e-5, atol=1e-5)
