@@ -187,10 +187,14 @@ def rollback(run: Path, to: str | None, *, as_json: bool) -> None:
       aios evolve rollback runs/demo
       aios evolve rollback runs/demo base
     """  # noqa: D301  # \b is for click
+    _move(run, to, "rollback", as_json=as_json)
+
+
+def _move(run: Path, to: str | None, event: str, *, as_json: bool) -> None:
     from aios_core.evolution.rollback import rollback as roll
     from aios_core.training import checkpoint
 
-    done = roll(checkpoint.load(run), to)
+    done = roll(checkpoint.load(run), to, event=event)
     facts = {"from": done.before, "head": done.after, "sha256": done.sha256}
     if as_json:
         print_json(facts)
@@ -198,6 +202,23 @@ def rollback(run: Path, to: str | None, *, as_json: bool) -> None:
         click.echo(
             f"HEAD: {(done.after or 'base')[:12]}; every tensor is as it was ({done.sha256[:12]})"
         )
+
+
+@command.command()
+@_run
+@click.argument("version", metavar="VERSION")
+@json_option
+def use(run: Path, version: str, *, as_json: bool) -> None:
+    """Let the model stand for VERSION: a skill that was imported or merged, or an older one.
+
+    VERSION is the beginning of an id, the name of a skill, or `base`. `rollback` takes it back.
+
+    \b
+    Examples:
+      aios skill merge runs/demo HEAD=0.75 --name most
+      aios evolve use runs/demo most
+    """  # noqa: D301  # \b is for click
+    _move(run, version, "use", as_json=as_json)
 
 
 @command.command()
@@ -278,6 +299,8 @@ def _print(attempts: list[Attempt]) -> None:
 
 def _changes(verdict: dict[str, Any]) -> tuple[str, str]:
     """Differences on target and base, with their bounds."""
+    if not verdict:  # of what was imported or merged, which no gate has judged
+        return "", ""
     target, base = (verdict[name] for name in ("target", "base"))
     return tuple(
         "not finite"

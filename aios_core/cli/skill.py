@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,9 @@ def _state(card: Card, head: str | None) -> str:
 @click.argument("skill", metavar="SKILL")
 @json_option
 def show(run: Path, skill: str, *, as_json: bool) -> None:
-    """Show one skill, its bits held against its id. SKILL is the beginning of an id, or HEAD.
+    """Show one skill, its bits held against its id.
+
+    SKILL is the beginning of an id, a name, or HEAD.
 
     \b
     Examples:
@@ -118,7 +121,7 @@ def import_(run: Path, folder: Path, name: str | None) -> None:
 
     card = take_in(checkpoint.load(run), folder, name=name)
     skill = card.skill_id[:12]
-    click.echo(f"{skill} {card.name}; `aios evolve rollback {run} {skill}` uses it")
+    click.echo(f"{skill} {card.name}; `aios evolve use {run} {skill}` uses it")
 
 
 @command.command()
@@ -155,16 +158,22 @@ def merge(run: Path, skills: tuple[str, ...], name: str) -> None:
     from aios_core.evolution import skills as cards
     from aios_core.training import checkpoint
 
-    weights = {}
+    weights: dict[str, float] = {}
     for skill in skills:
-        one, equals, weight = skill.partition("=")
+        one, equals, said = skill.partition("=")
         try:
-            weights[_folder(run, one).name] = float(weight) if equals else 1.0
+            weight = float(said) if equals else 1.0
         except ValueError:
-            raise click.UsageError(f"{skill}: want a number as the weight") from None
+            weight = math.nan
+        if not math.isfinite(weight):
+            raise click.UsageError(f"{skill}: expected a finite number as the weight, got {said!r}")
+        skill_id = _folder(run, one).name
+        if skill_id in weights:
+            raise click.UsageError(f"{skill}: expected each skill once, got {skill_id[:12]} twice")
+        weights[skill_id] = weight
     card = cards.merge(checkpoint.load(run), weights, name=name)
     skill = card.skill_id[:12]
-    click.echo(f"{skill} {card.name}; `aios evolve rollback {run} {skill}` uses it")
+    click.echo(f"{skill} {card.name}; `aios evolve use {run} {skill}` uses it")
 
 
 @command.command()
@@ -184,6 +193,25 @@ def revoke(run: Path, skill: str, reason: str) -> None:
     journal = Journal.of(run)
     head = skills.revoke(journal, _folder(run, skill).name, reason=reason)
     click.echo(f"HEAD: {(head or 'base')[:12]}")
+
+
+@command.command()
+@_run
+@click.argument("skill", metavar="SKILL")
+def delete(run: Path, skill: str) -> None:
+    """Remove a skill for good, damaged ones too, that neither HEAD nor another skill builds on.
+
+    \b
+    Examples:
+      aios skill merge runs/demo HEAD=0.25 --name quarter
+      aios skill delete runs/demo quarter
+    """  # noqa: D301  # \b is for click
+    from aios_core.evolution import skills
+    from aios_core.evolution.journal import Journal
+
+    skill_id = _folder(run, skill).name
+    skills.delete(Journal.of(run), skill_id)
+    click.echo(f"{skill_id[:12]}: deleted")
 
 
 def _folder(run: Path, skill: str) -> Path:

@@ -7,6 +7,8 @@ PEFT gave them; ``skill.json`` is the card; ``README.md`` is the same for people
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +35,24 @@ MAX_JSON: Final = 16 * 2**20
 _text = validators.instance_of(str)
 _hex = validators.matches_re(r"[0-9a-f]{64}")
 _table = validators.instance_of(dict)
+_whole = validators.and_(validators.instance_of(int), validators.ge(-(2**63)), validators.lt(2**63))
+_count = validators.and_(_whole, validators.ge(0))
+
+
+def _verdict(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Empty, or with the numbers of both domains, which commands show."""
+    numbers = ("before", "after", "delta", "low", "high")
+    wrong = not isinstance(value, dict) or any(
+        not isinstance(of := value.get(name), dict)
+        or any(type(of.get(one)) not in {float, int, type(None)} for one in numbers)
+        for name in ("target", "base")
+        if value
+    )
+    if wrong:
+        raise ValueError(
+            f"{attribute.name}: expected an empty object, or target and base with "
+            f"{', '.join(numbers)} each, got {value!r:.80}"
+        )
 
 
 @frozen(kw_only=True)
@@ -57,19 +77,19 @@ class Card:
     result_sha256: str = field(validator=_hex)
     """Of all tensors of the model with it."""
     tokenizer_sha256: str = field(validator=_text)
-    mask_token_id: int = field(validator=validators.instance_of(int))
-    vocab_size: int = field(validator=validators.instance_of(int))
-    parameters: int = field(validator=validators.ge(0))
+    mask_token_id: int = field(validator=_count)
+    vocab_size: int = field(validator=_count)
+    parameters: int = field(validator=_count)
     """Changed or added."""
-    parameters_total: int = field(validator=validators.ge(0))
+    parameters_total: int = field(validator=_count)
     """Of the model that it was learned on."""
-    scores: dict[str, Any] = field(factory=dict, validator=_table)
+    scores: dict[str, Any] = field(factory=dict, validator=_verdict)
     """Verdict of the gate: nats a token before and after, with bounds, on target and base."""
-    report: dict[str, Any] = field(factory=dict, validator=_table)
+    report: dict[str, Any] = field(factory=dict, validator=_verdict)
     """The same on texts that decided nothing."""
     data: str = field(default="", validator=_text)
     """Fingerprint of the texts that it was learned from."""
-    seed: int = field(default=0, validator=validators.instance_of(int))
+    seed: int = field(default=0, validator=_whole)
     seconds: float = field(default=0.0, validator=validators.instance_of((int, float)))
     """That learning took."""
     created: str = field(default="", validator=_text)
@@ -96,7 +116,12 @@ def write(folder: Path, card: Card, adaptation: Adaptation) -> None:
 
     Raises:
         OSError: it cannot be written; the folder holds half of it.
+        EvolutionError: it holds a number that is not finite, so it could not be read again.
     """
+    _refuse_infinite(f"skill {card.name}", adaptation.tensors)
+    for facts in (adaptation.config, attrs.asdict(card)):
+        if where := next(_infinite(facts), None):
+            raise EvolutionError(f"skill {card.name}: expected finite numbers, got {where}")
     save_adaptation(folder, adaptation)
     (folder / CARD).write_text(_json(attrs.asdict(card)), encoding="utf-8")
     (folder / "README.md").write_text(readme(card), encoding="utf-8")
@@ -162,9 +187,7 @@ def read_adaptation(folder: Path, parameters: int | None = None) -> Adaptation:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise EvolutionError(f"{folder / WEIGHTS}: is no safetensors file: {error}") from error
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise EvolutionError(f"{folder / WEIGHTS}: {name!r:.80} holds what is not finite")
+    _refuse_infinite(str(folder / WEIGHTS), tensors)
     count = sum(tensor.numel() for tensor in tensors.values())
     return Adaptation(config, tensors, count if parameters is None else parameters)
 
@@ -201,8 +224,28 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise EvolutionError(f"{path}: cannot be read: {error!r:.200}") from error
     if not isinstance(data, dict):
-        raise EvolutionError(f"{path}: want an object, got {type(data).__name__}")
+        raise EvolutionError(f"{path}: expected an object, got {type(data).__name__}")
+    if where := next(_infinite(data), None):
+        raise EvolutionError(f"{path}: expected finite numbers, got {where}")
     return data
+
+
+def _infinite(data: Any, at: str = "") -> Iterator[str]:
+    """Every number that is not finite, as in ``"a.b = nan"``: JSON of others may hold them."""
+    if isinstance(data, float) and not math.isfinite(data):
+        yield f"{at} = {data}"
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from _infinite(value, f"{at}.{key}".lstrip("."))
+    elif isinstance(data, list | tuple):
+        for number, value in enumerate(data):
+            yield from _infinite(value, f"{at}[{number}]")
+
+
+def _refuse_infinite(where: str, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise EvolutionError(f"{where}: {name!r:.80} holds a value that is not finite")
 
 
 def _json(data: dict[str, Any]) -> str:

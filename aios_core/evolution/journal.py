@@ -23,7 +23,7 @@ from attrs import frozen
 from aios_core.errors import EvolutionError
 from aios_core.evolution.card import Card, read, read_card, write
 from aios_core.evolution.digest import text_digest
-from aios_core.files import new_folder, replace_text, sync
+from aios_core.files import new_folder, remove_folder, replace_text, sync
 
 if TYPE_CHECKING:
     from aios_core.contracts import Adaptation
@@ -147,17 +147,61 @@ class Journal:
     def keep(self, card: Card, adaptation: Adaptation) -> None:
         """Write a version, whole or not at all; HEAD stays where it is.
 
+        What is kept was read again as every later command reads it. Of a version that is there
+        already the same is asked, and that it was not revoked.
+
         Raises:
-            EvolutionError: it cannot be written.
+            EvolutionError: it cannot be written, or not be read again, or was revoked.
         """
         target = self.version(card.skill_id)
         try:
             with new_folder(target) as staging:
                 write(staging, card, adaptation)
+                if read(staging)[0] != card:
+                    raise EvolutionError(f"skill {card.name}: is read otherwise than it was made")
+            there, _ = read(target)
+            if there.revoked:
+                raise EvolutionError(f"skill {there.name} ({there.skill_id[:12]}): was revoked")
         except OSError as error:
             raise EvolutionError(
                 f"{target}: cannot be written: {error.strerror or error}; HEAD stays where it was"
             ) from error
+
+    def revoked(self, skill_id: str) -> bool:
+        """Whether a version is there, and was revoked.
+
+        Raises:
+            EvolutionError: its card is damaged.
+        """
+        folder = self.version(skill_id)
+        return folder.is_dir() and read_card(folder).revoked
+
+    def drop(self, skill_id: str) -> None:
+        """Remove a version that nothing builds on, damaged or not; only by who holds the lock.
+
+        Raises:
+            EvolutionError: HEAD or another version builds on it, or the disk refuses.
+        """
+        folder, head = self.version(skill_id), self.head
+        parents = {one: self._parent(one) for one in self.ids()}
+        above = [one for one, parent in parents.items() if parent == skill_id]
+        if skill_id == head:
+            raise EvolutionError(f"{folder}: HEAD names it; let HEAD name another version first")
+        if above:
+            each = ", ".join(one[:12] for one in above)
+            raise EvolutionError(f"{folder}: these versions build on it: {each}; delete them first")
+        self.add("delete", to=head, head=head, skill_id=skill_id)
+        try:
+            remove_folder(folder)
+        except OSError as error:
+            raise EvolutionError(f"{folder}: cannot be removed: {error.strerror}") from error
+
+    def _parent(self, skill_id: str) -> str | None:
+        """What a version was learned on; None where its card cannot say."""
+        try:
+            return read_card(self.version(skill_id)).parent
+        except EvolutionError:
+            return None
 
     def move(self, to: str | None) -> None:
         """Let HEAD name a version, or the base.
@@ -184,16 +228,17 @@ class Journal:
         Raises:
             EvolutionError: one is damaged.
         """
-        folder = self.folder / "versions"
-        names = (
-            sorted(p.name for p in folder.iterdir() if _ID.fullmatch(p.name))
-            if folder.is_dir()
-            else []
+        cards = (read_card(self.version(name)) for name in self.ids())
+        return sorted(cards, key=lambda card: card.created)
+
+    def ids(self) -> list[str]:
+        """Ids of all versions, of damaged ones too."""
+        return sorted(
+            path.name for path in self.folder.glob("versions/*") if _ID.fullmatch(path.name)
         )
-        return sorted((read_card(folder / name) for name in names), key=lambda card: card.created)
 
     def named(self, prefix: str) -> str | None:
-        """Id of the version that begins so, or that ``HEAD`` names; None for ``base``.
+        """Id of the version that begins or is named so, or that ``HEAD`` names; None for ``base``.
 
         Raises:
             EvolutionError: there is none, or more than one.
@@ -202,10 +247,14 @@ class Journal:
             return None
         if prefix == "HEAD":
             return self.head
-        found = [card.skill_id for card in self.versions() if card.skill_id.startswith(prefix)]
+        found = [one for one in self.ids() if one.startswith(prefix)]
+        found = found or [card.skill_id for card in self.versions() if card.name == prefix]
         if len(found) != 1:
             what = "no version" if not found else f"{len(found)} versions"
-            raise EvolutionError(f"{self.folder}: {what} begins with {prefix!r:.80}; see `history`")
+            raise EvolutionError(
+                f"{self.folder}: {what} begins with {prefix!r:.80}, or is named so; "
+                "`aios skill ls` lists them"
+            )
         return found[0]
 
     def chain(self, tip: str | None) -> list[tuple[Card, Adaptation]]:

@@ -101,6 +101,9 @@ class _Round:
             return attempt
         verdict, card = proposal.verdict, self._card(name, proposal)
         attempt = Attempt(name, why, verdict.accepted, verdict.reason, card)
+        if attempt.accepted and self.journal.revoked(card.skill_id):
+            reason = f"it is the skill {card.skill_id[:12]} again, which was revoked"
+            attempt = Attempt(name, why, accepted=False, reason=reason, card=card)
         if attempt.accepted:
             self.journal.keep(card, proposal.adaptation)
         self._note(attempt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -27,13 +27,16 @@ class Rollback:
     """Of all tensors of the model now."""
 
 
-def rollback(found: Checkpoint, to: str | None = None, *, reason: str = "") -> Rollback:
+def rollback(
+    found: Checkpoint, to: str | None = None, *, reason: str = "", event: str = "rollback"
+) -> Rollback:
     """Let HEAD name another version, once its tensors are shown to be those that were kept.
 
     Args:
         found: the run's model as it was trained.
-        to: the beginning of an id, or ``"base"``; None: what HEAD was learned on.
+        to: the beginning of an id, a name, or ``"base"``; None: what HEAD was learned on.
         reason: for the journal.
+        event: what the journal calls it.
 
     Raises:
         EvolutionError: there is no such version, or it is damaged; HEAD stays where it was.
@@ -48,7 +51,7 @@ def rollback(found: Checkpoint, to: str | None = None, *, reason: str = "") -> R
         else:
             target = journal.chain(head)[-1][0].parent
         digest = checked(found, journal, target)
-        journal.add("rollback", to=target, head=head, reason=reason)
+        journal.add(event, to=target, head=head, reason=reason)
         journal.move(target)
     return Rollback(head, target, digest)
 
@@ -74,18 +77,19 @@ def faults(found: Checkpoint) -> list[str]:
     """What is wrong with the evolution of a run; nothing is repaired."""
     journal, wrong = Journal.of(run_folder(found)), []
     try:
-        entries = journal.entries()
-        kept = {entry.get("skill_id") for entry in entries if entry.get("accepted")}
-        kept |= {entry["to"] for entry in entries if entry["event"] == "import"}
+        kept = _kept(journal.entries())
     except EvolutionError as error:
         return [str(error)]
-    for folder in sorted(journal.folder.glob("versions/*")):
-        if folder.name.startswith("."):
-            continue
+    versions = journal.ids()
+    wrong += [
+        f"{journal.version(one)}: is missing, and the journal kept it"
+        for one in sorted(kept - set(versions))
+    ]
+    for one in versions:
         try:
-            chain = [card for card, _ in journal.chain(folder.name)]  # of revoked ones too
+            chain = [card for card, _ in journal.chain(one)]  # of revoked ones too
             if not any(card.revoked for card in chain):
-                checked(found, journal, folder.name)
+                checked(found, journal, one)
         except AIOSError as error:
             wrong.append(str(error))
     try:
@@ -95,3 +99,16 @@ def faults(found: Checkpoint) -> list[str]:
     except AIOSError as error:
         wrong.append(str(error))
     return list(dict.fromkeys(wrong))
+
+
+def _kept(entries: list[dict[str, Any]]) -> set[str]:
+    """Ids of the versions that a journal says are there."""
+    kept: set[str] = set()
+    for entry in entries:
+        if entry["event"] == "delete":
+            kept.discard(entry["skill_id"])
+        elif entry["event"] == "attempt" and entry["accepted"]:
+            kept.add(entry["skill_id"])
+        elif (to := entry.get("to")) is not None:
+            kept.add(to)
+    return kept

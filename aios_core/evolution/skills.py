@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,16 @@ import attrs
 
 from aios_core.config.lock import library_versions
 from aios_core.errors import EvolutionError
-from aios_core.evolution.card import CARD, FILES, Card, identified, read, read_adaptation
+from aios_core.evolution.card import (
+    CARD,
+    CONFIG,
+    FILES,
+    Card,
+    identified,
+    read,
+    read_adaptation,
+    read_card,
+)
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.head import applied, at, check_base, run_folder
 from aios_core.evolution.journal import BASE, Journal
@@ -48,7 +58,10 @@ def take_in(found: Checkpoint, folder: Path, *, name: str | None = None) -> Card
             raise EvolutionError(f"{folder}: does not give the model that its card tells of")
     else:
         adaptation = read_adaptation(folder)
-        card = _of_peft(found, folder, adaptation, base)
+        try:
+            card = _of_peft(found, folder, adaptation, base)
+        except EvolutionError as error:
+            raise EvolutionError(f"{folder / CONFIG}: {error}") from error
     if name is not None:
         card = attrs.evolve(card, name=_slug(name))
     with journal.locked():
@@ -84,8 +97,7 @@ def revoke(journal: Journal, skill_id: str, *, reason: str = "") -> str | None:
         EvolutionError: there is no such version, or the disk refuses.
     """
     with journal.locked():
-        card, _ = read(journal.version(skill_id))
-        head = journal.head
+        card, head = read_card(journal.version(skill_id)), journal.head
         if skill_id in [one.skill_id for one, _ in journal.chain(head)]:
             head = card.parent
         journal.add("revoke", to=head, skill_id=skill_id, head=journal.head, reason=reason)
@@ -95,17 +107,31 @@ def revoke(journal: Journal, skill_id: str, *, reason: str = "") -> str | None:
     return head
 
 
+def delete(journal: Journal, skill_id: str) -> None:
+    """Remove a version for good, damaged or not, that neither HEAD nor a version builds on.
+
+    Raises:
+        EvolutionError: one builds on it, or the disk refuses.
+    """
+    with journal.locked():
+        journal.drop(skill_id)
+
+
 def merge(found: Checkpoint, weights: Mapping[str, float], *, name: str) -> Card:
     """Make one skill of several, each with a weight; HEAD stays where it is.
 
     Args:
         found: the run's model as it was trained.
-        weights: of versions of the run, all of one level and learned on one parent.
+        weights: of versions of the run, all of one level and learned on one parent; finite.
         name: of the new skill.
 
     Raises:
-        EvolutionError: they do not belong together, their level cannot merge, or one was revoked.
+        EvolutionError: they do not belong together, their level cannot merge, one was revoked, or
+            a weight, or what comes of it, is not finite.
     """
+    for skill_id, weight in weights.items():
+        if not math.isfinite(weight):
+            raise EvolutionError(f"{skill_id[:12]}: expected a finite weight, got {weight}")
     journal, registry = Journal.of(run_folder(found)), found.resolved.registry
     parts = [read(journal.version(skill_id)) for skill_id in weights]
     if len({(card.level, card.parent) for card, _ in parts}) != 1:
@@ -146,13 +172,11 @@ def _of_peft(found: Checkpoint, folder: Path, adaptation: Adaptation, base: str)
     task, named = config.get("task_type"), config.get("base_model_name_or_path")
     if task is not None and found.model.mode == "diffusion":
         raise EvolutionError(
-            f"{folder}: is an adapter for the task {task!r:.80}, of an autoregressive model or an "
+            f"is an adapter for the task {task!r:.80}, of an autoregressive model or an "
             "encoder, and this model is a diffusion model; want one that was learned on it"
         )
     if named and named != f"aios-{base[:16]}":
-        raise EvolutionError(
-            f"{folder}: is for the base {named!r:.200}, and this one is 'aios-{base[:16]}'"
-        )
+        raise EvolutionError(f"is for the base {named!r:.200}, and this one is 'aios-{base[:16]}'")
     vocabulary = found.tokenizer.vocabulary
     card = Card(
         name=_slug(folder.resolve().name),

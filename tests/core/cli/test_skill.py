@@ -36,18 +36,42 @@ def test_a_skill_is_taken_in_used_handed_out_and_revoked(aios, tmp_path):
     assert card["skill_id"].startswith(skill)
     assert "# milk" in aios("skill", "show", "run", skill)
     assert "HEAD" not in aios("skill", "ls", "run")
-    aios("evolve", "rollback", "run", skill)
+    assert skill in aios("evolve", "use", "run", "milk"), "by its name"
+    assert skill in aios("evolve", "status", "run"), "what no gate has judged has no scores"
     assert "HEAD" in aios("skill", "ls", "run", "--like", "milk")
     assert "HEAD" in aios("skill", "ls", "run", "--like", "milk", "--store", "numpy:index")
     both = aios("skill", "merge", "run", f"{skill}=0.5", "--name", "half").split()[0]
     assert "Merged: 0.5 milk" in aios("skill", "show", "run", both)
-    assert "want a number" in aios("skill", "merge", "run", f"{skill}=half", code=2)
+    for weight in ("half", "nan", "inf"):
+        told = aios("skill", "merge", "run", f"{skill}={weight}", code=2)
+        assert f"expected a finite number as the weight, got '{weight}'" in told
+    told = aios("skill", "merge", "run", f"{skill}=0.7", "milk=0.3", code=2)
+    assert "expected each skill once" in told
+    assert "HEAD names it" in aios("skill", "delete", "run", "HEAD", code=2)
+    assert "deleted" in aios("skill", "delete", "run", "half")
+    assert 1 == len(json.loads(aios("skill", "ls", "run", "--json")))
     aios("skill", "export", "run", skill, "out")
     assert (tmp_path / "out" / "README.md").read_text().startswith("---\nbase_model: aios-")
     assert "there already" in aios("skill", "export", "run", skill, "out", code=2)
     assert "HEAD: base" in aios("skill", "revoke", "run", skill, "--reason", "sour")
     assert "revoked" in aios("skill", "ls", "run")
     assert "was revoked" in aios("evolve", "rollback", "run", skill, code=2)
+    assert "as they were written" in aios("evolve", "verify", "run")
+
+
+@pytest.mark.parametrize("alpha", ["NaN", "Infinity", f"1{'0' * 400}", "true", "-8", "0"])
+def test_an_alpha_that_is_no_scale_is_told_with_its_file(aios, tmp_path, alpha):
+    """Faults T4 and T5: file and key, and the journal stays as it was."""
+    (tmp_path / "adapter").mkdir()
+    key = "base_model.model.backbone.blocks.0.attention.out"
+    tensors = {f"{key}.lora_A.weight": torch.ones(2, 32), f"{key}.lora_B.weight": torch.ones(32, 2)}
+    save_file(tensors, tmp_path / "adapter" / "adapter_model.safetensors")
+    config = f'{{"peft_type": "LORA", "r": 2, "lora_alpha": {alpha}}}'
+    (tmp_path / "adapter" / "adapter_config.json").write_text(config)
+
+    told = aios("skill", "import", "run", "adapter", code=2)
+    assert "adapter_config.json: " in told
+    assert "lora_alpha" in told
     assert "as they were written" in aios("evolve", "verify", "run")
 
 

@@ -32,10 +32,11 @@ def carried(run, card, tmp_path):
     return tmp_path / "carried"
 
 
-def peft(folder, **config):
+def peft(folder, sign=1, **config):
     folder.mkdir()
     key = "base_model.model.backbone.blocks.0.attention.out"
-    tensors = {f"{key}.lora_A.weight": torch.ones(2, 32), f"{key}.lora_B.weight": torch.ones(32, 2)}
+    tensors = {f"{key}.lora_A.weight": torch.ones(2, 32)}
+    tensors[f"{key}.lora_B.weight"] = sign * torch.ones(32, 2)
     save_file(tensors, folder / "adapter_model.safetensors")
     config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["out"]} | config
     (folder / "adapter_config.json").write_text(json.dumps(config))
@@ -180,8 +181,8 @@ def test_the_store_follows_the_journal(found, run, tmp_path, settings):
 def test_skills_merge_by_weight(found, run, tmp_path):
     """One skill of two says what the weighted sum of both says, and each weight alone that one."""
     cards = [
-        take_in(found, peft(tmp_path / name, r=2, lora_alpha=alpha), name=name)
-        for name, alpha in (("one", 4), ("two", -6))
+        take_in(found, peft(tmp_path / name, sign=sign, lora_alpha=alpha), name=name)
+        for name, sign, alpha in (("one", 1, 4), ("two", -1, 6))
     ]
     ids = [card.skill_id for card in cards]
     merged = merge(found, {ids[0]: 0.75, ids[1]: 0.5}, name="Both")
