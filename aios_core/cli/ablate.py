@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Seeds and trainings of an arm in the plan's table."""
 
-EXTRA = ("jinja2", "matplotlib", "scipy")
+EXTRA = ("jinja2", "matplotlib")
 """Modules that the report needs."""
 
 

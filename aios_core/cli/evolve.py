@@ -284,12 +284,18 @@ def _print(attempts: list[Attempt]) -> None:
     rows = []
     for attempt in attempts:
         card, what = attempt.card, "kept" if attempt.accepted else "rejected"
-        changes = ("", "") if card is None else _changes(card.report)
+        changes = ("", "") if card is None else _changes(card.scores)
         share = "" if card is None else f"{card.parameters / card.parameters_total:.2%}"
         rows.append((attempt.level, what, *changes, share, attempt.reason))
     if rows:
         print_table(("level", "what", "target", "base", "parameters", "why"), rows)
-        click.echo("target and base: nats a token on texts that decided nothing")
+        click.echo("target and base: nats a token on the texts that decided")
+        for card in (attempt.card for attempt in attempts if attempt.accepted):
+            if card is not None:
+                target, base = _changes(card.report)
+                click.echo(
+                    f"{card.level} on texts that decided nothing: target {target}, base {base}"
+                )
     else:
         click.echo(
             "every level has failed on this evidence from this HEAD; want other evidence, or "

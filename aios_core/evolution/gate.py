@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from aios_core.diffusion.model import Model
     from aios_core.evolution.splits import Held
 
-RESAMPLES = 4000
-
 
 @frozen
 class Change:
@@ -31,7 +29,7 @@ class Change:
     after: float
     delta: float
     low: float
-    """Lower bound of the difference, by paired bootstrap over windows."""
+    """Lower bound of the difference, see `compare`."""
     high: float
     """Upper bound."""
 
@@ -79,27 +77,48 @@ def score(model: Model, found: Windows, *, draws: int, seed: int, batch_size: in
     return torch.cat(parts)
 
 
-def compare(before: Tensor, after: Tensor, tokens: Tensor, *, alpha: float, seed: int) -> Change:
+def compare(before: Tensor, after: Tensor, tokens: Tensor, *, alpha: float) -> Change:
     """The difference of two scores of the same windows, with bounds.
 
-    Percentiles of the bootstrap of a ratio (Efron and Tibshirani 1993, section 13.3): the sum of
-    differences over the sum of tokens, windows resampled.
+    The sum of differences over the sum of tokens is a ratio, whose residuals by window give its
+    standard error. Each bound is that of Student's t, corrected for skewness by Hall's monotone
+    cubic transformation (Hall 1992, "On the removal of skewness by transformation", JRSS B 54:221),
+    and only where that widens it. A bootstrap cannot say what is rarer than one of its resamples,
+    and its intervals are too narrow for few windows.
+
+    By simulation of 20 independent asks under the alphas of `judge`, differences that are normal,
+    or Student's t with 3 degrees, pass wrongly at least once in 3 to 5 % of cases, for 8 to 256
+    windows. Strongly skewed ones cost more at few windows: exponential ones (skewness 2) 12 % with
+    16 windows, 8 % with 32, 6 % with 64 and 5 % with 256.
 
     Args:
         before: (N,) nats.
         after: (N,) nats of the same windows under the same draws.
         tokens: (N,) of each window.
         alpha: one-sided: each bound is wrong with this probability.
-        seed: of the resampling.
     """
-    generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randint(len(before), (RESAMPLES, len(before)), generator=generator)
-    difference, tokens = after - before, tokens.double()
-    ratios = difference[chosen].sum(1) / tokens[chosen].sum(1)
-    low, high = torch.quantile(ratios, torch.tensor([alpha, 1 - alpha]).double()).tolist()
+    from scipy.stats import t
+
+    difference, tokens, number = after - before, tokens.double(), len(before)
     size = float(tokens.sum())
-    old, new = float(before.sum()) / size, float(after.sum()) / size
-    return Change(old, new, float(difference.sum()) / size, low, high)
+    old, new, ratio = (float(one.sum()) / size for one in (before, after, difference))
+    residuals = (difference - ratio * tokens) / tokens.mean()
+    if number < 2 or not bool(residuals.isfinite().all()):
+        return Change(old, new, ratio, -math.inf, math.inf)
+    quantile = float(t.ppf(1 - alpha, number - 1)) / math.sqrt(number)
+    below, above = _reach(-residuals, quantile), _reach(residuals, quantile)
+    return Change(old, new, ratio, ratio - below, ratio + above)
+
+
+def _reach(residuals: Tensor, quantile: float) -> float:
+    """How far a mean may lie above what was measured."""
+    deviation = float(residuals.std())
+    if not deviation:
+        return 0.0
+    skewness = float((residuals**3).mean() / (residuals**2).mean() ** 1.5)
+    skewness = max(skewness, 1e-6)  # that of the other sign would narrow
+    inner = 1 - skewness * (quantile + skewness / (6 * len(residuals)))
+    return deviation * 3 / skewness * (1 - math.copysign(abs(inner) ** (1 / 3), inner))
 
 
 def judge(
@@ -118,7 +137,7 @@ def judge(
         after: the candidate.
         held: the split.
         config: epsilon, tolerance, confidence and draws.
-        seed: of draws and resampling.
+        seed: of the draws.
         gatings: how often this split has decided before.
 
     Raises:
@@ -132,7 +151,7 @@ def judge(
             raise EvolutionError(f"the model as it is has no finite score on the {name} texts")
         if not scores[1].isfinite().all():
             scores[1] = torch.full_like(scores[0], torch.inf)
-        found[name] = compare(scores[0], scores[1], windows.valid.sum(1), alpha=alpha, seed=seed)
+        found[name] = compare(*scores, windows.valid.sum(1), alpha=alpha)
     target, base = found["target"], found["base"]
     reason = _reason(target, base, config)
     return Verdict(reason is None, reason or _success(target, base), target, base, alpha)
@@ -144,12 +163,12 @@ def _reason(target: Change, base: Change, config: EvolutionConfig) -> str | None
     if not target.high < -config.epsilon:
         return (
             f"the target changes by {target.delta:+.4f} nats/token, at most {target.high:+.4f}; "
-            f"want less than {-config.epsilon:+.4f}"
+            f"expected less than {-config.epsilon:+.4f}"
         )
     if not base.high < config.base_tolerance:
         return (
-            f"the base changes by {base.delta:+.4f} nats/token, at most {base.high:+.4f}; want "
-            f"less than {config.base_tolerance:+.4f}"
+            f"the base changes by {base.delta:+.4f} nats/token, at most {base.high:+.4f}; "
+            f"expected less than {config.base_tolerance:+.4f}"
         )
     return None
 

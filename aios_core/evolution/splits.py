@@ -10,6 +10,7 @@ import torch
 from attrs import evolve, frozen
 
 from aios_core.contracts import Experience, Windows
+from aios_core.contracts.dataset import HELD_OUT
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import tensor_digest, text_digest
 from aios_core.training.corpus import Corpus, Spool
@@ -89,11 +90,18 @@ def split(config: Config, tokenizer: TrainedTokenizer, base: Corpus | None = Non
             "texts to fit on as well, so a gate could not tell learning from remembering; want "
             "texts that do not repeat themselves"
         )
-    for name, one in (("evidence", held), ("data set of the model", known)):
-        if len(one) < MIN_WINDOWS:
+    for name, sets, one in (
+        ("evidence", evidence, held),
+        ("data set of the model", own, known),
+    ):
+        if (missing := 2 * MIN_WINDOWS - len(one)) > 0:
+            texts = windows((t for c in sets for t in c.texts("validation")), tokenizer, length, 64)
+            size = sum(len(t) for c in sets for t in c.texts("validation"))
+            more = missing * length * max(1.0, size / max(1, int(texts.valid.sum()))) / HELD_OUT
             raise EvolutionError(
-                f"the validation split of the {name} has {len(one)} windows of {length} tokens, "
-                f"and a gate wants {MIN_WINDOWS}; want more text"
+                f"the {name}: expected {2 * MIN_WINDOWS} held-out windows of {length} tokens, half "
+                f"of which decide and half report, got {len(one)}; about {more:,.0f} characters "
+                f"more are needed, of which {HELD_OUT:.0%} are held out"
             )
     replay = cut(own, "train", evolution.fitting_windows)
     halves = [(_part(held, h), _part(known, h)) for h in (0, 1)]
@@ -103,7 +111,7 @@ def split(config: Config, tokenizer: TrainedTokenizer, base: Corpus | None = Non
 
 
 MIN_WINDOWS = 16
-"""Held-out windows of each domain below which an interval would say nothing."""
+"""Windows of each domain that decide, below which an interval would say nothing."""
 
 
 def windows(texts: Iterable[str], tokenizer: TrainedTokenizer, length: int, most: int) -> Windows:

@@ -79,6 +79,11 @@ def test_what_no_level_can_do_ends_with_1_and_changes_nothing(aios, run):
 
     told = aios("evolve", "run", run, "--texts", "down.txt", *words, code=1)
     assert "rejected" in told
+    (entry,) = json.loads(aios("evolve", "history", run, "--json"))
+    target = entry["verdict"]["target"]
+    shown = f"{target['delta']:+.4f}", f"{target['high']:+.4f}"
+    assert f"changes by {shown[0]} nats/token, at most {shown[1]}" in entry["reason"]
+    assert all(2 <= told.count(number) for number in shown), "row and reason say the same"
     told = aios("evolve", "run", run, "--texts", "down.txt", *words, code=1)
     assert "want other evidence, or another seed" in told
     assert "HEAD: base" in aios("evolve", "status", run)

@@ -1,20 +1,25 @@
 """The gate's arithmetic, on numbers and on models."""
 
+import math
+import random
+import string
+
 import pytest
 import torch
 
 from aios_core.config.schema import EvolutionConfig
-from aios_core.evolution.gate import compare, judge, score
+from aios_core.errors import EvolutionError
+from aios_core.evolution.gate import Change, _reason, compare, judge, score
 from aios_core.evolution.splits import Held, split, take
 
 
 def test_bounds_cover_the_truth_as_often_as_they_say():
     generator = torch.Generator().manual_seed(0)
     tokens, inside = torch.full((60,), 16), 0
-    for seed in range(200):
+    for _ in range(200):
         before = torch.randn(60, generator=generator).double()
         after = before - 0.5 + torch.randn(60, generator=generator)
-        change = compare(before, after, tokens, alpha=0.05, seed=seed)
+        change = compare(before, after, tokens, alpha=0.05)
         inside += change.low <= -0.5 / 16 <= change.high
 
     assert 0.83 < inside / 200 < 0.97, "two bounds of 5 % each leave 90 %"
@@ -23,7 +28,7 @@ def test_bounds_cover_the_truth_as_often_as_they_say():
 def test_a_window_counts_by_its_tokens():
     before, after = torch.zeros(2).double(), torch.tensor([1.0, 3.0]).double()
 
-    assert 1.0 == compare(before, after, torch.tensor([1, 3]), alpha=0.05, seed=0).delta
+    assert 1.0 == compare(before, after, torch.tensor([1, 3]), alpha=0.05).delta
 
 
 def test_a_model_against_itself_changes_nothing(found, settings):
@@ -55,6 +60,59 @@ def test_splits_have_nothing_in_common(found, settings):
     assert all(one.numpy().tobytes() not in stream for _, one in held)
     assert splits.gate.fingerprint != splits.report.fingerprint
     assert len(held) == len({one.numpy().tobytes() for _, one in held})
+
+
+def test_the_base_is_held_out_too(found, settings, trained):
+    """What decides and what reports on the base is of no text that was trained on, and apart."""
+    splits = split(settings().config, found.tokenizer)
+    text = (trained / "up.txt").read_text()
+    trained_on = found.tokenizer.encode(text[: round(0.9 * len(text))]).astype("int64").tobytes()
+    held = [one.numpy().tobytes() for half in (splits.gate, splits.report) for one in half.base.ids]
+
+    assert 48 == len(held) == len(set(held))
+    assert all(one not in trained_on for one in held)
+    assert splits.fitting.base.ids[0].numpy().tobytes() in trained_on
+
+
+def test_the_fewest_windows_are_those_that_decide(found, settings, tmp_path):
+    """Fault T7: 16 after halving; the message says how many characters more would do."""
+    texts = tmp_path / "texts.txt"
+    config = settings(f'evidence=[{{type="file", path="{texts}"}}]').config
+    story = "".join(random.Random(0).choices(string.ascii_lowercase, k=9000))
+    texts.write_text(story[:3000])
+    with pytest.raises(EvolutionError, match=r"expected 32 .* got 19; about") as error:
+        split(config, found.tokenizer)
+    more = int(str(error.value).split("about ")[1].split(" ")[0].replace(",", ""))
+    texts.write_text(story[: 3000 + more])
+    splits = split(config, found.tokenizer)
+
+    assert 16 <= len(splits.gate.target) <= 17
+    assert 16 <= len(splits.report.target)
+
+
+def change(delta, high):
+    return Change(1.0, 1.0 + delta, delta, 2 * delta - high, high)
+
+
+@pytest.mark.parametrize(
+    ("target", "base", "told"),
+    [
+        ((-0.2, -0.11), (0.0, 0.2), None),
+        ((-0.2, -0.1), (0.0, 0.2), "the target changes"),
+        ((-0.2, -0.05), (0.0, 0.2), "the target changes"),
+        ((-0.2, -0.11), (0.1, 0.3), "the base changes"),
+        ((-0.2, -0.11), (0.1, 0.35), "the base changes"),
+        ((math.nan, -0.11), (0.1, 0.2), "not finite"),
+        ((-0.2, -0.11), (math.inf, 0.2), "not finite"),
+    ],
+)
+def test_upper_bounds_decide(target, base, told):
+    """Not the means: of the target against epsilon, of the base against the tolerance."""
+    config = EvolutionConfig(epsilon=0.1, base_tolerance=0.3)
+    reason = _reason(change(*target), change(*base), config)
+
+    assert (reason is None) == (told is None)
+    assert told is None or told in reason
 
 
 def test_scores_do_not_depend_on_company(found, settings):

@@ -101,7 +101,7 @@ def test_a_level_that_failed_is_not_tried_again_on_the_same_evidence(found, run,
     (attempt,) = evolve(found, strict)
 
     assert not attempt.accepted, attempt.reason
-    assert "want less than -50" in attempt.reason
+    assert "expected less than -50" in attempt.reason
     assert [] == evolve(found, strict)
     assert 1 == len(evolve(found, settings("evolution.epsilon=50", "seed=1")))
     assert Journal.of(run).head is None
@@ -159,7 +159,7 @@ def test_evidence_that_is_none_is_refused(found, run, settings, tmp_path):
     with pytest.raises(EvolutionError, match="there is no evidence"):
         evolve(found, settings("evidence=[]"))
     refused("empty.txt", "the evidence is empty")
-    refused("short.txt", "a gate wants 16")
+    refused("short.txt", "expected 32 held-out windows")
     refused("same.txt", "could not tell learning from remembering")
     assert Journal.of(run).head is None
     assert [] == Journal.of(run).entries()
