@@ -1,7 +1,8 @@
 """The journal: what was tried, what stays, and which version the model stands for.
 
 ``evolution/`` in the folder of a run holds ``versions/ID/``, a skill card each, never changed;
-``journal.jsonl``, to which lines are added and nothing else; and ``HEAD``, the id of a version. A
+``journal.jsonl``, to which lines are added and nothing else; ``last``, the digest of a line that
+must be there, so that lines which are cut off are noticed; and ``HEAD``, the id of a version. A
 version appears under its name when it is whole, then the journal tells of it, and HEAD moves last:
 whatever stops the process, HEAD names a version that is there.
 """
@@ -98,10 +99,12 @@ class Journal:
     def _read(self) -> tuple[list[dict[str, Any]], int, str]:
         """Every whole line, how many bytes these are, and the digest of the last."""
         path, found, end, previous = self.folder / "journal.jsonl", [], 0, ""
+        last = self._last()  # first, for a writer adds a line and then moves it
+        seen = last == ""
         try:
             text = path.read_bytes().decode()
         except FileNotFoundError:
-            return [], 0, ""
+            text = ""
         except (OSError, UnicodeDecodeError) as error:
             raise EvolutionError(f"{path}: cannot be read: {error}") from error
         for number, line in enumerate(text.split("\n")[:-1], 1):
@@ -117,6 +120,9 @@ class Journal:
             found.append(entry)
             end += len(line.encode()) + 1
             previous = text_digest([line])
+            seen = seen or previous == last
+        if not seen:
+            raise EvolutionError(f"{path}: lines at its end are gone: {len(found)} are left")
         return found, end, previous
 
     def add(self, event: str, **facts: Any) -> None:
@@ -133,16 +139,28 @@ class Journal:
             **facts,
             "previous": previous,
         }
+        line = json.dumps(entry, allow_nan=False)
         try:
             with path.open("r+b" if path.exists() else "wb") as file:
                 file.truncate(end)  # of a line that a killed process left unfinished
                 file.seek(end)
-                file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
+                file.write(line.encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
             sync(self.folder)
+            replace_text(self.folder / "last", text_digest([line]) + "\n")
         except OSError as error:
             raise EvolutionError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def _last(self) -> str:
+        """Digest of a line that must be there; empty where none must."""
+        path = self.folder / "last"
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise EvolutionError(f"{path}: cannot be read: {error}") from error
 
     def keep(self, card: Card, adaptation: Adaptation) -> None:
         """Write a version, whole or not at all; HEAD stays where it is.

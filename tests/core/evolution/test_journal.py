@@ -48,6 +48,60 @@ def test_a_changed_line_is_found(journal, line):
         journal.entries()
 
 
+@pytest.mark.parametrize("left", [0, 1, 3, None])
+def test_a_journal_that_was_cut_is_found(journal, left):
+    """Fault T5: whole lines at the end, all of them, or the file; nor is such a journal added to.
+
+    Of a run without an accepted version too, whose HEAD names nothing that the journal lacks.
+    """
+    path = journal.folder / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    if left is None:
+        path.unlink()
+    else:
+        path.write_bytes(b"".join(lines[:left]))
+
+    with pytest.raises(EvolutionError, match=f"lines at its end are gone: {left or 0} are left"):
+        journal.entries()
+    with pytest.raises(EvolutionError, match="are gone"):
+        journal.add("test", number=4)
+
+
+def test_a_line_is_on_disk_before_what_relies_on_it(journal, monkeypatch):
+    """A loss of power cannot leave a HEAD, or a digest of the last line, without its line."""
+    import os
+    from pathlib import Path
+
+    done, fsync, replace = [], os.fsync, Path.replace
+
+    def synced(descriptor):
+        done.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        fsync(descriptor)
+
+    def replaced(path, target):
+        done.append(("replace", Path(target).name))
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    journal.add("test", number=5)
+    journal.move(None)
+
+    order = [
+        done.index(one)
+        for one in (
+            ("sync", "journal.jsonl"),
+            ("sync", "evolution"),
+            ("sync", "last"),
+            ("replace", "last"),
+            ("sync", "HEAD"),
+            ("replace", "HEAD"),
+        )
+    ]
+    assert sorted(order) == order
+    assert ("sync", "evolution") == done[-1], "the name HEAD too"
+
+
 @given(junk=st.binary(max_size=40))
 def test_junk_is_an_error_or_no_line(tmp_path_factory, junk):
     folder = tmp_path_factory.mktemp("junk")

@@ -207,3 +207,28 @@ def test_twenty_rounds_never_end_worse_than_they_began(found, run, settings):
     assert kept == len(Journal.of(run).versions()) > 0
     assert after < before
     assert [] == faults(found)
+
+
+def test_a_model_that_comes_out_otherwise_is_found(found, run, settings, monkeypatch):
+    """As after a change of the code that applies adaptations: the digest is of what comes out."""
+    from aios_core.evolution import rollback as module
+
+    (attempt,) = evolve(found, settings())
+    right = module.at
+
+    def perturbed(found, journal, tip, **words):
+        model = right(found, journal, tip, **words)
+        if tip is None:
+            return model
+        model = model.fork()
+        model.head.norm.weight = torch.nn.Parameter(model.head.norm.weight * 1.0001)
+        return model
+
+    monkeypatch.setattr(module, "at", perturbed)
+    assert attempt.accepted
+    assert "gives a model with the digest" in faults(found)[0]
+    head = Journal.of(run).head
+    with pytest.raises(EvolutionError, match="gives a model with the digest"):
+        rollback(found, attempt.card.skill_id)
+    assert head == Journal.of(run).head
+    assert 1 == len(Journal.of(run).entries())
