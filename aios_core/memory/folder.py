@@ -22,8 +22,8 @@ MANIFEST: Final = "STORE.json"
 FORMAT: Final = 1
 """Written, and the latest that can be read."""
 
-_OURS: Final = re.compile(rf"LOCK|[A-Za-z]\w*\.\d+|\.{MANIFEST}\.[0-9a-f]{{8}}")
-"""Files that a writer leaves when it is killed before the manifest lists them."""
+_OURS: Final = re.compile(rf"LOCK|[A-Za-z]\w*\.\d+|\.{MANIFEST}\.[0-9a-f]{{8}}(\.part)?")
+"""What a writer leaves when it is killed before the manifest lists it; ``.part`` are folders."""
 
 _Found = TypeVar("_Found")
 
@@ -146,9 +146,12 @@ class Folder:
     def _tidy(self) -> None:
         """Remove what the manifest on disk does not list; what cannot be is tried again later."""
         with contextlib.suppress(StorageError, OSError):
+            files.sweep(self.path)
             listed = self._read()["files"] if (self.path / MANIFEST).exists() else {}
             for path in self.path.iterdir():
-                if path.name not in (*listed, "LOCK") and _OURS.fullmatch(path.name):
+                if path.name in (*listed, "LOCK") or path.is_dir():
+                    continue
+                if _OURS.fullmatch(path.name):
                     path.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, Any]:
