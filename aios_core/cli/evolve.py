@@ -215,8 +215,7 @@ def use(run: Path, version: str, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios skill merge runs/demo HEAD=0.75 --name most
-      aios evolve use runs/demo most
+      aios evolve use runs/demo HEAD
     """  # noqa: D301  # \b is for click
     _move(run, version, "use", as_json=as_json)
 

@@ -173,3 +173,9 @@ def _print(found: dict[str, Any]) -> None:
             for one in found["levels"]
         ],
     )
+    for one in found["levels"]:
+        if one["temperature"] != one["temperature_fitted"]:
+            click.echo(
+                f"{one['rate']:.0%} masks: the temperature {one['temperature_fitted']:.2f} makes "
+                "the texts that measure less likely, so it is not kept"
+            )

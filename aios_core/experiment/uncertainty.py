@@ -113,11 +113,14 @@ def calibrate_run(
         for level in levels:
             temperatures.add(level)
     fitted = temperatures.fitted()
+    own = _part(subject, second, fitted, 1, told)
+    kept = helpful(fitted, own)
+    if kept != fitted:
+        own = _part(subject, second, kept, 1, lambda _: None)
     calibration = Calibration.of(
-        found.state.training_key, fitted, _part(subject, first, fitted, 0, told).found
+        found.state.training_key, kept, _part(subject, first, kept, 0, told).found
     )
     calibration.save(folder / NAME)
-    own = _part(subject, second, fitted, 1, told)
     other = None
     if against is not None:
         foreign = subject.tokenizer.encode(against.read_text(encoding="utf-8"))
@@ -125,11 +128,24 @@ def calibrate_run(
         if not count:
             raise DataError(f"{against}: has {len(foreign)} tokens; want at least {length}")
         rows = torch.from_numpy(foreign[: count * length].astype(np.int64)).view(count, length)
-        other = _part(subject, _spread(rows, half), fitted, 2, told)
-    return summary(calibration, own, other)
+        other = _part(subject, _spread(rows, half), kept, 2, told)
+    return summary(calibration, own, other, fitted)
 
 
-def summary(calibration: Calibration, own: Part, other: Part | None) -> dict[str, Any]:
+def helpful(fitted: tuple[float, ...], measured: Part) -> tuple[float, ...]:
+    """Temperatures, with 1 for each that makes texts it was not fitted on less likely.
+
+    Args:
+        fitted: one for each share of masks.
+        measured: of other texts, under these.
+    """
+    pairs = zip(fitted, measured.plain, measured.tempered, strict=True)
+    return tuple(one if after.nats <= before.nats else 1.0 for one, before, after in pairs)
+
+
+def summary(
+    calibration: Calibration, own: Part, other: Part | None, fitted: tuple[float, ...]
+) -> dict[str, Any]:
     """What a report shows of texts like those of the training, and of others."""
     totals = calibration.total(own.found)
     others = calibration.total(other.found) if other else {}
@@ -162,6 +178,7 @@ def summary(calibration: Calibration, own: Part, other: Part | None) -> dict[str
             {
                 "rate": rate,
                 "temperature": calibration.temperatures[number],
+                "temperature_fitted": fitted[number],
                 "nats_before": own.plain[number].nats,
                 "nats_after": own.tempered[number].nats,
                 "ece_before": own.plain[number].ece,

@@ -17,7 +17,7 @@ from aios_core.config import resolve
 from aios_core.contracts import store_schema
 from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.errors import InferenceError, ModelLoadError
-from aios_core.experiment.uncertainty import Tokens, risk_coverage
+from aios_core.experiment.uncertainty import Part, Tokens, helpful, risk_coverage
 from aios_core.inference import ArrowEngine
 from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
 from aios_core.inference.doubt import doubts
@@ -185,6 +185,26 @@ def test_temperatures_make_other_texts_likelier(found):
     )
 
     assert after < before
+
+
+def test_a_temperature_that_harms_is_not_kept():
+    """It is 1 where other texts become less likely by it, and stays elsewhere."""
+    none = np.zeros(1)
+
+    def tokens(*nats):
+        return tuple(Tokens(rate, none, none > 0, n) for rate, n in zip(RATES, nats, strict=False))
+
+    measured = Part({}, none, none, plain=tokens(2.0, 2.0, 2.0), tempered=tokens(1.9, 2.0, 2.1))
+    assert (0.8, 0.9, 1.0) == helpful((0.8, 0.9, 1.1), measured)
+
+
+def test_no_temperature_harms_the_texts_that_measure(found, folder):
+    """Nor is another in the file that `score` reads than in what is shown."""
+    kept = Calibration.load(folder / "run" / NAME).temperatures
+
+    assert all(one["nats_after"] <= one["nats_before"] + 1e-9 for one in found["levels"])
+    assert [one["temperature"] for one in found["levels"]] == list(kept)
+    assert all(one["temperature"] in {1.0, one["temperature_fitted"]} for one in found["levels"])
 
 
 def test_the_report_needs_nothing_else(found, folder):
