@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,7 @@ def calibrate(
 
 @command.command()
 @_folder
-@click.argument("file", metavar="[FILE]", required=False, type=_file)
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=_file)
 @click.option("--text", metavar="TEXT", multiple=True, help="A text; may be repeated.")
 @_estimator
 @click.option(
@@ -92,7 +93,7 @@ def calibrate(
 @json_option
 def score(
     folder: Path,
-    file: Path | None,
+    files: tuple[Path, ...],
     text: tuple[str, ...],
     estimator: str,
     place: str | None,
@@ -101,15 +102,18 @@ def score(
 ) -> None:
     """Say how unsure the model in DIR is of texts: those given, or the lines of FILE.
 
+    In a FILE that ends in .jsonl each line is an object with the key "text". A text longer than
+    the context of the model is read by windows. The noise is the standard error of a score.
+
     \b
     Examples:
       aios uncertainty score runs/demo --text "Return the file."
       aios uncertainty score runs/demo examples/sentences.txt --json
       aios uncertainty score runs/demo examples/sentences.txt --keep runs/doubts
     """  # noqa: D301  # \b is for click
-    texts = list(text)
-    if file is not None:
-        texts += [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    named = [(f"text {number}", one) for number, one in enumerate(text, 1)]
+    named += [pair for file in files for pair in _lines(file)]
+    texts = [one for _, one in named]
     if not texts:
         raise click.UsageError("there is no text; want --text, or a FILE with lines")
     from aios_core.inference import ArrowEngine
@@ -123,12 +127,47 @@ def score(
         kept = keep(found, where, engine.models[engine.mode].resolved)
         click.echo(f"kept in {redacted(where.uri)}: {kept} of {len(found)}", err=True)
     if as_json:
-        print_json([_plain(one) for one in found])
+        print_json(
+            [{"where": where} | _plain(one) for (where, _), one in zip(named, found, strict=True)]
+        )
         return
     rows = [
-        (f"{one.score:+.2f}", "unsure" if one.triggered else "", one.text[:70]) for one in found
+        (
+            at,
+            f"{one.score:+.2f}",
+            f"{one.noise:.2f}",
+            "unsure" if one.triggered else "",
+            one.text[:60],
+        )
+        for (at, _), one in zip(named, found, strict=True)
     ]
-    print_table(("score", "", "text"), rows)
+    print_table(("where", "score", "noise", "", "text"), rows)
+
+
+def _lines(file: Path) -> Iterator[tuple[str, str]]:
+    """Texts of a file, each with the line that it is from, counted from 1."""
+    import json
+
+    from aios_core.errors import DataError
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: expected UTF-8, got another encoding: {error}") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        where = f"{file}:{number}"
+        if not line.strip():
+            continue
+        if file.suffix != ".jsonl":
+            yield where, line.rstrip("\r")
+            continue
+        try:
+            found = json.loads(line)["text"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            found = None
+        if not isinstance(found, str) or not found:
+            raise DataError(f'{where}: expected an object with a text under the key "text"')
+        yield where, found
 
 
 def _plain(one: Doubt) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from aios_core.contracts import store_schema
 from aios_core.diffusion.uncertainty import DEFAULT, ESTIMATORS, read
 from aios_core.errors import InferenceError, ModelLoadError
 from aios_core.evolution.head import run_folder
-from aios_core.inference.calibration import NAME, Calibration, scores
+from aios_core.inference.calibration import NAME, Calibration, Scores, scores
 from aios_core.inference.canvas import encoded
 from aios_core.memory import Embedder, open_store, remember
 from aios_core.memory.opening import embedder_of
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from aios_core.config import Resolved
     from aios_core.inference.engine import ArrowEngine
     from aios_core.memory import Place
+
+
+_ROWS = 64
+"""Windows that are read at once."""
 
 
 @frozen
@@ -37,6 +41,10 @@ class Doubt:
     """Whether the score is above the threshold."""
     estimators: dict[str, float]
     """The scores by all estimators."""
+    noise: float
+    """Standard error of the score, by how far the readings differ."""
+    windows: int
+    """How many windows of the context the text fills."""
 
 
 def doubts(
@@ -51,19 +59,19 @@ def doubts(
     """Score texts by the calibration of a run.
 
     It was made with texts as long as those of the training: shorter ones vary more, so more of them
-    trigger.
+    trigger. A text longer than the context is read by windows, each of which counts by its tokens.
 
     Args:
         engine: of a run that was calibrated.
         texts: to score, at least one token each.
         estimator: whose threshold decides.
         span: tokens that count; the others are hidden and shown like them.
-        readings: how often each text is read, on noise of its own.
+        readings: how often each text is read, on noise of its own; at least two.
         seed: of that noise.
 
     Raises:
-        InferenceError: a text has no token or more than the context, the estimator is unknown, or
-            the model cannot be asked.
+        InferenceError: a text has no token, or more than the context where a span counts, the
+            estimator is unknown, or the model cannot be asked.
         ModelLoadError: the run was not calibrated, or was trained anew since.
     """
     if estimator not in ESTIMATORS:
@@ -76,22 +84,35 @@ def doubts(
             f"{run / NAME}: is of another training than the model; want `aios uncertainty "
             f"calibrate {run}` again"
         )
-    rows = encoded(engine.tokenizer, list(texts))
-    for number, row in enumerate(rows):
-        if not 1 <= len(row) <= engine.context:
-            raise InferenceError(f"text {number} has {len(row)} tokens; want 1 to {engine.context}")
+    rows, owners, most = [], [], engine.context
+    for number, row in enumerate(encoded(engine.tokenizer, list(texts))):
+        if not len(row) or (span != slice(None) and len(row) > most):
+            raise InferenceError(f"text {number + 1}: expected 1 to {most} tokens, got {len(row)}")
+        pieces = [row[at : at + most] for at in range(0, len(row), most)]
+        rows += pieces
+        owners += [number] * len(pieces)
     width, pad = max(map(len, rows)), found.model.vocabulary.pad_id
     ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
     valid = torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
-    read_out = [
-        scores(
-            calibration.tempered(read(found.model, ids, valid, seed=seed * readings + one)), span
-        )
-        for one in range(readings)
-    ]
-    totals = calibration.total(
+    read_out: list[Scores] = []
+    for one in range(readings):
+        parts = [
+            scores(calibration.tempered(read(found.model, *few, seed=seed * readings + one)), span)
+            for few in zip(ids.split(_ROWS), valid.split(_ROWS), strict=True)  # type: ignore[no-untyped-call]
+        ]
+        read_out.append({n: np.concatenate([part[n] for part in parts]) for n in ESTIMATORS})
+    weights = np.zeros((len(texts), len(rows)))
+    weights[owners, range(len(rows))] = [len(row) for row in rows]
+    weights /= weights.sum(1, keepdims=True)
+
+    def by_text(found: Scores) -> Scores:
+        return {name: weights @ values for name, values in calibration.total(found).items()}
+
+    totals = by_text(
         {name: np.nanmean([one[name] for one in read_out], axis=0) for name in ESTIMATORS}
     )
+    each = np.stack([by_text(one)[estimator] for one in read_out])
+    noise = each.std(0, ddof=1) / np.sqrt(readings)
     threshold = calibration.thresholds[estimator]
     return tuple(
         Doubt(
@@ -100,6 +121,8 @@ def doubts(
             threshold=threshold,
             triggered=bool(totals[estimator][number] > threshold),
             estimators={name: float(values[number]) for name, values in totals.items()},
+            noise=float(noise[number]),
+            windows=owners.count(number),
         )
         for number, text in enumerate(texts)
     )

@@ -223,8 +223,25 @@ def test_scores_of_texts(found, folder):
     assert [False, True] == [one["triggered"] for one in rows]
     assert rows[0]["score"] < rows[0]["threshold"] < rows[1]["score"]
     assert set(ESTIMATORS) == set(rows[0]["estimators"])
-    told = aios("score", folder / "run", folder / "other.txt", code=2).stderr
-    assert "text 0 has 1200 tokens; want 1 to 16" in told
+    assert all(0 < row["noise"] < 5 and 1 == row["windows"] for row in rows)
+
+
+def test_files_of_long_texts_are_scored_by_windows(found, folder, tmp_path):
+    """Several files, JSON lines among them; each row says where its text stands."""
+    long = "".join(f"{n} bottles of milk, {n} bottles. " for n in range(40))
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": t}) for t in (long, "milk")))
+    words = ("score", folder / "run", tmp_path / "a.jsonl", folder / "other.txt")
+    rows = json.loads(aios(*words, "--json").stdout)
+    places = [f"{tmp_path}/a.jsonl:1", f"{tmp_path}/a.jsonl:2", f"{folder}/other.txt:1"]
+
+    assert places == [row["where"] for row in rows]
+    assert [-(-len(long) // 16), 1, 75] == [row["windows"] for row in rows]
+    assert not rows[0]["triggered"]
+    assert rows[2]["triggered"]
+    assert rows[0]["noise"] < rows[1]["noise"], "more tokens are surer"
+    assert "a.jsonl:2" in aios(*words).stdout
+    (tmp_path / "a.jsonl").write_text('{"text": "milk"}\n\nmilk\n')
+    assert "a.jsonl:3: expected an object" in aios(*words, code=2).stderr
 
 
 def test_what_triggers_is_kept_once_as_evidence(found, folder, tmp_path):
@@ -251,7 +268,7 @@ def test_what_is_kept_goes_where_its_vectors_belong(found, folder, tmp_path):
 
 def test_what_cannot_be_scored_is_said(found, folder):
     engine = ArrowEngine.load(folder / "run")
-    with pytest.raises(InferenceError, match="text 1 has 0 tokens"):
+    with pytest.raises(InferenceError, match="text 2: expected 1 to 16 tokens, got 0"):
         doubts(engine, ["a", ""])
     with pytest.raises(InferenceError, match="'guess' is unknown; want one of"):
         doubts(engine, ["a"], estimator="guess")
