@@ -173,8 +173,8 @@ class _Bytes:
         self.never = np.array([one is None for one in found], dtype=np.bool_)
         self.lengths = np.array([len(one or b"") for one in found], dtype=np.int64)
         self.spelled = np.zeros((len(live), int(self.lengths.max(initial=0))), dtype=np.uint8)
-        for row, one in enumerate(found):
-            self.spelled[row, : self.lengths[row]] = np.frombuffer(one or b"", dtype=np.uint8)
+        inside = np.arange(self.spelled.shape[1]) < self.lengths[:, None]
+        self.spelled[inside] = np.frombuffer(b"".join(one or b"" for one in found), dtype=np.uint8)
 
     def read(
         self, automaton: Automaton, states: NDArray[np.int64], columns: NDArray[np.intp]

@@ -13,6 +13,8 @@ from aios_core.contracts import TrainedTokenizer, Vocabulary
 from aios_core.diffusion.model import Model
 from aios_core.errors import InferenceError, TokenizerError
 from aios_core.inference import ArrowEngine
+from aios_core.inference.canvas import Row
+from aios_core.inference.progress import Progress
 from aios_plugins.tokenizers.bytes import TrainedBytes
 from aios_plugins.tokenizers.hf import Hf
 
@@ -185,6 +187,18 @@ def test_what_is_decoded_obeys(name, tmp_path, engine):
         assert last.output.completions[0] == told
     for text in own.infill("a<mask:6>b", regex="[a-z 中]+", num_return_sequences=4).texts:
         assert re.fullmatch("[a-z 中]+", text), text
+
+
+def test_a_stream_tells_nothing_twice(tmp_path):
+    """Fault T2: bytes that make a text only with those that follow are told when they do."""
+    made = tokenizer(tmp_path, DECODERS["Gemma"])
+    ids = [list(NAMES).index(f"<0x{byte:02X}>") for byte in "中中".encode()]
+    mask = made.vocabulary.mask_id
+    progress = Progress("ar", made, [Row((mask,) * 6, (False,) * 6)], [0], None)
+    rows = [[*ids[:known], *[mask] * (6 - known)] for known in range(7)]
+    told = [progress.update(0, 0, [row], [[False] * 6]).deltas[0] for row in rows]
+
+    assert ["", "", "", "中", "", "", "中"] == told
 
 
 @pytest.mark.parametrize("name", REFUSED)

