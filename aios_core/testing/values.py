@@ -6,8 +6,10 @@ configuration may set.
 
 from __future__ import annotations
 
+import math
 import types
 import typing
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 import attrs
@@ -17,7 +19,10 @@ from aios_core.config.json_schema import field_schema
 from aios_core.config.types import fields, hints
 
 MOST: Final = 64
-"""Largest of the whole numbers that have no upper bound: steps, layers and sizes take time."""
+"""Largest whole number that is drawn, or a field's smallest: steps, layers and sizes take time."""
+
+TINY: Final = 1e-100
+"""Smallest of the numbers that are drawn, besides 0: what it multiplies does not vanish."""
 
 
 def components(cls: Any) -> st.SearchStrategy[Any]:
@@ -43,6 +48,33 @@ def field_values(cls: Any) -> st.SearchStrategy[dict[str, Any]]:
     needed = {k: v for k, v in drawn.items() if fields(cls)[k].default is attrs.NOTHING}
     others = {k: v for k, v in drawn.items() if k not in needed}
     return st.fixed_dictionaries(needed, optional=others)
+
+
+def edges(cls: Any) -> Iterator[dict[str, Any]]:
+    """Values of one field at a time: each bound, and each of a few that it may have."""
+    for key, attribute in fields(cls).items():
+        hint = hints(cls)[attribute.name]
+        for value in _ends(hint, field_schema(attribute, hint)):
+            if value != attribute.default:
+                yield {key: value}
+
+
+def _ends(hint: Any, schema: dict[str, Any]) -> Iterator[Any]:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if "enum" in schema or origin is Literal:
+        yield from schema.get("enum", arguments)
+    elif origin in (typing.Union, types.UnionType):
+        for one in arguments:
+            yield from (None,) if one is types.NoneType else _ends(one, schema)
+    elif hint is bool:
+        yield from (False, True)
+    elif hint in (int, float):
+        for bound, beside, most in (
+            ("minimum", "exclusiveMinimum", math.inf),
+            ("maximum", "exclusiveMaximum", MOST if hint is int else math.inf),
+        ):
+            if bound in schema and not schema.get(beside) and schema[bound] <= most:
+                yield hint(schema[bound])
 
 
 _NO: Final = object()
@@ -74,6 +106,7 @@ def _values(hint: Any, schema: dict[str, Any]) -> st.SearchStrategy[Any] | None:
     elif hint is int:
         low = schema.get("minimum", 0) + bool(schema.get("exclusiveMinimum"))
         high = schema.get("maximum", MOST) - bool(schema.get("exclusiveMaximum"))
+        high = min(high, MOST)
         found = st.integers(low, max(low, high))
     elif hint is float:
         found = _floats(schema)
@@ -104,7 +137,7 @@ def _floats(schema: dict[str, Any]) -> st.SearchStrategy[float]:
         exclude_max=open_high,
         allow_nan=False,
         allow_infinity=False,
-    )
+    ).filter(lambda value: value == 0 or abs(value) > TINY)
     least = -10.0 if low is None else max(-10.0, low)
     most = 10.0 if high is None else min(10.0, high)
     if not least < most:

@@ -66,6 +66,9 @@ class _Credited:
         earned = (self.settings.exponent * best).exp() * (self.tokens == token)
         self.credit = self.settings.decay * self.credit + earned
         index, gain = self.tokens.clamp(min=0), self.settings.weight * self.credit.log1p()
-        total = 1 + (log_probs.gather(-1, index).exp() * gain.expm1()).sum(-1, keepdim=True)
+        said = log_probs.gather(-1, index).masked_fill(self.tokens < 0, -math.inf)
+        rest = (1 - said.exp().sum(-1, keepdim=True)).clamp(min=0).log()
+        # The logarithm of a sum whose terms may be beyond all numbers: weights may be large.
+        total = torch.logaddexp(rest, (said + gain).logsumexp(-1, keepdim=True))
         # In place, for the answer is large; what has no credit changes by the total alone.
-        return log_probs.scatter_add_(-1, index, gain).sub_(total.log())
+        return log_probs.scatter_add_(-1, index, gain).sub_(total)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.testing import assert_close
 
 from aios_core.contracts import Vocabulary
 from aios_core.diffusion.process import Process
-from aios_core.testing.contracts.base import Contract
+from aios_core.testing.contracts.base import Contract, expect
 from aios_core.testing.oracle import NoisyOracle
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from aios_core.contracts import Corruption
 
 VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
@@ -24,6 +23,18 @@ VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
 
 class CorruptionContract(Contract["Corruption"]):
     """Subclass it and set ``component``: a corruption's class, or one that is built."""
+
+    varied: ClassVar = {
+        "test_noise_is_a_distribution": {"shape": (3,)},
+        "test_tells_whether_it_is_absorbing": {},
+        "test_noise_is_only_ever_added": {},
+        "test_posterior_is_bayes_rule": {},
+    }
+
+    @classmethod
+    def try_out(cls, plugin: Corruption) -> None:
+        """Noise is a tensor."""
+        expect(plugin.noise(_alphas(), VOCABULARY), Tensor, "noise")
 
     @pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
     def test_noise_is_a_distribution(self, instance: Corruption, shape: tuple[int, ...]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
 
 from aios_core.testing.contracts.base import Contract
 
@@ -12,6 +13,19 @@ if TYPE_CHECKING:
 
 class DatasetContract(Contract["Dataset"]):
     """Subclass it and set ``component``: a data set's class, or one that is built."""
+
+    varied: ClassVar = {
+        "test_documents_are_texts": {},
+        "test_order_is_fixed": {},
+        "test_splits_share_nothing_and_lose_nothing": {},
+    }
+
+    @classmethod
+    def try_out(cls, plugin: Dataset) -> None:
+        """Documents are many; a text would be a document a character."""
+        documents = plugin.documents()
+        assert isinstance(documents, Iterable), "documents cannot be iterated over"
+        assert not isinstance(documents, str), "documents gives a text; expected several"
 
     def test_documents_are_texts(self, instance: Dataset) -> None:
         """At least one, each a string that UTF-8 can write."""

@@ -21,6 +21,11 @@ _TEXTS = ["the cat sat on the mat", "a dog", "", "香蕉 и naïve 🙂", "cat "
 class EmbeddingContract(Contract["EmbeddingProvider"]):
     """Subclass it and set ``component``: a provider's class, or one that is built."""
 
+    varied: ClassVar = {
+        "test_vectors_have_length_1": {},
+        "test_vectors_do_not_depend_on_neighbours": {},
+    }
+
     examples: ClassVar[int] = 5
     """Of each property."""
 

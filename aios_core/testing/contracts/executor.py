@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 class ExecutorContract(Contract["Executor"]):
     """Subclass it and set ``component``: an executor's class, or one that is built."""
+
+    varied: ClassVar = {"test_has_nothing_to_do": {}, "test_job_that_raises_fails_alone": {}}
+    drawn = 1
 
     def test_runs_every_job_once(self, instance: Executor) -> None:
         """Many jobs, few places."""

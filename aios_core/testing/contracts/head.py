@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from torch import nn
 from torch.testing import assert_close
 
 from aios_core.contracts import Vocabulary
-from aios_core.testing.contracts.base import Contract
+from aios_core.testing.contracts.base import Contract, expect
 from aios_core.testing.modules import assert_learns, same_parameters, seeded, stir
 
 if TYPE_CHECKING:
@@ -20,6 +21,17 @@ DIM = 16
 
 class HeadContract(Contract["ProjectionHead"]):
     """Subclass it and set ``component``: a head's class, or one that is built."""
+
+    varied: ClassVar = {
+        "test_shapes": {},
+        "test_decodes_each_position_by_itself": {},
+        "test_weights_can_be_moved": {},
+    }
+
+    @classmethod
+    def try_out(cls, plugin: ProjectionHead) -> None:
+        """What it builds are modules of torch."""
+        expect(seeded(lambda: plugin.build(DIM, VOCABULARY)), nn.Module, "build")
 
     def test_shapes(self, instance: ProjectionHead) -> None:
         """Tokens to states of the asked width, and states to logits of every token."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import numpy as np
@@ -32,6 +32,8 @@ BUDGET = Budget(share=1.0, steps=40, batch_size=8)
 
 class LevelContract(Contract["EvolutionLevel"]):
     """Subclass it and set ``component``: a level's class, or one that is built."""
+
+    varied: ClassVar = {"test_the_budget_is_kept": {}}
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 import pytest
@@ -12,7 +12,7 @@ import torch
 from aios_core.config import resolve
 from aios_core.contracts import Evidence, Samples
 from aios_core.diffusion.model import Model
-from aios_core.testing.contracts.base import Contract
+from aios_core.testing.contracts.base import Contract, expect
 from aios_core.training.data import Tokens
 
 if TYPE_CHECKING:
@@ -57,6 +57,13 @@ def tiny_evidence(text: str = TEXT, *, mode: str = "diffusion", length: int = 16
 
 class MetricContract(Contract["Metric"]):
     """Subclass it and set ``component``: a metric's class, or one that is built."""
+
+    varied: ClassVar = {"test_gives_finite_estimates": {"mode": "diffusion"}}
+
+    @classmethod
+    def try_out(cls, plugin: Metric) -> None:
+        """Values by name."""
+        expect(plugin.measure(tiny_evidence()), dict, "measure")
 
     @pytest.mark.parametrize("mode", ["diffusion", "ar"])
     def test_gives_finite_estimates(self, instance: Metric, mode: str) -> None:

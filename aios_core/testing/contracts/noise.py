@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import attrs
 import pytest
@@ -23,7 +23,7 @@ from aios_core.diffusion.objective import (
     score_entropy,
 )
 from aios_core.diffusion.times import draw_times
-from aios_core.testing.contracts.base import Contract
+from aios_core.testing.contracts.base import Contract, expect
 from aios_core.testing.oracle import Oracle, ignorant
 from aios_core.testing.values import components
 
@@ -38,11 +38,29 @@ class NoiseContract(Contract["NoiseScheduler"]):
     epsilon: ClassVar[float] = DiffusionConfig().time_epsilon
     """The smallest time that is drawn; less than the default serves what falls at once."""
 
+    varied: ClassVar = {"test_is_elementwise_in_float64": {"shape": (2, 3)}}
+
+    @classmethod
+    def try_out(cls, plugin: NoiseScheduler) -> None:
+        """Its answers are tensors of the shape and type of the question."""
+        for method in (plugin.alpha, plugin.mask_rate):
+            answer = expect(method(_times(0, 1, 3)), Tensor, f"{method.__name__}(t)")
+            kind = answer.dtype, tuple(answer.shape)
+            assert kind == (torch.float64, (3,)), (
+                f"{method.__name__}(t) gives {kind[0]} of shape {kind[1]}; expected torch.float64 "
+                "of the shape of t, here (3,)"
+            )
+
+    def holds(self, plugin: Any, request: pytest.FixtureRequest) -> None:
+        """Of values that a run would not refuse."""
+        if fault(plugin, self.epsilon) is None:
+            super().holds(plugin, request)
+
     def test_starts_clean_and_ends_as_noise(self, instance: NoiseScheduler) -> None:
         """From almost 1 to almost 0, for sampling starts from masks alone."""
         first, last = instance.alpha(_times(0, 1, 2)).tolist()
-        assert 1 - 1e-3 <= first <= 1, f"alpha(0) is {first}; want 1, or 0.999 at least"
-        assert 0 <= last <= 1.001e-3, f"alpha(1) is {last}; want 0, or 0.001 at most"
+        assert 1 - 1e-3 <= first <= 1, f"alpha(0) is {first}; expected 1, or at least 0.999"
+        assert 0 <= last <= 1.001e-3, f"alpha(1) is {last}; expected 0, or at most 0.001"
 
     def test_decreases(self, instance: NoiseScheduler) -> None:
         """T2: alpha falls with t and stays in [0, 1]."""

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
 from aios_core.config import resolve
 from aios_core.contracts import Vocabulary
 from aios_core.diffusion.model import Model
-from aios_core.testing.contracts.base import Contract
+from aios_core.testing.contracts.base import Contract, expect
 from aios_core.testing.contracts.sampler import Linear, Mixed
 from aios_core.testing.modules import assert_learns, stir
 from aios_core.testing.oracle import NoisyOracle, Oracle
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from aios_core.contracts import Objective
 
 VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
@@ -26,6 +25,16 @@ VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
 
 class ObjectiveContract(Contract["Objective"]):
     """Subclass it and set ``component``: an objective's class, or one that is built."""
+
+    varied: ClassVar = {"test_padding_counts_for_nothing": {}, "test_seed_decides": {}}
+
+    @classmethod
+    def try_out(cls, plugin: Objective) -> None:
+        """Losses are a tensor, one a row."""
+        model = _model("absorbing", None)
+        losses = plugin.losses(model, _texts(6), _all(6), _times(6, 8, None), _generator())
+        shape = tuple(expect(losses, Tensor, "losses").shape)
+        assert shape == (6,), f"losses give shape {shape}; expected one a row, (6,)"
 
     def test_is_a_bound_where_it_says_so(self, instance: Objective) -> None:
         """T1, T5: with a perfect prediction it averages to -log p at least."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import pytest
@@ -23,6 +23,17 @@ ROUNDING = 0.02
 
 class QuantizerContract(Contract["Quantizer"]):
     """Subclass it and set ``component``: a quantizer's class, or one that is built."""
+
+    varied: ClassVar = {
+        "test_the_same_weight_gives_the_same_bits": {},
+        "test_error_is_that_of_few_bits": {},
+        "test_zeros_stay_zeros": {},
+        "test_product_is_that_with_the_dequantized_weight": {
+            "batch": (7,),
+            "dtype": torch.float32,
+        },
+        "test_defaults_read_what_others_wrote": {},
+    }
 
     @classmethod
     def try_out(cls, plugin: Quantizer) -> None:

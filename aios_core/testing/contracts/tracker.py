@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from aios_core.testing.contracts.base import Contract
 
@@ -16,6 +16,8 @@ _CONFIG = {"name": "run", "seed": 0, "training": {"steps": 3}}
 
 class TrackerContract(Contract["Tracker"]):
     """Subclass it and set ``component``: a tracker's class, or one that is built."""
+
+    varied: ClassVar = {"test_records_a_run": {}, "test_may_end_without_a_record": {}}
 
     def test_records_a_run(self, instance: Tracker, tmp_path: Path) -> None:
         """A run from its start to its end, with other values at other steps."""
