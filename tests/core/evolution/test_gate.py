@@ -142,3 +142,32 @@ def test_the_base_has_a_say(found, settings, tolerance):
     assert swapped.accepted, "better on both is always allowed"
     assert verdict.accepted
     assert not judge(found.model, worse, gained, config, seed=0).accepted
+
+
+def test_bounds_are_students_where_nothing_is_skewed():
+    """Fault T7: scipy's interval of the mean, and of a ratio that of its residuals."""
+    from scipy import stats
+
+    values = torch.tensor([-1.0, 1.0] * 8).double() - 0.3
+    known = stats.ttest_1samp(values.numpy(), 0).confidence_interval(1 - 2 * 1e-4)
+    made = compare(torch.zeros(16).double(), 16 * values, torch.full((16,), 16), alpha=1e-4)
+
+    assert pytest.approx((known.low, known.high), abs=1e-5) == (made.low, made.high)
+    tokens = torch.tensor([8, 16] * 8)
+    even = compare(torch.zeros(16).double(), 2.0 * tokens.double(), tokens, alpha=1e-4)
+    assert pytest.approx(2.0) == even.low == even.high, "the same for each token"
+
+
+def test_skewness_widens_the_side_of_its_tail_alone():
+    """Fault T7: a tail towards worse raises the upper bound; read backwards, sides change."""
+    from scipy import stats
+
+    values = torch.tensor([0.0] * 12 + [1.0, 1.0, 2.0, 6.0]).double()
+    known = stats.ttest_1samp(values.numpy(), 0).confidence_interval(0.98)
+    tokens, zeros = torch.ones(16), torch.zeros(16).double()
+    there = compare(zeros, values, tokens, alpha=0.01)
+    back = compare(values, zeros, tokens, alpha=0.01)
+
+    assert there.high > known.high + 0.2
+    assert pytest.approx(known.low, abs=1e-5) == there.low
+    assert pytest.approx((-there.high, -there.low)) == (back.low, back.high)
