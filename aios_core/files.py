@@ -181,7 +181,13 @@ def replace_text(target: Path, text: str) -> None:
 
 
 def remove_folder(target: Path) -> None:
-    """Remove a folder; it vanishes under its name at once, so no reader meets half of it."""
+    """Remove a folder; it vanishes under its name at once, so no reader meets half of it.
+
+    Raises:
+        NotADirectoryError: something else has its name, which stays.
+    """
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target))
     with scratch(target) as beside, suppress(FileNotFoundError):  # another process removed it
         target.rename(beside / target.name)
 

@@ -15,7 +15,7 @@ COMMANDS: Final = {
     "run": "Train the model that FILE describes, and measure it.",
     "sample": "Write texts with the model that `aios run` left in DIR.",
     "evaluate": "Measure a trained model and its samples.",
-    "verify": "Say whether every file of a run is as it was written.",
+    "verify": "Verify the files of a run against their checksums.",
     "ablate": "Run every variant of a configuration, and compare them.",
     "report": "Write the report of an ablation again.",
     "evolve": "Adapt a trained model to texts, keep what a gate says is better, and take it back.",

@@ -15,12 +15,12 @@ from aios_core.cli.common import json_option, print_json
 )
 @json_option
 def command(folder: Path, *, as_json: bool) -> None:
-    """Hold the files of the run in DIR against their digests; exit code 1 where one is damaged.
+    """Verify the files of a run against their checksums.
 
-    These are: run.lock.toml, every checkpoint (weights, averaged weights, optimizer, state), the
-    tokenizer, the journal and versions of `aios evolve`, files that `aios quantize` wrote into DIR,
-    the calibration of `aios uncertainty`, evaluation.json, and the same of the twin. Nothing is
-    written.
+    Exit code 1 where one is damaged. The files of DIR are: run.lock.toml, every checkpoint
+    (weights, averaged weights, optimizer, state), the tokenizer, the journal and versions of
+    `aios evolve`, files that `aios quantize` wrote into DIR, the calibration of
+    `aios uncertainty`, evaluation.json, and the same of the twin. Nothing is written.
 
     \b
     Examples:

@@ -152,7 +152,7 @@ class TrainedTokenizer(ABC):
                         raise TokenizerError(
                             f"{type(self).__name__}: ids {row} decode to {found!r}, and one by one "
                             f"to {expected!r}; constraints on texts need a tokenizer that "
-                            "overrides `token_bytes` or `spelling`"
+                            "overrides its method token_bytes or spelling"
                         )
         return Spelling.plain(tokens)
 

@@ -84,6 +84,20 @@ def network(folder: Path, arm: str | None = None) -> Network:
     )
 
 
+def judge(folder: Path) -> Path | None:
+    """Folder of the twin that judged a network of an ablation; None where it is of none.
+
+    Args:
+        folder: of the network, as the folder of a run.
+    """
+    above = folder.parent.parent
+    if folder != _models(above) / folder.name or not is_ablation(above):
+        return None
+    results = read(above)
+    trials = (one for one in results.trials if one.training_key == folder.name)
+    return next((twin for one in trials if (twin := _twin(above, results, one))), None)
+
+
 def _models(folder: Path) -> Path:
     return folder / "models"
 

@@ -25,6 +25,7 @@ from aios_core.contracts import Estimate, Evidence, Samples
 from aios_core.errors import ConfigError, InferenceError, ModelLoadError, PluginError
 from aios_core.evolution.head import at, run_folder
 from aios_core.evolution.journal import Journal
+from aios_core.experiment.arms import judge as judge_of
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
 from aios_core.quantization.linear import Size
 from aios_core.training import checkpoint, device
@@ -189,7 +190,8 @@ def evaluate_run(
         evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
         texts: a file to measure on instead of the run's own held-out texts.
         prepared: the run's data set, where it was read already.
-        twin: folder of the twin; None: ``folder/twin``.
+        twin: folder of the twin; None: that of the ablation which trained the network, else
+            ``folder/twin``.
 
     Raises:
         ModelLoadError: the folder holds no checkpoint, or a damaged one; or a twin is wanted to
@@ -206,7 +208,8 @@ def evaluate_run(
     else:
         measured = own(found, resolved)
     wanted = resolved.config.mode == "diffusion" and resolved.config.evaluation.twin
-    beside = twin or run_folder(found) / "twin"
+    place = run_folder(found)
+    beside = twin or judge_of(place) or place / "twin"
     of_twin = _twin(found, resolved, beside) if wanted else None
     subject = Subject.of(found, resolved, evolved=evolved, measured=measured)
     results: dict[str, Any] = {"model": evaluate_model(subject)}

@@ -92,5 +92,5 @@ class Language:
                 name = type(self.tokenizer).__name__
                 raise InferenceError(
                     f"row {number} does not satisfy the constraint: {name} decodes its tokens to "
-                    f"{text[:80]!r}, which is not what its `spelling` says"
+                    f"{text[:80]!r}, which is not what its method spelling says"
                 )

@@ -2,11 +2,13 @@
 
 import json
 
+import attrs
 import pytest
 from click.testing import CliRunner
 
 from aios_core.cli import cli
 from aios_core.errors import AIOSError
+from aios_core.training.state import read_state, write_state
 
 from .test_run import CONFIG
 
@@ -58,6 +60,6 @@ def test_what_would_measure_or_write_with_it(tmp_path):
     for path in (tmp_path / "runs/tiny/checkpoints").glob("*/state.json"):
         state = json.loads(path.read_text())
         state["values"]["noise"] = {"type": "linear-sigma", "sigma_min": 0.0, "sigma_max": 0.1}
-        path.write_text(json.dumps(state))
+        write_state(path.parent, attrs.evolve(read_state(path.parent), values=state["values"]))
     for command in ("evaluate", "sample"):
         assert_told(refused(command, "runs/tiny"))

@@ -419,7 +419,9 @@ def test_automata_read_what_they_say():
 def test_later_draws_from_one_prediction_fit_the_earlier_ones(temperature):
     """A sampler may draw twice from one answer: what it drew first is known then."""
     rows, mask = 64, 2
-    constraint = Constraint(lift(automaton("(ab|ba){2}"), [b"a", b"b", b""], eos_id=None))
+    constraint = Constraint(
+        lift(automaton("(ab|ba){2}"), Spelling.plain([b"a", b"b", b""]), eos_id=None)
+    )
     x = torch.full((rows, 4), mask)
 
     class Even:

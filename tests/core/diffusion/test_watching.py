@@ -13,6 +13,7 @@ from aios_core.contracts import (
     Controls,
     ProjectionHead,
     Sampler,
+    Spelling,
     StepSampler,
 )
 from aios_core.diffusion.constraints import Constraint, compile_pattern, lift, parse
@@ -284,7 +285,7 @@ def test_a_network_names_its_parts(what, mode):
 def test_a_constraint_does_not_hide_it():
     """Fault N4: nor do draws that are made together."""
     oracle, automaton = Oracle(), compile_pattern(parse("[ab]*"))
-    constraint = Constraint(lift(automaton, [b"a", b"b", b"c", b""], eos_id=None))
+    constraint = Constraint(lift(automaton, Spelling.plain([b"a", b"b", b"c", b""]), eos_id=None))
     x = torch.full((1, LENGTH), MASK)
     denoiser, draws = constraint.begin(oracle, torch.ones_like(x, dtype=torch.bool), MASK)
     core = DiffusionCore(denoiser, Bent(lambda p: p * torch.nan), LogLinear(), MASK)
