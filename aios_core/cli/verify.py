@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 
 from aios_core.cli.common import json_option, print_json
+from aios_core.cli.network import network_argument
 
 
 @click.command(name="verify")
-@click.argument(
-    "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+@network_argument("folder", "DIR", click.Path(exists=True, file_okay=False, path_type=Path))
 @json_option
 def command(folder: Path, *, as_json: bool) -> None:
     """Verify the files of a run against their checksums.

@@ -72,7 +72,7 @@ def small(text):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The folder of a user who has run the demo."""
+    """The folder of a user who has run the demo, and its network alone."""
     folder = tmp_path_factory.mktemp("user")
     shutil.copytree(ROOT / "examples", folder / "examples")
     for name in ("README.md", "BENCHMARKS.md"):
@@ -82,6 +82,7 @@ def folder(tmp_path_factory):
     demo = folder / "examples" / "demo.toml"
     demo.write_text(small(demo.read_text("utf-8")), "utf-8")
     shell(folder, "aios ablate examples/demo.toml --output runs/demo")
+    shell(folder, "aios run examples/demo.toml --output runs/first")
     return folder
 
 
@@ -107,7 +108,7 @@ def shell(folder, line, codes=(0,)):
     return done
 
 
-@pytest.mark.slow
+@pytest.mark.walk
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_runs_as_it_stands(folder, name):
     """Fault D8 and the first example of `aios sample`: what the help shows can be done."""
@@ -119,7 +120,7 @@ def test_every_example_runs_as_it_stands(folder, name):
         shell(folder, line, codes)
 
 
-@pytest.mark.slow
+@pytest.mark.walk
 @pytest.mark.parametrize(
     ("streams", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0), ("> /dev/full", 2)]
 )
@@ -141,11 +142,12 @@ WORK = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.walk
 @pytest.mark.parametrize("streams", ["2>&-", ">&- 2>&-", "2>/dev/full"])
 @pytest.mark.parametrize("line", WORK)
 def test_work_is_done_whatever_the_streams(folder, line, streams):
     """Fault N11: a run with closed streams trains, and a failure has its exit code."""
     shell(folder, f"{line} {streams}", (2 if "none" in line else 0,))
 
-    assert (folder / "runs" / "streams" / "checkpoints" / "latest").is_file()
+    if "runs/streams" in line:
+        assert (folder / "runs" / "streams" / "checkpoints" / "latest").is_file()

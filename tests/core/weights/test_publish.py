@@ -4,10 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,31 +13,6 @@ import torch
 from aios_core.errors import ModelSaveError
 from aios_core.weights import WeightLoader
 from aios_core.weights.writer import WeightWriter
-
-WRITES = """
-import os, signal, sys
-import torch
-from aios_core.weights.writer import WeightWriter
-
-left = int(sys.argv[2])
-
-def dies(event, _):
-    global left
-    if event in {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod"}:
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-def write(path, value, shards):
-    with WeightWriter(path, max_shard=100 if shards else 1 << 30) as file:
-        for n in range(3):
-            file.add(f"w{n}", torch.full((32,), float(value)))
-
-value, shards = int(sys.argv[3]), sys.argv[4] == "shards"
-write(sys.argv[1] + ".warm", 0, True)
-sys.addaudithook(dies)
-write(sys.argv[1], value, shards)
-"""
 
 
 def write(path, value, *, shards, count=3):
@@ -52,38 +24,6 @@ def write(path, value, *, shards, count=3):
 
 def values(path):
     return {float(tensor[0]) for tensor in WeightLoader.open(path).values()}
-
-
-@pytest.mark.parametrize("before", [None, "one", "shards"])
-@pytest.mark.parametrize("after", ["one", "shards"])
-@pytest.mark.slow
-def test_a_kill_leaves_the_old_model_or_the_new(tmp_path, before, after):
-    """Fault E7, Fault N7: at every call that makes, names or removes a file."""
-    seen = set()
-    for call in range(1, 80):
-        folder = tmp_path / str(call)
-        folder.mkdir()
-        path = folder / "m.parquet"
-        if before:
-            write(path, 1, shards=before == "shards")
-        words = (str(path), str(call), "2", after)
-        done = subprocess.run([sys.executable, "-c", WRITES, *words], check=False)
-        for one in folder.glob("*.warm*"):
-            one.unlink()
-        if list(folder.iterdir()):
-            found = values(path) if before or (folder / path.name).exists() else set()
-            seen |= found
-            assert found <= {1.0, 2.0}
-            assert len(found) < 2
-        write(path, 3, shards=False)
-        assert {3.0} == values(path)
-        assert ["m.parquet"] == [one.name for one in folder.iterdir()]
-        if done.returncode == 0:
-            break
-        assert -signal.SIGKILL == done.returncode
-    else:
-        pytest.fail("it was killed at each of 80 calls")
-    assert 2.0 in seen
 
 
 @pytest.mark.parametrize("before", ["one", "many", "few"])
