@@ -69,6 +69,8 @@ fn threads_change_nothing() {
     let mut texts: Vec<String> = (0..300).map(|i| nasty(&mut random, i * 7)).collect();
     texts.push(nasty(&mut random, 700_000));
     texts.push("x".repeat(1 << 21));
+    // Wherever it is cut, a part begins with what a blank would be put in front of.
+    texts.push("x\n".repeat(1 << 20));
     texts.push(String::new());
     for (name, engine, _) in ALL.iter().map(|kind| pair(kind)) {
         for added in [false, true] {

@@ -133,7 +133,9 @@ mod tests {
     fn rows_are_cut_and_padded_on_either_side() {
         let layout = Layout { pad: 9, max_length: Some(4), ..Layout::default() };
         let right = batch().padded(&Layout { before: vec![7], after: vec![8], ..layout.clone() });
-        assert_eq!(vec![7, 1, 2, 8, 7, 8, 9, 9, 7, 4, 5, 8], right.unwrap().ids);
+        let right = right.unwrap();
+        assert_eq!(vec![7, 1, 2, 8, 7, 8, 9, 9, 7, 4, 5, 8], right.ids);
+        assert_eq!(right.ids.iter().map(|&id| id != 9).collect::<Vec<_>>(), right.mask);
         let layout = Layout { pad_left: true, truncate_left: true, ..layout };
         let left = batch().padded(&Layout { max_length: Some(2), multiple: 3, ..layout }).unwrap();
         assert_eq!(vec![9, 2, 3, 9, 9, 9, 9, 4, 5], left.ids);
