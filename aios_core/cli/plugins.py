@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from aios_core.component import Component, Failure
+    from aios_core.scaffold import Package
 
 
 @click.group()
@@ -128,24 +130,55 @@ def doctor(as_json: bool) -> None:
 
 @command.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--kind", type=click.Choice([*KINDS]), default="noise", show_default=True)
-def new(path: Path, kind: str) -> None:
-    """Write a package with one component and its test into the folder PATH.
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice([*KINDS]),
+    multiple=True,
+    default=("noise",),
+    show_default=True,
+    help="What to begin with; given several times, the package has a component of each kind.",
+)
+@click.option(
+    "--allow-conflict",
+    is_flag=True,
+    help="Take the name of an installed component; [plugins.use] then settles which is meant.",
+)
+def new(path: Path, kinds: tuple[str, ...], *, allow_conflict: bool) -> None:
+    """Write a package with a component of each kind, and their test, into the folder PATH.
 
-    The folder's name becomes the distribution's.
+    The folder's name becomes the distribution's, and without "aios-" the components'.
 
     \b
     Examples:
       aios plugins new work/aios-my-schedule
-      aios plugins new work/aios-my-sampler --kind sampler
       aios plugins new work/aios-my-store --kind storage
+      aios plugins new work/aios-my-pair --kind noise --kind sampler
     """  # noqa: D301  # \b is for click
-    from aios_core.scaffold import write_package
+    from aios_core.scaffold import new_package
 
-    package = write_package(path, kind)
-    click.echo("\n".join(("wrote", *(f"  {file}" for file in package.files), "now")))
-    click.echo(f"  cd {path}\n  pip install -e '.[test]'\n  pytest")
-    click.echo(f"  aios plugins show {kind}.{package.name}")
+    package = new_package(path, kinds)
+    _check_conflicts(package, allowed=allow_conflict)
+    click.echo("\n".join(("wrote", *(f"  {file}" for file in package.write()))))
+    steps = (f"cd {shlex.quote(str(path))}", *package.steps)
+    click.echo("\n".join(("now, in the environment of aios", *(f"  {step}" for step in steps))))
+
+
+def _check_conflicts(package: Package, *, allowed: bool) -> None:
+    """Warn of names that installed plugins offer already, or refuse them."""
+    keys = {part.key for part in package.parts}
+    taken = [
+        f"{one.key} is offered by {one.source}" for one in _registry().offers() if one.key in keys
+    ]
+    if not taken:
+        return
+    told = "; ".join(taken)
+    if not allowed:
+        raise PluginError(
+            f"expected a name that no plugin offers, got {package.parts[0].name!r}: {told}; "
+            "give the folder another name, or --allow-conflict"
+        )
+    click.echo(f"warning: {told}; choose one of them under [plugins.use]", err=True)
 
 
 @command.command()

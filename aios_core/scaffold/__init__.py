@@ -1,17 +1,22 @@
-"""A package to begin a plugin with: one component, its test, and what installs them.
+"""A package to begin a plugin with: components of any kinds, their tests, and what installs them.
 
-The component is the one in ``examples``, under the user's name for it.
+The components are those in ``examples``, under the user's name for them; each has its own module.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import keyword
 import re
+from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 from attrs import frozen
 
 from aios_core.errors import PluginError
+from aios_core.scaffold.renaming import Example
 
 _PYPROJECT: Final = """\
 [build-system]
@@ -21,7 +26,8 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "{distribution}"
 version = "0.1.0"
-description = "A plugin of the kind {kind} for ai-os-diffusion."
+description = "{nouns} for ai-os-diffusion."
+readme = "README.md"
 requires-python = ">=3.11"
 dependencies = ["ai-os-diffusion"]
 
@@ -29,50 +35,163 @@ dependencies = ["ai-os-diffusion"]
 test = ["ai-os-diffusion[test]"]
 
 [project.entry-points."aios.plugins"]
-{module} = "{module}"
+{entry_points}
 
 [tool.setuptools]
-py-modules = ["{module}"]
+py-modules = [{modules}]
+"""
+
+_README: Final = """\
+# {distribution}
+
+{nouns} for ai-os-diffusion.
+
+In the environment of `aios`:
+
+{steps}
+
+The tests need the extra `test` of ai-os-diffusion. `pyproject.toml` names each module as an entry
+point, which makes it known to `aios` once the package is installed.
 """
 
 _TEST: Final = '''\
-"""The contract of its kind, and what is special about it."""
+"""Every component keeps the contract of its kind; add tests of what is special about it."""
 
-import {module}
+{imports}
 from aios_core.registry import Registry
-from aios_core.testing.contracts.{kind} import {suite}
+{suites}
 
+{classes}
 
-class Test{cls}({suite}):
-    component = {module}.{cls}
-
-
-def test_it_is_registered():
+def test_every_component_is_registered():
     registry = Registry.empty()
-    registry.add({module})
+{adds}
 
-    assert {module}.{cls} is registry.get("{kind}", "{name}").load()
+    assert not registry.failures
+{asserts}
 '''
+
+_CLASS: Final = """\
+
+class Test{Kind}({Kind}Contract):
+    component = {module}.{cls}
+"""
+
+_MEANT: Final = frozenset({"conftest", "setup"})
+"""Modules that pytest and setuptools would run."""
+
+
+@frozen
+class Part:
+    """A component of the package."""
+
+    kind: str
+    """A key of `aios_core.kinds.KINDS`."""
+    name: str
+    """In the registry, beside its kind."""
+    module: str
+    """Where its class is."""
+    example: Example
+    """What it begins as."""
+
+    @property
+    def key(self) -> str:
+        """Kind and name, as in ``noise.cosine``."""
+        return f"{self.kind}.{self.name}"
+
+    @property
+    def cls(self) -> str:
+        """The name of its class."""
+        return self.example.class_for(self.name)
 
 
 @frozen
 class Package:
-    """What was written."""
+    """A package that can be written."""
 
-    name: str
-    """Of the component."""
-    files: tuple[Path, ...]
+    folder: Path
+    """Where."""
+    distribution: str
+    """Its name for installers."""
+    parts: tuple[Part, ...]
+    """Its components, in the order that was asked for."""
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Commands that install and try it, in its folder and the environment of ``aios``."""
+        shows = (f"aios plugins show {part.key}" for part in self.parts)
+        check = f"aios plugins check {self.distribution}"
+        # The environment has ai-os-diffusion, which pip would look for on its index.
+        return ("pip install --no-deps -e .", "pytest", *shows, check)
+
+    def texts(self) -> Mapping[str, str]:
+        """What its files hold, by their names."""
+        modules = {part.module: part.example.renamed(part.name) for part in self.parts}
+        base = self.distribution.replace("-", "_")
+        nouns = _listed([part.example.noun for part in self.parts])
+        pyproject = _PYPROJECT.format(
+            distribution=self.distribution,
+            nouns=nouns,
+            entry_points="\n".join(f'{module} = "{module}"' for module in modules),
+            modules=", ".join(f'"{module}"' for module in modules),
+        )
+        steps = "\n".join(f"    {step}" for step in self.steps)
+        readme = _README.format(distribution=self.distribution, nouns=nouns, steps=steps)
+        return {
+            "pyproject.toml": pyproject,
+            "README.md": readme,
+            **{f"{module}.py": text for module, text in modules.items()},
+            f"test_{base}.py": self._test(),
+        }
+
+    def _test(self) -> str:
+        kinds = sorted(part.kind for part in self.parts)
+        suite = "from aios_core.testing.contracts.{} import {}Contract"
+        same = "    assert {0.module}.{0.cls} is registry.get({0.kind!r}, {0.name!r}).load()"
+        return _TEST.format(
+            imports="\n".join(
+                f"import {module}" for module in sorted(p.module for p in self.parts)
+            ),
+            suites="\n".join(suite.format(kind, kind.capitalize()) for kind in kinds),
+            classes="\n".join(
+                _CLASS.format(Kind=part.kind.capitalize(), module=part.module, cls=part.cls)
+                for part in self.parts
+            ),
+            adds="\n".join(f"    registry.add({part.module})" for part in self.parts),
+            asserts="\n".join(same.format(part) for part in self.parts).replace("'", '"'),
+        )
+
+    def write(self) -> tuple[Path, ...]:
+        """Write it: it can be installed, and passes its own tests.
+
+        Returns:
+            The files.
+
+        Raises:
+            PluginError: the folder is not empty, is no folder, or cannot be written.
+        """
+        texts = self.texts()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if any(self.folder.iterdir()):
+                raise PluginError(f"{self.folder} is not empty; want a new folder")
+            for file, text in texts.items():
+                (self.folder / file).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise PluginError(f"cannot write the package {self.folder}: {error}") from error
+        return tuple(self.folder / file for file in texts)
 
 
-def write_package(folder: Path, kind: str) -> Package:
-    """Write a package that can be installed and passes its own tests.
+def new_package(folder: Path, kinds: Sequence[str]) -> Package:
+    """A package with one component of each kind; nothing is written yet.
 
     Args:
-        folder: where; its name becomes the distribution's, and without ``aios-`` the component's.
-        kind: a key of `aios_core.kinds.KINDS`.
+        folder: where; its name becomes the distribution's, and without ``aios-`` the components'.
+        kinds: keys of `aios_core.kinds.KINDS`; of several, each has a module with its kind's name.
 
     Raises:
-        PluginError: the folder is not empty, is no folder, or its name cannot be a package's.
+        PluginError: the folder's name cannot be a package's, or an installed package or a module
+            has it; a kind is given twice.
     """
     distribution = re.sub(r"[-_.]+", "-", folder.resolve().name).lower()
     if not re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", distribution):
@@ -80,35 +199,38 @@ def write_package(folder: Path, kind: str) -> Package:
             f"{folder.resolve().name!r} cannot name a package; want letters, digits and hyphens, "
             "as in 'aios-my-schedule'"
         )
-    name = distribution.removeprefix("aios-")
-    values = {
-        "cls": "".join(part.capitalize() for part in re.findall(r"[a-z]+|\d+", name)),
-        "distribution": distribution,
-        "kind": kind,
-        "module": distribution.replace("-", "_"),
-        "name": name,
-        "suite": f"{kind.capitalize()}Contract",
-    }
-    texts = {
-        "pyproject.toml": _PYPROJECT.format(**values),
-        f"{values['module']}.py": _example(kind, name, values["cls"]),
-        f"test_{values['module']}.py": _TEST.format(**values),
-    }
+    if twice := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+        raise PluginError(f"expected each kind once, got {', '.join(twice)} more than once")
+    name, base = distribution.removeprefix("aios-"), distribution.replace("-", "_")
+    modules = [base if len(kinds) == 1 else f"{base}_{kind}" for kind in kinds]
+    _check_free(distribution, modules)
+    parts = (
+        Part(kind, name, module, Example.of(kind))
+        for kind, module in zip(kinds, modules, strict=True)
+    )
+    return Package(folder, distribution, tuple(parts))
+
+
+def _check_free(distribution: str, modules: Sequence[str]) -> None:
+    """Refuse names under which the package would hide, or replace, something else."""
+    right = "expected a folder name of its own, such as 'aios-my-schedule'"
+    for module in modules:
+        if keyword.iskeyword(module) or module in _MEANT:
+            raise PluginError(
+                f"{right}, got {distribution!r}: {module}.py has a meaning of its own"
+            )
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin is not None:  # None: a folder that happens to be there
+            raise PluginError(f"{right}, got {distribution!r}: there is a module {module} already")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise PluginError(f"{folder} is not empty; want a new folder")
-        for file, text in texts.items():
-            (folder / file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise PluginError(f"cannot write the package {folder}: {error}") from error
-    return Package(name, tuple(folder / file for file in texts))
+        version = metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return
+    raise PluginError(f"{right}, got {distribution!r}: {distribution} {version} is installed")
 
 
-def _example(kind: str, name: str, cls: str) -> str:
-    """The source of a plugin of this kind, whose component gets another name."""
-    text = Path(__file__).with_name("examples").joinpath(f"{kind}.py").read_text(encoding="utf-8")
-    offer = re.search(r'return {"(.+)": (\w+)}', text)
-    assert offer is not None, f"the example of {kind} offers nothing"
-    old, old_cls = offer.groups()
-    return re.sub(rf"\b{old_cls}\b", cls, text).replace(f'"{old}"', f'"{name}"')
+def _listed(nouns: Sequence[str]) -> str:
+    """``"A sampler, a metric and an executor"``."""
+    first, *others = nouns
+    others = [noun[0].lower() + noun[1:] for noun in others]
+    return " and ".join(filter(None, (", ".join((first, *others[:-1])), *others[-1:])))

@@ -9,19 +9,19 @@ AIOS_API = 1
 
 
 @frozen
-class Characters(contracts.Metric):
-    """How long samples are."""
+class Length(contracts.Metric):
+    """How many characters samples have."""
 
     of = "samples"
-    units = {"characters": "characters"}
+    units = {"length": "characters"}
 
     def measure(self, evidence):
         """Values by name; none where the metric does not apply."""
         lengths = [len(text) for text in evidence.samples.texts]
-        return {"characters": contracts.Estimate.ratio(lengths, [1] * len(lengths))}
+        return {"length": contracts.Estimate.ratio(lengths, [1] * len(lengths))}
 
 
 @aios_core.hookimpl
 def aios_metrics():
     """Names, and the classes they stand for."""
-    return {"characters": Characters}
+    return {"length": Length}

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 
 import pytest
 from click.testing import CliRunner
@@ -25,28 +26,145 @@ def test_a_new_package_offers_what_it_is_named_for(aios, tmp_path, kind):
     folder = tmp_path / "aios-My_thing"
     done = aios("new", str(folder), "--kind", kind)
     texts = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
-    project = tomllib.loads(texts["pyproject.toml"])
-    space = {}
-    exec(compile(texts["aios_my_thing.py"], "aios_my_thing.py", "exec"), space)
+    project = tomllib.loads(texts["pyproject.toml"])["project"]
+    files = {"pyproject.toml", "README.md", "aios_my_thing.py", "test_aios_my_thing.py"}
 
     assert 0 == done.exit_code
     assert f"cd {folder}" in done.stdout
     assert f"aios plugins show {kind}.my-thing" in done.stdout
-    assert {"pyproject.toml", "aios_my_thing.py", "test_aios_my_thing.py"} == set(texts)
-    assert sum(len(text.splitlines()) for text in texts.values()) < 120
-    assert {"aios_my_thing": "aios_my_thing"} == project["project"]["entry-points"]["aios.plugins"]
-    assert {"my-thing": space["MyThing"]} == space[KINDS[kind].hook]()
+    assert files == set(texts)
+    assert sum(len(text.splitlines()) for text in texts.values()) < 150
+    assert {"aios_my_thing": "aios_my_thing"} == project["entry-points"]["aios.plugins"]
+    assert_offers(texts["aios_my_thing.py"], kind, "my-thing", "MyThing")
+
+
+def test_a_new_package_has_several_kinds(aios, tmp_path):
+    """A module each, all of them registered, tested, and named in what is printed."""
+    folder = tmp_path / "aios-my-pair"
+    done = aios("new", str(folder), "--kind", "storage", "--kind", "sampler")
+    texts = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    project = tomllib.loads(texts["pyproject.toml"])
+    modules = ["aios_my_pair_storage", "aios_my_pair_sampler"]
+
+    assert 0 == done.exit_code
+    assert (
+        "A storage backend and a sampler for ai-os-diffusion." == project["project"]["description"]
+    )
+    assert modules == project["tool"]["setuptools"]["py-modules"]
+    assert (
+        dict(zip(modules, modules, strict=True))
+        == project["project"]["entry-points"]["aios.plugins"]
+    )
+    for kind in ("storage", "sampler"):
+        assert_offers(texts[f"aios_my_pair_{kind}.py"], kind, "my-pair", "MyPair")
+        assert f"aios plugins show {kind}.my-pair" in done.stdout
+        assert f"aios plugins show {kind}.my-pair" in texts["README.md"]
+
+
+@pytest.mark.parametrize("kinds", [["noise"], ["noise", "sampler"]])
+def test_what_new_says_to_do_needs_no_index_with_ai_os_diffusion(aios, tmp_path, kinds):
+    """The environment of aios has it; it is on no public index."""
+    folder = tmp_path / "a folder" / "aios-my-thing"
+    done = aios("new", str(folder), *(word for kind in kinds for word in ("--kind", kind)))
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+
+    assert f"cd '{folder}'" in done.stdout
+    for text in (done.stdout, readme):
+        assert "in the environment of" in text.lower()
+        assert "  pip install --no-deps -e .\n" in text
+        assert "  aios plugins check aios-my-thing\n" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "cls"),
+    [
+        ("2d", "noise", "Noise2D"),
+        ("none", "sampler", "SamplerNone"),
+        ("schedule", "executor", "ExecutorSchedule"),
+        ("adaptation", "level", "LevelAdaptation"),
+        ("tokenizer-error", "tokenizer", "TokenizerTokenizerError"),
+        ("test-run", "tracker", "TrackerTestRun"),
+        ("power", "head", "Power"),
+        ("exactly", "storage", "Exactly"),
+    ],
+)
+def test_a_class_hides_nothing_that_its_module_uses(aios, tmp_path, name, kind, cls):
+    done = aios("new", str(tmp_path / f"aios-{name}"), "--kind", kind)
+    module = f"aios_{name.replace('-', '_')}.py"
+
+    assert 0 == done.exit_code
+    assert_offers((tmp_path / f"aios-{name}" / module).read_text(), kind, name, cls)
+
+
+def assert_offers(source, kind, name, cls):
+    """The class is offered under the name, and the prose is that of the example."""
+    space, example = {}, import_module(f"aios_core.scaffold.examples.{kind}")
+    exec(compile(source, "module.py", "exec"), space)
+    ((_, old),) = getattr(example, KINDS[kind].hook)().items()
+
+    assert {name: space[cls]} == space[KINDS[kind].hook]()
+    assert old.__doc__ == space[cls].__doc__
+    assert example.__doc__ == space["__doc__"]
 
 
 @pytest.mark.slow
 def test_new_packages_pass_their_own_tests(aios, tmp_path):
-    """Those of two kinds in one process; the examples that all are made of have tests of theirs."""
-    for kind in ("dataset", "noise"):
-        aios("new", str(tmp_path / f"aios-{kind}-thing"), "--kind", kind)
+    """Of each kind alone, under names that are also in use elsewhere, and of all in one."""
+    for kind in KINDS:
+        assert 0 == aios("new", str(tmp_path / f"aios-{kind}"), "--kind", kind).exit_code
+    every = [word for kind in KINDS for word in ("--kind", kind)]
+    assert 0 == aios("new", str(tmp_path / "aios-every-thing"), *every).exit_code
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
     environ = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=tmp_path, check=False, env=environ, capture_output=True, text=True
+    )
 
-    assert 0 == subprocess.run(command, cwd=tmp_path, check=False, env=environ).returncode
+    assert 0 == done.returncode, done.stdout
+
+
+def test_new_refuses_a_name_that_is_offered(aios, tmp_path):
+    """And takes it when asked to, with a warning."""
+    arguments = ("new", str(tmp_path / "aios-confidence"), "--kind", "noise", "--kind", "sampler")
+    refused, made = aios(*arguments), aios(*arguments, "--allow-conflict")
+
+    assert 2 == refused.exit_code
+    assert "expected a name that no plugin offers, got 'confidence'" in refused.stderr
+    assert "sampler.confidence is offered by ai-os-diffusion" in refused.stderr
+    assert "noise.confidence" not in refused.stderr
+    assert "--allow-conflict" in refused.stderr
+    assert 0 == made.exit_code
+    assert "warning: sampler.confidence is offered by ai-os-diffusion" in made.stderr
+    assert "[plugins.use]" in made.stderr
+    assert (tmp_path / "aios-confidence" / "aios_confidence_sampler.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("class", "class.py has a meaning of its own"),
+        ("setup", "setup.py has a meaning of its own"),
+        ("torch", "there is a module torch already"),
+        ("json", "there is a module json already"),
+        ("aios_core", "there is a module aios_core already"),
+        ("AI-OS.diffusion", "ai-os-diffusion "),
+    ],
+)
+def test_new_refuses_a_name_that_would_hide_something(aios, tmp_path, name, reason):
+    done = aios("new", str(tmp_path / name))
+
+    assert 2 == done.exit_code
+    assert "expected a folder name of its own, such as 'aios-my-schedule'" in done.stderr
+    assert reason in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_new_refuses_a_kind_that_is_given_twice(aios, tmp_path):
+    done = aios("new", str(tmp_path / "aios-my-thing"), "--kind", "noise", "--kind", "noise")
+
+    assert 2 == done.exit_code
+    assert "expected each kind once, got noise more than once" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_new_refuses_a_folder_that_holds_something(aios, tmp_path):
