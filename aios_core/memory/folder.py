@@ -79,10 +79,12 @@ class Folder:
         for _ in range(100):
             try:
                 return use(self.load())
-            except StorageError:
+            except (StorageError, OSError) as error:  # a file may go between two looks at it
                 before, self.manifest = self.manifest, self._read()
                 if self.manifest == before:
-                    raise
+                    if isinstance(error, StorageError):
+                        raise
+                    raise StorageError(f"{self.path} cannot be read: {error}") from error
         return use(self.load())
 
     def load(self) -> dict[str, Path]:

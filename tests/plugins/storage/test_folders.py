@@ -12,6 +12,7 @@ import pytest
 
 from aios_core.contracts import store_schema
 from aios_core.errors import StorageError
+from aios_core.memory.folder import Folder
 from aios_plugins.storage.arrow import Arrow
 from aios_plugins.storage.faiss import Faiss
 from aios_plugins.storage.numpy import Numpy
@@ -156,3 +157,22 @@ def test_libraries_of_vectors_open_each_others_stores(tmp_path):
         with backend.open(place) as store:
             assert "7" == store.search([1, 7, 0, 0], 1)["id"][0].as_py()
             store.upsert([ROWS[7]])
+
+
+def test_a_file_that_goes_between_two_looks_is_a_newer_generation(tmp_path):
+    """Fault V8: whatever the library of an index raises when its file is gone."""
+    folder = Folder.create(tmp_path / "store", "cosine")
+    folder.save({"rows": lambda path: path.write_bytes(b"one")})
+    reader = Folder(tmp_path / "store", write=False)
+    seen = []
+
+    def use(paths):
+        seen.append(paths["rows"].name)
+        if len(seen) == 1:
+            folder.save({"rows": lambda path: path.write_bytes(b"two")})
+        return paths["rows"].read_bytes()
+
+    assert b"two" == reader.read(use)
+    assert 2 == len(set(seen))
+    with pytest.raises(StorageError, match="cannot be read"):
+        reader.read(lambda _: (tmp_path / "nothing").read_bytes())
