@@ -214,10 +214,10 @@ mod tests {
             let back = above.grid(&integers, format);
 
             prop_assert_eq!(levels, integers.scale[3]);
-            for i in 0..ROWS {
+            for (i, wanted) in scale.iter().enumerate() {
                 let step = above.scale[i] * unit(format);
                 prop_assert!((0.0..=levels).contains(&integers.scale[i]));
-                prop_assert!((back.scale[i] - scale[i]).abs() <= 0.5001 * step + largest / 2000.0);
+                prop_assert!((back.scale[i] - wanted).abs() <= 0.5001 * step + largest / 2000.0);
                 prop_assert_eq!(integers.scale[i], integers.minimum[i]);
                 prop_assert_eq!(back.scale[i], -back.minimum[i]);
             }
