@@ -119,7 +119,7 @@ class Qdrant(StorageBackend):
             raise MissingExtraError("storage.type = 'qdrant'", "qdrant", "qdrant_client") from error
         with _told(uri):
             if "://" not in uri:
-                return QdrantClient(path=uri), COLLECTION
+                return _embedded(QdrantClient, uri), COLLECTION
             place = urlsplit(uri)
             name = place.path.strip("/")
             if not name or "/" in name:
@@ -127,6 +127,20 @@ class Qdrant(StorageBackend):
             key = os.environ.get("QDRANT_API_KEY")
             url = f"{place.scheme}://{place.netloc}"
             return QdrantClient(url=url, api_key=key, timeout=self.timeout), name
+
+
+def _embedded(client: Any, uri: str) -> Any:
+    """A client of a folder; one that finds it in use leaves its lock file open behind it."""
+    try:
+        return client(path=uri)
+    except Exception as error:
+        trace = error.__traceback__
+        while trace is not None:
+            lock = getattr(trace.tb_frame.f_locals.get("self"), "_flock_file", None)
+            if lock is not None:
+                lock.close()
+            trace = trace.tb_next
+        raise
 
 
 def _made(folder: Path) -> bool:
