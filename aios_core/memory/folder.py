@@ -79,12 +79,14 @@ class Folder:
         for _ in range(100):
             try:
                 return use(self.load())
-            except (StorageError, OSError) as error:  # a file may go between two looks at it
+            except (
+                Exception
+            ) as error:  # a file may go at any time, whatever an index's library says
                 before, self.manifest = self.manifest, self._read()
                 if self.manifest == before:
-                    if isinstance(error, StorageError):
-                        raise
-                    raise StorageError(f"{self.path} cannot be read: {error}") from error
+                    if isinstance(error, OSError):
+                        raise StorageError(f"{self.path} cannot be read: {error}") from error
+                    raise
         return use(self.load())
 
     def load(self) -> dict[str, Path]:

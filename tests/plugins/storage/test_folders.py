@@ -170,6 +170,7 @@ def test_a_file_that_goes_between_two_looks_is_a_newer_generation(tmp_path):
         seen.append(paths["rows"].name)
         if len(seen) == 1:
             folder.save({"rows": lambda path: path.write_bytes(b"two")})
+            raise ValueError("No such file")
         return paths["rows"].read_bytes()
 
     assert b"two" == reader.read(use)
