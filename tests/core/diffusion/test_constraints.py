@@ -1,5 +1,6 @@
 """Hard constraints."""
 
+import itertools
 import json
 import re
 
@@ -179,6 +180,36 @@ def test_documents_satisfy_their_schema(number):
         assert text == json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False) or (
             "number" in str(schema) or "string" in str(schema)
         )
+
+
+@pytest.mark.parametrize(
+    "string",
+    [
+        {},
+        {"minLength": 1, "maxLength": 2},
+        *({"pattern": one} for one in (".", "^.*$", "[^x]", r"^\W{2}", r"\D\S$", r"\s", "[ -~]")),
+        *({"pattern": one} for one in (r"(?:.|\n)", r"^[\x00-\x7f]+$", r"[!-#]", r"[\[-\]]a")),
+    ],
+    ids=str,
+)
+def test_no_character_of_a_string_ends_or_breaks_it(string):
+    """Quotes, backslashes and control characters stand in JSON behind a backslash or not at all.
+
+    Of all short strings, as a value, as an item and as a property.
+    """
+    schema = {"type": "string", **string}
+    listed = {"type": "array", "items": schema}
+    named = {"type": "object", "properties": {'"k': schema}, "required": ['"k']}
+    cases = (("", "", schema), ("[", "]", listed), ('{"\\"k":', "}", named))
+    for before, after, whole in cases:
+        machine, accepted = compile_pattern(compile_schema(whole)), 0
+        for size in range(4):
+            for inner in itertools.product('"#\\]\n\tna \x1f\x7f', repeat=size):
+                text = f'{before}"{"".join(inner)}"{after}'
+                if machine.matches(text.encode()):
+                    jsonschema.validate(json.loads(text), whole)
+                    accepted += 1
+        assert accepted > 0
 
 
 @pytest.mark.parametrize(

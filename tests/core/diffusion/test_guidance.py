@@ -156,3 +156,40 @@ def test_impossible_under_the_condition_is_so_at_every_scale(gamma):
     weights = torch.tensor([0.6 / 0.1, 0.4 / 0.1]).double() ** gamma * 0.1
     torch.testing.assert_close(found.exp()[:2], weights / weights.sum())
     assert [0, 0] == found.exp()[2:].tolist()
+
+
+class Hourly:
+    """An oracle whose answer depends on the time of each row."""
+
+    time_conditioned = True
+
+    def __init__(self, oracle):
+        self.oracle = oracle
+
+    def __call__(self, x, t):
+        return (self.oracle(x, t) * (0.5 + t[:, None, None])).log_softmax(-1)
+
+    def log_prob(self, states, t):
+        """As a classifier: how likely a text is matters more, the later it is."""
+        return t * (states * Linear.weight).sum((1, 2))
+
+
+LED, LEADING = Hourly(CONDITIONAL), Hourly(UNCONDITIONAL)
+
+
+@pytest.mark.parametrize(
+    "guided",
+    [
+        ClassifierFree(LED, LEADING, 2.0, MASK),
+        *(ExactClassifier(LED, LEADING, 1.7, MASK, chunk=n) for n in (1, 7, 1000)),
+        FirstOrderClassifier(LED, LEADING, 1.7, MASK),
+    ],
+    ids=lambda one: type(one).__name__ + str(getattr(one, "chunk", "")),
+)
+def test_each_row_is_guided_at_its_own_time(guided):
+    """What a row is told depends on its time, and on nothing of its batch mates."""
+    together = guided(X, T)
+    for row in range(2):
+        torch.testing.assert_close(guided(X[row : row + 1], T[row : row + 1])[0], together[row])
+    free = X == MASK
+    assert not torch.allclose(guided(X, T.flip(0))[free].exp(), together[free].exp())

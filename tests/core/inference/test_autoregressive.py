@@ -69,6 +69,26 @@ def test_rows_do_not_depend_on_their_batch():
         assert len(tokens) == count or tokens[-1] == 8
 
 
+@pytest.mark.parametrize(
+    "controls",
+    [
+        Controls(repetition_penalty=20.0),
+        Controls(repetition_penalty=0.05),
+        Controls(top_k=3, repetition_penalty=4.0),
+        Controls(top_p=0.8, min_p=0.1),
+        Controls(suppress_tokens=(0, 1)),
+    ],
+    ids=str,
+)
+def test_controls_of_a_row_do_not_depend_on_its_batch(controls):
+    """T16: padding in front of a prompt is no token that the row holds already."""
+    core = InferenceCore(model(), controls=controls)
+    prompts = [[1], [], [2, 3], [4, 0, 1, 2, 3]] * 8
+    together = rows(core, prompts, range(32), count=3)
+    for number, prompt in enumerate(prompts):
+        assert together[number][0] == rows(core, [prompt], [number], count=3)[0][0]
+
+
 def test_draws_follow_the_model():
     """Frequencies of the first token are its probabilities, and the mask is never drawn."""
     core = InferenceCore(model())

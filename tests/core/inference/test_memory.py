@@ -12,7 +12,9 @@ from aios_core.config import resolve
 from aios_core.contracts import store_schema
 from aios_core.diffusion.model import Model
 from aios_core.errors import ConfigError, InferenceError, StorageError, TrainingError
-from aios_core.inference import ArrowEngine
+from aios_core.inference import ArrowEngine, MemoryConditioner
+from aios_core.inference.canvas import prompted
+from aios_core.inference.masked import Batch
 from aios_core.memory import Embedder, Memories, Place, Recall, open_store, remember
 from aios_core.training import checkpoint
 from aios_core.training.trainer import train
@@ -148,6 +150,34 @@ def test_the_output_says_what_was_used(engine):
     assert used[0].score > used[1].score
     assert all(np.isfinite(one.influence) and one.influence != 0 for one in used)
     assert ((),) == engine.diffuse("the milk", seed=3).memories
+
+
+def test_influence_is_of_the_tokens_that_were_written(engine):
+    """Neither of what was given, nor of what stands behind the end of a text, nor of padding."""
+    found = engine.models["diffusion"]
+    recall = Recall.open(found.resolved.config)
+    conditioner = MemoryConditioner(recall, found.model, found.tokenizer, k=2)
+    mask_id, ends = found.model.vocabulary.mask_id, [18, 9]
+    rows = [
+        prompted(found.tokenizer.encode(prompt).tolist(), wanted, mask_id)
+        for prompt, wanted in (("the milk", 12), ("rain", 6))
+    ]
+    batch = Batch.of(rows, found.model.vocabulary.pad_id, found.model.device)
+    memories = conditioner.memories(rows)
+    ids = torch.where(batch.fixed, batch.x, 97)
+    written = ~batch.fixed & (torch.arange(20) < torch.tensor(ends)[:, None])
+
+    def influence(ids):
+        used = conditioner.used(memories, batch, ids, ends)
+        return np.array([[one.influence for one in row] for row in used])
+
+    assert np.array_equal(influence(ids), influence(torch.where(written, ids, 120)))
+    for row, place in written.nonzero().tolist():
+        other = ids.clone()
+        other[row, place] = 120
+        changed = influence(other) != influence(ids)
+        assert changed[row].any()
+        assert not changed[1 - row].any()
 
 
 def test_rows_have_memories_of_their_own(engine):

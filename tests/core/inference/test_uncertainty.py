@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from aios_core.cli import cli
 from aios_core.config import resolve
-from aios_core.contracts import store_schema
+from aios_core.contracts import Vocabulary, store_schema
+from aios_core.diffusion.model import Model
 from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.errors import InferenceError, ModelLoadError
 from aios_core.experiment.uncertainty import Part, Tokens, helpful, risk_coverage
@@ -22,8 +23,14 @@ from aios_core.inference import ArrowEngine
 from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
 from aios_core.inference.doubt import doubts
 from aios_core.memory import Place, open_store
+from aios_core.testing.modules import stir
 from aios_core.training.trainer import train
+from aios_plugins.backbones.transformer import Transformer
+from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.datasets.memories import Memories
+from aios_plugins.heads.text import Text
+from aios_plugins.noise.cosine import Cosine
+from aios_plugins.noise.loglinear import LogLinear
 
 
 def level(probabilities, tokens, before=None, rate=0.5):
@@ -57,6 +64,16 @@ def test_means_are_of_a_span_row_by_row():
     assert math.isnan(one.mean(values, slice(0, 1))[1])
 
 
+def values(corpus):
+    return {
+        "dataset": {"type": "file", "path": str(corpus)},
+        "tokenizer": {"type": "bytes"},
+        "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
+        "diffusion": {"length": 16},
+        "training": {"steps": 60, "batch_size": 16, "warmup_steps": 5},
+    }
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A run with enough held-out text to calibrate."""
@@ -69,16 +86,7 @@ def folder(tmp_path_factory):
     patch.setenv("AIOS_CACHE", str(folder / "cache"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    resolved = resolve(
-        {
-            "dataset": {"type": "file", "path": str(folder / "corpus.txt")},
-            "tokenizer": {"type": "bytes"},
-            "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
-            "diffusion": {"length": 16},
-            "training": {"steps": 60, "batch_size": 16, "warmup_steps": 5},
-        }
-    )
-    train(resolved, folder / "run", progress=False)
+    train(resolve(values(folder / "corpus.txt")), folder / "run", progress=False)
     yield folder
     torch.set_num_threads(threads)
     patch.undo()
@@ -116,6 +124,24 @@ def test_a_row_is_read_alone_as_in_a_batch_and_padding_is_nothing(model):
     assert all(np.allclose(together[name], again[name], atol=1e-5) for name in ESTIMATORS)
 
 
+@pytest.mark.parametrize("noise", [LogLinear(), Cosine()], ids=["loglinear", "cosine"])
+def test_a_network_hears_the_time_of_as_many_masks_as_it_sees(noise):
+    """Under every schedule: of each reading, and so of what is said at it."""
+    backbone = Transformer(dim=8, layers=1, heads=2, time_conditioned=True)
+    vocabulary = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
+    timed = stir(Model(Text(), backbone, noise, Absorbing(), vocabulary, length=400).eval())
+    told = []
+    timed.backbone.register_forward_pre_hook(lambda _, given: told.append(given[1]))
+    ids = torch.randint(0, 3, (4, 400), generator=torch.Generator().manual_seed(0))
+    for one in read(timed, ids, torch.ones_like(ids, dtype=torch.bool)):
+        x = torch.where(one.hidden, vocabulary.mask_id, ids)
+        share = timed.noise.mask_rate(told[-1].double())
+
+        torch.testing.assert_close(one.hidden.double().mean(1), share, atol=0.1, rtol=0)
+        expected = timed.log_probs(timed.states(x, told[-1]))[one.hidden]
+        torch.testing.assert_close(expected, one.log_probs)
+
+
 def test_temperatures_find_what_was_sharpened():
     generator = torch.Generator().manual_seed(0)
     honest = torch.randn(4000, 8, generator=generator).log_softmax(-1)
@@ -137,6 +163,22 @@ def test_a_threshold_is_the_conformal_quantile(count, seed):
 
     for name, total in calibration.total(found).items():
         assert (total > calibration.thresholds[name]).mean() <= 0.05
+
+
+@given(st.integers(0, 2**20), st.integers(1, len(RATES) - 1))
+def test_levels_without_a_say_leave_it_to_the_others(seed, missing):
+    """Of a short span nothing may be hidden at some of them, other ones for each text."""
+    chance = np.random.default_rng(seed)
+    found = {name: chance.normal(size=(40, len(RATES))) for name in ESTIMATORS}
+    calibration = Calibration.of("key", (1.0,) * len(RATES), found)
+    gone = chance.permuted(np.tile(np.arange(len(RATES)) < missing, (40, 1)), axis=1)
+    partly = {name: np.where(gone, np.nan, values) for name, values in found.items()}
+
+    for name, total in calibration.total(partly).items():
+        usual = np.array(calibration.centre[name]), np.array(calibration.scale[name])
+        apart = (found[name] - usual[0]) / usual[1]
+        expected = [row[~out].mean() for row, out in zip(apart, gone, strict=True)]
+        assert pytest.approx(expected) == total.tolist()
 
 
 def test_a_bin_that_is_as_sure_as_right_has_no_error():
@@ -177,6 +219,19 @@ def test_other_texts_are_told_apart(found):
     assert entropy["triggers_on_others"] > 0.9
     assert entropy["false_triggers"] < 0.3
     assert entropy["rank_correlation"] > 0.5
+
+
+def test_what_measures_is_not_what_was_learned_from(folder, tmp_path, monkeypatch):
+    """Where the second half of the held-out texts is of another kind, nearly all of it triggers."""
+    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "cache"))
+    text = (folder / "corpus.txt").read_text()
+    other = len(text) // 20  # half of the last tenth, which is held out
+    (tmp_path / "corpus.txt").write_text(text[:-other] + ("ZWEI&VIER|ACHT?" * other)[:other])
+    train(resolve(values(tmp_path / "corpus.txt")), tmp_path / "run", progress=False)
+    found = json.loads(aios("calibrate", tmp_path / "run", "--windows", "40", "--json").stdout)
+
+    for name in ("entropy", "residual"):
+        assert found["estimators"][name]["false_triggers"] > 0.9, name
 
 
 def test_temperatures_make_other_texts_likelier(found):

@@ -7,17 +7,21 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax
 
-from aios_core.config.schema import EvaluationConfig
-from aios_core.contracts import Estimate, Metric, Samples
+from aios_core.config.schema import EvaluationConfig, MemoryConfig
+from aios_core.contracts import Estimate, Metric, Samples, store_schema
+from aios_core.diffusion.model import Model
 from aios_core.errors import PluginError
 from aios_core.experiment.evaluate import measure
+from aios_core.memory import Embedder, Place, open_store, remember
 from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
+from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.metrics.distinct import Distinct
 from aios_plugins.metrics.entropy import Entropy
 from aios_plugins.metrics.likelihood import Likelihood
 from aios_plugins.metrics.memory import Memory
 from aios_plugins.metrics.nelbo import Nelbo
 from aios_plugins.metrics.twin import Twin
+from aios_plugins.storage.arrow import Arrow
 
 
 class TestNelbo(MetricContract):
@@ -134,6 +138,35 @@ def test_twin_judges_every_sample_and_token_once(size):
 def test_nothing_of_the_other_kind_of_network():
     assert {} == Nelbo().measure(tiny_evidence(mode="ar"))
     assert {} == Likelihood().measure(tiny_evidence())
+
+
+@pytest.fixture
+def reminded(tmp_path):
+    """Evidence of an untrained network with a conditioner, and a store of two memories."""
+    plain = tiny_evidence()
+    schema = remember(store_schema(8), Hashing(dim=8), {"type": "hashing", "dim": 8})
+    texts = ["the dog sleeps", "a brown fox"]
+    with open_store(Place(Arrow(), str(tmp_path / "store")), schema=schema) as store:
+        vectors = Embedder(Hashing(dim=8)).embed(texts)
+        pairs = zip(texts, vectors, strict=True)
+        store.add([{"id": text, "text": text, "vector": one} for text, one in pairs])
+    memory = MemoryConfig(k=1, store=tmp_path / "store", dim=8)
+    config = attrs.evolve(plain.config, memory=memory)
+    model = Model.build(config, plain.tokenizer.vocabulary).eval()
+    return attrs.evolve(plain, config=config, model=model)
+
+
+@pytest.mark.parametrize(("size", "draws"), [(1, 1), (3, 2), (64, 5)])
+def test_memories_that_are_not_heard_gain_nothing(reminded, size, draws):
+    """Exactly: all bounds are on the same noise, so that of the draws cancels."""
+    evaluation = EvaluationConfig(batch_size=size, draws=draws)
+    evidence = attrs.evolve(reminded, config=attrs.evolve(reminded.config, evaluation=evaluation))
+    nothing = dict.fromkeys(("memory_gain", "memory_gain_random"), Estimate(0.0, 0.0))
+
+    assert nothing == Memory().measure(evidence)
+    for layer in evidence.model.memory.layers:
+        torch.nn.init.normal_(layer.gate.weight)
+    assert all(one.value != 0 for one in Memory().measure(evidence).values())
 
 
 def test_ratio_of_equal_sizes_is_the_mean_and_its_standard_error():
