@@ -69,7 +69,8 @@ def test_an_ablation_and_an_evolution_say_what_is_kept(project, number):
 
     words = ["run", "run.toml", "--output", "run", "--set", "training.steps=5"]
     subprocess.run([sys.executable, "-c", MAIN, *words], cwd=project, check=True)
-    words = ["evolve", "run", "run", "--texts", "corpus.txt", "--level", "l2-lora"]
+    (project / "evidence.txt").write_text(3 * TEXT)
+    words = ["evolve", "run", "run", "--texts", "evidence.txt", "--level", "l2-lora"]
     more = ["--set", "evolution.steps=100000", "--set", "evolution.windows=16"]
     code, said = stopped(project, number, "l2-lora: ", *words, *more)
     assert (130, True) == (code, "what is done is kept: HEAD is base" in said), said
