@@ -79,7 +79,8 @@ def split(config: Config, tokenizer: TrainedTokenizer, base: Corpus | None = Non
 
     evidence = [Spool(one.documents(), "evidence") for one in config.evidence]
     target = cut(evidence, "train", evolution.fitting_windows)
-    held, dropped = _without(cut(evidence, "validation", 2 * count), target)
+    # More than are needed, for those that stand in the texts to fit on as well are left out.
+    held, dropped = _without(cut(evidence, "validation", 4 * count), target)
     own = [base or Spool(config.dataset.documents(), "dataset")]
     known = cut(own, "validation", 2 * count)
     if not len(target):
@@ -95,14 +96,19 @@ def split(config: Config, tokenizer: TrainedTokenizer, base: Corpus | None = Non
         ("data set of the model", own, known),
     ):
         if (missing := 2 * MIN_WINDOWS - len(one)) > 0:
-            texts = windows((t for c in sets for t in c.texts("validation")), tokenizer, length, 64)
-            size = sum(len(t) for c in sets for t in c.texts("validation"))
-            more = missing * length * max(1.0, size / max(1, int(texts.valid.sum()))) / HELD_OUT
+            sample = "".join(t for c in sets for t in c.texts("validation"))[: 64 * length]
+            each = len(sample) / max(1, len(tokenizer.encode(sample)))
+            more = missing * length * (each or 1.0) / HELD_OUT
+            also = ""
+            if one is held and dropped:
+                more *= (len(held) + dropped) / len(held)
+                also = f" ({dropped} more stand in the texts to fit on as well and are left out)"
             raise EvolutionError(
                 f"the {name}: expected {2 * MIN_WINDOWS} held-out windows of {length} tokens, half "
-                f"of which decide and half report, got {len(one)}; about {more:,.0f} characters "
-                f"more are needed, of which {HELD_OUT:.0%} are held out"
+                f"of which decide and half report, got {len(one)}{also}; about {more:,.0f} "
+                f"characters more are needed, of which {HELD_OUT:.0%} are held out"
             )
+    held = take(held, torch.arange(min(len(held), 2 * count)))
     replay = cut(own, "train", evolution.fitting_windows)
     halves = [(_part(held, h), _part(known, h)) for h in (0, 1)]
     return Splits(

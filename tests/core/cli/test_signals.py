@@ -19,7 +19,10 @@ sampling = {num_samples = 2}
 evaluation = {twin = false}
 executor = {type = "serial"}
 """
-TEXT = "".join(f"{n} bottles of milk on the wall, {n} bottles of milk.\n" for n in range(200))
+TEXT, EVIDENCE = (
+    "".join(f"{n} bottles of {what} on the wall, {n} bottles of {what}.\n" for n in range(bottles))
+    for what, bottles in (("milk", 200), ("beer", 600))
+)
 MAIN = "from aios_core.cli import main; main()"
 
 
@@ -69,7 +72,7 @@ def test_an_ablation_and_an_evolution_say_what_is_kept(project, number):
 
     words = ["run", "run.toml", "--output", "run", "--set", "training.steps=5"]
     subprocess.run([sys.executable, "-c", MAIN, *words], cwd=project, check=True)
-    (project / "evidence.txt").write_text(3 * TEXT)
+    (project / "evidence.txt").write_text(EVIDENCE)
     words = ["evolve", "run", "run", "--texts", "evidence.txt", "--level", "l2-lora"]
     more = ["--set", "evolution.steps=100000", "--set", "evolution.windows=16"]
     code, said = stopped(project, number, "l2-lora: ", *words, *more)

@@ -90,6 +90,17 @@ def test_the_fewest_windows_are_those_that_decide(found, settings, tmp_path):
     assert 16 <= len(splits.report.target)
 
 
+def test_windows_that_were_fitted_on_are_made_up_for(found, settings, tmp_path):
+    """Twenty of the first held-out windows are known: those behind them decide and report."""
+    texts = tmp_path / "texts.txt"
+    config = settings(f'evidence=[{{type="file", path="{texts}"}}]').config
+    story = "".join(random.Random(0).choices(string.ascii_lowercase, k=9000))
+    texts.write_text(story[:8100] + story[:320] + story[8100:8680])
+    splits = split(config, found.tokenizer)
+
+    assert (20, 18, 18) == (splits.dropped, len(splits.gate.target), len(splits.report.target))
+
+
 def change(delta, high):
     return Change(1.0, 1.0 + delta, delta, 2 * delta - high, high)
 
