@@ -10,7 +10,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from torch.testing import assert_close
 
+from aios_core.contracts import Statistics
 from aios_core.errors import QuantizationError
+from aios_core.quantization.damage import damage
 from aios_core.testing import strategies
 from aios_core.testing.contracts.base import Contract
 
@@ -171,6 +173,22 @@ class QuantizerContract(Contract["Quantizer"]):
         found, wanted = ((one - weight).square().sum(1) for one in (back, expected))
         assert ((found - wanted).abs() <= 0.1 * wanted + 1e-12).all(), (
             f"squared errors of the rows are {found.tolist()}, expected {wanted.tolist()}"
+        )
+
+    def test_a_calibration_does_no_harm(self, instance: Quantizer) -> None:
+        """With statistics of a layer's inputs, no more of its outputs is lost than without."""
+        weight = _gaussian(24, 130)
+        generator = torch.Generator().manual_seed(2)
+        mixing = torch.randn(130, 130, generator=generator) * torch.linspace(0.05, 2, 130)
+        x = torch.randn(400, 130, generator=generator) @ mixing
+        seen = Statistics(x.T @ x / len(x), len(x))
+        nothing = Statistics(torch.eye(130), len(x))
+        plain, calibrated = (
+            damage(weight, instance.dequantize(instance.quantize(weight, one)), seen)
+            for one in (nothing, seen)
+        )
+        assert calibrated <= 1.05 * plain + 1e-12, (
+            f"{calibrated:.3g} of the outputs is lost with statistics, {plain:.3g} without"
         )
 
     def test_defaults_read_what_others_wrote(self, instance: Quantizer) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from aios_core.errors import ModelSaveError
-from aios_core.weights import WeightLoader
+from aios_core.weights import WeightLoader, loader
 from aios_core.weights.writer import WeightWriter
 
 
@@ -78,6 +78,16 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
     assert {"m.parquet", stays.name, "m-00003-of-00003.parquet"} == names
 
 
+def test_shards_that_an_index_names_stay(tmp_path):
+    """Fault N7: a hidden index may be a copy of one that has its name."""
+    made = write(tmp_path / "m.parquet", 7, shards=True)
+    (tmp_path / ".m.parquet.index.json.0123abcd").write_bytes(made.read_bytes())
+    write(tmp_path / "other.parquet", 1, shards=False)
+
+    assert {7.0} == values(tmp_path / "m.parquet")
+    assert [] == list(tmp_path.glob(".*"))
+
+
 def test_what_another_writer_holds_stays(tmp_path):
     """Fault N7: a hidden index may be one that gets its name just now."""
     hidden = orphan(tmp_path)
@@ -98,6 +108,25 @@ def test_two_writers_leave_each_other_alone(tmp_path):
         assert {2.0} == values(path)
 
     assert {1.0} == values(path)
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_a_model_that_is_written_anew_while_it_is_opened_is_opened_anew(
+    tmp_path, monkeypatch, shards
+):
+    """Fault E7: after a reader has its index, another process may remove the shards."""
+    path, real, left = tmp_path / "m.parquet", loader._shards, [2]
+    write(path, 1, shards=True)
+
+    def meanwhile(index):
+        found = real(index)
+        if left:
+            write(path, left.pop(), shards=shards)
+        return found
+
+    monkeypatch.setattr(loader, "_shards", meanwhile)
+
+    assert {2.0} == values(path)
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])

@@ -75,6 +75,19 @@ def test_codes_do_not_depend_on_the_size_of_a_row(bits, symmetric):
     assert torch.equal(expected, quantizer.dequantize(sized))
 
 
+@pytest.mark.parametrize(
+    ("value", "stored"), [(1e-30, "f16+e8"), (3e-7, "f16+e8"), (7e-5, "f16"), (0.3, "f16")]
+)
+def test_groups_of_one_value_keep_it(value, stored):
+    """Fault T3: their scale is 0, so a float16 offset alone must hold the value, or an exponent."""
+    weight = torch.full((2, 96), -value)
+    weight[1] = 0
+    packed = Rtn().quantize(weight)
+
+    assert stored == packed.param_fmt
+    torch.testing.assert_close(weight, Rtn().dequantize(packed), rtol=2**-11, atol=0)
+
+
 def test_double_precision_is_kept_or_refused():
     """Fault T3: what float32 does not hold is named by its row, not made zero."""
     weight = torch.randn(3, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

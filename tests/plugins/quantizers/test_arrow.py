@@ -50,6 +50,22 @@ def test_calibration_lowers_the_error_of_the_output(weight, bits):
     assert error(Arrow(bits=bits, quality="calibrated"), weight, statistics, other) < 0.7 * search
 
 
+@pytest.mark.parametrize("bits", [2, 8])
+@pytest.mark.parametrize("inputs", ["few", "alike", "outliers", "apart"])
+def test_no_calibration_makes_it_worse(weight, inputs, bits):
+    """Also where the inputs say little: then it is that of a search at worst."""
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(5 if inputs == "few" else 700, 512, generator=generator)
+    if inputs == "alike":
+        x = x[:, :4] @ torch.randn(4, 512, generator=generator)
+    elif inputs == "outliers":
+        x[:, :3] *= 100
+    statistics = Statistics(x.T @ x / len(x), len(x))
+    calibrated = error(Arrow(bits=bits, quality="calibrated"), weight, statistics, x)
+
+    assert calibrated < error(Arrow(bits=bits), weight, x=x)
+
+
 def test_calibration_needs_statistics(weight):
     with pytest.raises(QuantizationError, match="'calibrated' needs statistics"):
         Arrow(quality="calibrated").quantize(weight)
