@@ -57,13 +57,18 @@ class Level:
         sums = torch.zeros(len(self.hidden), dtype=torch.float64, device=values.device)
         return sums.index_add_(0, owners, values.double())
 
-    def mean(self, values: Tensor, span: slice = slice(None)) -> Tensor:
-        """(B,) means over the hidden tokens of each row that lie in a span; NaN without any."""
-        inside = torch.zeros_like(self.hidden)
-        inside[:, span] = True
-        kept = inside[self.hidden]
-        count = (self.hidden & inside).sum(-1)
-        return self.rows(torch.where(kept, values, 0)) / count
+    def mean(self, values: Tensor, counted: Tensor | None = None) -> Tensor:
+        """(B,) means over the hidden tokens of each row, or over those of them that are counted.
+
+        Args:
+            values: (N,).
+            counted: (B, L) bool, as `read` was told.
+        """
+        if counted is None:
+            return self.rows(values) / self.hidden.sum(-1)
+        counted = counted.to(self.hidden.device)
+        kept = torch.where(counted[self.hidden], values, 0)
+        return self.rows(kept) / (self.hidden & counted).sum(-1)
 
 
 class Estimator(ABC):
@@ -139,6 +144,7 @@ def read(
     ids: Tensor,
     valid: Tensor,
     *,
+    counted: Tensor | None = None,
     seed: int = 0,
     rates: Sequence[float] = RATES,
 ) -> Iterator[Level]:
@@ -148,11 +154,12 @@ def read(
         model: a diffusion model under masks.
         ids: (B, L) int64 on the CPU.
         valid: (B, L) bool, False at padding, on the CPU.
+        counted: (B, L) bool, at least one of a row: of these something is to be said; None: all.
         seed: decides what is hidden, each row by itself.
         rates: falling.
 
     Yields:
-        A level for each rate; at least one token of a row is hidden at each.
+        A level for each rate; at least one counted token of a row is hidden at each.
 
     Raises:
         InferenceError: the network cannot be asked so.
@@ -165,8 +172,9 @@ def read(
     generators = (torch.Generator().manual_seed(row_seed(seed, row)) for row in range(len(ids)))
     u = torch.stack([torch.rand(ids.shape[1], generator=one) for one in generators])
     u = u.masked_fill(~valid, torch.inf)
-    # The first of a row is always hidden, so that there is something to say of short rows.
-    first = torch.zeros_like(valid).scatter_(1, u.argmin(1, keepdim=True), value=True) & valid
+    # The first of a row is always hidden, so that there is something to say of few tokens.
+    order = u if counted is None else u.masked_fill(~counted, torch.inf)
+    first = torch.zeros_like(valid).scatter_(1, order.argmin(1, keepdim=True), value=True) & valid
     condition = None if bool(valid.all()) else Condition(model.place(valid))
     before = torch.full_like(ids, -1)
     for number, rate in enumerate(rates):

@@ -96,4 +96,4 @@ def _unsure(model: Model, found: Windows, seed: int) -> Tensor:
     estimator = ESTIMATORS[DEFAULT]
     levels = read(model.eval(), found.ids, found.valid, seed=seed)
     means = torch.stack([level.mean(estimator.measure(level)) for level in levels])
-    return means.nanmean(0).cpu()
+    return means.mean(0).cpu()

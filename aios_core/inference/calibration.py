@@ -62,12 +62,17 @@ class Temperatures:
         return tuple(found)
 
 
-def scores(levels: Iterable[Level], span: slice = slice(None)) -> Scores:
-    """How unsure each estimator finds B texts, or a span of them, level by level."""
+def scores(levels: Iterable[Level], counted: torch.Tensor | None = None) -> Scores:
+    """How unsure each estimator finds B texts, or the tokens of them that are counted.
+
+    Args:
+        levels: one after the other.
+        counted: (B, L) bool; None: all.
+    """
     found: dict[str, list[torch.Tensor]] = {name: [] for name in ESTIMATORS}
     for level in levels:
         for name, estimator in ESTIMATORS.items():
-            found[name].append(level.mean(estimator.measure(level), span).cpu())
+            found[name].append(level.mean(estimator.measure(level), counted).cpu())
     return {name: torch.stack(values, 1).numpy() for name, values in found.items()}
 
 
@@ -120,12 +125,9 @@ class Calibration:
         )
 
     def total(self, found: Scores) -> Scores:
-        """(N,) by estimator: how many standard deviations above what is usual, over all levels.
-
-        A level at which nothing of the span was hidden has no say.
-        """
+        """(N,) by estimator: how many standard deviations above what is usual, over all levels."""
         return {
-            name: np.nanmean((values - self.centre[name]) / self.scale[name], axis=1)
+            name: ((values - self.centre[name]) / self.scale[name]).mean(axis=1)
             for name, values in found.items()
         }
 

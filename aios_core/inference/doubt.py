@@ -20,6 +20,8 @@ from aios_core.memory import Embedder, open_store, remember
 from aios_core.memory.opening import embedder_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from aios_core.config import Resolved
     from aios_core.inference.engine import ArrowEngine
     from aios_core.memory import Place
@@ -65,17 +67,20 @@ def doubts(
         engine: of a run that was calibrated.
         texts: to score, at least one token each.
         estimator: whose threshold decides.
-        span: tokens that count; the others are hidden and shown like them.
+        span: which tokens of each text count, as a slice of its own; the others are hidden and
+            shown like them.
         readings: how often each text is read, on noise of its own; at least two.
         seed: of that noise.
 
     Raises:
-        InferenceError: a text has no token, or more than the context where a span counts, the
-            estimator is unknown, or the model cannot be asked.
+        InferenceError: a text has no token, or none in the span, or more than the context where
+            a span counts, the estimator is unknown, or the model cannot be asked.
         ModelLoadError: the run was not calibrated, or was trained anew since.
     """
     if estimator not in ESTIMATORS:
         raise InferenceError(f"estimator {estimator!r} is unknown; want one of {list(ESTIMATORS)}")
+    if readings < 2:
+        raise InferenceError(f"expected at least 2 readings of each text, got {readings}")
     found = engine.models[engine.mode]
     run = run_folder(found)
     calibration = Calibration.load(run / NAME)
@@ -84,33 +89,23 @@ def doubts(
             f"{run / NAME}: is of another training than the model; want `aios uncertainty "
             f"calibrate {run}` again"
         )
-    rows, owners, most = [], [], engine.context
-    for number, row in enumerate(encoded(engine.tokenizer, list(texts))):
-        if not len(row) or (span != slice(None) and len(row) > most):
-            raise InferenceError(f"text {number + 1}: expected 1 to {most} tokens, got {len(row)}")
-        pieces = [row[at : at + most] for at in range(0, len(row), most)]
-        rows += pieces
-        owners += [number] * len(pieces)
-    width, pad = max(map(len, rows)), found.model.vocabulary.pad_id
-    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
-    valid = torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
+    ids, valid, counted, owners = _windows(engine, texts, span)
     read_out: list[Scores] = []
     for one in range(readings):
-        parts = [
-            scores(calibration.tempered(read(found.model, *few, seed=seed * readings + one)), span)
-            for few in zip(ids.split(_ROWS), valid.split(_ROWS), strict=True)  # type: ignore[no-untyped-call]
-        ]
+        parts = []
+        for at in range(0, len(ids), _ROWS):
+            few, present, said = (x[at : at + _ROWS] for x in (ids, valid, counted))
+            levels = read(found.model, few, present, counted=said, seed=seed * readings + one)
+            parts.append(scores(calibration.tempered(levels), said))
         read_out.append({n: np.concatenate([part[n] for part in parts]) for n in ESTIMATORS})
-    weights = np.zeros((len(texts), len(rows)))
-    weights[owners, range(len(rows))] = [len(row) for row in rows]
+    weights = np.zeros((len(texts), len(ids)))
+    weights[owners, range(len(ids))] = valid.sum(1)
     weights /= weights.sum(1, keepdims=True)
 
     def by_text(found: Scores) -> Scores:
         return {name: weights @ values for name, values in calibration.total(found).items()}
 
-    totals = by_text(
-        {name: np.nanmean([one[name] for one in read_out], axis=0) for name in ESTIMATORS}
-    )
+    totals = by_text({n: np.mean([one[n] for one in read_out], axis=0) for n in ESTIMATORS})
     each = np.stack([by_text(one)[estimator] for one in read_out])
     noise = each.std(0, ddof=1) / np.sqrt(readings)
     threshold = calibration.thresholds[estimator]
@@ -126,6 +121,35 @@ def doubts(
         )
         for number, text in enumerate(texts)
     )
+
+
+def _windows(
+    engine: ArrowEngine, texts: Sequence[str], span: slice
+) -> tuple[Tensor, Tensor, Tensor, list[int]]:
+    """Windows of texts, row by row.
+
+    Returns:
+        Ids (B, L), what is no padding, what counts, and the number of each row's text.
+    """
+    rows, owners, most = [], [], engine.context
+    for number, row in enumerate(encoded(engine.tokenizer, list(texts))):
+        if not len(row) or (span != slice(None) and len(row) > most):
+            raise InferenceError(f"text {number + 1}: expected 1 to {most} tokens, got {len(row)}")
+        if not range(len(row))[span]:
+            raise InferenceError(
+                f"text {number + 1}: expected a span of at least one of its {len(row)} tokens, got "
+                f"{span}"
+            )
+        pieces = [row[at : at + most] for at in range(0, len(row), most)]
+        rows += pieces
+        owners += [number] * len(pieces)
+    width, pad = max(map(len, rows)), engine.models[engine.mode].model.vocabulary.pad_id
+    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
+    valid = torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
+    counted = torch.zeros_like(valid)
+    for at, row in enumerate(rows):
+        counted[at, list(range(len(row))[span])] = True
+    return ids, valid, counted, owners
 
 
 def keep(found: Sequence[Doubt], place: Place, resolved: Resolved) -> int:

@@ -53,15 +53,14 @@ def test_estimators_by_hand():
     assert [0, 0] == ESTIMATORS["flips"].measure(first).tolist()
 
 
-def test_means_are_of_a_span_row_by_row():
+def test_means_are_of_what_counts_row_by_row():
     hidden = torch.tensor([[True, False, True], [False, True, False]])
     one = Level(0.5, hidden, torch.zeros(3, dtype=torch.int64), torch.zeros(3, 2), None)
     values = torch.tensor([1.0, 3.0, 5.0])
 
     assert [2, 5] == one.mean(values).tolist()
-    spanned = one.mean(values, slice(1, 3)).tolist()
-    assert [3, 5] == spanned
-    assert math.isnan(one.mean(values, slice(0, 1))[1])
+    counted = torch.tensor([[False, True, True], [True, True, True]])
+    assert [3, 5] == one.mean(values, counted).tolist()
 
 
 def values(corpus):
@@ -165,20 +164,21 @@ def test_a_threshold_is_the_conformal_quantile(count, seed):
         assert (total > calibration.thresholds[name]).mean() <= 0.05
 
 
-@given(st.integers(0, 2**20), st.integers(1, len(RATES) - 1))
-def test_levels_without_a_say_leave_it_to_the_others(seed, missing):
-    """Of a short span nothing may be hidden at some of them, other ones for each text."""
-    chance = np.random.default_rng(seed)
-    found = {name: chance.normal(size=(40, len(RATES))) for name in ESTIMATORS}
-    calibration = Calibration.of("key", (1.0,) * len(RATES), found)
-    gone = chance.permuted(np.tile(np.arange(len(RATES)) < missing, (40, 1)), axis=1)
-    partly = {name: np.where(gone, np.nan, values) for name, values in found.items()}
+def test_something_is_said_of_what_counts_at_every_level(model):
+    """However few tokens of a row do, where they stand, and beside padding."""
+    ids = torch.randint(97, 120, (16, 16), generator=torch.Generator().manual_seed(1))
+    valid = torch.ones_like(ids, dtype=torch.bool)
+    valid[::2, 9:] = False
+    counted = torch.nn.functional.one_hot(torch.arange(16) % 9, 16).bool()
+    levels = list(read(model, ids, valid, counted=counted))
 
-    for name, total in calibration.total(partly).items():
-        usual = np.array(calibration.centre[name]), np.array(calibration.scale[name])
-        apart = (found[name] - usual[0]) / usual[1]
-        expected = [row[~out].mean() for row, out in zip(apart, gone, strict=True)]
-        assert pytest.approx(expected) == total.tolist()
+    for one in levels:
+        assert one.hidden[counted].all()
+        assert not (one.hidden & ~valid).any()
+        there = one.hidden.nonzero()[:, 1] == one.hidden.nonzero()[:, 0] % 9
+        assert torch.equal(-one.said[there].double(), one.mean(-one.said, counted))
+    for more, less in pairwise(levels):
+        assert not (less.hidden & ~more.hidden).any()
 
 
 def test_a_bin_that_is_as_sure_as_right_has_no_error():
@@ -321,8 +321,34 @@ def test_what_is_kept_goes_where_its_vectors_belong(found, folder, tmp_path):
     assert "is called 'sqlite'" in aios(*words, "sqlite:oops", code=2).stderr
 
 
+def test_spans_are_of_each_text(found, folder):
+    """One token, some or all, counted from either end; texts beside it change nothing."""
+    engine, texts = ArrowEngine.load(folder / "run"), ["12 bottles of mi", "34 b"]
+    whole = doubts(engine, texts)
+
+    assert whole == doubts(engine, texts, span=slice(0, 16))
+    for span in (slice(2, 3), slice(-1, None), slice(1, 4, 2)):
+        few = doubts(engine, texts, span=span)
+        assert all(0 < one.noise < 50 and one.score == one.score for one in few), few
+        assert all(here.score != there.score for here, there in zip(whole, few, strict=True))
+    (last,) = doubts(engine, [texts[0]], span=slice(-1, None))
+    (same,) = doubts(engine, [texts[0]], span=slice(15, 16))
+    assert last == same
+    assert last.score == pytest.approx(doubts(engine, texts, span=slice(-1, None))[0].score)
+
+
+@pytest.mark.parametrize("span", [slice(0, 0), slice(4, None), slice(3, 2), slice(-9, -5)])
+def test_a_span_without_tokens_is_refused(found, folder, span):
+    """There is nothing to say of nothing."""
+    engine = ArrowEngine.load(folder / "run")
+    with pytest.raises(InferenceError, match="text 1: expected a span of at least one of its 4 t"):
+        doubts(engine, ["34 b"], span=span)
+
+
 def test_what_cannot_be_scored_is_said(found, folder):
     engine = ArrowEngine.load(folder / "run")
+    with pytest.raises(InferenceError, match="at least 2 readings of each text, got 1"):
+        doubts(engine, ["a"], readings=1)
     with pytest.raises(InferenceError, match="text 2: expected 1 to 16 tokens, got 0"):
         doubts(engine, ["a", ""])
     with pytest.raises(InferenceError, match="'guess' is unknown; want one of"):
