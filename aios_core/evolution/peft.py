@@ -91,7 +91,8 @@ def read(config: Mapping[str, Any]) -> tuple[int, float]:
         raise EvolutionError(f"peft_type: expected 'LORA', got {config.get('peft_type')!r:.80}")
     for key, value in config.items():
         _allow(key, value)
-    rank, alpha = config.get("r"), config.get("lora_alpha")
+    rank: Any = config.get("r")
+    alpha: Any = config.get("lora_alpha")
     if type(rank) is not int or not 1 <= rank <= 2**31:
         raise EvolutionError(f"r: expected a whole number from 1, got {rank!r:.80}")
     if type(alpha) not in {int, float} or not 0 < alpha <= 1e9:
