@@ -74,6 +74,19 @@ class Forgetful:
         return torch.where((x == self.mask_id)[..., None], self.oracle(x, t), other)
 
 
+class Recorded(Oracle):
+    """An oracle that says it depends on the time, and keeps what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(time_conditioned=True)
+        self.asked: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """The oracle's answer."""
+        self.asked.append((x.clone(), t.clone()))
+        return super().__call__(x, t)
+
+
 class SamplerContract(Contract["Sampler"]):
     """Subclass it and set ``component``: a sampler's class, or one that is built.
 
@@ -232,6 +245,32 @@ class SamplerContract(Contract["Sampler"]):
             calls.append(oracle.nfe)
         assert torch.equal(*ends), "the text depends on whether a prediction is reused"
         assert calls[1] <= calls[0], f"more calls where predictions can be reused: {calls}"
+
+    @pytest.mark.parametrize(("rows", "steps"), [(200, 4), (1, 20)])
+    def test_asks_anew_at_each_time(self, instance: Sampler, rows: int, steps: int) -> None:
+        """T15: a network that depends on the time hears each state, and when it is that noisy."""
+        oracle = Recorded()
+        before, last = oracle.prior(rows), torch.ones(rows, dtype=torch.float64)
+        states = self.with_steps(instance, steps).sample(
+            oracle, before, context(oracle, before, range(rows))
+        )
+        for number, state in enumerate(states, 1):
+            assert any(torch.equal(before, x) for x, _ in oracle.asked), (
+                f"state {number} is made without asking about the one before it at its time"
+            )
+            for x, t in oracle.asked:
+                assert (t.dtype, t.shape) == (torch.float64, (rows,)), (
+                    f"the network is told {t.dtype} of shape {tuple(t.shape)}; expected a time of "
+                    f"torch.float64 for each of {rows} rows"
+                )
+                masked, rate = float((x == oracle.mask_id).double().mean()), float(t.mean())
+                assert rows == 1 or abs(masked - rate) < 0.2, (
+                    f"the network is told a time of {rate:.2f} masks, and sees {masked:.2f}"
+                )
+                assert (t <= last).all(), "the time rises between two questions"
+                last = t
+            oracle.asked.clear()
+            before = state
 
     def test_rows_are_independent(self, instance: Sampler) -> None:
         """T16: a row gives the same text alone, in a batch, and in a batch with padding."""

@@ -51,28 +51,3 @@ def test_what_is_fixed_may_be_less_than_what_is_given(name, x, seed, steps):
     *_, last = x, *sampler.sample(ORACLE, x, surroundings)
     assert torch.equal(x[fixed], last[fixed])
     assert not (last == ORACLE.mask_id).any()
-
-
-class Asked(Oracle):
-    """An oracle that is told the time, and remembers it."""
-
-    def __init__(self):
-        super().__init__(time_conditioned=True)
-        self.asked = []
-
-    def __call__(self, x, t):
-        self.asked.append(t)
-        return super().__call__(x, t)
-
-
-@pytest.mark.parametrize("name", SAMPLERS)
-@pytest.mark.parametrize("steps", [1, 4, 40])
-def test_a_network_that_knows_the_time_is_asked_at_each(name, steps):
-    """T15: also after a step that changed nothing, for its answer is of another time by now."""
-    oracle = Asked()
-    x = oracle.prior(3)
-    x[:, 1:3], x[2] = 0, 1  # few masks for many steps, and a row without any
-    states = run(build(SAMPLERS[name], steps), oracle, x, range(3))
-
-    assert len(states) <= len(oracle.asked)
-    assert all((after <= before).all() for before, after in pairwise(oracle.asked))
