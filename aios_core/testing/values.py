@@ -19,7 +19,8 @@ from aios_core.config.json_schema import field_schema
 from aios_core.config.types import fields, hints
 
 MOST: Final = 64
-"""Largest whole number that is drawn, or a field's smallest: steps, layers and sizes take time."""
+"""Largest whole number that is drawn, or twice a field's smallest: more steps, layers and rows take
+time."""
 
 TINY: Final = 1e-100
 """Smallest of the numbers that are drawn, besides 0: what it multiplies does not vanish."""
@@ -106,8 +107,7 @@ def _values(hint: Any, schema: dict[str, Any]) -> st.SearchStrategy[Any] | None:
     elif hint is int:
         low = schema.get("minimum", 0) + bool(schema.get("exclusiveMinimum"))
         high = schema.get("maximum", MOST) - bool(schema.get("exclusiveMaximum"))
-        high = min(high, MOST)
-        found = st.integers(low, max(low, high))
+        found = st.integers(low, max(low, min(high, max(MOST, 2 * low))))
     elif hint is float:
         found = _floats(schema)
     elif attrs.has(hint):

@@ -38,10 +38,20 @@ class Usearch(IndexedBackend):
     expansion_search: int = field(default=64, validator=[validators.ge(1), validators.le(65_536)])
     """Candidates kept by a search; more find more."""
     dtype: Literal["f32", "f16", "i8"] = "f32"
-    """Of the graph's own copy of the vectors."""
+    """Of the graph's own copy of the vectors. Few bits keep where they point and not how long they
+    are, so all but f32 are for the metric cosine alone; scores are those of the rows themselves."""
 
     def index(self, dim: int, metric: Metric) -> VectorIndex:
-        """An empty index."""
+        """An empty index.
+
+        Raises:
+            StorageError: the metric looks at lengths, which `dtype` does not keep.
+        """
+        if self.dtype != "f32" and metric != "cosine":
+            raise StorageError(
+                f"dtype {self.dtype!r} keeps no lengths of vectors, which the metric {metric!r} "
+                "looks at; expected 'f32', or the metric 'cosine'"
+            )
         try:
             from usearch.index import Index
         except ImportError as error:
@@ -67,6 +77,8 @@ class _Graph(VectorIndex):
         """Link the next rows."""
         known = len(self._graph)
         if len(vectors):
+            if self._metric == "cosine":  # few bits hold no other lengths
+                vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
             self._graph.add(np.arange(known, known + len(vectors)), vectors)
 
     def search(
@@ -80,24 +92,21 @@ class _Graph(VectorIndex):
         exact: bool | None,
     ) -> Found:
         """By the graph while most rows are allowed, for it knows no filters; else by a scan."""
+        from usearch.index import search
+
+        among = None if allowed is None else np.flatnonzero(allowed)
         share = matches / len(vectors)
         if not exact and share > 0.5:
             more = k if allowed is None else min(len(vectors), round(2 * k / share))
-            found = self._graph.search(query, more)
-            rows = np.asarray(found.keys, dtype=np.int64)
-            kept = slice(None) if allowed is None else allowed[rows]
-            if len(rows[kept]) >= k:
-                return rows[kept][:k], self._scores(found.distances)[kept][:k]
-        from usearch.index import search
-
-        among = np.arange(len(vectors)) if allowed is None else np.flatnonzero(allowed)
-        chosen = vectors if allowed is None else vectors[among]
+            near = np.asarray(self._graph.search(query, more).keys, dtype=np.int64)
+            near = near if allowed is None else near[allowed[near]]
+            among = near if len(near) >= k else among
+        chosen = vectors if among is None else vectors[among]
         found = search(chosen, query, k, _METRICS[self._metric], exact=True)
-        return among[np.asarray(found.keys, dtype=np.int64)], self._scores(found.distances)
-
-    def _scores(self, distances: Any) -> NDArray[np.float32]:
-        raw = np.asarray(distances, dtype=np.float32)
-        return 1 / (1 + np.sqrt(np.maximum(raw, 0))) if self._metric == "l2" else 1 - raw
+        rows = np.asarray(found.keys, dtype=np.int64)
+        raw = np.asarray(found.distances, dtype=np.float32)
+        scores = 1 / (1 + np.sqrt(np.maximum(raw, 0))) if self._metric == "l2" else 1 - raw
+        return rows if among is None else among[rows], scores
 
     def save(self, path: Path) -> None:
         """Write the graph."""

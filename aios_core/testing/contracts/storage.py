@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +55,12 @@ class StorageContract(
 
     Backends that need a server override the fixture ``new_uri``.
     """
+
+    varied: ClassVar = {
+        "test_scores_are_right_whatever_the_lengths": {"metric": "cosine"},
+        "test_ids_may_be_numbers": {},
+    }
+    drawn = 1
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -38,6 +38,8 @@ def _python_reference() -> list[str]:
 class TokenizerContract(Contract["Tokenizer"]):
     """Subclass it and set ``component``: a tokenizer's class, or one that is built."""
 
+    varied: ClassVar = {"test_what_is_learned_is_kept": {}}
+
     texts: ClassVar[Sequence[str] | None] = None
     """What to train on; unset: the language reference of Python, which fills 8000 tokens."""
 
@@ -166,6 +168,25 @@ class TokenizerContract(Contract["Tokenizer"]):
         assert again.fingerprint == trained.fingerprint
         assert again.vocabulary == trained.vocabulary
         assert (again.encode(corpus[0]) == trained.encode(corpus[0])).all()
+
+    def test_what_is_learned_is_kept(
+        self, instance: Tokenizer, corpus: Sequence[str], tmp_path: Path
+    ) -> None:
+        """Of little text too: learned, saved, and read again by the same tokenizer."""
+        try:
+            trained = instance.train(iter([text[:2000] for text in corpus[:9]]))
+        except TokenizerError as error:
+            pytest.skip(f"this tokenizer needs more text, which is allowed: {error}")
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        trained.save(folder)
+        again = instance.load(folder)
+        assert trained.fingerprint == again.fingerprint
+        assert trained.vocabulary == again.vocabulary
+        for text in (corpus[0][:500], "e\u0301 \u9999\u8549\n <mask>", ""):
+            ids = trained.encode(text)
+            assert ids.tolist() == again.encode(text).tolist(), "another tokenizer was read"
+            assert text == again.decode(ids), "a text does not survive"
 
     @pytest.mark.parametrize(
         "damage",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from aios_core.contracts import store_schema
+from aios_core.errors import StorageError
 from aios_plugins.storage.arrow import Arrow
 from aios_plugins.storage.lancedb import LanceDb
 from aios_plugins.storage.usearch import Usearch, _sound
@@ -51,6 +52,22 @@ def test_an_index_finds_what_is_near_whatever_is_deleted_and_filtered(backend, t
             assert least <= sum(len(a & b) for a, b in zip(right, near, strict=True)), where
         assert "late" in found(store, queries[:1], exact=False)[0]
         assert covered - ROWS // 50 + 1 == store.verify()
+
+
+@pytest.mark.parametrize("dtype", ["f16", "i8"])
+def test_few_bits_choose_rows_and_do_not_score_them(tmp_path, dtype):
+    """Fault V6: the graph's own copy is rounded; nobody asks it for lengths."""
+    rng = np.random.default_rng(4)
+    vectors = (rng.normal(size=(300, 8)) * 10.0 ** rng.integers(-12, 12, (300, 1))).astype("f4")
+    rows = [{"id": str(n), "vector": vector} for n, vector in enumerate(vectors)]
+    with Usearch(dtype=dtype).create(str(tmp_path / "store"), store_schema(8)) as store:
+        store.add(rows)
+        right, near = (store.search(vectors[0], 5, exact=exact) for exact in (True, False))
+        assert right["_score"].to_pylist() == pytest.approx(near["_score"].to_pylist(), rel=1e-5)
+    for metric in ("dot", "l2"):
+        with pytest.raises(StorageError, match=f"dtype '{dtype}' keeps no lengths .*'{metric}'"):
+            Usearch(dtype=dtype).create(str(tmp_path / metric), store_schema(8), metric=metric)
+        assert not (tmp_path / metric).exists()
 
 
 def test_usearch_opens_its_graph_from_the_disk(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import itertools
 import subprocess
+from typing import ClassVar
 
 import pytest
 
@@ -38,6 +39,7 @@ def new_place(server):
 
 class TestPgVector(StorageContract):
     component = PgVector(index_rows=100)
+    varied: ClassVar = {}  # each value costs a second here
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from typing import ClassVar
 from uuid import uuid4
 
 import pytest
@@ -18,6 +19,7 @@ SERVER = os.environ.get("AIOS_TEST_QDRANT")
 @pytest.mark.skipif(SERVER is None, reason="AIOS_TEST_QDRANT names no server")
 class TestQdrantServer(StorageContract):
     component = Qdrant
+    varied: ClassVar = {}  # of a folder they cost less
 
     @pytest.fixture(scope="class")
     @classmethod
