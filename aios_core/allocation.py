@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import torch
+
     from aios_core.errors import AIOSError
 
 _REFUSED: Final = re.compile(
@@ -29,17 +32,33 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def enough_memory(kind: type[AIOSError], work: str, remedy: str) -> Iterator[None]:
+def enough_memory(
+    kind: type[AIOSError],
+    work: str,
+    remedy: str,
+    *,
+    at_least: int = 0,
+    device: torch.device | None = None,
+) -> Iterator[None]:
     """Turn memory that runs out inside into an error that a user can mend.
 
     Args:
         kind: of the error.
         work: what took the memory, with its sizes, as in ``"a step of 32 x 128 tokens"``.
         remedy: what to make smaller, and what is kept.
+        at_least: bytes that the work takes for certain. Where the device has not so many at all,
+            it is refused before it begins, which may be hours before it would fail.
+        device: where they are needed; unset: in the memory of the machine.
 
     Raises:
         AIOSError: of that kind.
     """
+    total = _total(device) if at_least else None
+    if total is not None and at_least > total:
+        raise kind(
+            f"{work}: there is not enough memory; {remedy} (it takes at least {_size(at_least)}, "
+            f"and there are {_size(total)})"
+        )
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -47,3 +66,19 @@ def enough_memory(kind: type[AIOSError], work: str, remedy: str) -> Iterator[Non
             raise
         reason = str(error).partition("\n")[0][:200] or "the system refuses to give more"
         raise kind(f"{work}: there is not enough memory; {remedy} ({reason})") from error
+
+
+def _total(device: torch.device | None) -> int | None:
+    """Bytes of a device's memory, used or not; None where the system does not say."""
+    if device is not None and device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB"

@@ -8,7 +8,25 @@ between back quotes, as in `steps`: the command line puts its own option there.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from aios_core.redaction import redacted
+
+_REFUSED: Final = (
+    (re.compile(r"(?s)'(\w+)' must be ([<>]=? .*?): ([^:]*)"), "a number {}"),
+    (re.compile(r"(?s)'(\w+)' must be in \(?(.*?),?\)? \(got (.*)\)"), "one of {}"),
+)
+"""How validators of attrs word a name, what they expect and what they got; and how we do."""
+
+
+def refusal(error: Exception) -> str:
+    """The message of a validator as ```name`: expected X, got Y``, any other as it is."""
+    text = str(error.args[0] if error.args else "") or type(error).__name__
+    for form, expected in _REFUSED:
+        if match := form.fullmatch(text):
+            return f"`{match[1]}`: expected {expected.format(match[2])}, got {match[3]}"
+    return text
 
 
 class AIOSError(Exception):

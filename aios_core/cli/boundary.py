@@ -106,12 +106,12 @@ _ALSO: Final = {
 """Parameters of the engine to the option that sets them besides other things."""
 
 
-_MARKED: Final = re.compile(r"`(\w+)`()")
-_NAMED: Final = re.compile(r"`(\w+)`|(?<![\w./'\"])([a-z]+_\w+)(?![\w./'\"])")
+_MARKED: Final = re.compile(r"`(\w+)`( = )?()")
+_NAMED: Final = re.compile(r"`(\w+)`( = )?|(?<![\w./'\"])([a-z]+_\w+)(?![\w./'\"])")
 
 
 def spelled(message: str, command: click.Command | None, names: re.Pattern[str] = _NAMED) -> str:
-    """A message with the names of parameters as options.
+    """A message with the names of parameters as options, and ```name` = value`` as one is given.
 
     A name is marked, as in `steps`, or has an underscore, as no word of a language has.
 
@@ -128,7 +128,8 @@ def spelled(message: str, command: click.Command | None, names: re.Pattern[str] 
     options = {name: options[own] for name, own in _ALSO.items() if own in options} | options
 
     def option(match: re.Match[str]) -> str:
-        return options.get(match[1] or match[2], match[0])
+        own = options.get(match[1] or match[3])
+        return match[0] if own is None else own + (" " if match[2] else "")
 
     return names.sub(option, message)
 

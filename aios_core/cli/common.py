@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
-COUNT: Final = click.IntRange(1, 2**31 - 1)
-"""A number of things."""
-
-SEED: Final = click.IntRange(0, 2**63 - 1)
-"""What a configuration takes as a seed."""
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -49,6 +43,22 @@ def allow_changes_option(function: Function) -> Function:
 def json_option(function: Function) -> Function:
     """The flag ``--json``; the parameter ``as_json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def overwrite_option(function: Function) -> Function:
+    """The flag ``--overwrite``, which goes with `check_new`; the parameter ``overwrite``."""
+    text = "Replace a file that is there already."
+    return click.option("--overwrite", is_flag=True, help=text)(function)
+
+
+def check_new(path: Path, *, overwrite: bool) -> None:
+    """Refuse to replace a file of a user who did not ask for it, before any work.
+
+    Raises:
+        UsageError: it is there.
+    """
+    if path.exists() and not overwrite:
+        raise click.UsageError(f"{path} is there already; expected a new file, or --overwrite")
 
 
 def print_json(data: Any) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aios_core.cli.common import COUNT, json_option, print_json, print_table, set_option
+from aios_core.cli.common import json_option, print_json, print_table, set_option
 from aios_core.cli.network import network_argument
+from aios_core.cli.numbers import COUNT
 
 if TYPE_CHECKING:
     from aios_core.evolution.loop import Attempt

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from aios_core.cli.common import COUNT
+from aios_core.cli.numbers import COUNT, Number, whole
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -28,21 +28,21 @@ def _schema(context: click.Context, parameter: click.Parameter, value: Path | No
 
 
 _OPTIONS: Final = (
-    click.option("--temperature", type=click.FloatRange(0, 1e6), help="0 takes the likeliest."),
+    click.option("--temperature", type=Number(0, 1e6), help="0 takes the likeliest."),
     click.option("--top-k", type=COUNT, help="Draw one of the k likeliest tokens."),
     click.option(
         "--top-p",
-        type=click.FloatRange(0, 1, min_open=True),
+        type=Number(0, 1, above=True),
         help="Draw one of those with this probability together.",
     ),
     click.option(
         "--min-p",
-        type=click.FloatRange(0, 1),
+        type=Number(0, 1),
         help="None less likely than this times the likeliest.",
     ),
     click.option(
         "--repetition-penalty",
-        type=click.FloatRange(0, 1e6, min_open=True),
+        type=Number(0, 1e6, above=True),
         help="More than 1 avoids what is there.",
     ),
     click.option(
@@ -50,7 +50,7 @@ _OPTIONS: Final = (
         "--suppress-token",
         metavar="ID",
         multiple=True,
-        type=click.IntRange(0, 2**31 - 1),
+        type=whole(0, 2**31 - 1),
         help="Token id that is never drawn; may be repeated.",
     ),
     click.option("--ignore-eos", is_flag=True, help="Go on behind the end of a text."),
@@ -75,7 +75,7 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--guidance-scale",
-        type=click.FloatRange(-1e6, 1e6),
+        type=Number(-1e6, 1e6),
         help="More than 1 follows the prompt more; 1 is plain.",
     ),
     click.option("--negative-prompt", metavar="TEXT", help="Guidance leads away from it."),

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from aios_core.cli.common import json_option, print_json, print_table, tensor_bar
+from aios_core.cli.common import (
+    check_new,
+    json_option,
+    overwrite_option,
+    print_json,
+    print_table,
+    tensor_bar,
+)
 from aios_core.cli.network import network_argument
 
 if TYPE_CHECKING:
@@ -26,6 +33,7 @@ _path = click.Path(path_type=Path, exists=True)
 @click.option("--metric", "metrics", metavar="NAME", multiple=True, help="Only these columns.")
 @click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Parquet, tidy.")
 @click.option("--heatmap", metavar="FILE", type=click.Path(path_type=Path), help="PNG or SVG.")
+@overwrite_option
 @json_option
 def command(
     *,
@@ -36,6 +44,7 @@ def command(
     metrics: tuple[str, ...],
     output: Path | None,
     heatmap: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Look at the tensors of a model: norms, ranks, spectra, outliers, gradients.
@@ -49,6 +58,8 @@ def command(
       aios probe runs/demo --data --quantizer rtn --heatmap runs/probe.png
       aios probe runs/demo --against runs/first --metric norm --metric alpha
     """  # noqa: D301  # \b is for click
+    for file in filter(None, (output, heatmap)):
+        check_new(file, overwrite=overwrite)
     rows = _rows(source, data=data, quantizer=quantizer)
     if against is not None:
         rows = _difference(rows, _rows(against, data=data, quantizer=quantizer))

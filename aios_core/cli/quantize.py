@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from aios_core.cli.common import COUNT, json_option, print_json, set_option, tensor_bar
+from aios_core.cli.common import (
+    check_new,
+    json_option,
+    overwrite_option,
+    print_json,
+    set_option,
+    tensor_bar,
+)
 from aios_core.cli.network import network_argument
+from aios_core.cli.numbers import COUNT, Number, whole
 
 if TYPE_CHECKING:
     from aios_core.contracts import Quantizer
@@ -24,16 +32,16 @@ _path = click.Path(path_type=Path)
 @click.command()
 @network_argument("source", "RUN|FILE", _path)
 @click.option("--quantizer", "name", metavar="NAME", default="arrow", show_default=True)
-@click.option("--bits", type=click.IntRange(1, 8), help="Of a code.  [default: the quantizer's]")
+@click.option("--bits", type=whole(1, 8), help="Of a code.  [default: the quantizer's]")
 @click.option(
     "--bits-per-weight",
     "budget",
-    type=click.FloatRange(0, 32, min_open=True),
+    type=Number(0, 32, above=True),
     metavar="N",
     help="Instead of --bits: what all matrices may take together, scales included; each has the "
     "width that its measured damage asks for.",
 )
-@click.option("--group-size", type=click.IntRange(0, 2**20), help="Columns that share a scale.")
+@click.option("--group-size", type=whole(0, 2**20), help="Columns that share a scale.")
 @click.option("--quality", metavar="WORD", help="fast, search or calibrated, where it has such.")
 @click.option(
     "--texts",
@@ -49,7 +57,8 @@ _path = click.Path(path_type=Path)
     help="Tensors that stay as they are, in their full names; unset: of FILE the embeddings, norms "
     "and heads, of RUN all that is no linear layer or is tied to another.",
 )
-@click.option("--output", metavar="FILE", type=_path, help="[default: beside RUN or FILE]")
+@click.option("--output", metavar="FILE", type=_path, help="[default: in RUN, or beside FILE]")
+@overwrite_option
 @set_option
 @json_option
 def command(
@@ -63,6 +72,7 @@ def command(
     texts: int,
     exclude: tuple[str, ...],
     output: Path | None,
+    overwrite: bool,
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -83,8 +93,8 @@ def command(
     A file of tensors:
 
     \b
-      aios weights convert runs/small.parquet runs/model.safetensors --dequantize
-      aios quantize runs/model.safetensors --bits 4 --exclude "*embed*" --exclude "*head*"
+      aios weights convert runs/small.parquet runs/small.safetensors --dequantize
+      aios quantize runs/small.safetensors --bits 4 --exclude "*embed*" --exclude "*head*"
     """  # noqa: D301  # \b is for click
     from aios_core.config import resolve
     from aios_core.weights.layout import opens
@@ -110,6 +120,7 @@ def command(
         )
     began = time.monotonic()
     target = output or _beside(source, quantizer)
+    check_new(opens(target), overwrite=overwrite)
     if source.is_dir():
         facts = _run(source, quantizer, target, texts, exclude)
     else:
@@ -119,8 +130,9 @@ def command(
         print_json(facts)
         return
     click.echo(
-        f"{facts['output']}: {facts['bytes']} bytes instead of {facts['bytes_before']}, in "
-        f"{facts['seconds']:.3g} s"
+        f"{facts['output']}: a file of {facts['file_bytes']:,} bytes, written in "
+        f"{facts['seconds']:.3g} s; its tensors take {facts['bytes']:,} bytes instead of "
+        f"{facts['bytes_before']:,}"
     )
     for what, words in (("quantized", "quantized"), ("left", "left as they were")):
         part = facts[what]
@@ -214,6 +226,7 @@ def _facts(target: Path, bits: float, after: int, before: int) -> dict[str, Any]
         "bits_per_weight": round(bits, 4),
         "bytes": after,
         "bytes_before": before,
+        "file_bytes": sum(file.path.stat().st_size for file in loader.files),
         "bits": {entry.name: entry.packing.bits for entry in packed if entry.packing},
         "quantized": _part(packed),
         "left": _part(left),

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from aios_core.cli.common import COUNT, SEED, json_option, print_json, set_option
+from aios_core.cli.common import json_option, print_json, set_option
 from aios_core.cli.generation import generation_options, given_options
 from aios_core.cli.network import chosen, network_argument
+from aios_core.cli.numbers import COUNT, SEED
 from aios_core.cli.watch import Screen, printable
 from aios_core.errors import StorageError
 

@@ -1,19 +1,55 @@
-"""Signals that end a command: each is heard as Ctrl-C is, so that what is done is kept and told."""
+"""Signals that end a command: each is heard as Ctrl-C is, so that what is done is kept and told.
+
+Python hears a signal between two of its own steps, and a call of a network may take hours. So who
+interrupts once more, after being told so, ends the command at once: files are made such that a kill
+at any instant leaves nothing, or something valid.
+"""
 
 from __future__ import annotations
 
+import os
+import select
 import signal
-from typing import Any
+import threading
+import time
+from typing import Any, Final
 
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+import click
+
+_ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+_HEARD: Final = (signal.SIGINT, *_ENDING)
+
+_GRACE: Final = 2.0
+"""Seconds from the first signal, in which others count as the same: a terminal sends several."""
 
 
 def interrupt() -> None:
     """Let SIGTERM and SIGHUP interrupt the command, unless it was started to ignore them."""
-    for number in _SIGNALS:
+    for number in _ENDING:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # the pipe is shared
+    threading.Thread(target=_insist, args=(heard,), daemon=True).start()
 
 
 def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
+
+
+def _insist(heard: int) -> None:
+    """End the process when it is interrupted again, and has not ended by itself."""
+    _wait(heard)
+    time.sleep(_GRACE)
+    if select.select([heard], [], [], 0)[0]:
+        os.read(heard, 512)
+    click.echo("interrupted: the present step goes on to its end; again ends at once", err=True)
+    _wait(heard)
+    os._exit(130)
+
+
+def _wait(heard: int) -> None:
+    while not set(os.read(heard, 512)) & set(_HEARD):
+        pass

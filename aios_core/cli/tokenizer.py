@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aios_core.cli.common import COUNT, json_option, print_json
-from aios_core.errors import TokenizerError
+from aios_core.cli.common import check_new, json_option, overwrite_option, print_json
+from aios_core.cli.numbers import COUNT, whole
+from aios_core.errors import TokenizerError, refusal
 
 if TYPE_CHECKING:
     from aios_core.contracts import TrainedTokenizer
@@ -48,6 +49,7 @@ def command() -> None:
     "--field", metavar="NAME", help="Where texts are in JSON lines, Parquet or Arrow files."
 )
 @click.option("--output", metavar="FILE", required=True, type=_path, help="Where to write it.")
+@overwrite_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def train(
     files: tuple[Path, ...],
@@ -56,6 +58,7 @@ def train(
     field: str | None,
     output: Path,
     *,
+    overwrite: bool,
     quiet: bool,
 ) -> None:
     """Learn byte-level BPE from texts.
@@ -73,9 +76,10 @@ def train(
     try:
         tokenizer = kind(vocab_size=vocab_size, min_frequency=min_frequency)
     except ValueError as error:  # the limits are the tokenizer's own
-        raise TokenizerError(str(error)) from error
+        raise TokenizerError(refusal(error)) from error
     if output.is_dir() or not output.parent.is_dir():  # told before the work, not after it
-        raise TokenizerError(f"{output}: want a file in a folder that exists")
+        raise TokenizerError(f"{output}: expected a file in a folder that exists")
+    check_new(output, overwrite=overwrite)
     with TokenizerProgress(files, vocab_size, shown=not quiet) as progress:
         texts = progress.read(field)
         told = "progress" in signature(tokenizer.train).parameters  # ours has it, others may not
@@ -140,7 +144,7 @@ def encode(
 
 
 @command.command()
-@click.argument("ids", nargs=-1, type=click.IntRange(0, 2**31 - 1))
+@click.argument("ids", nargs=-1, type=whole(0, 2**31 - 1))
 @_tokenizer
 def decode(ids: tuple[int, ...], file: Path) -> None:
     """Print the text of IDS, or of those on stdin: numbers between blanks, or a JSON array.

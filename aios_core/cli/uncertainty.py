@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aios_core.cli.ablate import require_extra
-from aios_core.cli.common import COUNT, json_option, print_json, print_table, progress
+from aios_core.cli.common import json_option, print_json, print_table, progress
 from aios_core.cli.network import network_argument
+from aios_core.cli.numbers import COUNT
 from aios_core.redaction import redacted
 
 if TYPE_CHECKING:

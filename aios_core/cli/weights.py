@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aios_core.cli.common import json_option, print_json, print_table, tensor_bar
+from aios_core.cli.common import (
+    check_new,
+    json_option,
+    overwrite_option,
+    print_json,
+    print_table,
+    tensor_bar,
+)
 
 if TYPE_CHECKING:
     from aios_core.weights import Entry
@@ -82,8 +89,11 @@ def verify(file: Path, *, as_json: bool) -> None:
 @click.argument("source", metavar="SOURCE", type=_path)
 @click.argument("target", metavar="TARGET", type=_path)
 @click.option("--dequantize", is_flag=True, help="Write quantized tensors in their former type.")
+@overwrite_option
 @json_option
-def convert(source: Path, target: Path, *, dequantize: bool, as_json: bool) -> None:
+def convert(
+    source: Path, target: Path, *, dequantize: bool, overwrite: bool, as_json: bool
+) -> None:
     """Convert between weight files, safetensors and torch's files of tensors, bit for bit.
 
     The suffix says the kind: .safetensors, .safetensors.index.json (SOURCE alone), .pt, .pth, .bin;
@@ -97,7 +107,9 @@ def convert(source: Path, target: Path, *, dequantize: bool, as_json: bool) -> N
       aios weights convert runs/model.parquet runs/model.pt
     """  # noqa: D301  # \b is for click
     from aios_core.weights.convert import open_source, save
+    from aios_core.weights.layout import opens
 
+    check_new(opens(target), overwrite=overwrite)
     opened = open_source(source)
     if dequantize:
         from aios_core.quantization.tensors import dequantized

@@ -15,14 +15,11 @@ from aios_core.config.document import Node, Source, tree
 from aios_core.config.requirements import unmet
 from aios_core.config.schema import Config
 from aios_core.config.types import WRONG, convert, describe, fields, hints, show
-from aios_core.errors import ConfigError, PluginError
+from aios_core.errors import ConfigError, PluginError, refusal
 
 if TYPE_CHECKING:
     from aios_core.config.lines import KeyPath
     from aios_core.registry import Component, Registry
-
-_BOUND = re.compile(r"(?s)(must be .*?): ([^:]*)")
-"""How attrs words a value out of bounds: ``must be >= 1: 0``."""
 
 
 @frozen
@@ -254,7 +251,4 @@ def _default(attribute: Attribute[Any], probe: Any) -> Any:
 
 def _worded(error: Exception) -> str:
     """A validator's message without the name of the field, which the key before it tells."""
-    text = str(error.args[0] if error.args else "") or type(error).__name__
-    text = re.sub(r"^'\w+' (?=must )", "", text)
-    bound = _BOUND.fullmatch(text)
-    return f"{bound[1]}, got {bound[2]}" if bound else text
+    return re.sub(r"^(`\w+`: |'\w+' (?=must ))", "", refusal(error))

@@ -62,10 +62,15 @@ def lengths(given: NDArray[np.float32], metric: Metric) -> None:
 
 
 def texts(table: pa.Table) -> None:
-    """PostgreSQL keeps no NUL, and what one backend takes all must."""
+    """An id names its row. PostgreSQL keeps no NUL, and what one backend takes all must."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if (
+        table.schema.field("id").type == pa.string()
+        and (row := pc.index(table["id"], "").as_py()) >= 0
+    ):
+        raise BadValueError(row, "column 'id': expected a text of one character or more, got ''")
     for part, column in zip(table.schema, table.columns, strict=True):
         if part.type == pa.string():
             holds = pc.fill_null(pc.match_substring(column, "\0"), False)

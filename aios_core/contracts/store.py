@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from aios_core.contracts.exact import BadValueError, from_values, shown
 from aios_core.contracts.maker import Maker, told
@@ -320,10 +320,10 @@ class VectorStore(SharedStore):
 
     def __need(self, capability: Capability, what: str) -> None:
         if capability not in self.backend.capabilities:
-            name, can = type(self.backend).__name__, sorted(self.backend.capabilities)
             raise StorageError(
-                f"the backend {name} cannot {what}; beside exact search and filters it can: "
-                f"{', '.join(can) or 'nothing'}"
+                f"the backend {type(self.backend).__name__} cannot {what}; expected "
+                f"{_INSTEAD[capability]}, or a store of a backend that can, to which `aios memory "
+                "migrate` copies the rows"
             )
 
     def __where(self, text: str | None) -> Expression | None:
@@ -376,6 +376,15 @@ class VectorStore(SharedStore):
         if wanted.null_count:
             raise StorageError(f"expected a list of ids, got {shown(ids)} with a missing one")
         return list(dict.fromkeys(wanted.to_pylist()))
+
+
+_INSTEAD: Final[Mapping[Capability, str]] = {
+    "approximate": "an exact search",
+    "text": "a search by a vector",
+    "text filters": "texts compared by =, !=, IN or NOT IN",
+    "snapshot": "an export of the rows to a file",
+}
+"""What every backend can do instead."""
 
 
 def _told(schema: pa.Schema) -> str:

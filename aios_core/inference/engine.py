@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from aios_core.allocation import enough_memory
 from aios_core.errors import InferenceError, StorageError
@@ -31,6 +31,25 @@ if TYPE_CHECKING:
     from aios_core.inference.masked import MaskedRun
     from aios_core.registry import Registry
     from aios_core.training.checkpoint import Checkpoint
+
+
+log = logging.getLogger(__name__)
+
+_ANSWERED: Final = 80
+"""Bytes of a token in an `Output`, at least: an id, a flag, and two numbers of Python."""
+
+_FLOAT: Final = 4
+"""Bytes of a log-probability of the network, at least."""
+
+_MADE_BY: Final[Mapping[Mode, str]] = {
+    "ar": "a run of its configuration with evaluation.twin = true trains an autoregressive twin "
+    "as well, which writes from left to right",
+    "diffusion": "a run of its configuration with mode = 'diffusion' trains a model that does",
+}
+"""What to do for a model that writes in a mode."""
+
+_LINES: Final = 10
+"""Most log lines about texts that are written."""
 
 
 class ArrowEngine:
@@ -199,7 +218,7 @@ class ArrowEngine:
         run = self._plan(mode, rows, settings, whole=False)
         seeds = settings.row_seeds(len(rows), self._config.seed)
         progress = Progress(mode, self.tokenizer, rows, seeds, self._eos(settings))
-        return run.stream(progress, told=True)
+        return self._states(run, progress, told=True)
 
     def diffuse(
         self,
@@ -296,8 +315,8 @@ class ArrowEngine:
             wanted = self.mode
         if wanted not in self.models:
             raise InferenceError(
-                f"mode {wanted!r} is not loaded, but {self.mode!r} is; expected that one"
-                + (", or a run with evaluation.twin = true" if wanted == "ar" else "")
+                f"`mode`: expected {self.mode!r}, the only model here, got {wanted!r}; "
+                f"{_MADE_BY[wanted]}"
             )
         if wanted == "ar":
             settings.reject(DIFFUSION_ONLY, "autoregressive generation has no such thing")
@@ -327,7 +346,15 @@ class ArrowEngine:
                     f"row {number} would have {len(row.ids)} tokens, {sum(row.fixed)} of them "
                     f"given; the context is {self.context}, expected a text that fits into it"
                 )
-        return [row for row in rows for _ in range(settings.num_return_sequences)]
+        count = len(rows) * settings.num_return_sequences
+        tokens = max(len(row.ids) for row in rows)
+        with enough_memory(
+            InferenceError,
+            f"{count:,} texts of {tokens:,} tokens",
+            "use a smaller `num_return_sequences`, or shorter texts",
+            at_least=count * tokens * _ANSWERED,
+        ):
+            return [row for row in rows for _ in range(settings.num_return_sequences)]
 
     @property
     def _config(self) -> Config:
@@ -377,20 +404,35 @@ class ArrowEngine:
         for start in range(0, len(rows), size):
             batch = slice(start, start + size)
             progress = Progress(mode, self.tokenizer, rows[batch], seeds[batch], eos_id)
-            with _fits(rows[batch]):
-                for update in run.stream(progress, told=callback is not None):
-                    if callback is not None:
-                        callback(update)
-                    if update.output is not None:
-                        parts.append(update.output)
+            for update in self._states(run, progress, told=callback is not None):
+                if callback is not None:
+                    callback(update)
+                if update.output is not None:
+                    parts.append(update.output)
+            done = min(start + size, len(rows))
+            if len(rows) > size and done * _LINES // len(rows) > start * _LINES // len(rows):
+                log.info("%s of %s texts are written", f"{done:,}", f"{len(rows):,}")
         return Output.join(parts)
 
-
-def _fits(rows: Sequence[Row]) -> AbstractContextManager[None]:
-    """Say of a batch that takes more memory than there is what to make smaller."""
-    length = max((len(row.ids) for row in rows), default=0)
-    return enough_memory(
-        InferenceError,
-        f"writing {len(rows)} texts of {length} tokens at once",
-        "use a smaller sampling.batch_size, or shorter texts",
-    )
+    def _states(
+        self, run: CausalRun | MaskedRun, progress: Progress, *, told: bool
+    ) -> Iterator[Update]:
+        """The states of a batch; of one that takes too much memory, what to make smaller."""
+        rows, length = len(progress.rows), max(len(row.ids) for row in progress.rows)
+        trained = self.models[progress.mode].model.length
+        if length > trained:
+            log.warning(
+                "texts of %s tokens are longer than those of the training, of %s; what follows "
+                "there may make no sense, and the time of a step grows with the square of them",
+                f"{length:,}",
+                f"{trained:,}",
+            )
+        at_once = 1 if progress.mode == "ar" else getattr(run, "block_size", None) or length
+        with enough_memory(
+            InferenceError,
+            f"writing {rows:,} texts of {length:,} tokens at once",
+            "use a smaller sampling.batch_size, or shorter texts",
+            at_least=_FLOAT * rows * at_once * self.tokenizer.vocabulary.size,
+            device=self.models[progress.mode].model.device,
+        ):
+            yield from run.stream(progress, told=told)

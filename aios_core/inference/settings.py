@@ -12,7 +12,7 @@ from attrs import field, fields_dict, frozen, validators
 from aios_core.contracts import Controls
 from aios_core.diffusion.caching import Caching
 from aios_core.diffusion.random import row_seed
-from aios_core.errors import InferenceError
+from aios_core.errors import InferenceError, refusal
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -38,7 +38,7 @@ class Settings:
     max_new_tokens: int | None = field(default=None, validator=_at_least_1)
     """Most tokens after the prompt; unset: as many as the length of samples has room for."""
     temperature: float | None = field(
-        default=None, validator=[_finite, validators.optional(validators.ge(0))]
+        default=None, validator=[validators.optional(validators.ge(0)), _finite]
     )
     """Divides log-probabilities before a token is drawn; 0 takes the most probable one."""
     top_k: int | None = None
@@ -156,7 +156,7 @@ class Settings:
             given["suppress_tokens"] = tuple(given["suppress_tokens"])
             return Controls(**given)
         except (ValueError, TypeError) as error:
-            raise InferenceError(str(error.args[0])) from error
+            raise InferenceError(refusal(error)) from error
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Settings:
@@ -174,7 +174,7 @@ class Settings:
         try:
             return cls(**options)
         except (ValueError, TypeError) as error:
-            raise InferenceError(str(error.args[0])) from error
+            raise InferenceError(refusal(error)) from error
 
     def reject(self, names: Sequence[str], reason: str) -> None:
         """Refuse options that cannot be honoured.

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from aios_core.cli.common import json_option, print_facts, progress, set_option
+from aios_core.cli.common import (
+    json_option,
+    overwrite_option,
+    print_facts,
+    progress,
+    set_option,
+)
 from aios_core.cli.memory.place import Where, config_option, filter_option, store_options
 from aios_core.redaction import redacted
 
@@ -15,7 +21,7 @@ from aios_core.redaction import redacted
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @store_options
 @filter_option
-@click.option("--overwrite", is_flag=True, help="Replace FILE where it is there already.")
+@overwrite_option
 def export(
     *,
     file: Path,

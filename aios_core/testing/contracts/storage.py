@@ -34,6 +34,7 @@ _BAD: dict[str, tuple[Any, str]] = {
     "no vector": ([GOOD, {"id": "b"}], "row 1 .*expected 'vector'"),
     "no id": ([{"vector": [1, 2, 3, 4]}], "expected a column 'id'"),
     "null id": ([GOOD, {**GOOD, "id": None}], "row 1.*expected 'id'"),
+    "empty id": ([GOOD, {**GOOD, "id": ""}], "row 1.*'id': expected a text of one character"),
     "id twice": ([GOOD, {**GOOD}], "row 1 .*'new' in row 0 as well"),
     "id there": ([GOOD, {**GOOD, "id": "m3"}], "m3.* is in"),
     "foreign column": ([{**GOOD, "yaer": 1}], "no column 'yaer'; did you mean 'year'"),
@@ -184,7 +185,7 @@ class StorageContract(
             call(filled)
 
     def test_what_it_cannot_do_is_an_error(self, filled: VectorStore, tmp_path: Path) -> None:
-        """What it declares works; the rest says what it can do instead."""
+        """What it declares works; the rest says what to do instead."""
         calls: dict[Any, Callable[[], object]] = {
             "approximate": lambda: filled.search([1, 2, 3, 4], exact=False),
             "text": lambda: filled.search_text("cat"),
@@ -195,7 +196,9 @@ class StorageContract(
             if capability in filled.backend.capabilities:
                 call()
             else:
-                with pytest.raises(StorageError, match=r"cannot .*it can"):
+                with pytest.raises(
+                    StorageError, match=r"cannot .*; expected .*, or a store of a backend"
+                ):
                     call()
 
     def test_snapshots_are_restored(

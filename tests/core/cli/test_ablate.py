@@ -128,7 +128,7 @@ def test_mistake_in_the_grid(here):
     done = here("ablate", "tiny.toml", "--set", "ablate.'sampler.steps'=[0]")
 
     assert 2 == done.exit_code
-    assert "sampler.steps: must be >= 1" in done.stderr.replace("'", "")
+    assert "sampler.steps: expected a number >= 1" in done.stderr.replace("'", "")
     assert "Traceback" not in done.stderr
 
 

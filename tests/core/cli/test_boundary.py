@@ -126,6 +126,9 @@ def test_a_parameter_in_a_message_is_spelled_as_the_option_of_the_command(monkey
     output, _ = raising(monkeypatch, error)
 
     assert "error: expected fewer --steps, --quick, or another `prompt`\n" == output
+    output, _ = raising(monkeypatch, InferenceError("expected `num_inference_steps` = 3 or 4"))
+
+    assert "error: expected --steps 3 or 4\n" == output
 
 
 @frozen

@@ -25,6 +25,7 @@ def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path):
 
     told = json.loads(aios("quantize", "run", "--quantizer", "rtn", "--bits", "4", "--json"))
     assert "run/int4.parquet" == told["output"]
+    assert (tmp_path / "run" / "int4.parquet").stat().st_size == told["file_bytes"]
     assert told["bytes"] < told["bytes_before"]
     written = json.loads(aios("sample", "run/int4.parquet", "--length", "8", "--json"))
     assert 1 == len(written)
@@ -46,7 +47,9 @@ def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path):
     told = json.loads(aios("quantize", "run", *words, "--json"))
     assert name not in told["bits"]
     assert told["bits"]
-    told = aios("quantize", "run", "--exclude", "*nothing*", code=2)
+    told = aios("quantize", "run", *words[:4], "--output", "some.parquet", code=2)
+    assert "some.parquet is there already; expected a new file, or --overwrite" in told
+    told = aios("quantize", "run", "--overwrite", "--exclude", "*nothing*", code=2)
     assert "--exclude '*nothing*' matches no tensor of run; expected a pattern of names" in told
     told = aios("quantize", "run", "--texts", "4", code=2)
     assert "--texts holds where texts are looked at" in told
@@ -121,7 +124,7 @@ def test_what_was_quantized_and_what_was_left_is_said(aios, tmp_path):
     assert "quantized: 1 tensors, 1024 weights of 4.5 bits\n" in told
     assert "left as they were: 1 tensors, 4096 weights of 32 bits (the largest is embed.we" in told
     assert "together: 26.5 bits a weight" in told
-    facts = json.loads(aios("quantize", "m.safetensors", "--bits", "4", "--json"))
+    facts = json.loads(aios("quantize", "m.safetensors", "--bits", "4", "--overwrite", "--json"))
     assert (1, 4.5) == (facts["quantized"]["tensors"], facts["quantized"]["bits_per_weight"])
     assert "embed.weight" == facts["left"]["largest"]
 
@@ -143,8 +146,10 @@ def test_rows_of_any_size_are_quantized(aios, tmp_path):
     for k in (0, 6, 12):
         save_file({"a.weight": weight * 10.0**-k}, tmp_path / "m.safetensors")
         for words in (("--bits", "8"), ("--bits-per-weight", "4.6"), ("--quantizer", "rtn")):
-            aios("quantize", "m.safetensors", *words, "--output", "q.parquet")
-            aios("weights", "convert", "q.parquet", "back.safetensors", "--dequantize")
+            aios("quantize", "m.safetensors", *words, "--output", "q.parquet", "--overwrite")
+            aios(
+                "weights", "convert", "q.parquet", "back.safetensors", "--dequantize", "--overwrite"
+            )
             back = load_file(tmp_path / "back.safetensors")["a.weight"].double() * 10.0**k
             error = float((back - weight).square().sum() / weight.square().sum()) ** 0.5
             assert error < {"8": 0.01, "4.6": 0.1, "rtn": 0.1}[words[1]], (k, words, error)

@@ -155,7 +155,7 @@ def test_fields_of_json_lines_are_texts(file, tmp_path):
     arguments = ("train", tmp_path / "texts.jsonl", "--vocab-size", 275, "--output")
     result = run(*arguments, tmp_path / "t.json", "--field", "body")
     assert (0, file.read_text()) == (result.exit_code, (tmp_path / "t.json").read_text())
-    result = run(*arguments, tmp_path / "t.json", "--field", "text")
+    result = run(*arguments, tmp_path / "other.json", "--field", "text")
     assert 2 == result.exit_code
     assert "texts.jsonl:1: want a JSON object with the field 'text'" in result.stderr
 
@@ -176,10 +176,10 @@ def test_lines_of_config_ablate_tokenizers(file, tmp_path):
 @pytest.mark.parametrize(
     ("size", "output", "message"),
     [
-        (5, "t.json", "'vocab_size' must be >= 260: 5"),
-        (2**30, "t.json", "'vocab_size' must be <= 524288"),
-        (275, ".", "want a file in a folder that exists"),
-        (275, "nowhere/t.json", "nowhere/t.json: want a file in a folder that exists"),
+        (5, "t.json", "--vocab-size: expected a number >= 260, got 5"),
+        (2**30, "t.json", "--vocab-size: expected a number <= 524288"),
+        (275, ".", "expected a file in a folder that exists"),
+        (275, "nowhere/t.json", "nowhere/t.json: expected a file in a folder that exists"),
         (32_000, "t.json", "--vocab-size is 32000; want more text, --vocab-size <= "),
     ],
 )

@@ -26,7 +26,7 @@ def odd(text):
         ("seed = 1.0", "1: seed: want an integer, got 1.0"),
         ("seed = true", "1: seed: want an integer, got true"),
         ("seed = '1'", '1: seed: want an integer, got "1"'),
-        ("seed = -1", "1: seed: must be >= 0, got -1"),
+        ("seed = -1", "1: seed: expected a number >= 0, got -1"),
         ("name = 3", "1: name: want a string, got 3"),
         ("name = 2026-01-01", "1: name: want a string, got 2026-01-01"),
         ("name = '../x'", "1: name: must match regex"),
@@ -44,14 +44,14 @@ def odd(text):
             "[sampler]\n\nstep = 4",
             "3: sampler.step: unknown key; did you mean 'steps'? known: type",
         ),
-        ("sampler = { steps = 0 }", "1: sampler.steps: must be >= 1, got 0"),
+        ("sampler = { steps = 0 }", "1: sampler.steps: expected a number >= 1, got 0"),
         ("sampler.order = 1", '1: sampler.order: want one of "random", "confidence", got 1'),
         ("metrics = 3", "1: metrics: want an array of tables, [[metrics]], got 3"),
         ("metrics = [\n3]", "2: metrics[0]: want a table with a key type, got 3"),
         ("[[metrics]]\nn = 1", "1: metrics[0].type: is missing; want the name of a metric"),
-        ("[[metrics]]\ntype = 'nelbo'\nn = 0", "3: metrics[0].n: must be >= 1, got 0"),
+        ("[[metrics]]\ntype = 'nelbo'\nn = 0", "3: metrics[0].n: expected a number >= 1, got 0"),
         ("training = 3", "1: training: want a table, got 3"),
-        ("[training]\nsteps = 0", "2: training.steps: must be >= 1, got 0"),
+        ("[training]\nsteps = 0", "2: training.steps: expected a number >= 1, got 0"),
         ("[training]\nlearning_rate = nan", "2: training.learning_rate: want a number, got nan"),
         ("[sampling]\nlength = 'x'", '2: sampling.length: want an integer, got "x"'),
         ("levels = []\n[evolution]\nlevel = 'no'", "2: evolution: level: 'no' is none of"),
@@ -78,7 +78,7 @@ def odd(text):
             "4: noise.pair: want an array of 2: a string, a number, got 1 values",
         ),
         (odd("named = {x = 'y'}"), '4: noise.named.x: want a number, got "y"'),
-        (odd("shape.width = 0"), "4: noise.shape.width: must be >= 1, got 0"),
+        (odd("shape.width = 0"), "4: noise.shape.width: expected a number >= 1, got 0"),
         (odd("shapes = [{},\n{widht = 1}]"), "5: noise.shapes[1].widht: unknown key; did you mean"),
         (odd("low = 2\nhigh = 1"), "5: noise.high: 1.0 is not above low, which is 2.0"),
         (odd(f"low = 1{'0' * 400}"), "4: noise.low: want a number, got 10"),
@@ -125,7 +125,7 @@ def test_a_validator_that_looks_at_a_wrong_field_stays_silent(registry, write):
 
 
 def test_plain_data_is_told_without_a_place(registry):
-    with pytest.raises(ConfigError, match=r"^training\.steps: must be >= 1, got 0$"):
+    with pytest.raises(ConfigError, match=r"^training\.steps: expected a number >= 1, got 0$"):
         resolve({"training": {"steps": 0}}, registry=registry)
 
 

@@ -118,11 +118,11 @@ def test_a_wrong_value_is_told_once_with_its_trial(registry, write):
     (problem,) = problems(write(text), registry)
 
     told = 'seed = 0, noise.type = "power", noise.k = -1'
-    assert f"6: noise.k: must be > 0, got -1.0 (in the trial {told})" == problem
+    assert f"6: noise.k: expected a number > 0, got -1.0 (in the trial {told})" == problem
 
 
 def test_a_wrong_value_outside_is_told_once(registry, write):
-    problem = "1: training.steps: must be >= 1, got 0"
+    problem = "1: training.steps: expected a number >= 1, got 0"
 
     assert [problem] == problems(write("training.steps = 0\n" + GRID), registry)
 

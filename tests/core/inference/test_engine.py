@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from aios_core import allocation
 from aios_core.contracts import Sampler, Vocabulary
 from aios_core.errors import InferenceError, ModelLoadError, PluginError
 from aios_core.inference import ArrowEngine
@@ -382,16 +383,47 @@ def test_unknown_samplers_are_named(engine):
         engine.diffuse("", sampler="ancestal")
 
 
+def test_what_no_memory_can_hold_is_refused_before_any_work(engine, monkeypatch):
+    """Fault D7: a billion texts were begun, and the kernel killed the process."""
+    with pytest.raises(
+        InferenceError, match=r"1,0[0,]* texts.* use a smaller `num_return_sequences`"
+    ):
+        engine.generate("milk", num_return_sequences=10**12)
+
+    monkeypatch.setattr(allocation, "_total", lambda _: 4 * 3 * 24 * 260 - 1)
+    engine.generate("", num_return_sequences=2)
+    engine.generate("", num_return_sequences=3, mode="ar")
+    with pytest.raises(InferenceError, match=r"writing 3 texts of 24 tokens.*sampling.batch_size"):
+        engine.generate("", num_return_sequences=3)
+    with pytest.raises(InferenceError, match="writing 3 texts of 24 tokens at once"):
+        list(engine.stream("", num_return_sequences=3))
+
+
+def test_long_work_says_how_it_goes(engine, caplog, run):
+    with caplog.at_level("INFO"):
+        engine.generate("", num_return_sequences=40, num_inference_steps=1)
+        ArrowEngine.load(run, context=40).diffuse("milk", max_new_tokens=30, num_inference_steps=1)
+
+    said = [one for one in caplog.messages if one.endswith(" of 40 texts are written")]
+    assert (10, "40 of 40 texts are written") == (len(said), said[-1])
+    assert "texts of 34 tokens are longer than those of the training, of 24" in caplog.text
+
+
 def test_one_mode_is_another_only_when_asked(run):
     alone = ArrowEngine.load(run, twin=False)
     assert ["diffusion"] == list(alone.models)
-    with pytest.raises(InferenceError, match="mode 'ar' is not loaded, but 'diffusion' is"):
+    with pytest.raises(
+        InferenceError,
+        match=r"`mode`: expected 'diffusion', the only model here, .*twin = true trains",
+    ):
         alone.generate("milk", mode="ar")
     assert "diffusion" == alone.generate("milk", mode="ar", fallback=True).mode
 
     causal = ArrowEngine.load(run / "twin")
     assert "ar" == causal.generate("milk").mode
-    with pytest.raises(InferenceError, match="'diffusion' is not loaded"):
+    with pytest.raises(
+        InferenceError, match=r"`mode`: expected 'ar', .* mode = 'diffusion' trains"
+    ):
         causal.infill("___")
 
 

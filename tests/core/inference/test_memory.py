@@ -274,7 +274,7 @@ def test_a_store_of_other_vectors_is_refused(folder, tmp_path):
         ({"k": 2}, r"memory: store: is missing; want the folder of a store, or k = 0"),
         ({"k": 2, "store": "x", "heads": 3}, "want a divisor of the backbone's dim = 32, got 3"),
         ({"k": 2, "store": "x", "uri": "y"}, "another place than store"),
-        ({"k": -1}, "must be >= 0"),
+        ({"k": -1}, "expected a number >= 0, got -1"),
     ],
 )
 def test_faults_of_the_configuration_are_told(folder, memory, message):
