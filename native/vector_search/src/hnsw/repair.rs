@@ -120,3 +120,37 @@ impl Hnsw {
         self.links.write(from, 0, &list);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hnsw::Settings;
+    use crate::{Metric, Vectors};
+
+    #[test]
+    fn a_slot_that_loses_all_neighbours_is_linked_to_theirs() {
+        const DIM: usize = 8;
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            f32::from((state >> 48) as u16) / 32768.0 - 1.0
+        };
+        let values: Vec<f32> = (0..800 * DIM).map(|_| next()).collect();
+        let vectors = Vectors::f32(&values, DIM).unwrap();
+        let mut graph = Hnsw::new(Metric::L2, DIM, Settings::default()).unwrap();
+        graph.insert(&vectors, &(0..800).collect::<Vec<_>>()).unwrap();
+        for slot in (0..800).step_by(100) {
+            let (mut gone, mut left) = (Vec::new(), Vec::new());
+            graph.links.read(slot, 0, &mut gone);
+            let rows: Vec<u32> = gone.iter().map(|&g| graph.nodes.rows[g as usize]).collect();
+            graph.remove(&rows);
+            if !graph.is_live(slot) {
+                continue;
+            }
+            graph.settle();
+            graph.links.read(slot, 0, &mut left);
+
+            assert!(left.len() >= 3, "{slot}: {left:?} after {gone:?}");
+        }
+    }
+}
