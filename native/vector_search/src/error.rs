@@ -34,6 +34,14 @@ pub enum Error {
         /// Where it is.
         position: usize,
     },
+    /// A distance that single precision does not hold.
+    #[error("row {row}: expected a distance that single precision holds, got {distance}")]
+    Beyond {
+        /// The row.
+        row: u32,
+        /// Positive or negative infinity.
+        distance: f32,
+    },
     /// A row number beyond the end.
     #[error("row {row} does not exist; there are {rows}")]
     NoSuchRow {

@@ -34,4 +34,27 @@ impl Metric {
         }
         prepared
     }
+
+    /// The distance of a row from a prepared query, summed in float64, which holds the squares of all
+    /// that float32 holds and the sums of those; infinite where float32 does not hold it.
+    #[cold]
+    #[inline(never)]
+    #[must_use]
+    pub(crate) fn widely(
+        self,
+        query: impl Iterator<Item = f32>,
+        row: impl Iterator<Item = f32>,
+    ) -> f32 {
+        let pairs = query.zip(row).map(|(q, x)| (f64::from(q), f64::from(x)));
+        let [dot, square, apart] = pairs.fold([0.0; 3], |[dot, square, apart], (q, x)| {
+            [dot + q * x, square + x * x, apart + (q - x) * (q - x)]
+        });
+        #[expect(clippy::cast_possible_truncation, reason = "to the nearest, or infinite")]
+        match self {
+            Self::Cosine if square == 0.0 => 1.0,
+            Self::Cosine => (1.0 - dot / square.sqrt()) as f32,
+            Self::InnerProduct => -dot as f32,
+            Self::L2 => apart as f32,
+        }
+    }
 }

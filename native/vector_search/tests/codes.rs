@@ -44,7 +44,7 @@ fn few_candidates_suffice() {
 
 #[test]
 fn extreme_rows_have_codes_and_keep_their_exact_distances() {
-    let values = [[0.0; 8], [1e-40; 8], [1e37; 8], [f32::NAN; 8], [f32::INFINITY; 8]].concat();
+    let values = [[0.0; 8], [1e-40; 8], [1e18; 8], [f32::NAN; 8], [f32::INFINITY; 8]].concat();
     let vectors = Vectors::f32(&values, 8).unwrap();
     for metric in Metric::ALL {
         let options = Options::new(metric, 5);

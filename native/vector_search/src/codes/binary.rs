@@ -1,5 +1,6 @@
 //! One bit a value: its sign, against a query of four bits a value.
 
+use super::int8::{MOST, term, within};
 use super::{candidates, rescored};
 use crate::exact::Options;
 use crate::kernel::bits::{PLANES, sums};
@@ -30,11 +31,10 @@ fn line(metric: Metric, values: &[f32]) -> [f32; 2] {
     if sum == 0.0 {
         return [0.0, if metric == Metric::Cosine { 1.0 } else { 0.0 }];
     }
-    #[expect(clippy::cast_possible_truncation, reason = "an approximation by intent")]
     match metric {
-        Metric::InnerProduct => [-(square / sum) as f32, 0.0],
-        Metric::L2 => [-2.0 * (square / sum) as f32, square as f32],
-        Metric::Cosine => [-(square.sqrt() / sum) as f32, 1.0],
+        Metric::InnerProduct => [-within(square / sum, MOST), 0.0],
+        Metric::L2 => [-within(2.0 * square / sum, MOST), term(square)],
+        Metric::Cosine => [-within(square.sqrt() / sum, 1.0), 1.0],
     }
 }
 
@@ -50,6 +50,10 @@ struct Quantized {
 impl Quantized {
     fn new(query: &[f32], words: usize) -> Self {
         let levels = f32::from((1u16 << PLANES) - 1);
+        // As for rows, what is too long is made shorter, and exact distances decide.
+        let largest = query.iter().fold(0f32, |m, x| m.max(x.abs()));
+        let down = (MOST / largest).min(1.0);
+        let query: Vec<f32> = query.iter().map(|x| x * down).collect();
         let low = query.iter().copied().fold(f32::INFINITY, f32::min);
         let high = query.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let step = (high / levels - low / levels).max(f32::MIN_POSITIVE);

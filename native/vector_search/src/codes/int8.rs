@@ -25,27 +25,48 @@ const WHOLE: f32 = (3 << 22) as f32;
 
 /// Round a vector to integers; the scale is what one of them stands for.
 #[must_use]
-pub fn quantize(values: &[f32], out: &mut [i8]) -> f32 {
+pub fn quantize(values: &[f32], out: &mut [i8]) -> f64 {
     let largest = values.iter().fold(0f32, |m, x| m.max(x.abs()));
-    // Multiplying by a reciprocal would overflow for values below about 1e-36.
-    let scale = largest / 127.0;
+    // The scales of the smallest have few bits; and a reciprocal would overflow.
+    let up = if largest < 1e-30 { TINY } else { 1.0 };
+    let scale = largest * up / 127.0;
     for (o, &x) in out.iter_mut().zip(values) {
         #[expect(clippy::cast_possible_truncation, reason = "in range; NaN becomes 0")]
-        let code = if scale > 0.0 { (x / scale + WHOLE - WHOLE) as i8 } else { 0 };
-        *o = code.max(-127);
+        let code = if scale > 0.0 { (x * up / scale + WHOLE - WHOLE) as i8 } else { 0 };
+        *o = code; // from -127 to 127, for the scale is rounded by less than half a code
     }
-    scale
+    f64::from(scale) / f64::from(up)
 }
 
-/// The factor and the term of one row: its distance is `factor * product * query scale + term`.
+/// What brings values below 1e-30 to a good size.
+const TINY: f32 = (1u128 << 100) as f32;
+
+/// The most that a scale, a factor and a term are: a scale times a factor times the product of two
+/// codes, and two terms, are finite together. Vectors longer than 1e16 would have larger ones; their
+/// exact distances decide.
+pub const MOST: f32 = (1u64 << 48) as f32;
+const MOST_TERM: f32 = (1u128 << 126) as f32;
+
+/// The most where a number is larger, or NaN as what comes of values that are not finite.
+#[expect(clippy::cast_possible_truncation, reason = "an approximation by intent")]
+pub fn within(number: f64, most: f32) -> f32 {
+    number.min(f64::from(most)) as f32
+}
+
+/// The square of a length as a term.
+pub fn term(square: f64) -> f32 {
+    within(square, MOST_TERM)
+}
+
+/// The factor and the term of one row: its distance is `factor * product * query scale + term`. Both
+/// are finite.
 #[must_use]
-pub fn line(metric: Metric, values: &[f32], scale: f32) -> [f32; 2] {
+pub fn line(metric: Metric, values: &[f32], scale: f64) -> [f32; 2] {
     let square: f64 = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-    #[expect(clippy::cast_possible_truncation, reason = "an approximation by intent")]
     match metric {
-        Metric::InnerProduct => [-scale, 0.0],
-        Metric::L2 => [-2.0 * scale, square as f32],
-        Metric::Cosine if square > 0.0 => [-scale / square.sqrt() as f32, 1.0],
+        Metric::InnerProduct => [-within(scale, MOST), 0.0],
+        Metric::L2 => [-within(2.0 * scale, MOST), term(square)],
+        Metric::Cosine if square > 0.0 => [-within(scale / square.sqrt(), 1.0), 1.0],
         Metric::Cosine => [0.0, 1.0],
     }
 }
@@ -85,7 +106,7 @@ impl Int8Codes {
         check("query", query, self.dim)?;
         let query = self.metric.prepare(query);
         let mut codes = vec![0; self.dim];
-        let scale = quantize(&query, &mut codes);
+        let scale = within(quantize(&query, &mut codes), MOST);
         let (query, run) = (Query::new(&codes), dots(options.level));
         let products = |rows: Range<usize>, out: &mut [i32]| {
             run(&query, &self.codes[rows.start * self.dim..rows.end * self.dim], out);

@@ -1,6 +1,6 @@
 //! Many queries: rows are read once for a block of queries, in tiles held in registers.
 
-use super::{Options, pieces, row_number};
+use super::{Options, held, pieces, row_number};
 use crate::kernel::float::inverse_norms;
 use crate::kernel::tile::{MAX_QUERIES, MAX_ROWS, Sums, Tile};
 use crate::top_k::TopK;
@@ -18,7 +18,8 @@ const CHUNK: usize = 4096;
 /// The exact nearest rows of each query; `queries` holds them one after another.
 ///
 /// # Errors
-/// If the buffer is not a whole number of queries, or one of them is not finite.
+/// If the buffer is not a whole number of queries, one of them is not finite, or a distance among the
+/// nearest is beyond single precision.
 pub fn search_batch(
     vectors: &Vectors<'_>,
     queries: &[f32],
@@ -33,7 +34,9 @@ pub fn search_batch(
     for queries in queries.chunks(block * dim) {
         let panels = pack(queries, dim, options.metric, tile.queries);
         let batch = Batch { vectors, options, tile, panels: &panels, count: queries.len() / dim };
-        results.extend(batch.run());
+        for found in batch.run() {
+            results.push(held(vectors, found)?);
+        }
     }
     Ok(results)
 }
@@ -136,12 +139,18 @@ impl Batch<'_> {
             self.tile.run(tile, panel, &mut sums);
             let first = p * self.tile.queries;
             let limits = &mut limits[first..first + self.tile.queries];
-            for ((sums, &(scale, offset)), &row) in sums.iter().zip(&lines).zip(rows) {
+            let lines = sums.iter().zip(&lines);
+            for ((&slice, (sums, &(scale, offset))), &row) in tile.iter().zip(lines).zip(rows) {
                 let mut distances = [0.0; MAX_QUERIES];
-                let mut any = false;
+                let (mut any, mut finite) = (false, true);
                 for ((d, &sum), &limit) in distances.iter_mut().zip(sums).zip(&*limits) {
                     *d = scale * sum + offset;
                     any |= *d <= limit;
+                    finite &= d.is_finite();
+                }
+                if !finite {
+                    self.widely(&mut distances, panel, slice);
+                    any = true;
                 }
                 if any {
                     for (j, limit) in limits.iter_mut().enumerate() {
@@ -155,7 +164,19 @@ impl Batch<'_> {
         }
     }
 
-    /// For each row, what turns its sum into a distance: a factor and a term.
+    /// Distances of one row that single precision could not sum, from the queries of a panel.
+    #[cold]
+    fn widely(&self, distances: &mut [f32], panel: &[f32], row: &[f32]) {
+        let width = self.tile.queries;
+        for (j, distance) in distances.iter_mut().take(width).enumerate() {
+            if !distance.is_finite() {
+                let query = panel.iter().skip(j).step_by(width).copied();
+                *distance = self.options.metric.widely(query, row.iter().copied());
+            }
+        }
+    }
+
+    /// For each row, what turns its sum into a distance: a factor and a term, or NaN.
     fn lines(&self, tile: &[&[f32]]) -> [(f32, f32); MAX_ROWS] {
         let mut lines = [(1.0, 0.0); MAX_ROWS];
         let norms = inverse_norms(self.options.level);

@@ -10,7 +10,7 @@ pub use rescore::rescore;
 
 use crate::kernel::Level;
 use crate::top_k::TopK;
-use crate::{Bitmap, Metric, Neighbor};
+use crate::{Bitmap, Error, Metric, Neighbor, Result, Vectors};
 use per_process::spread;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -89,6 +89,17 @@ pub(crate) fn pieces(
         None => cut(range),
         Some(filter) => filter.runs(range).for_each(cut),
     }
+}
+
+/// Refuse results of which a distance is beyond single precision, so that its order is not known.
+/// Rows with values that are not finite are let through.
+fn held(vectors: &Vectors<'_>, found: Vec<Neighbor>) -> Result<Vec<Neighbor>> {
+    for &Neighbor { row, distance } in found.iter().filter(|one| !one.distance.is_finite()) {
+        if vectors.row(row)?.iter().all(|x| x.is_finite()) {
+            return Err(Error::Beyond { row, distance });
+        }
+    }
+    Ok(found)
 }
 
 /// A row number; rows never exceed `u32` (see [`crate::Vectors::new`]).

@@ -1,6 +1,6 @@
 //! One query: a stream through memory, with a heap beside it.
 
-use super::{Options, pieces, row_number, scan};
+use super::{Options, held, pieces, row_number, scan};
 use crate::kernel::Scanner;
 use crate::vectors::check;
 use crate::{Neighbor, Result, Vectors};
@@ -11,7 +11,8 @@ const BLOCK: usize = 128;
 /// The exact nearest rows of one query.
 ///
 /// # Errors
-/// If the query is of the wrong dimension or not finite.
+/// If the query is of the wrong dimension or not finite, or a distance among the nearest is beyond
+/// single precision.
 pub fn search(
     vectors: &Vectors<'_>,
     query: &[f32],
@@ -20,12 +21,13 @@ pub fn search(
     check("query", query, vectors.dim())?;
     let query = options.metric.prepare(query);
     let scanner = Scanner::new(vectors, options.metric, options.level);
-    Ok(scan(vectors.len(), options.k, |best, range| {
+    let found = scan(vectors.len(), options.k, |best, range| {
         let mut out = [0.0; BLOCK];
         pieces(range, options.filter, BLOCK, |rows| {
             let out = &mut out[..rows.len()];
             scanner.distances(&query, rows.clone(), out);
             best.push_all(out, row_number(rows.start));
         });
-    }))
+    });
+    held(vectors, found)
 }

@@ -1,5 +1,6 @@
 //! Exact distances of a few candidates.
 
+use super::held;
 use crate::kernel::{Level, Scanner};
 use crate::top_k::TopK;
 use crate::vectors::check;
@@ -11,7 +12,8 @@ const AHEAD: usize = 2;
 /// The `k` nearest of some rows, by exact distance.
 ///
 /// # Errors
-/// If the query is unfit or a row does not exist.
+/// If the query is unfit, a row does not exist, or a distance among the nearest is beyond single
+/// precision.
 pub fn rescore(
     vectors: &Vectors<'_>,
     query: &[f32],
@@ -33,5 +35,5 @@ pub fn rescore(
         }
         best.push(scanner.distance(&query, row), row);
     }
-    Ok(best.into_sorted())
+    held(vectors, best.into_sorted())
 }

@@ -1,7 +1,7 @@
 //! What a graph knows of its vectors: int8 codes, and which row each belongs to.
 
 use super::table::Table;
-use crate::codes::int8::{line, quantize};
+use crate::codes::int8::{MOST, line, quantize, within};
 use crate::kernel::Level;
 use crate::kernel::gather::{Gather, PAD, gather};
 use crate::{Metric, Vectors, pages};
@@ -51,12 +51,7 @@ impl Nodes {
         vectors.widen_row(row as usize, scratch);
         let codes = &mut self.codes.own()[slot * self.width..(slot + 1) * self.width];
         let scale = quantize(scratch, &mut codes[..self.dim]);
-        let [factor, term] = line(self.metric, scratch, scale);
-        // A row that is not finite is kept as the zero vector: its exact distance decides.
-        self.lines[slot] = [
-            if factor.is_finite() { factor } else { 0.0 },
-            if term.is_finite() { term } else { 0.0 },
-        ];
+        self.lines[slot] = line(self.metric, scratch, scale);
         self.rows[slot] = row;
     }
 
@@ -64,7 +59,7 @@ impl Nodes {
     pub fn probe(&self, query: &[f32]) -> Probe<'static> {
         let query = self.metric.prepare(query);
         let mut codes = vec![0; self.width];
-        let scale = quantize(&query, &mut codes[..self.dim]);
+        let scale = within(quantize(&query, &mut codes[..self.dim]), MOST);
         Probe { codes: codes.into(), scale, term: 0.0 }
     }
 

@@ -14,6 +14,8 @@ pub type Block<T> = fn(query: &[f32], rows: &[T], out: &mut [f32]);
 
 /// What is summed over the dimensions, and what becomes of the two sums.
 trait Op {
+    /// Where what `finish` gives is not finite, the distance is this metric's, summed widely.
+    const METRIC: Option<Metric>;
     /// # Safety
     /// The caller is compiled for `S`.
     unsafe fn step<S: Simd>(sums: [S::V; 2], q: S::V, x: S::V) -> [S::V; 2];
@@ -21,11 +23,13 @@ trait Op {
 }
 
 macro_rules! op {
-    ($(#[$doc:meta])* $name:ident, |$q:ident, $x:ident, $a:ident, $b:ident| $step:expr,
+    ($(#[$doc:meta])* $name:ident, $metric:expr,
+     |$q:ident, $x:ident, $a:ident, $b:ident| $step:expr,
      |$first:ident, $second:ident| $finish:expr) => {
         $(#[$doc])*
         struct $name;
         impl Op for $name {
+            const METRIC: Option<Metric> = $metric;
             #[inline(always)]
             unsafe fn step<S: Simd>([$a, $b]: [S::V; 2], $q: S::V, $x: S::V) -> [S::V; 2] {
                 // SAFETY: the caller's promise.
@@ -39,26 +43,28 @@ macro_rules! op {
     };
 }
 
-op!(/** Inner products. */ Dot, |q, x, a, b| [S::fma(q, x, a), b], |a, _b| -a);
-op!(/** Squared differences. */ Square, |q, x, a, b| {
+op!(/** Inner products. */ Dot, Some(Metric::InnerProduct), |q, x, a, b| [
+    S::fma(q, x, a), b
+], |a, _b| -a);
+op!(/** Squared differences. */ Square, Some(Metric::L2), |q, x, a, b| {
     let difference = S::sub(q, x);
     [S::fma(difference, difference, a), b]
 }, |a, _b| a);
-op!(/** Cosines, with the row's own length. */ Angle, |q, x, a, b| [
+op!(/** Cosines, with the row's own length. */ Angle, Some(Metric::Cosine), |q, x, a, b| [
     S::fma(q, x, a), S::fma(x, x, b)
 ], |a, b| 1.0 - a * inverse_length(b));
-op!(/** Lengths of rows. */ Norm, |_q, x, a, b| [S::fma(x, x, a), b], |a, _b| inverse_length(a));
+op!(/** Lengths of rows. */ Norm, None, |_q, x, a, b| [
+    S::fma(x, x, a), b
+], |a, _b| inverse_length(a));
 
-/// One over a length given its square: 0 for a zero vector, NaN for a square that overflowed.
+/// The least square of a length that single precision sums well: what products of small values lose
+/// is far below it.
+const LEAST: f32 = 1e-30;
+
+/// One over a length given its square; NaN for one that is not well summed, as that of a zero vector.
 #[inline(always)]
 fn inverse_length(square: f32) -> f32 {
-    if square == 0.0 {
-        0.0
-    } else if square.is_finite() {
-        square.sqrt().recip()
-    } else {
-        f32::NAN
-    }
+    if square >= LEAST && square.is_finite() { square.sqrt().recip() } else { f32::NAN }
 }
 
 /// One row, in four chains of sums: enough work in flight to hide what a sum waits for.
@@ -96,7 +102,14 @@ unsafe fn one<S: Simd, O: Op, E: Element>(query: &[f32], row: &[E::Item]) -> f32
             lanes[1][0] = total[1];
             total = O::step::<Portable>(lanes, [q; 8], [x; 8]).map(|v| v[0]);
         }
-        O::finish(total)
+        let distance = O::finish(total);
+        match O::METRIC {
+            Some(metric) if !distance.is_finite() => {
+                let row = (0..query.len()).map(|i| E::one(row, i));
+                metric.widely(query.iter().copied(), row)
+            }
+            _ => distance,
+        }
     }
 }
 
@@ -201,7 +214,7 @@ pub fn signs(level: Level, metric: Metric) -> Block<u8> {
     by_metric::<Signs>(level, metric)
 }
 
-/// One over the length of each row; the query only tells the dimension.
+/// One over the length of each row, or NaN; the query only tells the dimension.
 #[must_use]
 pub fn inverse_norms(level: Level) -> Block<f32> {
     choose::<Norm, F32>(level)
