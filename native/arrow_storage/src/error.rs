@@ -108,6 +108,16 @@ pub enum Error {
         /// The value.
         value: f32,
     },
+    /// A vector whose distances may be beyond single precision.
+    #[error(
+        "the vector in row {row} holds {value}; expected at most 1e16, so that scores are finite"
+    )]
+    TooLarge {
+        /// The row.
+        row: usize,
+        /// The value.
+        value: f32,
+    },
     /// A filter that cannot be understood, or does not fit the columns.
     #[error("filter, character {at}: {what}; the filter is: {text}")]
     Filter {
@@ -162,6 +172,7 @@ impl Error {
             Self::DuplicateId { .. } => "duplicate_id",
             Self::Null { .. } => "null",
             Self::NotFinite { .. } => "not_finite",
+            Self::TooLarge { .. } => "too_large",
             Self::Filter { .. } => "filter",
             Self::Search(_) => "search",
             Self::Arrow(_) => "arrow",

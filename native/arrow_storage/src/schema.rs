@@ -1,6 +1,6 @@
 //! Which schemas a store can have, and whether a batch fits.
 
-use crate::{Columns, Error, Result};
+use crate::{Columns, Error, Metric, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float32Type;
 use arrow_array::{Array, Float32Array, RecordBatch};
@@ -92,26 +92,43 @@ pub(crate) fn check_batch(batch: &RecordBatch, schema: &Schema, columns: &Column
             return Err(Error::Null { column: name.clone(), row });
         }
     }
-    let dim = dimension(schema, columns)?;
-    let values = vectors(batch.column(position(schema, &columns.vector)?), dim)?;
-    if all_finite(values) {
-        return Ok(());
-    }
-    match values.iter().position(|x| !x.is_finite()) {
-        Some(at) => {
-            let row = at / dim;
-            Err(Error::NotFinite { row, value: values[at] })
-        }
+    match beyond(batch, schema, columns, f32::MAX)? {
+        Some((row, value)) => Err(Error::NotFinite { row, value }),
         None => Ok(()),
     }
 }
 
-/// Whether no value is NaN or infinite, without a branch for each: the compiler makes it wide.
-fn all_finite(values: &[f32]) -> bool {
-    const EXPONENT: u32 = 0x7f80_0000;
-    values.chunks(4096).all(|chunk| {
-        let special =
-            chunk.iter().fold(0, |found, x| found | u32::from(x.to_bits() & EXPONENT == EXPONENT));
-        special == 0
-    })
+/// Refuse vectors so long that squares and products of two may be beyond single precision, where the
+/// metric needs them. Stores that have such vectors already can be read.
+pub(crate) fn check_lengths(
+    batch: &RecordBatch,
+    schema: &Schema,
+    columns: &Columns,
+    metric: Metric,
+) -> Result<()> {
+    if metric == Metric::Cosine {
+        return Ok(());
+    }
+    match beyond(batch, schema, columns, 1e16)? {
+        Some((row, value)) => Err(Error::TooLarge { row, value }),
+        None => Ok(()),
+    }
+}
+
+/// The first row with a value larger than some, or NaN; and the value.
+fn beyond(
+    batch: &RecordBatch,
+    schema: &Schema,
+    columns: &Columns,
+    most: f32,
+) -> Result<Option<(usize, f32)>> {
+    let dim = dimension(schema, columns)?;
+    let values = vectors(batch.column(position(schema, &columns.vector)?), dim)?;
+    // Without a branch for each, so that the compiler makes it wide; as integers, which NaN is among.
+    let is = |x: &f32| x.abs().to_bits() > most.to_bits();
+    let any = |chunk: &[f32]| chunk.iter().fold(0, |found, x| found | u32::from(is(x))) != 0;
+    if !values.chunks(4096).any(any) {
+        return Ok(None);
+    }
+    Ok(values.iter().position(is).map(|at| (at / dim, values[at])))
 }

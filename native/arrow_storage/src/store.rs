@@ -137,6 +137,7 @@ impl Store {
         let writer = &mut *guard;
         let (schema, columns) = (&writer.manifest.schema, &writer.manifest.columns);
         schema::check_batch(batch, schema, columns)?;
+        schema::check_lengths(batch, schema, columns, writer.manifest.metric)?;
         if batch.num_rows() == 0 {
             return Ok(0);
         }

@@ -1,4 +1,5 @@
 //! Every operation of the file system fails once, in every way; nothing acknowledged is lost.
+//! `AIOS_CRASH_ROUNDS` sets how often the power goes, about 450 times by default.
 
 mod common;
 #[path = "common/faulty.rs"]
@@ -95,8 +96,9 @@ fn a_failed_write_or_sync_loses_nothing_acknowledged() {
 
 #[test]
 fn power_lost_at_any_operation_loses_nothing_acknowledged() {
+    let rounds = std::env::var("AIOS_CRASH_ROUNDS").map_or(450, |rounds| rounds.parse().unwrap());
     for after in 0..150 {
-        for seed in 0..3 {
+        for seed in 0..u64::div_ceil(rounds, 150) {
             let folder = prepared();
             let files = Faulty::failing(after as usize, Fault::Power);
             let (acknowledged, possible, store) = work(&files, folder.path());

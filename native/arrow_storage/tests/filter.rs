@@ -1,11 +1,12 @@
 //! Filters: what they take, against plain Rust, and where they say what is wrong.
 
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Float32Array, Int64Array, RecordBatch, StringArray,
-    UInt64Array,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array,
+    Int64Array, RecordBatch, StringArray, UInt64Array,
 };
 use arrow_storage::{Error, Filter};
 use proptest::prelude::*;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 const YEARS: [Option<i64>; 6] = [Some(2019), Some(2020), None, Some(2021), Some(-3), Some(0)];
@@ -178,3 +179,145 @@ proptest! {
         }
     }
 }
+
+/// Fault V2: as floats, neighbours beyond 2^53 are equal, and 2020.5 is rounded.
+#[test]
+fn whole_numbers_are_compared_exactly_however_a_number_is_written() {
+    let rows = [Some(1 << 53), Some((1 << 53) + 1), None, Some(i64::MAX), Some(i64::MIN), Some(7)];
+    let column: ArrayRef = Arc::new(Int64Array::from(rows.to_vec()));
+    let big: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX, 1 << 53, 0, 1 << 63, 0, 7]));
+    let near: ArrayRef =
+        Arc::new(Float64Array::from(vec![9e15, 2f64.powi(53), 0.0, 2f64.powi(63), f64::NAN, 6.5]));
+    let batch = RecordBatch::try_from_iter([("n", column), ("u", big), ("f", near)]).unwrap();
+    let cases: [(&str, &[usize]); 18] = [
+        ("n = 9007199254740993.0", &[1]),
+        ("n < 9007199254740992.5", &[0, 4, 5]),
+        ("9007199254740992.5 < n", &[1, 3]),
+        ("n IN (9007199254740992.0, 7.5)", &[0]),
+        ("n NOT IN (7.5, 70e-1)", &[0, 1, 3, 4]),
+        ("n = 7.5", &[]),
+        ("n != 7.5", &[0, 1, 3, 4, 5]),
+        ("n BETWEEN 6.5 AND 7.5", &[5]),
+        ("n >= 9223372036854775807.0", &[3]),
+        ("n > 9223372036854775807", &[]),
+        ("NOT (n < 1e30)", &[]),
+        ("n <= -9223372036854775808", &[4]),
+        ("u = 18446744073709551615", &[0]),
+        ("u > -0.5 AND u IN (18446744073709551615.0, -1)", &[0]),
+        ("u > 18446744073709551616", &[]),
+        ("n < u", &[0, 3, 4]),
+        ("n > f", &[0, 1, 5]),
+        ("f = u OR f = n", &[1, 2, 3]),
+    ];
+    for (filter, right) in cases {
+        let mask = Filter::parse(filter).unwrap().mask(&batch).unwrap();
+        let found: Vec<usize> =
+            (0..6).filter(|&row| mask.iter().nth(row) == Some(Some(true))).collect();
+        assert_eq!(right, found, "{filter}");
+    }
+}
+
+/// A number times ten to the power of -15, beside a value of a column or between two, as text.
+fn literal(ends: Vec<i128>) -> impl Strategy<Value = (i128, String)> {
+    const ONE: i128 = 10i128.pow(15);
+    let offset = prop_oneof![3 => Just(0), 3 => -2..=2i128, 2 => -ONE..=ONE];
+    let unit = prop::sample::select(vec![ONE, ONE / 100]);
+    (prop::sample::select(ends), unit, offset, 0..4).prop_map(|(value, unit, offset, form)| {
+        let number = value * unit + offset;
+        let (sign, size) = (if number < 0 { "-" } else { "" }, number.abs());
+        let (whole, fraction) = (size / ONE, size % ONE);
+        let text = match form {
+            0 if fraction == 0 => format!("{sign}{whole}"),
+            1 => format!("{sign}{size}00E-17"),
+            2 => format!("{sign}0.{whole:021}{fraction:015}e+21"),
+            _ => format!("{sign}{whole}.{fraction:015}"),
+        };
+        (number, text)
+    })
+}
+
+proptest! {
+    /// Fault V2: a filter says of a column what whole numbers of any size say of it.
+    #[test]
+    fn numbers_of_any_kind_are_compared_exactly(
+        numbers in prop::collection::vec(literal(ENDS.to_vec()), 3),
+        column in prop::sample::select(vec!["i", "s", "u", "d"]),
+    ) {
+        let kept = |low: i128, high: i128| ENDS.iter().map(move |&x| x.clamp(low, high));
+        let whole = |low, high| kept(low, high).map(|x| x * 10i128.pow(15)).collect::<Vec<_>>();
+        let (long, short) = (i128::from(i64::MAX), i128::from(i32::MAX));
+        let most = i128::from(u64::MAX);
+        let exact = match column {
+            "i" => whole(-long - 1, long),
+            "s" => whole(-short - 1, short),
+            "u" => whole(0, most),
+            _ => ENDS.iter().map(|&x| x * 10i128.pow(13)).collect(),
+        };
+        let columns: [(&str, ArrayRef); 4] = [
+            ("i", Arc::new(Int64Array::from_iter_values(kept(-long - 1, long).map(|x| x as i64)))),
+            ("s", Arc::new(Int32Array::from_iter_values(kept(-short - 1, short).map(|x| x as i32)))),
+            ("u", Arc::new(UInt64Array::from_iter_values(kept(0, most).map(|x| x as u64)))),
+            ("d", Arc::new(
+                Decimal128Array::from_iter_values(ENDS).with_precision_and_scale(30, 2).unwrap(),
+            )),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mask = |filter: &str| {
+            let mask = Filter::parse(filter).unwrap().mask(&batch).unwrap();
+            mask.iter().map(|x| x.unwrap()).collect::<Vec<_>>()
+        };
+        let (number, text) = &numbers[0];
+        let tests: [(&str, &str, fn(Ordering) -> bool); 6] = [
+            ("=", "=", Ordering::is_eq),
+            ("!=", "!=", Ordering::is_ne),
+            ("<", ">", Ordering::is_lt),
+            ("<=", ">=", Ordering::is_le),
+            (">", "<", Ordering::is_gt),
+            (">=", "<=", Ordering::is_ge),
+        ];
+        for (op, mirrored, test) in tests {
+            let right: Vec<bool> = exact.iter().map(|value| test(value.cmp(number))).collect();
+            let filter = format!("{column} {op} {text}");
+            prop_assert_eq!(&right, &mask(&filter), "{}", filter);
+            prop_assert_eq!(&right, &mask(&format!("{text} {mirrored} {column}")), "{}", filter);
+        }
+        let among: Vec<bool> =
+            exact.iter().map(|value| numbers.iter().any(|(number, _)| number == value)).collect();
+        let list = numbers.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(", ");
+        prop_assert_eq!(&among, &mask(&format!("{column} IN ({list})")), "{}", list);
+        let other: Vec<bool> = among.iter().map(|x| !x).collect();
+        prop_assert_eq!(other, mask(&format!("{column} NOT IN ({list})")), "{}", list);
+    }
+
+    /// Fault V2: a column of floats is compared with the nearest float, however it is written.
+    #[test]
+    fn floats_are_compared_with_the_nearest(value in -1e17f64..1e17, near in -2i64..=2) {
+        let column: ArrayRef = Arc::new(Float64Array::from(vec![value]));
+        let batch = RecordBatch::try_from_iter([("f", column)]).unwrap();
+        let other = f64::from_bits(value.to_bits().wrapping_add_signed(near));
+        for text in [format!("{other:?}"), format!("{other:.40}"), format!("{other:e}")] {
+            let mask = |op: &str| {
+                let filter = Filter::parse(&format!("f {op} {text}")).unwrap();
+                filter.mask(&batch).unwrap().value(0)
+            };
+            prop_assert_eq!(value < other, mask("<"), "{} {}", value, text);
+            prop_assert_eq!(value == other, mask("="), "{} {}", value, text);
+        }
+    }
+}
+
+/// Values beside which comparisons go wrong.
+const ENDS: [i128; 12] = [
+    0,
+    1,
+    -1,
+    7,
+    1 << 53,
+    (1 << 53) + 1,
+    -(1 << 53) - 1,
+    i64::MAX as i128,
+    i64::MIN as i128,
+    u64::MAX as i128,
+    i32::MAX as i128,
+    i32::MIN as i128,
+];

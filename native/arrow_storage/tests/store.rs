@@ -151,6 +151,29 @@ fn unfit_writes_change_nothing() {
     assert_eq!(0, store.delete(&["text".into()]).unwrap());
 }
 
+/// Fault V6: a vector is taken where all scores with it are finite, or refused.
+#[test]
+fn vectors_that_are_too_long_are_refused_and_others_found() {
+    for metric in Metric::ALL {
+        let folder = common::folder();
+        let (schema, columns) = (schema(), Columns::default());
+        let store = Store::create(folder.path(), schema, columns, metric, SMALL).unwrap();
+        let mut taken = 0;
+        for id in [1_000_000i64, 1_000_000_000_000_000, 1_000_000_000_000_000_000] {
+            match store.add(&batch(&[(id, 0)])) {
+                Ok(1) => taken += 1,
+                Err(Error::TooLarge { row: 0, value: 1e18 }) => {}
+                other => panic!("{metric:?} {id} {other:?}"),
+            }
+        }
+        assert_eq!(if metric == Metric::Cosine { 3 } else { 2 }, taken);
+        let found = store.snapshot().search(&vector(1_000_000, 0), &Query::new(9)).unwrap();
+        assert_eq!(taken, found.num_rows());
+        let distances = found["_distance"].as_primitive::<arrow_array::types::Float32Type>();
+        assert!(distances.values().iter().all(|distance| distance.is_finite()));
+    }
+}
+
 #[test]
 fn one_writes_and_others_read() {
     let folder = common::folder();

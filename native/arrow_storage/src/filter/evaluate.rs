@@ -1,12 +1,12 @@
 //! A tree over a batch, by Arrow's kernels and SQL's logic of three values.
 
-use super::{Expression, Fault, Op, Operand, Value, fault};
+use super::number::Number;
+use super::{Expression, Fault, Op, Operand, Value, fault, whole};
 use arrow_arith::boolean::{and_kleene, is_null, not, or_kleene};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::types::Float64Type;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Datum, Float64Array, Int64Array, RecordBatch, Scalar,
-    StringArray,
+    Array, ArrayRef, BooleanArray, Datum, Float64Array, RecordBatch, Scalar, StringArray,
 };
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_ord::cmp;
@@ -91,7 +91,10 @@ fn name(side: &Operand) -> &str {
     if let Operand::Column(name, _) = side { name } else { "" }
 }
 
-fn convert(array: &ArrayRef, to: &DataType) -> std::result::Result<ArrayRef, ArrowError> {
+pub(super) fn convert(
+    array: &ArrayRef,
+    to: &DataType,
+) -> std::result::Result<ArrayRef, ArrowError> {
     if array.data_type() == to {
         return Ok(array.clone());
     }
@@ -107,24 +110,18 @@ fn is_text(kind: &DataType) -> bool {
 }
 
 /// As double precision without negative zeros, which Arrow orders before positive ones.
-fn floats(array: &ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
+pub(super) fn floats(array: &ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
     let array = convert(array, &DataType::Float64)?;
     let array: Float64Array = array.as_primitive::<Float64Type>().unary(|x| x + 0.0);
     Ok(Arc::new(array))
 }
 
-/// The type in which a column of one type and a value can be compared.
+/// The type in which a column of one type and a value can be compared, but for numbers with columns
+/// of whole numbers.
 fn common(kind: &DataType, value: &Value) -> Option<DataType> {
-    let float = kind.is_floating() || kind.is_decimal();
     match value {
         Value::Bool(_) => (*kind == DataType::Boolean).then_some(DataType::Boolean),
-        Value::Int(number) if *kind == DataType::UInt64 => {
-            Some(if *number < 0 { DataType::Float64 } else { DataType::UInt64 })
-        }
-        Value::Int(_) if kind.is_integer() => Some(DataType::Int64),
-        Value::Int(_) | Value::Float(_) => {
-            (float || kind.is_integer()).then_some(DataType::Float64)
-        }
+        Value::Number(_) => (kind.is_floating() || kind.is_decimal()).then_some(DataType::Float64),
         Value::Text(_) => (is_text(kind) || kind.is_temporal()).then(|| kind.clone()),
     }
 }
@@ -132,8 +129,7 @@ fn common(kind: &DataType, value: &Value) -> Option<DataType> {
 fn array(value: &Value) -> ArrayRef {
     match value {
         Value::Bool(value) => Arc::new(BooleanArray::from(vec![*value])),
-        Value::Int(value) => Arc::new(Int64Array::from(vec![*value])),
-        Value::Float(value) => Arc::new(Float64Array::from(vec![*value])),
+        Value::Number(value) => Arc::new(Float64Array::from(vec![value.float()])),
         Value::Text(value) => text(value),
     }
 }
@@ -141,8 +137,7 @@ fn array(value: &Value) -> ArrayRef {
 fn show(value: &Value) -> String {
     match value {
         Value::Bool(value) => value.to_string().to_uppercase(),
-        Value::Int(value) => value.to_string(),
-        Value::Float(value) => value.to_string(),
+        Value::Number(value) => value.text().to_owned(),
         Value::Text(value) => format!("the text '{value}'"),
     }
 }
@@ -163,36 +158,44 @@ fn pair(column: &ArrayRef, side: &Operand, value: &Value, place: usize) -> Resul
     Ok([at(place, fit(column))?, value])
 }
 
-fn compare(batch: &RecordBatch, left: &Operand, op: Op, right: &Operand) -> Result<BooleanArray> {
-    let run = |a: &dyn Datum, b: &dyn Datum| match op {
+pub(super) fn run(
+    op: Op,
+    a: &dyn Datum,
+    b: &dyn Datum,
+) -> std::result::Result<BooleanArray, ArrowError> {
+    match op {
         Op::Eq => cmp::eq(a, b),
         Op::NotEq => cmp::neq(a, b),
         Op::Lt => cmp::lt(a, b),
         Op::LtEq => cmp::lt_eq(a, b),
         Op::Gt => cmp::gt(a, b),
         Op::GtEq => cmp::gt_eq(a, b),
-    };
+    }
+}
+
+fn compare(batch: &RecordBatch, left: &Operand, op: Op, right: &Operand) -> Result<BooleanArray> {
     match (left, right) {
         (_, Operand::Value(value, place)) => {
             let (column, _) = column(batch, left)?;
+            if let Value::Number(number) = value
+                && let Some(found) = at(*place, whole::compare(&column, op, number))?
+            {
+                return Ok(found);
+            }
             let [column, value] = pair(&column, left, value, *place)?;
-            at(*place, run(&column, &Scalar::new(value)))
+            at(*place, run(op, &column, &Scalar::new(value)))
         }
-        (Operand::Value(value, place), _) => {
-            let (column, _) = column(batch, right)?;
-            let [column, value] = pair(&column, right, value, *place)?;
-            at(*place, run(&Scalar::new(value), &column))
-        }
+        (Operand::Value(..), _) => compare(batch, right, op.mirrored(), left),
         _ => {
             let ((a, place), (b, _)) = (column(batch, left)?, column(batch, right)?);
             let number = |kind: &DataType| kind.is_integer() || kind.is_floating();
             let (x, y) = (a.data_type(), b.data_type());
-            if x.is_floating() || (x != y && number(x) && number(y)) {
-                if number(y) {
-                    return at(place, floats(&a).and_then(|a| run(&a, &floats(&b)?)));
-                }
+            if x.is_floating() && y.is_floating() {
+                return at(place, floats(&a).and_then(|a| run(op, &a, &floats(&b)?)));
             } else if x == y && !x.is_nested() {
-                return at(place, run(&a, &b));
+                return at(place, run(op, &a, &b));
+            } else if number(x) && number(y) {
+                return at(place, whole::compare_columns(&a, op, &b));
             }
             mismatch(left, &a, &format!("column {:?}, which is {y}", name(right)), place)
         }
@@ -211,16 +214,15 @@ fn member(batch: &RecordBatch, side: &Operand, values: &[(Value, usize)]) -> Res
         let hits = column.as_string::<i64>().iter().map(|x| x.is_some_and(|x| set.contains(x)));
         return Ok(BooleanArray::new(hits.collect(), nulls));
     }
-    if kind.is_integer() && kind != DataType::UInt64 && all(|v| matches!(v, Value::Int(_))) {
-        let set: HashSet<i64> = values.iter().filter_map(|(v, _)| as_int(v)).collect();
-        let column = at(place, convert(&column, &DataType::Int64))?;
-        let hits = column.as_primitive::<Int64Type>().values().iter().map(|x| set.contains(x));
-        return Ok(BooleanArray::new(hits.collect(), nulls));
+    let numbers = values.iter().filter_map(|(v, _)| as_number(v));
+    if all(|v| matches!(v, Value::Number(_)))
+        && let Some(found) = at(place, whole::member(&column, numbers))?
+    {
+        return Ok(found);
     }
     let mut sum = BooleanArray::from(vec![false; batch.num_rows()]);
     for (value, place) in values {
-        let [column, value] = pair(&column, side, value, *place)?;
-        let equal = at(*place, cmp::eq(&column, &Scalar::new(value)))?;
+        let equal = compare(batch, side, Op::Eq, &Operand::Value(value.clone(), *place))?;
         sum = at(*place, or_kleene(&sum, &equal))?;
     }
     Ok(sum)
@@ -230,6 +232,6 @@ fn as_text(value: &Value) -> Option<&str> {
     if let Value::Text(text) = value { Some(text) } else { None }
 }
 
-fn as_int(value: &Value) -> Option<i64> {
-    if let Value::Int(number) = value { Some(*number) } else { None }
+fn as_number(value: &Value) -> Option<&Number> {
+    if let Value::Number(number) = value { Some(number) } else { None }
 }

@@ -1,5 +1,6 @@
 //! The text of a filter as words, each with its place.
 
+use super::number::Number;
 use super::{Fault, fault};
 
 /// One word.
@@ -11,10 +12,8 @@ pub(super) enum Token {
     Quoted(String),
     /// A text in single quotes.
     Text(String),
-    /// A whole number, without its sign.
-    Int(u64),
-    /// Any other number.
-    Float(f64),
+    /// A number, without its sign.
+    Number(Number),
     /// `= != < <= > >= ( ) ,` and a minus sign.
     Sign(&'static str),
     /// After the last word.
@@ -28,8 +27,7 @@ impl Token {
             Self::Word(name) => format!("'{name}'"),
             Self::Quoted(name) => format!("\"{name}\""),
             Self::Text(text) => format!("the text '{text}'"),
-            Self::Int(number) => number.to_string(),
-            Self::Float(number) => number.to_string(),
+            Self::Number(number) => number.text().to_owned(),
             Self::Sign(sign) => format!("'{sign}'"),
             Self::End => "the end".into(),
         }
@@ -108,11 +106,8 @@ fn number(rest: &str, at: usize) -> Result<(usize, Token), Fault> {
     };
     let end = rest.find(|c| !inside(c)).unwrap_or(rest.len());
     let digits = &rest[..end];
-    if let Ok(number) = digits.parse() {
-        return Ok((end, Token::Int(number)));
-    }
-    match digits.parse::<f64>() {
-        Ok(number) if number.is_finite() => Ok((end, Token::Float(number))),
-        _ => fault(at, format!("'{digits}' is no number")),
+    match Number::parse(digits) {
+        Some(number) => Ok((end, Token::Number(number))),
+        None => fault(at, format!("'{digits}' is no number")),
     }
 }

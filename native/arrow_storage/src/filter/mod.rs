@@ -19,12 +19,16 @@
 
 mod evaluate;
 mod lexer;
+mod number;
 mod parser;
+mod whole;
 
 use crate::{Error, Result};
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
+use number::Number;
+use std::cmp::Ordering;
 use std::fmt;
 
 /// What is wrong, and at which byte.
@@ -45,12 +49,36 @@ enum Op {
     GtEq,
 }
 
+impl Op {
+    /// The same comparison with its sides exchanged.
+    fn mirrored(self) -> Self {
+        match self {
+            Self::Lt => Self::Gt,
+            Self::LtEq => Self::GtEq,
+            Self::Gt => Self::Lt,
+            Self::GtEq => Self::LtEq,
+            Self::Eq | Self::NotEq => self,
+        }
+    }
+
+    /// Whether it is true of two values in this order.
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Eq => order.is_eq(),
+            Self::NotEq => order.is_ne(),
+            Self::Lt => order.is_lt(),
+            Self::LtEq => order.is_le(),
+            Self::Gt => order.is_gt(),
+            Self::GtEq => order.is_ge(),
+        }
+    }
+}
+
 /// A value that the filter's text holds.
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
     Bool(bool),
-    Int(i64),
-    Float(f64),
+    Number(Number),
     Text(String),
 }
 

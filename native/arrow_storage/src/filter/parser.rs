@@ -183,13 +183,8 @@ impl Parser {
         let at = self.peek().0;
         let negative = self.sign("-");
         let value = match self.peek().1.clone() {
-            Token::Int(number) => {
-                let signed = if negative { -i128::from(number) } else { i128::from(number) };
-                #[expect(clippy::cast_precision_loss, reason = "beyond 64 bits nothing is exact")]
-                let float = signed as f64;
-                i64::try_from(signed).map_or(Value::Float(float), Value::Int)
-            }
-            Token::Float(number) => Value::Float(if negative { -number } else { number }),
+            Token::Number(number) if negative => Value::Number(number.negated()),
+            Token::Number(number) => Value::Number(number),
             _ if negative => return self.wanted("a number after '-'"),
             Token::Text(text) => Value::Text(text),
             Token::Word(word) if word.eq_ignore_ascii_case("true") => Value::Bool(true),
