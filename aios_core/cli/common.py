@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +33,34 @@ def set_option(function: Function) -> Function:
     return click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=text)(
         function
     )
+
+
+def check_overrides(
+    overrides: Sequence[str], sections: Sequence[str], options: Mapping[str, str]
+) -> None:
+    """Refuse what ``--set`` says in vain.
+
+    Args:
+        overrides: ``key=value`` each.
+        sections: those that the command at hand looks at.
+        options: keys, and the parameters of the command that set the same.
+
+    Raises:
+        UsageError: a key is of another section, or the option for it is given as well.
+    """
+    context = click.get_current_context()
+    for one in overrides:
+        key = one.partition("=")[0].strip()
+        if key.partition(".")[0] not in sections:
+            known = ", ".join(sections)
+            raise click.UsageError(f"--set {one}: expected a key of {known}, got {key}")
+        for parameter in context.command.params:
+            name = next((k for k, own in options.items() if own == parameter.name), None)
+            given = context.get_parameter_source(str(parameter.name))
+            if name and given is ParameterSource.COMMANDLINE and f"{key}.".startswith(f"{name}."):
+                raise click.UsageError(
+                    f"{parameter.opts[-1]} and --set {one} set the same; expected one of them"
+                )
 
 
 def allow_changes_option(function: Function) -> Function:

@@ -44,6 +44,12 @@ def command(
     from aios_core.experiment.evaluate import evaluate_run
     from aios_core.training.measured import OtherTextsError
 
+    if texts is not None:
+        for one in overrides:
+            if one.startswith("dataset."):
+                raise click.UsageError(
+                    f"--texts and --set {one} set the same; expected one of them"
+                )
     own, twin = chosen()
     try:
         results = evaluate_run(

@@ -58,9 +58,22 @@ def command(
       aios probe runs/demo --data --quantizer rtn --heatmap runs/probe.png
       aios probe runs/demo --against runs/first --metric norm --metric alpha
     """  # noqa: D301  # \b is for click
-    for file in filter(None, (output, heatmap)):
-        check_new(file, overwrite=overwrite)
+    for option, file, suffixes in (
+        ("--output", output, (".parquet",)),
+        ("--heatmap", heatmap, (".png", ".svg", ".pdf")),
+    ):
+        if file is not None and file.suffix.lower() not in suffixes:
+            raise click.UsageError(
+                f"{option}: expected a name that ends with {' or '.join(suffixes)}, got {file}"
+            )
+        if file is not None:
+            check_new(file, overwrite=overwrite)
     rows = _rows(source, data=data, quantizer=quantizer)
+    known = dict.fromkeys(row.metric for row in rows)
+    if unknown := [name for name in metrics if name not in known]:
+        raise click.UsageError(
+            f"--metric {unknown[0]}: expected one of {', '.join(known)}, got {unknown[0]}"
+        )
     if against is not None:
         rows = _difference(rows, _rows(against, data=data, quantizer=quantizer))
     rows = [row for row in rows if not metrics or row.metric in metrics]
@@ -99,7 +112,7 @@ def _rows(source: Path, *, data: bool, quantizer: str | None) -> list[Row]:
             told(name)
     if data:
         if found is None:
-            raise EvolutionError(f"{source}: gradients want a model and its texts; want a run")
+            raise EvolutionError(f"{source}: gradients need a model and its texts; expected a run")
         from aios_core.contracts import Windows
         from aios_core.training.measured import own
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
 
 from aios_core.cli.common import (
     check_new,
+    check_overrides,
     json_option,
     overwrite_option,
     print_json,
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
     from aios_core.weights import Entry
 
 _path = click.Path(path_type=Path)
+
+_KEYS: Final = {
+    "quantizer.type": "name",
+    "quantizer.bits": "bits",
+    "quantizer.bits_per_weight": "budget",
+    "quantizer.group_size": "group_size",
+    "quantizer.quality": "quality",
+}
+"""Keys of the configuration, and the parameters that set them as well."""
 
 
 @click.command()
@@ -100,10 +110,13 @@ def command(
     from aios_core.weights.layout import opens
 
     if bits is not None and budget is not None:
-        raise click.UsageError("--bits and --bits-per-weight exclude each other; want one of them")
+        raise click.UsageError(
+            "--bits and --bits-per-weight exclude each other; expected one of them"
+        )
     asked = click.get_current_context().get_parameter_source("texts")
     if asked is not ParameterSource.DEFAULT and not source.is_dir():
         raise click.UsageError(f"--texts holds for the folder of a run alone, and {source} is none")
+    check_overrides(overrides, ("quantizer", "plugins"), _KEYS)
     given = {
         "type": name,
         "bits": bits,

@@ -6,12 +6,13 @@ import json
 import sys
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
+from click.core import ParameterSource
 
-from aios_core.cli.common import json_option, print_json, set_option
+from aios_core.cli.common import check_overrides, json_option, print_json, set_option
 from aios_core.cli.generation import generation_options, given_options
 from aios_core.cli.network import chosen, network_argument
 from aios_core.cli.numbers import COUNT, SEED
@@ -23,6 +24,29 @@ if TYPE_CHECKING:
 
     from aios_core.inference import ArrowEngine, Output, Update
     from aios_core.inference.output import Mode
+
+
+_SECTIONS: Final = (
+    *("sampler", "sampling", "memory", "storage", "embedding", "seed", "training", "plugins"),
+)
+"""What a configuration says of writing."""
+
+_KEYS: Final = {
+    "sampler": "sampler",
+    "sampler.steps": "num_inference_steps",
+    "sampling.length": "length",
+    "seed": "seed",
+    "memory.store": "memory",
+    "memory.k": "num_memories",
+    **{
+        f"sampling.{name}": name
+        for name in (
+            *("temperature", "top_k", "top_p", "min_p", "repetition_penalty"),
+            *("suppress_tokens", "block_size", "cache"),
+        )
+    },
+}
+"""Its keys, and the parameters that set the same."""
 
 
 @click.command()
@@ -105,13 +129,8 @@ def command(
       aios run examples/demo.toml --set memory.k=4 --set memory.store=runs/store --output runs/told
       aios sample runs/told --prompt "The gate" --memory runs/store --guidance-scale 2
     """  # noqa: D301  # \b is for click
-    if infill is not None:
-        if prompt is not None or length is not None:
-            raise click.UsageError(
-                "--infill says where text is wanted; leave --prompt and --length"
-            )
-        if mode == "ar":
-            raise click.UsageError("only diffusion fills gaps; leave --mode ar")
+    check_overrides(overrides, _SECTIONS, _KEYS)
+    _check_infill(infill, whole=prompt is None and length is None, mode=mode)
     _check_memory(memory, generation["num_memories"], no_memory=no_memory)
     if stream:
         _check_stream(several=num > 1 and not as_json, other=infill is not None or watch)
@@ -145,6 +164,17 @@ def command(
         print_json(_rows(output))
         return
     _print(output, engine.models[output.mode].resolved.config.seed if seed is None else seed)
+
+
+def _check_infill(infill: str | None, *, whole: bool, mode: str | None) -> None:
+    gap = click.get_current_context().get_parameter_source("gap")
+    if infill is None:
+        if gap is not ParameterSource.DEFAULT:
+            raise click.UsageError("--gap is of a text with gaps; expected --infill as well")
+    elif not whole:
+        raise click.UsageError("--infill says where text is wanted; leave --prompt and --length")
+    elif mode == "ar":
+        raise click.UsageError("only diffusion fills gaps; leave --mode ar")
 
 
 def _check_memory(memory: str | None, most: int | None, *, no_memory: bool) -> None:

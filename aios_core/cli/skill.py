@@ -54,6 +54,8 @@ def ls(run: Path, context: str | None, place: str | None, *, as_json: bool) -> N
     """  # noqa: D301  # \b is for click
     from aios_core.evolution.journal import Journal
 
+    if place is not None and context is None:
+        raise click.UsageError("--store is where --like looks; expected --like as well")
     journal = Journal.of(run)
     if context is None:
         cards = journal.versions()

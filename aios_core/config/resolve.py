@@ -89,6 +89,10 @@ def load(
         check_lock(file, resolved, allow_changes=allow_changes)
         if overrides:
             logger.info("%s, changed by --set %s", path, ", --set ".join(overrides))
+    elif allow_changes:
+        raise ConfigError(
+            f"{path}: `allow_changes` holds for the run.lock.toml of a run; leave it out"
+        )
     return resolved
 
 

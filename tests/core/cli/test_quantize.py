@@ -135,6 +135,10 @@ def test_options_of_the_other_source_are_refused(aios, tmp_path):
 
     told = aios("quantize", "m.safetensors", "--texts", "4", code=2)
     assert "--texts holds for the folder of a run alone, and m.safetensors is none" in told
+    told = aios("quantize", "m.safetensors", "--set", "sampler.steps=4", code=2)
+    assert "--set sampler.steps=4: expected a key of quantizer, plugins, got sampler.steps" in told
+    told = aios("quantize", "m.safetensors", "--bits", "4", "--set", "quantizer.bits=3", code=2)
+    assert "--bits and --set quantizer.bits=3 set the same; expected one of them" in told
     told = aios("quantize", "m.safetensors", "--exclude", "*qkv*", code=2)
     assert "--exclude '*qkv*' matches no tensor of m.safetensors; expected a pattern" in told
 

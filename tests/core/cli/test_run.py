@@ -180,6 +180,8 @@ def test_a_lock_file_is_repeated_with_other_plugins_only_if_allowed(project):
     assert "the run used ai-os-diffusion 9.9" in refused.stderr
     assert "--allow-changes" in refused.stderr
     assert "9.9" in allowed.stderr
+    plain = aios("run", "tiny.toml", "--allow-changes", code=2)  # Fault T8: never ignored
+    assert "--allow-changes holds for the run.lock.toml of a run" in plain.stderr
     assert weights(project / "one") == weights(project / "two")
 
 

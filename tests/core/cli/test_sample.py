@@ -208,18 +208,23 @@ def test_streams_end_in_the_text(run, mode):
         (("--infill", "x<mask:0>"), "<mask:0> at character 1: expected a gap of 1 to "),
         (("--infill", "___", "--length", "3"), "leave --prompt and --length"),
         (("--infill", "___", "--mode", "ar"), "only diffusion fills gaps"),
-        (("--mode", "ar", "--set", "backbone.dim=48"), "[sampler] and [sampling] only"),
+        (("--mode", "ar", "--set", "backbone.dim=48"), "expected a key of sampler, sampling"),
         (
             ("--prompt", "as long as it", "--length", "13"),
             "expected a shorter --prompt, or a larger --length",
         ),
         (("--num", "0"), "--num"),
-        (("--set", "backbone.dim=48"), "[sampler] and [sampling] only"),
+        (("--set", "backbone.dim=48"), "expected a key of sampler, sampling"),
         (("--set", "sampler.steps=0"), "sampler.steps"),
+        (("--set", "evaluation.max_tokens=9"), "expected a key of sampler, sampling"),
+        (("--gap", "3"), "expected --infill as well"),
+        (("--steps", "3", "--set", "sampler.steps=4"), "set the same; expected one of them"),
+        (("--sampler", "confidence", "--set", "sampler.steps=4"), "--sampler and --set sampler.st"),
+        (("--top-p", "0.5", "--set", "sampling.top_p=0.4"), "--top-p and --set sampling.top_p=0."),
     ],
 )
 def test_what_cannot_be_done(run, arguments, expected):
-    """Fault D8: each in the words of the command line, whose options are the remedies."""
+    """Fault D8, T8: each in the words of the command line, whose options are the remedies."""
     stderr = aios(run, *arguments, code=2).stderr
 
     assert expected in stderr

@@ -79,5 +79,6 @@ def test_mistakes_are_told(aios, tmp_path):
     assert "is no folder" in aios("skill", "import", "run", "nowhere", code=2)
     (tmp_path / "empty").mkdir()
     assert "adapter_config.json: is missing" in aios("skill", "import", "run", "empty", code=2)
+    assert "expected --like as well" in aios("skill", "ls", "run", "--store", "x", code=2)
     assert "base is no skill" in aios("skill", "show", "run", "base", code=2)
     assert "no version begins" in aios("skill", "revoke", "run", "abc", code=2)

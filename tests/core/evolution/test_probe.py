@@ -158,4 +158,11 @@ def test_a_file_of_tensors_is_looked_at(tmp_path):
     assert '"alpha"' in done.stdout
     done = CliRunner().invoke(cli, ["probe", str(tmp_path / "m.safetensors"), "--data"])
     assert 2 == done.exit_code
-    assert "want a run" in done.stderr
+    assert "expected a run" in done.stderr
+    for words, expected in {
+        ("--metric", "nrom"): "--metric nrom: expected one of norm, ",
+        ("--heatmap", "x.txt"): "--heatmap: expected a name that ends with .png or .svg or .pdf",
+        ("--output", "x.csv"): "--output: expected a name that ends with .parquet, got x.csv",
+    }.items():  # Fault T8: an option is never ignored
+        done = CliRunner().invoke(cli, ["probe", str(tmp_path / "m.safetensors"), *words])
+        assert (2, True) == (done.exit_code, expected in done.stderr), done.stderr
