@@ -7,14 +7,18 @@ it was. Here each worker has a pipe of its own, so a death is the outcome of exa
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import signal
+import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import IO, Any
 
 from attrs import define, field, frozen, validators
 
@@ -24,6 +28,8 @@ from aios_core.contracts.executor import Schedule
 _SPAWN = multiprocessing.get_context("spawn")  # a forked torch may hang in its thread pools
 _GRACE = 60.0
 """Seconds that interrupted jobs have to save their work."""
+_LINES = 20
+"""Of what a process wrote to its stderr before it died."""
 
 
 def _cores() -> int:
@@ -83,15 +89,21 @@ class _Worker:
 
     process: Any
     pipe: Connection
+    said: IO[bytes]
+    """Its stderr, which is there whole when it has died."""
     key: str = ""
 
     @classmethod
     def start(cls) -> _Worker:
         ours, theirs = _SPAWN.Pipe()
         process = _SPAWN.Process(target=_work, args=(theirs,), daemon=True)
-        process.start()
+        said = tempfile.TemporaryFile()  # noqa: SIM115  # it is the worker's
+        fcntl.fcntl(said, fcntl.F_SETFL, os.O_APPEND)  # it is emptied whenever it was read
+        resource_tracker.ensure_running()  # its stderr is ours
+        with _stderr(said.fileno()):
+            process.start()
         theirs.close()  # or its end would stay open here, and a death go unnoticed
-        return cls(process, ours)
+        return cls(process, ours, said)
 
     def begin(self, key: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self.key = key
@@ -101,10 +113,44 @@ class _Worker:
     def result(self) -> tuple[Outcome, bool]:
         """What came of the job, and whether the worker lives on."""
         try:
-            return self.pipe.recv(), True
+            outcome = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
-            return Outcome(self.key, error=_cause(self.process.exitcode)), False
+            lines = [line for line in self._text().splitlines() if line.strip()][-_LINES:]
+            self.said.close()
+            first = ": ".join((_cause(self.process.exitcode), *(one.strip() for one in lines[-1:])))
+            return Outcome(self.key, error="\n".join((first, *lines))), False
+        self.tell()
+        return outcome, True
+
+    def tell(self) -> None:
+        """Write to our stderr what it wrote to its own."""
+        text = self._text()
+        if text and sys.stderr is not None:
+            sys.stderr.write(text)
+
+    def _text(self) -> str:
+        """What it wrote since the last time."""
+        number = self.said.fileno()
+        size = os.fstat(number).st_size
+        text = os.pread(number, size, 0).decode(errors="replace")
+        os.ftruncate(number, 0)
+        return text
+
+
+@contextlib.contextmanager
+def _stderr(number: int) -> Iterator[None]:
+    """Give the processes that start meanwhile another stderr, for they may die of what is in it.
+
+    A process that is spawned imports modules before any of our code runs in it.
+    """
+    before = os.dup(2)
+    os.dup2(number, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
 
 
 def _cause(exitcode: int) -> str:
@@ -131,6 +177,8 @@ def _stop(idle: list[_Worker], busy: list[_Worker]) -> None:
         for worker in idle + busy:
             worker.process.kill()
             worker.process.join()
+            worker.tell()
+            worker.said.close()
 
 
 def _work(pipe: Connection) -> None:
