@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ def command(
     DIR is the folder of a run, the skills that `aios evolve` has kept included; nothing in it is
     written. Keys of sampler, sampling, metrics and evaluation may be set to other values than the
     run had.
+
+    Beside the nats a token stand what "uniform", every token as likely, and "unigram", the counts
+    of the tokens in these texts, would reach: a network that learned something has less.
 
     The held-out texts must be what they were when the run was trained. Those of --texts are read
     as dataset.type = 'file' does, by the tokenizer of the run.
@@ -64,23 +68,25 @@ def command(
 
 
 def print_evaluation(results: dict[str, Any]) -> None:
-    """Print what `evaluate_run` returns: the network, its twin, its samples.
+    """Print what `evaluate_run` returns: the network, its twin, yardsticks, its samples.
 
     Args:
         results: as returned.
     """
-    rows = [
-        (part, *_row(name, measure), "")
-        for part in ("model", "twin")
-        for name, measure in results.get(part, {}).get("metrics", {}).items()
-    ]
-    samples = results.get("samples", {})
+    rows: list[tuple[str, ...]] = []
+    for part in [part for part in ("model", "twin") if part in results]:
+        for name, measure in results[part]["metrics"].items():
+            perplexity = results[part]["perplexity"].get(name)
+            shown = "" if perplexity is None else f"{perplexity:.4g}"
+            rows.append((part, *_row(name, measure), shown, ""))
+    model, samples = results["model"], results.get("samples", {})
+    for name, nats in model["yardsticks"].items():
+        rows.append((name, "nll", f"{nats:.4g}", "", "nats/token", f"{math.exp(nats):.4g}", ""))
     for name, measure in samples.get("metrics", {}).items():
         reference = samples["reference"].get(name)
         real = "" if reference is None else f"{reference['value']:.4g}"
-        rows.append(("samples", *_row(name, measure), real))
-    print_table(("of", "metric", "value", "s.e.", "unit", "held-out text"), rows)
-    model = results["model"]
+        rows.append(("samples", *_row(name, measure), "", real))
+    print_table(("of", "metric", "value", "s.e.", "unit", "perplexity", "held-out text"), rows)
     if model["head"] is not None:
         click.echo(f"\nwith the skills up to {model['head'][:12]}; --base is without")
     texts = "held-out tokens" if model["texts"] is None else f"tokens of {model['texts']}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
+import numpy as np
 import torch
 
 from aios_core.allocation import enough_memory
@@ -37,11 +38,14 @@ from aios_core.training.quantize import quantize
 if TYPE_CHECKING:
     from aios_core.config import Resolved
     from aios_core.config.schema import Config
-    from aios_core.contracts import Metric, TrainedTokenizer
+    from aios_core.contracts import Metric, TrainedTokenizer, Vocabulary
     from aios_core.diffusion.model import Model
     from aios_core.registry import Registry
     from aios_core.training.checkpoint import Checkpoint
     from aios_core.training.data import Prepared, Tokens
+
+_MOST_NATS = 700.0
+"""A token, of which a perplexity is told: more are beyond what JSON holds."""
 
 Values = dict[str, dict[str, Any]]
 """Name to ``value``, ``stderr``, ``unit`` and ``better``, the last three None where there is
@@ -111,8 +115,9 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
     """Measure a network on held-out texts, every token of them.
 
     Returns:
-        ``metrics`` (see `Values`), ``head`` (the last of its skills), ``texts`` (the file that it
-        was measured on, None for the run's own held-out texts), ``tokens``, ``bytes`` and
+        ``metrics`` (see `Values`), ``perplexity`` (of each of them that is in nats a token),
+        ``yardsticks`` (see `yardsticks`), ``head`` (the last of its skills), ``texts`` (the file
+        that it was measured on, None for the run's own held-out texts), ``tokens``, ``bytes`` and
         ``time_epsilon``.
     """
     rows, size = subject.config.evaluation.batch_size, Size.of(subject.model)
@@ -128,12 +133,34 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
         "head": subject.head,
         "texts": subject.other,
         "metrics": metrics | {"bits_per_weight": bits},
+        "perplexity": {
+            name: math.exp(found["value"])
+            for name, found in metrics.items()
+            if found["unit"] == "nats/token" and found["value"] < _MOST_NATS
+        },
+        "yardsticks": yardsticks(subject.held_out, subject.tokenizer.vocabulary),
         "tokens": len(subject.held_out.ids),
         "bytes": subject.held_out.num_bytes,
         "time_epsilon": subject.config.diffusion.time_epsilon,
         "parameters": size.weights,
         "machine": machine(subject.model.device),
     }
+
+
+def yardsticks(texts: Tokens, vocabulary: Vocabulary) -> dict[str, float]:
+    """What predictors that learned nothing reach on texts, in nats a token.
+
+    Args:
+        texts: that a network is measured on.
+        vocabulary: of their tokens.
+
+    Returns:
+        ``uniform``: every token but the mask is as likely, ln V. ``unigram``: the entropy of the
+        texts' own counts of tokens, the least that anyone reaches who looks at no other token.
+    """
+    shares = np.unique(texts.ids, return_counts=True)[1] / len(texts.ids)
+    unigram = -float(shares @ np.log(shares))
+    return {"uniform": math.log(vocabulary.size - 1), "unigram": unigram}
 
 
 def evaluate_samples(subject: Subject, twin: Model | None) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
 import attrs
 import pytest
 import torch
 
+from aios_core.cli.evaluate import print_evaluation
 from aios_core.config import resolve
 from aios_core.contracts import Samples
 from aios_core.errors import ConfigError
@@ -76,6 +80,21 @@ def test_bytes_are_those_of_the_tokens_that_are_measured(subject):
     assert (
         len(whole.held_out.ids) == whole.held_out.num_bytes == pytest.approx(len(WORDS) / 10, abs=1)
     )
+
+
+def test_yardsticks_are_what_knows_nothing_and_counts_alone_reach(subject, capsys):
+    """Nats a token say little to who does not know those."""
+    one = subject("evaluation.max_tokens=100")
+    found = evaluate_model(one)
+    counts = Counter(one.held_out.ids.tolist())
+    unigram = -sum(n / 100 * math.log(n / 100) for n in counts.values())
+
+    assert {"uniform": math.log(259), "unigram": pytest.approx(unigram)} == found["yardsticks"]
+    assert {"nelbo": math.exp(found["metrics"]["nelbo"]["value"])} == found["perplexity"]
+    print_evaluation({"model": found})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["uniform", "nll", "5.557", "nats/token", "259"] in lines
+    assert f"{found['perplexity']['nelbo']:.4g}" in lines[1]
 
 
 @pytest.mark.parametrize(
