@@ -7,7 +7,6 @@ it was. Here each worker has a pipe of its own, so a death is the outcome of exa
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import multiprocessing
 import os
 import signal
@@ -91,6 +90,8 @@ class _Worker:
     pipe: Connection
     said: IO[bytes]
     """Its stderr, which is there whole when it has died."""
+    seen: int = 0
+    """Bytes of that which were read."""
     key: str = ""
 
     @classmethod
@@ -98,7 +99,6 @@ class _Worker:
         ours, theirs = _SPAWN.Pipe()
         process = _SPAWN.Process(target=_work, args=(theirs,), daemon=True)
         said = tempfile.TemporaryFile()  # noqa: SIM115  # it is the worker's
-        fcntl.fcntl(said, fcntl.F_SETFL, os.O_APPEND)  # it is emptied whenever it was read
         resource_tracker.ensure_running()  # its stderr is ours
         with _stderr(said.fileno()):
             process.start()
@@ -132,10 +132,9 @@ class _Worker:
     def _text(self) -> str:
         """What it wrote since the last time."""
         number = self.said.fileno()
-        size = os.fstat(number).st_size
-        text = os.pread(number, size, 0).decode(errors="replace")
-        os.ftruncate(number, 0)
-        return text
+        data = os.pread(number, os.fstat(number).st_size - self.seen, self.seen)
+        self.seen += len(data)
+        return data.decode(errors="replace")
 
 
 @contextlib.contextmanager

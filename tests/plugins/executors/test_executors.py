@@ -45,18 +45,17 @@ def test_worker_that_exits_is_an_outcome():
     assert 4 == outcomes["4"].value
 
 
-def _tell(number):
-    os.write(2, f"about {number}\n".encode())
-    return _exit(number)
-
-
 def test_what_a_worker_said_is_told_and_its_last_words_are_in_the_error(capfd):
-    outcomes = {o.key: o for o in Processes(workers=2).run(_tell, {str(n): (n,) for n in range(5)})}
-    first, *lines = outcomes["3"].error.splitlines()
+    """A user sees why a process died, as of an abort in native code."""
+    say = "(__import__('os').write(2, b'about {}\\n'), {})"
+    last = say.format(3, "__import__('os')._exit(7)")
+    told = {str(n): (last if n == 3 else say.format(n, n),) for n in range(6)}
+    outcomes = {o.key: o for o in Processes(workers=2).run(eval, told)}
 
-    assert "its process ended with exit code 7: about 3" == first
-    assert ["about 3"] == lines
-    assert [f"about {n}" for n in (0, 1, 2, 4)] == sorted(capfd.readouterr().err.splitlines())
+    assert ["its process ended with exit code 7: about 3", "about 3"] == (
+        outcomes["3"].error.splitlines()
+    )
+    assert [f"about {n}" for n in (0, 1, 2, 4, 5)] == sorted(capfd.readouterr().err.splitlines())
 
 
 def test_a_worker_that_dies_at_its_start_says_why(tmp_path):
