@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 import torch
 from torch import Tensor
+from torch.testing import assert_close
 
 from aios_core.config import resolve
 from aios_core.contracts import Vocabulary
@@ -78,7 +79,7 @@ class ObjectiveContract(Contract["Objective"]):
             )
             for pad in (4, 2)
         )
-        torch.testing.assert_close(whole, other)
+        assert_close(whole, other)
 
     def test_seed_decides(self, instance: Objective) -> None:
         """The generator and the times are the only source of noise."""

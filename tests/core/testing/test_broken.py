@@ -1,10 +1,16 @@
 """Plugins that are broken in many ways: each is noticed, in a line that names the cause."""
 
+import json
 import re
+from itertools import groupby
+from pathlib import Path
 
 import pytest
 
+from aios_core.kinds import KINDS
 from aios_core.registry import Registry
+from aios_core.testing import runner
+from aios_core.testing.reporting import _TESTS, Reporter
 from aios_core.testing.runner import check_distribution
 
 pytest_plugins = ["aios_core.testing.fixtures"]
@@ -173,3 +179,106 @@ def test_broken_samplers_are_told_apart(tmp_plugin):
 
     assert {} == missed("sampler", SAMPLERS, result.summary)
     assert not result.passed
+
+
+OTHERS = {
+    "corruption.negative": ("noise_is_a_distribution", "a probability is below 0 at alpha"),
+    "corruption.falling": ("noise_is_only_ever_added", r"tokens \[0\] turn clean again"),
+    "corruption.absorbed": ("tells_whether_it_is_absorbing", "Expected instance.absorbing =="),
+    "objective.mean": ("seed_decides", r"losses give shape \(\); expected one a row, \(6,\)"),
+    "objective.padded": ("padding_counts_for_nothing", "whole is not other: they differ by"),
+    "objective.global": ("leaves_global_generators_alone", "global generator of torch"),
+    "head.narrow": ("shapes", r"VOCABULARY.size\) == tuple\(logits.shape\)"),
+    "head.mixing": ("decodes_each_position_by_itself", r"torch.cat\(alone, 1\) is not together"),
+    "head.idle": ("every_parameter_learns", "unused gets no gradient"),
+    "backbone.prophet": ("causal_network_sees_no_future", "after.* is not before"),
+    "backbone.blind": ("bidirectional_network_sees_both_sides", r"no change at \[0.*\] by"),
+    "backbone.padded": ("padding_is_invisible", "is not expected: they differ by"),
+    "quantizer.coarse": ("error_is_that_of_few_bits", "Expected error <="),
+    "quantizer.shifted": ("zeros_stay_zeros", "A layer that is switched off stays so"),
+    "quantizer.writing": ("any_weight_comes_back", "the weight was changed"),
+    "tokenizer.cutting": ("every_text_is_encoded_whole", "a long text does not survive"),
+    "tokenizer.forging": ("names_of_special_tokens_are_text", r"special ids \[256\]"),
+    "tokenizer.forgetful": ("survives_saving", "What is loaded is what was saved"),
+    "embedding.short": ("vectors_have_length_1", r"gave shape \(1, 26\); want \(1, 27\)"),
+    "embedding.relative": ("vectors_do_not_depend_on_neighbours", "among others, in another order"),
+    "embedding.alike": ("texts_are_told_apart", "Other texts, other vectors"),
+    "dataset.text": ("documents_are_texts", "documents gives a text; expected several"),
+    "dataset.numbers": ("documents_are_texts", "a document is int"),
+    "dataset.shuffled": ("order_is_fixed", "a second reading gave other documents"),
+    "metric.nan": ("gives_finite_estimates", "nan"),
+    "metric.listed": ("changes_nothing", "measure gives list; expected a dict"),
+    "metric.random": ("leaves_global_generators_alone", r"global generator of Python \(random\)"),
+    "metric.bigger": ("measures_what_it_says", "Expected set.*lower.*higher.*nearer"),
+    "executor.losing": ("runs_every_job_once", "Many jobs, few places"),
+    "executor.fragile": ("job_that_raises_fails_alone", "ZeroDivisionError: division by zero"),
+    "executor.hasty": ("order_is_kept_where_asked", "A job sees what those before it left behind"),
+    "tracker.once": ("goes_on_with_an_interrupted_run", r"start raised FileExistsError: .*py:\d+"),
+    "tracker.lazy": ("may_end_without_a_record", "AttributeError: .*'last'"),
+    "tracker.alone": ("runs_do_not_mix", r"start raised RuntimeError: another run is tracked"),
+    "level.touching": ("the_model_itself_is_left_alone", "By both methods: its tensors"),
+    "level.greedy": ("the_budget_is_kept", "Expected adaptation.parameters <="),
+    "level.trusting": ("what_does_not_fit_is_refused", "DID NOT RAISE EvolutionError"),
+    "storage.few": ("search_is_exact_where_asked", "The best rows"),
+    "storage.worst-first": ("search_is_exact_where_asked", "The best rows"),
+    "storage.unfiltered": ("filters_mean_the_same", "Any filter chooses the rows"),
+}
+"""Component: the contract that it is held to here, and what is told of it."""
+
+SLEEPY = {"tracker.sleepy": ("may_end_without_a_record", None)}
+"""It breaks nothing."""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What is told of each of `OTHERS`, by the tests of one process that costs nothing to start."""
+    from aios_core.testing.fixtures import write_plugin
+
+    folder = tmp_path_factory.mktemp("broken")
+    source = Path(__file__).with_name("broken_plugins.py").read_text(encoding="utf-8")
+    write_plugin(folder, source, module="broken_plugins")
+    tests = folder / "test_contracts.py"
+    tests.write_text(_TESTS.format(distribution="broken-plugins"))
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    nodes = [
+        f"{tests}::Test_{key.replace('.', '_').replace('-', '_')}::test_{contract}"
+        for key, (contract, _) in (OTHERS | SLEEPY).items()
+    ]
+    options = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
+    with pytest.MonkeyPatch.context() as patch, (folder / "events").open("w") as file:
+        patch.syspath_prepend(str(folder))
+        pytest.main([*options, "-c", str(folder / "pytest.ini"), *nodes], plugins=[Reporter(file)])
+    events = [json.loads(line) for line in (folder / "events").read_text().splitlines()]
+    return [event for event in events if "key" in event]
+
+
+@pytest.mark.parametrize("key", OTHERS)
+def test_each_broken_component_is_named_in_a_line(told, key):
+    """Fault N15, of other kinds three ways each."""
+    contract, pattern = OTHERS[key]
+    lines = [*runner._component(key, told)]
+
+    assert f"{key}: 1 of 1 contracts are broken" in lines[0]
+    assert re.search(f"^  {key} breaks test_{contract}: .*{pattern}", lines[1]), lines[1:]
+    assert 2 == len(lines)
+
+
+@pytest.mark.parametrize(("limit", "slow"), [(0.19, 1), (1e6, 0)])
+def test_slowness_is_told_and_breaks_nothing(told, monkeypatch, limit, slow):
+    """Fault N15: a method that sleeps 0.2 s; by limits that no machine's speed comes near."""
+    monkeypatch.setattr(runner, "SLOW", limit)
+    first, *lines = runner._component("tracker.sleepy", told)
+
+    assert first.startswith("tracker.sleepy: 1 contracts kept, in ")
+    assert slow == len(lines)
+    for line in lines:
+        assert "tracker.sleepy is slow: test_may_end_without_a_record took " in line
+        assert f"expected at most {limit:g} s on an idle machine" in line
+
+
+def test_each_kind_is_broken_in_three_ways():
+    kinds = [key.partition(".")[0] for key in OTHERS]
+    ways = {kind: len([*found]) for kind, found in groupby(sorted(kinds))}
+
+    assert set(KINDS) == {*ways, "noise", "sampler"}
+    assert min(ways.values()) >= 3

@@ -1,0 +1,370 @@
+"""Plugins of most kinds, each broken in one way; `test_broken.py` says what is told of them.
+
+Schedules and samplers are broken there, in many more ways.
+"""
+
+import random
+import time
+from typing import ClassVar
+
+import torch
+from attrs import evolve, frozen
+
+import aios_core
+from aios_core.contracts import Dataset, Estimate, Metric, Outcome, Tracker
+from aios_core.contracts.tracker import Tracking
+from aios_core.diffusion.objective import nelbo
+from aios_core.kinds import KINDS
+from aios_core.scaffold.examples.backbone import Averages
+from aios_core.scaffold.examples.corruption import Mixture
+from aios_core.scaffold.examples.embedding import Letters
+from aios_core.scaffold.examples.executor import InOrder
+from aios_core.scaffold.examples.head import Tied
+from aios_core.scaffold.examples.level import Bias
+from aios_core.scaffold.examples.objective import Tempered
+from aios_core.scaffold.examples.quantizer import Clipped
+from aios_core.scaffold.examples.storage import Exact
+from aios_core.scaffold.examples.tokenizer import Utf8, _Trained
+
+AIOS_API = 1
+OFFERS = {}
+CALLS = [0]
+
+
+def offer(kind, name):
+    """Make a class a component."""
+
+    def made(cls):
+        OFFERS.setdefault(kind, {})[name] = frozen(cls)
+        return OFFERS[kind][name]
+
+    return made
+
+
+@offer("corruption", "negative")
+class Negative(Mixture):
+    def noise(self, alpha, vocabulary):
+        share = super().noise(alpha, vocabulary).clone()
+        share[..., :2] += torch.tensor([-1.0, 1.0])
+        return share
+
+
+@offer("corruption", "falling")
+class Falling(Mixture):
+    def noise(self, alpha, vocabulary):
+        share = super().noise(alpha, vocabulary).clone()
+        share[..., 0] *= alpha**3
+        return share / share.sum(-1, keepdim=True)
+
+
+@offer("corruption", "absorbed")
+class Absorbed(Mixture):
+    absorbing = True
+
+
+@offer("objective", "mean")
+class Mean(Tempered):
+    def losses(self, model, x0, valid, times, generator):
+        return super().losses(model, x0, valid, times, generator).mean()
+
+
+@offer("objective", "padded")
+class Padded(Tempered):
+    def losses(self, model, x0, valid, times, generator):
+        return nelbo(model, x0, torch.ones_like(valid), times, generator)
+
+
+@offer("objective", "global")
+class Global(Tempered):
+    def losses(self, model, x0, valid, times, generator):
+        return super().losses(model, x0, valid, times, generator) + torch.rand(len(x0))
+
+
+def changed(module, name, change):
+    """A module whose method gives something else."""
+    method = getattr(module, name)
+    setattr(module, name, lambda *given: change(method(*given)))
+    return module
+
+
+@offer("head", "narrow")
+class Narrow(Tied):
+    def build(self, dim, vocabulary):
+        return changed(super().build(dim, vocabulary), "decode", lambda logits: logits[..., 1:])
+
+
+@offer("head", "mixing")
+class Mixing(Tied):
+    def build(self, dim, vocabulary):
+        return changed(super().build(dim, vocabulary), "decode", lambda y: y - y.mean(1, True))
+
+
+@offer("head", "idle")
+class Idle(Tied):
+    def build(self, dim, vocabulary):
+        module = super().build(dim, vocabulary)
+        module.unused = torch.nn.Parameter(torch.ones(3))
+        return module
+
+
+@offer("backbone", "prophet")
+class Prophet(Averages):
+    def build(self, *, causal=False):
+        return super().build(causal=False)
+
+
+@offer("backbone", "blind")
+class Blind(Averages):
+    def build(self, *, causal=False):
+        return super().build(causal=True)
+
+
+@offer("backbone", "padded")
+class PaddedBackbone(Averages):
+    def build(self, *, causal=False):
+        module = super().build(causal=causal)
+        forward = module.forward
+        module.forward = lambda h, t=None, condition=None: forward(h, t, None)
+        return module
+
+
+@offer("quantizer", "coarse")
+class Coarse(Clipped):
+    def fit(self, groups, statistics):
+        found = super().fit(groups, statistics)
+        return evolve(found, codes=found.codes // 4 * 4)
+
+
+@offer("quantizer", "shifted")
+class Shifted(Clipped):
+    def dequantize(self, tensor):
+        return super().dequantize(tensor) + 1
+
+
+@offer("quantizer", "writing")
+class Writing(Clipped):
+    def quantize(self, weight, statistics=None):
+        return super().quantize(weight.mul_(2), statistics)
+
+
+class Cut(_Trained):
+    def encode(self, text):
+        return super().encode(text)[:512]
+
+
+class Forged(_Trained):
+    def encode(self, text):
+        ids = super().encode(text)
+        return ids[:1] * 0 + 256 if text == "<mask>" else ids
+
+
+class Forgotten(_Trained):
+    fingerprint = "another"
+
+
+@offer("tokenizer", "cutting")
+class Cutting(Utf8):
+    def train(self, texts):
+        return Cut()
+
+
+@offer("tokenizer", "forging")
+class Forging(Utf8):
+    def train(self, texts):
+        return Forged()
+
+
+@offer("tokenizer", "forgetful")
+class Forgetful(Utf8):
+    def load(self, folder):
+        return Forgotten()
+
+
+@offer("embedding", "short")
+class Short(Letters):
+    def encode(self, texts):
+        return [row[1:] for row in super().encode(texts)]
+
+
+@offer("embedding", "relative")
+class Relative(Letters):
+    def encode(self, texts):
+        return [[*row[:-1], len(texts)] for row in super().encode(texts)]
+
+
+@offer("embedding", "alike")
+class Alike(Letters):
+    def encode(self, texts):
+        return [[1.0] * self.dim for _ in texts]
+
+
+@offer("dataset", "text")
+class Text(Dataset):
+    def documents(self):
+        return "all in one"
+
+
+@offer("dataset", "numbers")
+class Numbers(Dataset):
+    def documents(self):
+        return range(100)
+
+
+@offer("dataset", "shuffled")
+class Shuffled(Dataset):
+    def documents(self):
+        CALLS[0] += 1
+        return [str(n + CALLS[0]) for n in range(100)]
+
+
+class One(Metric):
+    """Of the network, a value that is always the same."""
+
+    of = "model"
+
+    def measure(self, evidence):
+        return {"one": Estimate(1.0)}
+
+
+@offer("metric", "nan")
+class Nan(One):
+    def measure(self, evidence):
+        return {"nan": Estimate(float("nan"))}
+
+
+@offer("metric", "listed")
+class Listed(One):
+    def measure(self, evidence):
+        return [Estimate(1.0)]
+
+
+@offer("metric", "random")
+class Random(One):
+    def measure(self, evidence):
+        return {"random": Estimate(random.random())}
+
+
+@offer("metric", "bigger")
+class Bigger(One):
+    better: ClassVar = {"one": "bigger"}
+
+
+@offer("executor", "losing")
+class Losing(InOrder):
+    def run(self, function, jobs, *, after=None, started=lambda _: None):
+        yield from list(super().run(function, jobs, after=after, started=started))[:-1]
+
+
+@offer("executor", "fragile")
+class Fragile(InOrder):
+    def run(self, function, jobs, *, after=None, started=lambda _: None):
+        for key, arguments in jobs.items():
+            started(key)
+            yield Outcome(key, function(*arguments))
+
+
+@offer("executor", "hasty")
+class Hasty(InOrder):
+    def run(self, function, jobs, *, after=None, started=lambda _: None):
+        return super().run(function, jobs, started=started)
+
+
+class Quiet(Tracking):
+    """Keeps nothing."""
+
+    def log(self, values, step):
+        """Nothing."""
+
+    def finish(self):
+        """Nothing."""
+
+
+@offer("tracker", "once")
+class Once(Tracker):
+    def start(self, folder, config, *, step=0):
+        (folder / "log").touch(exist_ok=False)
+        return Quiet()
+
+
+@offer("tracker", "lazy")
+class Lazy(Tracker):
+    def start(self, folder, config, *, step=0):
+        tracking = Quiet()
+        tracking.log = lambda values, step: setattr(tracking, "last", step)
+        tracking.finish = lambda: tracking.last
+        return tracking
+
+
+@offer("tracker", "alone")
+class Alone(Tracker):
+    def start(self, folder, config, *, step=0):
+        if CALLS.count("open"):
+            raise RuntimeError("another run is tracked")
+        CALLS.append("open")
+        tracking = Quiet()
+        tracking.finish = lambda: CALLS.remove("open")
+        return tracking
+
+
+@offer("tracker", "sleepy")
+class Sleepy(Tracker):
+    def start(self, folder, config, *, step=0):
+        time.sleep(0.2)
+        return Quiet()
+
+
+@offer("level", "touching")
+class Touching(Bias):
+    name = "touching"
+
+    def adapt(self, model, experience, budget):
+        with torch.no_grad():
+            next(model.parameters()).add_(1)
+        return super().adapt(model, experience, budget)
+
+
+@offer("level", "greedy")
+class Greedy(Bias):
+    name = "greedy"
+
+    def adapt(self, model, experience, budget):
+        found = super().adapt(model, experience, evolve(budget, share=1.0))
+        return evolve(found, parameters=model.num_parameters())
+
+
+@offer("level", "trusting")
+class Trusting(Bias):
+    name = "trusting"
+
+    def apply(self, model, adaptation):
+        return self._with(model, adaptation.tensors["shift"].flatten()[: model.vocabulary.size])
+
+
+def searching(change):
+    """An index whose search is changed."""
+
+    def index(self, dim, metric):
+        made = Exact().index(dim, metric)
+        made.search = change(made.search)
+        return made
+
+    return index
+
+
+@offer("storage", "few")
+class Few(Exact):
+    index = searching(lambda own: lambda v, q, k, *a, **o: own(v, q, min(k, 3), *a, **o))
+
+
+@offer("storage", "worst-first")
+class WorstFirst(Exact):
+    index = searching(lambda own: lambda *a, **o: tuple(x[::-1].copy() for x in own(*a, **o)))
+
+
+@offer("storage", "unfiltered")
+class Unfiltered(Exact):
+    index = searching(lambda own: lambda v, q, k, allowed, *a, **o: own(v, q, k, None, *a, **o))
+
+
+for _kind in OFFERS:
+    globals()[KINDS[_kind].hook] = aios_core.hookimpl(lambda kind=_kind: OFFERS[kind])
