@@ -58,6 +58,7 @@ CASES = {
     "N17": "a plugin returns or raises something wrong",
     "N18": "the disk is full in the middle of an import",
     "N19": "a report marks what its numbers deny",
+    "E5": "tensors that are one are written twice",
     "E7": "shards of weights are replaced one by one",
     "E8": "an ablation writes into the folder of a run",
     "E13": "bits per weight do not say of what",

@@ -52,9 +52,11 @@ def ls(file: Path, *, as_json: bool) -> None:
     loader = WeightLoader.open(file)
     entries = [entry for one in loader.files for entry in one.entries.values()]
     if as_json:
-        print_json({"card": loader.card, "tensors": [_facts(entry) for entry in entries]})
+        facts = [_facts(entry) for entry in entries]
+        print_json({"card": loader.card, "tensors": facts, "tied": loader.tied})
         return
     rows = [_row(entry, _facts(entry)) for entry in entries]
+    rows += [(name, f"is {other}", "", "", "") for name, other in loader.tied.items()]
     print_table(("name", "shape", "type", "bits a weight", "bytes"), rows)
     total = sum(entry.nbytes for entry in entries)
     click.echo(f"\n{len(entries)} tensors, {total} bytes, {len(loader.files)} file(s)")

@@ -46,12 +46,19 @@ def quantized(
         return (
             tensor.ndim == 2
             and tensor.dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-            and name.endswith("weight")
-            and not any(fnmatchcase(name, pattern) for pattern in exclude)
+            and _asked(name, exclude)
         )
+
+    tied = {
+        name: other
+        for name, other in source.tied.items()
+        if _asked(name, exclude) == _asked(other, exclude)
+    }
 
     def weights() -> Iterator[tuple[str, Tensor, Statistics | None]]:
         for name in source.names:
+            if name in tied:
+                continue
             tensor = source.get(name)
             if isinstance(tensor, Tensor) and fits(name, tensor):
                 yield name, tensor, None
@@ -71,7 +78,12 @@ def quantized(
         except QuantizationError as error:
             raise QuantizationError(f"{source.path}: {name}: {error}") from error
 
-    return attrs.evolve(source, get=get)
+    return attrs.evolve(source, get=get, tied=tied)
+
+
+def _asked(name: str, exclude: Sequence[str]) -> bool:
+    """Whether a matrix of this name is to be quantized."""
+    return name.endswith("weight") and not any(fnmatchcase(name, one) for one in exclude)
 
 
 def dequantized(source: Source) -> Source:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -43,6 +43,8 @@ class Source:
     card: Mapping[str, Any]
     parts: Mapping[str, WeightLoader]
     """What else belongs to the model, by part; only our own files have such."""
+    tied: Mapping[str, str] = field(factory=dict)
+    """Names whose tensor is that of another name, which is not among them."""
 
 
 def open_source(path: str | PathLike[str]) -> Source:
@@ -64,7 +66,7 @@ def open_source(path: str | PathLike[str]) -> Source:
     loader = WeightLoader.open(found)
     parts = {part for file in loader.files for part, _ in file.entries}
     others = {part: loader.part(part) for part in sorted(parts - {"weights"})}
-    return Source(found, tuple(loader), loader.__getitem__, loader.card, others)
+    return Source(found, tuple(loader), loader.__getitem__, loader.card, others, loader.tied)
 
 
 def save(
@@ -86,14 +88,7 @@ def save(
     """
     target = Path(path)
     if target.suffix != SAFETENSORS and target.suffix not in TORCH:
-        with WeightWriter(target, source.card) as file:
-            for name in source.names:
-                file.add(name, source.get(name))
-                told(name)
-            for part, loader in source.parts.items():
-                for name in loader:
-                    file.add(name, loader[name], part)
-        return file.written
+        return _ours(source, target, told)
     tensors: dict[str, Tensor] = {}
     for name in source.names:
         tensor = source.get(name)
@@ -104,6 +99,7 @@ def save(
             )
         tensors[name] = tensor.contiguous()
         told(name)
+    tensors |= {name: tensors[other] for name, other in source.tied.items()}
     try:
         with new_file(target) as temporary:
             if target.suffix == SAFETENSORS:
@@ -114,6 +110,22 @@ def save(
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelSaveError(f"{target}: cannot be written: {error}") from error
     return target
+
+
+def _ours(source: Source, target: Path, told: Callable[[str], None]) -> Path:
+    """Write a weight file; the file that opens it."""
+    with WeightWriter(target, source.card) as file:
+        for name in source.names:
+            if name not in source.tied:
+                file.add(name, source.get(name))
+                told(name)
+        for name, other in source.tied.items():
+            file.tie(name, other)
+            told(name)
+        for part, loader in source.parts.items():
+            for name in loader:
+                file.add(name, loader[name], part)
+    return file.written
 
 
 def _kind(path: Path) -> str | None:
@@ -181,7 +193,18 @@ def _torch(path: Path) -> Source:
             raise ModelLoadError(
                 f"{path}: {name!r:.80} is a {type(value).__name__}; want tensors by name{hint}"
             )
-    return Source(path, tuple(found), found.__getitem__, {}, {})
+    return Source(path, tuple(found), found.__getitem__, {}, {}, _tied(found))
+
+
+def _tied(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Names after the first of tensors that are one: of the same memory, seen in the same way."""
+    first: dict[tuple[Any, ...], str] = {}
+    tied = {}
+    for name, one in tensors.items():
+        key = (one.data_ptr(), one.dtype, one.shape, one.stride())
+        if one.numel() and first.setdefault(key, name) != name:
+            tied[name] = first[key]
+    return tied
 
 
 def _words(card: Mapping[str, Any]) -> dict[str, str]:

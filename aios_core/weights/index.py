@@ -14,7 +14,17 @@ from operator import add, le, mul
 from typing import Any, Final
 
 from aios_core.errors import ModelLoadError
-from aios_core.weights.layout import DTYPES, FORMAT, MAX_BITS, PACKING, Bytes, Entry, Packing
+from aios_core.weights.layout import (
+    DTYPES,
+    FORMAT,
+    MAX_BITS,
+    PACKING,
+    PLAIN,
+    WEIGHTS,
+    Bytes,
+    Entry,
+    Packing,
+)
 
 COLUMNS: Final[Mapping[str, type]] = {
     "name": str,
@@ -44,14 +54,20 @@ MAX_ELEMENTS: Final = 1 << 60
 """Of a tensor if those of its sizes that are 0 were 1: torch multiplies them in 63 bits."""
 
 
-def write(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """The index of a file with these rows; a value that all rows share is written once."""
+def write(rows: Iterable[Mapping[str, Any]], tied: Mapping[str, str]) -> bytes:
+    """The index of a file with these rows; a value that all rows share is written once.
+
+    Args:
+        rows: of the file.
+        tied: other names of tensors among them, with the names in the rows.
+    """
     found = list(rows)
     columns: dict[str, Any] = {name: [row[name] for row in found] for name in COLUMNS}
     for name, values in columns.items():
         if found and values.count(values[0]) == len(values) and name != "name":
             columns[name] = {"all": values[0]}
-    return json.dumps({"format": FORMAT, **columns}, separators=(",", ":")).encode()
+    head = {"format": FORMAT, "tied": dict(tied)} if tied else {"format": PLAIN}
+    return json.dumps({**head, **columns}, separators=(",", ":")).encode()
 
 
 class Index(Mapping[tuple[str, str], Entry]):
@@ -60,6 +76,9 @@ class Index(Mapping[tuple[str, str], Entry]):
     Args:
         data: what `write` gave; trusted in no way.
         end: the first byte of the file that no tensor may reach.
+
+    Attributes:
+        tied: other names of weights, each with the name that it has among the entries.
 
     Raises:
         ModelLoadError: saying what is wrong, and with which tensor.
@@ -80,6 +99,7 @@ class Index(Mapping[tuple[str, str], Entry]):
         self._check_empty()
         self._check_sizes()
         self._check_places(end)
+        self.tied: dict[str, str] = self._tied(found.get("tied", {}))
 
     def __getitem__(self, key: tuple[str, str]) -> Entry:
         first, columns = self._first[key], self._columns
@@ -133,6 +153,19 @@ class Index(Mapping[tuple[str, str], Entry]):
             if chunk and before != (keys[row], chunk - 1):
                 raise ModelLoadError(f"{names[row]!r:.200}: chunk {chunk} of it is out of place")
         return first
+
+    def _tied(self, found: Any) -> Any:
+        """What the index says of tied names, checked."""
+        if not isinstance(found, dict):
+            raise ModelLoadError("the tied names of the index are no object")
+        for name, other in found.items():
+            taken = (WEIGHTS, name) in self._first
+            if taken or not isinstance(other, str) or (WEIGHTS, other) not in self._first:
+                raise ModelLoadError(
+                    f"the index ties {name!r:.200} to {other!r:.200}; expected a name that no "
+                    "tensor has, and one that a tensor has"
+                )
+        return found
 
     def _check_empty(self) -> None:
         """A shape without elements has no bytes that would keep its other sizes in bounds."""

@@ -12,13 +12,18 @@ from typing import Any, Final
 
 from attrs import frozen
 
-FORMAT: Final = 1
-"""Of the files that this version writes; it reads up to that, and never a newer one."""
+FORMAT: Final = 2
+"""Of files in which a tensor has several names; this version reads up to that, and no newer one."""
+PLAIN: Final = 1
+"""Of all other files, which every version reads."""
 
 CARD: Final = b"aios.card"
 INDEX: Final = b"aios.index"
 DIGEST: Final = b"aios.xxh3"
 """Keys of the metadata in a file's footer: the model card, the index, and the digest of both."""
+
+WEIGHTS: Final = "weights"
+"""The part of a file that a model's own tensors belong to."""
 
 ALIGNMENT: Final = 64
 """Payloads and parameters begin at multiples of this many bytes."""

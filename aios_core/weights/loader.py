@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError
 from aios_core.weights.file import WeightFile
-from aios_core.weights.layout import DTYPES, FORMAT, PACKING, index_path
+from aios_core.weights.layout import DTYPES, FORMAT, PACKING, WEIGHTS, index_path
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -40,18 +40,22 @@ class WeightLoader(Mapping[str, "Tensor | QuantizedTensor"]):
         files: the shards.
         part: which tensors are meant.
         verify: whether to hold tensors against their digests.
+
+    Attributes:
+        tied: names whose tensor is that of another name, which it has in the file.
     """
 
     def __init__(
-        self, files: tuple[WeightFile, ...], part: str = "weights", *, verify: bool = True
+        self, files: tuple[WeightFile, ...], part: str = WEIGHTS, *, verify: bool = True
     ) -> None:
         self.files, self._part, self._verify = files, part, verify
         self._where: dict[str, WeightFile] = {}
+        self.tied: dict[str, str] = {}
         self._verified: set[str] = set()
         for file in files:
-            for own, name in file.entries:
-                if own != part:
-                    continue
+            tied = file.entries.tied if part == WEIGHTS else {}
+            self.tied |= tied
+            for name in (*(name for own, name in file.entries if own == part), *tied):
                 if name in self._where:
                     other = self._where[name].path
                     raise ModelLoadError(f"{file.path}: {name!r:.200} stands in {other} too")
@@ -94,7 +98,7 @@ class WeightLoader(Mapping[str, "Tensor | QuantizedTensor"]):
 
     def entry(self, name: str) -> Entry:
         """What is known of a tensor without touching it."""
-        return self._where[name].entries[self._part, name]
+        return self._where[name].entries[self._part, self.tied.get(name, name)]
 
     def file(self, name: str) -> WeightFile:
         """The file that a tensor lies in."""

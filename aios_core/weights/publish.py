@@ -20,7 +20,7 @@ from typing import Final
 from aios_core.errors import ModelLoadError
 from aios_core.files import settle, sync
 from aios_core.weights.file import WeightFile
-from aios_core.weights.layout import FORMAT, digest, index_path, shard_name
+from aios_core.weights.layout import PLAIN, digest, index_path, shard_name
 
 _HIDDEN: Final = re.compile(r"\.(.+\.index\.json)\.[0-9a-f]{8}")
 """An index that does not have its name yet."""
@@ -87,9 +87,7 @@ def _shards(path: Path, files: Mapping[str, Path], digests: Sequence[str]) -> No
     crash knows which files nobody names.
     """
     index = index_path(path)
-    text = json.dumps(
-        {"format": FORMAT, "shards": dict(zip(files, digests, strict=True))}, indent=1
-    )
+    text = json.dumps({"format": PLAIN, "shards": dict(zip(files, digests, strict=True))}, indent=1)
     hidden = index.with_name(f".{index.name}.{secrets.token_hex(4)}")
     try:
         with hidden.open("x", encoding="utf-8") as file:

@@ -24,6 +24,7 @@ from aios_core.weights.layout import (
     DTYPES,
     INDEX,
     PACKING,
+    WEIGHTS,
     digest,
 )
 from aios_core.weights.publish import publish
@@ -72,11 +73,12 @@ class WeightWriter:
         self._path, self._card = Path(path), json.dumps(dict(card or {}), default=str).encode()
         self._max_shard, self._max_chunk = max_shard, max_chunk
         self._names: set[tuple[str, str]] = set()
+        self._shard_of: dict[tuple[str, str], _Shard] = {}
         self._shards: list[_Shard] = []
         self._open = ExitStack()
         self._beside: Path | None = None  # the folder that shards are written in
 
-    def add(self, name: str, value: Tensor | QuantizedTensor, part: str = "weights") -> None:
+    def add(self, name: str, value: Tensor | QuantizedTensor, part: str = WEIGHTS) -> None:
         """Write a tensor behind those that are there.
 
         Args:
@@ -94,6 +96,22 @@ class WeightWriter:
             self._add(name, value, part)
         except (OSError, pa.ArrowException) as error:
             raise ModelSaveError(f"{self._path}: {name!r} cannot be written: {error}") from error
+
+    def tie(self, name: str, other: str) -> None:
+        """Give a weight that was added another name, under which readers find the same bytes.
+
+        Args:
+            name: told from all others.
+            other: of the weight.
+
+        Raises:
+            ModelSaveError: the name is taken, or there is no such weight.
+        """
+        shard = self._shard_of.get((WEIGHTS, other))
+        if (WEIGHTS, name) in self._names or shard is None:
+            raise ModelSaveError(f"{self._path}: {name!r} cannot be tied to {other!r}")
+        self._names.add((WEIGHTS, name))
+        shard.tied[name] = other
 
     def _add(self, name: str, value: Tensor | QuantizedTensor, part: str) -> None:
         quantized = value if isinstance(value, QuantizedTensor) else None
@@ -129,6 +147,7 @@ class WeightWriter:
                 where = offset if piece.size else 0  # so that no parameters are alike for all rows
                 whole |= {f"{column}_offset": where, f"{column}_size": piece.size}
             shard.index.append(whole)
+        self._shard_of[part, name] = shard
 
     def _shard(self, size: int) -> _Shard:
         """The file that the next so many bytes belong into."""
@@ -175,13 +194,14 @@ class _Shard:
     path: Path
     rows: RowWriter = field(init=False)
     index: list[dict[str, Any]] = field(factory=list)
+    tied: dict[str, str] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.rows = RowWriter(self.path)
 
     def close(self, card: bytes) -> str:
         """Write the footer, and give the digest of what it says."""
-        index = write(self.index)
+        index = write(self.index, self.tied)
         whole = digest(card + index)
         self.rows.close({CARD: card, INDEX: index, DIGEST: whole.encode()})
         return whole

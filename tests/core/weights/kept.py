@@ -29,7 +29,7 @@ POWERS = -5 * torch.arange(17)[:, None]
 
 
 def models() -> dict[str, dict[str, torch.Tensor | QuantizedTensor]]:
-    """By the name of the file: tensors of every type, packed ones, some in chunks, and none."""
+    """By the name of the file: tensors of every type, packed, in chunks, of two names, and none."""
     quantizers = {
         **{f"int{bits}": Arrow(bits=bits) for bits in (2, 3, 4, 8)},
         "u4": Arrow(bits=2, group_size=16, param_format="u4"),
@@ -43,6 +43,7 @@ def models() -> dict[str, dict[str, torch.Tensor | QuantizedTensor]]:
             name: one.quantize(torch.ldexp(WEIGHT, POWERS)) for name, one in quantizers.items()
         },
         "chunks": {"a": WEIGHT, "b": WEIGHT.T},
+        "tied": {"a": WEIGHT, "b": WEIGHT.T, "c": WEIGHT},
         "empty": {},
     }
 
@@ -55,7 +56,11 @@ def main() -> None:
             continue
         with WeightWriter(path, CARD, max_chunk=1024 if name == "chunks" else 1 << 30) as file:
             for key, tensor in tensors.items():
-                file.add(key, tensor)
+                first = next(name for name, one in tensors.items() if one is tensor)
+                if first == key:
+                    file.add(key, tensor)
+                else:
+                    file.tie(key, first)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ import torch
 from hypothesis import given, settings
 from safetensors.torch import save_file
 
+from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError, ModelSaveError
+from aios_core.quantization.tensors import quantized
 from aios_core.testing import strategies
 from aios_core.weights import WeightLoader
 from aios_core.weights.compare import differences
@@ -17,6 +19,7 @@ from aios_core.weights.pages import walk
 from aios_core.weights.rows import SCHEMA
 from aios_core.weights.verify import faults
 from aios_core.weights.writer import WeightWriter
+from aios_plugins.quantizers.rtn import Rtn
 
 from .test_loader import assert_same
 
@@ -39,6 +42,66 @@ def test_a_round_trip_through_every_kind_is_exact(tmp_path_factory, tensors):
         )
     for key, tensor in WeightLoader.open(folder / "d.parquet").items():
         assert_same(tensors[key], tensor)
+
+
+@pytest.fixture
+def tied(tmp_path):
+    """Torch's file of two matrices, of which one has two names and another is its transpose."""
+    embedding = torch.randn(400, 8, generator=torch.Generator().manual_seed(0))
+    tensors = {"wte.weight": embedding, "h.weight": torch.ones(9, 9), "head.weight": embedding}
+    torch.save(tensors | {"turned": embedding.T, "none": torch.ones(0)}, tmp_path / "m.bin")
+    return tmp_path / "m.bin"
+
+
+@pytest.mark.parametrize("options", [{}, {"max_shard": 1000}])
+def test_tensors_that_are_one_stay_one(tied, tmp_path, monkeypatch, options):
+    """Fault E5: each is written once, and found under each of its names, there and back."""
+    monkeypatch.setattr(WeightWriter.__init__, "__kwdefaults__", {
+        **WeightWriter.__init__.__kwdefaults__, **options})  # fmt: skip
+    written = save(open_source(tied), tmp_path / "m.parquet")
+    loader = WeightLoader.open(written)
+    sizes = [entry.nbytes for file in loader.files for entry in file.entries.values()]
+
+    assert {"head.weight": "wte.weight"} == loader.tied == open_source(written).tied
+    assert {"wte.weight", "h.weight", "head.weight", "turned", "none"} == set(loader)
+    assert 2 * 12800 + 324 == sum(sizes)
+    assert loader["wte.weight"].data_ptr() == loader["head.weight"].data_ptr()
+    assert [] == list(faults(written))
+    save(open_source(written), tmp_path / "again.bin")
+    save(open_source(written), tmp_path / "again.safetensors")
+    again = torch.load(tmp_path / "again.bin", weights_only=True)
+    assert again["wte.weight"].data_ptr() == again["head.weight"].data_ptr()
+    for name in ("m.parquet", "again.bin", "again.safetensors"):
+        assert [] == list(differences(open_source(tied), open_source(tmp_path / name)))
+
+
+def test_only_names_that_are_tied_need_the_newer_format(tied, tmp_path, write, tensors):
+    """Fault E5: versions that know no tied names read all other files as before."""
+    written = save(open_source(tied), tmp_path / "m.parquet")
+
+    assert b'"format":2,"tied":{"head.weight":"wte.weight"}' in written.read_bytes()
+    assert b'"format":1,' in write(tensors).read_bytes()
+
+
+@pytest.mark.parametrize(("exclude", "expected"), [("h.*", True), ("wte*", False)])
+def test_tied_tensors_are_quantized_alike_or_apart(tied, tmp_path, exclude, expected):
+    """Fault E5: where only one of the names is to be quantized, they are two tensors."""
+    made = save(quantized(open_source(tied), Rtn(), (exclude,)), tmp_path / "m.parquet")
+    loader = WeightLoader.open(made)
+
+    assert isinstance(loader["head.weight"], QuantizedTensor)
+    assert expected == isinstance(loader["wte.weight"], QuantizedTensor) == bool(loader.tied)
+
+
+def test_a_name_is_tied_once_and_to_a_tensor(tmp_path):
+    with WeightWriter(tmp_path / "m.parquet") as file:
+        file.add("a", torch.ones(3))
+        file.tie("b", "a")
+        for name, other in (("b", "a"), ("a", "a"), ("c", "d"), ("c", "b")):
+            with pytest.raises(ModelSaveError, match=f"'{name}' cannot be tied to '{other}'"):
+                file.tie(name, other)
+        with pytest.raises(ModelSaveError, match="'b' is written twice"):
+            file.add("b", torch.ones(3))
 
 
 def test_the_card_goes_with_the_tensors(tmp_path):

@@ -60,7 +60,12 @@ def test_a_forged_file_may_be_honest(forge):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"format": 2}, "format 2 by a newer version"),
+        ({"format": 3}, "format 3 by a newer version"),
+        ({"tied": ["b", "a"]}, "the tied names of the index are no object"),
+        ({"tied": {"b": "c"}}, "ties 'b' to 'c'; expected a name that no tensor has"),
+        ({"tied": {"a": "a"}}, "ties 'a' to 'a'; expected a name that no tensor has"),
+        ({"tied": {"b": 7}}, "ties 'b' to 7; expected a name that no tensor has"),
+        ({"tied": {"b": "a", "c": "b"}}, "ties 'c' to 'b'"),
         ({"format": True}, "format True"),
         ({"name": 3}, "names no tensors"),
         ({"name": ["a", "a"]}, "column part of the index has not 2 values"),
