@@ -77,6 +77,7 @@ class RowRandom:
         self._forks: tuple[int, ...] = ()
         self._draws = 0
         self._ahead: Tensor | None = None
+        self._first = 0  # of the draws that `_ahead` holds
         self._process = process
         self._doubts: list[Tensor] = []  # the same for all that are forked
 
@@ -99,14 +100,16 @@ class RowRandom:
         rows, length = len(self._keys), len(self._positions)
         several = max(1, min(_AHEAD, _AHEAD_ENTRIES // (rows * length)))
         number = self._draws % several
-        if number == 0 or self._ahead is None:
-            first = (self._draws - number) << 32
+        first = self._draws - number
+        # By the first one that it holds: where nothing is drawn, `_draws` moves all the same.
+        if self._ahead is None or self._first != first:
             ahead = torch.arange(several, device=self._keys.device)[:, None, None] << 32
             keys = self._keys
             for fork in self._forks:  # only now, for many a block is filled in without a draw
                 keys = splitmix64(keys ^ splitmix64(torch.full_like(keys, fork + 1) * _GOLDEN))
-            state = keys + (self._positions + (ahead + first)) * _GOLDEN
+            state = keys + (self._positions + (ahead + (first << 32))) * _GOLDEN
             self._ahead = _shift(splitmix64(state), 11).double() * 2.0**-53
+            self._first = first
         self._draws += 1
         return self._ahead[number]
 

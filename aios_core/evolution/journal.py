@@ -58,12 +58,14 @@ class Journal:
         except OSError as error:
             raise EvolutionError(f"{self.folder}: cannot be written: {error.strerror}") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise EvolutionError(
+                    f"{self.folder}: another evolution of this run is at work; expected it to end "
+                    "first"
+                ) from None
             yield
-        except BlockingIOError:
-            raise EvolutionError(
-                f"{self.folder}: another evolution of this run is at work; want it to end first"
-            ) from None
         finally:
             os.close(descriptor)
 

@@ -83,6 +83,14 @@ class Arm:
         """A value of every trial that has it."""
         return {trial.seed: trial.values[name] for trial in self.trials if name in trial.values}
 
+    def references(self, name: str) -> dict[int, float]:
+        """What the held-out texts of every trial have for a metric of samples."""
+        return {
+            trial.seed: float(trial.result["reference"][name]["value"])
+            for trial in self.trials
+            if name in trial.result.get("reference", {})
+        }
+
     def summary(self, name: str) -> Summary | None:
         """Over seeds; None where no trial has the value."""
         values = list(self.by_seed(name).values())
@@ -148,28 +156,32 @@ class Results:
         return found
 
     def reference(self, name: str) -> float | None:
-        """What held-out texts have for a metric of samples."""
-        for trial in self.trials:
-            if name in trial.result.get("reference", {}):
-                return float(trial.result["reference"][name]["value"])
-        return None
+        """What held-out texts have for a metric of samples.
+
+        None also where arms differ in it, as those of other tokenizers or lengths do.
+        """
+        values = {one for arm in self.arms for one in arm.references(name).values()}
+        return values.pop() if len(values) == 1 else None
 
     def by_distance(self, name: str) -> bool:
         """Whether arms are compared by how far they are from held-out texts, not by the value."""
         nearer = self.compared.get(name, {}).get("better") == "nearer"
-        return nearer and self.reference(name) is not None
+        return nearer and any(arm.references(name) for arm in self.arms)
 
     def judged(self, arm: Arm, name: str) -> dict[int, float]:
         """What an arm is compared by, one number a seed.
 
-        Its values or, see `by_distance`, their distances from that of held-out texts.
+        Its values or, see `by_distance`, their distances from that of its own held-out texts.
         """
         values = arm.by_seed(name)
         if not self.by_distance(name):
             return values
-        reference = self.reference(name)
-        assert reference is not None
-        return {seed: abs(value - reference) for seed, value in values.items()}
+        references = arm.references(name)
+        return {
+            seed: abs(value - references[seed])
+            for seed, value in values.items()
+            if seed in references
+        }
 
     def difference(self, arm: Arm, name: str) -> Summary | None:
         """What an arm is `judged` by less the baseline's, seed by seed; None for the baseline."""

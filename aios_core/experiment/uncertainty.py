@@ -102,12 +102,11 @@ def calibrate_run(
     subject = Subject.of(found, found.resolved)
     length = subject.config.diffusion.length
     ids, valid = subject.held_out.windows(length)
-    whole = ids[valid.all(-1)]
-    half = min(windows, len(whole) // 2)
-    if half < 20:  # the quantile of 3 % needs 33, and what is measured a few more
-        raise DataError(f"{2 * half} held-out texts of {length} tokens are too few; want 40")
-    # The halves are apart, for neighbours in a text are alike.
-    first, second = _spread(whole[: len(whole) // 2], half), _spread(whole[-half:], half)
+    first, second = halves(ids[valid.all(-1)], windows)
+    if len(first) < 20:  # the quantile of 3 % needs 33, and what is measured a few more
+        raise DataError(
+            f"{2 * len(first)} held-out texts of {length} tokens are too few; expected at least 40"
+        )
     temperatures = Temperatures()
     for levels in _levels(subject.model, first, seed=0, told=told):
         for level in levels:
@@ -128,7 +127,7 @@ def calibrate_run(
         if not count:
             raise DataError(f"{against}: has {len(foreign)} tokens; want at least {length}")
         rows = torch.from_numpy(foreign[: count * length].astype(np.int64)).view(count, length)
-        other = _part(subject, _spread(rows, half), kept, 2, told)
+        other = _part(subject, _spread(rows, len(first)), kept, 2, told)
     return summary(calibration, own, other, fitted)
 
 
@@ -292,6 +291,12 @@ def _tokens(
     rate: float, sure: NDArray[np.float64], right: NDArray[np.bool_], nats: NDArray[np.float64]
 ) -> Tokens:
     return Tokens(rate, sure, right, float(nats.mean()))
+
+
+def halves(rows: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """As many rows of each half, evenly spread over it; apart, for neighbours are alike."""
+    middle = len(rows) // 2
+    return _spread(rows[:middle], most), _spread(rows[len(rows) - middle :], most)
 
 
 def _spread(rows: Tensor, count: int) -> Tensor:

@@ -47,6 +47,18 @@ def test_row_depends_on_its_seed_alone(seeds, length):
         assert torch.equal(u, torch.cat([row.uniform() for row in alone]))
 
 
+@pytest.mark.parametrize("rows", [1, 8, 64])
+def test_what_is_not_drawn_at_temperature_0_moves_the_streams_all_the_same(rows):
+    """T16: the uniforms behind it are those at temperature 1, alone and in any batch."""
+    shape = (rows, 128)
+    whole = RowRandom([7], 128)
+    draws = [whole.uniform() for _ in range(150)]
+    random = RowRandom([7] * rows, 128)
+    for step in range(50):
+        assert torch.equal(draws[3 * step], random.uniform()[-1:])
+        random.categorical(torch.zeros(*shape, 2), torch.ones(shape).bool(), 0, 2)
+
+
 def test_categorical_follows_the_probabilities():
     """Also rare ones; and a token without probability never comes."""
     p = torch.tensor([0.0, 0.7, 1e-3, 0.0, 0.299, 0.0], dtype=torch.float64)

@@ -24,22 +24,22 @@ def skewed(shape, generator):
 
 
 def wrong(draw, number):
-    """Share of runs in which at least one of 20 useless candidates passes."""
+    """Share of runs in which at least one of 20 useless candidates passes.
+
+    Only those that look better by 1.5 standard errors are given to the gate: no bound that errs as
+    rarely as these do lets another one through.
+    """
     generator = torch.Generator().manual_seed(number)
     alphas = [(1 - EvolutionConfig().confidence) * 6 / (math.pi * k) ** 2 for k in range(1, 21)]
     before, tokens = torch.zeros(number).double(), TOKENS.expand(number)
-    return (
-        sum(
-            any(
-                compare(before, after, tokens, alpha=alpha).high < 0
-                for after, alpha in zip(
-                    draw((ASKS, number), generator).double(), alphas, strict=True
-                )
-            )
-            for _ in range(RUNS)
-        )
-        / RUNS
-    )
+    after = draw((RUNS, ASKS, number), generator).double()
+    look_better = after.mean(-1) < -1.5 * after.std(-1) / math.sqrt(number)
+    passed = {
+        run
+        for run, ask in look_better.nonzero().tolist()
+        if compare(before, after[run, ask], tokens, alpha=alphas[ask]).high < 0
+    }
+    return len(passed) / RUNS
 
 
 @pytest.mark.slow

@@ -25,7 +25,11 @@ SHOWN = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
 
 
 def results(values, better, reference=None):
-    """An ablation in which one metric was measured: arm to its values, one a seed."""
+    """An ablation in which one metric was measured: arm to its values, one a seed.
+
+    The held-out texts of all arms have one value of it, or those of each arm its own.
+    """
+    references = reference if isinstance(reference, dict) else dict.fromkeys(values, reference)
     about = {"unit": "nats", "better": better, "stderr": None}
     trials = [
         Trial(
@@ -39,7 +43,9 @@ def results(values, better, reference=None):
             result={
                 "status": "done",
                 "metrics": {"m": {"value": value, **about}},
-                "reference": {} if reference is None else {"m": {"value": reference, **about}},
+                "reference": {}
+                if references[arm] is None
+                else {"m": {"value": references[arm], **about}},
                 "nfe": 4.0,
                 "sampling_seconds": 1.0,
                 "dtype": "float64",
@@ -65,6 +71,19 @@ def of_the_second_arm(found):
     shown = table[0].rstrip("| ").rpartition("| ")[2]
     row = list(csv.DictReader(io.StringIO(_csv(found))))[1]
     return shown, row, re.search(r"Δ ([+-][^<]*±[^<]*)(?:<[^>]*>([▲▼]))?", render(found))
+
+
+def test_each_arm_is_as_near_as_it_is_to_its_own_held_out_texts():
+    """Fault N19: those of another tokenizer or length have another value of the metric."""
+    found = results({"base": (3.0, 3.2), "other": (5.0, 5.1)}, "nearer", {"base": 4, "other": 5})
+    base, other = found.arms
+
+    assert [1.0, 0.8] == pytest.approx([*found.judged(base, "m").values()])
+    assert [0.0, 0.1] == pytest.approx([*found.judged(other, "m").values()])
+    assert "other" == found.best("m")[0].label
+    assert found.reference("m") is None
+    assert "held-out text*" not in markdown(found)
+    assert "4.000" not in render(found)
 
 
 def test_a_mark_is_judged_by_the_difference_that_is_shown():

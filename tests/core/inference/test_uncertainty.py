@@ -18,7 +18,7 @@ from aios_core.contracts import Vocabulary, store_schema
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.errors import InferenceError, ModelLoadError
-from aios_core.experiment.uncertainty import Part, Tokens, helpful, risk_coverage
+from aios_core.experiment.uncertainty import Part, Tokens, halves, helpful, risk_coverage
 from aios_core.inference import ArrowEngine
 from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
 from aios_core.inference.doubt import doubts
@@ -38,6 +38,15 @@ def level(probabilities, tokens, before=None, rate=0.5):
     hidden = torch.tensor([[True] * len(tokens)])
     said = None if before is None else torch.tensor(before)
     return Level(rate, hidden, torch.tensor(tokens), probs.log(), said)
+
+
+def test_what_calibrates_and_what_measures_are_spread_and_apart():
+    first, second = halves(torch.arange(101), 5)
+
+    assert [0, 12, 24, 37, 49] == first.tolist()
+    assert [51, 63, 75, 88, 100] == second.tolist()
+    assert ([0, 1], [3, 4]) == tuple(one.tolist() for one in halves(torch.arange(5), 9))
+    assert ([], []) == tuple(one.tolist() for one in halves(torch.arange(1), 9))
 
 
 def test_estimators_by_hand():

@@ -22,10 +22,6 @@ class TestDropout(BackboneContract):
     component = Transformer(**SMALL, dropout=0.5)
 
 
-class TestDefault(BackboneContract):
-    component = Transformer
-
-
 def test_width_must_divide_into_pairs():
     with pytest.raises(ValueError, match=r"dim = 12 is not a multiple of 2 \* heads = 8"):
         Transformer(dim=12, heads=4)

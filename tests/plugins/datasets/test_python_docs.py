@@ -7,12 +7,7 @@ import textwrap
 import pytest
 
 from aios_core.errors import DataError
-from aios_core.testing.contracts.dataset import DatasetContract
 from aios_plugins.datasets.python_docs import PythonDocs, _documents, _topics
-
-
-class TestPythonDocs(DatasetContract):
-    component = PythonDocs
 
 
 def test_is_worth_training_on():

@@ -9,18 +9,7 @@ import time
 
 import pytest
 
-from aios_core.testing.contracts.executor import ExecutorContract
 from aios_plugins.executors.processes import Processes
-from aios_plugins.executors.serial import Serial
-
-
-class TestSerial(ExecutorContract):
-    component = Serial
-
-
-class TestProcesses(ExecutorContract):
-    component = Processes(workers=2)
-
 
 DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 

@@ -9,10 +9,6 @@ from aios_core.testing.contracts.head import DIM, VOCABULARY, HeadContract
 from aios_plugins.heads.text import Text
 
 
-class TestTied(HeadContract):
-    component = Text
-
-
 class TestUntied(HeadContract):
     component = Text(tied=False)
 

@@ -24,28 +24,8 @@ from aios_plugins.metrics.twin import Twin
 from aios_plugins.storage.arrow import Arrow
 
 
-class TestNelbo(MetricContract):
-    component = Nelbo
-
-
-class TestLikelihood(MetricContract):
-    component = Likelihood
-
-
-class TestMemory(MetricContract):
-    component = Memory
-
-
-class TestEntropy(MetricContract):
-    component = Entropy
-
-
 class TestDistinct(MetricContract):
     component = Distinct(n=(1, 2, 5))
-
-
-class TestTwin(MetricContract):
-    component = Twin
 
 
 def with_samples(rows):

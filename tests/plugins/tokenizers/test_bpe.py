@@ -15,10 +15,6 @@ from aios_plugins.tokenizers.bpe import Bpe
 TEXTS = ["the thesis is that the thicker thief thinks", "then the <mask> thins the <mask>"]
 
 
-class TestBpe(TokenizerContract):
-    component = Bpe
-
-
 class TestSmallest(TokenizerContract):
     component = Bpe(vocab_size=260)
 

@@ -2,12 +2,7 @@
 
 import numpy as np
 
-from aios_core.testing.contracts.tokenizer import TokenizerContract
 from aios_plugins.tokenizers.bytes import Bytes
-
-
-class TestBytes(TokenizerContract):
-    component = Bytes
 
 
 def test_a_token_is_a_byte():

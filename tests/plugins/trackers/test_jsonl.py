@@ -4,12 +4,7 @@ import json
 
 import pytest
 
-from aios_core.testing.contracts.tracker import TrackerContract
 from aios_plugins.trackers.jsonl import Jsonl
-
-
-class TestJsonl(TrackerContract):
-    component = Jsonl
 
 
 def records(folder):
