@@ -15,6 +15,8 @@ from aios_core.inference import ArrowEngine
 from aios_core.training.trainer import train
 
 TIMED = {"dim": 16, "layers": 1, "heads": 2, "time_conditioned": True}
+FEW = {"num_inference_steps": 12}
+"""Steps, in which each token may still change several times."""
 RUNS = {
     "uniform": {"corruption": {"type": "uniform"}, "backbone": TIMED},
     "hybrid": {"corruption": {"type": "hybrid"}, "backbone": TIMED},
@@ -127,7 +129,7 @@ def test_what_needs_masks_is_refused(runs, name):
 def test_guidance_under_other_noise(runs, name, sampler):
     """T27: gamma 1 is the conditional model, 0 the one that does not see the prompt."""
     engine = ArrowEngine.load(runs / name)
-    options = {"sampler": sampler, "seeds": [4], "max_new_tokens": 8}
+    options = {"sampler": sampler, "seeds": [4], "max_new_tokens": 8, **FEW}
 
     def written(prompt, **more):
         return engine.diffuse(prompt, **options, **more)
@@ -148,16 +150,17 @@ def test_guidance_under_other_noise(runs, name, sampler):
 def test_promises_are_kept_under_other_noise(runs, name, sampler):
     """Every token may change until the end, and in the end the text is one of the language."""
     engine, language = ArrowEngine.load(runs / name), "[a-c]{2,}(-[0-9]+)?"
+    how = {"sampler": sampler, **FEW}
     drawn = {"top_k": 3, "repetition_penalty": 1.3, "suppress_tokens": [99]}
     led = {"guidance_scale": 2.0, "negative_prompt": "xyz", "temperature": 0.7}
     for prompts, more in ((["milk", ""], {}), (["milk", "a bottle"], {**drawn, **led})):
-        output = engine.diffuse(prompts, sampler=sampler, regex=language, max_new_tokens=9, **more)
+        output = engine.diffuse(prompts, regex=language, max_new_tokens=9, **how, **more)
         for text in output.completions:
             assert re.fullmatch(language, text)
     schema = {"type": "array", "items": {"type": "integer"}, "minItems": 2}
-    output = engine.diffuse("milk", sampler=sampler, json_schema=schema, max_new_tokens=12)
+    output = engine.diffuse("milk", json_schema=schema, max_new_tokens=12, **how)
     jsonschema.validate(json.loads(output.completions[0]), schema)
-    filled = engine.infill("1<mask:2>4", sampler=sampler, regex=r"[0-9]*")
+    filled = engine.infill("1<mask:2>4", regex=r"[0-9]*", **how)
     assert re.fullmatch(r"1\d\d4", filled.texts[0])
 
 
@@ -177,7 +180,7 @@ def test_promises_are_kept_under_other_noise(runs, name, sampler):
 def test_rows_do_not_depend_on_their_batch_under_other_noise(precise, name, sampler, more):
     """T16: padded in a batch and alone, whatever else is asked; what is suppressed never comes."""
     engine, prompts = precise[name], ["milk", "a bottle"]
-    options = {"sampler": sampler, "max_new_tokens": 9, "suppress_tokens": [97, 259], **more}
+    options = {"sampler": sampler, "max_new_tokens": 9, "suppress_tokens": [97, 259], **FEW, **more}
     together = engine.diffuse(prompts, seed=5, **options)
     for row, prompt in enumerate(prompts):
         alone = engine.diffuse(prompt, seeds=[together.seeds[row]], **options)
