@@ -31,6 +31,7 @@ executor = { type = "processes", workers = 1 }
 "sampler.steps" = [2, 4]
 seed = [0]
 """
+SERIAL = ("--set", "executor={type='serial'}")
 AIOS = [sys.executable, "-c", "from aios_core.cli import main; main()"]
 
 
@@ -164,7 +165,7 @@ def test_from_a_file_to_a_report_and_back(aios, here, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(aios, started, tmp_path):
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(here, started, tmp_path):
     longer = ("--set", "training.steps=400", "--set", "training.checkpoint_every=400")
     longer = (*longer, "--set", "executor.workers=2")
     process = started(*longer)
@@ -182,8 +183,8 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(aios, started, t
     assert "Traceback" not in stderr
     assert 2 == len(list(tmp_path.glob("out/models/*/checkpoints/latest")))
 
-    done = aios("ablate", "tiny.toml", "--output", "out", *longer)
-    assert 0 == done.returncode, done.stderr
+    done = here("ablate", "tiny.toml", "--output", "out", *longer, *SERIAL)
+    assert 0 == done.exit_code, done.stderr
     for path, first in firsts.items():
         lines = path.read_text().splitlines()
         assert first == lines[0]  # its speed is told to many digits: not trained anew
@@ -191,7 +192,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(aios, started, t
 
 
 @pytest.mark.slow
-def test_killed_run_goes_on(aios, started, tmp_path):
+def test_killed_run_goes_on(here, started, tmp_path):
     steps = ("--set", "ablate.'sampler.steps'=[1, 2, 4, 8]", "--set", "evaluation.twin=false")
     process = started(*steps)
     (first, *_) = wait_for(process, lambda: list(tmp_path.glob("out/trials/*/result.json")))
@@ -199,9 +200,9 @@ def test_killed_run_goes_on(aios, started, tmp_path):
     process.communicate()
     before = first.stat().st_mtime_ns
 
-    done = aios("ablate", "tiny.toml", "--output", "out", *steps)
+    done = here("ablate", "tiny.toml", "--output", "out", *steps, *SERIAL)
 
-    assert 0 == done.returncode, done.stderr
+    assert 0 == done.exit_code, done.stderr
     assert before == first.stat().st_mtime_ns
     assert 4 == len(list(tmp_path.glob("out/trials/*/result.json")))
 

@@ -109,11 +109,11 @@ def assert_offers(source, kind, name, cls):
 
 @pytest.mark.slow
 def test_new_packages_pass_their_own_tests(aios, tmp_path):
-    """Of each kind alone, under names that are also in use elsewhere, and of all in one."""
+    """Of each kind alone, under names that are also in use elsewhere, and of some in one."""
     for kind in KINDS:
         assert 0 == aios("new", str(tmp_path / f"aios-{kind}"), "--kind", kind).exit_code
-    every = [word for kind in KINDS for word in ("--kind", kind)]
-    assert 0 == aios("new", str(tmp_path / "aios-every-thing"), *every).exit_code
+    several = [word for kind in ("head", "noise", "storage") for word in ("--kind", kind)]
+    assert 0 == aios("new", str(tmp_path / "aios-some-things"), *several).exit_code
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
     environ = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -112,7 +112,7 @@ samples = st.integers(2, 4).flatmap(lambda n: st.lists(numbers, min_size=n, max_
     st.sampled_from(["lower", "higher", "nearer", None]),
     st.none() | numbers,
 )
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_marks_stand_exactly_where_the_interval_shown_excludes_zero(values, better, reference):
     """Fault N19: in table.md, table.csv and the page."""
     found = results(dict(zip(("base", "other"), values, strict=True)), better, reference)

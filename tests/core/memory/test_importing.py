@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios_core.contracts import store_schema
@@ -79,6 +79,7 @@ def test_ids_of_the_store_are_refused_before_anything_is_written(place, tmp_path
     assert {"k599": "y"} == held(place)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from("abcde"), min_size=1, max_size=12), st.integers(1, 5))
 def test_batches_do_not_matter(tmp_path_factory, ids, size):
     """Fault V7: for any file and any size of batches."""
