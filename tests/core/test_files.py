@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -141,3 +142,40 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path):
     assert fault(tmp_path / "x", {"bytes": (tmp_path / "x").stat().st_size}).startswith(
         "cannot be read: "
     )
+
+
+def test_what_takes_a_name_is_on_disk_before(tmp_path, monkeypatch):
+    """Fault N10: a loss of power leaves no name of a file, or of a folder, that is not filled."""
+    synced, done, fsync = {}, [], os.fsync
+
+    def content(path):
+        return sorted(one.name for one in path.iterdir()) if path.is_dir() else path.read_bytes()
+
+    def recorded(descriptor):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced[path.stat().st_ino] = content(path)
+        fsync(descriptor)
+
+    def checked(move):
+        def moved(source, target):
+            for path in (Path(source), *Path(source).rglob("*")):
+                assert content(path) == synced.get(path.stat().st_ino), path
+            move(source, target)
+            done.append(Path(target))
+
+        return moved
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, checked(getattr(os, name)))
+    with new_folder(tmp_path / "folder") as folder:
+        (folder / "deep" / "er").mkdir(parents=True)
+        (folder / "deep" / "er" / "x").write_text("1")
+        (folder / "y").write_text("2")
+    with new_file(tmp_path / "file") as temporary:
+        temporary.write_text("3")
+    replace_text(tmp_path / "text", "4")
+    replace_text(tmp_path / "text", "5")
+
+    assert ["folder", "file", "text", "text"] == [path.name for path in done]
+    assert {"folder", "file", "text"} <= set(synced[tmp_path.stat().st_ino]), "the names too"

@@ -237,3 +237,24 @@ def test_an_engine_changes_skills_and_reads_no_weight_again(run, card, found):
         engine.use("abc")
     with pytest.raises(InferenceError, match="loaded from its folder"):
         ArrowEngine(engine.models).use("base")
+
+
+def test_a_version_that_holds_another_is_not_applied(found, run, tmp_path):
+    """Fault T5: each is sound, but not the one that HEAD or a child of it names."""
+    journal = Journal.of(run)
+    one, other = (
+        take_in(found, peft(tmp_path / name, lora_alpha=alpha), name=name)
+        for name, alpha in (("one", 4), ("two", 8))
+    )
+    rollback(found, one.skill_id)
+    shutil.rmtree(journal.version(one.skill_id))
+    shutil.copytree(journal.version(other.skill_id), journal.version(one.skill_id))
+
+    with pytest.raises(EvolutionError, match="is not the version that it is named for"):
+        at_head(found)
+    with pytest.raises(EvolutionError, match="is not the version that it is named for"):
+        at(found, journal, one.skill_id)
+    with pytest.raises(EvolutionError, match="is not the version"):
+        rollback(found, one.skill_id)
+    assert faults(found)
+    assert other.skill_id == rollback(found, other.skill_id).after

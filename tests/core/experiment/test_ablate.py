@@ -245,3 +245,19 @@ def test_trainings_are_called_by_what_tells_them_apart(tmp_path, write_config):
 
     assert len(plan.models) == len(set(names.values()))
     assert "training learning_rate 0.001 · batch_size 4 · seed 1" in names.values()
+
+
+def test_arms_of_several_corpora_are_trained_on_each(tmp_path, write_config):
+    """By what the texts are and not by their names: equal texts share a training."""
+    path = write_config(tmp_path, '[ablate]\n"dataset.path" = ["corpus.txt", "b.txt", "c.txt"]\n')
+    text = (tmp_path / "corpus.txt").read_text()
+    (tmp_path / "b.txt").write_text(text.replace("milk", "mild"))
+    (tmp_path / "c.txt").write_text(text)
+    first, other, same = make_plan(path, tmp_path / "out").trials
+    found = [(one.key, one.model.key, one.model.training_key) for one in (first, other, same)]
+
+    assert all(a != b for a, b in zip(found[0], found[1], strict=True))
+    assert found[0][2] == found[2][2]
+    for one in (first, other, same):
+        assert one.twin is not None
+    assert first.twin.training_key != other.twin.training_key

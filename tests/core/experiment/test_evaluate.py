@@ -15,6 +15,7 @@ from aios_core.contracts import Samples
 from aios_core.errors import ConfigError
 from aios_core.experiment.evaluate import Subject, evaluate_model, evaluate_run, evaluate_samples
 from aios_core.experiment.sampling import sample
+from aios_core.training import quantize
 from aios_core.training.trainer import train
 from aios_plugins.metrics.distinct import Distinct
 from aios_plugins.metrics.entropy import Entropy
@@ -114,3 +115,22 @@ def test_network_calls_are_those_of_one_batch(subject, batch_size):
 
     assert 3 == found.nfe
     assert 6 == len(found.ids) == len(set(map(tuple, found.ids.tolist())))
+
+
+def test_a_quantizer_is_calibrated_on_texts_that_it_is_not_measured_on(subject, monkeypatch):
+    """On the training split, whatever is measured: the held-out one would flatter it."""
+    seen = []
+
+    def calibrate(model, ids, **how):
+        seen.append(ids)
+        return real(model, ids, **how)
+
+    real = quantize.calibrate
+    monkeypatch.setattr(quantize, "calibrate", calibrate)
+    one = subject("quantizer.type=arrow", "quantizer.quality=calibrated")
+    held_out = one.tokenizer.decode(one.held_out.ids)
+    (ids,) = seen
+
+    assert WORDS.endswith(held_out)
+    for text in one.tokenizer.decode_batch(ids.numpy()):
+        assert text in WORDS.removesuffix(held_out)

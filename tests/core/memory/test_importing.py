@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from aios_core.contracts import store_schema
 from aios_core.errors import AIOSError, DataError, StorageError
 from aios_core.memory import Place, importing, open_store
+from aios_core.memory.arrow_rows import parquet_rows
 from aios_core.memory.importing import import_file
 from aios_plugins.storage.arrow import Arrow
 from aios_plugins.storage.numpy import Numpy
@@ -297,3 +298,22 @@ def test_the_metric_of_a_store_is_not_ignored(place, tmp_path):
 
     with pytest.raises(StorageError, match="its metric is dot, got cosine"):
         import_file(place, path, metric="cosine", existing="skip")
+
+
+NANOSECONDS = st.integers(-(2**62), 2**62) | st.builds(
+    lambda micros, rest: micros * 1000 + rest, st.integers(-3, 10**15), st.integers(0, 999)
+)
+
+
+@given(times=st.lists(st.none() | NANOSECONDS, min_size=1, max_size=6), zone=st.booleans())
+def test_fine_times_of_parquet_are_those_that_were_written(tmp_path_factory, times, zone):
+    """Fault V12: to the nanosecond, before 1970 too."""
+    path = tmp_path_factory.mktemp("times") / "a.parquet"
+    column = pa.array(times, pa.timestamp("ns", tz="UTC" if zone else None))
+    pq.write_table(pa.table({"t": column}), path)
+    found = [row["t"] for _, row, _ in parquet_rows(path, lambda _: None)]
+
+    read = [None if one is None else one.removesuffix("+00:00") for one in found]
+    assert times == [None if one is None else int(np.datetime64(one, "ns").astype("i8"))
+                     for one in read]  # fmt: skip
+    assert all(one is None or zone == one.endswith("+00:00") for one in found)

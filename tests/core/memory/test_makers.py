@@ -221,3 +221,18 @@ def test_queries_are_embedded_as_queries(file, place):
         Recall(store, Embedder(TwoSided(16)))(["gate"], 1)
 
     assert ["query"] == sides
+
+
+def test_the_maker_that_is_written_is_the_one_that_is_read():
+    """Fault V5: in a schema that names another, whose other metadata and columns stay."""
+    other = Maker("hashing-1-8", {"type": "hashing", "dim": 8})
+    schema = store_schema(16, {"n": "int64"}).with_metadata({b"mine": b"kept"})
+    for makers in ((HASHED,), (other, HASHED), (HASHED, other, HASHED), (HASHED, other)):
+        said = schema
+        for one in makers:
+            said = one.write(said)
+
+        assert makers[-1] == Maker.read(said)
+        assert makers[-1].values == Maker.read(said).values
+        assert b"kept" == said.metadata[b"mine"]
+        assert said.equals(schema)

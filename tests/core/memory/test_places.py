@@ -12,11 +12,13 @@ from aios_core.config import resolve
 from aios_core.contracts import store_schema
 from aios_core.errors import AIOSError, ConfigError, RowError, StorageError
 from aios_core.memory import Place, open_store
+from aios_core.memory.place import typed
 from aios_core.redaction import redacted
 from aios_core.registry import Registry
 from aios_plugins import storage
 from aios_plugins.storage.arrow import Arrow
 from aios_plugins.storage.lancedb import LanceDb
+from aios_plugins.storage.numpy import Numpy
 from aios_plugins.storage.qdrant import Qdrant
 
 SECRET = "s3cr3t-W0rd"
@@ -65,6 +67,23 @@ def test_places_are_folders_or_a_type_and_a_uri(text, backend, uri):
     place = Place.of(text)
 
     assert (backend, uri) == (type(place.backend), place.uri)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("numpy:notes", "lancedb"), ("lancedb:notes", "numpy"), ("notes", "numpy")]
+)
+def test_the_type_that_a_place_names_counts(text, said, tmp_path):
+    """Fault N6: above what a file and `--set` say, which are for places that name none."""
+    config = tmp_path / "c.toml"
+    config.write_text(f"[storage]\ntype = '{said}'\n")
+    backends = {"numpy": Numpy, "lancedb": LanceDb}
+    right = backends[typed(text) or said]
+
+    for how in ({"overrides": [f"storage.type={said}"]}, {"config": config}):
+        place = Place.of(text, **how)
+        assert (right, "notes") == (type(place.backend), place.uri)
+    place = Place.of("lancedb:notes", overrides=["storage.type=arrow", "storage.index_rows=300"])
+    assert LanceDb(index_rows=300) == place.backend
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,16 @@
 """Which schemas a store can have, and how rows are made to fit."""
 
+import math
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aios_core.contracts.records import check_schema, conform, store_schema
 from aios_core.errors import StorageError
+from aios_core.memory.bm25 import K1, B, Bm25
 
 SCHEMA = store_schema(2, {"year": "int64", "price": "float64"})
 
@@ -75,3 +80,24 @@ def test_schemas_that_cannot_be_are_told(schema, message):
 def test_dimensions_have_bounds(dim):
     with pytest.raises(StorageError, match="want 1 to 65536"):
         store_schema(dim)
+
+
+TEXTS = st.lists(
+    st.none() | st.lists(st.sampled_from(["gate", "Wall", "Tür", "7"]), max_size=9).map(" ".join),
+    max_size=8,
+)
+
+
+@given(texts=TEXTS, query=st.sampled_from(["gate", "wall tür", "7 gate gate", "no"]))
+def test_texts_are_scored_as_documented(texts, query):
+    """By BM25, a word that is repeated in a text or in a query included."""
+    split = [(text or "").casefold().split() for text in texts]
+    mean = max(sum(map(len, split)) / len(split), 1) if split else 1
+    right = [0.0] * len(split)
+    for word in set(query.split()):
+        n = sum(word in one for one in split)
+        for row, one in enumerate(split):
+            f, idf = one.count(word), math.log(1 + (len(split) - n + 0.5) / (n + 0.5))
+            right[row] += idf * f * (K1 + 1) / (f + K1 * (1 - B + B * len(one) / mean))
+
+    assert right == pytest.approx(Bm25(texts).scores(query).tolist())

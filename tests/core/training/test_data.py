@@ -13,7 +13,9 @@ import torch
 
 from aios_core.errors import DataError
 from aios_core.files import cache_folder
-from aios_core.training.data import Tokens, prepare
+from aios_core.training.corpus import Corpus
+from aios_core.training.data import Tokens, prepare, whole
+from aios_core.training.data import tokens as tokens_of
 
 
 def tokens(count: int) -> Tokens:
@@ -295,3 +297,18 @@ def test_where_the_cache_is(monkeypatch):
     assert cache_folder() == Path("/x/aios")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "aios"
+
+
+def test_tokenizers_share_no_tokens_of_a_text(tiny, corpus):
+    """Neither of a split nor of a whole file: each reads the ids that it made itself."""
+    pairs = [("tokenizer.type=bytes",), ("tokenizer.type=bpe", "tokenizer.vocab_size=270")]
+    found = [(Corpus(one := tiny(*words)), prepare(one).tokenizer) for words in pairs]
+    text = corpus.read_text()
+    for take, right in ((whole, text), (lambda *on: tokens_of(on[0], "train", on[1]), None)):
+        made = [take(*on) for on in found]
+        texts = [on[1].decode(one.ids) for on, one in zip(found, made, strict=True)]
+
+        assert texts[0] == texts[1] == (right or texts[0])
+        assert text.startswith(texts[0])
+        assert 2 == len({one.fingerprint for one in made})
+        assert made[0].ids.tolist() != made[1].ids.tolist()

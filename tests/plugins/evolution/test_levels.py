@@ -15,7 +15,7 @@ from aios_core.memory import Memories
 from aios_core.testing.modules import stir
 from aios_core.training.trainer import train
 from aios_plugins.evolution.control import Control
-from aios_plugins.evolution.mixing import Mixing, pooled
+from aios_plugins.evolution.mixing import Mixing, _Cached, _fitted, pooled
 from aios_plugins.evolution.unfreeze import Full, Random, Unfreeze
 
 VOCABULARY = Vocabulary(size=260, mask_id=256, pad_id=257, bos_id=258, eos_id=259)
@@ -183,3 +183,22 @@ def test_an_expert_that_is_not_there_is_told(model, experience, tmp_path):
     strange = Adaptation({"pool": "log", "experts": entry}, {"weights": torch.ones(2)}, 2)
     with pytest.raises(EvolutionError, match="wants a path and a sha256"):
         Mixing().apply(model, strange)
+
+
+@pytest.mark.parametrize("pool", ["linear", "log"])
+@pytest.mark.parametrize("replay", [0.01, 0.25, 1.0, 4.0, 30.0])
+def test_the_base_domain_counts_as_much_as_replay_says(pool, replay):
+    """The weights are the best of a grid, for one model that knows the target, one the base."""
+    told = torch.tensor([[0.6, 0.1, 0.3], [0.1, 0.7, 0.2]]).log()
+
+    def nats(first):
+        mixed = pooled(told, torch.stack([first, 1 - first]), pool)
+        return float(-mixed[0] - replay * mixed[1])
+
+    parts = [(_Cached(told[None], torch.tensor([token]), torch.ones(1)), share)
+             for token, share in ((0, 1.0), (1, replay))]  # fmt: skip
+    weights = _fitted(parts, 2, pool)
+    best = min(nats(first) for first in torch.linspace(0, 1, 1001))
+
+    assert 1.0 == pytest.approx(float(weights.sum()))
+    assert nats(weights[0]) < best + 1e-2 * (1 + replay)

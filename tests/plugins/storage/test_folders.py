@@ -1,8 +1,10 @@
 """Folders of embedded stores that are damaged, newer, in use, or may not be written."""
 
 import contextlib
+import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -177,3 +179,114 @@ def test_a_file_that_goes_between_two_looks_is_a_newer_generation(tmp_path):
     assert 2 == len(set(seen))
     with pytest.raises(StorageError, match="cannot be read"):
         reader.read(lambda _: (tmp_path / "nothing").read_bytes())
+
+
+HELD = pytest.mark.parametrize("backend", [Numpy(), Faiss(), Usearch()], ids=repr)
+
+
+@HELD
+def test_a_manifest_lists_what_is_on_disk(backend, tmp_path, monkeypatch):
+    """Fault N7: a loss of power after it was replaced leaves every file that it lists."""
+    synced, lists, fsync, replace = {}, [], os.fsync, os.replace
+
+    def recorded(descriptor):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_file():
+            synced[path.name] = path.read_bytes()
+        fsync(descriptor)
+
+    def replaced(source, target):
+        if Path(target).name == "STORE.json":
+            listed = json.loads(Path(source).read_text())["files"]
+            for name in listed:
+                assert (Path(target).parent / name).read_bytes() == synced.get(name), name
+            assert Path(source).read_bytes() == synced.get("STORE.json")
+            lists.append(listed)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    monkeypatch.setattr(os, "replace", replaced)
+    with backend.create(str(tmp_path / "store"), SCHEMA) as store:
+        store.add(ROWS)
+        store.flush()
+        store.upsert(ROWS[:20])
+        store.compact()
+
+    assert 3 == len(lists)
+    assert all(lists)
+
+
+@pytest.mark.parametrize("durability", ["commit", "batch", "none"])
+def test_a_disk_that_does_not_make_it_safe_is_an_error(durability, tmp_path):
+    """Fault N7: of the write, or of the flush that promises it; here the log cannot be synced."""
+    store = Arrow(durability=durability, compaction="explicit").create(
+        str(tmp_path / "store"), SCHEMA
+    )
+    store.add(ROWS[:10])
+    logs = [
+        int(one.name)
+        for one in Path("/proc/self/fd").iterdir()
+        if one.is_symlink() and one.readlink().parent == tmp_path / "store"
+        if one.readlink().name != "LOCK"
+    ]
+    assert logs
+    reader, writer = os.pipe()
+    for one in logs:
+        os.dup2(writer, one)
+    if durability != "commit":
+        store.add(ROWS[10:])
+    with pytest.raises(StorageError, match=re.escape(str(tmp_path))):
+        store.add(ROWS[10:]) if durability == "commit" else store.flush()
+    with contextlib.suppress(StorageError):
+        store.close()
+    os.close(reader)
+    os.close(writer)
+
+
+@HELD
+def test_a_writer_goes_on_from_what_the_one_before_it_left(backend, tmp_path, monkeypatch):
+    """Fault V4: also from what it wrote while this one waited for the lock."""
+    place = filled(backend, tmp_path / "store")
+    flock, before = fcntl.flock, [backend.open(place)]
+    before[0].upsert([{**ROWS[0], "n": 7}, {**ROWS[0], "id": "late"}])
+
+    def late(descriptor, operation):
+        if operation & fcntl.LOCK_EX and before:
+            before.pop().close()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    folder = Folder(Path(place), write=True)
+    listed = folder.load()
+    folder.close()
+
+    assert not before
+    assert json.loads((Path(place) / "STORE.json").read_text()) == folder.manifest
+    assert all(path.exists() for path in listed.values())
+    with backend.open(place) as store:
+        assert 51 == store.verify()
+        assert [7] == store.get(["0"])["n"].to_pylist()
+
+
+@pytest.mark.parametrize("backend", [Arrow(), Numpy(), Faiss(), Usearch()], ids=repr)
+def test_what_was_deleted_does_not_come_back_by_a_copy(backend, tmp_path):
+    """Fault V4: neither deleted rows nor replaced ones, by a snapshot or by restoring a store."""
+    with backend.create(str(tmp_path / "store"), SCHEMA) as store:
+        store.add(ROWS)
+        store.delete(["3", "4"])
+        store.delete(filter="n = 5")
+        store.upsert([{**ROWS[7], "n": 700, "vector": [0, 0, 0, 1]}])
+        store.snapshot(str(tmp_path / "copy"))
+    right = {row["id"]: row["n"] for row in ROWS if row["n"] not in (3, 4, 5)} | {"7": 700}
+
+    for place in ("store", "copy"):
+        with backend.create(str(tmp_path / f"of {place}"), SCHEMA) as store:
+            store.add([{**ROWS[3], "text": "gone"}])
+            store.restore(str(tmp_path / place))
+            assert len(right) == store.count() == store.verify()
+            table = store.search([1, 3, 0, 0], 100, columns=["id", "n"])
+            assert right == dict(zip(*table.select(["id", "n"]).to_pydict().values(), strict=True))
+            assert len(right) == table.num_rows
+            assert {*right} == {*store.search_text("text", 100)["id"].to_pylist()}
+        with backend.open(str(tmp_path / f"of {place}")) as store:
+            assert len(right) == store.verify()

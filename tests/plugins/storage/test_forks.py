@@ -44,3 +44,32 @@ def test_lancedb_is_refused_where_its_threads_are_not(tmp_path):
 
         assert 2 == in_child(refused)
         assert 1 == store.count()
+
+
+@pytest.mark.parametrize("backend", [Arrow(), Numpy(), Faiss(), Usearch(), Qdrant()], ids=repr)
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_forked_process_leaves_the_folder_alone(backend, reads, tmp_path):
+    """Fault V3: whatever the parent has not saved, by reading, flushing and closing."""
+    place = tmp_path / "store"
+    store = backend.create(str(place), SCHEMA)
+    store.add([ROW])
+    store.flush()
+    store.add([ROW | {"id": "b"}])
+
+    def files():
+        return {str(path): path.read_bytes().hex() for path in place.rglob("*") if path.is_file()}
+
+    def child():
+        if reads:
+            store.count()
+            store.flush()
+        store.close()
+        return files()
+
+    before = files()
+    assert before == in_child(child)
+    assert before == files()
+    store.add([ROW | {"id": "c"}])
+    store.close()
+    with backend.open(str(place)) as store:
+        assert 3 == store.verify()
