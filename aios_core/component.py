@@ -193,7 +193,7 @@ def import_fault(error: BaseException, module_name: str) -> str:
         if f"{module_name}.".startswith(f"{error.name}."):
             return (
                 f"the module {module_name} is gone (stale metadata, or never installed); "
-                "want the distribution reinstalled or uninstalled"
+                "expected the distribution reinstalled or uninstalled"
             )
         return f"importing {module_name} needs the module {error.name}, which is not installed"
     return f"importing {module_name} raised {describe(error)}"
@@ -218,9 +218,9 @@ _LOADERS = {__file__, importlib.__file__}  # frames of ours, no news to a plugin
 def _breach(found: Any, contract: type) -> str | None:
     """How an object breaks its contract, or None where it keeps it."""
     if not inspect.isclass(found):
-        return f"it is {found!r}; want a class"
+        return f"it is {found!r}; expected a class"
     if "__attrs_attrs__" not in vars(found) or not attrs.inspect(found).is_frozen:
-        return f"{found.__qualname__} is no frozen attrs class; want @attrs.frozen above it"
+        return f"{found.__qualname__} is not a frozen attrs class; expected @attrs.frozen above it"
     if not issubclass(found, contract):
         return f"{found.__qualname__} does not subclass {contract.__module__}.{contract.__name__}"
     if missing := sorted(getattr(found, "__abstractmethods__", ())):

@@ -69,7 +69,7 @@ def load(source: Source, value: str) -> tuple[list[Component], list[Failure]]:
     """
     try:
         if not _MODULE.fullmatch(value):
-            raise PluginError(f"the entry point says {value!r}; want a module")  # noqa: TRY301
+            raise PluginError(f"the entry point says {value!r}; expected a module")  # noqa: TRY301
         plugin = resolve(value)
     except PluginError as error:
         logger.debug("%s", source.source, exc_info=error)
@@ -106,21 +106,21 @@ def collect(plugin: object, source: Source) -> tuple[list[Component], list[Failu
             else:
                 components.append(Component(*origin, HOOKS[hook], name, reference))
     if silent:
-        reason = f"implements no hook; want a function marked @aios_core.hookimpl: {_known()}"
+        reason = f"implements no hook; expected a function marked @aios_core.hookimpl: {_known()}"
         failures.append(Failure(*origin, reason))
     return components, failures
 
 
 def _check_api(plugin: object) -> None:
     """Refuse a plugin that was written for another core."""
-    want = aios_core.API_VERSION
+    known = aios_core.API_VERSION
     spoken = getattr(plugin, "AIOS_API", None)
     if spoken is None:
         raise PluginError(
-            f"sets no AIOS_API; this core speaks plugin API {want}, want AIOS_API = {want}"
+            f"sets no AIOS_API; this core speaks plugin API {known}, expected AIOS_API = {known}"
         )
-    if spoken != want:
-        raise PluginError(f"is built for plugin API {spoken!r}; this core speaks {want}")
+    if spoken != known:
+        raise PluginError(f"is built for plugin API {spoken!r}; this core speaks {known}")
 
 
 def _candidates(plugin: object) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -145,7 +145,7 @@ def _ask(
         if foreign:
             raise PluginError(
                 f"{attribute} carries the marker of the project {foreign[0]!r}; "
-                "want @aios_core.hookimpl"
+                "expected @aios_core.hookimpl"
             )
         meant = "" if attribute in HOOKS else f" (did you mean {_near(attribute)[0]}?)"
         raise PluginError(
@@ -154,9 +154,9 @@ def _ask(
     hook = options.get("specname") or attribute
     if hook not in HOOKS:
         near = "".join(f"did you mean {name}? " for name in _near(hook))
-        raise PluginError(f"implements {hook}, which is no hook; {near}{_known()}")
+        raise PluginError(f"implements {hook}, which is not a hook; {near}{_known()}")
     if options["wrapper"] or options["hookwrapper"]:
-        raise PluginError(f"wraps {hook}; want a plain function, for hooks only collect")
+        raise PluginError(f"wraps {hook}; expected a plain function, for hooks only collect")
     # Each implementation is registered by itself: a faulty one does not cost its neighbours.
     holder = ModuleType(attribute)
     setattr(holder, attribute, function)
@@ -175,19 +175,19 @@ def _ask(
             manager.unregister(holder)
     answer = answers[0] if answers else None  # pluggy leaves out None
     if not isinstance(answer, dict):
-        want = 'a dict, as in {"name": "module:Class"}'
-        raise PluginError(f"{hook} returned {answer!r}; want {want}")
+        expected = 'a dict, as in {"name": "module:Class"}'
+        raise PluginError(f"{hook} returned {answer!r}; expected {expected}")
     return hook, answer
 
 
 def _fault(name: object, reference: object) -> str | None:
     """What is wrong with one entry of a hook's answer."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        return "no legal name; want lower-case letters, digits and hyphens, as in 'my-schedule'"
+        return "no legal name; expected lower-case letters, digits and hyphens, as in 'my-schedule'"
     if not isinstance(reference, type) and not (
         isinstance(reference, str) and _REFERENCE.fullmatch(reference)
     ):
-        return f"refers to {reference!r}; want a class or 'module:Class'"
+        return f"refers to {reference!r}; expected a class or 'module:Class'"
     return None
 
 

@@ -216,7 +216,7 @@ def fault(path: Path, expected: Mapping[str, Any]) -> str | None:
     try:
         size = path.stat().st_size
         if size != expected.get("bytes"):
-            return f"is truncated or changed: {size} bytes, want {expected.get('bytes')}"
+            return f"is truncated or changed: expected {expected.get('bytes')} bytes, got {size}"
         if _sha256(path) != expected.get("sha256"):
             return "is changed: its SHA-256 is not the one it was written with"
     except FileNotFoundError:

@@ -89,7 +89,7 @@ def configure(
     """
     named = environ.get(VARIABLE, "").strip().lower()
     if named and named not in LEVELS:
-        raise ConfigError(f"{VARIABLE}={named}: want one of {', '.join(LEVELS)}")
+        raise ConfigError(f"{VARIABLE}={named}: expected one of {', '.join(LEVELS)}")
     root = logging.getLogger()
     for old in [one for one in root.handlers if isinstance(one, _Stderr)]:
         root.removeHandler(old)

@@ -194,8 +194,8 @@ class Registry:
         """Why a pin cannot be honoured."""
         kind, _, name = key.partition(".")
         if kind not in KINDS or not name:
-            want = f"kind.name, as in 'noise.cosine', with a kind of: {_list(KINDS)}"
-            return f"cannot pin {key!r}; want {want}"
+            expected = f"kind.name, as in 'noise.cosine', with a kind of: {_list(KINDS)}"
+            return f"cannot pin {key!r}; expected {expected}"
         found = self._offers.get((kind, name), [])
         if any(_same(distribution, one) for one in found):
             return None

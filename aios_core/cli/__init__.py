@@ -13,21 +13,21 @@ from aios_core.cli import signals, streams
 
 COMMANDS: Final = {
     "run": "Train the model that FILE describes, and measure it.",
-    "sample": "Write texts with the model that `aios run` left in DIR.",
+    "sample": "Generate texts with the model that `aios run` trained in DIR.",
     "evaluate": "Measure a trained model and its samples.",
     "verify": "Verify the files of a run against their checksums.",
     "ablate": "Run every variant of a configuration, and compare them.",
     "report": "Write the report of an ablation again.",
-    "evolve": "Adapt a trained model to texts, keep what a gate says is better, and take it back.",
-    "skill": "List, show, merge, carry about and revoke the skills that a model has learned.",
-    "probe": "Look at the tensors of a model: norms, ranks, spectra, outliers, gradients.",
-    "quantize": "Write a model in few bits into one weight file.",
-    "weights": "Look into weight files, check them, convert and compare them.",
-    "tokenizer": "Train tokenizers, and apply any tokenizer.json.",
-    "uncertainty": "Calibrate how unsure a model is, and score texts.",
+    "evolve": "Adapt a trained model to texts, keep what a test finds better, and undo it.",
+    "skill": "List, show, merge, export, import and revoke the skills that a model has learned.",
+    "probe": "Measure the tensors of a model: norms, ranks, spectra, outliers, gradients.",
+    "quantize": "Write a model with fewer bits per weight into one weight file.",
+    "weights": "List, verify, convert and compare weight files.",
+    "tokenizer": "Train tokenizers, and use any tokenizer.json.",
+    "uncertainty": "Calibrate and measure how unsure a model is of texts.",
     "memory": "Fill, search, check and move stores of memories.",
-    "config": "Begin, show, check and describe configurations.",
-    "plugins": "List, inspect, check and begin plugins.",
+    "config": "Create, show, check and describe configuration files.",
+    "plugins": "List, inspect, check and create plugins.",
 }
 """Command to its line in the help; here, so that the help imports no command."""
 
@@ -101,9 +101,9 @@ class Commands(click.Group):
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
-    help="Lowest level that is logged; wins over AIOS_LOG and the configuration.",
+    help="Log messages of this level and above; overrides AIOS_LOG and the configuration.",
 )
-@click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
+@click.option("--log-json", is_flag=True, help="Log one JSON object per line.")
 def cli(log_level: str | None, log_json: bool) -> None:
     """Discrete diffusion language models from plugins.
 

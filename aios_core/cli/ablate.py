@@ -37,10 +37,10 @@ EXTRA = ("jinja2", "matplotlib")
 @config_argument
 @set_option
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="Folder of the results [runs/NAME]."
+    "--output", type=click.Path(path_type=Path), help="Folder of the results.  [default: runs/NAME]"
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--force", is_flag=True, help="Throw away what is stored and run all of it again.")
+@click.option("--force", is_flag=True, help="Delete the stored results, and run everything again.")
 @json_option
 def command(
     file: Path,
@@ -54,10 +54,10 @@ def command(
     """Run every variant of a configuration, and compare them.
 
     The table [ablate] of FILE says what varies. Variants that differ only in how they sample share
-    one training. Results are kept one by one: a second run does only what is missing, an
-    interrupted one goes on where it stopped.
+    one training. Each result is stored as soon as it is there: the same command does only what is
+    missing, also after an interruption.
 
-    Exit code 1 if a trial failed; the others are reported all the same.
+    Exit code 1 if a trial failed; the others are still reported.
 
     \b
     Examples:

@@ -29,7 +29,7 @@ def config_argument(function: Function) -> Function:
 
 def set_option(function: Function) -> Function:
     """The option ``--set KEY=VALUE``, as often as wanted; the parameter ``overrides``."""
-    text = "Override one key, as in sampler.steps=8; may be repeated."
+    text = "Set one key of the configuration, as in sampler.steps=8; may be repeated."
     return click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=text)(
         function
     )
@@ -65,18 +65,20 @@ def check_overrides(
 
 def allow_changes_option(function: Function) -> Function:
     """The flag ``--allow-changes``; the parameter ``allow_changes``."""
-    text = "Repeat a run.lock.toml although its plugins have other versions now."
+    text = "Repeat a run.lock.toml even if its plugins have other versions now."
     return click.option("--allow-changes", is_flag=True, help=text)(function)
 
 
 def json_option(function: Function) -> Function:
     """The flag ``--json``; the parameter ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
+        function
+    )
 
 
 def overwrite_option(function: Function) -> Function:
     """The flag ``--overwrite``, which goes with `check_new`; the parameter ``overwrite``."""
-    text = "Replace a file that is there already."
+    text = "Replace a file that exists already."
     return click.option("--overwrite", is_flag=True, help=text)(function)
 
 

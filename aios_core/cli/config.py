@@ -19,7 +19,7 @@ from aios_core.errors import ConfigError
 
 @click.group()
 def command() -> None:
-    """Begin, show, check and describe configurations.
+    """Create, show, check and describe configuration files.
 
     \b
     Examples:
@@ -33,7 +33,7 @@ def command() -> None:
 @command.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 def new(file: Path) -> None:
-    """Write a first configuration to FILE, where nothing is yet: small, and every line explained.
+    """Write a small first configuration to the new file FILE, with every line explained.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def new(file: Path) -> None:
 @allow_changes_option
 @json_option
 def show(file: Path, overrides: tuple[str, ...], *, allow_changes: bool, as_json: bool) -> None:
-    """Print FILE resolved: what it extends merged in, every default written out.
+    """Print the whole configuration: FILE, the files that it extends, and every default.
 
     \b
     Examples:
@@ -79,7 +79,7 @@ def show(file: Path, overrides: tuple[str, ...], *, allow_changes: bool, as_json
 @set_option
 @allow_changes_option
 def check(file: Path, overrides: tuple[str, ...], *, allow_changes: bool) -> None:
-    """Check FILE, and every trial of its [ablate]; all that is wrong is told at once.
+    """Check FILE, and every trial of its [ablate]; all errors are reported at once.
 
     \b
     Examples:

@@ -68,7 +68,7 @@ def _lines(source: IO[str], file: Path, field: str) -> Iterator[tuple[str, int]]
             text = record[field]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise TokenizerError(
-                f"{file}:{number}: want a JSON object with the field {field!r}"
+                f"{file}:{number}: expected a JSON object with the field {field!r}"
             ) from error
         yield _checked(text, f"{file}:{number}", field), done
 
@@ -112,10 +112,10 @@ def _column(
 
 def _known(file: Path, field: str, names: list[str]) -> None:
     if field not in names:
-        raise TokenizerError(f"{file}: no column {field!r}; want one of {', '.join(names)}")
+        raise TokenizerError(f"{file}: no column {field!r}; expected one of {', '.join(names)}")
 
 
 def _checked(text: object, where: str, field: str) -> str:
     if not isinstance(text, str):
-        raise TokenizerError(f"{where}: {field!r} is {type(text).__name__}; want text")
+        raise TokenizerError(f"{where}: {field!r} is {type(text).__name__}; expected text")
     return text

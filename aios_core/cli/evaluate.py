@@ -19,24 +19,23 @@ from aios_core.cli.network import chosen, network_argument
     "--texts",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Measure on all texts of FILE, not on the run's own held-out ones.",
+    help="Measure on all texts in FILE instead of the run's held-out texts.",
 )
-@click.option("--base", is_flag=True, help="As it was trained, without what it has learned since.")
+@click.option("--base", is_flag=True, help="Measure the model as it was trained, without skills.")
 @json_option
 def command(
     folder: Path, overrides: tuple[str, ...], texts: Path | None, *, base: bool, as_json: bool
 ) -> None:
     """Measure a trained model and its samples.
 
-    DIR is the folder of a run, the skills that `aios evolve` has kept included; nothing in it is
-    written. Keys of sampler, sampling, metrics and evaluation may be set to other values than the
-    run had.
+    DIR is the folder of a run; skills that `aios evolve` kept are applied. Nothing is written to
+    it. Keys of sampler, sampling, metrics and evaluation may have other values than in the run.
 
-    Beside the nats a token stand what "uniform", every token as likely, and "unigram", the counts
+    Beside the nats per token stand what "uniform", every token as likely, and "unigram", the counts
     of the tokens in these texts, would reach: a network that learned something has less.
 
-    The held-out texts must be what they were when the run was trained. Those of --texts are read
-    as dataset.type = 'file' does, by the tokenizer of the run.
+    The held-out texts must be the same as when the run was trained. The texts of --texts are read
+    as dataset.type = 'file' reads them, with the tokenizer of the run.
 
     \b
     Examples:

@@ -21,10 +21,10 @@ _run = network_argument("run", "RUN", click.Path(exists=True, file_okay=False, p
 
 @click.group()
 def command() -> None:
-    """Adapt a trained model to texts, keep what a gate says is better, and take it back.
+    """Adapt a trained model to texts, keep what a test finds better, and undo it.
 
-    RUN is the folder of a run. Nothing in it is changed but its folder evolution/, whose HEAD says
-    what the model stands for.
+    RUN is the folder of a run. Only its folder evolution/ is changed; the file HEAD there names the
+    version of the model that is in use. A test, the gate, decides whether a change is kept.
 
     \b
     Examples:
@@ -41,16 +41,24 @@ def command() -> None:
     "--texts",
     metavar="FILE",
     multiple=True,
-    help="Texts to adapt to, as dataset.type = 'file' reads them; may be repeated.",
+    help="File of texts to adapt to, read as dataset.type = 'file' reads it; may be repeated.",
 )
 @click.option(
     "--memories",
     metavar="PLACE",
-    help="Texts of a store to adapt to: a folder, or TYPE:URI as in lancedb:notes.",
+    help="Store of texts to adapt to: a folder, or TYPE:URI as in lancedb:notes.",
 )
-@click.option("--filter", "where", metavar="SQL", help="Of the memories, only these.")
-@click.option("--level", metavar="NAME", help="Try this level alone, configured or not.")
-@click.option("--rounds", type=COUNT, default=1, show_default=True, help="One on the other.")
+@click.option(
+    "--filter", "where", metavar="SQL", help="Use only the memories that match this filter."
+)
+@click.option("--level", metavar="NAME", help="Try only this level, even if it is not configured.")
+@click.option(
+    "--rounds",
+    type=COUNT,
+    default=1,
+    show_default=True,
+    help="Number of adaptations, each on top of the last.",
+)
 @set_option
 @json_option
 def evolve_run(
@@ -66,8 +74,8 @@ def evolve_run(
 ) -> None:
     """Try evolution levels on texts until one passes the gate.
 
-    The last tenth of the texts decides and reports, and is never learned from. Exit code 1 says
-    that no level passed; the model is as it was.
+    The gate decides on the last tenth of the texts, which the model never learns from. Exit code 1
+    means that no level passed and the model is unchanged.
 
     \b
     Examples:
@@ -87,7 +95,7 @@ def evolve_run(
     found = checkpoint.load(run)
     values = dict(found.state.values)
     if where is not None and memories is None:
-        raise click.UsageError("--filter chooses --memories; want both")
+        raise click.UsageError("--filter chooses --memories; expected both")
     evidence: list[dict[str, Any]] = [{"type": "file", "path": text} for text in texts]
     if memories is not None:
         chosen = {} if where is None else {"filter": where}
@@ -118,7 +126,7 @@ def evolve_run(
 @_run
 @json_option
 def status(run: Path, *, as_json: bool) -> None:
-    """Say what the model stands for now.
+    """Show the version of the model that is in use.
 
     \b
     Examples:
@@ -148,7 +156,7 @@ def status(run: Path, *, as_json: bool) -> None:
 @_run
 @json_option
 def history(run: Path, *, as_json: bool) -> None:
-    """Show every line of the journal, rejections too.
+    """Show every attempt in the journal, rejected ones included.
 
     \b
     Examples:
@@ -178,10 +186,10 @@ def history(run: Path, *, as_json: bool) -> None:
 @click.argument("to", metavar="[VERSION]", required=False)
 @json_option
 def rollback(run: Path, to: str | None, *, as_json: bool) -> None:
-    """Let the model stand for another version: the one before HEAD, or VERSION.
+    """Go back to another version of the model: the one before HEAD, or VERSION.
 
-    VERSION is the beginning of an id, or `base`. Nothing is removed, so rolling back can itself be
-    taken back. Every tensor is held against the digest that was written when the version was made.
+    VERSION is the beginning of an id, or `base`. Nothing is deleted, so a rollback can be undone.
+    Every tensor is checked against the digest that was written with the version.
 
     \b
     Examples:
@@ -210,9 +218,9 @@ def _move(run: Path, to: str | None, event: str, *, as_json: bool) -> None:
 @click.argument("version", metavar="VERSION")
 @json_option
 def use(run: Path, version: str, *, as_json: bool) -> None:
-    """Let the model stand for VERSION: a skill that was imported or merged, or an older one.
+    """Switch the model to VERSION: an imported or merged skill, or an older version.
 
-    VERSION is the beginning of an id, the name of a skill, or `base`. `rollback` takes it back.
+    VERSION is the beginning of an id, the name of a skill, or `base`. `rollback` undoes it.
 
     \b
     Examples:
@@ -225,7 +233,7 @@ def use(run: Path, version: str, *, as_json: bool) -> None:
 @_run
 @json_option
 def verify(run: Path, *, as_json: bool) -> None:
-    """Hold journal, versions and HEAD against their digests; exit code 1 where a byte is changed.
+    """Check journal, versions and HEAD against their digests; exit code 1 if a byte has changed.
 
     \b
     Examples:
@@ -298,7 +306,7 @@ def _print(attempts: list[Attempt]) -> None:
                 )
     else:
         click.echo(
-            "every level has failed on this evidence from this HEAD; want other evidence, or "
+            "every level has failed on this evidence from this HEAD; expected other evidence, or "
             "another seed"
         )
 

@@ -28,22 +28,27 @@ def _schema(context: click.Context, parameter: click.Parameter, value: Path | No
 
 
 _OPTIONS: Final = (
-    click.option("--temperature", type=Number(0, 1e6), help="0 takes the likeliest."),
-    click.option("--top-k", type=COUNT, help="Draw one of the k likeliest tokens."),
+    click.option(
+        "--temperature",
+        type=Number(0, 1e6),
+        help="Randomness: 0 always takes the most likely token, 1 draws from the model's own "
+        "probabilities.  [default: as configured]",
+    ),
+    click.option("--top-k", type=COUNT, help="Draw only from this many most likely tokens."),
     click.option(
         "--top-p",
         type=Number(0, 1, above=True),
-        help="Draw one of those with this probability together.",
+        help="Draw only from the most likely tokens that have this probability together (0 to 1).",
     ),
     click.option(
         "--min-p",
         type=Number(0, 1),
-        help="None less likely than this times the likeliest.",
+        help="Never draw a token less likely than this times the most likely one (0 to 1).",
     ),
     click.option(
         "--repetition-penalty",
         type=Number(0, 1e6, above=True),
-        help="More than 1 avoids what is there.",
+        help="Above 1 avoids tokens that the text has already; 1 does nothing.",
     ),
     click.option(
         "suppress_tokens",
@@ -51,35 +56,54 @@ _OPTIONS: Final = (
         metavar="ID",
         multiple=True,
         type=whole(0, 2**31 - 1),
-        help="Token id that is never drawn; may be repeated.",
+        help="Id of a token that is never drawn; may be repeated.",
     ),
-    click.option("--ignore-eos", is_flag=True, help="Go on behind the end of a text."),
-    click.option("--regex", metavar="PATTERN", help="What is written matches it, for certain."),
+    click.option("--ignore-eos", is_flag=True, help="Continue after an end-of-text token."),
+    click.option(
+        "--regex",
+        metavar="PATTERN",
+        help="Generate only text that matches this regular expression.",
+    ),
     click.option(
         "--json-schema",
         metavar="FILE",
         type=click.Path(path_type=Path, dir_okay=False),
         callback=_schema,
-        help="What is written is JSON that satisfies the schema in FILE, for certain.",
+        help="Generate only JSON that is valid by the JSON Schema in FILE.",
     ),
-    click.option("--sampler", metavar="NAME", help="Another sampler than the run's."),
     click.option(
-        "num_inference_steps", "--steps", type=COUNT, help="Of the sampler, if it has them."
+        "--sampler",
+        metavar="NAME",
+        help="Use this sampler instead of the run's; `aios plugins list` shows them.",
     ),
-    click.option("--block-size", type=COUNT, help="Write so many positions at a time."),
+    click.option(
+        "num_inference_steps",
+        "--steps",
+        type=COUNT,
+        help="Number of steps, if the sampler has one.",
+    ),
+    click.option(
+        "--block-size",
+        type=COUNT,
+        help="Generate in blocks of this many tokens, from left to right.",
+    ),
     click.option(
         "--cache",
         type=click.Choice(["none", "prefix", "dual"]),
-        help="With blocks: do not read again what stands before, or all outside, the present one. "
-        "Faster, and an approximation.",
+        help="With --block-size: reuse the network's states of the text before the current block "
+        "(prefix), or of all text outside it (dual). Faster, but approximate.",
     ),
     click.option(
         "--guidance-scale",
         type=Number(-1e6, 1e6),
-        help="More than 1 follows the prompt more; 1 is plain.",
+        help="Above 1 follows the prompt more closely; 1 is without guidance.",
     ),
-    click.option("--negative-prompt", metavar="TEXT", help="Guidance leads away from it."),
-    click.option("--num-memories", type=COUNT, help="With memories: at most so many."),
+    click.option("--negative-prompt", metavar="TEXT", help="Text that guidance leads away from."),
+    click.option(
+        "--num-memories",
+        type=COUNT,
+        help="Use at most this many memories for a text.  [default: as many as in training]",
+    ),
 )
 
 

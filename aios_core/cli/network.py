@@ -51,14 +51,14 @@ def network_argument(name: str, metavar: str, kind: click.Path) -> Callable[[Fun
         metavar: what the help calls it.
         kind: of path.
     """
-    text = "Where DIR is an ablation: this arm, by its label or a part of it; unset: the best."
+    text = "If DIR is an ablation: use this arm, given by its label or a part of it."
     option = click.option(
         "--arm",
         metavar="NAME",
         is_eager=True,
         expose_value=False,
         callback=_keep,
-        help=text.replace("DIR", metavar.partition("|")[0]),
+        help=f"{text.replace('DIR', metavar.partition('|')[0])}  [default: the best]",
     )
     argument = click.argument(name, metavar=metavar, type=kind, callback=_folder)
     return lambda function: argument(option(function))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """List, inspect, check and begin plugins.
+    """List, inspect, check and create plugins.
 
     \b
     Examples:
@@ -98,9 +98,9 @@ def show(name: str, as_json: bool) -> None:
 @command.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Load every component, hold it against its contract, and tell all that is wrong.
+    """Load every component, check it against its contract, and report all problems.
 
-    Exits with 1 when anything is.
+    Exit code 1 if there is one.
 
     \b
     Examples:
@@ -137,17 +137,17 @@ def doctor(as_json: bool) -> None:
     multiple=True,
     default=("noise",),
     show_default=True,
-    help="What to begin with; given several times, the package has a component of each kind.",
+    help="Kind of component; may be repeated, for a component of each kind.",
 )
 @click.option(
     "--allow-conflict",
     is_flag=True,
-    help="Take the name of an installed component; [plugins.use] then settles which is meant.",
+    help="Allow a name that an installed component has; [plugins.use] then chooses between them.",
 )
 def new(path: Path, kinds: tuple[str, ...], *, allow_conflict: bool) -> None:
-    """Write a package with a component of each kind, and their test, into the folder PATH.
+    """Create a package in the folder PATH, with a component of each kind and their tests.
 
-    The folder's name becomes the distribution's, and without "aios-" the components'.
+    The distribution gets the name of the folder, and the components the same without "aios-".
 
     \b
     Examples:
@@ -183,12 +183,12 @@ def _check_conflicts(package: Package, *, allowed: bool) -> None:
 
 @command.command()
 @click.argument("distribution", metavar="DIST")
-@click.option("--verbose", is_flag=True, help="Show pytest's own pages as well.")
+@click.option("--verbose", is_flag=True, help="Show the output of pytest as well.")
 def check(distribution: str, verbose: bool) -> None:
-    """Run the contract suites over everything that an installed distribution offers.
+    """Run the contract tests on every component of an installed distribution.
 
-    Tells in a line which contract of which component is broken, and why. Exits with 1 when one is,
-    or when a plugin of the distribution cannot be loaded.
+    For each broken contract a line says which, of which component, and why. Exit code 1 if there is
+    one, or if a plugin of the distribution cannot be loaded.
 
     \b
     Examples:
@@ -233,7 +233,7 @@ def _named(registry: Registry, name: str) -> list[Component]:
         known = sorted({one.name for one in registry.offers()})
         raise registry.miss("component", name, known)
     if len(keys := sorted({one.key for one in found})) > 1:
-        raise PluginError(f"{name!r} is the name of several components; want one of {keys}")
+        raise PluginError(f"{name!r} is the name of several components; expected one of {keys}")
     return found
 
 

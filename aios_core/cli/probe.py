@@ -27,12 +27,42 @@ _path = click.Path(path_type=Path, exists=True)
 
 @click.command()
 @network_argument("source", "RUN|FILE", _path)
-@click.option("--against", metavar="RUN|FILE", type=_path, help="Show what is different there.")
-@click.option("--data", is_flag=True, help="Gradients and Fisher information too; of a RUN alone.")
-@click.option("--quantizer", metavar="NAME", help="Its errors too; with --data, what they cost.")
-@click.option("--metric", "metrics", metavar="NAME", multiple=True, help="Only these columns.")
-@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Parquet, tidy.")
-@click.option("--heatmap", metavar="FILE", type=click.Path(path_type=Path), help="PNG or SVG.")
+@click.option(
+    "--against",
+    metavar="RUN|FILE",
+    type=_path,
+    help="Show the differences to the tensors of another run or file.",
+)
+@click.option(
+    "--data",
+    is_flag=True,
+    help="Measure gradients and Fisher information too, on texts of the RUN.",
+)
+@click.option(
+    "--quantizer",
+    metavar="NAME",
+    help="Measure the errors of this quantizer too; with --data, also how much they raise the "
+    "loss.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    metavar="NAME",
+    multiple=True,
+    help="Show only this column; may be repeated.",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the table to a .parquet file.",
+)
+@click.option(
+    "--heatmap",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Draw the table into a .png, .svg or .pdf file.",
+)
 @overwrite_option
 @json_option
 def command(
@@ -47,10 +77,10 @@ def command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Look at the tensors of a model: norms, ranks, spectra, outliers, gradients.
+    """Measure the tensors of a model: norms, ranks, spectra, outliers, gradients.
 
-    RUN is the folder of a run, FILE any file of tensors that `aios weights` reads. A spectral
-    exponent alpha of fewer than 50 eigenvalues is refused: its column is empty.
+    RUN is the folder of a run, FILE any file of tensors that `aios weights` reads. The spectral
+    exponent alpha needs 50 eigenvalues or more; with fewer its column is empty.
 
     \b
     Examples:

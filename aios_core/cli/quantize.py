@@ -41,33 +41,50 @@ _KEYS: Final = {
 
 @click.command()
 @network_argument("source", "RUN|FILE", _path)
-@click.option("--quantizer", "name", metavar="NAME", default="arrow", show_default=True)
-@click.option("--bits", type=whole(1, 8), help="Of a code.  [default: the quantizer's]")
+@click.option(
+    "--quantizer",
+    "name",
+    metavar="NAME",
+    default="arrow",
+    show_default=True,
+    help="How to quantize.",
+)
+@click.option(
+    "--bits",
+    type=whole(1, 8),
+    help="Bits of a quantized weight, 1 to 8.  [default: the quantizer's]",
+)
 @click.option(
     "--bits-per-weight",
     "budget",
     type=Number(0, 32, above=True),
     metavar="N",
-    help="Instead of --bits: what all matrices may take together, scales included; each has the "
-    "width that its measured damage asks for.",
+    help="Instead of --bits: the average of all matrices, scales included. Each matrix gets as"
+    " many bits as its measured error asks for.",
 )
-@click.option("--group-size", type=whole(0, 2**20), help="Columns that share a scale.")
-@click.option("--quality", metavar="WORD", help="fast, search or calibrated, where it has such.")
+@click.option("--group-size", type=whole(0, 2**20), help="Columns that share one scale.")
+@click.option(
+    "--quality", metavar="WORD", help="fast, search or calibrated, if the quantizer has them."
+)
 @click.option(
     "--texts",
     type=COUNT,
     default=128,
     show_default=True,
-    help="Training texts of RUN that `calibrated` and --bits-per-weight look at.",
+    help="Number of training texts of RUN that --quality calibrated and --bits-per-weight "
+    "measure with.",
 )
 @click.option(
     "--exclude",
     metavar="PATTERN",
     multiple=True,
-    help="Tensors that stay as they are, in their full names; unset: of FILE the embeddings, norms "
-    "and heads, of RUN all that is no linear layer or is tied to another.",
+    help="Do not quantize the tensors whose full names match; may be repeated.  [default: of "
+    "FILE embeddings, norms and heads; of RUN all but linear layers, and those that share"
+    " their weights]",
 )
-@click.option("--output", metavar="FILE", type=_path, help="[default: in RUN, or beside FILE]")
+@click.option(
+    "--output", metavar="FILE", type=_path, help="File to write.  [default: in RUN, or beside FILE]"
+)
 @overwrite_option
 @set_option
 @json_option
@@ -86,12 +103,12 @@ def command(
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Write a model in few bits into one weight file.
+    """Write a model with fewer bits per weight into one weight file.
 
-    RUN is the folder of a run: the file then holds the whole model, tokenizer and configuration
-    too, and ArrowEngine.load starts from it. FILE holds tensors, as `aios weights convert` takes
-    them; its matrices are quantized, the rest is copied. What was quantized and what was left is
-    said at the end.
+    RUN is the folder of a run: the new file then holds the whole model with its tokenizer and
+    configuration, and `aios sample` and ArrowEngine.load can use it. FILE is a file of tensors that
+    `aios weights convert` reads: its matrices are quantized, and the rest is copied. At the end the
+    command prints what was quantized and what was not.
 
     \b
     Examples:

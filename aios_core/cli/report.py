@@ -16,8 +16,8 @@ from aios_core.cli.ablate import require_extra
 def command(folder: Path) -> None:
     """Write the report of an ablation again.
 
-    Tables and report.html of the folder DIR are replaced, and nothing is trained or sampled. An
-    ablation that is still running, or was interrupted, gives a report of what it has so far.
+    The tables and report.html in the folder DIR are replaced; nothing is trained or sampled. If the
+    ablation is still running, or was interrupted, the report shows what there is so far.
 
     \b
     Examples:

@@ -38,11 +38,11 @@ _OURS: Final = (
     "--output",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the run; unset: runs/NAME.",
+    help="Folder of the run.  [default: runs/NAME]",
 )
 @click.option(
     "--fresh/--resume",
-    help="Throw away what an earlier run left in the folder, or go on from it (the default).",
+    help="Delete what an earlier run left in the folder, or continue that run.  [default: resume]",
 )
 @allow_changes_option
 @json_option
@@ -57,8 +57,8 @@ def command(
 ) -> None:
     """Train the model that FILE describes, and measure it.
 
-    Ctrl-C saves the step that is being done; the same command goes on from there. FILE may be the
-    run.lock.toml of another run, which it repeats.
+    Ctrl-C saves the current step, and the same command continues from it. If FILE is the
+    run.lock.toml of another run, that run is repeated.
 
     \b
     Examples:

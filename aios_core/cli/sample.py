@@ -54,37 +54,50 @@ _KEYS: Final = {
 @click.option(
     "--prompt",
     metavar="TEXT",
-    help="Text that every sample begins with; names of special tokens in it are text.",
+    help="Text that every sample starts with. Names of special tokens in it are plain text.",
 )
 @click.option(
     "--infill",
     metavar="TEXT",
-    help=r"Text with gaps: ___, <mask>, or <mask:12>; a backslash before one makes it text.",
+    help="Text with gaps to fill: ___, <mask>, or <mask:12> for 12 tokens. A backslash before "
+    "one keeps it as text.",
 )
-@click.option("--gap", default=8, show_default=True, type=COUNT, help="Tokens of a gap.")
+@click.option(
+    "--gap",
+    default=8,
+    show_default=True,
+    type=COUNT,
+    help="Tokens of a gap that does not say how many.",
+)
 @click.option("-n", "--num", default=1, show_default=True, type=COUNT, help="Number of samples.")
-@click.option("--length", type=COUNT, help="Tokens a sample; unset: as configured.")
+@click.option(
+    "--length", type=COUNT, help="Tokens of a sample, with the prompt.  [default: as configured]"
+)
 @click.option(
     "--mode",
     type=click.Choice(["diffusion", "ar"]),
-    help="Which model writes: that of the run, or its autoregressive twin.  [default: the run's]",
+    help="Generate with the diffusion model, or with its autoregressive twin, if the run has "
+    "one.  [default: the model of the run]",
 )
 @click.option(
     "--seed",
     type=SEED,
-    help="Unset: the seed of the run, so the same command writes the same texts.",
+    help="Seed of the random draws.  [default: that of the run, so the same command gives the "
+    "same texts]",
 )
 @click.option(
     "--memory",
     metavar="PLACE",
-    help="Write with the memories of a store: a folder, or TYPE:URI as in lancedb:notes.  "
-    "[default: that of the run, where it was trained with one and a prompt is given]",
+    help="Use the memories of this store: a folder, or TYPE:URI as in lancedb:notes.  "
+    "[default: the store of the run, if it was trained with one and a prompt is given]",
 )
-@click.option("--no-memory", is_flag=True, help="Write without the memories of the run.")
+@click.option("--no-memory", is_flag=True, help="Do not use the memories of the run.")
 @generation_options
-@click.option("--watch", is_flag=True, help="Show the first sample as it is written.")
+@click.option("--watch", is_flag=True, help="Show the first sample while it is generated.")
 @click.option(
-    "--stream", is_flag=True, help="Print text as soon as it is final; with --json, every state."
+    "--stream",
+    is_flag=True,
+    help="Print text as soon as it is final; with --json, print every step.",
 )
 @set_option
 @json_option
@@ -106,9 +119,9 @@ def command(
     as_json: bool,
     **generation: Any,
 ) -> None:
-    """Write texts with the model that `aios run` left in DIR.
+    """Generate texts with the model that `aios run` trained in DIR.
 
-    Of an ablation's DIR it is the model of the best arm, unless --arm names another.
+    If DIR is an ablation, the model of its best arm is used, unless --arm names another.
 
     \b
     Examples:
@@ -122,7 +135,7 @@ def command(
       aios sample runs/demo --sampler threshold --block-size 16 --cache dual
       aios sample runs/demo --prompt "Return the" --guidance-scale 2 --negative-prompt "Print"
 
-    With memories, where the model was trained with some:
+    With memories, for a model that was trained with some:
 
     \b
       aios memory add examples/notes.jsonl --store runs/store

@@ -21,7 +21,7 @@ _path = click.Path(path_type=Path)
 
 @click.group()
 def command() -> None:
-    """List, show, merge, carry about and revoke the skills that a model has learned.
+    """List, show, merge, export, import and revoke the skills that a model has learned.
 
     A skill is a folder with adapter_config.json and adapter_model.safetensors, as PEFT names them,
     and a card, skill.json. No code in it is ever run.
@@ -36,16 +36,21 @@ def command() -> None:
 
 @command.command()
 @_run
-@click.option("--like", "context", metavar="TEXT", help="Nearest first, by name and description.")
+@click.option(
+    "--like",
+    "context",
+    metavar="TEXT",
+    help="List the skills whose name and description are nearest to TEXT.",
+)
 @click.option(
     "--store",
     "place",
     metavar="PLACE",
-    help="Where --like keeps its vectors, as in lancedb:skills; unset: in the run.",
+    help="Store for the vectors of --like, as in lancedb:skills.  [default: in the run]",
 )
 @json_option
 def ls(run: Path, context: str | None, place: str | None, *, as_json: bool) -> None:
-    """List the skills of a run, revoked ones too, or those that --like finds.
+    """List the skills of a run, revoked ones included, or those that --like finds.
 
     \b
     Examples:
@@ -88,7 +93,7 @@ def _state(card: Card, head: str | None) -> str:
 @click.argument("skill", metavar="SKILL")
 @json_option
 def show(run: Path, skill: str, *, as_json: bool) -> None:
-    """Show one skill, its bits held against its id.
+    """Show one skill, and check its bytes against its id.
 
     SKILL is the beginning of an id, a name, or HEAD.
 
@@ -109,9 +114,9 @@ def show(run: Path, skill: str, *, as_json: bool) -> None:
 @command.command(name="import")
 @_run
 @click.argument("folder", metavar="DIR", type=_path)
-@click.option("--name", help="Of the skill; unset: the card's own, or the folder's.")
+@click.option("--name", help="Name of the skill.  [default: that of the card, or of the folder]")
 def import_(run: Path, folder: Path, name: str | None) -> None:
-    """Take in a skill card, or an adapter of PEFT; the model stays as it is until HEAD moves.
+    """Import a skill, or an adapter of PEFT; `aios evolve use` then switches to it.
 
     \b
     Examples:
@@ -147,11 +152,12 @@ def export(run: Path, skill: str, folder: Path) -> None:
 @command.command()
 @_run
 @click.argument("skills", metavar="SKILL[=WEIGHT]...", nargs=-1, required=True)
-@click.option("--name", default="merged", show_default=True, help="Of the new skill.")
+@click.option("--name", default="merged", show_default=True, help="Name of the new skill.")
 def merge(run: Path, skills: tuple[str, ...], name: str) -> None:
-    """Make one skill of several, each with a weight, 1 by default; the model stays as it is.
+    """Merge several skills into a new one, each with a weight, 1 by default.
 
-    Of skills of one level that were learned on one model; l2-lora can be merged.
+    The skills must be of one level and learned on one model; those of l2-lora can be merged. The
+    model is unchanged until `aios evolve use` switches to the new skill.
 
     \b
     Examples:
@@ -181,9 +187,9 @@ def merge(run: Path, skills: tuple[str, ...], name: str) -> None:
 @command.command()
 @_run
 @click.argument("skill", metavar="SKILL")
-@click.option("--reason", default="", help="For the journal.")
+@click.option("--reason", default="", help="Reason to keep in the journal.")
 def revoke(run: Path, skill: str, reason: str) -> None:
-    """Never apply a skill again; a HEAD that builds on it goes back to before it.
+    """Never apply a skill again; if HEAD builds on it, HEAD goes back to the version before it.
 
     \b
     Examples:
@@ -201,7 +207,7 @@ def revoke(run: Path, skill: str, reason: str) -> None:
 @_run
 @click.argument("skill", metavar="SKILL")
 def delete(run: Path, skill: str) -> None:
-    """Remove a skill for good, damaged ones too, that neither HEAD nor another skill builds on.
+    """Delete a skill, also a damaged one, if neither HEAD nor another skill builds on it.
 
     \b
     Examples:
@@ -223,5 +229,7 @@ def _folder(run: Path, skill: str) -> Path:
     journal = Journal.of(run)
     found = journal.named(skill)
     if found is None:
-        raise EvolutionError("base is no skill; want the beginning of an id, see `aios skill ls`")
+        raise EvolutionError(
+            "base is not a skill; expected the beginning of an id, see `aios skill ls`"
+        )
     return journal.version(found)

@@ -21,18 +21,24 @@ if TYPE_CHECKING:
 
 _path = click.Path(path_type=Path)
 _tokenizer = click.option(
-    "--tokenizer", "file", metavar="FILE", required=True, type=_path, help="A tokenizer.json."
+    "--tokenizer",
+    "file",
+    metavar="FILE",
+    required=True,
+    type=_path,
+    help="The tokenizer.json to use.",
 )
 _parse_special = click.option(
     "--parse-special",
     is_flag=True,
-    help="Read names of special tokens, as <|im_end|>, as these tokens; else they are text.",
+    help="Read names of special tokens in the text, as <|im_end|>, as these tokens. Without it"
+    " they are plain text.",
 )
 
 
 @click.group()
 def command() -> None:
-    """Train tokenizers, and apply any tokenizer.json.
+    """Train tokenizers, and use any tokenizer.json.
 
     \b
     Examples:
@@ -43,12 +49,22 @@ def command() -> None:
 
 @command.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_path)
-@click.option("--vocab-size", default=32_000, show_default=True, type=COUNT)
-@click.option("--min-frequency", default=2, show_default=True, type=COUNT)
 @click.option(
-    "--field", metavar="NAME", help="Where texts are in JSON lines, Parquet or Arrow files."
+    "--vocab-size", default=32_000, show_default=True, type=COUNT, help="Number of tokens."
 )
-@click.option("--output", metavar="FILE", required=True, type=_path, help="Where to write it.")
+@click.option(
+    "--min-frequency",
+    default=2,
+    show_default=True,
+    type=COUNT,
+    help="Merge only pairs of tokens that occur at least this often.",
+)
+@click.option(
+    "--field",
+    metavar="NAME",
+    help="Key or column of the texts in JSON lines, Parquet or Arrow files.",
+)
+@click.option("--output", metavar="FILE", required=True, type=_path, help="File to write.")
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def train(
@@ -61,7 +77,7 @@ def train(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Learn byte-level BPE from texts.
+    """Train a byte-level BPE tokenizer on texts.
 
     \b
     Examples:
@@ -102,8 +118,8 @@ def train(
     "--jsonl-in",
     metavar="FILE",
     type=_path,
-    help="Texts, one a line: JSON strings, or objects with one under --field; - is stdin. "
-    "Or a JSON array of texts.",
+    help="File with one text per line: JSON strings, or objects with the text under --field. "
+    "Or a JSON array of texts. - is stdin.",
 )
 @click.option("--field", metavar="NAME", help="Key of the text in JSON objects.  [default: text]")
 @_parse_special
@@ -117,10 +133,10 @@ def encode(
     parse_special: bool,
     as_json: bool,
 ) -> None:
-    """Print the ids of TEXT, or of stdin.
+    """Print the token ids of TEXT, or of the text on stdin.
 
-    All of them: what the file says of truncation and padding is not applied. A TEXT that begins
-    with a dash goes behind --.
+    Truncation and padding in the file are not applied. Write a TEXT that starts with a dash after
+    --.
 
     \b
     Examples:
@@ -147,7 +163,7 @@ def encode(
 @click.argument("ids", nargs=-1, type=whole(0, 2**31 - 1))
 @_tokenizer
 def decode(ids: tuple[int, ...], file: Path) -> None:
-    """Print the text of IDS, or of those on stdin: numbers between blanks, or a JSON array.
+    """Print the text of IDS, or of the ids on stdin: numbers with spaces between, or a JSON array.
 
     \b
     Examples:
@@ -163,7 +179,7 @@ def decode(ids: tuple[int, ...], file: Path) -> None:
 @_parse_special
 @json_option
 def inspect(text: str | None, file: Path, *, parse_special: bool, as_json: bool) -> None:
-    """Show the pieces of TEXT, or of stdin, how many there are, and which library cuts them.
+    """Show the tokens of TEXT, or of the text on stdin, and which library makes them.
 
     \b
     Examples:

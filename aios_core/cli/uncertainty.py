@@ -26,13 +26,13 @@ _estimator = click.option(
     type=click.Choice(["entropy", "margin", "residual", "flips"]),
     default="residual",
     show_default=True,
-    help="Whose threshold decides.",
+    help="Measure that decides which texts the model is unsure of.",
 )
 
 
 @click.group()
 def command() -> None:
-    """Calibrate how unsure a model is, and score texts.
+    """Calibrate and measure how unsure a model is of texts.
 
     \b
     Examples:
@@ -43,13 +43,18 @@ def command() -> None:
 
 @command.command()
 @_folder
-@click.option("--against", metavar="FILE", type=_file, help="Texts of another kind, to tell apart.")
+@click.option(
+    "--against",
+    metavar="FILE",
+    type=_file,
+    help="File of texts of another kind: measure how well the model tells them apart.",
+)
 @click.option(
     "--windows",
     default=256,
     show_default=True,
     type=COUNT,
-    help="Most held-out texts to calibrate on, and as many to measure on.",
+    help="Calibrate on at most this many windows of held-out text, and measure on as many.",
 )
 @_estimator
 @json_option
@@ -58,7 +63,8 @@ def calibrate(
 ) -> None:
     """Calibrate on half of the held-out texts of the run in DIR, and measure on the other half.
 
-    Writes uncertainty.json, which `score` and the library read, and the report uncertainty.html.
+    The results are uncertainty.json, which `score` and the library read, and the report
+    uncertainty.html.
 
     \b
     Examples:
@@ -89,7 +95,8 @@ def calibrate(
     "--keep",
     "place",
     metavar="PLACE",
-    help="Add the texts that the model is unsure of to a store, from which it may learn.",
+    help="Add the texts that the model is unsure of to this store, so that `aios evolve` can "
+    "learn from them.",
 )
 @json_option
 def score(
@@ -101,10 +108,10 @@ def score(
     *,
     as_json: bool,
 ) -> None:
-    """Say how unsure the model in DIR is of texts: those given, or the lines of FILE.
+    """Measure how unsure the model in DIR is of texts: of each --text, or each line of FILE.
 
-    In a FILE that ends in .jsonl each line is an object with the key "text". A text longer than
-    the context of the model is read by windows. The noise is the standard error of a score.
+    In a FILE that ends with .jsonl each line is an object with the key "text". A text longer than
+    the context of the model is read in windows. The noise is the standard error of the score.
 
     \b
     Examples:
@@ -116,7 +123,7 @@ def score(
     named += [pair for file in files for pair in _lines(file)]
     texts = [one for _, one in named]
     if not texts:
-        raise click.UsageError("there is no text; want --text, or a FILE with lines")
+        raise click.UsageError("there is no text; expected --text, or a FILE with lines")
     from aios_core.inference import ArrowEngine
     from aios_core.inference.doubt import doubts, keep
     from aios_core.memory import Place

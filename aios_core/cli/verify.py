@@ -16,10 +16,10 @@ from aios_core.cli.network import network_argument
 def command(folder: Path, *, as_json: bool) -> None:
     """Verify the files of a run against their checksums.
 
-    Exit code 1 where one is damaged. The files of DIR are: run.lock.toml, every checkpoint
-    (weights, averaged weights, optimizer, state), the tokenizer, the journal and versions of
-    `aios evolve`, files that `aios quantize` wrote into DIR, the calibration of
-    `aios uncertainty`, evaluation.json, and the same of the twin. Nothing is written.
+    Exit code 1 if one is damaged. The files of DIR are: run.lock.toml, every checkpoint (weights,
+    averaged weights, optimizer, state), the tokenizer, the journal and versions of `aios evolve`,
+    files that `aios quantize` wrote into DIR, the calibration of `aios uncertainty`,
+    evaluation.json, and the same of the twin. Nothing is written.
 
     \b
     Examples:

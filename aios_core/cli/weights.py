@@ -25,7 +25,7 @@ _file = click.argument("file", metavar="FILE", type=_path)
 
 @click.group()
 def command() -> None:
-    """Look into weight files, check them, convert and compare them.
+    """List, verify, convert and compare weight files.
 
     \b
     Examples:
@@ -40,7 +40,7 @@ def command() -> None:
 @_file
 @json_option
 def ls(file: Path, *, as_json: bool) -> None:
-    """List what a weight file holds; no tensor is read.
+    """List the tensors of a weight file, without reading them.
 
     \b
     Examples:
@@ -66,7 +66,7 @@ def ls(file: Path, *, as_json: bool) -> None:
 @_file
 @json_option
 def verify(file: Path, *, as_json: bool) -> None:
-    """Hold every tensor of a weight file against its digests; exit code 1 where a byte is changed.
+    """Check every tensor of a weight file against its digests; exit code 1 if a byte has changed.
 
     \b
     Examples:
@@ -90,7 +90,9 @@ def verify(file: Path, *, as_json: bool) -> None:
 @command.command()
 @click.argument("source", metavar="SOURCE", type=_path)
 @click.argument("target", metavar="TARGET", type=_path)
-@click.option("--dequantize", is_flag=True, help="Write quantized tensors in their former type.")
+@click.option(
+    "--dequantize", is_flag=True, help="Write quantized tensors in the type that they had before."
+)
 @overwrite_option
 @json_option
 def convert(
@@ -98,9 +100,9 @@ def convert(
 ) -> None:
     """Convert between weight files, safetensors and torch's files of tensors, bit for bit.
 
-    The suffix says the kind: .safetensors, .safetensors.index.json (SOURCE alone), .pt, .pth, .bin;
-    all others are weight files, but a SOURCE of another suffix may be any of them. Torch's files
-    are read without unpickling anything but tensors.
+    The suffix decides the format: .safetensors, .safetensors.index.json (only SOURCE), .pt, .pth or
+    .bin. Any other suffix of TARGET means a weight file; of SOURCE, the content decides. Torch's
+    files are read without unpickling anything but tensors.
 
     \b
     Examples:
@@ -130,7 +132,7 @@ def convert(
 @click.argument("second", metavar="SECOND", type=_path)
 @json_option
 def diff(first: Path, second: Path, *, as_json: bool) -> None:
-    """Compare two files of tensors of any kind; exit code 1 where they differ.
+    """Compare two files of tensors of any format; exit code 1 if they differ.
 
     \b
     Examples:

@@ -48,7 +48,9 @@ def sweep(ablate: Node) -> Sweep:
     """
     problems: list[str] = []
     if not isinstance(ablate.value, dict):
-        raise ConfigError(ablate.source.problem(("ablate",), f"want a table, got {ablate.value!r}"))
+        raise ConfigError(
+            ablate.source.problem(("ablate",), f"expected a table, got {ablate.value!r}")
+        )
     together = [[entry] for entry in _entries(ablate.without("zip", "baseline"), problems)]
     together += [list(_entries(table, problems)) for table in _tables(ablate.get("zip"), problems)]
     axes = [_axis(entries, problems) for entries in together]
@@ -66,7 +68,9 @@ def _entries(table: Node, problems: list[str]) -> Iterator[tuple[Setting, Node]]
     for name, node in table.value.items():
         path = key_path(name)
         if path is None:
-            problems.append(node.source.problem(("ablate", name), "want a key, as in noise.type"))
+            problems.append(
+                node.source.problem(("ablate", name), "expected a key, as in noise.type")
+            )
         elif isinstance(node.value, dict):
             yield from (((*path, *key), leaf) for key, leaf in _entries(node, problems))
         else:
@@ -79,7 +83,7 @@ def _tables(zips: Node | None, problems: list[str]) -> list[Node]:
     tables = zips.value if isinstance(zips.value, list) else [zips]
     if isinstance(zips.value, list) and all(isinstance(one.value, dict) for one in tables):
         return tables
-    problems.append(zips.source.problem(("ablate", "zip"), "want tables, [[ablate.zip]]"))
+    problems.append(zips.source.problem(("ablate", "zip"), "expected tables, [[ablate.zip]]"))
     return []
 
 
@@ -96,14 +100,16 @@ def _axis(entries: list[tuple[Setting, Node]], problems: list[str]) -> Axis | No
     if len({len(column) for column in columns}) > 1:
         sizes = ", ".join(f"{dotted(k)} has {len(c)}" for k, c in zip(keys, columns, strict=True))
         place = entries[0][1].source
-        problems.append(place.problem(("ablate", "zip"), f"want lists of equal length; {sizes}"))
+        problems.append(
+            place.problem(("ablate", "zip"), f"expected lists of equal length; {sizes}")
+        )
         return None
     rows = tuple(zip(*columns, strict=True))
     seen: set[str] = set()
     for row in rows:
         text = json.dumps([node.plain() for node in row], default=str)
         if text in seen:
-            wrong = "the same values stand here twice; want each once"
+            wrong = "the same values stand here twice; expected each once"
             problems.append(row[0].source.problem(("ablate", dotted(keys[0])), wrong))
         seen.add(text)
     return Axis(keys, rows)
@@ -119,15 +125,15 @@ def _fault(key: Setting) -> str | None:
     if attribute.metadata.get("many"):
         return f"{key[0]} cannot vary: every trial is measured in the same way"
     if len(key) == 1 and ("kind" in attribute.metadata or attrs.has(hints(Config)[key[0]])):
-        return f"names a whole section; want one of its keys, as in {key[0]}.type"
+        return f"names a whole section; expected one of its keys, as in {key[0]}.type"
     return None
 
 
 def _list_fault(node: Node, *, alone: bool) -> str | None:
     if not isinstance(node.value, list):
-        return f"want an array of the values to try, got {show(node.value)}"
+        return f"expected an array of the values to try, got {show(node.value)}"
     if not node.value:
-        return "no values to try; want at least one" if alone else "an empty list in a zip"
+        return "no values to try; expected at least one" if alone else "an empty list in a zip"
     return None
 
 
@@ -136,14 +142,14 @@ def _unique(axes: tuple[Axis, ...], problems: list[str]) -> None:
     for axis in axes:
         for key, node in zip(axis.keys, axis.rows[0], strict=True):
             if key in seen:
-                wrong = "varies in two places of [ablate]; want one"
+                wrong = "varies in two places of [ablate]; expected one"
                 problems.append(node.source.problem(("ablate", dotted(key)), wrong))
             seen.add(key)
 
 
 def _baseline(node: Node, axes: tuple[Axis, ...], problems: list[str]) -> dict[Setting, Any]:
     if not isinstance(node.value, dict):
-        wrong = 'want a table of settings, as in { "sampler.type" = "ancestral" }'
+        wrong = 'expected a table of settings, as in { "sampler.type" = "ancestral" }'
         problems.append(node.source.problem(("ablate", "baseline"), wrong))
         return {}
     columns = {
@@ -159,7 +165,7 @@ def _baseline(node: Node, axes: tuple[Axis, ...], problems: list[str]) -> dict[S
             problems.append(leaf.source.problem(place, f"does not vary; what varies: {varied}"))
         elif leaf.plain() not in columns[key]:
             tried = ", ".join(map(show, columns[key]))
-            wrong = f"{show(leaf.value)} is not tried; want one of {tried}"
+            wrong = f"{show(leaf.value)} is not tried; expected one of {tried}"
             problems.append(leaf.source.problem(place, wrong))
         else:
             chosen[key] = leaf.plain()

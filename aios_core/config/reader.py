@@ -38,7 +38,7 @@ def read(path: Path, *, chain: tuple[Path, ...] = ()) -> Node:
     merged = Node({}, node.source)
     for base in bases:
         if not isinstance(base.value, str):
-            wrong = f"want the name of a file or an array of them, got {base.plain()!r}"
+            wrong = f"expected the name of a file or an array of them, got {base.plain()!r}"
             raise ConfigError(base.source.problem(("extends",), wrong))
         target = path.parent / base.value
         seen = [*chain, path]
@@ -82,7 +82,7 @@ def _text(path: Path) -> str:
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file")
     if not path.is_file():
-        raise ConfigError(f"{path}: not a file; want a TOML file")
+        raise ConfigError(f"{path}: not a file; expected a TOML file")
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -94,5 +94,5 @@ def _text(path: Path) -> str:
         return data.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        wrong = f"byte {data[error.start]:#04x} is not valid UTF-8; want a text file in UTF-8"
+        wrong = f"byte {data[error.start]:#04x} is not valid UTF-8; expected a text file in UTF-8"
         raise ConfigError(f"{path}:{line}: {wrong}") from None

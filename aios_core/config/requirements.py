@@ -12,11 +12,11 @@ def unmet(text: str) -> str | None:
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
-        return f"{text!r} is no requirement; want one as in 'aios-cosine>=0.3'"
+        return f"{text!r} is not a requirement; expected one as in 'aios-cosine>=0.3'"
     try:
         installed = version(requirement.name)
     except PackageNotFoundError:
-        return f"{requirement.name} is not installed; want: pip install '{requirement}'"
+        return f"{requirement.name} is not installed; expected: pip install '{requirement}'"
     if requirement.specifier.contains(installed, prereleases=True):
         return None
-    return f"{requirement.name} {installed} is installed; want: pip install '{requirement}'"
+    return f"{requirement.name} {installed} is installed; expected: pip install '{requirement}'"

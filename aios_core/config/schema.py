@@ -77,12 +77,12 @@ class DiffusionConfig:
     @block_size.validator
     def _whole(self, attribute: Attribute[Any], value: int | None) -> None:
         if value is not None and self.length % value:
-            raise ValueError(f"want a divisor of length = {self.length}, got {value}")
+            raise ValueError(f"expected a divisor of length = {self.length}, got {value}")
 
     @mask_rates.validator
     def _rise(self, attribute: Attribute[Any], value: tuple[float, float]) -> None:
         if not 0 <= value[0] < value[1] <= 1:
-            raise ValueError(f"want two rising numbers from 0 to 1, got {list(value)}")
+            raise ValueError(f"expected two rising numbers from 0 to 1, got {list(value)}")
 
 
 @frozen
@@ -151,7 +151,7 @@ class SamplingConfig(Controls):
     @cache.validator
     def _of_blocks(self, attribute: Attribute[Any], value: str) -> None:
         if value != "none" and self.block_size is None:
-            raise ValueError(f"{value!r} is of blocks, so it wants a block_size")
+            raise ValueError(f"{value!r} is for writing in blocks; expected a block_size as well")
 
     @spacing.validator
     def _curve(self, attribute: Attribute[Any], value: Spacing | Curve) -> None:
@@ -159,7 +159,7 @@ class SamplingConfig(Controls):
             return
         rates = [rate for rate, _ in value]
         if not value or rates != sorted(set(rates)) or not (rates[0] >= 0 and rates[-1] <= 1):
-            raise ValueError(f"want shares of masks that rise between 0 and 1, got {rates[:9]}")
+            raise ValueError(f"expected shares of masks that rise between 0 and 1, got {rates[:9]}")
         if not all(0 < nats <= 1e6 for _, nats in value):
             raise ValueError("expected more than 0 nats at each share of masks, and at most 1e6")
 
@@ -195,7 +195,7 @@ class MemoryConfig:
         if value is None:
             return
         if self.store is not None:
-            raise ValueError("is another place than store; want one of them")
+            raise ValueError("is another place than store; expected one of them")
         without_password(self, attribute, value)
 
 
@@ -348,7 +348,7 @@ class Config:
             names = [level.name for level in self.levels]
             if value.level not in names:
                 known = ", ".join(names) or "one"
-                raise ValueError(f"level: {value.level!r} is none of [[levels]]; want {known}")
+                raise ValueError(f"level: {value.level!r} is none of [[levels]]; expected {known}")
 
     @objective.validator
     @sampler.validator
@@ -356,7 +356,7 @@ class Config:
         if self.mode == "diffusion" and value.absorbing_only and not self.corruption.absorbing:
             raise ValueError(
                 f"{type(value).__name__} works with masks alone, and the corruption is "
-                f"{type(self.corruption).__name__}; want one that serves every corruption"
+                f"{type(self.corruption).__name__}; expected one that serves every corruption"
             )
 
     @diffusion.validator
@@ -366,12 +366,12 @@ class Config:
         if not self.corruption.absorbing:
             raise ValueError(
                 "block_size: blocks are written by masks, and the corruption is "
-                f"{type(self.corruption).__name__}; want another corruption, or no blocks"
+                f"{type(self.corruption).__name__}; expected another corruption, or no blocks"
             )
         if not self.backbone.serves_masks:
             raise ValueError(
-                f"block_size: {type(self.backbone).__name__} cannot be told what each position may "
-                "see; want another backbone, or no blocks"
+                f"block_size: {type(self.backbone).__name__} cannot limit what each position sees; "
+                "expected another backbone, or no blocks"
             )
 
     @memory.validator
@@ -379,15 +379,15 @@ class Config:
         if not value.k or self.mode == "ar":  # which is never told of any
             return
         if value.place is None:
-            raise ValueError("store: is missing; want the folder of a store, or k = 0")
+            raise ValueError("store: is missing; expected the folder of a store, or k = 0")
         if not self.backbone.injections:
             raise ValueError(
-                f"k: {type(self.backbone).__name__} cannot be told of memories; want another "
+                f"k: {type(self.backbone).__name__} cannot use memories; expected another "
                 "backbone, or k = 0"
             )
         if self.backbone.dim % value.heads:
             raise ValueError(
-                f"heads: want a divisor of the backbone's dim = {self.backbone.dim}, got "
+                f"heads: expected a divisor of the backbone's dim = {self.backbone.dim}, got "
                 f"{value.heads}"
             )
 
@@ -396,7 +396,7 @@ class Config:
         trained = self.diffusion.block_size
         if trained is not None and value.block_size not in {None, trained}:
             raise ValueError(
-                f"block_size: {value.block_size} is not what the network is trained with; want "
+                f"block_size: {value.block_size} is not what the network is trained with; expected "
                 f"diffusion.block_size = {trained}, or leave it out"
             )
         if value.block_size is not None and not self.corruption.absorbing:

@@ -143,7 +143,7 @@ class Reader:
                 given[name] = convert(table.value[name], hint, (*key, name), self)
             elif attribute.default is NOTHING:
                 given[name] = WRONG
-                self.tell(table, (*key, name), f"is missing; want {describe(hint)}")
+                self.tell(table, (*key, name), f"is missing; expected {describe(hint)}")
         return self._make(cls, given, table, key)
 
     def _several(self, attribute: Attribute[Any], node: Node | None, root: Node) -> Any:
@@ -152,7 +152,9 @@ class Reader:
         if node is None:
             node = tree([{"type": one} for one in attribute.metadata["default"]], root.source)
         if not isinstance(node.value, list):
-            self.tell(node, (name,), f"want an array of tables, [[{name}]], got {show(node.value)}")
+            self.tell(
+                node, (name,), f"expected an array of tables, [[{name}]], got {show(node.value)}"
+            )
             return WRONG, []
         pairs = [self._component(attribute, one, (name, i)) for i, one in enumerate(node.value)]
         made = [component for component, _ in pairs]
@@ -162,11 +164,11 @@ class Reader:
         """A component, and its values."""
         kind, default = attribute.metadata["kind"], attribute.metadata["default"]
         if not isinstance(node.value, dict):
-            self.tell(node, key, f"want a table with a key type, got {show(node.value)}")
+            self.tell(node, key, f"expected a table with a key type, got {show(node.value)}")
             return WRONG, {}
         named = node.get("type") or tree(default, node.source)
         if not isinstance(named.value, str):
-            fault = "is missing; want" if "type" not in node.value else "want"
+            fault = "is missing; expected" if "type" not in node.value else "expected"
             self.tell(named, (*key, "type"), f"{fault} the name of a {kind}, as a string")
             return WRONG, {}
         try:

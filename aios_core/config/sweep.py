@@ -83,7 +83,7 @@ def trials(
     plan = sweep(ablate) if ablate is not None else Sweep((), {})
     count = math.prod(len(axis.rows) for axis in plan.axes)
     if ablate is not None and count > MAX_TRIALS:
-        wrong = f"{count} trials; want at most {MAX_TRIALS}"
+        wrong = f"{count} trials; expected at most {MAX_TRIALS}"
         raise ConfigError(ablate.source.problem(("ablate",), wrong))
     shared = dict(_leaves(over.without("ablate")))
     _check_overrides(shared, plan)

@@ -92,7 +92,9 @@ def convert(node: Node, hint: Any, key: KeyPath, reading: Reading) -> Any:
     else:
         value = _scalar(node, hint, arguments if origin is Literal else ())
     if value is WRONG:
-        reading.tell(node, key, f"want {describe(hint)}, got {show(node.value)}{_hint(node, hint)}")
+        reading.tell(
+            node, key, f"expected {describe(hint)}, got {show(node.value)}{_hint(node, hint)}"
+        )
     return value
 
 
@@ -166,7 +168,7 @@ def _tuple(node: Node, hint: Any, key: KeyPath, reading: Reading) -> Any:
     if Ellipsis in arguments:
         arguments = (arguments[0],) * len(node.value)
     elif len(arguments) != len(node.value):
-        reading.tell(node, key, f"want {describe(hint)}, got {len(node.value)} values")
+        reading.tell(node, key, f"expected {describe(hint)}, got {len(node.value)} values")
         return WRONG
     pairs = enumerate(zip(node.value, arguments, strict=True))
     items = [convert(one, inner, (*key, i), reading) for i, (one, inner) in pairs]

@@ -81,7 +81,7 @@ class Backbone(ABC):
     def injections(self) -> int:
         """How many layers of its module call `Condition.inject`, in order and in every pass.
 
-        0, as for one that cannot be told of memories, unless it says otherwise.
+        0, as for one that cannot use memories, unless it says otherwise.
         """
         return 0
 

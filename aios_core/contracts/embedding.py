@@ -63,17 +63,21 @@ class EmbeddingProvider(ABC):
         import numpy as np
 
         if isinstance(texts, str):
-            raise InferenceError("embed takes several texts; want [text]")
+            raise InferenceError("embed takes several texts; expected [text]")
         if not texts:
             return np.empty((0, self.dim), np.float32)
         for row, text in enumerate(texts):
             if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-                raise InferenceError(f"text {row} holds half of a surrogate pair, which is no text")
+                raise InferenceError(
+                    f"text {row} holds half of a surrogate pair, which is not text"
+                )
         prompt = self.prompt(side)
         raw = np.asarray(self.encode([prompt + text for text in texts]), dtype=np.float64)
         if raw.shape != (len(texts), self.dim):
-            want = (len(texts), self.dim)
-            raise InferenceError(f"{type(self).__name__} gave shape {raw.shape}; want {want}")
+            expected = (len(texts), self.dim)
+            raise InferenceError(
+                f"{type(self).__name__} gave shape {raw.shape}; expected {expected}"
+            )
         length = np.linalg.norm(raw, axis=1, keepdims=True)
         if not (np.isfinite(length) & (length > 0)).all():
             row = int(np.argmin((np.isfinite(length) & (length > 0))[:, 0]))

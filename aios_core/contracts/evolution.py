@@ -115,4 +115,6 @@ class EvolutionLevel(ABC):
         Raises:
             EvolutionError: they cannot be merged.
         """
-        raise EvolutionError(f"{self.name} cannot merge what it learned; want to stack it")
+        raise EvolutionError(
+            f"{self.name} cannot merge what it learned; expected a skill on top of the other"
+        )

@@ -45,10 +45,10 @@ class Padding:
 
     def __attrs_post_init__(self) -> None:
         if self.padding == "max_length" and self.max_length is None:
-            raise ValueError("padding is 'max_length' and max_length is None; want a number")
+            raise ValueError("padding is 'max_length' and max_length is None; expected a number")
         if self.max_length is not None and self.max_length < self.bos + self.eos:
             raise ValueError(
-                f"max_length is {self.max_length}; want at least {self.bos + self.eos}, "
+                f"max_length is {self.max_length}; expected at least {self.bos + self.eos}, "
                 "which bos and eos take"
             )
 
@@ -81,7 +81,7 @@ class Padding:
             mask = np.zeros((len(rows), width), dtype=np.bool_)
         except (MemoryError, ValueError) as error:
             raise TokenizerError(
-                f"{len(rows)} rows of {width} ids do not fit into memory; want max_length"
+                f"{len(rows)} rows of {width} ids do not fit into memory; expected max_length"
             ) from error
         for i, row in enumerate(rows):
             length = len(row) + surplus

@@ -60,7 +60,7 @@ def store_schema(
     import pyarrow as pa
 
     if not 1 <= dim <= 65_536:
-        raise StorageError(f"vectors of {dim} numbers cannot be kept; want 1 to 65536")
+        raise StorageError(f"vectors of {dim} numbers cannot be kept; expected 1 to 65536")
     fields = [pa.field("id", id_type, nullable=False)]
     fields += [pa.field("text", pa.string())] if text else []
     fields += [pa.field(name, kind) for name, kind in (metadata or {}).items()]
@@ -90,12 +90,12 @@ def check_schema(schema: pa.Schema) -> pa.Schema:
             )
         elif name == "vector":
             if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.float32():
-                problems.append(f"column 'vector' is {kind}; want fixed_size_list<float>[D]")
+                problems.append(f"column 'vector' is {kind}; expected fixed_size_list<float>[D]")
         elif kind not in (allowed := scalars[:2] if name == "id" else scalars):
-            want = ", ".join(map(str, allowed))
-            problems.append(f"column {name!r} is {kind}; want one of: {want}")
+            known = ", ".join(map(str, allowed))
+            problems.append(f"column {name!r} is {kind}; expected one of: {known}")
         elif name == "text" and kind != pa.string():
-            problems.append(f"column 'text' is {kind}; want string")
+            problems.append(f"column 'text' is {kind}; expected string")
     if problems:
         raise StorageError(f"no store can have this schema: {'; '.join(sorted(problems))}")
     return schema

@@ -115,7 +115,7 @@ def _integral(noise: NoiseScheduler, epsilon: float) -> None:
         seen = density * share
         if abs(float(seen.sum()) - 1) > UNSEEN:
             raise _Unsound(
-                f"a predictor that knows nothing would be told {float(seen.sum()):.6g} of L ln V "
+                f"a predictor that knows nothing would get {float(seen.sum()):.6g} of L ln V "
                 f"({name}, at times from {epsilon:g} on); expected {1 - UNSEEN} to {1 + UNSEEN}: "
                 "values for which alpha falls where times are drawn, or a smaller "
                 "diffusion.time_epsilon"

@@ -75,7 +75,7 @@ class VectorStore(SharedStore):
     def delete(self, ids: Iterable[Id] | None = None, *, filter: str | None = None) -> int:
         """Delete rows by id or by filter; returns how many there were."""
         if (ids is None) == (filter is None):
-            raise StorageError("delete wants either ids or a filter")
+            raise StorageError("delete: expected either ids or a filter")
         if ids is None:
             where = self.__where(filter)
             assert where is not None

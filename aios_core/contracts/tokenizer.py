@@ -42,7 +42,7 @@ def tokenizer_errors(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except UnicodeEncodeError as error:
         raise TokenizerError(
-            f"the text holds a lone surrogate at position {error.start}, which is no character"
+            f"the text holds a lone surrogate at position {error.start}, which is not a character"
         ) from error
     except kinds as error:
         raise TokenizerError(str(error)) from error
@@ -75,12 +75,12 @@ class Vocabulary:
         array = np.asarray(ids)
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
             raise TokenizerError(
-                f"ids are {array.dtype} of shape {array.shape}; want one row of whole numbers"
+                f"ids are {array.dtype} of shape {array.shape}; expected one row of whole numbers"
             )
         for token_id in (array.min(), array.max()) if array.size else ():
             if not 0 <= token_id < self.size:
                 raise TokenizerError(
-                    f"id {token_id} is not in the vocabulary; want 0 to {self.size - 1}"
+                    f"id {token_id} is not in the vocabulary; expected 0 to {self.size - 1}"
                 )
         return array.astype(np.int32)
 
@@ -109,7 +109,7 @@ class TrainedTokenizer(ABC):
         lengths are those of `Padding`.
 
         Raises:
-            TokenizerError: the text holds a lone surrogate, which is no character.
+            TokenizerError: the text holds a lone surrogate, which is not a character.
         """
 
     @abstractmethod

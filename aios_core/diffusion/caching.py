@@ -50,8 +50,8 @@ class CachingDenoiser(ModelDenoiser):
         super().__init__(model, condition, dtype)
         if not hasattr(model.backbone, "new_cache"):
             raise InferenceError(
-                f"cache {caching!r}: {type(model.backbone).__name__} has no key-value cache; want "
-                "'none', or another backbone"
+                f"cache {caching!r}: {type(model.backbone).__name__} has no key-value cache; "
+                "expected 'none', or another backbone"
             )
         self.caching = caching
         self._block: tuple[int, int] | None = None

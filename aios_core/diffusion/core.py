@@ -110,27 +110,29 @@ class DiffusionCore:
         process: Process | None = None,
     ) -> None:
         if isinstance(model, Model) and model.mode != "diffusion":
-            raise InferenceError("an autoregressive model has no denoiser; want a diffusion model")
+            raise InferenceError(
+                "an autoregressive model has no denoiser; expected a diffusion model"
+            )
         if not temperature >= 0:
-            raise InferenceError(f"temperature is {temperature}; want 0 or more")
+            raise InferenceError(f"temperature is {temperature}; expected 0 or more")
         if isinstance(model, Model):
             block_size = model.sampled_in(block_size)
         if block_size is not None:
             if block_size < 1:
-                raise InferenceError(f"block_size is {block_size}; want 1 or more")
+                raise InferenceError(f"block_size is {block_size}; expected 1 or more")
             sampler = Blocks(sampler, block_size)
         if process is None and isinstance(model, Model):
             process = model.process
         if process is not None and not process.absorbing and sampler.absorbing_only:
             raise InferenceError(
                 f"{type(sampler).__name__} works with masks alone, and the model was trained under "
-                f"{type(process.corruption).__name__} noise; want a sampler that serves every "
+                f"{type(process.corruption).__name__} noise; expected a sampler that serves every "
                 "corruption"
             )
         self.process = process
         if cache != "none" and (block_size is None or not isinstance(model, Model)):
             raise InferenceError(
-                f"cache {cache!r} serves a network that is sampled block by block; want a "
+                f"cache {cache!r} serves a network that is sampled block by block; expected a "
                 "block_size, and a model without guidance or constraints"
             )
         self.cache: Caching = cache
@@ -324,22 +326,23 @@ class DiffusionCore:
         if x.ndim != 2 or x.numel() == 0 or x.dtype != torch.int64:
             raise InferenceError(
                 f"nothing to sample: x is {x.dtype} of shape {tuple(x.shape)}; "
-                "want int64 (rows, length), both at least 1"
+                "expected int64 (rows, length), both at least 1"
             )
         rows, length = x.shape
         if len(seeds) != rows:
-            raise InferenceError(f"{len(seeds)} seeds for {rows} rows; want one each")
+            raise InferenceError(f"{len(seeds)} seeds for {rows} rows; expected one each")
         masked = x == self.mask_id
         fixed = ~masked if fixed is None else fixed
         if fixed.shape != x.shape or fixed.dtype != torch.bool:
             raise InferenceError(
-                f"fixed is {fixed.dtype} of shape {tuple(fixed.shape)}; want bool {tuple(x.shape)}"
+                f"fixed: expected bool of shape {tuple(x.shape)}, got {fixed.dtype} of shape "
+                f"{tuple(fixed.shape)}"
             )
         valid = torch.ones_like(fixed)
         if lengths is not None:
             if len(lengths) != rows or not all(1 <= n <= length for n in lengths):
                 raise InferenceError(
-                    f"lengths {list(lengths)[:8]}; want {rows} numbers from 1 to {length}"
+                    f"lengths {list(lengths)[:8]}; expected {rows} numbers from 1 to {length}"
                 )
             ends = torch.tensor(lengths, device=x.device)
             valid = torch.arange(length, device=x.device) < ends[:, None]

@@ -133,7 +133,7 @@ class ExactClassifier:
         chunk: int = 1024,
     ) -> None:
         if chunk < 1:
-            raise InferenceError(f"chunk is {chunk}; want 1 or more")
+            raise InferenceError(f"chunk is {chunk}; expected 1 or more")
         self.denoiser, self.classifier, self.gamma = denoiser, classifier, gamma
         self.mask_id, self.chunk = mask_id, chunk
 

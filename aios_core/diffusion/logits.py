@@ -71,7 +71,8 @@ class LogitsProcessor:
         tokens = self.controls.suppress_tokens
         if max(tokens) >= log_probs.shape[-1]:
             raise InferenceError(
-                f"suppress_tokens: {max(tokens)} is no token; want 0 to {log_probs.shape[-1] - 1}"
+                f"suppress_tokens: {max(tokens)} is not a token; expected 0 to "
+                f"{log_probs.shape[-1] - 1}"
             )
         log_probs[:, list(tokens)] = -torch.inf
         if bool((log_probs == -torch.inf).all(-1).any()):

@@ -189,8 +189,8 @@ class Model(nn.Module):
         """
         if self.memory is None:
             raise InferenceError(
-                "the network cannot be told of memories; want one that was trained with memory.k "
-                "of at least 1"
+                "the network cannot use memories; expected one that was trained with "
+                "memory.k of at least 1"
             )
         twin = copy(self)
         twin._told = self.memory.tell(memories)  # noqa: SLF001 - its own class
@@ -265,7 +265,7 @@ class Model(nn.Module):
         if block_size not in {None, self.block_size}:
             raise InferenceError(
                 f"block_size is {block_size}, and the network was trained in blocks of "
-                f"{self.block_size}; want that, or leave it out"
+                f"{self.block_size}; expected that, or leave it out"
             )
         return self.block_size
 

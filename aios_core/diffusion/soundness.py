@@ -72,7 +72,7 @@ def _fault(corruption: Corruption) -> str | None:
     if abs(told - 1) <= UNSEEN:
         return None
     return (
-        f"a predictor that knows nothing would be told {told:.6g} of L ln V; expected {1 - UNSEEN} "
+        f"a predictor that knows nothing would get {told:.6g} of L ln V; expected {1 - UNSEEN} "
         f"to {1 + UNSEEN}"
     )
 

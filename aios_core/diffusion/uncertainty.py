@@ -166,8 +166,8 @@ def read(
     """
     if model.mode != "diffusion" or not model.process.absorbing or model.in_blocks:
         raise InferenceError(
-            "uncertainty is measured by hiding tokens; want a diffusion model under masks, not in "
-            "blocks"
+            "uncertainty is measured by hiding tokens; expected a diffusion model under masks, not "
+            "in blocks"
         )
     generators = (torch.Generator().manual_seed(row_seed(seed, row)) for row in range(len(ids)))
     u = torch.stack([torch.rand(ids.shape[1], generator=one) for one in generators])

@@ -150,7 +150,7 @@ def read_card(folder: Path) -> Card:
     try:
         return Card(**data)
     except (TypeError, ValueError) as error:
-        raise EvolutionError(f"{folder / CARD}: is no skill card: {error!r:.200}") from error
+        raise EvolutionError(f"{folder / CARD}: is not a skill card: {error!r:.200}") from error
 
 
 def read(folder: Path) -> tuple[Card, Adaptation]:
@@ -186,7 +186,7 @@ def read_adaptation(folder: Path, parameters: int | None = None) -> Adaptation:
         with safe_open(folder / WEIGHTS, framework="pt") as file:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise EvolutionError(f"{folder / WEIGHTS}: is no safetensors file: {error}") from error
+        raise EvolutionError(f"{folder / WEIGHTS}: is not a safetensors file: {error}") from error
     _refuse_infinite(str(folder / WEIGHTS), tensors)
     count = sum(tensor.numel() for tensor in tensors.values())
     return Adaptation(config, tensors, count if parameters is None else parameters)
@@ -199,7 +199,7 @@ def refuse_foreign(folder: Path) -> None:
         EvolutionError: naming the file.
     """
     if not folder.is_dir():
-        raise EvolutionError(f"{folder}: is no folder; want that of a skill card")
+        raise EvolutionError(f"{folder}: is not a folder; expected that of a skill card")
     for path in folder.rglob("*"):
         if path.is_symlink():
             raise EvolutionError(f"{path}: is a link, and a card holds files alone")

@@ -47,7 +47,7 @@ def fit(
         EvolutionError: loss or gradient is not finite, or there is no text.
     """
     if not len(experience.target):
-        raise EvolutionError("there is no evidence to learn from; want at least one text")
+        raise EvolutionError("there is no evidence to learn from; expected at least one text")
     optimizer = AdamW.of([Group(tensors, weight_decay=0.0)], (0.9, 0.98), fused=False)
     generator = torch.Generator().manual_seed(experience.seed)
     batches = _batches(experience, budget, replay, generator)
@@ -63,7 +63,7 @@ def fit(
             if not (math.isfinite(loss.item()) and math.isfinite(norm)):
                 raise EvolutionError(
                     f"step {step + 1}: the loss is {loss.item():g} and the norm of its gradient "
-                    f"{norm:g}; want a smaller learning_rate"
+                    f"{norm:g}; expected a smaller learning_rate"
                 )
             for tensor, gradient in zip(tensors, gradients, strict=True):
                 tensor.grad = None if gradient is None else gradient / max(1.0, norm)

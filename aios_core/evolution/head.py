@@ -70,7 +70,7 @@ def check_base(card: Card, base: str, found: Checkpoint) -> None:
     if card.base_sha256 != base:
         raise EvolutionError(
             f"skill {card.name}: was made for the base {card.base_sha256[:12]}, and this one is "
-            f"{base[:12]}; want the model that it was learned on"
+            f"{base[:12]}; expected the model that it was learned on"
         )
 
 

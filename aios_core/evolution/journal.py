@@ -86,7 +86,7 @@ class Journal:
             return None
         if not _ID.fullmatch(name):
             raise EvolutionError(
-                f"{self.folder / 'HEAD'}: want the id of a version, got {name!r:.80}"
+                f"{self.folder / 'HEAD'}: expected the id of a version, got {name!r:.80}"
             )
         return name
 
@@ -239,7 +239,7 @@ class Journal:
     def version(self, skill_id: str) -> Path:
         """Folder of a version."""
         if not _ID.fullmatch(skill_id):
-            raise EvolutionError(f"{skill_id!r:.80} is no id of a version; want 64 hex digits")
+            raise EvolutionError(f"{skill_id!r:.80} is no id of a version; expected 64 hex digits")
         return self.folder / "versions" / skill_id
 
     def versions(self) -> list[Card]:

@@ -150,7 +150,7 @@ def _spectrum(name: str, w: Tensor) -> Iterator[Row]:
     eigenvalues = values.square().flip(0)
     n = len(eigenvalues)
     if n < MIN_EIGENVALUES:
-        why = f"{n} eigenvalues, and a power law wants {MIN_EIGENVALUES}"
+        why = f"{n} eigenvalues, and a power law needs {MIN_EIGENVALUES}"
         yield Row(name, tuple(w.shape), "alpha", None, why, n)
         return
     alpha, distance, tail = power_law(eigenvalues)

@@ -78,7 +78,7 @@ def hand_out(journal: Journal, skill_id: str, target: Path) -> None:
     """
     read(journal.version(skill_id))
     if target.exists():
-        raise EvolutionError(f"{target}: is there already; want a new folder")
+        raise EvolutionError(f"{target}: is there already; expected a new folder")
     try:
         with new_folder(target) as temporary:
             for file in FILES:
@@ -136,7 +136,9 @@ def merge(found: Checkpoint, weights: Mapping[str, float], *, name: str) -> Card
     parts = [read(journal.version(skill_id)) for skill_id in weights]
     if len({(card.level, card.parent) for card, _ in parts}) != 1:
         each = ", ".join(f"{c.name} ({c.level} on {(c.parent or BASE)[:12]})" for c, _ in parts)
-        raise EvolutionError(f"want skills of one level, learned on one parent; got {each or '-'}")
+        raise EvolutionError(
+            f"expected skills of one level, learned on one parent; got {each or '-'}"
+        )
     first, _ = parts[0]
     if revoked := next((card.name for card, _ in parts if card.revoked), None):
         raise EvolutionError(f"skill {revoked}: was revoked")
@@ -173,7 +175,7 @@ def _of_peft(found: Checkpoint, folder: Path, adaptation: Adaptation, base: str)
     if task is not None and found.model.mode == "diffusion":
         raise EvolutionError(
             f"is an adapter for the task {task!r:.80}, of an autoregressive model or an "
-            "encoder, and this model is a diffusion model; want one that was learned on it"
+            "encoder, and this model is a diffusion model; expected one that was learned on it"
         )
     if named and named != f"aios-{base[:16]}":
         raise EvolutionError(f"is for the base {named!r:.200}, and this one is 'aios-{base[:16]}'")

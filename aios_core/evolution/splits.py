@@ -84,11 +84,11 @@ def split(config: Config, tokenizer: TrainedTokenizer, base: Corpus | None = Non
     own = [base or Spool(config.dataset.documents(), "dataset")]
     known = cut(own, "validation", 2 * count)
     if not len(target):
-        raise EvolutionError("the evidence is empty; want texts")
+        raise EvolutionError("the evidence is empty; expected texts")
     if len(held) < dropped:
         raise EvolutionError(
             f"{dropped} of the {dropped + len(held)} held-out windows of the evidence stand in the "
-            "texts to fit on as well, so a gate could not tell learning from remembering; want "
+            "texts to fit on as well, so a gate could not tell learning from remembering; expected "
             "texts that do not repeat themselves"
         )
     for name, sets, one in (

@@ -316,7 +316,7 @@ def read(folder: Path) -> Results:
     about = read_result(folder / ABOUT)
     if not about.get("trials"):
         raise DataError(
-            f"{folder}: holds no {ABOUT}; want the folder that `aios ablate --output` wrote"
+            f"{folder}: holds no {ABOUT}; expected the folder that `aios ablate --output` wrote"
         )
     models = {
         key: {**model, "result": _done(_model_file(folder, key, model))}

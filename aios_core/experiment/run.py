@@ -38,8 +38,8 @@ def ready(resolved: Resolved, folder: Path, *, data: str | None = None) -> Prepa
     if data is not None and data != prepared.trained_on(resolved.config):
         raise DataError(
             f"{Corpus(resolved)}: lock.data: the texts, or the tokenizer made from them, are not "
-            "those of the run that wrote the lock file; want them as they were, or a --set for a "
-            "run of its own"
+            "those of the run that wrote the lock file; expected them as they were, or a --set for "
+            "a run of its own"
         )
     return prepared
 

@@ -125,7 +125,7 @@ def calibrate_run(
         foreign = subject.tokenizer.encode(against.read_text(encoding="utf-8"))
         count = len(foreign) // length
         if not count:
-            raise DataError(f"{against}: has {len(foreign)} tokens; want at least {length}")
+            raise DataError(f"{against}: has {len(foreign)} tokens; expected at least {length}")
         rows = torch.from_numpy(foreign[: count * length].astype(np.int64)).view(count, length)
         other = _part(subject, _spread(rows, len(first)), kept, 2, told)
     return summary(calibration, own, other, fitted)

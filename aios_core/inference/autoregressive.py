@@ -68,9 +68,11 @@ class InferenceCore:
         cached: bool = True,
     ) -> None:
         if model.mode != "ar":
-            raise InferenceError("a diffusion model has no next token; want an autoregressive one")
+            raise InferenceError(
+                "a diffusion model has no next token; expected an autoregressive one"
+            )
         if not temperature >= 0:
-            raise InferenceError(f"temperature is {temperature}; want 0 or more")
+            raise InferenceError(f"temperature is {temperature}; expected 0 or more")
         self.model, self.temperature = model.eval(), temperature
         self.controls = controls
         self.cached = cached and hasattr(model.backbone, "new_cache")
@@ -101,7 +103,7 @@ class InferenceCore:
         if not rows == len(seeds) == len(max_new_tokens) or rows == 0 or min(max_new_tokens) < 1:
             raise InferenceError(
                 f"{rows} prompts, {len(seeds)} seeds, max_new_tokens {list(max_new_tokens)[:8]}; "
-                "want at least one prompt, and a seed and a number from 1 on for each"
+                "expected at least one prompt, and a seed and a number from 1 on for each"
             )
         device, vocabulary = self.model.device, self.model.vocabulary
         starting = [[vocabulary.bos_id, *prompt] for prompt in prompts]

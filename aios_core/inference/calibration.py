@@ -151,7 +151,7 @@ class Calibration:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise ModelLoadError(
-                f"{path}: is missing; want `aios uncertainty calibrate {path.parent}` first"
+                f"{path}: is missing; expected `aios uncertainty calibrate {path.parent}` first"
             ) from None
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise ModelLoadError(f"{path}: is damaged: {error!r:.200}") from error

@@ -58,7 +58,7 @@ def encoded(tokenizer: TrainedTokenizer, prompt: Prompt) -> list[list[int]]:
             found = [found]
         return [tokenizer.vocabulary.check(row).tolist() for row in found]
     except (TokenizerError, TypeError, ValueError) as error:
-        raise InferenceError(f"prompt: want text or token ids; {error}") from error
+        raise InferenceError(f"prompt: expected text or token ids; {error}") from error
 
 
 def prompted(ids: Sequence[int], wanted: int, mask_id: int) -> Row:
@@ -137,10 +137,10 @@ def painted(ids: Sequence[Sequence[int]], fixed: Any, mask_id: int) -> list[Row]
     if {len(row) for row in ids} != {flags.shape[-1]} or flags.shape[:-1] != (len(ids),):
         shape = (len(ids), len(ids[0])) if ids else (0, 0)
         raise InferenceError(
-            f"fixed has the shape {np.shape(fixed)}; want that of the ids, {shape}"
+            f"fixed has the shape {np.shape(fixed)}; expected that of the ids, {shape}"
         )
     if flags.dtype != np.bool_:
-        raise InferenceError(f"fixed holds {flags.dtype}; want booleans")
+        raise InferenceError(f"fixed holds {flags.dtype}; expected booleans")
     rows = [Row(tuple(row), tuple(flag.tolist())) for row, flag in zip(ids, flags, strict=True)]
     for number, row in enumerate(rows):
         for place, (token, kept) in enumerate(zip(row.ids, row.fixed, strict=True)):

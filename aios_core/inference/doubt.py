@@ -78,7 +78,9 @@ def doubts(
         ModelLoadError: the run was not calibrated, or was trained anew since.
     """
     if estimator not in ESTIMATORS:
-        raise InferenceError(f"estimator {estimator!r} is unknown; want one of {list(ESTIMATORS)}")
+        raise InferenceError(
+            f"estimator {estimator!r} is unknown; expected one of {list(ESTIMATORS)}"
+        )
     if readings < 2:
         raise InferenceError(f"expected at least 2 readings of each text, got {readings}")
     found = engine.models[engine.mode]
@@ -86,7 +88,7 @@ def doubts(
     calibration = Calibration.load(run / NAME)
     if calibration.training_key != found.state.training_key:
         raise ModelLoadError(
-            f"{run / NAME}: is of another training than the model; want `aios uncertainty "
+            f"{run / NAME}: is of another training than the model; expected `aios uncertainty "
             f"calibrate {run}` again"
         )
     ids, valid, counted, owners = _windows(engine, texts, span)

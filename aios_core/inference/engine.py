@@ -90,13 +90,13 @@ class ArrowEngine:
         memory: str | Path | None = None,
     ) -> None:
         if not models:
-            raise InferenceError("no model was given; want one for 'ar', 'diffusion', or both")
+            raise InferenceError("no model was given; expected one for 'ar', 'diffusion', or both")
         self.models = dict(models)
         self.mode: Mode = mode or ("diffusion" if "diffusion" in models else "ar")
         first = self.models[self.mode]
         self.tokenizer: TrainedTokenizer = first.tokenizer
         if context is not None and context < 1:
-            raise InferenceError(f"context is {context}; want 1 token or more")
+            raise InferenceError(f"context is {context}; expected 1 token or more")
         self.context = context or first.model.length
         self._memory = None if memory is None else str(memory)
         self._trained: Checkpoint | None = None
@@ -106,7 +106,7 @@ class ArrowEngine:
             if one.model.vocabulary != one.tokenizer.vocabulary:
                 raise InferenceError(
                     f"{one.folder}: the model has {one.model.vocabulary}, its tokenizer "
-                    f"{one.tokenizer.vocabulary}; want the one that it was trained with"
+                    f"{one.tokenizer.vocabulary}; expected the one that it was trained with"
                 )
             if one.tokenizer.fingerprint != self.tokenizer.fingerprint:
                 raise InferenceError(
@@ -171,7 +171,9 @@ class ArrowEngine:
             EvolutionError: there is no such skill, it was revoked, or it is damaged.
         """
         if self._trained is None:
-            raise InferenceError("skills are those of a run; want an engine loaded from its folder")
+            raise InferenceError(
+                "skills are those of a run; expected an engine loaded from its folder"
+            )
         mode: Mode = self._trained.model.mode
         self.models[mode] = switched(self._trained, self.models[mode], skill)
 
@@ -243,11 +245,11 @@ class ArrowEngine:
             InferenceError: this cannot be done; the message says why.
         """
         if modality != "text":
-            raise InferenceError(f"modality {modality!r} has no model here; want 'text'")
+            raise InferenceError(f"modality {modality!r} has no model here; expected 'text'")
         if num_steps is not None:
             if "num_inference_steps" in options:
                 raise InferenceError(
-                    "num_steps and num_inference_steps are one setting; want one of them"
+                    "num_steps and num_inference_steps are one setting; expected one of them"
                 )
             options["num_inference_steps"] = num_steps
         settings = Settings.of(options)
@@ -256,7 +258,9 @@ class ArrowEngine:
             return self._write(mode, self._prompted(prompt, settings), settings)
         settings.reject(("max_new_tokens",), "a canvas has a length; leave it out with fixed")
         if is_text(prompt):
-            raise InferenceError("fixed goes with token ids; want ids, masks where text is wanted")
+            raise InferenceError(
+                "fixed goes with token ids; expected ids, masks where text is wanted"
+            )
         mask_id = self.tokenizer.vocabulary.mask_id
         rows = painted(encoded(self.tokenizer, prompt), fixed, mask_id)
         return self._write(mode, self._checked(rows, settings), settings, whole=True)
@@ -277,7 +281,7 @@ class ArrowEngine:
         mode = self._mode("diffusion", settings)
         settings.reject(("max_new_tokens",), "the gaps say how long the text is")
         if gap < 1:
-            raise InferenceError(f"gap is {gap}; want 1 token or more")
+            raise InferenceError(f"gap is {gap}; expected 1 token or more")
         texts = [text] if isinstance(text, str) else text
         rows = [infilling(self.tokenizer, one, gap, self.context) for one in texts]
         return self._write(mode, self._checked(rows, settings), settings, whole=True)
@@ -302,7 +306,7 @@ class ArrowEngine:
         for number, row in enumerate(rows):
             if not 1 <= len(row) <= self.context:
                 raise InferenceError(
-                    f"text {number} has {len(row)} tokens; want 1 to {self.context}"
+                    f"text {number} has {len(row)} tokens; expected 1 to {self.context}"
                 )
         return embed(self.models[mode].model, rows)
 
@@ -310,7 +314,7 @@ class ArrowEngine:
         """The mode that writes, all options of which it can honour."""
         wanted = mode or self.mode
         if wanted not in ("ar", "diffusion"):
-            raise InferenceError(f"mode {wanted!r} is unknown; want 'ar' or 'diffusion'")
+            raise InferenceError(f"mode {wanted!r} is unknown; expected 'ar' or 'diffusion'")
         if wanted not in self.models and fallback:
             wanted = self.mode
         if wanted not in self.models:

@@ -32,7 +32,7 @@ def ready(found: Checkpoint, overrides: Sequence[str], *, evolved: bool = False)
     if training_key(resolved) != training_key(found.resolved):
         raise InferenceError(
             f"--set {' '.join(overrides)}: would change what {found.folder} was trained with; "
-            "want keys of [sampler] and [sampling] only"
+            "expected keys of [sampler] and [sampling] only"
         )
     model = at_head(found) if evolved else found.model
     model = model.to(choose(resolved.config.training)).eval()

@@ -77,7 +77,7 @@ class MemoryConditioner:
             if not given:
                 raise InferenceError(
                     f"memory_guided: memories are found by what is given, and row {number} gives "
-                    "nothing; want a prompt"
+                    "nothing; expected a prompt"
                 )
             prompts.append(self.tokenizer.decode(given))
         # Whoever made an index wants it used; where there is none, approximate search is exact.

@@ -80,8 +80,8 @@ def load(path: Path, *, registry: Registry | None = None) -> Checkpoint:
         state = State(**loader.card["model"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelLoadError(
-            f"{path}: its card tells of no model: {error!r:.200}; want a file that `aios quantize` "
-            "wrote from a run"
+            f"{path}: its card tells of no model: {error!r:.200}; expected a file that `aios "
+            "quantize` wrote from a run"
         ) from error
     resolved = resolve(state.values, registry=registry)
     tokenizer = _tokenizer(loader.part(TOKENIZER), path, resolved.config.tokenizer.load)
@@ -99,7 +99,7 @@ def _tokenizer(
         for name in files:
             data = files[name]
             if Path(name).name != name or not isinstance(data, torch.Tensor):
-                raise ModelLoadError(f"{path}: {name!r:.80} is no file of a tokenizer")
+                raise ModelLoadError(f"{path}: {name!r:.80} is not a file of a tokenizer")
             Path(temporary, name).write_bytes(data.view(torch.uint8).numpy().tobytes())
         try:
             return read(Path(temporary))
@@ -119,16 +119,15 @@ def _fill(model: Model, loader: WeightLoader, path: Path) -> None:
         found, (place, _, own) = loader[name], name.rpartition(".")
         if tuple(found.shape) != tuple(before.shape):
             raise ModelLoadError(
-                f"{path}: {name!r} has shape {tuple(found.shape)}; this model wants "
-                f"{tuple(before.shape)}"
+                f"{path}: {name!r} has shape {tuple(found.shape)}; expected {tuple(before.shape)}"
             )
         module = model.get_submodule(place)
         if isinstance(found, QuantizedTensor):
             if type(module) is not nn.Linear or own != "weight":
-                raise ModelLoadError(f"{path}: {name!r} is quantized, and is no linear layer's")
+                raise ModelLoadError(f"{path}: {name!r} is quantized, and is not of a linear layer")
             model.set_submodule(place, QuantizedLinear(found, module.bias))
             continue
         if found.dtype != before.dtype:
-            raise ModelLoadError(f"{path}: {name!r} is {found.dtype}; want {before.dtype}")
+            raise ModelLoadError(f"{path}: {name!r} is {found.dtype}; expected {before.dtype}")
         parameter = getattr(module, own)
         parameter.data = found

@@ -56,7 +56,9 @@ def plan(
     controls = settings.controls(sampling)
     size = found.model.vocabulary.size
     if wrong := [token for token in controls.suppress_tokens if token >= size]:
-        raise InferenceError(f"suppress_tokens: {wrong[0]} is no token; want 0 to {size - 1}")
+        raise InferenceError(
+            f"suppress_tokens: {wrong[0]} is not a token; expected 0 to {size - 1}"
+        )
     language = Language.of(settings, controls, found.tokenizer, whole=whole)
     if language is not None:
         language.check(rows)
@@ -88,7 +90,7 @@ def _memory(
     """What finds memories for the rows."""
     if found.model.memory is None:
         raise InferenceError(
-            f"memory_guided: {found.folder} was trained without memories; want a run with "
+            f"memory_guided: {found.folder} was trained without memories; expected a run with "
             "memory.k of at least 1"
         )
     k = settings.num_memories or found.resolved.config.memory.k
@@ -100,12 +102,14 @@ def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:
     cache = sampling.cache if settings.cache is None else settings.cache
     if cache != "none":
         if settings.block_size is None and sampling.block_size is None:
-            raise InferenceError(f"cache {cache!r} is of blocks, so it wants a block_size")
+            raise InferenceError(
+                f"cache {cache!r} is for writing in blocks; expected a block_size as well"
+            )
         settings.reject(("regex", "json_schema"), f"needs all of the text, which {cache!r} caches")
         if settings.gamma != 1:
             raise InferenceError(
-                f"cache {cache!r} remembers one reading of the text, and guidance needs two; want "
-                "one or the other"
+                f"cache {cache!r} remembers one reading of the text, and guidance needs two; "
+                "expected one or the other"
             )
     return cache
 
@@ -118,7 +122,7 @@ def _guidance(
         return lambda denoiser, _: denoiser
     if not all(any(row.fixed) for row in rows):
         raise InferenceError(
-            "guidance leads to what is given, and a row gives nothing; want prompts"
+            "guidance leads to what is given, and a row gives nothing; expected prompts"
         )
     if settings.negative_prompt is not None:
         (negative,) = encoded(found.tokenizer, settings.negative_prompt)
@@ -129,8 +133,8 @@ def _guidance(
         longest = max(len(row.ids) - len(row.prompt) for row in rows) + len(negative)
         if not negative or longest > context:
             raise InferenceError(
-                f"negative_prompt has {len(negative)} tokens, with the answer {longest}; want at "
-                f"least one, and the context is {context}"
+                f"negative_prompt has {len(negative)} tokens, with the answer {longest}; expected "
+                f"at least one, and the context is {context}"
             )
     return lambda denoiser, batch: guided(found.model, denoiser, batch, gamma, negative)
 

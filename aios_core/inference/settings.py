@@ -103,18 +103,20 @@ class Settings:
         for names in (("seed", "seeds", "generator"), ("regex", "json_schema")):
             given = [name for name in names if getattr(self, name) is not None]
             if len(given) > 1:
-                raise ValueError(f"{' and '.join(given)} contradict each other; want one of them")
+                raise ValueError(
+                    f"{' and '.join(given)} contradict each other; expected one of them"
+                )
         if self.guidance_scale is not None and self.cfg_scale is not None:
             raise ValueError(
                 "guidance_scale and cfg_scale are one setting in two conventions "
-                "(guidance_scale = cfg_scale + 1); want one of them"
+                "(guidance_scale = cfg_scale + 1); expected one of them"
             )
         if self.num_memories is not None and not self.memory_guided:
             raise ValueError("num_memories has no effect without memory_guided")
         if self.memory_guided and self.negative_prompt is not None:
             raise ValueError(
-                "memory_guided and negative_prompt each say what guidance leads away from; want "
-                "one of them"
+                "memory_guided and negative_prompt each say what guidance leads away from; "
+                "expected one of them"
             )
         if self.negative_prompt is not None and self.gamma == 1:
             raise ValueError("negative_prompt has no effect without a guidance_scale other than 1")
@@ -134,7 +136,7 @@ class Settings:
         """
         if self.seeds is not None:
             if len(self.seeds) != rows:
-                raise InferenceError(f"{len(self.seeds)} seeds for {rows} rows; want one each")
+                raise InferenceError(f"{len(self.seeds)} seeds for {rows} rows; expected one each")
             return list(self.seeds)
         if self.generator is not None:
             drawn = torch.randint(2**62, (rows,), generator=self.generator)
@@ -170,7 +172,7 @@ class Settings:
             known = (
                 f"did you mean {near[0]}?" if near else f"known are {', '.join(fields_dict(cls))}"
             )
-            raise InferenceError(f"{name}: is no option; {known}")
+            raise InferenceError(f"{name}: is not an option; {known}")
         try:
             return cls(**options)
         except (ValueError, TypeError) as error:

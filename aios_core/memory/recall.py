@@ -152,7 +152,9 @@ class Recall:
 
 def _moved(uri: str, backend: StorageBackend) -> StorageError:
     """The error for a configured store that is not there."""
-    text = f"{uri}, which memory.store or memory.uri names, is no store of {type(backend).__name__}"
+    text = (
+        f"{uri}, which memory.store or memory.uri names, is not a store of {type(backend).__name__}"
+    )
     if kind := next(filter(None, map(typed, Path(uri).parts)), None):
         return StorageError(
             f"{text}; expected a folder there, and under storage.type what keeps it, as in {kind!r}"

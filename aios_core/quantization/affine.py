@@ -111,8 +111,8 @@ def check_matrix(weight: Tensor) -> None:
     """
     if weight.ndim != 2 or not weight.is_floating_point():
         raise QuantizationError(
-            f"want a matrix of floating numbers, got {str(weight.dtype).removeprefix('torch.')} of "
-            f"shape {tuple(weight.shape)}"
+            "expected a matrix of floating numbers, got "
+            f"{str(weight.dtype).removeprefix('torch.')} of shape {tuple(weight.shape)}"
         )
 
 

@@ -58,7 +58,7 @@ def calibrate(
         QuantizationError: there are no texts.
     """
     if not len(texts):
-        raise QuantizationError("there are no texts to calibrate with; want at least one")
+        raise QuantizationError("there are no texts to calibrate with; expected at least one")
     generator = torch.Generator().manual_seed(seed)
     shift = torch.rand(len(texts), generator=generator, dtype=torch.float64)
     order = torch.randperm(len(texts), generator=generator)

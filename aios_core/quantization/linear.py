@@ -44,7 +44,7 @@ class QuantizedLinear(nn.Module):
     ) -> None:
         super().__init__()
         if len(tensor.shape) != 2:
-            raise QuantizationError(f"want a matrix, got shape {tensor.shape}")
+            raise QuantizationError(f"expected a matrix, got shape {tensor.shape}")
         self.out_features, self.in_features = tensor.shape
         self.packing = operator.describe(tensor, quantizer)
         self.method, self.bits, self.group_size = tensor.method, tensor.bits, tensor.group_size

@@ -61,7 +61,7 @@ def quantized_linear(x: Tensor, codes: Tensor, params: Tensor, rows: int, packin
     """
     quantizer, words = _parsed(packing)
     if words["shape"] != (rows, x.shape[-1]):
-        raise QuantizationError(f"want x of {words['shape'][1]} columns, got {tuple(x.shape)}")
+        raise QuantizationError(f"expected x of {words['shape'][1]} columns, got {tuple(x.shape)}")
     return quantizer.linear(x, QuantizedTensor(codes=codes, params=params, **words))
 
 

@@ -168,13 +168,13 @@ class Package:
             The files.
 
         Raises:
-            PluginError: the folder is not empty, is no folder, or cannot be written.
+            PluginError: the folder is not empty, is not a folder, or cannot be written.
         """
         texts = self.texts()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if any(self.folder.iterdir()):
-                raise PluginError(f"{self.folder} is not empty; want a new folder")
+                raise PluginError(f"{self.folder} is not empty; expected a new folder")
             for file, text in texts.items():
                 (self.folder / file).write_text(text, encoding="utf-8")
         except OSError as error:
@@ -196,8 +196,8 @@ def new_package(folder: Path, kinds: Sequence[str]) -> Package:
     distribution = re.sub(r"[-_.]+", "-", folder.resolve().name).lower()
     if not re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", distribution):
         raise PluginError(
-            f"{folder.resolve().name!r} cannot name a package; want letters, digits and hyphens, "
-            "as in 'aios-my-schedule'"
+            f"{folder.resolve().name!r} cannot name a package; expected letters, digits and "
+            "hyphens, as in 'aios-my-schedule'"
         )
     if twice := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
         raise PluginError(f"expected each kind once, got {', '.join(twice)} more than once")

@@ -138,7 +138,7 @@ def latest(run: Path) -> Path | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ModelLoadError(f"{pointer}: cannot be read: {error}") from error
     if not _NAME.fullmatch(name):
-        raise ModelLoadError(f"{pointer}: want the name of a checkpoint, got {name[:40]!r}")
+        raise ModelLoadError(f"{pointer}: expected the name of a checkpoint, got {name[:40]!r}")
     return pointer.with_name(name)
 
 
@@ -171,7 +171,7 @@ def read_tensors(folder: Path, state: State, part: Part, into: Mapping[str, Tens
     try:
         _copy(path, into)
     except SafetensorError as error:
-        raise ModelLoadError(f"{path}: is no safetensors file: {error}") from error
+        raise ModelLoadError(f"{path}: is not a safetensors file: {error}") from error
     except OSError as error:
         raise ModelLoadError(f"{path}: cannot be read: {error}") from error
 
@@ -187,14 +187,12 @@ def _copy(path: Path, into: Mapping[str, Tensor]) -> None:
             shape = tuple(file.get_slice(name).get_shape())
             if shape != tuple(tensor.shape):
                 raise ModelLoadError(
-                    f"{path}: {name!r} has shape {shape}; this model wants {tuple(tensor.shape)}"
+                    f"{path}: {name!r} has shape {shape}; expected {tuple(tensor.shape)}"
                 )
         for name, tensor in into.items():
             found = file.get_tensor(name)
             if found.dtype != tensor.dtype:
-                raise ModelLoadError(
-                    f"{path}: {name!r} is {found.dtype}; this model wants {tensor.dtype}"
-                )
+                raise ModelLoadError(f"{path}: {name!r} is {found.dtype}; expected {tensor.dtype}")
             tensor.copy_(found)
 
 
@@ -276,7 +274,7 @@ def load(folder: Path, *, registry: Registry | None = None) -> Checkpoint:
     with going_back(back):
         found = folder if single else chosen(folder)
         if found is None:
-            raise ModelLoadError(f"{folder}: holds no checkpoint; want the folder of a run")
+            raise ModelLoadError(f"{folder}: holds no checkpoint; expected the folder of a run")
         state = read_state(found)
     resolved = resolve(state.values, registry=registry)
     place = found.absolute().parent.parent / "tokenizer"
@@ -287,7 +285,7 @@ def load(folder: Path, *, registry: Registry | None = None) -> Checkpoint:
     if tokenizer.fingerprint != state.tokenizer:
         raise ModelLoadError(
             f"{place}: is not the tokenizer that {found} was trained with: its fingerprint is "
-            f"{tokenizer.fingerprint[:12]}, want {state.tokenizer[:12]}"
+            f"{tokenizer.fingerprint[:12]}, expected {state.tokenizer[:12]}"
         )
     model = Model.build(resolved.config, tokenizer.vocabulary)
     with going_back(back):

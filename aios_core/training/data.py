@@ -137,7 +137,7 @@ def prepare(resolved: Resolved) -> Prepared:
     if len(train.ids) < config.diffusion.length:
         raise DataError(
             f"the training split has {len(train.ids)} tokens, fewer than diffusion.length = "
-            f"{config.diffusion.length}; want a longer text or a smaller length"
+            f"{config.diffusion.length}; expected a longer text or a smaller length"
         )
     return Prepared(tokenizer, train, held_out)
 

@@ -49,7 +49,7 @@ class Step:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingError(
                 f"step {self.number}: the loss is {loss:g} and the norm of its gradient {norm:g}, "
-                f"at learning rate {self.learning_rate:.3g}; want a smaller "
+                f"at learning rate {self.learning_rate:.3g}; expected a smaller "
                 "training.learning_rate or training.clip_norm, or a longer warm-up"
             )
 

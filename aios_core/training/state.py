@@ -90,7 +90,7 @@ def read_state(folder: Path) -> State:
             )
         return State(**data)
     except FileNotFoundError:
-        raise ModelLoadError(f"{path}: is missing; want the folder of a checkpoint") from None
+        raise ModelLoadError(f"{path}: is missing; expected the folder of a checkpoint") from None
     except OSError as error:
         raise ModelLoadError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -83,8 +83,8 @@ def check_same(resolved: Resolved, folder: Path) -> checkpoint.State | None:
         before = checkpoint.read_state(found) if found else None
     if before and not _same_settings(before, resolved):
         raise TrainingError(
-            f"{folder}: holds a run of another configuration, which is kept as it is; want another "
-            "folder, or `fresh` to throw that run away"
+            f"{folder}: holds a run of another configuration, which is kept as it is; expected "
+            "another folder, or `fresh` to throw that run away"
         )
     return before
 
@@ -97,8 +97,8 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
     if before and before.data != data:
         raise TrainingError(
             f"{folder}: was trained on other texts, or memories, than there are now in "
-            f"{Corpus(resolved)}; want them as they were, another folder, or `fresh` to throw that "
-            "run away"
+            f"{Corpus(resolved)}; expected them as they were, another folder, or `fresh` to throw "
+            "that run away"
         )
     state = checkpoint.State(
         step=before.step if before else 0,
@@ -301,7 +301,7 @@ def _alone(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise TrainingError(
-                f"{folder}: another process is training here; want it to end, or another folder"
+                f"{folder}: another process is training here; expected it to end, or another folder"
             ) from None
         yield
     finally:

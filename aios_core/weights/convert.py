@@ -94,8 +94,8 @@ def save(
         tensor = source.get(name)
         if isinstance(tensor, QuantizedTensor):
             raise ModelSaveError(
-                f"{target}: {name!r} is quantized, and {target.suffix} has no such thing; want a "
-                "weight file, or `dequantize`"
+                f"{target}: {name!r} is quantized, and {target.suffix} has no such thing; expected "
+                "a weight file, or `dequantize`"
             )
         tensors[name] = tensor.contiguous()
         told(name)
@@ -143,7 +143,7 @@ def _safetensors(path: Path) -> Source:
         card = dict(file.metadata() or {})
         return Source(path, tuple(file.keys()), file.get_tensor, card, {})
     except (OSError, SafetensorError) as error:
-        raise ModelLoadError(f"{path}: is no safetensors file: {error}") from error
+        raise ModelLoadError(f"{path}: is not a safetensors file: {error}") from error
 
 
 def _sharded(path: Path) -> Source:
@@ -152,7 +152,7 @@ def _sharded(path: Path) -> Source:
         where = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         files = [name for name in dict.fromkeys(where.values()) if Path(name).name == name]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelLoadError(f"{path}: is no index of shards: {error!r:.200}") from error
+        raise ModelLoadError(f"{path}: is not an index of shards: {error!r:.200}") from error
     shards = {name: _safetensors(path.with_name(name)) for name in files}
     held = {name: set(shard.names) for name, shard in shards.items()}
     for name, shard in where.items():
@@ -177,9 +177,11 @@ def _torch(path: Path) -> Source:
             found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ModelLoadError(f"{path}: is no torch file of tensors alone: {reason}") from error
+        raise ModelLoadError(
+            f"{path}: is not a torch file that holds tensors alone: {reason}"
+        ) from error
     if not isinstance(found, Mapping) or not found:
-        raise ModelLoadError(f"{path}: holds a {type(found).__name__}; want tensors by name")
+        raise ModelLoadError(f"{path}: holds a {type(found).__name__}; expected tensors by name")
     for name, value in found.items():
         if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_quantized):
             own = value.dtype if value.is_quantized else value.layout
@@ -191,7 +193,7 @@ def _torch(path: Path) -> Source:
             inside = next((key for key, one in found.items() if isinstance(one, Mapping)), None)
             hint = f"; {inside!r} may be the state dict: save that alone" if inside else ""
             raise ModelLoadError(
-                f"{path}: {name!r:.80} is a {type(value).__name__}; want tensors by name{hint}"
+                f"{path}: {name!r:.80} is a {type(value).__name__}; expected tensors by name{hint}"
             )
     return Source(path, tuple(found), found.__getitem__, {}, {}, _tied(found))
 

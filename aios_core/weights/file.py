@@ -132,8 +132,8 @@ class WeightFile:
         at = self.data.rfind(frame, self.end, len(self.data) - _TAIL)
         if at < 0:
             raise ModelLoadError(
-                f"is a Parquet file without {key.decode()}; want one that `aios weights convert` "
-                "or `aios quantize` wrote"
+                f"is a Parquet file without {key.decode()}; expected one that `aios weights "
+                "convert` or `aios quantize` wrote"
             )
         at += len(frame)
         size, start = read_varint(self.data[at : at + 10], 0)

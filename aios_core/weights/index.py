@@ -88,7 +88,7 @@ class Index(Mapping[tuple[str, str], Entry]):
         found = read_object(data, "the index")
         version = found.get("format")
         if type(version) is not int or version < 1:
-            raise ModelLoadError(f"the index has the format {version!r:.40}; want a number")
+            raise ModelLoadError(f"the index has the format {version!r:.40}; expected a number")
         if version > FORMAT:
             raise ModelLoadError(
                 f"written in format {version} by a newer version of ai-os-diffusion; this one "

@@ -193,7 +193,7 @@ def _shards(index: Path) -> dict[str, str]:
         found = json.loads(index.read_text(encoding="utf-8"))
         version, shards = found["format"], found["shards"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelLoadError(f"{index}: is no index of shards: {error!r:.200}") from error
+        raise ModelLoadError(f"{index}: is not an index of shards: {error!r:.200}") from error
     if type(version) is not int or version > FORMAT:
         raise ModelLoadError(f"{index}: has format {version!r:.20}; this version reads {FORMAT}")
     if not isinstance(shards, dict) or not shards:

@@ -42,12 +42,12 @@ class Page:
         try:
             header, size = _struct(data[start : start + MAX_HEADER], 0, _DEPTH)
         except ModelLoadError as error:
-            raise ModelLoadError(f"byte {start}: want a page header: {error}") from None
+            raise ModelLoadError(f"byte {start}: expected a page header: {error}") from None
         stored, detail = header.get(_COMPRESSED), header.get(_DATA)
         if header.get(_TYPE) != _DATA_PAGE or not isinstance(detail, dict):
-            raise ModelLoadError(f"byte {start}: want a data page")
+            raise ModelLoadError(f"byte {start}: expected a data page")
         if not isinstance(stored, int) or stored < 0 or stored != header.get(_SIZE):
-            raise ModelLoadError(f"byte {start}: want an uncompressed page")
+            raise ModelLoadError(f"byte {start}: expected an uncompressed page")
         self.start, self.body = start, start + size
         self.end = self.body + stored
         if self.end > len(data):
@@ -62,7 +62,7 @@ class Page:
         """
         size = int.from_bytes(data[self.body : self.body + 4], "little")
         if not self._single or self.body + 4 + size != self.end:
-            raise ModelLoadError(f"byte {self.body}: want one plain byte array")
+            raise ModelLoadError(f"byte {self.body}: expected one plain byte array")
         return self.body + 4, size
 
 

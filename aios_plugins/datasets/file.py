@@ -46,12 +46,12 @@ class File(Dataset):
     @encoding.validator
     def _known(self, attribute: Attribute[Any], value: str | tuple[str, ...]) -> None:
         if not value:
-            raise ValueError("want a text encoding such as 'utf-8', got none")
+            raise ValueError("expected a text encoding such as 'utf-8', got none")
         for one in self._encodings:
             try:
                 " ".encode(one)
             except LookupError:
-                raise ValueError(f"want a text encoding such as 'utf-8', got {one!r}") from None
+                raise ValueError(f"expected a text encoding such as 'utf-8', got {one!r}") from None
 
     @property
     def _encodings(self) -> tuple[str, ...]:
@@ -89,9 +89,9 @@ class File(Dataset):
             if path.is_file():  # also where its name looks like a pattern
                 yield path
             elif path.is_dir():
-                raise DataError(f"{path}: is a folder; want files, as in '{path}/**/*.txt'")
+                raise DataError(f"{path}: is a folder; expected files, as in '{path}/**/*.txt'")
             elif not glob.has_magic(pattern):
-                raise DataError(f"{path}: no such file; want a file or a pattern of files")
+                raise DataError(f"{path}: no such file; expected a file or a pattern of files")
             else:
                 # Path.glob refuses absolute patterns.
                 found = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207
@@ -120,11 +120,11 @@ class File(Dataset):
                 if not isinstance(text, str):
                     got = sorted(record) if isinstance(record, dict) else type(record).__name__
                     raise DataError(
-                        f"{where}: want an object with text under {self.key!r}, got {got}; "
+                        f"{where}: expected an object with text under {self.key!r}, got {got}; "
                         "dataset.key names it"
                     )
                 if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-                    raise DataError(f"{where}: holds half of a surrogate pair, which is no text")
+                    raise DataError(f"{where}: holds half of a surrogate pair, which is not text")
                 yield text
 
     def _members(self, path: Path) -> Iterator[str]:

@@ -35,7 +35,9 @@ class Memories(Dataset):
         """
         with open_store(Place.of(self.store), read=True) as store:
             if "text" not in store.schema.names:
-                raise DataError(f"{self.store}: keeps vectors without texts; want a column 'text'")
+                raise DataError(
+                    f"{self.store}: keeps vectors without texts; expected a column 'text'"
+                )
             rows = [
                 row
                 for batch in store.to_batches(columns=["id", "text"], filter=self.filter)

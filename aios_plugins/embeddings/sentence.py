@@ -75,7 +75,7 @@ class SentenceTransformers(EmbeddingProvider):
 @lru_cache(maxsize=2)
 def _load(folder: Path, device: str) -> Any:
     if not (folder / "modules.json").is_file() and not (folder / "config.json").is_file():
-        raise InferenceError(f"{folder} holds no model; want a folder with modules.json")
+        raise InferenceError(f"{folder} holds no model; expected a folder with modules.json")
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:

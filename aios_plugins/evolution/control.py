@@ -173,7 +173,7 @@ def _blocks(model: Model) -> nn.ModuleList:
 
 def _dim(model: Model, experience: Experience) -> int:
     if not len(experience.target):
-        raise EvolutionError("there is no evidence to learn from; want at least one text")
+        raise EvolutionError("there is no evidence to learn from; expected at least one text")
     with torch.no_grad():
         dim: int = model.head.encode(model.place(experience.target.ids[:1])).shape[-1]
     return dim
@@ -200,7 +200,9 @@ def _with(model: Model, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
         raise EvolutionError(f"the side network does not fit the model: {odd[0]!r:.80} {odd[1]}")
     known = {"conditioning_scale", "control_guidance_start", "control_guidance_end"}
     if set(config) != known or not all(isinstance(v, int | float) for v in config.values()):
-        raise EvolutionError(f"the side network's configuration wants numbers {sorted(known)}")
+        raise EvolutionError(
+            f"the side network's configuration: expected numbers for {sorted(known)}"
+        )
     place = model.device
     for number in range(len(blocks)):
         layer = {name: tensors[f"{number}.{name}"].to(place) for name in shapes}

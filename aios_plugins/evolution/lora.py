@@ -92,7 +92,7 @@ class Lora(EvolutionLevel):
         if rank * each > budget.share * total:
             raise EvolutionError(
                 f"rank {rank} of {len(layers)} layers is {rank * each / total:.2%} of the "
-                f"parameters; the budget is {budget.share:.2%}; want a smaller rank, or fewer "
+                f"parameters; the budget is {budget.share:.2%}; expected a smaller rank, or fewer "
                 "targets"
             )
         generator = torch.Generator().manual_seed(experience.seed)

@@ -90,7 +90,7 @@ class Mixing(EvolutionLevel):
     def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
         """Fit the weights on cached predictions, by exponentiated gradient on the simplex."""
         if not len(experience.target):
-            raise EvolutionError("there is no evidence to learn from; want at least one text")
+            raise EvolutionError("there is no evidence to learn from; expected at least one text")
         found = [_expert(model, str(path)) for path in self.experts]
         models = [model, *(one for one, _ in found)]
         config = {
@@ -112,9 +112,9 @@ class Mixing(EvolutionLevel):
         config, weights = adaptation.config, adaptation.tensors.get("weights")
         experts, pool = config.get("experts"), config.get("pool")
         if pool not in {"linear", "log"} or not isinstance(experts, list):
-            raise EvolutionError("the mixture wants a pool, 'linear' or 'log', and its experts")
+            raise EvolutionError("the mixture: expected a pool, 'linear' or 'log', and its experts")
         if set(adaptation.tensors) != {"weights"} or weights is None:
-            raise EvolutionError("the mixture wants its weights, and no other tensor")
+            raise EvolutionError("the mixture: expected its weights, and no other tensor")
         if weights.shape != (len(experts) + 1,):
             raise EvolutionError(
                 f"the mixture has {tuple(weights.shape)} weights for {len(experts) + 1} models"
@@ -161,13 +161,15 @@ def _expert(model: Model, path: str) -> tuple[Model, str]:
     if (expert.vocabulary, expert.mode) != (model.vocabulary, model.mode):
         raise EvolutionError(f"the expert {path} reads other tokens, or is of another mode")
     if not (model.process.absorbing and expert.process.absorbing):
-        raise EvolutionError("predictions are mixed under masks alone; want absorbing corruption")
+        raise EvolutionError(
+            "predictions are mixed under masks alone; expected absorbing corruption"
+        )
     return expert.to(model.device).eval(), model_digest(expert)
 
 
 def _named(model: Model, entry: Any) -> Model:
     if not isinstance(entry, dict) or not all(isinstance(entry.get(k), str) for k in _ENTRY):
-        raise EvolutionError("an expert of the mixture wants a path and a sha256")
+        raise EvolutionError("an expert of the mixture: expected a path and a sha256")
     expert, digest = _expert(model, entry["path"])
     if digest != entry["sha256"]:
         raise EvolutionError(f"the expert {entry['path']} is not the one that was mixed")

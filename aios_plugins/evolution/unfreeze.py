@@ -44,7 +44,7 @@ class Chosen(EvolutionLevel):
     def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
         """Train copies of the chosen tensors."""
         if not len(experience.target):
-            raise EvolutionError("there is no evidence to learn from; want at least one text")
+            raise EvolutionError("there is no evidence to learn from; expected at least one text")
         before = {name: one.detach() for name, one in model.named_parameters()}
         most = budget.share * model.num_parameters()
         names = self.choose(model, experience, most)
@@ -149,7 +149,7 @@ def _with(model: Model, tensors: Mapping[str, Tensor]) -> Model:
         old = own[name]
         if (tensor.shape, tensor.dtype) != (old.shape, old.dtype):
             raise EvolutionError(
-                f"{name} is {tensor.dtype} {tuple(tensor.shape)}; this model wants {old.dtype} "
+                f"{name} is {tensor.dtype} {tuple(tensor.shape)}; expected {old.dtype} "
                 f"{tuple(old.shape)}"
             )
         new = nn.Parameter(tensor.to(old.device))

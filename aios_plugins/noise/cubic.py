@@ -30,7 +30,7 @@ class Cubic(NoiseScheduler):
         # The slope is a quadratic, nowhere negative iff it has no two zeros inside.
         a, b, c = 3 * (self.start + value - 2), 2 * (3 - 2 * self.start - value), self.start
         if a > 0 and b * b > 4 * a * c and 0 < -b < 2 * a:
-            raise ValueError(f"want slopes for which alpha falls, got {self.start} and {value}")
+            raise ValueError(f"expected slopes for which alpha falls, got {self.start} and {value}")
 
     def alpha(self, t: Tensor) -> Tensor:
         """1 - mask_rate(t), written in 1 - t, so that it does not cancel near t = 1."""

@@ -30,11 +30,11 @@ class Custom(NoiseScheduler):
     def _fall(self, attribute: Attribute[Any], value: tuple[tuple[float, float], ...]) -> None:
         t, alpha = [list(one) for one in zip(*value, strict=True)] if value else ([], [])
         if len(t) < 2 or t[0] != 0 or t[-1] != 1 or t != sorted(set(t)):
-            raise ValueError(f"want t to rise from 0 to 1, got {t[:9]}")
+            raise ValueError(f"expected t to rise from 0 to 1, got {t[:9]}")
         if not (0.999 <= alpha[0] <= 1 and 0 <= alpha[-1] <= 1e-3):
-            raise ValueError(f"want alpha from 1 to 0, got {alpha[0]} and {alpha[-1]}")
+            raise ValueError(f"expected alpha from 1 to 0, got {alpha[0]} and {alpha[-1]}")
         if alpha[::-1] != sorted(set(alpha)):
-            raise ValueError(f"want alpha to fall, got {alpha[:9]}")
+            raise ValueError(f"expected alpha to fall, got {alpha[:9]}")
 
     def alpha(self, t: Tensor) -> Tensor:
         """1 - mask_rate(t)."""

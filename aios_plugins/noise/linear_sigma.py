@@ -24,7 +24,9 @@ class LinearSigma(NoiseScheduler):
     @sigma_max.validator
     def _above(self, attribute: Attribute[float], value: float) -> None:
         if value <= self.sigma_min:
-            raise ValueError(f"want more than sigma_min, which is {self.sigma_min}, got {value}")
+            raise ValueError(
+                f"expected more than sigma_min, which is {self.sigma_min}, got {value}"
+            )
 
     def sigma(self, t: Tensor) -> Tensor:
         """sigma_min + t (sigma_max - sigma_min)."""

@@ -61,7 +61,7 @@ class Arrow(Quantizer):
         if value == "f16":
             if self.group_size == 16:
                 raise ValueError(
-                    "f16 parameters would double groups of 16; want u6 or u4 for these"
+                    "f16 parameters would double groups of 16; expected u6 or u4 for these"
                 )
         elif self.symmetric or self.bits == 8 or not self.group_size:
             raise ValueError(
@@ -107,7 +107,7 @@ class Arrow(Quantizer):
         check_matrix(weight)
         if self.quality == "calibrated" and statistics is None:
             raise QuantizationError(
-                "quality 'calibrated' needs statistics of the layer's inputs; want a model and "
+                "quality 'calibrated' needs statistics of the layer's inputs; expected a model and "
                 "texts, or quality 'search'"
             )
         moment = None if statistics is None else statistics.second_moment.cpu().double()

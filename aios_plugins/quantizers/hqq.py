@@ -32,7 +32,7 @@ class Hqq(AffineQuantizer):
     @bits.validator
     def _known(self, attribute: Attribute[Any], value: int) -> None:
         if value not in (1, 2, 3, 4, 8):
-            raise ValueError(f"want 1, 2, 3, 4 or 8, got {value}")
+            raise ValueError(f"expected 1, 2, 3, 4 or 8, got {value}")
 
     def fit(self, groups: Tensor, statistics: Statistics | None) -> Affine:
         """Codes and parameters as the library finds them."""

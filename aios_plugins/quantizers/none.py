@@ -41,9 +41,11 @@ class Keep(Quantizer):
         """The weight, in float32."""
         dtype = getattr(torch, tensor.dtype, None)
         if tensor.layout != LAYOUT or not isinstance(dtype, torch.dtype):
-            raise QuantizationError(f"want bytes of a weight, got {tensor.layout!r:.40}")
+            raise QuantizationError(f"expected bytes of a weight, got {tensor.layout!r:.40}")
         codes = tensor.codes.clone()  # a view in another type needs aligned bytes
         try:
             return codes.view(dtype).view(tensor.shape).float()
         except RuntimeError as error:
-            raise QuantizationError(f"want the bytes of {tensor.shape} {tensor.dtype}") from error
+            raise QuantizationError(
+                f"expected the bytes of {tensor.shape} {tensor.dtype}"
+            ) from error

@@ -73,7 +73,7 @@ class Loop(RemaskingSampler):
     @t_off.validator
     def _later(self, attribute: Attribute[float], value: float) -> None:
         if value > self.t_on:
-            raise ValueError(f"want at most t_on, which is {self.t_on}, got {value}")
+            raise ValueError(f"expected at most t_on, which is {self.t_on}, got {value}")
 
     def times(self, context: SamplingContext) -> Tensor:
         """Times at which the schedule has the share of masks that the loop wants."""

@@ -117,7 +117,7 @@ def _place(uri: str) -> tuple[str, str]:
         )
     if parts.scheme not in ("postgresql", "postgres") or not table or "\0" in uri:
         raise StorageError(
-            f"{uri} is no place for pgvector; want postgresql://user@host/database?table=notes"
+            f"{uri} is not a place for pgvector; expected postgresql://user@host/database?table=notes"
         )
     return urlunsplit(parts._replace(query=urlencode(query))), table
 

@@ -123,7 +123,7 @@ class Qdrant(StorageBackend):
             place = urlsplit(uri)
             name = place.path.strip("/")
             if not name or "/" in name:
-                raise StorageError(f"{uri} names no collection; want http://host:6333/notes")
+                raise StorageError(f"{uri} names no collection; expected http://host:6333/notes")
             key = os.environ.get("QDRANT_API_KEY")
             url = f"{place.scheme}://{place.netloc}"
             return QdrantClient(url=url, api_key=key, timeout=self.timeout), name

@@ -53,7 +53,7 @@ def read(
     try:
         size = path.stat().st_size
         if not path.is_file() or size > MAX_FILE:
-            raise TokenizerError(f"{path}: want a regular file of at most {MAX_FILE} bytes")
+            raise TokenizerError(f"{path}: expected a regular file of at most {MAX_FILE} bytes")
         text = path.read_text(encoding="utf-8")
         return fast_tokenizer.Tokenizer(
             text, engine=engine, strict=strict, parse_special=parse_special
@@ -193,7 +193,7 @@ def _reopen(path: Path, engine: bool, parse_special: bool, fingerprint: str) -> 
     again = read(path, engine=engine, strict=engine, parse_special=parse_special)
     tokenizer = TrainedHf(again, path)
     if tokenizer.fingerprint != fingerprint:
-        raise TokenizerError(f"{path}: not the file that was pickled; want the one that was")
+        raise TokenizerError(f"{path}: not the file that was pickled; expected the one that was")
     return tokenizer
 
 

@@ -146,8 +146,8 @@ class Tiktoken(Tokenizer):
         except Exception as error:  # of the network, in many ways, or of an unknown name
             known = ", ".join(library.list_encoding_names())
             raise TokenizerError(
-                f"tiktoken cannot get {self.encoding!r}: {error}; want one of {known}, or a path "
-                "that ends in .tiktoken"
+                f"tiktoken cannot get {self.encoding!r}: {error}; expected one of {known}, or a "
+                "path that ends in .tiktoken"
             ) from error
 
     def load(self, folder: Path) -> TrainedTiktoken:
@@ -174,7 +174,7 @@ def _tiktoken() -> Any:
 def _read(path: Path) -> str:
     try:
         if not path.is_file() or path.stat().st_size > MAX_FILE:
-            raise TokenizerError(f"{path}: want a regular file of at most {MAX_FILE} bytes")
+            raise TokenizerError(f"{path}: expected a regular file of at most {MAX_FILE} bytes")
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise TokenizerError(f"{path}: {error.strerror}") from error
@@ -191,7 +191,7 @@ def _ranks(path: Path) -> dict[bytes, int]:
             ranks[base64.b64decode(token, validate=True)] = int(rank)
         except ValueError as error:
             raise TokenizerError(
-                f"{path}:{number}: want a token in base 64 and its rank, got {line[:60]!r}"
+                f"{path}:{number}: expected a token in base 64 and its rank, got {line[:60]!r}"
             ) from error
     return ranks
 
@@ -202,10 +202,12 @@ def _build(
     """A `tiktoken.Encoding`."""
     ids = [*ranks.values(), *special.values()]
     if any(type(i) is not int or not 0 <= i < 2**31 - 5 for i in ids) or len(set(ids)) < len(ids):
-        raise TokenizerError(f"{path}: ranks: want whole numbers from 0 on, each once")
+        raise TokenizerError(f"{path}: ranks: expected whole numbers from 0 on, each once")
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing:
-        raise TokenizerError(f"{path}: ranks: no token for byte {missing[0]:#04x}; want all 256")
+        raise TokenizerError(
+            f"{path}: ranks: no token for byte {missing[0]:#04x}; expected all 256"
+        )
     try:
         return _tiktoken().Encoding(
             name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=special

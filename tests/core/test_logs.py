@@ -87,7 +87,7 @@ def test_a_configuration_may_ask_for_json(capsys):
 
 
 def test_a_wrong_variable_is_an_error():
-    with pytest.raises(ConfigError, match="AIOS_LOG=loud: want one of debug, info"):
+    with pytest.raises(ConfigError, match="AIOS_LOG=loud: expected one of debug, info"):
         logs.configure(environ={"AIOS_LOG": "loud"})
 
 

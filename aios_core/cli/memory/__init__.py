@@ -13,7 +13,8 @@ from aios_core.cli.memory.rows import add, delete, search
 def command() -> None:
     """Fill, search, check and move stores of memories.
 
-    A store is a folder of the backend `arrow` unless --set storage.type or PLACE says otherwise.
+    A store is a folder of the backend `arrow`, unless --set storage.type or PLACE names another
+    backend.
 
     \b
     Examples:

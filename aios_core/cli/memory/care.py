@@ -39,7 +39,7 @@ def stats(*, where: Where, as_json: bool) -> None:
 @click.command()
 @store_options
 def verify(*, where: Where, as_json: bool) -> None:
-    """Read a store back and check all of it.
+    """Read a whole store, and check it.
 
     \b
     Examples:
@@ -52,7 +52,7 @@ def verify(*, where: Where, as_json: bool) -> None:
 @click.command()
 @store_options
 def compact(*, where: Where, as_json: bool) -> None:
-    """Give back the room of deleted rows, and bring indexes up to date.
+    """Free the space of deleted rows, and update the indexes.
 
     \b
     Examples:
@@ -68,9 +68,9 @@ def compact(*, where: Where, as_json: bool) -> None:
 @click.argument("target", metavar="TO")
 @store_options
 def snapshot(*, target: str, where: Where, as_json: bool) -> None:
-    """Write a copy of a store to TO, where nothing is: a store of its own.
+    """Copy a store to TO, a new place; the copy is a store of its own.
 
-    Others may write meanwhile; the copy holds what was there at the beginning.
+    Other processes may write meanwhile; the copy holds what was there at the beginning.
 
     \b
     Examples:
@@ -85,7 +85,7 @@ def snapshot(*, target: str, where: Where, as_json: bool) -> None:
 @click.argument("source", metavar="FROM")
 @store_options
 def restore(*, source: str, where: Where, as_json: bool) -> None:
-    """Replace all rows of a store by those of its snapshot FROM, at once.
+    """Replace all rows of a store by those of its snapshot FROM, in one step.
 
     \b
     Examples:

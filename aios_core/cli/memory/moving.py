@@ -30,10 +30,10 @@ def export(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Write all rows, or those that a filter chooses, to FILE: .parquet or .jsonl.
+    """Write all rows, or those that match a filter, to FILE: .parquet or .jsonl.
 
-    `aios memory add` makes the same store of it again: the file says which embedding made the
-    vectors. Parquet also keeps the types of all columns and the metric, even of no rows.
+    `aios memory add` can make the same store of it again: the file records which embedding made the
+    vectors. Parquet also keeps the types of all columns and the metric, even without rows.
 
     \b
     Examples:
@@ -59,8 +59,8 @@ def migrate(
 ) -> None:
     """Copy the store FROM to TO, and compare each row with its copy.
 
-    Both are places as in --store. A migration that was interrupted is begun again in the same way,
-    and goes on where it was; until it is finished, no other command opens a folder that it made.
+    Each is a folder, or TYPE:URI as in lancedb:notes. The same command continues a migration that
+    was interrupted; until it is complete, no other command opens a folder that it made.
 
     \b
     Examples:

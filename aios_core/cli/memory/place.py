@@ -28,7 +28,7 @@ config_option = click.option(
     help="A TOML file with [storage] and [embedding].",
 )
 filter_option = click.option(
-    "--filter", metavar="SQL", help="As in \"lang = 'en' AND year > 2020\"."
+    "--filter", metavar="SQL", help="Only rows that match, as in \"lang = 'en' AND year > 2020\"."
 )
 
 
@@ -84,6 +84,6 @@ def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         return function(where=Where(place, config, overrides), **others)
 
-    text = "A folder, or TYPE:URI as in lancedb:notes; a folder with a colon is ./a:b."
+    text = "A folder, or TYPE:URI as in lancedb:notes. Write a folder with a colon as ./a:b."
     store = click.option("--store", "place", metavar="PLACE", required=True, help=text)
     return store(config_option(set_option(json_option(bundled))))

@@ -27,20 +27,21 @@ if TYPE_CHECKING:
     type=click.Choice(["refuse", "skip", "replace"]),
     default="refuse",
     show_default=True,
-    help="Rows whose id is there already, or comes twice in FILE: an error before anything is "
-    "written, the first counts, or the last counts; skip resumes an import.",
+    help="Rows whose id is in the store already, or twice in FILE. refuse: an error before "
+    "anything is written; skip: keep the first, which resumes an import; replace: keep "
+    "the last.",
 )
 @click.option(
     "--metric",
     type=click.Choice(["cosine", "dot", "l2"]),
-    help="Of a new store.  [default: that of the exported store, else cosine]",
+    help="Metric of a new store.  [default: that of the exported store, else cosine]",
 )
 @click.option(
     "--nan",
     type=click.Choice(["refuse", "missing"]),
     default="refuse",
     show_default=True,
-    help="NaN in a column: an error, or no value, as pandas means it.",
+    help="NaN in a column. refuse: an error; missing: no value, as pandas means it.",
 )
 def add(
     *,
@@ -51,12 +52,13 @@ def add(
     nan: Any,
     as_json: bool,
 ) -> None:
-    """Add the rows of FILE, and make the store where there is none.
+    """Add the rows of FILE, and create the store if there is none.
 
     FILE is JSON lines (.jsonl) or Parquet with `text` or `vector`, and with `id` and any metadata;
-    or text, a row for each paragraph. A text without a vector is embedded by what made the vectors
-    of the store, or by [embedding] for a new one. Where vectors do not say who made them,
-    [embedding], if you set it, says so. Where no row could be added, no store is made.
+    or plain text, which gives a row for each paragraph. Texts without a vector are embedded by the
+    embedding of the store, or by [embedding] for a new store. If the vectors in FILE do not record
+    which embedding made them, set [embedding] to say so. If no row can be added, no store is
+    created.
 
     \b
     Examples:
@@ -84,23 +86,28 @@ def add(
 @click.command()
 @click.argument("query", required=False)
 @store_options
-@click.option("-k", default=10, show_default=True, type=COUNT, help="Most rows.")
+@click.option("-k", default=10, show_default=True, type=COUNT, help="Show at most this many rows.")
 @click.option(
     "--by",
     type=click.Choice(["vector", "text", "hybrid"]),
     default="vector",
     show_default=True,
-    help="Near in meaning, sharing words (BM25), or both fused by rank.",
+    help="vector: near in meaning; text: with the same words (BM25); hybrid: both, fused by rank.",
 )
 @click.option(
     "--vector",
     "file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Search by this vector, a list of numbers in JSON or .npy, instead of that of QUERY.",
+    help="Search by the vector in FILE, a list of numbers in JSON or .npy, instead of that of "
+    "QUERY.",
 )
 @filter_option
-@click.option("--exact/--approximate", default=None, help="Unset: the backend decides.")
+@click.option(
+    "--exact/--approximate",
+    default=None,
+    help="Compare all vectors, or use an index that may miss some.  [default: the backend decides]",
+)
 def search(
     *,
     query: str | None,
@@ -114,8 +121,8 @@ def search(
 ) -> None:
     """Show the rows nearest to QUERY, best first.
 
-    QUERY is embedded by what made the vectors of the store. Where the store does not say what that
-    was, search --by text, give the --vector, or set [embedding].
+    QUERY is embedded by the embedding that made the vectors of the store. If the store does not
+    record which one that was, search --by text, give a --vector, or set [embedding].
 
     \b
     Examples:
@@ -187,7 +194,7 @@ def delete(
     filter: str | None,
     as_json: bool,
 ) -> None:
-    """Delete rows by ID, or those that a filter chooses.
+    """Delete rows by ID, or all that match a filter.
 
     \b
     Examples:

@@ -48,7 +48,7 @@ class _Machine:
     def state(self) -> int:
         if len(self.free) >= MOST_PARTS:
             raise InferenceError(
-                f"the constraint has more than {MOST_PARTS} parts; want fewer repetitions"
+                f"the constraint has more than {MOST_PARTS} parts; expected fewer repetitions"
             )
         self.free.append([])
         self.moves.append([])
@@ -138,7 +138,8 @@ def compile_pattern(pattern: Pattern) -> Automaton:
             if after_all not in known:
                 if len(known) >= MOST_STATES:
                     raise InferenceError(
-                        f"the constraint needs more than {MOST_STATES} states; want a simpler one"
+                        f"the constraint needs more than {MOST_STATES} states; expected a "
+                        "simpler one"
                     )
                 known[after_all] = len(known)
                 todo.append(after_all)

@@ -147,7 +147,7 @@ class _Parser:
             try:
                 code = int(digits, 16)
             except ValueError:
-                self.fail(f"\\{one} wants {_HEX_DIGITS[one]} hexadecimal digits")
+                self.fail(f"expected {_HEX_DIGITS[one]} hexadecimal digits after \\{one}")
             if len(digits) < _HEX_DIGITS[one] or not any(a <= code <= b for a, b in ANY):
                 self.fail(f"\\{one}{digits} is no character")
             self.place += len(digits)

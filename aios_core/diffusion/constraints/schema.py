@@ -78,7 +78,9 @@ class _Compiler:
 
     def of(self, schema: Any, where: str, depth: int) -> Pattern:
         if not isinstance(schema, Mapping):
-            raise self.fail(where, f"want an object, got {json.dumps(schema, default=str)[:40]}")
+            raise self.fail(
+                where, f"expected an object, got {json.dumps(schema, default=str)[:40]}"
+            )
         if depth > _MOST_DEPTH:
             raise self.fail(where, "the schema is recursive or too deep")
         notes = _NOTES | (_NOTES_AT_ROOT if depth == 0 else set())
@@ -97,11 +99,13 @@ class _Compiler:
         if kinds is not None and not (
             isinstance(kinds, Sequence) and kinds and all(one in _KEYWORDS for one in kinds)
         ):
-            raise self.fail(where, f"type is {kinds!r}; want one or some of {', '.join(_KEYWORDS)}")
+            raise self.fail(
+                where, f"type is {kinds!r}; expected one or some of {', '.join(_KEYWORDS)}"
+            )
         if "enum" in keys or "const" in keys:
             return self.values(schema, keys, kinds, where)
         if kinds is None:
-            raise self.fail(where, "says no type; any document at all is no pattern")
+            raise self.fail(where, "expected a type; a pattern cannot hold any document at all")
         self.only(schema, keys, {"type"}.union(*(_KEYWORDS[one] for one in kinds)), where)
         return alt([getattr(self, f"_{one}")(schema, where, depth) for one in kinds])
 
@@ -115,20 +119,22 @@ class _Compiler:
     def listed(self, schema: Mapping[str, Any], key: str, where: str) -> Sequence[Any]:
         found = schema[key]
         if not isinstance(found, list | tuple) or not found:
-            raise self.fail(where, f"{key} wants an array with something in it")
+            raise self.fail(where, f"{key}: expected an array that is not empty")
         return found
 
     def count(self, schema: Mapping[str, Any], key: str, where: str) -> int | None:
         found = schema.get(key)
         if found is not None and (type(found) is not int or found < 0):
-            raise self.fail(where, f"{key} is {found!r}; want a whole number from 0 on")
+            raise self.fail(where, f"{key} is {found!r}; expected a whole number from 0 on")
         return found
 
     def counts(self, schema: Mapping[str, Any], what: str, where: str) -> tuple[int, int | None]:
         least = self.count(schema, f"min{what}", where) or 0
         most = self.count(schema, f"max{what}", where)
         if most is not None and most < least:
-            raise self.fail(where, f"wants at least {least} and at most {most} {what.lower()}")
+            raise self.fail(
+                where, f"expected at most {what.lower()} of {least} or more, got {most}"
+            )
         return least, most
 
     def find(self, reference: Any, where: str) -> Any:
@@ -160,9 +166,9 @@ class _Compiler:
                 raise self.fail(where, "pattern cannot be promised together with a length")
             text = schema["pattern"]
             if not isinstance(text, str):
-                raise self.fail(where, f"pattern is {text!r}; want a regular expression")
+                raise self.fail(where, f"pattern is {text!r}; expected a regular expression")
             if "|" in text and (text.startswith("^") or text.endswith("$")):
-                raise self.fail(where, "an anchor next to | is ambiguous; want ^(?:...)$")
+                raise self.fail(where, "an anchor next to | is ambiguous; expected ^(?:...)$")
             inner = restrict(parse(text), _PLAIN)
             around = Repeat(_CHARACTER, 0, None)
             inner = cat(EMPTY if text.startswith("^") else around, inner)
@@ -188,7 +194,7 @@ class _Compiler:
         if most == 0:
             return empty
         if "items" not in schema:
-            raise self.fail(where, "an array wants items")
+            raise self.fail(where, "an array: expected the key items")
         item = self.of(schema["items"], f"{where}/items", depth + 1)
         more = Repeat(
             cat(literal(","), item), max(least - 1, 0), None if most is None else most - 1
@@ -200,7 +206,9 @@ class _Compiler:
         properties = schema.get("properties", {})
         required = schema.get("required", ())
         if not isinstance(properties, Mapping) or not isinstance(required, list | tuple):
-            raise self.fail(where, "want an object of properties and an array of those required")
+            raise self.fail(
+                where, "expected an object of properties and an array of those required"
+            )
         if missing := [one for one in required if one not in properties]:
             raise self.fail(where, f"{missing[0]!r} is required and not among the properties")
         pairs = [

@@ -33,7 +33,7 @@ class Bias(EvolutionLevel):
         """A fork of the model whose answers are shifted."""
         shift, *others = adaptation.tensors.values()
         if others or shift.shape != (model.vocabulary.size,):
-            raise EvolutionError("want one tensor, with a number a token")
+            raise EvolutionError("expected one tensor, with a number a token")
         return self._with(model, shift)
 
     def _with(self, model, shift):

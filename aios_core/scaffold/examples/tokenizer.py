@@ -64,7 +64,7 @@ class Utf8(contracts.Tokenizer):
         except OSError as error:
             raise TokenizerError(f"cannot read {folder / _FILE}: {error}") from error
         if found != _CONTENT:
-            raise TokenizerError(f"{folder / _FILE} is not what was saved; want {_CONTENT!r}")
+            raise TokenizerError(f"{folder / _FILE} is not what was saved; expected {_CONTENT!r}")
         return _Trained()
 
 

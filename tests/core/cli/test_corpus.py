@@ -54,12 +54,12 @@ def test_columns_and_fields(tmp_path):
 @pytest.mark.parametrize(
     ("name", "field", "message"),
     [
-        ("t.parquet", "x", r"t\.parquet: no column 'x'; want one of n, text"),
-        ("t.parquet", "n", r"t\.parquet: row 1: 'n' is int; want text"),
+        ("t.parquet", "x", r"t\.parquet: no column 'x'; expected one of n, text"),
+        ("t.parquet", "n", r"t\.parquet: row 1: 'n' is int; expected text"),
         ("bad.parquet", "text", r"bad\.parquet: "),
         ("bad.feather", "text", r"bad\.feather: "),
-        ("t.jsonl", "text", r"t\.jsonl:2: want a JSON object with the field 'text'"),
-        ("n.jsonl", "text", r"n\.jsonl:1: 'text' is NoneType; want text"),
+        ("t.jsonl", "text", r"t\.jsonl:2: expected a JSON object with the field 'text'"),
+        ("n.jsonl", "text", r"n\.jsonl:1: 'text' is NoneType; expected text"),
         ("raw.txt", None, r"raw\.txt: .*utf-8"),
         ("none.txt", None, r"none\.txt: No such file"),
         (".", None, "Is a directory"),

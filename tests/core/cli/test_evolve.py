@@ -57,7 +57,7 @@ def test_evidence_is_taken_from_a_store(aios, run, tmp_path):
 
     assert attempt["accepted"]
     assert "colour" in aios("evolve", "run", run, *words, "--filter", "colour = 1", code=2)
-    assert "want both" in aios("evolve", "run", run, "--filter", "kind = 'note'", code=2)
+    assert "expected both" in aios("evolve", "run", run, "--filter", "kind = 'note'", code=2)
 
 
 def test_evaluation_is_of_head_unless_told_otherwise(aios, run):
@@ -85,7 +85,7 @@ def test_what_no_level_can_do_ends_with_1_and_changes_nothing(aios, run):
     assert f"changes by {shown[0]} nats/token, at most {shown[1]}" in entry["reason"]
     assert all(2 <= told.count(number) for number in shown), "row and reason say the same"
     told = aios("evolve", "run", run, "--texts", "down.txt", *words, code=1)
-    assert "want other evidence, or another seed" in told
+    assert "expected other evidence, or another seed" in told
     assert "HEAD: base" in aios("evolve", "status", run)
 
 
@@ -97,4 +97,4 @@ def test_mistakes_are_told(aios, run, tmp_path):
     assert "l2-lora" in told
     assert "no version begins with 'abc'" in aios("evolve", "rollback", run, "abc", code=2)
     (tmp_path / "run" / "evolution" / "HEAD").write_text("../../x")
-    assert "want the id of a version" in aios("evolve", "status", run, code=2)
+    assert "expected the id of a version" in aios("evolve", "status", run, code=2)

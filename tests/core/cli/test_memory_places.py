@@ -78,7 +78,7 @@ def test_a_type_that_is_not_installed_is_refused_by_every_command(folder, argume
 
 
 def test_a_snapshot_is_of_the_same_backend(folder):
-    """Fault N6: a place of another backend is no folder of this one."""
+    """Fault N6: a place of another backend is not a folder of this one."""
     message = refused("memory", "snapshot", "arrow:copy", "--store", "numpy:texts")
 
     assert "arrow:copy is of another backend than numpy:texts" in message
@@ -298,7 +298,7 @@ def test_a_full_disk_says_what_was_added_before(folder):
 
 
 def test_a_store_of_another_backend_is_named(folder):
-    """A folder that is no store of this backend, but of another."""
+    """A folder that is not a store of this backend, but of another."""
     message = refused("memory", "stats", "--store", "texts")
 
     assert "texts is not a store" in message

@@ -172,7 +172,7 @@ def test_new_refuses_a_folder_that_holds_something(aios, tmp_path):
     done = aios("new", str(tmp_path))
 
     assert 2 == done.exit_code
-    assert "is not empty; want a new folder" in done.stderr
+    assert "is not empty; expected a new folder" in done.stderr
     assert ["precious.txt"] == [path.name for path in tmp_path.iterdir()]
 
 

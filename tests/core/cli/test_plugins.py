@@ -167,7 +167,7 @@ def test_show_of_a_name_that_two_kinds_have_asks_which(aios, tmp_plugin):
     done = aios("show", "ancestral")
 
     assert 2 == done.exit_code
-    assert "want one of ['noise.ancestral', 'sampler.ancestral']" in done.stderr
+    assert "expected one of ['noise.ancestral', 'sampler.ancestral']" in done.stderr
 
 
 @pytest.mark.usefixtures("broken")

@@ -76,9 +76,9 @@ def test_an_alpha_that_is_no_scale_is_told_with_its_file(aios, tmp_path, alpha):
 
 
 def test_mistakes_are_told(aios, tmp_path):
-    assert "is no folder" in aios("skill", "import", "run", "nowhere", code=2)
+    assert "is not a folder" in aios("skill", "import", "run", "nowhere", code=2)
     (tmp_path / "empty").mkdir()
     assert "adapter_config.json: is missing" in aios("skill", "import", "run", "empty", code=2)
     assert "expected --like as well" in aios("skill", "ls", "run", "--store", "x", code=2)
-    assert "base is no skill" in aios("skill", "show", "run", "base", code=2)
+    assert "base is not a skill" in aios("skill", "show", "run", "base", code=2)
     assert "no version begins" in aios("skill", "revoke", "run", "abc", code=2)

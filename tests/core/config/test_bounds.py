@@ -126,7 +126,7 @@ def test_a_number_with_thousands_of_digits_is_named_with_its_line(write):
     assert f"{path}:3: a number has thousands of digits; expected at most 2**63 - 1" == str(
         caught.value
     )
-    with pytest.raises(ConfigError, match="want an integer, got"):
+    with pytest.raises(ConfigError, match="expected an integer, got"):
         resolve({}, overrides=["sampler.steps=" + "9" * 5000])
 
 
@@ -134,7 +134,7 @@ def test_a_number_with_thousands_of_digits_is_named_with_its_line(write):
 def test_what_is_not_finite_is_refused_for_every_plugin(registry, value):
     """Fault T8: a plugin that forgot its bounds is given finite numbers only."""
     with pytest.raises(
-        ConfigError, match=r"noise\.k: want a number, got -?(inf|nan); expected a fin"
+        ConfigError, match=r"noise\.k: expected a number, got -?(inf|nan); expected a fin"
     ):
         resolve({"noise": {"type": "power", "k": float(value)}}, registry=registry)
 
@@ -142,7 +142,7 @@ def test_what_is_not_finite_is_refused_for_every_plugin(registry, value):
 def test_an_integer_beyond_64_bits_is_refused_for_every_plugin(registry):
     """Fault N13: and integers that fit into 64 bits."""
     with pytest.raises(
-        ConfigError, match=r"noise\.needed: want an integer, .* at most 92233720368"
+        ConfigError, match=r"noise\.needed: expected an integer, .* at most 92233720368"
     ):
         resolve({"noise": {"type": "odd", "needed": 2**63}}, registry=registry)
 

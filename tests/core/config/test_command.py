@@ -55,7 +55,7 @@ def test_check_tells_all_that_is_wrong(aios, write):
     trial = '(in the trial training.steps = "x")'
     assert [
         f"error: {path}:1: seed: expected a number >= 0, got -1",
-        f'error: {path}:3: training.steps: want an integer, got "x" {trial}',
+        f'error: {path}:3: training.steps: expected an integer, got "x" {trial}',
     ] == done.stderr.splitlines()
 
 

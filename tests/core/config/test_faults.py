@@ -23,65 +23,68 @@ def odd(text):
     ("text", "told"),
     [
         ("sed = 1", "1: sed: unknown section; did you mean 'seed'? known: name, seed,"),
-        ("seed = 1.0", "1: seed: want an integer, got 1.0"),
-        ("seed = true", "1: seed: want an integer, got true"),
-        ("seed = '1'", '1: seed: want an integer, got "1"'),
+        ("seed = 1.0", "1: seed: expected an integer, got 1.0"),
+        ("seed = true", "1: seed: expected an integer, got true"),
+        ("seed = '1'", '1: seed: expected an integer, got "1"'),
         ("seed = -1", "1: seed: expected a number >= 0, got -1"),
-        ("name = 3", "1: name: want a string, got 3"),
-        ("name = 2026-01-01", "1: name: want a string, got 2026-01-01"),
+        ("name = 3", "1: name: expected a string, got 3"),
+        ("name = 2026-01-01", "1: name: expected a string, got 2026-01-01"),
         ("name = '../x'", "1: name: must match regex"),
-        ("mode = 'Ar'", '1: mode: want one of "diffusion", "ar", got "Ar"'),
-        ("noise = 'power'", '1: noise: want a table with a key type, got "power"'),
+        ("mode = 'Ar'", '1: mode: expected one of "diffusion", "ar", got "Ar"'),
+        ("noise = 'power'", '1: noise: expected a table with a key type, got "power"'),
         (
             "[noise]\ntype = 'powr'",
             "2: noise.type: no noise is called 'powr'; did you mean 'power'",
         ),
-        ("[noise]\ntype = 3", "2: noise.type: want the name of a noise, as a string"),
+        ("[noise]\ntype = 3", "2: noise.type: expected the name of a noise, as a string"),
         ("[noise]\ntyp = 'power'", "2: noise.typ: unknown key; did you mean 'type'?"),
         ("[noise]\ntype = 'mutable'", "2: noise.type: noise.mutable of small-plugins 1.5"),
-        ("[noise]\ntype = 'odd'", "1: noise.needed: is missing; want an integer"),
+        ("[noise]\ntype = 'odd'", "1: noise.needed: is missing; expected an integer"),
         (
             "[sampler]\n\nstep = 4",
             "3: sampler.step: unknown key; did you mean 'steps'? known: type",
         ),
         ("sampler = { steps = 0 }", "1: sampler.steps: expected a number >= 1, got 0"),
-        ("sampler.order = 1", '1: sampler.order: want one of "random", "confidence", got 1'),
-        ("metrics = 3", "1: metrics: want an array of tables, [[metrics]], got 3"),
-        ("metrics = [\n3]", "2: metrics[0]: want a table with a key type, got 3"),
-        ("[[metrics]]\nn = 1", "1: metrics[0].type: is missing; want the name of a metric"),
+        ("sampler.order = 1", '1: sampler.order: expected one of "random", "confidence", got 1'),
+        ("metrics = 3", "1: metrics: expected an array of tables, [[metrics]], got 3"),
+        ("metrics = [\n3]", "2: metrics[0]: expected a table with a key type, got 3"),
+        ("[[metrics]]\nn = 1", "1: metrics[0].type: is missing; expected the name of a metric"),
         ("[[metrics]]\ntype = 'nelbo'\nn = 0", "3: metrics[0].n: expected a number >= 1, got 0"),
-        ("training = 3", "1: training: want a table, got 3"),
+        ("training = 3", "1: training: expected a table, got 3"),
         ("[training]\nsteps = 0", "2: training.steps: expected a number >= 1, got 0"),
-        ("[training]\nlearning_rate = nan", "2: training.learning_rate: want a number, got nan"),
-        ("[sampling]\nlength = 'x'", '2: sampling.length: want an integer, got "x"'),
+        (
+            "[training]\nlearning_rate = nan",
+            "2: training.learning_rate: expected a number, got nan",
+        ),
+        ("[sampling]\nlength = 'x'", '2: sampling.length: expected an integer, got "x"'),
         ("levels = []\n[evolution]\nlevel = 'no'", "2: evolution: level: 'no' is none of"),
-        ("[plugins]\nuse = {a = 1}", "2: plugins.use.a: want a string, got 1"),
+        ("[plugins]\nuse = {a = 1}", "2: plugins.use.a: expected a string, got 1"),
         ("[plugins]\nuse = {a = 'b'}", "2: plugins.use: cannot pin 'a'"),
         (
             "[plugins]\nrequire = [\n'no-such>=1']",
             "3: plugins.require[0]: no-such is not installed",
         ),
         ("[plugins]\nrequire = ['attrs<1']", "2: plugins.require[0]: attrs "),
-        ("[plugins]\nrequire = ['?']", "2: plugins.require[0]: '?' is no requirement"),
-        (odd("flag = 1"), "4: noise.flag: want true or false, got 1"),
+        ("[plugins]\nrequire = ['?']", "2: plugins.require[0]: '?' is not a requirement"),
+        (odd("flag = 1"), "4: noise.flag: expected true or false, got 1"),
         (odd("flag = true"), "1: noise: flag needs file"),
-        (odd("file = ''"), '4: noise.file: want a path, got ""'),
+        (odd("file = ''"), '4: noise.file: expected a path, got ""'),
         (
             odd("either = []"),
-            "4: noise.either: want an integer or a number or a string, got an arr",
+            "4: noise.either: expected an integer or a number or a string, got an arr",
         ),
-        (odd("kind = 4"), '4: noise.kind: want one of "a", "b", 3, got 4'),
-        (odd("sizes = [1,\n'x']"), '5: noise.sizes[1]: want an integer, got "x"'),
-        (odd("sizes = 1"), "4: noise.sizes: want an array, of each an integer, got 1"),
+        (odd("kind = 4"), '4: noise.kind: expected one of "a", "b", 3, got 4'),
+        (odd("sizes = [1,\n'x']"), '5: noise.sizes[1]: expected an integer, got "x"'),
+        (odd("sizes = 1"), "4: noise.sizes: expected an array, of each an integer, got 1"),
         (
             odd("pair = ['x']"),
-            "4: noise.pair: want an array of 2: a string, a number, got 1 values",
+            "4: noise.pair: expected an array of 2: a string, a number, got 1 values",
         ),
-        (odd("named = {x = 'y'}"), '4: noise.named.x: want a number, got "y"'),
+        (odd("named = {x = 'y'}"), '4: noise.named.x: expected a number, got "y"'),
         (odd("shape.width = 0"), "4: noise.shape.width: expected a number >= 1, got 0"),
         (odd("shapes = [{},\n{widht = 1}]"), "5: noise.shapes[1].widht: unknown key; did you mean"),
         (odd("low = 2\nhigh = 1"), "5: noise.high: 1.0 is not above low, which is 2.0"),
-        (odd(f"low = 1{'0' * 400}"), "4: noise.low: want a number, got 10"),
+        (odd(f"low = 1{'0' * 400}"), "4: noise.low: expected a number, got 10"),
     ],
 )
 def test_each_fault_has_its_line(registry, write, text, told):
@@ -119,7 +122,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(registry, write):
 
 
 def test_a_validator_that_looks_at_a_wrong_field_stays_silent(registry, write):
-    assert ['4: noise.low: want a number, got "x"'] == problems(
+    assert ['4: noise.low: expected a number, got "x"'] == problems(
         odd("low = 'x'\nhigh = 3"), registry, write
     )
 
@@ -181,4 +184,6 @@ def test_a_date_where_text_is_wanted_says_what_quotes_make_of_it(registry, write
     """Fault E10: a name that is a date in TOML."""
     told = problems(odd("file = 2024-01-01"), registry, write)
 
-    assert ['4: noise.file: want a path, got 2024-01-01; in quotes it is one: "2024-01-01"'] == told
+    assert [
+        '4: noise.file: expected a path, got 2024-01-01; in quotes it is one: "2024-01-01"'
+    ] == told

@@ -71,11 +71,14 @@ def test_paths_are_relative_to_the_working_directory(values, tmp_path, monkeypat
         ("a\nb=3", "--set a\nb=3: expected key=value"),
         ("a = 1\nb=3", "--set a = 1\nb=3: a: unknown section"),
         ("sead=3", "--set sead=3: sead: unknown section; did you mean 'seed'?"),
-        ("training.steps=1O", '--set training.steps=1O: training.steps: want an integer, got "1O"'),
+        (
+            "training.steps=1O",
+            '--set training.steps=1O: training.steps: expected an integer, got "1O"',
+        ),
         ("noise.k=0", "--set noise.k=0: noise.k: expected a number > 0, got 0"),
-        ("plugins.require=[1]", "plugins.require[0]: want a string, got 1"),
+        ("plugins.require=[1]", "plugins.require[0]: expected a string, got 1"),
         ("noise.type=x", "--set noise.type=x: noise.type: no noise is called 'x'"),
-        ("training=3", "--set training=3: training: want a table, got 3"),
+        ("training=3", "--set training=3: training: expected a table, got 3"),
     ],
 )
 def test_faults_name_the_override(values, override, told):

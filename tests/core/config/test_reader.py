@@ -30,7 +30,7 @@ def test_bytes_that_are_no_text(registry, tmp_path):
     path = tmp_path / "run.toml"
     path.write_bytes(b'seed = 1\nname = "\xff"\n')
 
-    told = "run.toml:2: byte 0xff is not valid UTF-8; want a text file in UTF-8"
+    told = "run.toml:2: byte 0xff is not valid UTF-8; expected a text file in UTF-8"
     assert told == problem(path, registry)
 
 
@@ -39,7 +39,7 @@ def test_what_is_no_file(registry, tmp_path):
     large.write_bytes(b"#" * (4 * 2**20 + 1))
 
     assert "gone.toml: there is no such file" == problem(tmp_path / "gone.toml", registry)
-    assert problem(tmp_path, registry).endswith(": not a file; want a TOML file")
+    assert problem(tmp_path, registry).endswith(": not a file; expected a TOML file")
     assert "large.toml: 4194305 bytes; a configuration has at most" in problem(large, registry)
 
 
@@ -79,7 +79,7 @@ def test_the_default_type_is_switched_away_too(registry, write):
 def test_faults_of_a_base_are_told_in_the_base(registry, write):
     write("\n[training]\nsteps = 'x'", "base.toml")
 
-    told = 'base.toml:3: training.steps: want an integer, got "x"'
+    told = 'base.toml:3: training.steps: expected an integer, got "x"'
     assert told == problem(write("extends = 'base.toml'"), registry)
 
 
@@ -96,7 +96,10 @@ def test_paths_are_relative_to_the_file_that_says_them(registry, write, tmp_path
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("extends = 3", "run.toml:1: extends: want the name of a file or an array of them, got 3"),
+        (
+            "extends = 3",
+            "run.toml:1: extends: expected the name of a file or an array of them, got 3",
+        ),
         ("\nextends = [\n'a', 3]", "run.toml:3: extends: there is no file a"),
         ("extends = 'run.toml'", "run.toml:1: extends: a file extends itself: run.toml -> run"),
     ],

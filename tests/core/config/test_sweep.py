@@ -130,22 +130,28 @@ def test_a_wrong_value_outside_is_told_once(registry, write):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("seed = []", "2: ablate.seed: no values to try; want at least one"),
-        ("seed = 3", "2: ablate.seed: want an array of the values to try, got 3"),
-        ("seed = [1, 2, 1]", "2: ablate.seed: the same values stand here twice; want each once"),
+        ("seed = []", "2: ablate.seed: no values to try; expected at least one"),
+        ("seed = 3", "2: ablate.seed: expected an array of the values to try, got 3"),
+        (
+            "seed = [1, 2, 1]",
+            "2: ablate.seed: the same values stand here twice; expected each once",
+        ),
         ("sed = [1]", "2: ablate.sed: unknown section; known: name, seed, mode"),
         ('"sampler.stps" = [1]', "2: sampler.stps: unknown key; did you mean 'steps'?"),
-        ('"noise..k" = [1]', '2: ablate."noise..k": want a key, as in noise.type'),
+        ('"noise..k" = [1]', '2: ablate."noise..k": expected a key, as in noise.type'),
         ('"logging.level" = ["info"]', "changes nothing that is measured, so it cannot vary"),
         ('"metrics.type" = ["nelbo"]', "every trial is measured in the same way"),
-        ('noise = [{type = "power"}]', "names a whole section; want one of its keys"),
-        ("zip = 3", "2: ablate.zip: want tables, [[ablate.zip]]"),
+        ('noise = [{type = "power"}]', "names a whole section; expected one of its keys"),
+        ("zip = 3", "2: ablate.zip: expected tables, [[ablate.zip]]"),
         ("[[ablate.zip]]\nseed = [0, 1]\nmode = ['ar']", "seed has 2, mode has 1"),
         ("[[ablate.zip]]\nseed = [0]\nmode = []", "4: ablate.mode: an empty list in a zip"),
         ("seed = [0]\n[[ablate.zip]]\nseed = [1]", "4: ablate.seed: varies in two places"),
-        ("seed = [0]\nbaseline.seed = 1", "3: ablate.baseline.seed: 1 is not tried; want one of 0"),
+        (
+            "seed = [0]\nbaseline.seed = 1",
+            "3: ablate.baseline.seed: 1 is not tried; expected one of 0",
+        ),
         ("seed = [0]\nbaseline.mode = 'ar'", "baseline.mode: does not vary; what varies: seed"),
-        ("baseline = 3", "2: ablate.baseline: want a table of settings"),
+        ("baseline = 3", "2: ablate.baseline: expected a table of settings"),
     ],
 )
 def test_faults_of_ablate(registry, write, text, told):
@@ -155,7 +161,7 @@ def test_faults_of_ablate(registry, write, text, told):
 
 
 def test_ablate_must_be_a_table(registry, write):
-    assert ["1: ablate: want a table, got 3"] == problems(write("ablate = 3"), registry)
+    assert ["1: ablate: expected a table, got 3"] == problems(write("ablate = 3"), registry)
 
 
 def test_an_override_of_what_varies_is_an_error(registry, write):
@@ -167,7 +173,7 @@ def test_a_grid_beyond_reason_is_an_error(registry, write):
     numbers = list(range(200))
     text = f"[ablate]\nseed = {numbers}\n'training.steps' = {numbers[1:]}"
 
-    assert ["1: ablate: 39800 trials; want at most 10000"] == problems(write(text), registry)
+    assert ["1: ablate: 39800 trials; expected at most 10000"] == problems(write(text), registry)
 
 
 def test_an_unknown_component_is_told_with_its_place(registry, write):

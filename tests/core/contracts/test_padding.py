@@ -45,8 +45,8 @@ def test_no_rows_are_a_rectangle():
     ("settings", "message"),
     [
         ({"max_length": -1}, "'max_length' must be >= 0"),
-        ({"max_length": 1, "bos": True, "eos": True}, "max_length is 1; want at least 2"),
-        ({"padding": "max_length"}, "max_length is None; want a number"),
+        ({"max_length": 1, "bos": True, "eos": True}, "max_length is 1; expected at least 2"),
+        ({"padding": "max_length"}, "max_length is None; expected a number"),
         ({"padding_side": "up"}, "'padding_side' must be in"),
         ({"pad_to_multiple_of": 0}, "'pad_to_multiple_of' must be >= 1"),
     ],

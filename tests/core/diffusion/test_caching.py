@@ -100,7 +100,7 @@ def test_rows_are_independent(small_model, cache, sampler):
 
 def test_what_cannot_be_cached_is_refused(small_model):
     settings = {"noise": LogLinear(), "mask_id": MASK, "cache": "dual"}
-    with pytest.raises(InferenceError, match="want a block_size"):
+    with pytest.raises(InferenceError, match="expected a block_size"):
         DiffusionCore(small_model(), Ancestral(), **settings)
     with pytest.raises(InferenceError, match="without guidance or constraints"):
         DiffusionCore(Oracle(), Ancestral(), block_size=2, **settings)

@@ -167,13 +167,13 @@ MASKS = torch.full((2, 5), 3)
         (MASKS[0], {}, "nothing to sample"),
         (MASKS.double(), {}, "nothing to sample"),
         (MASKS, {"seeds": [0]}, "1 seeds for 2 rows"),
-        (MASKS, {"fixed": torch.zeros(2, 4).bool()}, "fixed is torch.bool of shape"),
-        (MASKS, {"fixed": torch.zeros(2, 5)}, "want bool"),
+        (MASKS, {"fixed": torch.zeros(2, 4).bool()}, "expected bool of shape .*, got torch.bool"),
+        (MASKS, {"fixed": torch.zeros(2, 5)}, "expected bool"),
         (MASKS, {"fixed": torch.arange(10).view(2, 5) == 7}, "row 1, position 2 is fixed and"),
         (MASKS, {"lengths": [5, 4]}, "row 1, position 4 is fixed and holds a mask"),
-        (MASKS, {"lengths": [5]}, "want 2 numbers from 1 to 5"),
-        (MASKS, {"lengths": [5, 0]}, "want 2 numbers from 1 to 5"),
-        (MASKS, {"lengths": [5, 6]}, "want 2 numbers from 1 to 5"),
+        (MASKS, {"lengths": [5]}, "expected 2 numbers from 1 to 5"),
+        (MASKS, {"lengths": [5, 0]}, "expected 2 numbers from 1 to 5"),
+        (MASKS, {"lengths": [5, 6]}, "expected 2 numbers from 1 to 5"),
     ],
 )
 def test_bad_input_is_refused(x, settings, problem):
@@ -183,7 +183,7 @@ def test_bad_input_is_refused(x, settings, problem):
 
 @pytest.mark.parametrize("temperature", [-1.0, float("nan")])
 def test_bad_temperature_is_refused(temperature):
-    with pytest.raises(InferenceError, match="want 0 or more"):
+    with pytest.raises(InferenceError, match="expected 0 or more"):
         core(Oracle(), temperature=temperature)
 
 

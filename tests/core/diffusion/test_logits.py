@@ -161,7 +161,8 @@ def test_defaults_change_nothing():
 
 
 @pytest.mark.parametrize(
-    ("tokens", "problem"), [((0, 1, 2), "nothing is left"), ((9,), "9 is no token; want 0 to 3")]
+    ("tokens", "problem"),
+    [((0, 1, 2), "nothing is left"), ((9,), "9 is not a token; expected 0 to 3")],
 )
 def test_impossible_suppression_is_refused(tokens, problem):
     oracle = Oracle()

@@ -73,7 +73,7 @@ def test_what_is_for_another_model_is_refused(found, tmp_path, carried):
         ({"tokenizer_sha256": "x"}, "another tokenizer"),
         ({"level": "no-such"}, "is changed"),
         ({"base_sha256": "0" * 64}, "is changed"),
-        ({"vocab_size": "x"}, "is no skill card"),
+        ({"vocab_size": "x"}, "is not a skill card"),
     ):
         path = carried / "skill.json"
         text = path.read_text()

@@ -143,7 +143,7 @@ def test_a_restriction_sees_what_was_written():
     [([], [], []), ([[]], [], [1]), ([[]], [0], [0]), ([[], []], [0, 1], [1])],
 )
 def test_contradictions_are_errors(prompts, seeds, counts):
-    with pytest.raises(InferenceError, match="want at least one prompt, and a seed"):
+    with pytest.raises(InferenceError, match="expected at least one prompt, and a seed"):
         next(InferenceCore(model()).stream(prompts, seeds=seeds, max_new_tokens=counts))
 
 

@@ -310,7 +310,7 @@ def test_samplers_may_be_built(engine):
         ("generate", {"mode": "ar", "sampler": "ancestral"}, "has no such thing"),
         ("generate", {"prompt": []}, "there is no prompt"),
         ("generate", {"prompt": [[1, 999]]}, "id 999 is not in the vocabulary"),
-        ("generate", {"prompt": [[1.5]]}, "want text or token ids"),
+        ("generate", {"prompt": [[1.5]]}, "expected text or token ids"),
         ("generate", {"prompt": "\ud800"}, "lone surrogate"),
         ("generate", {"guidance_scale": 2, "cfg_scale": 1}, "one setting in two conventions"),
         ("generate", {"negative_prompt": "x"}, "negative_prompt has no effect"),
@@ -328,9 +328,9 @@ def test_samplers_may_be_built(engine):
             {"prompt": "x", "guidance_scale": 2, "negative_prompt": "y" * 9},
             "negative_prompt has 9 tokens, with the answer 32",
         ),
-        ("generate", {"suppress_tokens": [1, 999]}, "suppress_tokens: 999 is no token"),
-        ("generate", {"suppress_tokens": [999], "mode": "ar"}, "want 0 to 259"),
-        ("diffuse", {"cache": "dual"}, "so it wants a block_size"),
+        ("generate", {"suppress_tokens": [1, 999]}, "suppress_tokens: 999 is not a token"),
+        ("generate", {"suppress_tokens": [999], "mode": "ar"}, "expected 0 to 259"),
+        ("diffuse", {"cache": "dual"}, "so it expected a block_size as well"),
         ("diffuse", {"cache": "all", "block_size": 2}, "cache"),
         ("diffuse", {"cache": "dual", "block_size": 2, "regex": "a*"}, "needs all of the text"),
         (
@@ -342,14 +342,14 @@ def test_samplers_may_be_built(engine):
         ("diffuse", {"modality": "image"}, "modality 'image' has no model here"),
         ("diffuse", {"prompt": "x", "fixed": [[True]]}, "fixed goes with token ids"),
         ("diffuse", {"prompt": [[1, MASK]], "fixed": [[True]]}, "fixed has the shape (1, 1)"),
-        ("diffuse", {"prompt": [[1, MASK]], "fixed": [[1, 0]]}, "want booleans"),
+        ("diffuse", {"prompt": [[1, MASK]], "fixed": [[1, 0]]}, "expected booleans"),
         ("diffuse", {"prompt": [[1, MASK]], "fixed": [[1, 0]], "max_new_tokens": 3}, "leave it"),
         ("diffuse", {"prompt": [[1, MASK]], "fixed": [[True, True]]}, "is fixed and holds a mask"),
         ("diffuse", {"prompt": [[1, 2]], "fixed": [[True, True]]}, "nothing to sample"),
         ("infill", {"text": "no gap"}, "the text has no gap"),
         ("infill", {"text": "___", "max_new_tokens": 3}, "the gaps say"),
         ("infill", {"text": "___", "gap": 0}, "gap is 0"),
-        ("encode", {"texts": ["a", ""]}, "text 1 has 0 tokens; want 1 to 24"),
+        ("encode", {"texts": ["a", ""]}, "text 1 has 0 tokens; expected 1 to 24"),
         ("encode", {"texts": "x" * 25}, "25 tokens"),
     ],
 )
@@ -432,7 +432,7 @@ def test_a_context_may_be_widened(run):
 
     assert 40 == len(wide.diffuse("", max_new_tokens=40, ignore_eos=True).token_ids[0])
     for context in (0, -5):
-        with pytest.raises(InferenceError, match=f"context is {context}; want 1"):
+        with pytest.raises(InferenceError, match=f"context is {context}; expected 1"):
             ArrowEngine.load(run, context=context, twin=False)
 
 

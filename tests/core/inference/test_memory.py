@@ -236,8 +236,8 @@ def test_another_store(folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"prompt": ""}, "row 0 gives nothing; want a prompt"),
-        ({"prompt": "x", "negative_prompt": "y", "guidance_scale": 2}, "want one of them"),
+        ({"prompt": ""}, "row 0 gives nothing; expected a prompt"),
+        ({"prompt": "x", "negative_prompt": "y", "guidance_scale": 2}, "expected one of them"),
         ({"prompt": "x", "num_memories": 0}, "num_memories"),
         ({"prompt": "x", "memory_guided": "yes"}, "memory_guided"),
     ],
@@ -257,7 +257,7 @@ def test_num_memories_alone_has_no_effect(engine):
 def test_a_network_without_conditioner_cannot_be_told(folder, tmp_path):
     train(resolve(values(folder, memory={})), tmp_path / "plain", progress=False)
 
-    with pytest.raises(InferenceError, match=r"trained without memories; want .* memory\.k"):
+    with pytest.raises(InferenceError, match=r"trained without memories; expected .* memory\.k"):
         ArrowEngine.load(tmp_path / "plain").diffuse("x", memory_guided=True)
 
 
@@ -271,8 +271,11 @@ def test_a_store_of_other_vectors_is_refused(folder, tmp_path):
 @pytest.mark.parametrize(
     ("memory", "message"),
     [
-        ({"k": 2}, r"memory: store: is missing; want the folder of a store, or k = 0"),
-        ({"k": 2, "store": "x", "heads": 3}, "want a divisor of the backbone's dim = 32, got 3"),
+        ({"k": 2}, r"memory: store: is missing; expected the folder of a store, or k = 0"),
+        (
+            {"k": 2, "store": "x", "heads": 3},
+            "expected a divisor of the backbone's dim = 32, got 3",
+        ),
         ({"k": 2, "store": "x", "uri": "y"}, "another place than store"),
         ({"k": -1}, "expected a number >= 0, got -1"),
     ],

@@ -79,8 +79,11 @@ def test_parts_that_do_not_fit_are_told(rewritten):
     cases = [
         ({name: None}, f"lacks the tensor '{name}'"),
         ({"more": torch.ones(1)}, "holds 'more', which this model has not"),
-        ({name: torch.ones(2, 2)}, rf"'{name}' has shape \(2, 2\); this model wants \(32, "),
-        ({"head.norm.weight": torch.ones(32).half()}, "'head.norm.weight' is torch.float16; want"),
+        ({name: torch.ones(2, 2)}, rf"'{name}' has shape \(2, 2\); expected \(32, "),
+        (
+            {"head.norm.weight": torch.ones(32).half()},
+            "'head.norm.weight' is torch.float16; expected",
+        ),
         ({"head.embedding.weight": Rtn().quantize(torch.ones(260, 32))}, "is no linear layer's"),
     ]
     for changes, message in cases:
@@ -90,7 +93,7 @@ def test_parts_that_do_not_fit_are_told(rewritten):
 
 def test_foreign_parts_are_refused(rewritten, tmp_path):
     ones = torch.ones(1, dtype=torch.uint8)
-    with pytest.raises(ModelLoadError, match="is no file of a tokenizer"):
+    with pytest.raises(ModelLoadError, match="is not a file of a tokenizer"):
         ArrowEngine.load(rewritten({"../escaped": ones}, part="tokenizer"))
     with pytest.raises(ModelLoadError, match="its card tells of no model"):
         ArrowEngine.load(rewritten({}, card={"license": "mit"}))

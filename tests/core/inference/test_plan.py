@@ -95,7 +95,7 @@ def test_the_last_token_may_be_suppressed_and_no_later_one(engine, mode):
     core = planned(engine, mode, suppress_tokens=[0, size - 1])
     assert (0, size - 1) == used(core)["suppress_tokens"]
     for token in (size, size + 1):
-        with pytest.raises(InferenceError, match=f"suppress_tokens: {token} is no token"):
+        with pytest.raises(InferenceError, match=f"suppress_tokens: {token} is not a token"):
             planned(engine, mode, suppress_tokens=[0, token])
 
 

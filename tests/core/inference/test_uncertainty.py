@@ -360,7 +360,7 @@ def test_what_cannot_be_scored_is_said(found, folder):
         doubts(engine, ["a"], readings=1)
     with pytest.raises(InferenceError, match="text 2: expected 1 to 16 tokens, got 0"):
         doubts(engine, ["a", ""])
-    with pytest.raises(InferenceError, match="'guess' is unknown; want one of"):
+    with pytest.raises(InferenceError, match="'guess' is unknown; expected one of"):
         doubts(engine, ["a"], estimator="guess")
     assert "there is no text" in aios("score", folder / "run", code=2).stderr
 
@@ -370,7 +370,7 @@ def test_a_calibration_belongs_to_one_training(found, folder, tmp_path):
     calibration.save(tmp_path / NAME)
     assert calibration == Calibration.load(tmp_path / NAME)
 
-    with pytest.raises(ModelLoadError, match="want `aios uncertainty calibrate"):
+    with pytest.raises(ModelLoadError, match="expected `aios uncertainty calibrate"):
         Calibration.load(tmp_path / "missing" / NAME)
     (tmp_path / NAME).write_text('{"texts": 3}')
     with pytest.raises(ModelLoadError, match="is damaged"):
@@ -380,4 +380,4 @@ def test_a_calibration_belongs_to_one_training(found, folder, tmp_path):
 def test_too_little_text_is_said(folder):
     told = aios("calibrate", folder / "run", "--windows", "5", code=2).stderr
 
-    assert "10 held-out texts of 16 tokens are too few; want 40" in told
+    assert "10 held-out texts of 16 tokens are too few; expected at least 40" in told

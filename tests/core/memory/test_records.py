@@ -65,9 +65,12 @@ def test_slices_are_read_where_they_are():
         (pa.schema([]), "there is no column 'id'; there is no column 'vector'"),
         (SCHEMA.append(pa.field("year", pa.int64())), "two columns are named 'year'"),
         (SCHEMA.append(pa.field("_x", pa.int64())), "without _ in front"),
-        (SCHEMA.append(pa.field("x", pa.date32())), "column 'x' is date32.*; want one of: string"),
+        (
+            SCHEMA.append(pa.field("x", pa.date32())),
+            "column 'x' is date32.*; expected one of: string",
+        ),
         (SCHEMA.set(0, pa.field("id", pa.float64())), "column 'id' is double"),
-        (SCHEMA.set(1, pa.field("text", pa.int64())), "column 'text' is int64; want string"),
+        (SCHEMA.set(1, pa.field("text", pa.int64())), "column 'text' is int64; expected string"),
         (SCHEMA.set(4, pa.field("vector", pa.list_(pa.float32()))), "fixed_size_list"),
     ],
 )
@@ -78,7 +81,7 @@ def test_schemas_that_cannot_be_are_told(schema, message):
 
 @pytest.mark.parametrize("dim", [0, 65_537])
 def test_dimensions_have_bounds(dim):
-    with pytest.raises(StorageError, match="want 1 to 65536"):
+    with pytest.raises(StorageError, match="expected 1 to 65536"):
         store_schema(dim)
 
 

@@ -95,7 +95,7 @@ def test_it_is_compiled_and_exported_as_one_node(packed):
 
 
 def test_x_must_fit(packed):
-    with pytest.raises(QuantizationError, match="want x of 70 columns"):
+    with pytest.raises(QuantizationError, match="expected x of 70 columns"):
         packed(torch.ones(3, 71))
 
 

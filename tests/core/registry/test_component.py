@@ -69,12 +69,12 @@ def test_a_good_class_loads(load):
 @pytest.mark.parametrize(
     ("reference", "reason"),
     [
-        ("classes:Mutable", "Mutable is no frozen attrs class; want @attrs.frozen above it"),
-        ("classes:Plain", "Plain is no frozen attrs class"),
-        ("classes:Undecorated", "Undecorated is no frozen attrs class"),
+        ("classes:Mutable", "Mutable is not a frozen attrs class; expected @attrs.frozen above it"),
+        ("classes:Plain", "Plain is not a frozen attrs class"),
+        ("classes:Undecorated", "Undecorated is not a frozen attrs class"),
         ("classes:Abstract", "Abstract does not write alpha of NoiseScheduler"),
         ("classes:Stranger", "Stranger does not subclass aios_core.contracts.noise.NoiseSched"),
-        ("classes:number", "it is 3; want a class"),
+        ("classes:number", "it is 3; expected a class"),
         ("classes:Nothing", "classes has no Nothing, named by 'classes:Nothing'"),
         ("classes:Good.Inner", "classes has no Good.Inner"),
         ("no_such_module:Good", "the module no_such_module is gone"),

@@ -28,16 +28,16 @@ FAULTS = {
         "import no_such_module_of_ours",
         "faulty needs the module no_such_module_of_ours, which is not installed",
     ),
-    "no-api": (GOOD.replace("AIOS_API = 1", ""), "sets no AIOS_API; .* want AIOS_API = 1"),
+    "no-api": (GOOD.replace("AIOS_API = 1", ""), "sets no AIOS_API; .* expected AIOS_API = 1"),
     "old-api": (GOOD.replace("= 1", "= 0"), "is built for plugin API 0; this core speaks 1"),
-    "no-hook": ("AIOS_API = 1", "implements no hook; want .* aios_samplers"),
+    "no-hook": ("AIOS_API = 1", "implements no hook; expected .* aios_samplers"),
     "misspelled": (
         HEAD + "@aios_core.hookimpl\ndef aios_samplrs(): return {}",
         r"implements aios_samplrs, .* did you mean aios_samplers\?",
     ),
     "unknown": (
         HEAD + "@aios_core.hookimpl\ndef aios_teapots(): return {}",
-        "implements aios_teapots, which is no hook; hooks: aios_noise_schedulers, ",
+        "implements aios_teapots, which is not a hook; hooks: aios_noise_schedulers, ",
     ),
     "unmarked": (
         HEAD + "def aios_samplers(): return {}",
@@ -49,7 +49,7 @@ FAULTS = {
     ),
     "foreign": (
         HEAD + "import pluggy\n@pluggy.HookimplMarker('kedro')\ndef aios_samplers(): return {}",
-        "aios_samplers carries the marker of the project 'kedro'; want @aios_core.hookimpl",
+        "aios_samplers carries the marker of the project 'kedro'; expected @aios_core.hookimpl",
     ),
     "argument": (
         HEAD + "@aios_core.hookimpl\ndef aios_samplers(config): return {}",
@@ -57,7 +57,7 @@ FAULTS = {
     ),
     "wrapper": (
         HEAD + "@aios_core.hookimpl(wrapper=True)\ndef aios_samplers(): return (yield)",
-        "wraps aios_samplers; want a plain function",
+        "wraps aios_samplers; expected a plain function",
     ),
     "raises": (
         HEAD + "@aios_core.hookimpl\ndef aios_samplers(): raise KeyError('x')",
@@ -69,23 +69,23 @@ FAULTS = {
     ),
     "list": (
         HEAD + "@aios_core.hookimpl\ndef aios_samplers(): return ['a']",
-        r"aios_samplers returned \['a'\]; want a dict",
+        r"aios_samplers returned \['a'\]; expected a dict",
     ),
     "none": (
         HEAD + "@aios_core.hookimpl\ndef aios_samplers(): pass",
-        "aios_samplers returned None; want a dict",
+        "aios_samplers returned None; expected a dict",
     ),
     "bad-value": (
         HEAD + "@aios_core.hookimpl\ndef aios_samplers(): return {'a': 3}",
-        "aios_samplers offers 'a': refers to 3; want a class or 'module:Class'",
+        "aios_samplers offers 'a': refers to 3; expected a class or 'module:Class'",
     ),
     "bad-reference": (
         HEAD + "@aios_core.hookimpl\ndef aios_samplers(): return {'a': 'module.Class'}",
-        "offers 'a': refers to 'module.Class'; want a class or 'module:Class'",
+        "offers 'a': refers to 'module.Class'; expected a class or 'module:Class'",
     ),
     "bad-name": (
         HEAD + "@aios_core.hookimpl\ndef aios_samplers(): return {'My_Sampler': 'm:C'}",
-        "offers 'My_Sampler': no legal name; want lower-case letters",
+        "offers 'My_Sampler': no legal name; expected lower-case letters",
     ),
     "name-no-text": (
         HEAD + "@aios_core.hookimpl\ndef aios_samplers(): return {1: 'm:C'}",
@@ -125,7 +125,7 @@ def test_an_entry_point_that_is_no_module_is_recorded(tmp_plugin):
 
     reasons = {f.entry_point: f.reason for f in registry.failures if f.distribution == "good"}
     assert {"a", "b"} == set(reasons)
-    assert "the entry point says 'good!'; want a module" == reasons["a"]
+    assert "the entry point says 'good!'; expected a module" == reasons["a"]
     assert "good has no nothing" in reasons["b"]
     assert registry.get("tracker", "good")
 

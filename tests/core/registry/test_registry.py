@@ -55,8 +55,12 @@ def test_a_pin_settles_it(spelling):
     [
         ("noise.only", "aios-right", "aios-right.*does not offer it; aios-left does"),
         ("noise.nothing", "aios-left", "does not offer it; no plugin that loads does"),
-        ("same", "aios-left", "cannot pin 'same'; want kind.name"),
-        ("noises.same", "aios-left", "cannot pin 'noises.same'; want kind.name.*noise, .*sampler"),
+        ("same", "aios-left", "cannot pin 'same'; expected kind.name"),
+        (
+            "noises.same",
+            "aios-left",
+            "cannot pin 'noises.same'; expected kind.name.*noise, .*sampler",
+        ),
     ],
 )
 def test_a_pin_that_cannot_be_honoured_is_an_error(key, distribution, message):

@@ -200,7 +200,7 @@ OTHERS = {
     "tokenizer.cutting": ("every_text_is_encoded_whole", "a long text does not survive"),
     "tokenizer.forging": ("names_of_special_tokens_are_text", r"special ids \[256\]"),
     "tokenizer.forgetful": ("survives_saving", "What is loaded is what was saved"),
-    "embedding.short": ("vectors_have_length_1", r"gave shape \(1, 26\); want \(1, 27\)"),
+    "embedding.short": ("vectors_have_length_1", r"gave shape \(1, 26\); expected \(1, 27\)"),
     "embedding.relative": ("vectors_do_not_depend_on_neighbours", "among others, in another order"),
     "embedding.alike": ("texts_are_told_apart", "Other texts, other vectors"),
     "dataset.text": ("documents_are_texts", "documents gives a text; expected several"),

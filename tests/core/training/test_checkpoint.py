@@ -103,11 +103,11 @@ def test_a_missing_file_is_told(tmp_path, parts):
         ),
         (
             {"a": torch.zeros(3, 2), "b": torch.zeros(())},
-            "'a' has shape (2, 3); this model wants (3, 2)",
+            "'a' has shape (2, 3); expected (3, 2)",
         ),
         (
             {"a": torch.zeros(2, 3, dtype=torch.float16), "b": torch.zeros(())},
-            "'a' is torch.float32; this model wants torch.float16",
+            "'a' is torch.float32; expected torch.float16",
         ),
     ],
 )
@@ -175,7 +175,7 @@ def test_the_pointer_leads_nowhere_else(tmp_path, parts, name):
     save(tmp_path, state(), parts)
     (tmp_path / "checkpoints" / "latest").write_text(name)
 
-    with pytest.raises(ModelLoadError, match="want the name of a checkpoint"):
+    with pytest.raises(ModelLoadError, match="expected the name of a checkpoint"):
         latest(tmp_path)
 
 

@@ -146,10 +146,10 @@ class Trap:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"a": Trap()}, "is no torch file of tensors alone"),
+        ({"a": Trap()}, "is not a torch file that holds tensors alone"),
         ({"model": {"a": torch.ones(1)}, "step": 3}, "'model' may be the state dict"),
-        ([torch.ones(1)], "holds a list; want tensors by name"),
-        ({"a": 3}, "'a' is a int; want tensors by name"),
+        ([torch.ones(1)], "holds a list; expected tensors by name"),
+        ({"a": 3}, "'a' is a int; expected tensors by name"),
     ],
 )
 def test_torch_files_hold_tensors_alone(tmp_path, capsys, content, message):

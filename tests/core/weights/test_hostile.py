@@ -162,7 +162,9 @@ def test_a_parquet_file_of_another_kind_says_so(tmp_path):
 
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
 
-    with pytest.raises(ModelLoadError, match=r"without aios\.index; want one that `aios weights"):
+    with pytest.raises(
+        ModelLoadError, match=r"without aios\.index; expected one that `aios weights"
+    ):
         WeightLoader.open(tmp_path / "x.parquet")
 
 

@@ -69,8 +69,8 @@ def test_lines(write):
     [
         ("{", "a.jsonl:2: is not JSON"),
         ("[" * 100_000, "a.jsonl:2: is not JSON"),
-        ('{"other": "x"}', "want an object with text under 'text', got ['other']"),
-        ('{"text": 3}', "want an object with text under 'text'"),
+        ('{"other": "x"}', "expected an object with text under 'text', got ['other']"),
+        ('{"text": 3}', "expected an object with text under 'text'"),
         ('"text"', "got str"),
         ('{"text": "\\ud800"}', "half of a surrogate pair"),
         (b"\xff", "a.jsonl:2: byte 0 (0xff) is not utf-8"),
@@ -166,7 +166,7 @@ def test_text_that_is_taken_for_another_encoding_is_told(write, caplog):
 
 @pytest.mark.parametrize("encoding", ["no-such", "zlib", ""])
 def test_what_is_no_encoding(encoding):
-    with pytest.raises(ValueError, match="want a text encoding"):
+    with pytest.raises(ValueError, match="expected a text encoding"):
         File(Path("x"), encoding=encoding)
 
 

@@ -48,7 +48,7 @@ def test_what_cannot_be_read_is_said(place, tmp_path):
         list(Memories(str(tmp_path / "nowhere")).documents())
     bare = f"arrow:{tmp_path / 'bare'}"
     open_store(Place.of(bare), schema=store_schema(2, text=False)).close()
-    with pytest.raises(DataError, match="want a column 'text'"):
+    with pytest.raises(DataError, match="expected a column 'text'"):
         list(Memories(bare).documents())
 
 

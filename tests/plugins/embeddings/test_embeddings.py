@@ -91,5 +91,7 @@ class TestMiniLm(EmbeddingContract):
 
 
 def test_a_folder_without_a_model_is_an_error(tmp_path):
-    with pytest.raises(InferenceError, match=r"holds no model; want a folder with modules\.json"):
+    with pytest.raises(
+        InferenceError, match=r"holds no model; expected a folder with modules\.json"
+    ):
         SentenceTransformers(model=tmp_path).embed(["x"])

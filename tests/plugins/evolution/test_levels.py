@@ -181,7 +181,7 @@ def test_an_expert_that_is_not_there_is_told(model, experience, tmp_path):
         Mixing(experts=(tmp_path / "nowhere",)).adapt(model, experience, SMALL)
     entry = [{"path": "x"}]
     strange = Adaptation({"pool": "log", "experts": entry}, {"weights": torch.ones(2)}, 2)
-    with pytest.raises(EvolutionError, match="wants a path and a sha256"):
+    with pytest.raises(EvolutionError, match="expected a path and a sha256"):
         Mixing().apply(model, strange)
 
 

@@ -69,7 +69,7 @@ def test_the_rank_follows_from_the_share(model, experience):
 
     assert 1 == small.config["r"] < large.config["r"]
     assert large.parameters <= 0.4 * total
-    with pytest.raises(EvolutionError, match="want a smaller rank"):
+    with pytest.raises(EvolutionError, match="expected a smaller rank"):
         Lora(rank=64).adapt(model, experience, budget)
 
 

@@ -109,7 +109,7 @@ def test_offsets_are_what_small_parameters_need():
     for wrong in ({"symmetric": True}, {"bits": 8}, {"group_size": 0}):
         with pytest.raises(ValueError, match="have f16 parameters alone"):
             Arrow(param_format="u4", **wrong)
-    with pytest.raises(ValueError, match="want u6 or u4"):
+    with pytest.raises(ValueError, match="expected u6 or u4"):
         Arrow(group_size=16)
 
 

@@ -67,8 +67,8 @@ def test_special_tokens_are_text_unless_asked_for(path, tmp_path):
     ("content", "message"),
     [
         ("", "no token for byte 0x00"),
-        ("YQ== 1 2", "x.tiktoken:1: want a token in base 64 and its rank"),
-        ("YQ== 0\n? 1", "x.tiktoken:2: want"),
+        ("YQ== 1 2", "x.tiktoken:1: expected a token in base 64 and its rank"),
+        ("YQ== 0\n? 1", "x.tiktoken:2: expected"),
         ("YQ== 0\nYg== 0", "each once"),
         ("YQ== -1", "whole numbers from 0 on"),
         ("YQ== 99999999999", "whole numbers from 0 on"),
@@ -86,7 +86,7 @@ def test_a_broken_pattern_is_an_error(path):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(TokenizerError, match=r"want one of .*cl100k_base"):
+    with pytest.raises(TokenizerError, match=r"expected one of .*cl100k_base"):
         Tiktoken("cl100k_bas").train([])
 
 
