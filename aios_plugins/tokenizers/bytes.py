@@ -89,5 +89,5 @@ class Bytes(Tokenizer):
             raise TokenizerError(f"{path}: {error.strerror}") from error
         if found != DOCUMENT:
             shown = found.decode(errors="replace")
-            raise TokenizerError(f"{path}: expected {DOCUMENT.decode()!r}, found {shown!r}")
+            raise TokenizerError(f"{path}: expected {DOCUMENT.decode()!r}, got {shown!r}")
         return TrainedBytes()

@@ -133,7 +133,7 @@ class _Compiler:
         most = self.count(schema, f"max{what}", where)
         if most is not None and most < least:
             raise self.fail(
-                where, f"expected at most {what.lower()} of {least} or more, got {most}"
+                where, f"expected max{what} of {least} or more, as min{what} is, got {most}"
             )
         return least, most
 

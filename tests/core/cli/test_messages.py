@@ -68,6 +68,17 @@ def test_the_library_names_no_option_of_the_command_line():
     assert [] == wrong
 
 
+def test_an_error_says_what_is_expected():
+    """In one form: "expected X, got Y", and an option with its value as it is given."""
+    wrong = [
+        f"{path}:{line}: {text}"
+        for path, line, text in [*LIBRARY, *texts(CLI)]
+        if re.search(r"\bwants?\b|, found |--[a-z-]+ = ", text)
+    ]
+
+    assert [] == wrong
+
+
 def test_what_the_library_marks_is_an_option_of_some_command():
     """Fault D8: a mark that no command could spell would reach the user as it is."""
     known = {one.name for command in ALL.values() for one in command.params}

@@ -45,7 +45,7 @@ def test_alpha_of_too_few_eigenvalues_is_refused(columns):
     row = measured(torch.randn(200, columns))["alpha"]
 
     assert row.value is None
-    assert "a power law wants 50" in row.status
+    assert "a power law needs 50" in row.status
 
 
 @pytest.mark.parametrize("alpha", [2.0, 3.5])

@@ -84,7 +84,10 @@ def test_parts_that_do_not_fit_are_told(rewritten):
             {"head.norm.weight": torch.ones(32).half()},
             "'head.norm.weight' is torch.float16; expected",
         ),
-        ({"head.embedding.weight": Rtn().quantize(torch.ones(260, 32))}, "is no linear layer's"),
+        (
+            {"head.embedding.weight": Rtn().quantize(torch.ones(260, 32))},
+            "is quantized, and is not of a linear layer",
+        ),
     ]
     for changes, message in cases:
         with pytest.raises(ModelLoadError, match=message):
