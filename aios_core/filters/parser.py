@@ -78,7 +78,9 @@ class _Parser:
             at += 1
         found = _TOKEN.match(self._text, at)
         if found is None:
-            raise self._fault(at, f"cannot read {self._text[at]!r}")
+            raise self._fault(
+                at, f"expected a column, a sign or a value; cannot read {self._text[at]!r}"
+            )
         assert found.lastgroup is not None
         kind, text = found.lastgroup, found.group()
         if kind == "word" and text.upper() in _KEYWORDS:
@@ -117,7 +119,9 @@ class _Parser:
     def _not(self) -> Expression:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise self._fault(self._token.at, f"is nested deeper than {MAX_DEPTH} levels")
+            raise self._fault(
+                self._token.at, f"is nested deeper than {MAX_DEPTH} levels; expected a flatter one"
+            )
         if self._take("NOT"):
             found: Expression = Not(self._not())
         elif self._take("("):
@@ -165,7 +169,9 @@ class _Parser:
             return Like(column, literals.pattern(self._literal(column, kind)))
         if self._take("BETWEEN"):
             if kind == "bool":
-                raise self._fault(self._token.at, f"column {column!r} is bool, which has no order")
+                raise self._fault(
+                    self._token.at, f"column {column!r} is bool, which has no order; expected ="
+                )
             low = self._comparison(column, kind, ">=")
             self._want("AND")
             return And((low, self._comparison(column, kind, "<=")))
