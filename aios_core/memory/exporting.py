@@ -7,7 +7,7 @@ vector. Parquet keeps the whole schema and the metric, so that an empty store su
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aios_core.contracts.maker import Maker
+from aios_core.contracts.records import missing_column
 from aios_core.errors import StorageError
 from aios_core.files import new_file
 from aios_core.memory.reading import MADE_BY
@@ -29,6 +30,7 @@ def export_file(
     path: Path,
     *,
     filter: str | None = None,
+    columns: Sequence[str] = (),
     overwrite: bool = False,
     told: Callable[[int], None] = lambda _: None,
 ) -> int:
@@ -38,25 +40,30 @@ def export_file(
         store: read only.
         path: ``.parquet``, or ``.jsonl`` with an object a line.
         filter: only rows that it chooses.
+        columns: which, and in which order; none: all, the vector included.
         overwrite: whether a file that is there is replaced.
         told: called with how many rows more have been written.
 
     Raises:
-        StorageError: the suffix is another one, the file is there, or it cannot be written.
+        StorageError: the suffix is another one, the file is there, a column is not in the store,
+            or the file cannot be written.
     """
     suffix = path.suffix.lower()
     if suffix not in (".parquet", ".jsonl"):
         raise StorageError(f"{path}: expected a name that ends with .parquet or .jsonl")
     if path.exists() and not overwrite:
         raise StorageError(f"{path} is there already; expected a new file, or `overwrite`")
-    maker, count = Maker.read(store.schema), 0
-    schema = store.schema.with_metadata(
-        {**(store.schema.metadata or {}), METRIC: store.metric.encode()}
-    )
+    chosen, known, count = list(dict.fromkeys(columns or store.schema.names)), store.schema.names, 0
+    if unknown := [name for name in chosen if name not in known]:
+        raise missing_column(unknown[0], known)
+    maker, said = None, {METRIC: store.metric.encode()}
+    if "vector" in chosen:
+        maker, said = Maker.read(store.schema), {**(store.schema.metadata or {}), **said}
+    schema = pa.schema([store.schema.field(name) for name in chosen], said)
     try:
         with new_file(path) as temporary, temporary.open("wb") as file:
             writer = pq.ParquetWriter(file, schema) if suffix == ".parquet" else None
-            for batch in store.to_batches(filter=filter):
+            for batch in store.to_batches(columns=chosen, filter=filter):
                 if writer is not None:
                     writer.write_batch(batch.replace_schema_metadata(schema.metadata))
                 else:

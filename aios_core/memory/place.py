@@ -76,6 +76,11 @@ class Place:
             overrides = (*overrides, f"storage.type={kind}")
         if not uri:
             raise StorageError(f"{text!r} names no place; expected a folder, or TYPE:URI")
+        if uri.split("/")[0] == "~" and not Path("~").exists():  # a shell leaves --store=~/notes
+            raise StorageError(
+                f"{text!r}: '~' is not replaced here; expected the whole path, or {f'./{uri}'!r} "
+                "for a folder of that name"
+            )
         backend, values = section("storage", path=config, overrides=overrides, registry=registry)
         found = _SCHEME.match(uri)
         scheme = found.group(1).lower() if found else None

@@ -91,7 +91,11 @@ class File(Dataset):
             elif path.is_dir():
                 raise DataError(f"{path}: is a folder; expected files, as in '{path}/**/*.txt'")
             elif not glob.has_magic(pattern):
-                raise DataError(f"{path}: no such file; expected a file or a pattern of files")
+                parts = [part for part in path.parts if part.startswith(("~", "$"))]
+                hint = f"; {parts[0]!r} in it is not replaced" if parts else ""
+                raise DataError(
+                    f"{path}: no such file; expected a file or a pattern of files{hint}"
+                )
             else:
                 # Path.glob refuses absolute patterns.
                 found = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207

@@ -21,12 +21,20 @@ from aios_core.redaction import redacted
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @store_options
 @filter_option
+@click.option(
+    "--column",
+    "columns",
+    metavar="NAME",
+    multiple=True,
+    help="Write this column; may be repeated.  [default: all, the vectors included]",
+)
 @overwrite_option
 def export(
     *,
     file: Path,
     where: Where,
     filter: str | None,
+    columns: tuple[str, ...],
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -39,12 +47,15 @@ def export(
     Examples:
       aios memory export runs/notes.parquet --store runs/notes
       aios memory export runs/recent.jsonl --store runs/notes --filter "year >= 2024"
+      aios memory export runs/texts.jsonl --store runs/notes --column id --column text
     """  # noqa: D301  # \b is for click
     from aios_core.memory.exporting import export_file
 
     with where.open(read=True) as store:
         with progress(f"writing {file.name}", store.count(filter)) as told:
-            count = export_file(store, file, filter=filter, overwrite=overwrite, told=told)
+            count = export_file(
+                store, file, filter=filter, columns=columns, overwrite=overwrite, told=told
+            )
         print_facts({"rows": count, "file": str(file)}, as_json=as_json)
 
 

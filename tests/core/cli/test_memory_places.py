@@ -212,6 +212,22 @@ def test_an_export_replaces_no_file_unless_it_is_told_to(folder):
     assert 3 == len((folder / "mine.jsonl").read_text().splitlines())
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_an_export_without_vectors_is_embedded_anew(folder, suffix):
+    """Everything else of section 1: a line of JSON held 384 numbers, whoever wanted the text."""
+    file = f"some.{suffix}"
+    told("export", file, "--column", "text", "--column", "id", "--store", "numpy:texts")
+    if suffix == "jsonl":
+        lines = (folder / file).read_text().splitlines()
+        assert {"id", "text"} == set().union(*map(json.loads, lines))
+
+    assert 3 == told("add", file, "--store", "again")["added"]
+    assert "gate" == told("search", "gate", "--store", "again")[0]["id"]
+    message = refused("memory", "export", "x.jsonl", "--column", "txt", "--store", "again")
+    assert "'txt'" in message
+    assert not (folder / "x.jsonl").exists()
+
+
 def test_an_empty_store_survives_a_file(folder):
     told("delete", "gate", "cat", "old", "--store", "numpy:texts")
     told("export", "none.parquet", "--store", "numpy:texts")

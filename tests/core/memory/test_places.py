@@ -94,10 +94,12 @@ def test_the_type_that_a_place_names_counts(text, said, tmp_path):
         ("s3://bucket/notes", "'arrow' has no stores at s3://; expected a folder"),
         ("qdrant:ftp://host/notes", "expected http:// or https:// or a folder"),
         ("lancedb:", "names no place"),
+        ("~/notes", "'~' is not replaced here; expected the whole path, or './~/notes'"),
+        ("numpy:~", "'~' is not replaced"),
     ],
 )
 def test_a_server_is_no_folder(text, message):
-    """Fault N6: a URI of a server under a backend that knows folders only."""
+    """Fault N6: a URI of a server under a backend that knows folders only, or a user's home."""
     with pytest.raises(StorageError, match=message):
         Place.of(text)
 

@@ -172,6 +172,7 @@ def test_what_is_no_encoding(encoding):
 
 def test_missing_files(tmp_path):
     assert "no such file" in problem(tmp_path / "a.txt")
+    assert "'$HOME' in it is not replaced" in problem(tmp_path / "$HOME" / "a.txt")
     assert "no file matches" in problem(tmp_path / "*.txt")
     assert f"as in '{tmp_path}/**/*.txt'" in problem(tmp_path)
 
