@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from attrs import field, frozen, validators
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from aios_core.contracts import Adaptation
 from aios_core.errors import EvolutionError
@@ -133,6 +132,8 @@ def save_adaptation(folder: Path, adaptation: Adaptation) -> None:
     Raises:
         OSError: one cannot be written.
     """
+    from safetensors.torch import save_file
+
     try:
         save_file(adaptation.tensors, folder / WEIGHTS, {"format": "pt"})
     except SafetensorError as error:

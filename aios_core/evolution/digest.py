@@ -7,10 +7,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from aios_core.training.checkpoint import named_tensors
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -19,6 +15,8 @@ if TYPE_CHECKING:
 
 def tensor_digest(tensor: Tensor) -> str:
     """SHA-256 of type, shape and every bit of a tensor."""
+    import torch
+
     flat = tensor.detach().cpu().contiguous()
     digest = hashlib.sha256(f"{flat.dtype} {tuple(flat.shape)}\n".encode())
     digest.update(flat.flatten().view(torch.uint8).numpy().data)
@@ -32,6 +30,8 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 def model_digest(model: Model) -> str:
     """SHA-256 of all tensors of a model."""
+    from aios_core.training.checkpoint import named_tensors
+
     return tensors_digest(named_tensors(model))
 
 

@@ -163,7 +163,7 @@ def _reason(target: Change, base: Change, config: EvolutionConfig) -> str | None
     if not target.high < -config.epsilon:
         return (
             f"the target changes by {target.delta:+.4f} nats/token, at most {target.high:+.4f}; "
-            f"expected less than {-config.epsilon:+.4f}"
+            f"expected less than {0 - config.epsilon:+.4f}"
         )
     if not base.high < config.base_tolerance:
         return (

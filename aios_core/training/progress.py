@@ -122,6 +122,13 @@ def announce(config: Config, prepared: Prepared, parameters: int) -> None:
         config.diffusion.length,
         seen / train_tokens,
     )
+    if config.mode == "diffusion":
+        log.info(
+            "%s: the held-out losses on the way are of at most %d windows, each under one draw of "
+            "noise, so that the bound at the end, which is of all of them, differs somewhat",
+            config.name,
+            training.evaluate_windows,
+        )
     if config.mode == "diffusion" and config.evaluation.twin:
         log.info(
             "%s: then its autoregressive twin, which judges samples, in as many steps; "

@@ -103,6 +103,7 @@ def test_what_will_be_trained_is_said_before_and_how_long_it_takes(project):
     said = aios("run", "tiny.toml", "--set", "training.evaluate_every=3").stderr
 
     assert "tokens to train on, and the last tenth of the text, 310 tokens, held out" in said
+    assert "held-out losses on the way are of at most 64 windows, each under one draw" in said
     assert "6 steps of 4 x 16 tokens, 0.138 times the training text" in said
     assert "then its autoregressive twin" in said
     assert "step 6 of 6, loss" in said

@@ -36,6 +36,19 @@ def test_nothing_heavy_is_imported(arguments):
     assert not HEAVY & set(json.loads(done.stdout.splitlines()[-1]))
 
 
+def test_a_journal_is_read_without_torch(tmp_path):
+    code = (
+        "import sys\n"
+        "from aios_core.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, "evolve", "history", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert "0 False" == done.stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("told", "expected"),
     [({}, cli.SPIN), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],

@@ -126,6 +126,13 @@ def test_upper_bounds_decide(target, base, told):
     assert told is None or told in reason
 
 
+def test_no_demand_is_a_negative_zero():
+    reason = _reason(change(0.0, 0.1), change(0.0, 0.0), EvolutionConfig(epsilon=0.0))
+
+    assert reason is not None
+    assert reason.endswith("expected less than +0.0000")
+
+
 def test_scores_do_not_depend_on_company(found, settings):
     """Two models see the same draws, whatever else is asked in between."""
     target = split(settings().config, found.tokenizer).gate.target
