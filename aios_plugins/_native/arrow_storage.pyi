@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 __all__ = ["ArrowStorageError", "Snapshot", "Store"]
 
 class ArrowStorageError(Exception):
-    # "arrow", "closed", "corrupt", "duplicate_id", "filter", "io", "locked", "newer", "no_column",
-    # "not_a_store", "not_empty", "not_finite", "null", "read_only", "schema", "search", "stopped".
+    # "arrow", "closed", "corrupt", "duplicate_id", "filter", "forked", "io", "locked", "newer",
+    # "no_column", "not_a_store", "not_empty", "not_finite", "null", "read_only", "removed",
+    # "schema", "search", "stopped", "too_large".
     kind: str
 
 @type_check_only

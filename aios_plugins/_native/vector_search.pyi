@@ -16,7 +16,8 @@ _Metric: TypeAlias = Literal["cosine", "inner_product", "l2"]
 _Vectors: TypeAlias = NDArray[Any]
 
 # Distances (B, k) and rows (B, k), nearest first, equal distances by row; smaller is nearer
-# (1 - cos, -dot, squared L2). Where fewer rows match, inf and -1 fill up.
+# (1 - cos, -dot, squared L2). Where fewer rows match, inf and -1 fill up. A distance of a finite
+# row that float32 does not hold is an error where it would be among them.
 _Found: TypeAlias = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 class VectorSearchError(ValueError): ...
