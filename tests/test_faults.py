@@ -58,9 +58,14 @@ CASES = {
     "N17": "a plugin returns or raises something wrong",
     "N18": "the disk is full in the middle of an import",
     "N19": "a report marks what its numbers deny",
+    "E3": "long texts, and several files, cannot be scored",
     "E5": "tensors that are one are written twice",
+    "E6": "a skill is used by rolling back",
     "E7": "shards of weights are replaced one by one",
     "E8": "an ablation writes into the folder of a run",
+    "E9": "decoding reads no stdin, and a dash is no hint",
+    "E10": "keys and values outside of what TOML calls bare are told wrong",
+    "E11": "intervals of two seeds have no note",
     "E13": "bits per weight do not say of what",
 }
 

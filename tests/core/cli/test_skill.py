@@ -24,6 +24,7 @@ def run(aios, tmp_path):
 
 
 def test_a_skill_is_taken_in_used_handed_out_and_revoked(aios, tmp_path):
+    """Fault E6: what goes forward is `use`, and no rolling back."""
     (tmp_path / "adapter").mkdir()
     key = "base_model.model.backbone.blocks.0.attention.out"
     tensors = {f"{key}.lora_A.weight": torch.ones(2, 32), f"{key}.lora_B.weight": torch.ones(32, 2)}

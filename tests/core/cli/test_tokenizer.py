@@ -69,7 +69,7 @@ def test_lines_of_texts_give_lines_of_ids(file, tmp_path):
 
 
 def test_ids_are_read_from_stdin_as_they_are_printed(file):
-    """Fault T6: what `encode` prints, `decode` reads."""
+    """Fault T6, Fault E9: what `encode` prints, `decode` reads."""
     for option in ((), ("--json",)):
         ids = run("encode", TEXT, "--tokenizer", file, *option).stdout
         assert TEXT == run("decode", "--tokenizer", file, stdin=ids).stdout
@@ -85,7 +85,7 @@ def test_ids_are_read_from_stdin_as_they_are_printed(file):
 
 
 def test_a_text_that_begins_with_a_dash_goes_behind_two(file):
-    """Fault T6: and the message says so."""
+    """Fault T6, Fault E9: and the message says so."""
     result = run("encode", "-5", "--tokenizer", file)
 
     assert 2 == result.exit_code

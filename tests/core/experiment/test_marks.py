@@ -155,11 +155,13 @@ def test_best_is_by_distance_where_nearer_is_better(better, nearest):
 
 
 def test_best_is_not_certain_where_one_interval_includes_zero():
+    """Fault E11: two seeds give intervals that only a note explains."""
     found = results({"a": (1.0, 1.2), "b": (1.1, 1.15), "c": (9.0, 9.1)}, "lower")
 
     assert ("a", False) == (found.best("m")[0].label, found.best("m")[1])
     assert ["b"] == [arm.label for arm in found.rivals("a", "m")]
     assert "the seeds do not show which arm is best" in sentences(found)[0]
+    assert "Two seeds give wide intervals (one degree of freedom)." in sentences(found)
 
 
 def test_main_effects_are_of_distances_where_nearer_is_better():

@@ -291,7 +291,7 @@ def test_scores_of_texts(found, folder):
 
 
 def test_files_of_long_texts_are_scored_by_windows(found, folder, tmp_path):
-    """Several files, JSON lines among them; each row says where its text stands."""
+    """Fault E3: several files, JSON lines among them; each row says where its text stands."""
     long = "".join(f"{n} bottles of milk, {n} bottles. " for n in range(40))
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": t}) for t in (long, "milk")))
     words = ("score", folder / "run", tmp_path / "a.jsonl", folder / "other.txt")

@@ -179,6 +179,23 @@ def test_the_pointer_leads_nowhere_else(tmp_path, parts, name):
         latest(tmp_path)
 
 
+@pytest.mark.parametrize("damaged", ["state.json", "ema.safetensors", "latest"])
+def test_the_sound_checkpoint_beside_a_damaged_one_is_named(tmp_path, parts, damaged):
+    """Section 4: who was told of a bad `latest` did not hear what there is to go back to."""
+    save(tmp_path, state(3), parts)
+    newest = save(tmp_path, state(4), parts)
+    (newest.parent if damaged == "latest" else newest).joinpath(damaged).write_text("step-000009")
+
+    def read():
+        with checkpoint.going_back(tmp_path):
+            found = latest(tmp_path)
+            read_tensors(found, read_state(found), "ema", zeros(parts["ema"]))
+
+    sound = "step-000003" if damaged != "latest" else "step-000004"
+    with pytest.raises(ModelLoadError, match=f"{sound} beside it is sound"):
+        read()
+
+
 def test_a_run_is_loaded_from_its_folder_or_a_checkpoint(tiny, tmp_path):
     found = train(tiny(), tmp_path / "run", progress=False)
     by_run, by_checkpoint = load(tmp_path / "run"), load(found)
