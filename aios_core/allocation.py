@@ -68,6 +68,17 @@ def enough_memory(
         raise kind(f"{work}: there is not enough memory; {remedy} ({reason})") from error
 
 
+def answer_bytes(rows: int, positions: int, vocabulary: int) -> int:
+    """What the log-probabilities of a batch take, at least: a float32 for each token.
+
+    Args:
+        rows: of the batch.
+        positions: that the network answers for at once.
+        vocabulary: tokens.
+    """
+    return 4 * rows * positions * vocabulary
+
+
 def _total(device: torch.device | None) -> int | None:
     """Bytes of a device's memory, used or not; None where the system does not say."""
     if device is not None and device.type == "cuda":

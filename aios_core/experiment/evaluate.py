@@ -17,7 +17,7 @@ import attrs
 import numpy as np
 import torch
 
-from aios_core.allocation import enough_memory
+from aios_core.allocation import answer_bytes, enough_memory
 from aios_core.component import blamed, named
 from aios_core.config import resolve, training_key
 from aios_core.config import twin as twin_of
@@ -174,10 +174,15 @@ def evaluate_samples(subject: Subject, twin: Model | None) -> dict[str, Any]:
         ``metrics`` of the samples, ``reference`` (the same of as many held-out windows),
         ``dtype``, ``nfe``, ``seconds``, ``texts`` and ``film``.
     """
+    sampling, length = subject.config.sampling, subject.config.diffusion.length
+    rows = min(sampling.batch_size, sampling.num_samples)
+    at_once = sampling.block_size or sampling.length or length
     with enough_memory(
         InferenceError,
-        f"sampling sampling.batch_size = {subject.config.sampling.batch_size} texts at once",
+        f"sampling sampling.batch_size = {sampling.batch_size} texts at once",
         "use a smaller sampling.batch_size or evaluation.batch_size, or a shorter sampling.length",
+        at_least=answer_bytes(rows, at_once, subject.model.vocabulary.size),
+        device=subject.model.device,
     ):
         sampled = sample(subject.config, subject.model, subject.tokenizer)
         made = sampled.samples

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from aios_core.allocation import enough_memory
+from aios_core.allocation import answer_bytes, enough_memory
 from aios_core.errors import InferenceError, StorageError
 from aios_core.inference import package
 from aios_core.inference.canvas import Prompt, Row, encoded, infilling, is_text, painted, prompted
@@ -37,9 +37,6 @@ log = logging.getLogger(__name__)
 
 _ANSWERED: Final = 80
 """Bytes of a token in an `Output`, at least: an id, a flag, and two numbers of Python."""
-
-_FLOAT: Final = 4
-"""Bytes of a log-probability of the network, at least."""
 
 _MADE_BY: Final[Mapping[Mode, str]] = {
     "ar": "a run of its configuration with evaluation.twin = true trains an autoregressive twin "
@@ -436,7 +433,7 @@ class ArrowEngine:
             InferenceError,
             f"writing {rows:,} texts of {length:,} tokens at once",
             "use a smaller sampling.batch_size, or shorter texts",
-            at_least=_FLOAT * rows * at_once * self.tokenizer.vocabulary.size,
+            at_least=answer_bytes(rows, at_once, self.tokenizer.vocabulary.size),
             device=self.models[progress.mode].model.device,
         ):
             yield from run.stream(progress, told=told)

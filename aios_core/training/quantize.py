@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from aios_core.allocation import enough_memory
+from aios_core.errors import QuantizationError
 from aios_core.quantization.calibrate import calibrate
 from aios_core.quantization.linear import quantize_model
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 TEXTS: Final = 128
 """Texts that a calibration sees, unless told otherwise."""
+
+_ID: Final = 8
+"""Bytes of a token id."""
 
 
 def quantize(
@@ -41,11 +46,17 @@ def quantize(
         measured: called before, with the name of each layer that a plan looks at.
 
     Raises:
-        QuantizationError: a weight cannot be quantized.
+        QuantizationError: a weight cannot be quantized, or the texts do not fit into memory.
     """
     statistics = None
     if quantizer.calibrated and train is not None:
-        statistics = calibrate(model, train.batch(0, seed, texts, model.length), seed=seed)
+        with enough_memory(
+            QuantizationError,
+            f"calibrating with {texts:,} texts of {model.length:,} tokens",
+            "use fewer `texts`",
+            at_least=_ID * texts * model.length,
+        ):
+            statistics = calibrate(model, train.batch(0, seed, texts, model.length), seed=seed)
     quantize_model(
         model, quantizer, statistics=statistics, exclude=exclude, told=told, measured=measured
     )

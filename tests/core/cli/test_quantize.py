@@ -51,6 +51,9 @@ def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path):
     assert "some.parquet is there already; expected a new file, or --overwrite" in told
     told = aios("quantize", "run", "--overwrite", "--exclude", "*nothing*", code=2)
     assert "--exclude '*nothing*' matches no tensor of run; expected a pattern of names" in told
+    words = ("--bits-per-weight", "4.6", "--overwrite", "--texts", str(2**31 - 1))
+    told = aios("quantize", "run", *words, code=2)
+    assert "texts of 16 tokens: there is not enough memory; use fewer --texts (it takes" in told
     told = aios("quantize", "run", "--texts", "4", code=2)
     assert "--texts holds where texts are looked at" in told
 

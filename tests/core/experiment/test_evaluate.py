@@ -9,10 +9,11 @@ import attrs
 import pytest
 import torch
 
+from aios_core import allocation
 from aios_core.cli.evaluate import print_evaluation
 from aios_core.config import resolve
 from aios_core.contracts import Samples
-from aios_core.errors import ConfigError
+from aios_core.errors import ConfigError, InferenceError
 from aios_core.experiment.evaluate import Subject, evaluate_model, evaluate_run, evaluate_samples
 from aios_core.experiment.sampling import sample
 from aios_core.training import quantize
@@ -105,6 +106,15 @@ def test_what_would_need_another_training_is_refused(made, override):
     """Section 5, experiment/evaluate.py:177: a network is measured as what it was trained to be."""
     with pytest.raises(ConfigError, match="would need another training"):
         evaluate_run(made[0], overrides=[override])
+
+
+def test_samples_that_no_memory_holds_are_refused_before_any_is_drawn(subject, monkeypatch):
+    """Fault D7: a step of a million tokens takes hours, and fails at its end."""
+    monkeypatch.setattr(allocation, "_total", lambda _: 10**6)
+    one = subject("sampling.length=1000", "sampling.batch_size=4", "sampling.num_samples=8")
+
+    with pytest.raises(InferenceError, match=r"sampling\.batch_size = 4 texts.* takes at least"):
+        evaluate_samples(one, None)
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 100])
