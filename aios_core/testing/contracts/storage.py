@@ -16,6 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from aios_core.contracts.maker import Maker
 from aios_core.contracts.records import store_schema
 from aios_core.errors import MissingExtraError, StorageError
+from aios_core.files import manifest
 from aios_core.testing.contracts.base import Contract
 from aios_core.testing.filtering import FilteringContract
 from aios_core.testing.keeping import KeepingContract
@@ -292,9 +293,10 @@ class StorageContract(
     def test_readers_and_closed_stores_refuse(
         self, instance: StorageBackend, store: VectorStore
     ) -> None:
-        """To write, or to do anything."""
+        """To write, or to do anything; who reads leaves every file as it is."""
         store.close()
         store.close()
+        before = manifest(Path(store.uri))
         with pytest.raises(StorageError, match="closed"):
             store.count()
         with instance.open(store.uri, read_only=True) as reader:
@@ -303,6 +305,10 @@ class StorageContract(
             with pytest.raises(StorageError, match="reading only"):
                 reader.delete(["m1"])
             assert len(ROWS) == reader.verify()
+            reader.search([1, 2, 3, 4])
+            if "text" in instance.capabilities:
+                reader.search_text("cat")
+        assert before == manifest(Path(store.uri))
 
     def test_is_like_a_dict(
         self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str]
