@@ -154,7 +154,8 @@ class File(Dataset):
     def _encoding(self, path: Path) -> str:
         """Of a file that is read line by line."""
         with path.open("rb") as file:
-            if (marked := _marked(file.read(4))) is not None:
+            head = file.read(16)
+            if (marked := _marked(head, str(path))) is not None:
                 return marked
             for encoding in self._encodings[:-1]:
                 file.seek(0)
@@ -169,7 +170,7 @@ class File(Dataset):
         return self._encodings[-1]
 
     def _decode(self, data: bytes, where: str) -> str:
-        if (marked := _marked(data)) is not None:
+        if (marked := _marked(data, where)) is not None:
             return _decoded(data, marked, where)
         for encoding in self._encodings[:-1]:
             with suppress(UnicodeDecodeError):
@@ -198,8 +199,30 @@ _MARKS = (
 )
 
 
-def _marked(data: bytes) -> str | None:
-    """The encoding that a byte order mark tells, which is no part of the text."""
+_OTHERS = {
+    b"\x1f\x8b": "gzip",
+    b"(\xb5/\xfd": "zstandard",
+    b"\xfd7zXZ\0": "xz",
+    b"PK\x03\x04": "zip",
+    b"PAR1\x15": "Parquet",
+    b"ARROW1\0\0": "Arrow",
+    b"%PDF-1": "PDF",
+}
+"""Beginnings of files that are no text, though most encodings allow any byte."""
+
+
+def _marked(data: bytes, where: str) -> str | None:
+    """The encoding that a byte order mark tells, which is no part of the text.
+
+    Raises:
+        DataError: the data begin as a file does that is no text.
+    """
+    for head, kind in _OTHERS.items():
+        if data.startswith(head):
+            raise DataError(
+                f"{where}: expected text, .jsonl, or a .zip of .txt files, got a file of the kind "
+                f"{kind}"
+            )
     return next((name for mark, name in _MARKS if data.startswith(mark)), None)
 
 

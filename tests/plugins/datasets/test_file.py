@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import zipfile
 from pathlib import Path
@@ -168,6 +169,20 @@ def test_text_that_is_taken_for_another_encoding_is_told(write, caplog):
 def test_what_is_no_encoding(encoding):
     with pytest.raises(ValueError, match="expected a text encoding"):
         File(Path("x"), encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.jsonl.gz", "gzip"), ("a.jsonl", "gzip"), ("a.zip.txt", "zip")]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_what_is_no_text_is_not_read_as_latin_1(tmp_path, name, kind, encoding):
+    """Fault D8: the remedy that was named trained on the bytes of an archive."""
+    path = tmp_path / name
+    with zipfile.ZipFile(path, "w") if kind == "zip" else gzip.open(path, "w") as file:
+        file.writestr("a.txt", "text") if kind == "zip" else file.write(b'{"text": "a"}\n')
+
+    with pytest.raises(DataError, match=f"expected text, .* of the kind {kind}"):
+        list(File(path, encoding=encoding).documents())
 
 
 def test_missing_files(tmp_path):
