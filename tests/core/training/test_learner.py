@@ -260,12 +260,14 @@ class TestAverage:
         assert average.shadow["weight"].equal(before["weight"])
 
 
-@pytest.mark.parametrize("name", ["no-such", "cpu:x", "meta:3:4", "cuda:99"])
+@pytest.mark.parametrize("name", ["gpu", "no-such", "cpu:x", "meta:3:4", "cuda:99"])
 def test_a_device_that_is_not_there(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns when it looks for a driver in vain
-        with pytest.raises(ConfigError, match=r"training.device: .* cannot be used here"):
+        with pytest.raises(ConfigError, match=r"training.device: .* cannot be used here") as found:
             choose(TrainingConfig(device=name))
+
+    assert "maia" not in str(found.value), "torch's list of devices that nobody has"
 
 
 def test_precision():
