@@ -236,6 +236,9 @@ fn literal(ends: Vec<i128>) -> impl Strategy<Value = (i128, String)> {
     })
 }
 
+/// An operator, what it is from the other side, and what it says of an order.
+type Test = (&'static str, &'static str, fn(Ordering) -> bool);
+
 proptest! {
     /// Fault V2: a filter says of a column what whole numbers of any size say of it.
     #[test]
@@ -267,7 +270,7 @@ proptest! {
             mask.iter().map(|x| x.unwrap()).collect::<Vec<_>>()
         };
         let (number, text) = &numbers[0];
-        let tests: [(&str, &str, fn(Ordering) -> bool); 6] = [
+        let tests: [Test; 6] = [
             ("=", "=", Ordering::is_eq),
             ("!=", "!=", Ordering::is_ne),
             ("<", ">", Ordering::is_lt),

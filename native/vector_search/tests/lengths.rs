@@ -11,7 +11,7 @@ use vector_search::{
     search_batch,
 };
 
-const SCALES: [f32; 9] = [1e-43, 1e-38, 1e-30, 1e-19, 1.0, 1e15, 1e19, 1e30, 1e38];
+const SCALES: [f32; 10] = [1e-43, 1e-38, 1e-30, 1e-22, 1e-19, 1.0, 1e15, 1e19, 1e30, 1e38];
 
 /// The definition of a distance, and the size of what is summed, to which its rounding is relative.
 fn truth(metric: Metric, a: &[f32], b: &[f32]) -> (f64, f64) {
