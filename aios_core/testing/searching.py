@@ -110,6 +110,10 @@ class SearchContract:
         assert [ranks[one] for one in fused["id"].to_pylist()] == pytest.approx(
             fused["_score"].to_pylist()
         )
+        fused = store.search_hybrid(query, "cat", 50, filter="year > 5")
+        assert {one for one, row in BY_ID.items() if (row["year"] or 0) > 5} == {
+            *fused["id"].to_pylist()
+        }
 
     def test_scores_of_texts_are_those_of_the_rows_there_are(
         self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str]

@@ -106,6 +106,11 @@ class StorageContract(
             assert plain(ROWS, "cosine") == plain(rows, "cosine")
             assert (len(ROWS), DIM, "cosine") == (again.count(), again.dim, again.metric)
             assert len(ROWS) == again.verify() == again.stats().rows
+        with instance.open(store.uri) as again:
+            assert 2 == again.delete(["m3", "nobody", "m20"])
+        with instance.open(store.uri, read_only=True) as again:
+            left = {one for part in again.to_batches() for one in part.column("id").to_pylist()}
+            assert {row["id"] for row in ROWS} - {"m3", "m20"} == left, "deletions alone are kept"
 
     def test_ids_may_be_numbers(self, instance: StorageBackend, new_uri: Any, filled: Any) -> None:
         """Negative ones, and the largest."""

@@ -49,3 +49,15 @@ def test_a_hybrid_search_fuses_the_best_of_each_as_it_says(backend, k, tmp_path)
     assert [right[one] for one in found["id"].to_pylist()] == pytest.approx(
         found["_score"].to_pylist(), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("backend", [Arrow(), Numpy()], ids=repr)
+def test_a_hybrid_search_filters_both_rankings(backend, tmp_path):
+    """A row that a filter leaves out is not found by its text either, nor takes a rank."""
+    rows = [{"id": str(n), "vector": [1, n], "text": "gate", "n": n} for n in range(8)]
+    with backend.create(str(tmp_path / "store"), store_schema(2, {"n": "int64"})) as store:
+        store.add(rows)
+        found = store.search_hybrid([1, 0], "gate", 8, filter="n >= 6")
+
+    assert ["6", "7"] == sorted(found["id"].to_pylist())
+    assert 2 / 61 + 2 / 62 == pytest.approx(sum(found["_score"].to_pylist()))

@@ -31,6 +31,7 @@ def test_rows_behind_those_of_the_target_are_of_the_base(replay, again):
         assert bool((ids[4:, 1:] == BASE).all())
     first = torch.cat([ids[:4, 0] for ids, _ in batches])
     assert 6 == len(first[:6].unique()), "each row once before any comes twice"
+    assert first.tolist() != sorted(first[:6].tolist()) * 2, "in an order that is drawn"
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])

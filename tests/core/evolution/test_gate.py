@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from aios_core.config.schema import EvolutionConfig
+from aios_core.contracts import Windows
 from aios_core.errors import EvolutionError
 from aios_core.evolution.gate import Change, _reason, compare, judge, score
-from aios_core.evolution.splits import Held, split, take
+from aios_core.evolution.splits import Held, _part, _without, split, take, windows
 
 
 def test_bounds_cover_the_truth_as_often_as_they_say():
@@ -189,3 +190,76 @@ def test_skewness_widens_the_side_of_its_tail_alone():
     assert there.high > known.high + 0.2
     assert pytest.approx(known.low, abs=1e-5) == there.low
     assert pytest.approx((-there.high, -there.low)) == (back.low, back.high)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.01])
+def test_a_bound_solves_halls_cubic(alpha):
+    """T + g T^2/3 + g^2 T^3/27 + g/6n is what Student's t is the quantile of (Hall 1992)."""
+    from scipy import stats
+
+    tokens = torch.tensor([8, 16, 12, 16] * 4)
+    gains = torch.tensor([0.0] * 10 + [1.0, -1.0, 2.0, 3.0, 5.0, 9.0]).double()
+    change = compare(torch.ones(16).double(), 1 + gains, tokens, alpha=alpha)
+    residuals = ((gains - change.delta * tokens) / tokens.double().mean()).numpy()
+    skewness, deviation = stats.skew(residuals), residuals.std(ddof=1)
+    t = -(change.high - change.delta) / deviation
+    cubic = t + skewness * t**2 / 3 + skewness**2 * t**3 / 27 + skewness / (6 * 16)
+
+    assert skewness > 0.5
+    assert pytest.approx(-stats.t.ppf(1 - alpha, 15) / math.sqrt(16)) == cubic
+    assert pytest.approx((1 / 13, 1 / 13 + 19 / 208)) == (change.before, change.after)
+    one = compare(torch.zeros(1).double(), torch.ones(1).double(), tokens[:1], alpha=alpha)
+    assert (1 / 8, -math.inf, math.inf) == (one.delta, one.low, one.high), "one window says nothing"
+
+
+def test_a_score_is_the_mean_of_its_draws(found, settings):
+    """Nats of a window, whatever the number of draws and the size of a batch."""
+    base = split(settings().config, found.tokenizer).gate.base
+    one, many = (float(score(found.model, base, draws=n, seed=0).mean()) for n in (1, 8))
+    other = score(found.model, base, draws=1, seed=1)
+
+    assert one == pytest.approx(many, rel=0.25)
+    assert not torch.equal(score(found.model, base, draws=1, seed=0), other)
+    assert (len(base),) == tuple(score(found.model, base, draws=2, seed=0, batch_size=5).shape)
+
+
+def test_texts_are_laid_end_to_end_and_padded(found):
+    """Ends of texts between them, nothing behind the last one, and no more than was asked for."""
+    vocabulary = found.tokenizer.vocabulary
+    eos, pad = vocabulary.eos_id, vocabulary.pad_id
+    whole = windows(["ab", "cde"], found.tokenizer, 4, 9)
+
+    assert [[97, 98, eos, 99], [100, 101, pad, pad]] == whole.ids.tolist()
+    assert [[True] * 4, [True, True, False, False]] == whole.valid.tolist()
+    assert [[97, 98], [eos, 99]] == windows(["ab", "cde"], found.tokenizer, 2, 2).ids.tolist()
+    assert (0, 4) == tuple(windows([], found.tokenizer, 4, 9).ids.shape)
+
+
+def test_halves_are_contiguous_and_as_large():
+    ids = torch.arange(14).view(7, 2)
+    whole = Windows(ids, ids >= 0)
+
+    assert [0, 2, 4] == _part(whole, 0).ids[:, 0].tolist()
+    assert [6, 8, 10] == _part(whole, 1).ids[:, 0].tolist()
+
+
+def test_what_stands_at_any_offset_is_left_out():
+    """A padded window counts by its tokens; padding of the fitting texts is no text."""
+    fitting = Windows(
+        torch.tensor([[1, 2, 3], [4, 5, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]]) > 0
+    )
+    held = Windows(
+        torch.tensor([[2, 3, 4], [4, 5, 0], [3, 2, 1], [5, 9, 9], [4, 5, 0]]),
+        torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1], [1, 0, 0], [1, 1, 1]]) > 0,
+    )
+    kept, dropped = _without(held, fitting)
+
+    assert ([[3, 2, 1], [4, 5, 0]], 3) == (kept.ids.tolist(), dropped)
+
+
+def test_splits_are_as_large_as_was_asked(found, settings):
+    splits = split(settings("evolution.fitting_windows=40").config, found.tokenizer)
+    fitted = splits.fitting
+
+    assert (40, 40) == (len(fitted.target), len(fitted.base))
+    assert (24, 24) == (len(splits.gate.target), len(splits.report.target))

@@ -1,17 +1,21 @@
 """A round of evolution: what stays, what does not, and what it is refused for."""
 
 import json
+import math
 import random
 import string
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from aios_core.config import resolve
+from aios_core.contracts import Windows
 from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
+from aios_core.evolution import proposal
 from aios_core.evolution.digest import model_digest
-from aios_core.evolution.gate import score
+from aios_core.evolution.gate import judge, score
 from aios_core.evolution.head import at_head, run_folder
 from aios_core.evolution.journal import Journal
 from aios_core.evolution.loop import evolve
@@ -27,7 +31,16 @@ def test_what_improves_is_kept_and_can_be_taken_back(found, run, settings):
     journal = Journal.of(run)
     card = attempt.card
 
+    config, tip = settings().config, at_head(found)
+    splits = split(config, found.tokenizer)
+    gate, report = (
+        judge(found.model, tip, held, config.evolution, seed=config.seed + more).plain()
+        for held, more in ((splits.gate, 1), (splits.report, 2))
+    )
+
     assert attempt.accepted, attempt.reason
+    assert (gate, report) == (card.scores, card.report), "each on draws of its own"
+    assert found.model.num_parameters() == card.parameters_total
     assert card.skill_id == journal.head
     assert card.scores["target"]["high"] < 0
     assert base == model_digest(found.model) == card.base_sha256
@@ -72,6 +85,25 @@ def test_a_model_is_unsure_of_what_it_does_not_know(found, trained, tmp_path):
     assert abs(own) < 1 < other
 
 
+def test_doubt_is_in_deviations_of_what_is_known(monkeypatch):
+    """Of the first windows of each; those of the model's own texts are the measure."""
+    ids = torch.arange(200)[:, None]
+    splits = SimpleNamespace(
+        fitting=SimpleNamespace(target=Windows(ids + 1000, ids >= 0), seed=7),
+        gate=SimpleNamespace(base=Windows(ids[:3], ids[:3] >= 0)),
+    )
+
+    def unsure(_, found, seed):
+        assert 7 == seed
+        if len(found) == 3:
+            return torch.tensor([1.0, 2.0, 3.0])
+        assert list(range(1000, 1064)) == found.ids[:, 0].tolist()
+        return torch.tensor([0.0, 8.0])
+
+    monkeypatch.setattr(proposal, "_unsure", unsure)
+    assert pytest.approx(2) == doubt(None, splits)
+
+
 @pytest.mark.parametrize("change", [{"mode": "ar"}, {"diffusion": {"length": 16, "block_size": 4}}])
 def test_doubt_is_told_too_where_no_token_can_be_hidden(found, settings, change):
     splits = split(settings().config, found.tokenizer)
@@ -112,9 +144,28 @@ def test_gatings_on_one_split_are_counted(found, run, settings):
     for seed in range(3):
         evolve(found, settings("evolution.epsilon=50", "evolution.steps=1", f"seed={seed}"))
     alphas = [entry["verdict"]["alpha"] for entry in Journal.of(run).entries()]
+    agreed = 1 - settings().config.evolution.confidence
 
-    assert pytest.approx([alphas[0] / 4, alphas[0] / 9]) == alphas[1:]
-    assert alphas[0] < 0.05
+    assert pytest.approx([agreed * 6 / (math.pi * k) ** 2 for k in (1, 2, 3)]) == alphas
+
+
+def test_what_decided_nothing_is_not_counted(found, run, settings, tmp_path):
+    """Neither a level that failed before the gate, nor gatings of other texts."""
+    levels = [{"type": name} for name in ("full", "l3-unfreeze", "l2-lora")]
+    values = found.state.values | {"levels": levels}
+    words = ["evolution.epsilon=50", "evolution.steps=1"]
+    evolve(found, resolve(values, overrides=words))
+    verdicts = [entry["verdict"] for entry in Journal.of(run).entries()]
+    (tmp_path / "other.txt").write_text(NOISE)
+    other = {"evidence": [{"type": "file", "path": str(tmp_path / "other.txt")}]}
+    evolve(found, resolve(found.state.values | other, overrides=words))
+    first = verdicts[1]["alpha"]
+
+    assert verdicts[0] is None, "over its budget"
+    assert pytest.approx([first / 4, first]) == [
+        verdicts[2]["alpha"],
+        Journal.of(run).entries()[-1]["verdict"]["alpha"],
+    ]
 
 
 DOWN = "".join(f"{n} {n - 1} but " for n in range(998, 99, -1))

@@ -8,8 +8,16 @@ from click.testing import CliRunner
 
 from aios_core.cli import cli
 from aios_core.evolution.digest import model_digest
+from aios_core.evolution.fitting import gradients_of
 from aios_core.evolution.gate import score
-from aios_core.evolution.probe import power_law, probe, quantization_sensitivity
+from aios_core.evolution.probe import (
+    PROMISE,
+    power_law,
+    probe,
+    quantization_errors,
+    quantization_sensitivity,
+    with_data,
+)
 from aios_core.evolution.splits import split
 from aios_plugins.quantizers.rtn import Rtn
 
@@ -122,6 +130,44 @@ def test_what_quantizing_one_matrix_costs(found, settings):
     assert sum(map(abs, many.values())) < sum(few.values())
     assert pytest.approx(float(nats.sum() / held.valid.sum()), abs=1e-6) == few[name]
     assert before == model_digest(found.model)
+
+
+def test_gradients_are_measured_as_their_names_say(found, settings):
+    """Norms of the mean gradient; Fisher's information is the mean of squares of each batch."""
+    held = split(settings().config, found.tokenizer).report.base
+    rows = {(r.tensor, r.metric): r.value for r in with_data(found.model, held, batches=3, seed=5)}
+    fork = found.model.fork().eval()
+    name, tensor = next(iter(fork.named_parameters()))
+    each = gradients_of(fork, held, [tensor], batches=3, seed=5)
+    drawn = torch.stack([gradient for (gradient,) in each]).double()
+    mean = drawn.mean(0)
+
+    assert pytest.approx(float(mean.norm()), rel=1e-4) == rows[name, "grad_norm"]
+    assert pytest.approx(float(mean.abs().mean()), rel=1e-4) == rows[name, PROMISE]
+    relative = float(mean.norm() / tensor.detach().double().norm())
+    assert pytest.approx(relative, rel=1e-4) == rows[name, "relative_grad_norm"]
+    assert pytest.approx(float(drawn.square().mean()), rel=1e-4) == rows[name, "fisher"]
+    assert not torch.equal(drawn[0], drawn[1]), "each batch is of other rows and noise"
+
+
+def test_moments_of_entries():
+    """Of a population, and centred: the same weights moved by 3 have the same shape."""
+    w = torch.tensor([0.0, 0, 0, 0, 0, 0, 0, 3]).double()
+    p, found = 1 / 8, {metric: row.value for metric, row in measured(w + 3).items()}
+
+    assert pytest.approx((1 - 6 * p * (1 - p)) / (p * (1 - p))) == found["kurtosis"]
+    assert (6, 0) == (found["max_abs"], found["sparsity"])
+    ones = torch.cat((torch.zeros(99), torch.ones(1)))
+    assert 0.01 == measured(ones)["outliers"].value, "9.9 deviations"
+    assert 0 == measured(torch.cat((torch.zeros(30), torch.ones(1))))["outliers"].value, "5.5"
+
+
+def test_errors_of_quantization_are_relative_to_the_matrix():
+    w = torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
+    (row,) = quantization_errors({"w": 10 * w, "b": torch.ones(3)}, Rtn(bits=3))
+    error = Rtn(bits=3).dequantize(Rtn(bits=3).quantize(w)) - w
+
+    assert pytest.approx(float((error**2).sum() / (w**2).sum()), rel=1e-2) == row.value
 
 
 def test_a_run_is_looked_at_and_compared(run, tmp_path, monkeypatch):

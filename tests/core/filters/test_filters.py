@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from aios_core.errors import StorageError
 from aios_core.filters import And, Compare, In, IsNull, Like, Not, Or, compares_texts, parse, sql
 from aios_core.filters.arrow import mask
+from aios_core.filters.tree import renamed
 from aios_core.testing import strategies
 from aios_core.testing.stores import truth
 
@@ -37,6 +38,14 @@ COLUMNS = {
         ("year > 2020.5", Compare("year", ">=", 2021)),
         ("year >= -1e-999999999", Compare("year", ">=", 0)),
         ("year = 2020.5", Compare("year", "<", -(2**63))),
+        ("year >= 2020.5", Compare("year", ">=", 2021)),
+        ("year <= 9223372036854775807", Compare("year", "<=", 2**63 - 1)),
+        ("year IN (-9223372036854775808)", In("year", (-(2**63),))),
+        ("price = -0", Compare("price", "=", 0.0)),
+        (
+            "year NOT BETWEEN 1.5 AND 2.5",
+            Not(And((Compare("year", ">=", 2), Compare("year", "<=", 2)))),
+        ),
         ("year != 2020.5", Compare("year", ">=", -(2**63))),
         ("year IN (1, 2.5, 3.0)", In("year", (1, 3))),
         ("year NOT IN (2.5)", Not(Compare("year", "<", -(2**63)))),
@@ -106,6 +115,8 @@ def test_texts_become_trees(text, tree):
         ("year = 1; DROP TABLE x", "cannot read ';'"),
         ("(" * 100 + "draft" + ")" * 100, "nested deeper than 64"),
         ("NOT " * 100 + "draft", "nested deeper than 64"),
+        ("year < -9223372036854775809", "out of range"),
+        ("year < 9223372036854775807.5", "out of range"),
     ],
 )
 def test_errors_say_what_and_where(text, message):
@@ -114,6 +125,33 @@ def test_errors_say_what_and_where(text, message):
 
     assert str(caught.value).startswith("filter: ")
     assert message in str(caught.value)
+
+
+def test_names_are_changed_everywhere():
+    """Of columns, however deep, and of nothing else."""
+    where = parse("NOT (lang = 'lang' OR year IN (1)) AND draft AND lang LIKE 'lang'", COLUMNS)
+    names = {"lang": "l", "year": "y", "draft": "d"}
+    right = parse(
+        "NOT (l = 'lang' OR y IN (1)) AND d AND l LIKE 'lang'",
+        {"l": "string", "y": "int64", "d": "bool"},
+    )
+
+    assert right == renamed(where, names)
+
+
+@pytest.mark.parametrize("wrap", ["({})", "NOT {}"])
+def test_nesting_has_a_bound(wrap):
+    """Of 64, which belongs to what is read."""
+
+    def nested(depth):
+        text = "draft"
+        for _ in range(depth):
+            text = wrap.format(text)
+        return text
+
+    parse(nested(60), COLUMNS)
+    with pytest.raises(StorageError, match="nested deeper than 64"):
+        parse(nested(66), COLUMNS)
 
 
 def test_long_chains_are_read():

@@ -8,6 +8,7 @@ from aios_core.contracts import store_schema
 from aios_core.contracts.primitives import fuse
 from aios_core.errors import StorageError
 from aios_core.memory import migrate
+from aios_core.memory.migrate import _alike
 from aios_plugins.storage.numpy import Numpy
 
 SCHEMA = store_schema(3, {"n": "int64"})
@@ -62,7 +63,10 @@ def test_stores_that_do_not_fit_are_told(tmp_path, metric, schema):
         assert 0 == target.count()
 
 
-def test_a_copy_that_differs_is_found(tmp_path):
+@pytest.mark.parametrize("column", ["n", "text", "vector"])
+def test_a_copy_that_differs_is_found(tmp_path, column):
+    wrong = {"n": 7, "text": "other", "vector": [1.0, 2.0, 3.5]}[column]
+
     class Careless:
         """A target that loses a bit."""
 
@@ -73,15 +77,26 @@ def test_a_copy_that_differs_is_found(tmp_path):
             return getattr(self.store, name)
 
         def upsert(self, rows):
-            at = rows.schema.get_field_index("n")
-            return self.store.upsert(rows.set_column(at, SCHEMA.field("n"), pa.array([7])))
+            last = rows.to_pylist()
+            last[-1][column] = wrong
+            return self.store.upsert(pa.RecordBatch.from_pylist(last, rows.schema))
 
     with (
-        make(tmp_path / "a", 1) as source,
+        make(tmp_path / "a", 3) as source,
         make(tmp_path / "b") as target,
-        pytest.raises(StorageError, match=r"1 of 1 rows .* the first is '0'"),
+        pytest.raises(StorageError, match=r"1 of 3 rows .* the first is '2'"),
     ):
         migrate(source, Careless(target))
+
+
+def test_vectors_are_alike_up_to_length_where_that_is_allowed():
+    """For cosine their directions count, and otherwise every bit."""
+    ones = np.array([[1, 0], [1, 0], [1, 0], [1, 0]], np.float32)
+    others = np.array([[1, 0], [3, 0], [-1, 0], [1, 1e-3]], np.float32)
+
+    assert [True, True, False, False] == _alike(ones, others, "cosine").tolist()
+    assert [True, False, False, False] == _alike(ones, others, "dot").tolist()
+    assert not _alike(ones[:1], ones[:1] + np.float32(1e-6), "l2").any()
 
 
 def test_what_was_written_is_safe_before_it_is_compared(tmp_path):

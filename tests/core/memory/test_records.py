@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios_core.contracts.records import check_schema, conform, store_schema
-from aios_core.errors import StorageError
+from aios_core.contracts.records import (
+    check_schema,
+    conform,
+    dimension,
+    query_vectors,
+    store_schema,
+)
+from aios_core.errors import RowError, StorageError
 from aios_core.memory.bm25 import K1, B, Bm25
 
 SCHEMA = store_schema(2, {"year": "int64", "price": "float64"})
@@ -83,6 +89,45 @@ def test_schemas_that_cannot_be_are_told(schema, message):
 def test_dimensions_have_bounds(dim):
     with pytest.raises(StorageError, match="expected 1 to 65536"):
         store_schema(dim)
+
+
+@pytest.mark.parametrize("dim", [1, 65_536])
+def test_the_bounds_of_dimensions_can_be(dim):
+    assert dim == dimension(store_schema(dim))
+
+
+@pytest.mark.parametrize(
+    ("metric", "bad", "message"),
+    [
+        ("l2", {"text": "a\0"}, "column 'text': expected a text without NUL"),
+        ("l2", {"price": math.inf}, "column 'price'"),
+        ("l2", {"id": ""}, "column 'id'"),
+        ("l2", {"id": "r0"}, "expected each id once, got 'r0' in row 0 as well"),
+        ("l2", {"vector": [0, math.inf]}, "holds inf"),
+        ("l2", {"vector": [1e16, 0]}, "has length 1e[+]16, .* at most 1e[+]15"),
+        ("cosine", {"vector": [0, 0]}, "zero"),
+        ("cosine", {"vector": [1e-16, 0]}, "has length 1e-16, .* 1e-15 to 1e[+]15"),
+    ],
+)
+def test_the_row_that_is_wrong_is_named(metric, bad, message):
+    """Not the first, nor the last: whatever is wrong, as dicts and as Arrow."""
+    rows = [{"id": f"r{n}", "text": None, "vector": [1.0, n], "price": None} for n in range(4)]
+    rows[2] |= bad
+    table = pa.Table.from_pylist(rows)
+    for given_rows in (rows, table):
+        with pytest.raises(RowError, match=message) as caught:
+            conform(given_rows, SCHEMA, metric)
+        assert (2, rows[2]["id"]) == (caught.value.row, caught.value.id)
+
+
+def test_queries_have_length_1_only_where_they_were_far_from_it():
+    """For cosine: else float32 could not hold the scores; what is near 1 keeps its bits."""
+    far = query_vectors([[3e-20, 4e-20], [3e20, 4e20], [3.0, 4.0]], 2, "cosine")
+
+    assert np.array([[0.6, 0.8], [0.6, 0.8], [3, 4]], np.float32) == pytest.approx(far, rel=1e-6)
+    assert [[3e-20, 4e-20]] == pytest.approx(query_vectors([[3e-20, 4e-20]], 2, "dot"))
+    with pytest.raises(StorageError, match=r"query 1: .*length"):
+        query_vectors([[1.0, 2.0], [1e20, 0.0]], 2, "l2")
 
 
 TEXTS = st.lists(

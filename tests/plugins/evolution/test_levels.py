@@ -1,5 +1,7 @@
 """What the levels promise beside their contract."""
 
+import math
+
 import attrs
 import numpy as np
 import pytest
@@ -11,12 +13,14 @@ from aios_core.diffusion.guidance import ClassifierFree
 from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution.gate import score
+from aios_core.evolution.probe import PROMISE, with_data
 from aios_core.memory import Memories
 from aios_core.testing.modules import stir
 from aios_core.training.trainer import train
+from aios_plugins.evolution import unfreeze
 from aios_plugins.evolution.control import Control
-from aios_plugins.evolution.mixing import Mixing, _Cached, _fitted, pooled
-from aios_plugins.evolution.unfreeze import Full, Random, Unfreeze
+from aios_plugins.evolution.mixing import Mixing, _Cached, _fitted, _predictions, pooled
+from aios_plugins.evolution.unfreeze import PROBES, Full, Random, Unfreeze
 
 VOCABULARY = Vocabulary(size=260, mask_id=256, pad_id=257, bos_id=258, eos_id=259)
 SMALL = Budget(share=0.1, steps=3, batch_size=4)
@@ -91,6 +95,88 @@ def test_unfreezing_keeps_to_what_it_chose(model, experience):
 
         assert changed <= set(adaptation.config["tensors"]) == set(adaptation.tensors)
         assert adaptation.parameters <= 0.1 * sum(p.numel() for p in model.parameters())
+
+
+def test_unfreezing_takes_the_most_promising_that_fit(model, experience):
+    """Fault T5: what is left out would not have fitted beside what promises more."""
+    sizes = {name: p.numel() for name, p in model.named_parameters()}
+    most = 0.1 * sum(sizes.values())
+    rows = list(with_data(model, experience.target, batches=PROBES, seed=experience.seed))
+    promise = {row.tensor: row.value for row in rows if row.metric == PROMISE}
+    chosen = Unfreeze().choose(model, experience, most)
+
+    assert sorted(chosen, key=lambda name: -promise[name]) == chosen
+    for name in sizes.keys() - set(chosen):
+        better = sum(sizes[one] for one in chosen if promise[one] >= promise[name])
+        assert better + sizes[name] > most
+    least = min(sizes.values())
+    assert [least] == [sizes[one] for one in Random().choose(model, experience, 1.0 * least)]
+    draws = {
+        tuple(Random().choose(model, attrs.evolve(experience, seed=seed), most))
+        for seed in range(4)
+    }
+    assert len(draws) > 1
+
+
+def test_a_pull_is_half_the_squared_distance(model, experience, monkeypatch):
+    asked = []
+
+    def fit(fork, tensors, *_, learning_rate, replay, pull):
+        assert [0.0] == [float(pull())]
+        with torch.no_grad():
+            for tensor in tensors:
+                tensor.add_(2)
+        asked.append((float(pull()), sum(one.numel() for one in tensors), learning_rate, replay))
+
+    monkeypatch.setattr(unfreeze, "fit", fit)
+    level = Unfreeze(pull=0.5, replay=0.75, learning_rate=0.125)
+    learned = level.adapt(model, experience, SMALL)
+    ((penalty, count, rate, replay),) = asked
+
+    assert learned.parameters == count
+    assert (pytest.approx(0.5 / 2 * 4 * count, rel=1e-5), 0.125, 0.75) == (penalty, rate, replay)
+
+
+def test_a_side_network_is_as_wide_as_it_may_be(model, experience):
+    """By the budget, one more would be too many; or by its share of the model's width."""
+    total = model.num_parameters()
+    wide = Control(size_ratio=1.0).adapt(model, experience, Budget(share=0.1, steps=0))
+    width, dim = wide.tensors["enter"].shape
+    more = 5 * dim * (width + 1) + 8 * (width + 1) ** 2
+
+    assert wide.parameters <= 0.1 * total < more
+    half = Control(size_ratio=0.125).adapt(model, experience, Budget(share=1.0, steps=0))
+    assert (4, 32) == tuple(half.tensors["enter"].shape)
+    spread = Control(size_ratio=1.0).adapt(model, experience, Budget(share=1.0, steps=0))
+    assert pytest.approx(32**-0.5, rel=0.1) == float(spread.tensors["0.tap"].std())
+    assert pytest.approx(64**-0.5, rel=0.1) == float(spread.tensors["0.down"].std())
+    with pytest.raises(EvolutionError, match="a side network of width 1"):
+        Control().adapt(model, experience, Budget(share=1e-4, steps=0))
+
+
+def test_a_side_network_steers_at_both_ends_of_its_share(model, experience):
+    """The share of the schedule that is done is 1 - t; both bounds belong to it."""
+    learned = Control(
+        control_guidance_start=0.25, control_guidance_end=0.75, learning_rate=0.05
+    ).adapt(model, experience, SMALL)
+    x, t = experience.target.ids[:4], torch.tensor([0.8125, 0.75, 0.25, 0.1875]).double()
+    same = (model(x, t) == Control().apply(model, learned)(x, t)).flatten(1).all(1)
+
+    assert [True, False, False, True] == same.tolist()
+
+
+def test_cached_predictions_stand_for_the_bound(model, experience):
+    """Masked tokens weighed by the schedule; what a token counts is its share of the loss."""
+    many = windows("no more of it all" * 16 * 8)
+    cached = _predictions([model], many, seed=0)
+
+    torch.testing.assert_close(cached.parts.exp().sum(-1), torch.ones(len(cached.tokens), 1))
+    assert 1 == pytest.approx(float(cached.counts.sum()) / many.ids.numel(), abs=0.25)
+    parts = torch.tensor([[0.5, 0.5], [0.25, 0.75]]).log()[:, None]
+    some = _Cached(parts, torch.tensor([0, 0]), torch.tensor([1.0, 3.0]))
+    nats = (math.log(2) + 3 * math.log(4)) / 4
+    for pool in ("linear", "log"):
+        assert pytest.approx(nats) == float(some.loss(torch.ones(1), pool))
 
 
 def test_tied_tensors_stay_tied(model, experience):

@@ -38,6 +38,23 @@ def test_an_untrained_update_changes_no_bit(model, experience):
     assert torch.equal(model(x, t), Lora().apply(model, adaptation)(x, t))
 
 
+def test_an_update_begins_as_in_peft(model, experience):
+    """A uniform within 1/sqrt(in), B zero; of every linear layer but the one that decodes."""
+    new = Lora(rank=4).adapt(model, experience, Budget(share=1.0, steps=0))
+    layers = {key.rpartition(".lora_")[0] for key in new.tensors}
+    linear = {n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+
+    assert {f"base_model.model.{n}" for n in linear if not n.startswith("head.")} == layers
+    for key, tensor in new.tensors.items():
+        if "lora_B" in key:
+            assert not tensor.any()
+        else:
+            bound = tensor.shape[1] ** -0.5
+            assert 0.8 * bound < float(tensor.max()) <= bound
+            assert -bound <= float(tensor.min()) < -0.8 * bound
+    assert sum(tensor.numel() for tensor in new.tensors.values()) == new.parameters
+
+
 def test_keys_are_those_of_peft(learned):
     assert {"LORA"} == {learned.config["peft_type"]}
     assert "base_model.model.backbone.blocks.0.attention.qkv.lora_A.weight" in learned.tensors

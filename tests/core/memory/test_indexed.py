@@ -1,0 +1,83 @@
+"""Rows in memory: what is written when, and what becomes of the deleted ones."""
+
+import pytest
+
+from aios_core.contracts import store_schema
+from aios_plugins.storage.numpy import Numpy
+
+SCHEMA = store_schema(2, {"n": "int64"})
+
+
+@pytest.fixture
+def uri(tmp_path):
+    uri = str(tmp_path / "store")
+    with Numpy().create(uri, SCHEMA, metric="dot") as store:
+        store.add([{"id": str(n), "text": "word", "vector": [1, n], "n": n} for n in range(8)])
+    return uri
+
+
+def details(store):
+    return store.stats().details
+
+
+def test_nothing_is_written_where_nothing_changed(uri):
+    with Numpy().open(uri) as store:
+        generation = details(store)["generation"]
+        store.search([1, 2])
+        assert 0 == store.delete(["nobody"])
+    with Numpy().open(uri) as store:
+        assert generation == details(store)["generation"]
+        store.delete(["3"])
+        store.flush()
+        store.flush()
+        assert generation + 1 == details(store)["generation"]
+
+
+def test_a_deletion_alone_is_kept(uri):
+    """Nothing else is written since, and the answers of before are not given again."""
+    with Numpy().open(uri) as store:
+        assert "7" == store.search([0, 1], 1)["id"][0].as_py()
+        assert 8 == store.search_text("word", 9).num_rows
+        assert 2 == store.delete(["7", "7", "6", "9"])
+        assert "5" == store.search([0, 1], 1)["id"][0].as_py()
+        assert 6 == store.search_text("word", 9).num_rows
+    with Numpy().open(uri) as store:
+        assert 6 == store.count() == store.verify()
+
+
+def test_dead_rows_go_once_they_are_more_than_a_quarter(uri):
+    with Numpy().open(uri) as store:
+        store.delete(["0", "1"])
+        store.flush()
+        assert 2 == details(store)["dead"]
+        store.upsert([{"id": "2", "vector": [1, 9]}])
+        assert 3 == details(store)["dead"]
+        store.flush()
+        assert 0 == details(store)["dead"]
+        assert 6 == store.count()
+        assert [[1, 9]] == store.get(["2"])["vector"].to_pylist()
+
+
+@pytest.mark.parametrize("where", [None, "n >= 0"])
+def test_equal_scores_are_in_the_order_of_writing(tmp_path, where):
+    """Of vectors and of texts; a row that is written again is the last."""
+    rows = [{"id": str(n), "text": "word", "vector": [1, n % 2], "n": n} for n in range(100)]
+    with Numpy().create(str(tmp_path / "store"), SCHEMA, metric="dot") as store:
+        store.add(rows)
+        store.upsert(rows[:1])
+        found = store.search([1, 0], 100, filter=where)["id"].to_pylist()
+        texts = store.search_text("word", 100, filter=where)["id"].to_pylist()
+
+    right = [*map(str, range(1, 100)), "0"]
+    assert right == found
+    assert right == texts
+
+
+def test_scores_are_as_documented(tmp_path):
+    """The cosine, the inner product, and 1 / (1 + the distance)."""
+    for metric, right in (("cosine", 0.6), ("dot", 6.0), ("l2", 1 / (1 + 17**0.5))):
+        with Numpy().create(str(tmp_path / metric), SCHEMA, metric=metric) as store:
+            store.add([{"id": "a", "vector": [3, 4]}])
+            found = store.search([2, 0])["_score"].to_pylist()
+
+        assert [pytest.approx(right)] == found

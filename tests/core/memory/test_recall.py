@@ -1,0 +1,77 @@
+"""What is found for texts: its order, its padding, and what a training is told depends on."""
+
+import numpy as np
+import pytest
+from attrs import evolve, frozen
+
+from aios_core.contracts import EmbeddingProvider, store_schema
+from aios_core.memory import Embedder
+from aios_core.memory.recall import Recall
+from aios_plugins.storage.numpy import Numpy
+
+
+@frozen
+class Letters(EmbeddingProvider):
+    """(how many a, how many b), queries the other way round."""
+
+    dim = 2
+    query_prompt = "?"
+    fingerprint: str = "letters"
+
+    def encode(self, texts):
+        counts = [[text.count("a"), text.count("b")] for text in texts]
+        return np.array([c[::-1] if t[0] == "?" else c for c, t in zip(counts, texts, strict=True)])
+
+
+ROWS = [
+    {"id": "x", "text": "one", "vector": [3.0, 4.0]},
+    {"id": "y", "text": None, "vector": [0.0, 2.0]},
+]
+
+
+@pytest.fixture
+def recall(tmp_path):
+    with Numpy().create(str(tmp_path / "store"), store_schema(2), metric="dot") as store:
+        store.add(ROWS)
+        yield Recall(store, Embedder(Letters(), tmp_path / "cache"))
+
+
+def test_what_is_found_is_in_order_and_padded(recall):
+    found = recall(["a", "b"], 3)
+
+    assert [[4, 2, 0], [3, 0, 0]] == found.scores.tolist()
+    assert [[[3, 4], [0, 2], [0, 0]]] * 2 == found.vectors.tolist()
+    assert [[True, True, False]] * 2 == found.valid.tolist()
+    assert [[("x", "one", 4.0), ("y", "", 2.0)], [("x", "one", 3.0), ("y", "", 0.0)]] == [
+        [(one.id, one.text, one.score) for one in row] for row in found.rows
+    ]
+
+
+def test_some_of_what_was_found(recall):
+    found = recall(["a", "b"], 2)
+    kept = found.where(np.array([[True], [False]]))
+    last = found.taken(np.array([1, 1, 0]))
+
+    assert [[True, True], [False, False]] == kept.valid.tolist()
+    assert not found.where(found.valid).where(~found.valid).valid.any()
+    assert found.rows == kept.rows
+    assert [[3, 0], [3, 0], [4, 2]] == last.scores.tolist()
+    assert (found.rows[1], found.rows[1], found.rows[0]) == last.rows
+    assert found.vectors[[1, 1, 0]].tolist() == last.vectors.tolist()
+
+
+def test_a_fingerprint_is_of_ids_and_vectors_in_any_order(recall, tmp_path):
+    """Whatever a training would be told of: not of texts, nor of the order of writing."""
+
+    def fingerprint(name, rows, provider=Letters()):
+        with Numpy().create(str(tmp_path / name), store_schema(2), metric="dot") as store:
+            store.add(rows)
+            return Recall(store, Embedder(provider, tmp_path / "cache")).fingerprint()
+
+    right = recall.fingerprint()
+
+    assert right == fingerprint("a", [{**ROWS[1], "text": "other"}, ROWS[0]])
+    assert right != fingerprint("b", [ROWS[0], {**ROWS[1], "vector": [0.0, 3.0]}])
+    assert right != fingerprint("c", [ROWS[0], {**ROWS[1], "id": "z"}])
+    assert right != fingerprint("d", ROWS[:1])
+    assert right != fingerprint("e", ROWS, evolve(Letters(), fingerprint="other"))
