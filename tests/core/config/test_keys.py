@@ -154,3 +154,24 @@ def test_the_code_of_the_core_counts(registry, tmp_path, monkeypatch, module, vo
     forget()
 
     assert voids == tuple(one != other for one, other in zip(before, after, strict=True))
+
+
+def test_code_is_hashed_by_content_and_by_place(tmp_path):
+    """As many bytes of another text are other code; so is the same under another name."""
+    found = set()
+    for folder, name, text in (
+        ("a", "one.py", "1 < 2"),
+        ("b", "one.py", "1 > 2"),
+        ("c", "two.py", "1 < 2"),
+        ("d", "inner/one.py", "1 < 2"),
+    ):
+        place = tmp_path / folder / "code"
+        (place / name).parent.mkdir(parents=True)
+        (place / name).write_text(text)
+        (place / "notes.txt").write_text(folder)
+        found |= {keys._code(place), keys._code(place / name)}
+    (tmp_path / "e" / "code").mkdir(parents=True)
+    (tmp_path / "e" / "code" / "one.py").write_text("1 < 2")
+
+    assert 4 + 3 == len(found), "a single file counts by its own name"
+    assert keys._code(tmp_path / "e" / "code") == keys._code(tmp_path / "a" / "code")

@@ -367,3 +367,24 @@ def test_logits_in_pieces_are_the_same(small_model, mode, monkeypatch):
     expected = run(1 << 30)
     for entries in (1, 7 * 3):
         torch.testing.assert_close(run(entries), expected)
+
+
+@pytest.mark.parametrize("noise", [LogLinear(), Cosine()], ids=repr)
+@pytest.mark.parametrize("estimate", [nelbo, nelbo_exact_count, score_entropy])
+def test_a_network_is_told_the_time_of_as_many_masks_as_it_sees(estimate, noise, small_model):
+    """And not the time of as many that are shown, nor another row's."""
+    model, seen, states = small_model(noise=noise), [], None
+    states = model.states
+
+    def watched(z, t, condition=None):
+        seen.append((z, t))
+        return states(z, t, condition)
+
+    model.states = watched
+    x = torch.zeros(8, 400, dtype=torch.int64)
+    estimate(model, x, valid(x), draw_times(8, generator())[:, None], generator(1))
+    ((z, t),) = seen
+    exactly = estimate is nelbo_exact_count
+    shares = (z == 3).double().mean(-1)
+    torch.testing.assert_close(noise.mask_rate(t), shares, atol=2e-3 if exactly else 0.1, rtol=0)
+    assert shares.max() - shares.min() > 0.7

@@ -4,17 +4,22 @@ import itertools
 
 import pytest
 import torch
+from attrs import evolve
 from torch.nn.functional import one_hot
 
 from aios_core.contracts import Vocabulary
-from aios_core.diffusion.process import Process
-from aios_core.testing.oracle import NoisyOracle
+from aios_core.diffusion.process import Process, levels, lift
+from aios_core.diffusion.random import RowRandom
+from aios_core.testing.contracts.sampler import context
+from aios_core.testing.oracle import NoisyOracle, Oracle
 from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.corruptions.hybrid import Hybrid
 from aios_plugins.corruptions.uniform import Uniform
 from aios_plugins.noise.loglinear import LogLinear
+from aios_plugins.noise.md4_clipped import MD4Clipped
 
 K = 5
+ORACLE = Oracle()
 VOCABULARY = Vocabulary(size=K, mask_id=K - 1, pad_id=0, bos_id=0, eos_id=0)
 CORRUPTIONS = [Absorbing(), Uniform(), Hybrid(), Hybrid(uniform=0.5)]
 corruptions = pytest.mark.parametrize("corruption", CORRUPTIONS, ids=repr)
@@ -182,3 +187,27 @@ def test_reverse_steps_lead_to_the_joint(corruption):
     assert far[0] < 0.08
     assert pytest.approx(4, rel=0.2) == far[0] / far[1]
     assert pytest.approx(4, rel=0.2) == far[1] / far[2]
+
+
+def test_nothing_is_noise_any_more_at_the_end_of_sampling():
+    """Whatever the schedule says of t = 0: its own level there would leave noise in texts."""
+    noise = MD4Clipped(eps=1e-3)
+    around = context(ORACLE, ORACLE.prior(1), [0])
+    around = evolve(around, noise=noise)
+    t, s = (torch.tensor(one, dtype=torch.float64) for one in (0.4, 0.1))
+
+    assert (float(noise.alpha(t)), float(noise.alpha(s))) == tuple(map(float, levels(t, s, around)))
+    assert (float(noise.alpha(s)), 1.0) == tuple(map(float, levels(s, 0 * s, around)))
+
+
+@pytest.mark.parametrize(("u", "lifted"), [(0.0, False), (0.24, False), (0.26, True)])
+def test_a_mask_stays_by_the_share_of_masks_that_is_left(u, lifted, monkeypatch):
+    """A quarter of those at t = 0.4 are left at s = 0.1, and none at s = 0."""
+    x = torch.full((1, 5), 3)
+    around = evolve(context(ORACLE, x, [0]), noise=LogLinear(eps=1e-3))
+    t, s = (torch.tensor(one, dtype=torch.float64) for one in (0.4, 0.1))
+    said = ORACLE(x, t[None])
+    monkeypatch.setattr(RowRandom, "uniform", lambda _: torch.full((1, 5), u).double())
+
+    assert lifted == bool((lift(x, t, s, said, around) != 3).all())
+    assert (lift(x, t, 0 * s, said, evolve(around, noise=MD4Clipped(eps=1e-3))) != 3).all()

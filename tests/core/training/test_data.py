@@ -13,7 +13,7 @@ import torch
 
 from aios_core.errors import DataError
 from aios_core.files import cache_folder
-from aios_core.training.corpus import Corpus
+from aios_core.training.corpus import SPLITS, Corpus, _settled
 from aios_core.training.data import Tokens, prepare, whole
 from aios_core.training.data import tokens as tokens_of
 
@@ -312,3 +312,33 @@ def test_tokenizers_share_no_tokens_of_a_text(tiny, corpus):
         assert text.startswith(texts[0])
         assert 2 == len({one.fingerprint for one in made})
         assert made[0].ids.tolist() != made[1].ids.tolist()
+
+
+def test_a_digest_is_kept_only_where_a_later_change_would_show():
+    """A clock of whole seconds may stand for two of them, any other for a tenth."""
+    began = 10 * 10**9
+    for times, settled in {
+        (9_899_999_999,): True,
+        (9_900_000_001,): False,
+        (7_000_000_000,): True,
+        (9_000_000_000,): False,
+        (8_000_000_000,): False,
+        (11_000_000_001,): False,
+        (7_000_000_000, 9_899_999_999): True,
+        (7_000_000_000, 9_950_000_001): False,
+        (): True,
+    }.items():
+        files = [["name", 1, changed, 0, 0, 0] for changed in times]
+        assert settled == _settled({"facts": {}, "files": files}, began), times
+
+
+def test_splits_are_parted_at_nine_tenths_of_the_characters(tiny, corpus):
+    """And counted in bytes; the whole is both."""
+    text = "\u00e4b" * 50
+    corpus.write_text(text, encoding="utf-8")
+    found = Corpus(tiny())
+
+    assert {"train": text[:90], "validation": text[90:]} == {
+        split: "".join(found.texts(split)) for split in SPLITS
+    }
+    assert [135, 15, 150] == [one.num_bytes for one in (*found.contents.values(), found.whole)]

@@ -9,10 +9,12 @@ import pytest
 import torch
 from attrs import evolve
 
-from aios_core.diffusion.objective import nll
+from aios_core.diffusion.model import Model
+from aios_core.diffusion.objective import nelbo, nll
+from aios_core.diffusion.times import draw_times
 from aios_core.training.checkpoint import State, latest, load, read_state
 from aios_core.training.data import prepare
-from aios_core.training.held_out import is_over
+from aios_core.training.held_out import HeldOut, is_over
 from aios_core.training.learner import Learner
 from aios_core.training.trainer import train
 
@@ -105,3 +107,22 @@ def test_when_a_run_is_over(tiny):
     assert is_over(evolve(state, step=40), training)
     assert not is_over(evolve(state, step=99), evolve(training, patience=None))
     assert is_over(evolve(state, step=100, best_step=100, best_loss=math.pi), training)
+
+
+def test_the_loss_is_the_bound_a_token_of_all_windows(tiny):
+    """Each under its own time, the last window by its few tokens, whatever the batch."""
+    resolved = tiny("training.evaluate_windows=99999", "training.batch_size=4000", "seed=3",
+                    "diffusion.time_epsilon=1e-3")  # fmt: skip
+    tokens, config = prepare(resolved).held_out, resolved.config
+    model = Model.build(config, prepare(resolved).tokenizer.vocabulary)
+    found = HeldOut(config, tokens).loss(model)
+    ids, valid = tokens.windows(16)
+    generator = torch.Generator().manual_seed(3)
+    times = draw_times(len(ids), generator, "stratified", 1e-3)
+    with torch.no_grad():
+        nats = nelbo(model.eval(), ids, valid, times, generator)
+
+    assert not valid.all()
+    assert pytest.approx(float(nats.sum()) / len(tokens.ids)) == found
+    small = evolve(config, training=evolve(config.training, batch_size=7))
+    assert pytest.approx(found, rel=0.05) == HeldOut(small, tokens).loss(model)

@@ -198,6 +198,7 @@ def test_matrices_decay_and_nothing_else(learner):
     assert [tuple(p.shape) for p in decayed.parameters] == [(2, 2)]
     assert sorted(tuple(p.shape) for p in kept.parameters) == [(2,), (2,), (3, 2)]
     assert (decayed.weight_decay, kept.weight_decay) == (0.1, 0.0)
+    assert learner()._optimizer.betas == (0.9, 0.98)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_tenth():
@@ -208,6 +209,8 @@ def test_the_learning_rate_warms_up_and_falls_to_a_tenth():
     assert rates[10] == 2.0
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] == pytest.approx(0.2, rel=0.01)
+    assert rates[55] == pytest.approx(2 * (0.1 + 0.9 / 2)), "half way down a cosine"
+    assert rates[40] == pytest.approx(2 * (0.1 + 0.9 * 0.75)), "a third of the way"
 
 
 def test_a_run_shorter_than_its_warm_up():
@@ -227,6 +230,19 @@ class TestAverage:
             average.update(step)
 
         assert average.shadow["weight"].item() == pytest.approx(1 - 0.9**3)
+
+    def test_takes_in_more_at_the_beginning(self):
+        """The decay after n steps is (1 + n) / (10 + n), until that is above the one wanted."""
+        module = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(module.weight)
+        average = Average(module, 0.25)
+        nn.init.ones_(module.weight)
+        left = 1.0
+        for step, decay in enumerate((1 / 10, 2 / 11, 3 / 12, 0.25, 0.25)):
+            average.update(step)
+            left *= decay
+
+            assert average.shadow["weight"].item() == pytest.approx(1 - left)
 
     def test_does_not_remember_the_beginning_of_a_short_run(self):
         module = nn.Linear(1, 1, bias=False)

@@ -157,6 +157,26 @@ def test_ratio_of_equal_sizes_is_the_mean_and_its_standard_error():
     assert Estimate(2.0) == Estimate.ratio([4.0], [2.0])
 
 
+def test_ratio_of_unequal_sizes_counts_tokens_and_not_texts():
+    """3 nats of 1 token and 5 of 3: the error is of what each is off the mean times its size."""
+    found = Estimate.ratio([3.0, 5.0], [1.0, 3.0])
+
+    assert found.value == 2
+    assert pytest.approx(math.sqrt((1**2 + 1**2) * 2 / 1) / 4) == found.stderr
+    assert Estimate(2.0, 0.0) == Estimate.ratio([2.0, 4.0, 8.0], [1.0, 2.0, 4.0])
+
+
+def test_bits_a_byte_have_the_error_in_bits_a_byte():
+    evidence = tiny_evidence()
+    twice = attrs.evolve(evidence.held_out, num_bytes=2 * len(evidence.held_out.ids))
+    evidence = attrs.evolve(evidence, held_out=twice)
+
+    found = evidence.bits_per_byte(Estimate(3 * math.log(2), math.log(2) / 2))
+
+    assert pytest.approx((1.5, 0.25)) == (found.value, found.stderr)
+    assert evidence.bits_per_byte(Estimate(3 * math.log(2))).stderr is None
+
+
 @attrs.frozen
 class Bent(Metric):
     """A metric that measures what it is told to."""

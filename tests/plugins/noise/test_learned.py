@@ -1,5 +1,7 @@
 """The learned schedule, once it has learned."""
 
+import math
+
 import pytest
 import torch
 
@@ -90,3 +92,16 @@ def test_it_is_part_of_the_network():
             resolve({"mode": "ar", "noise": {"type": "learned"}}).config, VOCABULARY
         ).state_dict()
     )
+
+
+def test_surprise_is_of_squared_losses_and_of_the_shares_of_time():
+    """By hand: two pieces, of 0.725 and 0.275 of the time, and losses of 1 and 3."""
+    module = Learned(bins=2).build()
+    module.logits.data = torch.tensor([3.0, 1.0]).log()
+    times = torch.tensor([[0.1, 0.5], [0.9, 0.8]]).double()
+
+    found = module.surprise(times, torch.tensor([1.0, 3.0]))
+
+    early, late = 2 / 10 * math.log(0.725), 18 / 10 * math.log(0.275)
+    assert pytest.approx(-(early + late) / 2) == found.item()
+    assert pytest.approx(0.5) == module.mask_rate(torch.tensor(0.725).double()).item()

@@ -1,0 +1,65 @@
+"""What a network is told of while it learns."""
+
+import pytest
+import torch
+
+from aios_core.config import resolve
+from aios_core.contracts import store_schema
+from aios_core.memory import Embedder, Place, open_store, remember
+from aios_core.training.telling import Telling
+from aios_plugins.embeddings.hashing import Hashing
+from aios_plugins.storage.arrow import Arrow
+from aios_plugins.tokenizers.bytes import TrainedBytes
+
+TEXTS = ["milk", "wine", "a", "ab", "abc"]
+
+
+@pytest.fixture
+def telling(tmp_path):
+    """What finds one of some memories, each by its own text, at a dropout."""
+    schema = remember(store_schema(64), Hashing(dim=64), {"type": "hashing", "dim": 64})
+    with open_store(Place(Arrow(), str(tmp_path / "store")), schema=schema) as store:
+        vectors = Embedder(Hashing(dim=64)).embed(TEXTS)
+        pairs = zip(TEXTS, vectors, strict=True)
+        store.add([{"id": text, "text": text, "vector": one} for text, one in pairs])
+
+    def telling(dropout):
+        memory = {"k": 1, "store": str(tmp_path / "store"), "dim": 64, "dropout": dropout}
+        return Telling(resolve({"memory": memory}).config, TrainedBytes())
+
+    return telling
+
+
+def rows(texts):
+    return torch.tensor([list(text.encode()) for text in texts])
+
+
+def test_a_share_of_the_texts_is_told_of_nothing(telling):
+    """The share that memory.dropout says, and not the others."""
+    ids = rows(["milk"] * 200)
+    for dropout, told in ((0.0, 200), (0.2, 160), (0.9, 20)):
+        found = telling(dropout).for_training(ids, torch.Generator().manual_seed(0))
+
+        assert abs(int(found.valid.any(1).sum()) - told) < 30
+        assert (200, 1) == found.valid.shape
+        assert dropout > 0 or found.valid.all()
+
+
+def test_memories_are_found_by_a_beginning_of_any_length(telling):
+    """From one token to all of them, each as often."""
+    found = telling(0.0).for_training(rows(["abc"] * 300), torch.Generator().manual_seed(1))
+    ids = [row[0].id for row in found.rows]
+
+    assert {"a", "ab", "abc"} == set(ids)
+    assert all(70 < ids.count(one) < 130 for one in set(ids))
+    assert found.scores.min() == pytest.approx(1)
+
+
+def test_half_way_is_the_first_half(telling):
+    """Rounded up: the fifth of nine tokens belongs to it."""
+    found = telling(0.5).halfway(rows(["milk wine", "wine milk", "xxxxxmilk"]))
+
+    assert ["milk", "wine"] == [row[0].id for row in found.rows[:2]]
+    assert found.valid.all(), "none is left out"
+    assert found.scores[0] == pytest.approx(1)
+    assert found.scores[2] < 0.9
