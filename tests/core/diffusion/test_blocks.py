@@ -10,7 +10,12 @@ from aios_core.diffusion.blocks import Blocks
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.errors import InferenceError
 from aios_core.registry import Registry
-from aios_core.testing.contracts.sampler import ROWS, SamplerContract, run
+from aios_core.testing.contracts.sampler import (
+    ROWS,
+    SamplerContract,
+    context,
+    run,
+)
 from aios_core.testing.oracle import Oracle
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.ancestral import Ancestral
@@ -25,6 +30,34 @@ SAMPLERS = {c.name: c.load() for c in Registry.discover().components("sampler")}
 class BlocksContract(SamplerContract):
     def with_steps(self, sampler, steps):
         return attrs.evolve(sampler, inner=super().with_steps(sampler.inner, steps))
+
+    @pytest.mark.parametrize(("rows", "steps"), [(200, 4), (1, 20)])
+    def test_asks_anew_at_each_time(self, instance, rows, steps):
+        """T15: likewise, of each block: its time runs from 1 to 0, with the share of its masks."""
+        oracle, sampler = Parted(), self.with_steps(instance, steps)
+        before, block, last = oracle.prior(rows), None, None
+        for state in sampler.sample(oracle, before, context(oracle, before, range(rows))):
+            assert any(torch.equal(before, x) for x, *_ in oracle.asked)
+            for x, t, part in oracle.asked:
+                share = (x[:, part] == oracle.mask_id).double().mean()
+                assert block != part or (t <= last).all()
+                # Of one mask the time is uniform, and a half on average.
+                assert rows == 1 or abs(float(share - t.mean())) < 0.55
+                block, last = part, t
+            oracle.asked.clear()
+            before = state
+
+
+class Parted(Oracle):
+    """An oracle that depends on the time and keeps what it was asked, and of which positions."""
+
+    def __init__(self):
+        super().__init__(time_conditioned=True)
+        self.asked = []
+
+    def part(self, x, t, start, stop):
+        self.asked.append((x, t, slice(start, stop)))
+        return self(x, t)[:, start:stop]
 
 
 class TestFirstHitting(BlocksContract):
