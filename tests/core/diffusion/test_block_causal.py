@@ -117,6 +117,8 @@ def test_sampling_sees_what_training_sees(small_model, time_conditioned):
             torch.testing.assert_close(found, trained[:, start : start + 2])
     other = torch.cat(((X[:, :2] + 1) % 3, z[:, 2:]), 1)  # a prefix that was not read before
     torch.testing.assert_close(cached.states(other, t, 2, 4), bare.states(other, t, 2, 4))
+    fresh = BlockDenoiser(model, None, None)  # that is asked for a later block at first
+    torch.testing.assert_close(fresh.states(other, t, 2, 4), bare.states(other, t, 2, 4))
 
 
 @timed

@@ -337,3 +337,14 @@ def test_what_is_right_passes(small_model):
     with pytest.raises(InferenceError, match="mine"), blamed(Bent(), "step"):
         raise InferenceError("mine")
     assert attrs.evolve(Bent(), steps=2).steps == 2
+
+
+def test_a_single_position_that_is_no_number_is_told_by_its_row():
+    """Fault N4: one of ten, in the second row, in the first call."""
+
+    def bend(answer):
+        answer[1, 2] = torch.nan
+        return answer
+
+    with pytest.raises(InferenceError, match=r"NaN in call 1 \(rows \[1\]\)"):
+        sampled(Ancestral(steps=2), Broken(bend))

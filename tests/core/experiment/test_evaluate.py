@@ -13,6 +13,8 @@ from aios_core import allocation
 from aios_core.cli.evaluate import print_evaluation
 from aios_core.config import resolve
 from aios_core.contracts import Samples
+from aios_core.diffusion.core import DiffusionCore
+from aios_core.diffusion.random import row_seed
 from aios_core.errors import ConfigError, InferenceError
 from aios_core.experiment.evaluate import Subject, evaluate_model, evaluate_run, evaluate_samples
 from aios_core.experiment.sampling import sample
@@ -144,3 +146,29 @@ def test_a_quantizer_is_calibrated_on_texts_that_it_is_not_measured_on(subject, 
     assert WORDS.endswith(held_out)
     for text in one.tokenizer.decode_batch(ids.numpy()):
         assert text in WORDS.removesuffix(held_out)
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "remdm-cap", "confidence"])
+def test_the_film_shows_how_the_first_text_came_about(subject, sampler):
+    """Its frames, one after the other, make the text; what they show is what changed."""
+    one = subject(f"sampler.type={sampler}", "sampler.steps=8", "sampling.num_samples=2")
+    states = []
+    mask = one.model.vocabulary.mask_id
+    watched = DiffusionCore(one.model, one.config.sampler, one.model.noise, mask)
+    x = torch.full((2, 16), mask)
+    seeds = [row_seed(one.config.seed, row) for row in range(2)]
+    watched.sample(x, seeds=seeds, callback=states.append)
+    found = sample(one.config, one.model, one.tokenizer)
+    film, shown = found.film, [None] * 16
+
+    assert states[-1].ids.equal(found.samples.ids)
+    assert [state.nfe for state in states[1:]] == film["nfe"]
+    for frame, before, state in zip(film["frames"], states, states[1:], strict=False):
+        ids = state.ids[0].tolist()
+        changed = (before.ids[0] != state.ids[0]).nonzero()[:, 0].tolist()
+        assert changed == [place for place, *_ in frame]
+        for place, token, confidence in frame:
+            shown[place] = token
+            assert pytest.approx(float(state.confidence[0, place]), abs=5e-4) == confidence
+        assert shown == [None if i == mask else one.tokenizer.token(i) for i in ids]
+    assert film["tokens"] == shown

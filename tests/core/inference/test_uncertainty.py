@@ -3,6 +3,7 @@
 import json
 import math
 from itertools import pairwise
+from types import SimpleNamespace
 
 import attrs
 import numpy as np
@@ -16,9 +17,20 @@ from aios_core.cli import cli
 from aios_core.config import resolve
 from aios_core.contracts import Vocabulary, store_schema
 from aios_core.diffusion.model import Model
+from aios_core.diffusion.objective import nelbo
+from aios_core.diffusion.times import draw_times
 from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.errors import InferenceError, ModelLoadError
-from aios_core.experiment.uncertainty import Part, Tokens, halves, helpful, risk_coverage
+from aios_core.experiment.uncertainty import (
+    Part,
+    Tokens,
+    _part,
+    halves,
+    helpful,
+    rank_correlation,
+    risk_coverage,
+    summary,
+)
 from aios_core.inference import ArrowEngine
 from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
 from aios_core.inference.doubt import doubts
@@ -381,3 +393,96 @@ def test_too_little_text_is_said(folder):
     told = aios("calibrate", folder / "run", "--windows", "5", code=2).stderr
 
     assert "10 held-out texts of 16 tokens are too few; expected at least 40" in told
+
+
+def test_ranks_that_agree_and_those_that_do_not():
+    rising, uneven = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 20.0, 21.0, 500.0])
+
+    assert pytest.approx(1.0) == rank_correlation(rising, uneven)
+    assert pytest.approx(-1.0) == rank_correlation(rising, -uneven)
+    assert pytest.approx(0.8) == rank_correlation(rising, uneven[[0, 2, 1, 3]])
+    assert rank_correlation(rising, np.ones(4)) is None
+    assert rank_correlation(np.ones(4), rising) is None
+
+
+def measured_part(total, error, wrong=0.5):
+    """Of as many texts, each estimator the same at all levels, one token a text and level."""
+    values = np.repeat(np.array(total)[:, None], len(RATES), 1)
+    tokens = tuple(
+        Tokens(rate, np.array([0.9, 0.6]), np.array([True, False]), 2.0 + rate) for rate in RATES
+    )
+    tempered = tuple(attrs.evolve(one, nats=one.nats - 1) for one in tokens)
+    found = dict.fromkeys(ESTIMATORS, values)
+    return Part(found, np.array(error), np.array([wrong] * len(error)), tokens, tempered)
+
+
+def test_a_summary_counts_what_is_above_the_threshold():
+    """Four of our texts, one of them above, and two others, both above: by hand."""
+    levels = len(RATES)
+    calibration = Calibration(
+        training_key="key",
+        texts=7,
+        temperatures=(1.5,) * levels,
+        centre=dict.fromkeys(ESTIMATORS, (1.0,) * levels),
+        scale=dict.fromkeys(ESTIMATORS, (2.0,) * levels),
+        thresholds=dict.fromkeys(ESTIMATORS, 1.0),
+    )
+    own = measured_part([1.0, 2.0, 3.0, 5.0], [0.1, 0.3, 0.2, 0.4], wrong=0.25)
+    other = measured_part([6.0, 7.0], [0.6, 0.5], wrong=1.0)
+    found = summary(calibration, own, other, (1.25,) * levels)
+    one = found["estimators"]["entropy"]
+
+    assert {"calibration": 7, "own": 4, "others": 2} == found["texts"]
+    assert [0.0, 0.5, 1.0, 2.0] == one["own"], "standard deviations above the usual"
+    assert [2.5, 3.0] == one["others"]
+    assert (0.25, 1.0) == (one["false_triggers"], one["triggers_on_others"]), "1.0 is not above 1"
+    assert pytest.approx(0.8) == one["rank_correlation_own"]
+    assert pytest.approx(1 - 6 * 4 / (6 * 35)) == one["rank_correlation"]
+    assert 0.25 == found["wrong"]
+    first = found["levels"][0]
+    assert (RATES[0], 1.5, 1.25) == tuple(
+        first[name] for name in ("rate", "temperature", "temperature_fitted")
+    )
+    assert (2.9, 1.9) == (first["nats_before"], pytest.approx(first["nats_after"]))
+    assert pytest.approx((0.1 + 0.6) / 2) == first["ece_before"]
+    alone = summary(calibration, own, None, (1.25,) * levels)["estimators"]["entropy"]
+    assert (None, None, []) == tuple(
+        alone[name] for name in ("triggers_on_others", "rank_correlation", "others")
+    )
+
+
+def test_confidence_falls_into_ten_bins():
+    """Of 0.1 each, the last with 1; a bin with nothing is left out."""
+    sure = np.array([0.0, 0.05, 0.1, 0.95, 1.0])
+    found = Tokens(0.5, sure, np.array([False, True, True, True, False]), 1).bins
+
+    assert [(0.025, 0.5, 2), (0.1, 1.0, 1), (pytest.approx(0.975), 0.5, 2)] == found
+
+
+def test_what_is_measured_of_texts_is_of_each_of_them(model):
+    """The share that is wrong, and the bound a token; more than fit into one batch."""
+    ids = torch.randint(97, 120, (40, 16), generator=torch.Generator().manual_seed(0))
+    valid, told = torch.ones_like(ids, dtype=torch.bool), []
+    found = _part(SimpleNamespace(model=model), ids, (2.0,) * len(RATES), 3, told.append)
+    misses = [
+        torch.cat([
+            level.mean(level.log_probs.argmax(-1) != level.tokens) for level in batch
+        ]).view(len(RATES), -1).mean(0)
+        for batch in (
+            list(read(model, ids[:32], valid[:32], seed=3 * 100_003)),
+            list(read(model, ids[32:], valid[32:], seed=3 * 100_003 + 1)),
+        )
+    ]  # fmt: skip
+
+    assert [32, 8] == told
+    np.testing.assert_allclose(torch.cat(misses).numpy(), found.wrong)
+    assert (40,) == found.error.shape
+    assert len(RATES) == len(found.plain) == len(found.tempered)
+    for plain, tempered in zip(found.plain, found.tempered, strict=True):
+        assert np.array_equal(plain.right, tempered.right)
+        assert tempered.confidence.mean() < plain.confidence.mean(), "twice as hot is less sure"
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        times = draw_times(400, generator)
+        nats = nelbo(model, ids.repeat(10, 1), valid.repeat(10, 1), times, generator) / 16
+    assert pytest.approx(float(nats.mean()), rel=0.1) == found.error.mean()

@@ -56,10 +56,11 @@ def test_memories_are_found_by_a_beginning_of_any_length(telling):
 
 
 def test_half_way_is_the_first_half(telling):
-    """Rounded up: the fifth of nine tokens belongs to it."""
+    """Rounded up: the second of three tokens belongs to it."""
     found = telling(0.5).halfway(rows(["milk wine", "wine milk", "xxxxxmilk"]))
 
     assert ["milk", "wine"] == [row[0].id for row in found.rows[:2]]
     assert found.valid.all(), "none is left out"
     assert found.scores[0] == pytest.approx(1)
     assert found.scores[2] < 0.9
+    assert "ab" == telling(0.5).halfway(rows(["abc"])).rows[0][0].id

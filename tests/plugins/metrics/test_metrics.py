@@ -3,20 +3,26 @@
 import math
 
 import attrs
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import log_softmax
 
 from aios_core.config.schema import EvaluationConfig, MemoryConfig
 from aios_core.contracts import Estimate, Metric, Samples, store_schema
+from aios_core.diffusion.conditional import conditional_nelbo
 from aios_core.diffusion.model import Model
+from aios_core.diffusion.times import draw_times
 from aios_core.errors import PluginError
+from aios_core.evolution.gate import Change, Verdict
 from aios_core.experiment.evaluate import measure
 from aios_core.memory import Embedder, Place, open_store, remember
 from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
+from aios_core.training.telling import Telling
 from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.metrics.distinct import Distinct
 from aios_plugins.metrics.entropy import Entropy
+from aios_plugins.metrics.evolution import _estimate
 from aios_plugins.metrics.likelihood import Likelihood
 from aios_plugins.metrics.memory import Memory
 from aios_plugins.metrics.nelbo import Nelbo
@@ -207,3 +213,45 @@ def test_what_a_metric_gives_is_held_to_its_contract(measured, problem):
     metrics = attrs.evolve(evidence.config, metrics=(Bent(measured),))
     with pytest.raises(PluginError, match=f"Bent.*{problem}"):
         measure("model", attrs.evolve(evidence, config=metrics))
+
+
+def test_a_gain_is_how_much_likelier_second_halves_are_with_memories(reminded):
+    """Nats a token without memories less those with them, on the same draws of noise."""
+    evaluation = EvaluationConfig(batch_size=64, draws=1)
+    evidence = attrs.evolve(reminded, config=attrs.evolve(reminded.config, evaluation=evaluation))
+    model, config = evidence.model, evidence.config
+    for layer in model.memory.layers:
+        torch.nn.init.normal_(layer.gate.weight)
+    ids, valid = evidence.held_out.windows(config.diffusion.length)
+    ids, valid = ids[valid.all(-1)], valid[valid.all(-1)]
+    half = ids.shape[1] // 2
+    free = torch.arange(ids.shape[1]).expand_as(ids) >= half
+    told = Telling(config, evidence.tokenizer).halfway(ids)
+    source = torch.Generator().manual_seed(config.seed)
+    times = draw_times(len(ids), source)
+    seed = int(torch.randint(2**62, (), generator=source))
+
+    def nats(network):
+        noise = torch.Generator().manual_seed(seed)
+        return conditional_nelbo(network, ids, valid, times, noise, free=free)
+
+    found = Memory().measure(evidence)
+    others = told.taken(np.roll(np.arange(len(ids)), len(ids) // 2))
+    with torch.no_grad():
+        for name, memories in (("memory_gain", told), ("memory_gain_random", others)):
+            gain = (nats(model) - nats(model.remembering(memories))) / (ids.shape[1] - half)
+            assert len(ids) > 2
+            assert pytest.approx(float(gain.mean()), rel=1e-4) == found[name].value
+            error = float(gain.std()) / math.sqrt(len(ids))
+            assert pytest.approx(error, rel=1e-3) == found[name].stderr
+
+
+def test_a_gain_of_an_adaptation_has_the_error_that_its_bounds_would_have():
+    """Half the distance of normal bounds at a level of 5 % is 1.645 standard errors."""
+    change = Change(before=2.0, after=1.5, delta=-0.5, low=-0.8289, high=-0.1711)
+    verdict = Verdict(accepted=True, reason="", target=change, base=change, alpha=0.05)
+
+    for sign in (-1, 1):
+        found = _estimate(verdict, change, sign)
+        assert sign * -0.5 == found.value
+        assert pytest.approx(0.3289 / 1.64485, rel=1e-4) == found.stderr

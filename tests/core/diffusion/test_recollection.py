@@ -1,0 +1,78 @@
+"""Cross-attention to memories, by hand."""
+
+import math
+
+import pytest
+import torch
+
+from aios_core.config.schema import MemoryConfig
+from aios_core.diffusion.recollection import MemoryAttention, Told
+
+
+def parts():
+    """The readings of a network of width 4 whose memories are two tokens each, for two texts."""
+    torch.manual_seed(0)
+    memory = MemoryAttention(4, 1, MemoryConfig(k=3, dim=5, num_tokens=2, heads=2)).double()
+    torch.nn.init.normal_(memory.layers[0].gate.weight)
+    vectors = torch.randn(2, 3, 5).double()
+    scores = torch.tensor([[0.9, 0.2, 0.7], [0.4, 0.3, 0.0]]).double()
+    valid = torch.tensor([[True, True, False], [True, False, False]])
+    return memory, vectors, scores, valid
+
+
+def test_a_memory_is_its_tokens_each_as_near_as_it_is():
+    memory, vectors, scores, valid = parts()
+    told = Told(memory, vectors, scores, valid)
+    weight, bias = memory.project.weight, memory.project.bias
+    for row in range(2):
+        for place in range(6):
+            number, half = divmod(place, 2)
+            token = (weight @ vectors[row, number] + bias)[4 * half : 4 * half + 4]
+            token = token / token.square().mean().sqrt()
+
+            torch.testing.assert_close(told.tokens[row, place], token, rtol=1e-6, atol=1e-6)
+            assert scores[row, number] == told.scores[row, place]
+            assert valid[row, number] == told.valid[row, place]
+
+
+@torch.no_grad()
+def test_a_layer_attends_to_memories_by_their_nearness_and_to_nothing():
+    """Softmax of q k / sqrt(d) + sharpness * score beside that of half a score, worth nothing."""
+    memory, vectors, scores, valid = parts()
+    (layer,) = memory.layers
+    told, h = Told(memory, vectors, scores, valid), torch.randn(2, 3, 4).double()
+    found = told(h, 0)
+
+    assert [5.0, 10.0] == layer.sharpness.tolist()
+    assert [2.5, 5.0] == layer.nothing.tolist()
+    for row in range(2):
+        for place in range(3):
+            state = h[row, place]
+            query = layer.query.weight @ (state / state.square().mean().sqrt())
+            read = torch.zeros(4).double()
+            for head in range(2):
+                own = slice(2 * head, 2 * head + 2)
+                logits, values = [2.5 * 2**head], [torch.zeros(2).double()]
+                for token, score, known in zip(
+                    told.tokens[row], told.scores[row], told.valid[row], strict=True
+                ):
+                    key, value = (layer.key_value.weight @ token).chunk(2)
+                    near = float(query[own] @ key[own]) / math.sqrt(2)
+                    logits.append(near + 5 * 2**head * float(score) if known else -math.inf)
+                    values.append(value[own])
+                share = torch.tensor(logits).double().softmax(0)
+                read[own] = sum(s * v for s, v in zip(share, values, strict=True))
+
+            expected = state + layer.gate.weight @ read
+            torch.testing.assert_close(found[row, place], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_told_of_nothing_a_layer_adds_nothing():
+    memory, vectors, scores, valid = parts()
+    h = torch.randn(2, 3, 4).double()
+
+    assert h.equal(Told(memory, vectors, scores, valid & False)(h, 0))
+    fresh = MemoryAttention(4, 1, MemoryConfig(k=3, dim=5, num_tokens=2, heads=2)).double()
+    assert h.equal(Told(fresh, vectors, scores, valid)(h, 0))
+    with pytest.raises(IndexError):
+        Told(fresh, vectors, scores, valid)(h, 1)
