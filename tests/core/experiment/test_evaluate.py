@@ -16,8 +16,16 @@ from aios_core.contracts import Samples
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.random import row_seed
 from aios_core.errors import ConfigError, InferenceError
-from aios_core.experiment.evaluate import Subject, evaluate_model, evaluate_run, evaluate_samples
-from aios_core.experiment.sampling import sample
+from aios_core.experiment.evaluate import (
+    Subject,
+    _difference,
+    _held_out_texts,
+    _readable,
+    evaluate_model,
+    evaluate_run,
+    evaluate_samples,
+)
+from aios_core.experiment.sampling import Sampled, sample
 from aios_core.training import quantize
 from aios_core.training.trainer import train
 from aios_plugins.metrics.distinct import Distinct
@@ -151,7 +159,7 @@ def test_a_quantizer_is_calibrated_on_texts_that_it_is_not_measured_on(subject, 
 @pytest.mark.parametrize("sampler", ["ancestral", "remdm-cap", "confidence"])
 def test_the_film_shows_how_the_first_text_came_about(subject, sampler):
     """Its frames, one after the other, make the text; what they show is what changed."""
-    one = subject(f"sampler.type={sampler}", "sampler.steps=8", "sampling.num_samples=2")
+    one = subject(f"sampler.type={sampler}", "sampler.steps=40", "sampling.num_samples=2")
     states = []
     mask = one.model.vocabulary.mask_id
     watched = DiffusionCore(one.model, one.config.sampler, one.model.noise, mask)
@@ -172,3 +180,38 @@ def test_the_film_shows_how_the_first_text_came_about(subject, sampler):
             assert pytest.approx(float(state.confidence[0, place]), abs=5e-4) == confidence
         assert shown == [None if i == mask else one.tokenizer.token(i) for i in ids]
     assert film["tokens"] == shown
+    assert film["nfe"][-1] < len(film["nfe"]) == len(film["frames"]), "an answer serves two steps"
+
+
+def test_a_reference_of_a_split_without_a_whole_window_is_all_of_it(subject):
+    one = subject("sampling.length=2000")
+    found = _held_out_texts(one)
+
+    assert found.ids.tolist() == [one.held_out.ids.tolist()]
+    assert (one.tokenizer.decode(one.held_out.ids),) == found.texts
+    few = subject("sampling.length=100", "sampling.num_samples=3")
+    ids = few.held_out.ids
+    last = len(ids) // 100 - 1
+    places = [0, round(last / 2), last]
+    expected = [ids[100 * place : 100 * place + 100].tolist() for place in places]
+    assert expected == _held_out_texts(few).ids.tolist()
+
+
+def test_kept_texts_name_special_tokens(subject):
+    """Six at most, each run of characters as it reads."""
+    tokenizer = subject().tokenizer
+    words = tokenizer.vocabulary
+    row = [104, 105, words.eos_id, words.pad_id, 33, words.mask_id]
+    ids = torch.tensor([row] * 8)
+    made = Sampled(Samples(ids, ("",) * 8, 1, 0.0, "float64"), {})
+    names = [{"special": tokenizer.token(i)} for i in (words.eos_id, words.pad_id, words.mask_id)]
+
+    assert [["hi", names[0], names[1], "!", names[2]]] * 6 == _readable(made, tokenizer)
+
+
+def test_a_difference_of_settings_is_told_by_its_key():
+    there, here = {"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 2, "d": 4}, "e": 5}
+
+    assert ("b.d", 3, 4) == _difference("", there, here)
+    assert ("e", None, 5) == _difference("", {**here, "e": None}, here)
+    assert ("x.b", 1, {"c": 2}) == _difference("x", {"b": 1}, {"b": {"c": 2}})

@@ -179,3 +179,56 @@ def test_the_summary_is_short():
 
     assert len(re.findall(r"\d+(?:\.\d+)?", text)) <= 7
     assert attrs.evolve(found.trials[0]).status == "done"
+
+
+def measured_networks(nelbo):
+    """Three arms, of which each has a network's measure besides."""
+    found = results({"base": (1.0, 2.0), "other": (3.0, 5.0), "third": (2.0, 2.5)}, "lower")
+    trials = tuple(
+        attrs.evolve(
+            trial, model={"metrics": {"nelbo": {"value": nelbo[trial.arm], "better": "higher"}}}
+        )
+        for trial in found.trials
+    )
+    about = {"unit": "nats/token", "better": "higher"}
+    models = {
+        "own": {"twin": False, "result": {"metrics": {"nelbo": about}}},
+        "twin": {"twin": True, "result": {"metrics": {"nll": about}}},
+        "missing": {"twin": False, "result": {}},
+    }
+    return attrs.evolve(found, trials=trials, models=models)
+
+
+def test_networks_are_compared_where_arms_differ_in_them():
+    same = measured_networks({"base": 4.0, "other": 4.0, "third": 4.0})
+    differ = measured_networks({"base": 4.0, "other": 4.0, "third": 3.5})
+
+    assert (["m"], ["m", "nelbo"]) == (list(same.compared), list(differ.compared))
+    assert ["nelbo"] == list(differ.model_metrics())
+    assert "m" == differ.headline
+    values = differ.trials[0].values
+    assert {"m": 1.0, "nelbo": 4.0, "nfe": 4.0, "seconds": 1.0} == values
+    failed = attrs.evolve(differ.trials[0], result={"status": "failed"})
+    assert ({}, "failed") == (failed.values, failed.status)
+    assert "missing" == attrs.evolve(failed, result={}).status
+
+
+def test_arms_are_judged_by_their_own_direction():
+    """Higher is better of one, lower of the other; paired, seed by seed."""
+    found = measured_networks({"base": 4.0, "other": 4.0, "third": 3.5})
+    base, other, third = found.arms
+
+    assert {0: 1.0, 1: 2.0} == found.scores(base, "m")
+    assert {0: -4.0, 1: -4.0} == found.scores(base, "nelbo")
+    assert {0: 3.0, 1: 5.0} == found.judged(other, "m")
+    assert 2.5 == found.difference(other, "m").mean
+    assert found.difference(base, "m") is None
+    assert ("base", False) == (found.best("m")[0].label, found.best("m")[1])
+    assert ["other", "third"] == [arm.label for arm in found.rivals("base", "m")]
+    assert found.best("nothing") is None
+    assert base is found.baseline
+    plain = tuple(attrs.evolve(trial, baseline=trial.arm == "third") for trial in found.trials)
+    assert "third" == attrs.evolve(found, trials=plain).baseline.label
+    none = tuple(attrs.evolve(trial, baseline=False) for trial in found.trials)
+    assert "base" == attrs.evolve(found, trials=none).baseline.label
+    assert {"noise.type": "third"} == third.settings, "the seed is none of them"

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aios_core.registry import Registry
 from aios_core.testing.contracts.noise import NoiseContract
 from aios_core.testing.strategies import times
 from aios_plugins.noise.cosine import Cosine
@@ -189,3 +190,27 @@ def test_cubic_falls_or_is_refused(start, end):
 def test_no_schedule(cls, settings_, problem):
     with pytest.raises(ValueError, match=problem):
         cls(**settings_)
+
+
+QUARTER = {
+    "cosine": 1 - math.sin(math.pi / 8),
+    "cosine-mdlm": 0.001 + 0.999 * math.cos(math.pi / 8),
+    "cosine-squared": 0.001 + 0.999 * math.cos(math.pi / 8) ** 2,
+    "cubic": 0.75**2,
+    "custom": 0.8,
+    "geometric": math.exp(-(1e-4**0.75) * 20**0.25),
+    "learned": 0.75,
+    "linear-sigma": math.exp(-2.5),
+    "log": 1 - math.log2(1.25),
+    "loglinear": 1 - 0.999 / 4,
+    "md4-clipped": 1e-4 + (1 - 2e-4) * 0.75,
+    "polynomial": 1 - 0.25**2,
+}
+
+
+def test_every_schedule_is_the_one_of_its_paper():
+    """At a quarter of the time, by the formula that it names and with its defaults."""
+    quarter = torch.tensor(0.25, dtype=torch.float64)
+    found = {one.name: one.load()() for one in Registry.discover().components("noise")}
+
+    assert pytest.approx(QUARTER) == {n: float(one.alpha(quarter)) for n, one in found.items()}

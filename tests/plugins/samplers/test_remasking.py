@@ -138,6 +138,25 @@ def test_loop_holds_the_number_of_masks(noise):
     torch.testing.assert_close(share, torch.full_like(share, 0.1), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("noise", [Linear(), Cosine()], ids=lambda n: type(n).__name__)
+def test_loop_follows_the_schedule_before_and_after(noise):
+    """Scaled: from all masks to a tenth until t_on, from a tenth to none after t_off."""
+    surroundings = evolve(context(ORACLE, ORACLE.prior(1), [0]), noise=noise)
+    times = Loop(steps=20, t_on=0.5, t_off=0.2, alpha_on=0.9).times(surroundings)
+
+    def rate(t):
+        return float(noise.mask_rate(torch.tensor(t).double()))
+
+    for place, time in enumerate(times.tolist()):
+        t = 1 - place / 20
+        if t > 0.5 + 1e-9:
+            expected = 1 - 0.9 * (1 - rate((t - 0.5) / 0.5))
+        else:
+            expected = 0.1 * rate(min(1.0, t / 0.2))
+        assert pytest.approx(expected, abs=1e-6) == rate(time)
+    Loop(t_on=0.3, t_off=0.3)
+
+
 def test_loop_must_end_after_it_begins():
     with pytest.raises(ValueError, match="at most t_on"):
         Loop(t_on=0.3, t_off=0.4)

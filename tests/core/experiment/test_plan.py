@@ -1,0 +1,99 @@
+"""What arms are called, what waits for what, and what is read of results."""
+
+import json
+
+import pytest
+
+from aios_core.experiment.ablate import _in_turn
+from aios_core.experiment.plan import ONLY, PlannedModel, is_done, labeller, make_plan, read_result
+from aios_core.experiment.tables import _column
+
+
+def test_an_arm_is_called_by_what_tells_it_from_others():
+    """Names of sections first, then other words, then numbers; what all agree on goes unsaid."""
+    arms = [
+        {"noise.type": "cosine", "sampler.steps": 8, "sampler.type": "dfm", "seed": 1},
+        {"sampler.steps": 16, "sampler.measure": "margin", "sampler.type": "confidence"},
+        {"noise.type": "cosine", "sampler.type": "dfm", "sampler.steps": 8, "dataset.name": "x"},
+    ]
+    arms = [{"backbone.dim": 32, "seed": 0, **one} for one in arms]
+    label = labeller(arms)
+
+    assert ["cosine · dfm · steps 8", "confidence · margin · steps 16"] == list(
+        map(label, arms[:2])
+    )
+    assert "cosine · dfm · steps 8 · x" == label(arms[2])
+    lists = [{"metrics": [1, 2], "training.compile": one, "name": None} for one in (True, False)]
+    assert ["compile true", "compile false"] == list(map(labeller(lists), lists))
+    assert ONLY == labeller(arms[:1])(arms[0])
+    seeds = [{"seed": 0}, {"seed": 1}]
+    assert [ONLY, ONLY] == list(map(labeller(seeds), seeds))
+
+
+def test_one_training_is_done_by_one_job_at_a_time():
+    keys = {"a": "first", "b": "second", "c": "first", "d": "first", "e": "third"}
+    models = {key: PlannedModel(key, training, None) for key, training in keys.items()}
+
+    assert {"c": ["a"], "d": ["c"]} == _in_turn(models)
+
+
+def test_a_result_counts_only_where_it_is_whole_and_tells_of_success(tmp_path):
+    path = tmp_path / "result.json"
+    assert ({}, False) == (read_result(path), is_done(path))
+    for text, found, done in (
+        ('{"status": "done", "nfe": 3}', {"status": "done", "nfe": 3}, True),
+        ('{"status": "failed"}', {"status": "failed"}, False),
+        ('{"status": "do', {}, False),
+        ("[]", {}, False),
+    ):
+        path.write_text(text)
+        assert (found, done) == (read_result(path), is_done(path))
+
+
+def test_networks_are_shared_by_what_samples_alone(tmp_path, write_config):
+    """Their measures go by evaluation too; a twin is one for all seeds and quantizers."""
+    grid = """
+[ablate]
+"sampler.steps" = [2, 4]
+"sampling.temperature" = [0.5, 1.0]
+"evaluation.draws" = [1, 2]
+"quantizer.type" = ["none", "arrow"]
+seed = [0, 1]
+"""
+    plan = make_plan(write_config(tmp_path, grid), tmp_path / "out")
+    own = {(one.model.key, one.model.training_key) for one in plan.trials}
+    twins = {(one.twin.key, one.twin.training_key) for one in plan.trials}
+
+    assert (32, 32) == (len(plan.trials), len({one.key for one in plan.trials}))
+    assert (8, 2) == (len(own), len({training for _, training in own}))
+    assert (2, 1) == (len(twins), len({training for _, training in twins}))
+    assert {key for key, _ in twins} == set(list(plan.models)[:2]), "those that judge come first"
+    assert 10 == len(plan.models) == len(plan.missing_models())
+    for one in plan.trials:
+        assert (one.settings["seed"], one.settings["seed"]) == (
+            one.seed, one.model.resolved.config.seed,
+        )  # fmt: skip
+        assert one.settings["evaluation.draws"] == one.model.resolved.config.evaluation.draws
+    base = [one for one in plan.trials if one.baseline]
+    assert [(plan.trials[0].arm, 0), (plan.trials[0].arm, 1)] == [(i.arm, i.seed) for i in base]
+    result = plan.trial_result(plan.trials[0])
+    result.parent.mkdir(parents=True)
+    result.write_text(json.dumps({"status": "done"}))
+    assert list(plan.trials[1:]) == plan.missing_trials()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, None, 2], [1, None, 2]),
+        ([1, 2.5, None], [1.0, 2.5, None]),
+        (["a", None], ["a", None]),
+        ([1, "a", None, True], ["1", '"a"', None, "true"]),
+        ([True, 2], ["true", "2"]),
+    ],
+)
+def test_a_column_is_of_one_type(values, expected):
+    found = _column(values)
+
+    assert expected == found
+    assert list(map(type, expected)) == list(map(type, found))
