@@ -175,3 +175,36 @@ def test_code_is_hashed_by_content_and_by_place(tmp_path):
 
     assert 4 + 3 == len(found), "a single file counts by its own name"
     assert keys._code(tmp_path / "e" / "code") == keys._code(tmp_path / "a" / "code")
+
+
+def test_a_twin_does_not_depend_on_what_hides_tokens():
+    """Nor on memories, which it is told of none of; but on all else that it learns by."""
+    registry = Registry.discover()
+    first, *others = (
+        training_key(twin(resolve(values, registry=registry)))
+        for values in (
+            {},
+            {"objective": {"type": "d3pm"}},
+            {"corruption": {"type": "hybrid"}, "backbone": {"time_conditioned": True}},
+            {"memory": {"k": 2, "store": "some", "dim": 8}},
+            {"diffusion": {"block_size": 8}},
+        )
+    )
+    plain = {"backbone": {"time_conditioned": True}}
+
+    timed = training_key(twin(resolve(plain, registry=registry)))
+    assert [first, timed, first, first] == others
+    for values in ({"training": {"steps": 3}}, {"backbone": {"dim": 64}}, {"seed": 2}):
+        one, other = (twin(resolve(v, registry=registry)) for v in ({}, values))
+        assert (training_key(one) == training_key(other)) == (values == {"seed": 2})
+
+
+def test_values_of_a_training_are_its_sections_and_their_pins(registry):
+    values = resolve(BASE, registry=registry).values
+    pins = {"noise.power": "one", "sampler.ancestral": "two", "backbone.transformer": "three"}
+    found = keys.training_values({**values, "plugins": {"use": pins}})
+
+    assert {"noise.power": "one", "backbone.transformer": "three"} == found["plugins"]["use"]
+    assert {"noise", "backbone", "diffusion", "training", "seed"} <= found.keys()
+    assert not {"sampler", "sampling", "metrics", "evaluation", "name"} & found.keys()
+    assert {"use": {}} == keys.training_values(values)["plugins"]

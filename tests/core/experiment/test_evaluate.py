@@ -27,6 +27,7 @@ from aios_core.experiment.evaluate import (
 )
 from aios_core.experiment.sampling import Sampled, sample
 from aios_core.training import quantize
+from aios_core.training.data import prepare
 from aios_core.training.trainer import train
 from aios_plugins.metrics.distinct import Distinct
 from aios_plugins.metrics.entropy import Entropy
@@ -137,19 +138,23 @@ def test_network_calls_are_those_of_one_batch(subject, batch_size):
     assert 6 == len(found.ids) == len(set(map(tuple, found.ids.tolist())))
 
 
-def test_a_quantizer_is_calibrated_on_texts_that_it_is_not_measured_on(subject, monkeypatch):
+def test_a_quantizer_is_calibrated_on_texts_that_it_is_not_measured_on(subject, made, monkeypatch):
     """On the training split, whatever is measured: the held-out one would flatter it."""
     seen = []
 
     def calibrate(model, ids, **how):
-        seen.append(ids)
+        seen.append((ids, how["seed"]))
         return real(model, ids, **how)
 
     real = quantize.calibrate
     monkeypatch.setattr(quantize, "calibrate", calibrate)
-    one = subject("quantizer.type=arrow", "quantizer.quality=calibrated")
+    one = subject("quantizer.type=arrow", "quantizer.quality=calibrated", "seed=3")
     held_out = one.tokenizer.decode(one.held_out.ids)
-    (ids,) = seen
+    ((ids, seed),) = seen
+
+    train_tokens = prepare(resolve(made[1])).train
+    assert 3 == seed
+    assert ids.equal(train_tokens.batch(0, 3, 128, 16)), "drawn by the seed"
 
     assert WORDS.endswith(held_out)
     for text in one.tokenizer.decode_batch(ids.numpy()):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+import torch
 from attrs import evolve, frozen
 from safetensors.torch import load_file
 
@@ -20,8 +21,10 @@ from aios_core.config.lock import lock_fault
 from aios_core.contracts.tracker import Tracker, Tracking
 from aios_core.errors import ModelLoadError, TrainingError
 from aios_core.testing.killing import every_instant
+from aios_core.training import trainer
 from aios_core.training.checkpoint import faults, latest, read_state
 from aios_core.training.data import prepare
+from aios_core.training.learner import Step
 from aios_core.training.trainer import train
 
 
@@ -366,3 +369,22 @@ def test_a_folder_without_a_name_in_utf_8_is_refused_before_any_work(tiny, tmp_p
         train(tiny(), folder, progress=False)
 
     assert not folder.exists()
+
+
+def test_what_is_recorded_of_several_steps(tiny, monkeypatch):
+    """Means, the last learning rate, and tokens of all of them by the time that they took."""
+    config = tiny("training.accumulate=2").config
+    loop = object.__new__(trainer._Loop)
+    loop._config, loop._since = config, 10.0
+    one, two = (torch.tensor(number) for number in (1.0, 4.0))
+    loop._steps = [Step(1, one, 0.1, two), Step(2, two, 0.2, one), Step(3, two, 0.3, two)]
+    monkeypatch.setattr(trainer.time, "monotonic", lambda: 12.0)
+    found = loop._means()
+
+    assert found == {
+        "loss": 3.0,
+        "learning_rate": 0.3,
+        "grad_norm": 3.0,
+        "tokens_per_second": 4 * 2 * 16 * 3 / 2,
+    }
+    assert (loop._since, loop._steps) == (12.0, [])

@@ -8,7 +8,7 @@ import torch
 from aios_core.config import resolve
 from aios_core.contracts import Vocabulary
 from aios_core.diffusion.model import Model
-from aios_core.diffusion.objective import training_loss
+from aios_core.diffusion.objective import nelbo, training_loss
 from aios_core.diffusion.times import draw_times
 from aios_core.testing.contracts.noise import NoiseContract
 from aios_plugins.noise.learned import Learned
@@ -105,3 +105,21 @@ def test_surprise_is_of_squared_losses_and_of_the_shares_of_time():
     early, late = 2 / 10 * math.log(0.725), 18 / 10 * math.log(0.275)
     assert pytest.approx(-(early + late) / 2) == found.item()
     assert pytest.approx(0.5) == module.mask_rate(torch.tensor(0.725).double()).item()
+
+
+def test_a_step_of_training_teaches_it_to_be_less_surprised():
+    """The gradient is that of its surprise at the losses of the rows, and of nothing else."""
+    config = resolve(
+        {"noise": {"type": "learned"}, "backbone": {"dim": 8, "layers": 1, "heads": 2}}
+    ).config
+    model = Model.build(config, VOCABULARY)
+    x, source = torch.tensor([[0, 1, 2, 0]]).expand(8, -1), torch.Generator()
+    times, valid = draw_times(8, source)[:, None], torch.ones_like(x).bool()
+    training_loss(model, x, valid, times, source.manual_seed(1)).backward()
+    found = model.noise.logits.grad.clone()
+    losses = nelbo(model, x, valid, times, source.manual_seed(1)).detach()
+    model.zero_grad()
+    model.noise.surprise(times, losses).backward()
+
+    assert found.abs().max() > 1e-3
+    torch.testing.assert_close(found, model.noise.logits.grad)
