@@ -267,6 +267,26 @@ def test_a_negative_prompt_that_is_the_prompt_leads_nowhere(engine):
     assert engine.diffuse("milk", **options).token_ids == led.token_ids
 
 
+def test_a_negative_prompt_beside_rows_of_other_lengths(engine):
+    """What a shorter row is padded by in the other text is not seen."""
+    options = {"guidance_scale": 2.5, "negative_prompt": "b"}
+    both = engine.diffuse(["a bottle of", "a"], seed=1, **options)
+    alone = engine.diffuse("a bottle of", seeds=both.seeds[:1], **options)
+
+    assert both.token_ids[0] == alone.token_ids[0]
+    assert both.log_probs[0] == pytest.approx(alone.log_probs[0], abs=1e-4)
+
+
+def test_guidance_of_scale_0_writes_behind_the_negative_prompt(engine):
+    """Wherever that prompt ends: it is the other text, without the prompt."""
+    options = {"temperature": 0, "sampler": "confidence", "max_new_tokens": 8, "ignore_eos": True}
+    for negative in ("ab", "abcd", "another"):
+        led = engine.diffuse("milk", guidance_scale=0, negative_prompt=negative, **options)
+        there = engine.diffuse(negative, **options)
+
+        assert there.token_ids[0][len(negative) :] == led.token_ids[0][4:]
+
+
 def test_vectors(engine):
     vectors = engine.encode(["milk", "a bottle", "milk"])
 

@@ -19,7 +19,7 @@ from aios_core.contracts import Vocabulary, store_schema
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
-from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
+from aios_core.diffusion.uncertainty import DEFAULT, ESTIMATORS, RATES, Level, read
 from aios_core.errors import InferenceError, ModelLoadError
 from aios_core.experiment.uncertainty import (
     Part,
@@ -31,7 +31,7 @@ from aios_core.experiment.uncertainty import (
     risk_coverage,
     summary,
 )
-from aios_core.inference import ArrowEngine
+from aios_core.inference import ArrowEngine, doubt
 from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
 from aios_core.inference.doubt import doubts
 from aios_core.memory import Place, open_store
@@ -183,6 +183,32 @@ def test_a_threshold_is_the_conformal_quantile(count, seed):
 
     for name, total in calibration.total(found).items():
         assert (total > calibration.thresholds[name]).mean() <= 0.05
+
+
+def test_the_rank_of_a_threshold_counts_the_next_text():
+    """Of 20 texts and a share of 5 % it is the largest, and of fewer there is none."""
+
+    def threshold(count, share):
+        found = {name: np.arange(float(count))[::-1, None] for name in ESTIMATORS}
+        calibration = Calibration.of("key", (1.0,), found, share)
+        total = np.sort(calibration.total(found)["entropy"])
+        above = int((total > calibration.thresholds["entropy"]).sum())
+        return above if calibration.thresholds["entropy"] < math.inf else None
+
+    assert [None, 0, 0, 1] == [threshold(n, 0.05) for n in (18, 19, 20, 39)]
+    assert 9 == threshold(101, 0.1)
+
+
+def test_totals_are_mean_deviations_above_what_is_usual():
+    """Of a population, over all levels; what never changes has no deviation, and no infinity."""
+    found = {name: np.array([[0.0, 10.0, 5.0], [2.0, 30.0, 5.0]]) for name in ESTIMATORS}
+    calibration = Calibration.of("key", (1.0,) * 3, found)
+    other = calibration.total({"entropy": np.array([[4.0, 10.0, 5.0]])})
+
+    assert (2, (1.0, 20.0, 5.0)) == (calibration.texts, calibration.centre["margin"])
+    assert (1.0, 10.0) == calibration.scale["margin"][:2]
+    assert [pytest.approx((3 - 1 + 0) / 3)] == other["entropy"].tolist()
+    assert pytest.approx([-2 / 3, 2 / 3]) == calibration.total(found)["flips"].tolist()
 
 
 def test_something_is_said_of_what_counts_at_every_level(model):
@@ -340,6 +366,28 @@ def test_what_is_kept_goes_where_its_vectors_belong(found, folder, tmp_path):
 
     assert "does not say which embedding" in aios(*words, own.uri, code=2).stderr
     assert "is called 'sqlite'" in aios(*words, "sqlite:oops", code=2).stderr
+
+
+def test_windows_count_by_their_tokens_and_readings_give_an_error(found, folder, monkeypatch):
+    """The score is the mean of readings; its noise their standard error, with n - 1."""
+    engine, seen = ArrowEngine.load(folder / "run"), []
+    text = "12 bottles of milk, 7"
+
+    def recorded(*words):
+        seen.append(scores(*words))
+        return seen[-1]
+
+    monkeypatch.setattr(doubt, "scores", recorded)
+    (one,) = doubts(engine, [text], readings=3, seed=2)
+    calibration = Calibration.load(folder / "run" / NAME)
+    each = np.array([calibration.total(reading)[DEFAULT] for reading in seen])
+    weighed = (each * [16, 5]).sum(1) / 21
+
+    assert (3, 2) == each.shape
+    assert 2 == one.windows
+    assert pytest.approx(weighed.mean()) == one.score == one.estimators[DEFAULT]
+    assert pytest.approx(np.std(weighed, ddof=1) / 3**0.5) == one.noise
+    assert len(set(weighed)) == 3, "each reading has noise of its own"
 
 
 def test_spans_are_of_each_text(found, folder):

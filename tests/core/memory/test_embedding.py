@@ -8,6 +8,7 @@ import pytest
 from attrs import frozen
 
 from aios_core.contracts import EmbeddingProvider
+from aios_core.errors import InferenceError
 from aios_core.memory import Embedder
 
 ASKED = []
@@ -45,6 +46,27 @@ def test_sides_and_fingerprints_are_kept_apart(embedder, tmp_path):
     Embedder(Counting("two"), tmp_path / "cache").embed(["a"])
 
     assert ["a", "qa", "a"] == ASKED
+
+
+def test_vectors_have_length_1_and_texts_their_prompt():
+    """Of their side; what has no direction is named by its row."""
+
+    @frozen
+    class Right(Counting):
+        document_prompt = "d: "
+
+        def encode(self, texts):
+            ASKED.extend(texts)
+            return np.array([[3 * (t[-1] != "0"), 4e-20 * (t[-1] != "0"), 0] for t in texts])
+
+    ASKED.clear()
+    assert [[1, pytest.approx(4e-20 / 3), 0]] == Right().embed(["a"]).tolist()
+    assert [[1, pytest.approx(4e-20 / 3), 0]] == Right().embed(["a"], side="query").tolist()
+    assert ["d: a", "qa"] == ASKED
+    with pytest.raises(InferenceError, match=r"gave text 1 a vector of length 0\.0"):
+        Right().embed(["a", "0", "b", "0"])
+    with pytest.raises(InferenceError, match="text 2 holds half of a surrogate pair"):
+        Right().embed(["a", "é", "\udfff"])
 
 
 def test_damage_is_made_good(embedder, tmp_path):

@@ -45,6 +45,16 @@ def test_a_deletion_alone_is_kept(uri):
         assert 6 == store.count() == store.verify()
 
 
+def test_batches_are_no_longer_than_was_asked(uri):
+    with Numpy().open(uri) as store:
+        store.delete(["2"])
+        sizes = [batch.num_rows for batch in store.to_batches(batch_size=3)]
+        few = [batch["n"].to_pylist() for batch in store.to_batches(filter="n > 4", batch_size=2)]
+
+    assert [3, 3, 1] == sizes
+    assert [[5, 6], [7]] == few
+
+
 def test_dead_rows_go_once_they_are_more_than_a_quarter(uri):
     with Numpy().open(uri) as store:
         store.delete(["0", "1"])

@@ -140,6 +140,18 @@ def test_a_store_that_holds_an_id_twice_is_not_sound(tmp_path):
             store.verify()
 
 
+def test_rows_that_are_counted_must_be_read(tmp_path):
+    with make(tmp_path / "a", 5) as store:
+
+        class More(type(store)):
+            def count_rows(self, where):
+                return 1 + super().count_rows(where)
+
+        store.__class__ = More
+        with pytest.raises(StorageError, match="5 rows can be read, 6 are counted"):
+            store.verify()
+
+
 def test_equal_ranks_are_in_the_order_of_the_first_ranking():
     """Section 5: ties of fused ranks are not sorted by id."""
     assert ["b", "a"] == [one for one, _ in fuse(["b"], ["a"])]

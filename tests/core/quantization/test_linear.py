@@ -137,6 +137,32 @@ def test_a_model_changes_but_for_what_is_tied():
     assert pytest.approx(bits) == after.bits_per_weight
 
 
+def test_what_is_excluded_stays_and_each_layer_has_its_own_plan():
+    """By the name of its weight; statistics and widths go to the layer that they are of."""
+    seen = {}
+
+    class Planned(Rtn):
+        def plan(self, weights):
+            asked = {name: (tuple(w.shape), s) for name, w, s in weights}
+            assert {"inner.0": ((32, 16), "first"), "inner.2": ((16, 32), None)} == asked
+            return {"inner.2": Planned(bits=2)}
+
+        def quantize(self, weight, statistics=None):
+            seen[tuple(weight.shape)] = (self.bits, statistics)
+            return super().quantize(weight, statistics)
+
+    model, measured = Tied(), []
+    quantize_model(
+        model, Planned(bits=8), statistics={"inner.0": "first"}, measured=measured.append
+    )
+
+    assert {(32, 16): (8, "first"), (16, 32): (2, None)} == seen
+    assert ["inner.0", "inner.2"] == measured
+    assert ["inner.2"] == list(linears(Tied(), ["inner.0.weight"]))
+    assert ["inner.0"] == list(linears(Tied(), ["*.2.*"]))
+    assert ["inner.0", "inner.2"] == list(linears(Tied(), ["inner.0", "0.weight"]))
+
+
 def test_weights_keep_their_names():
     model = Tied()
     before = {name for name, _ in model.named_parameters()}

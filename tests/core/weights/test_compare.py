@@ -1,10 +1,14 @@
 """What is said of tensors that differ."""
 
+from pathlib import Path
+
+import attrs
 import pytest
 import torch
 
 from aios_core.weights.compare import differences
-from aios_core.weights.convert import open_source
+from aios_core.weights.convert import Source, open_source
+from aios_plugins.quantizers.rtn import Rtn
 
 NAN, INF = torch.nan, torch.inf
 
@@ -56,3 +60,36 @@ def test_views_of_conjugates_are_their_values(tmp_path):
     torch.save({"x": torch.tensor([1 - 2j])}, tmp_path / "b.pt")
 
     assert {} == dict(differences(*(open_source(tmp_path / name) for name in ("a.pt", "b.pt"))))
+
+
+def test_packed_tensors_are_alike_in_every_part():
+    """Whatever of a packed tensor differs is said, and what only one file has."""
+    packed = Rtn(group_size=16).quantize(
+        torch.randn(4, 32, generator=torch.Generator().manual_seed(0))
+    )
+
+    def source(**tensors):
+        return Source(Path("x"), tuple(tensors), tensors.__getitem__, {}, {})
+
+    def difference(**change):
+        other = source(w=attrs.evolve(packed, **change))
+        return dict(differences(source(w=packed), other)).get("w")
+
+    assert difference() is None
+    assert "the codes differ" == difference(codes=packed.codes ^ 1)
+    assert "the params differ" == difference(params=packed.params ^ 1)
+    assert "dtype float32, and float16" == difference(dtype="float16")
+    assert "group_size 16, and 32" == difference(group_size=32)
+    assert "method rtn, and hqq" == difference(method="hqq")
+    plain = torch.zeros(4, 32)
+    told = []
+    found = list(
+        differences(source(b=plain, a=plain, w=packed), source(c=plain, w=plain), told.append)
+    )
+    assert [
+        ("a", "only in the first"),
+        ("b", "only in the first"),
+        ("c", "only in the second"),
+        ("w", "rtn in 4 bits 4x32, and float32 4x32"),
+    ] == found
+    assert ["a", "b", "c", "w"] == told

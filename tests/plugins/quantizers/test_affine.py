@@ -47,6 +47,24 @@ def test_an_error_is_at_most_half_a_step(weight, bits, size):
         assert (error <= bound).all()
 
 
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("bits", [2, 3, 8])
+def test_a_code_is_the_nearest_of_what_is_stored(bits, symmetric):
+    """Of scale and offset as float16 has them, which far from zero are rounded coarsely."""
+    weight = 100 + torch.rand(5, 48, generator=torch.Generator().manual_seed(0))
+    weight[2:] = -weight[2:]
+    quantizer = Rtn(bits=bits, group_size=16, symmetric=symmetric)
+    packed = quantizer.quantize(weight)
+    params = packed.params.view(torch.float16).float().view(-1, 5, 3, 1, 1)
+    offset = -params[0] * 2 ** (bits - 1) if symmetric else params[1]
+    steps = (params[0] * torch.arange(2.0**bits) + offset).expand(5, 3, 16, -1)
+    nearest = (steps - weight.view(5, 3, 16, 1)).abs().amin(-1)
+
+    assert "f16" == packed.param_fmt
+    found = (quantizer.dequantize(packed) - weight).abs().view(5, 3, 16)
+    torch.testing.assert_close(nearest, found, rtol=0, atol=2e-5)
+
+
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_the_extreme_of_a_symmetric_group_is_exact(bits):
     weight = torch.tensor([[0.5, -0.25, 0.125, 0.0], [-2.0, 0.5, 1.0, -1.0]])

@@ -153,3 +153,18 @@ def test_settings_of_the_product_go_with_the_layer(weight):
 
     assert_close(exact(x), x @ exact.weight.T + layer.bias)
     assert not torch.equal(exact(x), rounded(x))
+
+
+def test_a_search_weighs_columns_by_the_square_of_their_inputs(weight):
+    """That is the diagonal of the moment: by it the error of the outputs is least."""
+    power = torch.logspace(-3, 3, 512)[torch.randperm(512, generator=torch.Generator())]
+
+    def lost(importance):
+        statistics = Statistics(importance.diag(), 100)
+        quantizer = Arrow(bits=2)
+        wrong = quantizer.dequantize(quantizer.quantize(weight, statistics)) - weight
+        return float((wrong.square() * power).sum())
+
+    right = lost(power)
+    for other in (power.sqrt(), power.square(), torch.ones(512), power.flip(0)):
+        assert right < lost(other)

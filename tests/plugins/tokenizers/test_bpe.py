@@ -10,7 +10,8 @@ import pytest
 
 from aios_core.errors import TokenizerError
 from aios_core.testing.contracts.tokenizer import TokenizerContract
-from aios_plugins.tokenizers.bpe import Bpe
+from aios_plugins.tokenizers import bpe
+from aios_plugins.tokenizers.bpe import Bpe, TrainedBpe
 
 TEXTS = ["the thesis is that the thicker thief thinks", "then the <mask> thins the <mask>"]
 
@@ -121,3 +122,20 @@ def test_a_hostile_file_is_named_with_the_entry(tmp_path):
         TokenizerError, match=r"tokenizer\.json: pre_tokenizer\.pattern: not an entry"
     ):
         Bpe().load(tmp_path)
+
+
+def test_a_fingerprint_is_of_the_file_and_of_unicode(monkeypatch):
+    """What cuts words changes with the tables of Unicode, and so do ids."""
+    one, other = (Bpe(vocab_size=size).train(TEXTS) for size in (270, 271))
+    again = TrainedBpe(one.engine).fingerprint
+
+    assert one.fingerprint == again != other.fingerprint
+    monkeypatch.setattr(bpe.fast_tokenizer, "UNICODE_VERSION", "1.0")
+    assert again != TrainedBpe(one.engine).fingerprint
+
+
+def test_special_tokens_have_no_bytes():
+    tokenizer = Bpe(vocab_size=262).train(TEXTS)
+
+    assert [b""] * 4 + [b"th"] == [tokenizer.token_bytes(i) for i in (0, 1, 2, 3, 260)]
+    assert "th" == tokenizer.decode([2, 260, 0, 3])

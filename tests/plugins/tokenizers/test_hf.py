@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from aios_core.errors import TokenizerError
 from aios_core.testing import strategies
 from aios_core.testing.contracts.tokenizer import TokenizerContract
+from aios_plugins.tokenizers import hf
 from aios_plugins.tokenizers.bpe import Bpe
-from aios_plugins.tokenizers.hf import Hf
+from aios_plugins.tokenizers.hf import Hf, TrainedHf
 
 TEXTS = ["the thesis is that the thicker thief thinks", "then the <mask> thins 香蕉 the <mask>"]
 
@@ -74,3 +75,31 @@ def test_hostile_files_are_errors(tmp_path, text, told):
     other.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(TokenizerError, match=told):
         Hf(file=other, engine=True).train([])
+
+
+@pytest.mark.parametrize("engine", [False, True])
+def test_tokens_of_the_file_are_decoded_and_those_of_our_own_are_not(path, engine):
+    """The file's special ones by their names; ours stand behind them, and have no text."""
+    tokenizer = Hf(file=path, engine=engine).train([])
+    size = tokenizer.engine.vocab_size
+    own = [size, size + 1, size + 2, size + 3]
+    vocabulary = tokenizer.vocabulary
+
+    assert (280, 284) == (size, vocabulary.size)
+    assert own == [vocabulary.mask_id, vocabulary.pad_id, vocabulary.bos_id, vocabulary.eos_id]
+    assert "a<mask>b" == tokenizer.decode([*tokenizer.encode("a"), own[0], 0, own[3],
+                                           *tokenizer.encode("b")])  # fmt: skip
+    assert ["<mask>", "<pad>", "<bos>", "<eos>"] == [tokenizer.token(one) for one in own]
+    assert [b"<mask>", b"", b""] == [tokenizer.token_bytes(i) for i in (0, own[0], own[3])]
+
+
+def test_a_fingerprint_is_of_how_a_file_is_read(path, monkeypatch):
+    """Of what decides ids: whether names in a text are tokens, and the tables of Unicode."""
+    plain, parsed = (Hf(file=path, parse_special=one).train([]) for one in (False, True))
+
+    assert plain.fingerprint == Hf(file=path, engine=True).train([]).fingerprint
+    assert plain.fingerprint != parsed.fingerprint
+    assert 0 in parsed.encode("a <mask>").tolist()
+    assert 0 not in plain.encode("a <mask>").tolist()
+    monkeypatch.setattr(hf.fast_tokenizer, "UNICODE_VERSION", "1.0")
+    assert plain.fingerprint != TrainedHf(plain.engine, plain.path).fingerprint
