@@ -9,7 +9,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from aios_core.files import fault, manifest, new_file, new_folder, remove_folder, replace_text
+from aios_core.files import (
+    cache_folder,
+    fault,
+    manifest,
+    new_file,
+    new_folder,
+    remove_folder,
+    replace_text,
+)
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path):
@@ -179,3 +187,30 @@ def test_what_takes_a_name_is_on_disk_before(tmp_path, monkeypatch):
 
     assert ["folder", "file", "text", "text"] == [path.name for path in done]
     assert {"folder", "file", "text"} <= set(synced[tmp_path.stat().st_ino]), "the names too"
+
+
+def test_the_cache_is_where_it_is_said(tmp_path, monkeypatch):
+    """By AIOS_CACHE as it is, else in a folder `aios` of the user's caches."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "own"))
+    found = [cache_folder()]
+    for name in ("AIOS_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name)
+        found.append(cache_folder())
+
+    assert ["own", "xdg/aios", "home/.cache/aios"] == [
+        path.relative_to(tmp_path).as_posix() for path in found
+    ]
+    assert not list(tmp_path.iterdir()), "nothing is made before it is used"
+
+
+def test_a_cache_that_cannot_be_written_has_a_stand_in(tmp_path, monkeypatch, caplog):
+    """One for the process, which is told once."""
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "file"))
+    first, second = cache_folder(), cache_folder()
+
+    assert first == second != tmp_path / "file"
+    assert first.is_dir()
+    assert 1 == caplog.text.count("cannot be written, so nothing is cached")

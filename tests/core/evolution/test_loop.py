@@ -15,12 +15,13 @@ from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution import proposal
 from aios_core.evolution.digest import model_digest
-from aios_core.evolution.gate import judge, score
+from aios_core.evolution.gate import Change, Verdict, judge, score
 from aios_core.evolution.head import at_head, run_folder
 from aios_core.evolution.journal import Journal
 from aios_core.evolution.loop import evolve
 from aios_core.evolution.proposal import doubt
 from aios_core.evolution.rollback import faults, rollback
+from aios_core.evolution.skills import delete, revoke
 from aios_core.evolution.splits import split
 from aios_core.inference import ArrowEngine
 
@@ -70,6 +71,36 @@ def test_skills_are_learned_on_one_another(found, settings):
 
     if second.accepted:
         assert first.skill_id == second.card.parent
+    assert [] == faults(found)
+
+
+def test_head_goes_back_one_version_at_a_time(found, run, settings, monkeypatch):
+    """To what it was learned on; revoking takes it before what it builds on, and no further."""
+    good = Change(1.0, 0.5, -0.5, -0.6, -0.4)
+    monkeypatch.setattr(proposal, "judge", lambda *_, **__: Verdict(True, "so", good, good, 0.01))
+    rounds = [evolve(found, settings(f"seed={n}", "evolution.steps=1")) for n in range(3)]
+    cards, journal = [attempts[-1].card for attempts in rounds], Journal.of(run)
+    first, second, third = ids = [card.skill_id for card in cards]
+
+    assert [None, first, second] == [card.parent for card in cards]
+    assert ids == [card.skill_id for card, _ in journal.chain(third)]
+    assert ids == [card.skill_id for card in journal.versions()]
+    assert (third, third) == (journal.named("HEAD"), journal.named(third[:12]))
+    back = rollback(found)
+    assert (third, second) == (back.before, back.after)
+    assert back.sha256 == cards[1].result_sha256 == model_digest(at_head(found))
+    with pytest.raises(EvolutionError, match="3 versions"):
+        journal.named("l2-lora")
+    assert second == revoke(journal, third) == journal.head
+    assert [] == faults(found)
+    assert revoke(journal, first) is journal.head is None
+    with pytest.raises(EvolutionError, match="was revoked"):
+        rollback(found, second)
+    with pytest.raises(EvolutionError, match=f"build on it: {second[:12]}; delete"):
+        delete(journal, first)
+    delete(journal, third)
+    delete(journal, second)
+    assert [first] == journal.ids()
     assert [] == faults(found)
 
 

@@ -101,6 +101,20 @@ def test_draws_follow_the_model():
     assert (expected.softmax(0) - found).abs().sum() / 2 < 0.02
 
 
+def test_a_temperature_changes_the_draw_and_not_what_is_said():
+    """Frequencies are of p^2 at 0.5; log-probability and entropy are those of p."""
+    core = InferenceCore(model(), temperature=0.5)
+    (step,) = core.stream([[1]] * 6_000, seeds=range(6_000), max_new_tokens=[1] * 6_000)
+    logits = model()(torch.tensor([[7, 1]]))[0, -1].index_fill_(0, torch.tensor([5]), -torch.inf)
+    plain, squared = logits.softmax(0), (2 * logits).softmax(0)
+    found = torch.bincount(step.tokens, minlength=9) / 6_000
+
+    assert (squared - found).abs().sum() / 2 < 0.03 < (plain - found).abs().sum() / 2
+    torch.testing.assert_close(plain.log()[step.tokens], step.log_probs)
+    torch.testing.assert_close(torch.special.entr(plain).sum().expand(6_000), step.entropy)
+    assert 1 == step.nfe
+
+
 def test_an_end_of_text_ends_a_row():
     core = InferenceCore(model())
     eos = rows(core, [[]], [0])[0][0][2]

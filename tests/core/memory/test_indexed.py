@@ -71,14 +71,18 @@ def test_dead_rows_go_once_they_are_more_than_a_quarter(uri):
 @pytest.mark.parametrize("where", [None, "n >= 0"])
 def test_equal_scores_are_in_the_order_of_writing(tmp_path, where):
     """Of vectors and of texts; a row that is written again is the last."""
-    rows = [{"id": str(n), "text": "word", "vector": [1, n % 2], "n": n} for n in range(100)]
+    rows = [
+        {"id": str(n), "text": "word " * (1 + n % 3), "vector": [1, n % 3], "n": n}
+        for n in range(300)
+    ]
     with Numpy().create(str(tmp_path / "store"), SCHEMA, metric="dot") as store:
         store.add(rows)
-        store.upsert(rows[:1])
-        found = store.search([1, 0], 100, filter=where)["id"].to_pylist()
-        texts = store.search_text("word", 100, filter=where)["id"].to_pylist()
+        store.upsert(rows[2:3])
+        found = store.search([1, 1], 300, filter=where)["id"].to_pylist()
+        texts = store.search_text("word", 300, filter=where)["id"].to_pylist()
 
-    right = [*map(str, range(1, 100)), "0"]
+    right = [str(n) for rest in (2, 1, 0) for n in range(300) if n % 3 == rest and n != 2]
+    right.insert(99, "2")
     assert right == found
     assert right == texts
 

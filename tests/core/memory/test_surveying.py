@@ -1,0 +1,128 @@
+"""What a file holds: its rows, their ids, and the schema of a store for them."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from aios_core.errors import DataError
+from aios_core.memory import reading
+from aios_core.memory.arrow_rows import parquet_rows
+from aios_core.memory.surveying import batches, survey
+
+
+def lines(path, *rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_columns_have_the_type_of_all_their_values(tmp_path):
+    """Whole and other numbers are float64, all other mixtures texts; nothing says nothing."""
+    path = lines(
+        tmp_path / "a.jsonl",
+        {"id": 1, "text": "x", "n": 1, "f": 1, "s": 1, "b": True, "m": None, "c": True, "l": [1]},
+        {"id": 2, "text": "x", "n": None, "f": 0.5, "s": "a", "b": False, "m": None, "c": 1},
+    )
+    found = survey(path)
+    types = {"n": "int64", "f": "float64", "s": "string", "b": "bool"}
+
+    assert types | {"m": "string", "c": "string", "l": "string"} == found.metadata
+    assert (2, None, "int64") == (found.rows, found.dim, found.id_type)
+    assert ["id", "text", *"nfsbmcl", "vector"] == found.schema(7).names
+    assert 7 == found.schema(7).field("vector").type.list_size
+    assert "string" == survey(lines(path, {"id": 1, "text": "x"}, {"id": "1", "text": "x"}),
+                              unique=False).id_type  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"vector": [1, 2, 3]}, "3: has a vector of 3 numbers, and .*:1 has a vector of 2 numbers"),
+        ({"text": "x"}, "3: has no vector, and .*:1 has a vector of 2 numbers"),
+    ],
+)
+def test_vectors_of_a_file_are_alike(tmp_path, second, message):
+    rows = ({"id": 1, "vector": [1, 2]}, {"id": 2, "vector": [2, 3]}, {"id": 3, **second})
+
+    with pytest.raises(DataError, match=message):
+        survey(lines(tmp_path / "a.jsonl", *rows))
+
+
+def test_rows_without_an_id_are_named_by_their_content(tmp_path):
+    """Whatever the order of keys; of equal ones the first counts, and others are others."""
+    path = lines(
+        tmp_path / "a.jsonl",
+        {"text": "x", "n": 1},
+        {"n": 1, "text": "x"},
+        {"text": "x", "n": 2},
+        {"vector": [1.0, 2.0]},
+        {"vector": [1.0, 2.5]},
+    )
+    found = list(reading.rows(path))
+    pq.write_table(pa.table({"vector": [[1.0, 2.0]]}), tmp_path / "a.parquet")
+    (same,) = reading.rows(tmp_path / "a.parquet")
+
+    assert [1, 3, 4, 5] == [row.number for row in found]
+    assert 4 == len({row.values["id"] for row in found})
+    assert {32} == {len(row.values["id"]) for row in found}
+    assert same.values["id"] == found[2].values["id"]
+
+
+def test_paragraphs_know_their_first_line(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("\n one\ntwo \n\n\nthree\n  \nfour")
+
+    assert [
+        (2, "one\ntwo", 2, "notes.txt"),
+        (6, "three", 6, "notes.txt"),
+        (8, "four", 8, "notes.txt"),
+    ] == [
+        (row.number, row.values["text"], row.values["line"], row.values["source"])
+        for row in reading.rows(path)
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "txt", "parquet"])
+def test_progress_is_told_in_thousandths_and_once(tmp_path, suffix):
+    path, told = tmp_path / f"a.{suffix}", []
+    if suffix == "parquet":
+        pq.write_table(pa.table({"text": ["x"] * 5000}), path)
+    else:
+        path.write_text("".join(f'{{"text": "{n}"}}\n' for n in range(5000)))
+    rows = (
+        parquet_rows(path, told.append) if suffix == "parquet" else reading._raw(path, told.append)
+    )
+    assert 0 < len(list(rows)) <= 5000
+
+    assert 1000 == sum(told)
+    assert len(told) > 4
+    assert min(told) > 0
+
+
+def test_rows_of_a_list_keep_their_places(tmp_path):
+    """Also beside one that is missing, and in a slice."""
+    vectors = pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32()))
+    pq.write_table(pa.table({"id": ["a", "b", "c"], "vector": vectors}), tmp_path / "a.parquet")
+    found = [values["vector"] for _, values, _ in parquet_rows(tmp_path / "a.parquet", print)]
+
+    assert found[1] is None
+    assert [[1, 2], [3, 4]] == np.stack([found[0], found[2]]).tolist()
+
+
+def test_batches_are_full_but_the_last():
+    assert [[1, 2], [3, 4], [5]] == list(batches(iter([1, 2, 3, 4, 5]), 2))
+    assert [[1, 2]] == list(batches(iter([1, 2]), 2))
+
+
+def test_a_line_has_a_bound(tmp_path, monkeypatch):
+    """The newline belongs to it."""
+    monkeypatch.setattr(reading, "MAX_LINE", 20)
+    path = tmp_path / "a.txt"
+    path.write_text("x" * 19 + "\n")
+
+    assert 1 == len(list(reading.rows(path)))
+    path.write_text("one\n" + "x" * 20 + "\n")
+    with pytest.raises(DataError, match=r"a\.txt:2: is longer than 20 bytes"):
+        list(reading.rows(path))
