@@ -12,15 +12,8 @@ import torch
 
 from aios_core import allocation
 from aios_core.contracts import Sampler, Vocabulary
-from aios_core.diffusion.model import Model
 from aios_core.errors import InferenceError, ModelLoadError, PluginError
 from aios_core.inference import ArrowEngine
-from aios_core.inference.embed import embed
-from aios_core.testing.modules import stir
-from aios_plugins.backbones.transformer import Transformer
-from aios_plugins.corruptions.absorbing import Absorbing
-from aios_plugins.heads.text import Text
-from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.confidence import Confidence
 
 MASK = 256
@@ -272,53 +265,6 @@ def test_a_negative_prompt_that_is_the_prompt_leads_nowhere(engine):
     options = {"seed": 1, "max_new_tokens": 8}
     led = engine.diffuse("milk", negative_prompt="milk", guidance_scale=3.0, **options)
     assert engine.diffuse("milk", **options).token_ids == led.token_ids
-
-
-def test_a_negative_prompt_beside_rows_of_other_lengths(engine):
-    """What a shorter row is padded by in the other text is not seen."""
-    options = {"guidance_scale": 2.5, "negative_prompt": "b"}
-    both = engine.diffuse(["a bottle of", "a"], seed=1, **options)
-    alone = engine.diffuse("a bottle of", seeds=both.seeds[:1], **options)
-
-    assert both.token_ids[0] == alone.token_ids[0]
-    assert both.log_probs[0] == pytest.approx(alone.log_probs[0], abs=1e-4)
-
-
-def test_guidance_of_scale_0_writes_behind_the_negative_prompt(engine):
-    """Wherever that prompt ends: it is the other text, without the prompt."""
-    options = {"temperature": 0, "sampler": "confidence", "max_new_tokens": 8, "ignore_eos": True}
-    for negative in ("ab", "abcd", "another"):
-        led = engine.diffuse("milk", guidance_scale=0, negative_prompt=negative, **options)
-        there = engine.diffuse(negative, **options)
-
-        assert there.token_ids[0][len(negative) :] == led.token_ids[0][4:]
-
-
-def test_batches_are_joined_in_their_order(engine):
-    """Of 3 rows and 1: each row has what is its own, and every call of the network counts."""
-    options = {"mode": "ar", "max_new_tokens": 7, "ignore_eos": True}
-    output = engine.generate(["milk", "a", "bo", "x"], seed=3, **options)
-    alone = engine.generate("x", seeds=output.seeds[3:], **options)
-
-    assert (14, 7) == (output.nfe, alone.nfe)
-    assert [4, 1, 2, 1] == [sum(row) for row in output.given]
-    assert output.token_ids[3:] == alone.token_ids
-    assert output.completions[3:] == alone.completions
-    assert output.uncertainty[3] == pytest.approx(alone.uncertainty[0], abs=1e-4)
-
-
-def test_vectors_are_means_of_clean_states():
-    """At time 0, which is that of a text without noise, and of its own tokens alone."""
-    vocabulary = Vocabulary(size=9, mask_id=5, pad_id=6, bos_id=7, eos_id=8)
-    backbone = Transformer(dim=8, layers=1, heads=2, time_conditioned=True)
-    model = stir(Model(Text(), backbone, LogLinear(), Absorbing(), vocabulary, length=8)).eval()
-    states = model.states(torch.tensor([[1, 2, 3]]), torch.zeros(1).double())[0]
-    right = torch.nn.functional.normalize(states.mean(0), dim=0).tolist()
-    found = embed(model, [[1, 2, 3], [4, 4, 4, 4, 4]])
-
-    assert right == pytest.approx(found[0].tolist(), abs=1e-5)
-    noisy = model.states(torch.tensor([[1, 2, 3]]), torch.ones(1).double())[0].mean(0)
-    assert right != pytest.approx(torch.nn.functional.normalize(noisy, dim=0).tolist(), abs=1e-3)
 
 
 def test_vectors(engine):
