@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aios_core.cli import cli
 from aios_core.config import resolve
@@ -17,7 +19,7 @@ from aios_core.contracts import Vocabulary, store_schema
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
-from aios_core.diffusion.uncertainty import DEFAULT, ESTIMATORS, RATES, Level, read
+from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.errors import InferenceError, ModelLoadError
 from aios_core.experiment.uncertainty import (
     Part,
@@ -29,8 +31,8 @@ from aios_core.experiment.uncertainty import (
     risk_coverage,
     summary,
 )
-from aios_core.inference import ArrowEngine, doubt
-from aios_core.inference.calibration import NAME, Calibration, scores
+from aios_core.inference import ArrowEngine
+from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
 from aios_core.inference.doubt import doubts
 from aios_core.memory import Place, open_store
 from aios_core.testing.modules import stir
@@ -158,6 +160,29 @@ def test_a_network_hears_the_time_of_as_many_masks_as_it_sees(noise):
         torch.testing.assert_close(one.hidden.double().mean(1), share, atol=0.1, rtol=0)
         expected = timed.log_probs(timed.states(x, told[-1]))[one.hidden]
         torch.testing.assert_close(expected, one.log_probs)
+
+
+def test_temperatures_find_what_was_sharpened():
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn(4000, 8, generator=generator).log_softmax(-1)
+    tokens = torch.multinomial(honest.exp(), 1, generator=generator)[:, 0]
+    fit = Temperatures()
+    for rate, factor in zip(RATES, (1, 2, 0.5, 1.5, 1), strict=True):
+        sharp = (honest * factor).log_softmax(-1)
+        fit.add(Level(rate, torch.ones(1, 4000, dtype=torch.bool), tokens, sharp, None))
+
+    assert pytest.approx((1, 2, 0.5, 1.5, 1), rel=0.05) == fit.fitted()
+
+
+@given(st.integers(40, 200), st.integers(0, 2**20))
+def test_a_threshold_is_the_conformal_quantile(count, seed):
+    """No more than the share of the texts it was learned from are above it."""
+    chance = np.random.default_rng(seed)
+    found = {name: chance.normal(size=(count, len(RATES))) for name in ESTIMATORS}
+    calibration = Calibration.of("key", (1.0,) * len(RATES), found, 0.05)
+
+    for name, total in calibration.total(found).items():
+        assert (total > calibration.thresholds[name]).mean() <= 0.05
 
 
 def test_something_is_said_of_what_counts_at_every_level(model):
@@ -315,28 +340,6 @@ def test_what_is_kept_goes_where_its_vectors_belong(found, folder, tmp_path):
 
     assert "does not say which embedding" in aios(*words, own.uri, code=2).stderr
     assert "is called 'sqlite'" in aios(*words, "sqlite:oops", code=2).stderr
-
-
-def test_windows_count_by_their_tokens_and_readings_give_an_error(found, folder, monkeypatch):
-    """The score is the mean of readings; its noise their standard error, with n - 1."""
-    engine, seen = ArrowEngine.load(folder / "run"), []
-    text = "12 bottles of milk, 7"
-
-    def recorded(*words):
-        seen.append(scores(*words))
-        return seen[-1]
-
-    monkeypatch.setattr(doubt, "scores", recorded)
-    (one,) = doubts(engine, [text], readings=3, seed=2)
-    calibration = Calibration.load(folder / "run" / NAME)
-    each = np.array([calibration.total(reading)[DEFAULT] for reading in seen])
-    weighed = (each * [16, 5]).sum(1) / 21
-
-    assert (3, 2) == each.shape
-    assert 2 == one.windows
-    assert pytest.approx(weighed.mean()) == one.score == one.estimators[DEFAULT]
-    assert pytest.approx(np.std(weighed, ddof=1) / 3**0.5) == one.noise
-    assert len(set(weighed)) == 3, "each reading has noise of its own"
 
 
 def test_spans_are_of_each_text(found, folder):
