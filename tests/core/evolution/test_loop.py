@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from attrs import evolve as evolved
 
 from aios_core.config import resolve
 from aios_core.contracts import Windows
@@ -72,6 +73,27 @@ def test_skills_are_learned_on_one_another(found, settings):
     if second.accepted:
         assert first.skill_id == second.card.parent
     assert [] == faults(found)
+
+
+def test_a_budget_is_a_share_of_the_model(found, settings, monkeypatch):
+    """What touches as much may, and one parameter more may not."""
+    level = settings().config.levels[0]
+    splits = split(settings().config, found.tokenizer)
+    total = found.model.num_parameters()
+    monkeypatch.setattr(proposal, "judge", lambda *_, **__: None)
+
+    def tried(count):
+        class Touches(type(level)):
+            def adapt(self, model, experience, budget):
+                assert (budget.steps, budget.share) == (1, 0.25)
+                return evolved(super().adapt(model, experience, budget), parameters=count)
+
+        config = settings("evolution.steps=1", "evolution.share=0.25").config
+        return proposal.propose(Touches(rank=1), found.model, splits, config)
+
+    assert total // 4 == tried(total // 4).adaptation.parameters
+    with pytest.raises(EvolutionError, match=r"l2-lora touches 25\.0\d% .* budget is 25\.00%"):
+        tried(total // 4 + 1)
 
 
 def test_head_goes_back_one_version_at_a_time(found, run, settings, monkeypatch):

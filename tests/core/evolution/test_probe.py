@@ -67,6 +67,36 @@ def test_a_power_law_is_found_again(alpha):
     assert tail > 100
 
 
+def test_the_tail_is_the_one_nearest_to_its_power_law():
+    """By the definitions of Clauset, Shalizi and Newman, over every tail that may begin."""
+    x = [0.5, 0.6, 0.9, 1.0, 1.1, 1.7, 2.0, 3.5, 4.0, 11.0]
+    best = None
+    for start in range(len(x) - 1):
+        tail = x[start:]
+        alpha = 1 + len(tail) / sum(math.log(one / tail[0]) for one in tail)
+        distance = max(
+            abs(1 - (one / tail[0]) ** (1 - alpha) - rank / len(tail))
+            for rank, one in enumerate(tail)
+        )
+        if best is None or distance < best[1]:
+            best = (alpha, distance, len(tail))
+
+    assert pytest.approx(best) == power_law(torch.tensor(x).double())
+    assert 2 < best[2] < 10
+
+
+def test_what_follows_from_a_spectrum():
+    """Of eigenvalues, the squares of singular values, and logarithms to the base 10."""
+    values = torch.linspace(1, 30, 64).double()
+    found = measured(torch.diag(values))
+    alpha, distance, tail = power_law(values**2)
+
+    assert (alpha, distance) == (found["alpha"].value, found["alpha_ks"].value)
+    assert pytest.approx(alpha * math.log10(900)) == found["alpha_hat"].value
+    assert {tail} == {found[name].n for name in ("alpha", "alpha_ks", "alpha_hat")}
+    assert 64 * 64 == found["stable_rank"].n
+
+
 def test_odd_tensors_are_no_crash():
     for w in (
         torch.zeros(60, 60),

@@ -17,7 +17,7 @@ from aios_core.evolution.probe import PROMISE, with_data
 from aios_core.memory import Memories
 from aios_core.testing.modules import stir
 from aios_core.training.trainer import train
-from aios_plugins.evolution import unfreeze
+from aios_plugins.evolution import mixing, unfreeze
 from aios_plugins.evolution.control import Control
 from aios_plugins.evolution.mixing import Mixing, _Cached, _fitted, _predictions, pooled
 from aios_plugins.evolution.unfreeze import PROBES, Full, Random, Unfreeze
@@ -122,11 +122,13 @@ def test_a_pull_is_half_the_squared_distance(model, experience, monkeypatch):
     asked = []
 
     def fit(fork, tensors, *_, learning_rate, replay, pull):
-        assert [0.0] == [float(pull())]
+        assert [0.0] == [float(pull().detach())]
         with torch.no_grad():
             for tensor in tensors:
                 tensor.add_(2)
-        asked.append((float(pull()), sum(one.numel() for one in tensors), learning_rate, replay))
+        asked.append(
+            (float(pull().detach()), sum(one.numel() for one in tensors), learning_rate, replay)
+        )
 
     monkeypatch.setattr(unfreeze, "fit", fit)
     level = Unfreeze(pull=0.5, replay=0.75, learning_rate=0.125)
@@ -157,12 +159,33 @@ def test_a_side_network_is_as_wide_as_it_may_be(model, experience):
 def test_a_side_network_steers_at_both_ends_of_its_share(model, experience):
     """The share of the schedule that is done is 1 - t; both bounds belong to it."""
     learned = Control(
-        control_guidance_start=0.25, control_guidance_end=0.75, learning_rate=0.05
+        control_guidance_start=0.125, control_guidance_end=0.25, learning_rate=0.05
     ).adapt(model, experience, SMALL)
-    x, t = experience.target.ids[:4], torch.tensor([0.8125, 0.75, 0.25, 0.1875]).double()
+    x, t = experience.target.ids[:4], torch.tensor([0.9375, 0.875, 0.75, 0.6875]).double()
     same = (model(x, t) == Control().apply(model, learned)(x, t)).flatten(1).all(1)
 
     assert [True, False, False, True] == same.tolist()
+
+
+def test_weights_are_fitted_to_the_target_and_a_share_of_the_base(model, experience, monkeypatch):
+    """With no expert the only weight is 1; a share of 0 leaves the base out."""
+    asked = []
+
+    def fitted(cached, count, pool):
+        asked.append(([share for _, share in cached], count, pool))
+        tokens = [sorted({chr(one) for one in part.tokens}) for part, _ in cached]
+        assert (
+            tokens
+            == [sorted(set("a bottle of milk")), sorted(set("no more of it all"))][: len(cached)]
+        )
+        return torch.ones(count)
+
+    monkeypatch.setattr(mixing, "_fitted", fitted)
+    made = Mixing(replay=0.5, pool="linear").adapt(model, experience, SMALL)
+    Mixing(replay=0.0).adapt(model, experience, SMALL)
+
+    assert [([1.0, 0.5], 1, "linear"), ([1.0], 1, "log")] == asked
+    assert ([], "linear", 1) == (made.config["experts"], made.config["pool"], made.parameters)
 
 
 def test_cached_predictions_stand_for_the_bound(model, experience):
