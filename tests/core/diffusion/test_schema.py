@@ -37,6 +37,36 @@ from aios_core.diffusion.constraints import compile_pattern, compile_schema
         ({"enum": [1, True, "1"], "type": ["integer"]}, ["1"], ["true", '"1"']),
         ({"enum": [1, 2], "const": 2}, ["2"], ["1"]),
         ({"type": "number"}, ["-0.5e-10", "10", "0"], ["1e100", "1.", "00", "+1", "-"]),
+        (
+            {"type": "array", "items": {"type": "null"}, "minItems": 2},
+            ["[null,null]", "[null,null,null]"],
+            ["[]", "[null]", "[nullnull]"],
+        ),
+        ({"type": "integer"}, ["0", "-12", "10"], ["01", "-", "1.0", "+1", "-01", ""]),
+        ({"type": "number"}, ["1E5", "-0.25e+10"], [".5", "1e", "01.5", "1e+"]),
+        (
+            {"type": "object", "properties": {key: {"type": "null"} for key in "abc"}},
+            ["{}", '{"a":null}', '{"c":null}', '{"a":null,"c":null}', '{"b":null,"c":null}'],
+            ['{"a":null"c":null}', '{,"a":null}', '{"d":null}', '{"a":null,"a":null}'],
+        ),
+        ({"type": "object"}, ["{}"], ['{"a":null}']),
+        ({"enum": [1, True, 2.5], "type": ["number", "boolean"]}, ["1", "true", "2.5"], ["2"]),
+        ({"const": {"a": [1, "b"]}}, ['{"a":[1,"b"]}'], ['{"a":[1, "b"]}']),
+        ({"type": ["integer", "null"]}, ["3", "null"], ["true", "3null"]),
+        (
+            {"anyOf": [{"type": "boolean"}, {"const": 7}]},
+            ["true", "false", "7"],
+            ["null", "true7"],
+        ),
+        (
+            {"$defs": {"a/b": {"c~d": {"type": "null"}}}, "$ref": "#/$defs/a~1b/c~0d"},
+            ["null"],
+            ["true"],
+        ),
+        ({"type": "string", "pattern": "^a+$"}, ['"a"', '"aaa"'], ['""', '"ba"', '"ab"']),
+        ({"type": "string", "pattern": "b$"}, ['"b"', '"ab"'], ['"ba"']),
+        ({"type": "string", "pattern": "^b"}, ['"b"', '"ba"'], ['"ab"']),
+        ({"type": "string", "pattern": r"b\$"}, ['"b$"', '"ab$c"'], ['"ab"']),
     ],
 )
 def test_a_schema_has_these_documents_and_not_those(schema, right, wrong):

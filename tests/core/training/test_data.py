@@ -13,7 +13,8 @@ import torch
 
 from aios_core.errors import DataError
 from aios_core.files import cache_folder
-from aios_core.training.corpus import SPLITS, Corpus, _settled
+from aios_core.training import corpus as corpora
+from aios_core.training.corpus import SPLITS, Corpus, Spool, _settled
 from aios_core.training.data import Tokens, prepare, whole
 from aios_core.training.data import tokens as tokens_of
 
@@ -342,3 +343,26 @@ def test_splits_are_parted_at_nine_tenths_of_the_characters(tiny, corpus):
         split: "".join(found.texts(split)) for split in SPLITS
     }
     assert [135, 15, 150] == [one.num_bytes for one in (*found.contents.values(), found.whole)]
+
+
+@pytest.mark.parametrize("when", ["before", "while it is read", "just now"])
+def test_a_digest_of_what_may_be_gone_is_not_kept(tiny, corpus, monkeypatch, when):
+    """Only of a file that was as it is for a while, and is still after it was read."""
+    os.utime(corpus, (1, 1) if when != "just now" else None)
+
+    def reading(documents, name):
+        if when == "while it is read":
+            os.utime(corpus, (2, 2))
+        return Spool(documents, name)
+
+    monkeypatch.setattr(corpora, "Spool", reading)
+    prepare(tiny())
+
+    assert (when == "before") == bool(list(cache_folder().glob("corpora/*.json")))
+
+
+def test_what_is_no_text_is_told_by_its_number():
+    with pytest.raises(DataError, match="name: document 2: expected str, got int"):
+        Spool(["a", 3], "name")
+    with pytest.raises(DataError, match="name: document 1: cannot be UTF-8"):
+        Spool(["\ud800"], "name")

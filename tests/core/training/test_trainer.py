@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tomli_w
@@ -21,7 +22,7 @@ from aios_core.config.lock import lock_fault
 from aios_core.contracts.tracker import Tracker, Tracking
 from aios_core.errors import ModelLoadError, TrainingError
 from aios_core.testing.killing import every_instant
-from aios_core.training import trainer
+from aios_core.training import progress, trainer
 from aios_core.training.checkpoint import faults, latest, read_state
 from aios_core.training.data import prepare
 from aios_core.training.learner import Step
@@ -378,7 +379,7 @@ def test_what_is_recorded_of_several_steps(tiny, monkeypatch):
     loop._config, loop._since = config, 10.0
     one, two = (torch.tensor(number) for number in (1.0, 4.0))
     loop._steps = [Step(1, one, 0.1, two), Step(2, two, 0.2, one), Step(3, two, 0.3, two)]
-    monkeypatch.setattr(trainer.time, "monotonic", lambda: 12.0)
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: 12.0))
     found = loop._means()
 
     assert found == {
@@ -388,3 +389,24 @@ def test_what_is_recorded_of_several_steps(tiny, monkeypatch):
         "tokens_per_second": 4 * 2 * 16 * 3 / 2,
     }
     assert (loop._since, loop._steps) == (12.0, [])
+
+
+def test_what_is_left_is_told_by_the_steps_of_this_process(monkeypatch, caplog):
+    """One line a tenth of the run; the time of steps that another process did is not known."""
+    caplog.set_level("INFO")
+    clock = iter([100.0, 104.0, 106.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    shown = progress.TrainingProgress("name", 20, 10, shown=True)
+    for done, values in (
+        (11, {"loss": 9.0}),
+        (12, {}),
+        (12, {"loss": 2.5, "held_out_loss": 3.0, "grad_norm": 1.0}),
+        (13, {"loss": 2.25}),
+        (14, {"loss": 2.0}),
+    ):
+        shown.advance(done, values)
+
+    assert [one.getMessage() for one in caplog.records] == [
+        "name: step 12 of 20, loss 2.500, held-out 3.000; 0:00:04 passed, about 0:00:16 left",
+        "name: step 14 of 20, loss 2.000; 0:00:06 passed, about 0:00:09 left",
+    ]

@@ -12,6 +12,7 @@ from aios_core.config.schema import EvaluationConfig, MemoryConfig
 from aios_core.contracts import Estimate, Metric, Samples, store_schema
 from aios_core.diffusion.conditional import conditional_nelbo
 from aios_core.diffusion.model import Model
+from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
 from aios_core.errors import PluginError
 from aios_core.evolution.gate import Change, Verdict
@@ -255,3 +256,30 @@ def test_a_gain_of_an_adaptation_has_the_error_that_its_bounds_would_have():
         found = _estimate(verdict, change, sign)
         assert sign * -0.5 == found.value
         assert pytest.approx(0.3289 / 1.64485, rel=1e-4) == found.stderr
+
+
+def test_the_bound_is_of_every_window_under_its_own_times():
+    """From time_epsilon on, as times are drawn; the mean over draws, a ratio over windows."""
+    evidence = tiny_evidence("the quick brown fox jumps over it", length=8)
+    config = attrs.evolve(
+        evidence.config,
+        seed=3,
+        evaluation=EvaluationConfig(batch_size=64, draws=2),
+        diffusion=attrs.evolve(evidence.config.diffusion, times="iid", time_epsilon=1e-3),
+    )
+    found = Nelbo().measure(attrs.evolve(evidence, config=config))["nelbo"]
+    ids, valid = evidence.held_out.windows(8)
+    source = torch.Generator().manual_seed(3)
+    times = draw_times(2 * len(ids), source, "iid", 1e-3)
+    with torch.no_grad():
+        first, second = (
+            nelbo(evidence.model, ids, valid, part[:, None], source)
+            for part in times.split(len(ids))
+        )
+    nats, sizes = (first + second).double() / 2, valid.sum(-1)
+    value = float(nats.sum() / sizes.sum())
+    off = (nats - value * sizes).square().sum() * len(ids) / (len(ids) - 1)
+
+    assert 5 == len(ids)
+    assert pytest.approx(value) == found.value
+    assert pytest.approx(float(off.sqrt() / sizes.sum())) == found.stderr
