@@ -49,7 +49,7 @@ def command(
 
     if texts is not None:
         for one in overrides:
-            if one.startswith("dataset."):
+            if one.partition("=")[0].strip() == "dataset.path":
                 raise click.UsageError(
                     f"--texts and --set {one} set the same; expected one of them"
                 )

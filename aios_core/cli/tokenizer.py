@@ -155,7 +155,7 @@ def encode(
         rows = [row.tolist() for row in tokenizer.encode_each(texts)]
         click.echo("\n".join(map(json.dumps, rows)) if lines else json.dumps(rows))
         return
-    ids = tokenizer.encode(sys.stdin.read() if text is None else text).tolist()
+    ids = tokenizer.encode(_stdin() if text is None else text).tolist()
     click.echo(json.dumps(ids) if as_json else " ".join(map(str, ids)))
 
 
@@ -186,7 +186,7 @@ def inspect(text: str | None, file: Path, *, parse_special: bool, as_json: bool)
       aios tokenizer inspect "Return the path." --tokenizer runs/tokenizer.json
     """  # noqa: D301  # \b is for click
     tokenizer = _load(file, parse_special=parse_special)
-    text = sys.stdin.read() if text is None else text
+    text = _stdin() if text is None else text
     ids = tokenizer.encode(text).tolist()
     pieces = [tokenizer.token(i) for i in ids]
     words, size = len(text.split()), len(text.encode())
@@ -237,6 +237,16 @@ def _load(file: Path, *, parse_special: bool = False) -> TrainedTokenizer:
     return tokenizer
 
 
+def _stdin() -> str:
+    """The text on stdin as it is, with the ends of its lines."""
+    data = click.get_binary_stream("stdin").read()
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        byte = f"byte {error.start} (0x{data[error.start]:02x})"
+        raise TokenizerError(f"stdin: expected UTF-8, got {byte}: {error.reason}") from error
+
+
 def _ids(content: str) -> list[int]:
     """Ids in a text, as `encode` prints them with and without ``--json``."""
     found = content.strip()
@@ -254,7 +264,7 @@ def _ids(content: str) -> list[int]:
 def _texts(file: Path, field: str) -> tuple[Sequence[str], bool]:
     """The texts of a file, and whether they are one a line rather than a JSON array."""
     try:
-        content = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+        content = _stdin() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise TokenizerError(f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -159,7 +159,7 @@ def yardsticks(texts: Tokens, vocabulary: Vocabulary) -> dict[str, float]:
         texts' own counts of tokens, the least that anyone reaches who looks at no other token.
     """
     shares = np.unique(texts.ids, return_counts=True)[1] / len(texts.ids)
-    unigram = -float(shares @ np.log(shares))
+    unigram = float(shares @ -np.log(shares))
     return {"uniform": math.log(vocabulary.size - 1), "unigram": unigram}
 
 
@@ -220,7 +220,8 @@ def evaluate_run(
         overrides: ``key=value`` each, of keys that leave the training as it was.
         registry: where components are looked up; None discovers the installed ones.
         evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
-        texts: a file to measure on instead of the run's own held-out texts.
+        texts: a file to measure on instead of the run's own held-out texts; overrides of the data
+            set say how it is read.
         prepared: the run's data set, where it was read already.
         twin: folder of the twin; None: that of the ablation which trained the network, else
             ``folder/twin``.
@@ -232,9 +233,10 @@ def evaluate_run(
         DataError: the texts cannot be read, or are not those that the run was trained on.
     """
     found = checkpoint.load(folder, registry=registry)
-    resolved = _overridden(found, overrides)
+    reading = [one for one in overrides if texts is not None and one.startswith("dataset.")]
+    resolved = _overridden(found, [one for one in overrides if one not in reading])
     if texts is not None:
-        measured = others(found, texts)
+        measured = others(found, texts, reading)
     elif prepared is not None:
         measured = Measured(prepared.held_out)
     else:

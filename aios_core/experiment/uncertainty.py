@@ -15,7 +15,14 @@ from aios_core.diffusion.times import draw_times
 from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.errors import DataError
 from aios_core.experiment.evaluate import Subject
-from aios_core.inference.calibration import NAME, Calibration, Scores, Temperatures, scores
+from aios_core.inference.calibration import (
+    FEWEST,
+    NAME,
+    Calibration,
+    Scores,
+    Temperatures,
+    scores,
+)
 from aios_core.training import checkpoint
 
 if TYPE_CHECKING:
@@ -103,9 +110,10 @@ def calibrate_run(
     length = subject.config.diffusion.length
     ids, valid = subject.held_out.windows(length)
     first, second = halves(ids[valid.all(-1)], windows)
-    if len(first) < 20:  # the quantile of 3 % needs 33, and what is measured a few more
+    if len(first) < FEWEST:
         raise DataError(
-            f"{2 * len(first)} held-out texts of {length} tokens are too few; expected at least 40"
+            f"{2 * len(first)} held-out texts of {length} tokens are too few; expected at least "
+            f"{2 * FEWEST}, of which half decide from where on a text is unsure"
         )
     temperatures = Temperatures()
     for levels in _levels(subject.model, first, seed=0, told=told):

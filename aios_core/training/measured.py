@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,12 +70,13 @@ def own(found: Checkpoint, resolved: Resolved | None = None) -> Measured:
     return Measured(tokens(own_corpus(found, resolved), "validation", found.tokenizer))
 
 
-def others(found: Checkpoint, file: Path) -> Measured:
+def others(found: Checkpoint, file: Path, overrides: Sequence[str] = ()) -> Measured:
     """All texts of a file, in place of the run's own.
 
     Args:
         found: the network, whose tokenizer encodes them.
         file: as the data set ``file`` reads it, with the run's own settings where it has that one.
+        overrides: of the data set, as in ``dataset.encoding=latin-1``.
 
     Raises:
         DataError: it cannot be read, or holds no text.
@@ -82,5 +84,5 @@ def others(found: Checkpoint, file: Path) -> Measured:
     before = found.state.values["dataset"]
     kept = before if before.get("type") == "file" else {"type": "file"}
     values = {**found.state.values, "dataset": {**kept, "path": str(file)}}
-    resolved = resolve(values, registry=found.resolved.registry)
+    resolved = resolve(values, overrides=overrides, registry=found.resolved.registry)
     return Measured(whole(Corpus(resolved), found.tokenizer), str(file))

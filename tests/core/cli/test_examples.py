@@ -64,7 +64,7 @@ def small(text):
     demo["backbone"] |= {"dim": 32, "layers": 1, "heads": 2}
     demo["training"] |= {"steps": 60}
     demo["sampling"] |= {"num_samples": 4}
-    demo["evaluation"] |= {"max_tokens": 2400}  # 40 windows, which calibration asks for
+    demo["evaluation"] |= {"max_tokens": 4200}  # 70 windows, of which calibration asks for 66
     demo["ablate"] |= {"sampler.steps": [4, 16], "seed": [0]}
     demo["ablate"]["baseline"]["sampler.steps"] = 16
     demo["evolution"] = {"base_tolerance": 10.0}  # whatever so small a network forgets

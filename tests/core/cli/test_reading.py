@@ -268,6 +268,16 @@ def test_other_texts_are_measured_by_the_tokenizer_of_the_run(here):
     assert own["model"]["metrics"]["nelbo"] != found["model"]["metrics"]["nelbo"]
     assert f"tokens of {other}" in aios("evaluate", "run", "--texts", other).stdout
 
+    latin = here / "latin.txt"
+    latin.write_text(other.read_text(), encoding="utf-16")
+    words = ("evaluate", "run", "--texts", latin, "--set", "dataset.encoding=utf-16", "--json")
+    again = json.loads(aios(*words).stdout)
+    assert again["model"]["metrics"] == found["model"]["metrics"]
+    latin.write_bytes(b"caf\xe9")
+    assert "dataset.encoding" in aios("evaluate", "run", "--texts", latin, code=2).stderr
+    refused = aios("evaluate", "run", "--texts", other, "--set", "dataset.path=x", code=2)
+    assert "--texts and --set dataset.path=x set the same" in refused.stderr
+
 
 def test_a_corpus_may_be_moved(here, corpus):
     """Fault D2: what the texts are counts, and not where they lie."""

@@ -32,7 +32,7 @@ from aios_core.experiment.uncertainty import (
     summary,
 )
 from aios_core.inference import ArrowEngine
-from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
+from aios_core.inference.calibration import FEWEST, NAME, Calibration, Temperatures, scores
 from aios_core.inference.doubt import doubts
 from aios_core.memory import Place, open_store
 from aios_core.testing.modules import stir
@@ -50,6 +50,14 @@ def level(probabilities, tokens, before=None, rate=0.5):
     hidden = torch.tensor([[True] * len(tokens)])
     said = None if before is None else torch.tensor(before)
     return Level(rate, hidden, torch.tensor(tokens), probs.log(), said)
+
+
+def test_the_fewest_texts_are_those_that_give_a_threshold():
+    """Below them the agreed share of false triggers cannot be kept, and nothing triggers."""
+    of = np.random.default_rng(0).normal(size=(FEWEST, 3))
+    for number, finite in ((FEWEST, True), (FEWEST - 1, False)):
+        found = Calibration.of("", (1.0,) * 5, dict.fromkeys(ESTIMATORS, of[:number]))
+        assert {finite} == set(map(math.isfinite, found.thresholds.values()))
 
 
 def test_what_calibrates_and_what_measures_are_spread_and_apart():
@@ -392,7 +400,7 @@ def test_a_calibration_belongs_to_one_training(found, folder, tmp_path):
 def test_too_little_text_is_said(folder):
     told = aios("calibrate", folder / "run", "--windows", "5", code=2).stderr
 
-    assert "10 held-out texts of 16 tokens are too few; expected at least 40" in told
+    assert "10 held-out texts of 16 tokens are too few; expected at least 66, of" in told
 
 
 def test_ranks_that_agree_and_those_that_do_not():
