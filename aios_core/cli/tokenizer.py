@@ -239,7 +239,7 @@ def _load(file: Path, *, parse_special: bool = False) -> TrainedTokenizer:
 
 def _stdin() -> str:
     """The text on stdin as it is, with the ends of its lines."""
-    data = click.get_binary_stream("stdin").read()
+    data: bytes = sys.stdin.buffer.read()
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -18,8 +18,8 @@ def command(folder: Path, *, as_json: bool) -> None:
 
     Exit code 1 if one is damaged. The files of DIR are: run.lock.toml, every checkpoint (weights,
     averaged weights, optimizer, state), the tokenizer, the journal and versions of `aios evolve`,
-    files that `aios quantize` wrote into DIR, the calibration of `aios uncertainty`,
-    evaluation.json, and the same of the twin. Nothing is written.
+    files that `aios quantize` wrote into DIR, the calibration of `aios uncertainty`, and the same
+    of the twin. evaluation.json has no checksum: it is sound where it is JSON. Nothing is written.
 
     \b
     Examples:

@@ -7,6 +7,7 @@ its end. Estimators look at one level after the other; none but `Residual` is to
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -155,7 +156,7 @@ def read(
         ids: (B, L) int64 on the CPU.
         valid: (B, L) bool, False at padding, on the CPU.
         counted: (B, L) bool, at least one of a row: of these something is to be said; None: all.
-        seed: decides what is hidden, each row by itself.
+        seed: decides what is hidden, with the tokens of a row alone: equal texts hide the same.
         rates: falling.
 
     Yields:
@@ -169,9 +170,11 @@ def read(
             "uncertainty is measured by hiding tokens; expected a diffusion model under masks, not "
             "in blocks"
         )
-    generators = (torch.Generator().manual_seed(row_seed(seed, row)) for row in range(len(ids)))
-    u = torch.stack([torch.rand(ids.shape[1], generator=one) for one in generators])
-    u = u.masked_fill(~valid, torch.inf)
+    u = torch.full(ids.shape, torch.inf)
+    for row, text, there in zip(u, ids, valid, strict=True):
+        digest = hashlib.sha256(text[there].numpy().tobytes()).digest()
+        generator = torch.Generator().manual_seed(row_seed(seed, int.from_bytes(digest[:8], "big")))
+        row[there] = torch.rand(int(there.sum()), generator=generator)
     # The first of a row is always hidden, so that there is something to say of few tokens.
     order = u if counted is None else u.masked_fill(~counted, torch.inf)
     first = torch.zeros_like(valid).scatter_(1, order.argmin(1, keepdim=True), value=True) & valid

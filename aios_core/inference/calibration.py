@@ -111,7 +111,9 @@ class Calibration:
         would be above with probability at most ``share`` (Vovk et al., 2005).
         """
         centre = {name: values.mean(0) for name, values in found.items()}
-        scale = {name: np.maximum(values.std(0), 1e-6) for name, values in found.items()}
+        # Where all texts agree, as of flips of a network that learned nothing, the unit is as good.
+        spread = {name: values.std(0) for name, values in found.items()}
+        scale = {name: np.where(one > 1e-6, one, 1.0) for name, one in spread.items()}
         thresholds = {}
         for name, values in found.items():
             total = np.sort(((values - centre[name]) / scale[name]).mean(1))

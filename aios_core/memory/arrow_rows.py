@@ -80,8 +80,11 @@ def _values(path: Path, name: str, column: pa.Array) -> Sequence[Any]:
     try:
         if name == "vector" and (arrays := _vectors(column)) is not None:
             return arrays
-        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-            return _nanoseconds(column)
+        if pa.types.is_timestamp(column.type):
+            if column.type.tz is not None:  # or a summer's texts would not sort as its times do
+                column = column.cast(pa.timestamp(column.type.unit, tz="UTC"))
+            if column.type.unit == "ns":
+                return _nanoseconds(column)
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError) as error:  # a date that Python has not
         raise DataError(

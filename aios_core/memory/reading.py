@@ -91,7 +91,12 @@ def _raw(path: Path, told: Callable[[int], None]) -> _Raw:
         raise DataError(f"{path}: no such file; expected JSON lines, Parquet or text")
     if _is_parquet(path):
         return parquet_rows(path, told)
-    json_lines = path.suffix.lower() in (".jsonl", ".ndjson")
+    if (suffix := path.suffix.lower()) in (".csv", ".tsv"):
+        raise DataError(
+            f"{path}: expected JSON lines, Parquet or text, got a table in {suffix}; "
+            "pyarrow.csv and pyarrow.parquet make Parquet of it"
+        )
+    json_lines = suffix in (".jsonl", ".ndjson")
     return (_json_lines if json_lines else _paragraphs)(path, told)
 
 
@@ -204,7 +209,13 @@ def _plain(key: str, value: Any, nan: Nan) -> Any:
         raise ValueError(f"expected a finite number under {key!r}, or null, got {value}{hint}")
     if isinstance(value, date | datetime | time):
         return value.isoformat()
-    return json.dumps(value, ensure_ascii=False)
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except TypeError:  # of the other values of Parquet
+        kind = type(value).__name__
+        raise ValueError(
+            f"expected texts, numbers, times, or what JSON has under {key!r}, got a {kind}"
+        ) from None
 
 
 def _json(value: Any) -> str:

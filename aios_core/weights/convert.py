@@ -176,7 +176,9 @@ def _torch(path: Path) -> Source:
             warnings.simplefilter("ignore", UserWarning)  # of sparse tensors, which are refused
             found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        # torch says how to unpickle all the same.
+        said = "" if isinstance(error, pickle.UnpicklingError) else str(error).strip()
+        reason = said.partition("\n")[0] or type(error).__name__
         raise ModelLoadError(
             f"{path}: is not a torch file that holds tensors alone: {reason}"
         ) from error

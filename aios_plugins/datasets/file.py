@@ -122,7 +122,10 @@ class File(Dataset):
                     raise DataError(f"{where}: is not JSON: {error}") from error
                 text = record.get(self.key) if isinstance(record, dict) else None
                 if not isinstance(text, str):
-                    got = sorted(record) if isinstance(record, dict) else type(record).__name__
+                    got = type(record).__name__
+                    if isinstance(record, dict):
+                        other = type(text).__name__ if self.key in record else "no such key"
+                        got = f"{other} among {sorted(record)}"
                     raise DataError(
                         f"{where}: expected an object with text under {self.key!r}, got {got}; "
                         "dataset.key names it"

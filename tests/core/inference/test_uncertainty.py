@@ -60,6 +60,26 @@ def test_the_fewest_texts_are_those_that_give_a_threshold():
         assert {finite} == set(map(math.isfinite, found.thresholds.values()))
 
 
+def test_a_level_at_which_all_texts_agree_blows_nothing_up():
+    of = np.zeros((FEWEST, len(RATES)))
+    calibration = Calibration.of("", (1.0,) * len(RATES), dict.fromkeys(ESTIMATORS, of))
+    found = calibration.total(dict.fromkeys(ESTIMATORS, of[:1] + 0.5))
+
+    assert {0.5} == {float(total[0]) for total in found.values()}
+
+
+def test_equal_texts_are_read_alike_wherever_they_stand(model):
+    """In any row of any batch, padded or not."""
+    ids = torch.tensor([[97, 98, 99, 100, 0, 0], [101] * 6, [97, 98, 99, 100, 0, 0]])
+    valid = torch.tensor([[True] * 4 + [False] * 2, [True] * 6, [True] * 4 + [False] * 2])
+    together = list(read(model, ids, valid, seed=3))
+    alone = list(read(model, ids[:1, :4], valid[:1, :4], seed=3))
+
+    for one, level in zip(alone, together, strict=True):
+        assert torch.equal(level.hidden[0], level.hidden[2])
+        assert torch.equal(one.hidden[0], level.hidden[0, :4])
+
+
 def test_what_calibrates_and_what_measures_are_spread_and_apart():
     first, second = halves(torch.arange(101), 5)
 

@@ -1,6 +1,7 @@
 """Files into stores: which rows, which error, and what stays."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import numpy as np
@@ -220,6 +221,41 @@ def test_parquet_of_wide_numbers_and_fine_times(place, tmp_path):
             "1969-12-31T23:59:59.999999999"] == [row["t"] for row in rows]  # fmt: skip
     assert "2023-11-14T22:13:20.123456789+00:00" == rows[1]["u"]
     assert {"2024-01-01T00:00:00+00:00"} == {row["s"] for row in rows}
+
+
+def test_times_of_a_zone_sort_as_they_came(tmp_path):
+    """Fault V12: the hour that comes twice in autumn is two hours, and as texts they follow."""
+    path = tmp_path / "a.parquet"
+    for unit in ("us", "ns"):
+        column = pa.array(range(0, 4 * 1800, 1800), pa.int64()).cast(pa.timestamp("s"))
+        column = pa.compute.add(column, pa.scalar(1729987200, pa.int64()).cast(pa.duration("s")))
+        column = column.cast(pa.timestamp(unit)).cast(pa.timestamp(unit, tz="Europe/Berlin"))
+        pq.write_table(pa.table({"t": column}), path)
+        times = [row["t"] for _, row, _ in parquet_rows(path, lambda _: None)]
+        found = [one if isinstance(one, str) else one.isoformat() for one in times]
+
+        assert sorted(found) == found
+        assert "2024-10-27T00:00:00+00:00" == found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "message"),
+    [
+        (
+            "a.parquet",
+            {"text": ["a"], "t": pa.array([5], pa.duration("s"))},
+            "'t', got a timedelta",
+        ),
+        ("a.parquet", {"text": ["a"], "t": [b"x"]}, "'t', got a bytes"),
+        ("a.csv", None, "got a table in .csv"),
+    ],
+)
+def test_what_no_column_holds_is_named(place, tmp_path, name, table, message):
+    """Fault V11: and not in the words of another library."""
+    path = tmp_path / name
+    path.write_text("text,n\na,1\n") if table is None else pq.write_table(pa.table(table), path)
+    with pytest.raises(DataError, match=re.escape(message)):
+        import_file(place, path, overrides=SET)
 
 
 @pytest.mark.parametrize(
