@@ -115,6 +115,7 @@ def test_head_goes_back_one_version_at_a_time(found, run, settings, monkeypatch)
         journal.named("l2-lora")
     assert second == revoke(journal, third) == journal.head
     assert [] == faults(found)
+    assert first == revoke(journal, second) == journal.head
     assert revoke(journal, first) is journal.head is None
     with pytest.raises(EvolutionError, match="was revoked"):
         rollback(found, second)

@@ -171,6 +171,14 @@ def test_influence_is_of_the_tokens_that_were_written(engine):
         used = conditioner.used(memories, batch, ids, ends)
         return np.array([[one.influence for one in row] for row in used])
 
+    def said(told):
+        denoiser = found.model.remembering(told).denoiser(batch.condition)
+        with torch.no_grad():
+            log_probs = denoiser(batch.x, torch.ones(2).double()).gather(-1, ids[..., None])
+        return log_probs[..., 0].double().where(written, 0.0).sum(-1).numpy()
+
+    without = [said(memories.where(np.array([k == 1, k == 0]))) for k in (0, 1)]
+    assert (said(memories) - without).T == pytest.approx(influence(ids), abs=1e-5)
     assert np.array_equal(influence(ids), influence(torch.where(written, ids, 120)))
     for row, place in written.nonzero().tolist():
         other = ids.clone()

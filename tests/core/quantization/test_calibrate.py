@@ -8,6 +8,7 @@ from aios_core.config import resolve
 from aios_core.contracts import Vocabulary
 from aios_core.diffusion.model import Model
 from aios_core.errors import QuantizationError
+from aios_core.quantization import calibrate as module
 from aios_core.quantization.calibrate import calibrate
 from aios_core.quantization.linear import linears
 
@@ -75,6 +76,21 @@ def test_every_mask_rate_is_seen(model, texts):
     # Not in the order of the texts, which may mean something.
     places = torch.tensor([rates, list(range(40))], dtype=torch.float64)
     assert abs(float(torch.corrcoef(places)[0, 1])) < 0.5
+
+
+def test_times_are_spread_evenly_over_all_texts(model, texts, monkeypatch):
+    """One in each fortieth of [0, 1], whatever batch its text is in."""
+    times, loss = [], module.training_loss
+
+    def recorded(model, x0, valid, t, generator):
+        times.extend(t.tolist())
+        return loss(model, x0, valid, t, generator)
+
+    monkeypatch.setattr(module, "training_loss", recorded)
+    calibrate(model, texts, batch_size=7)
+
+    assert list(range(40)) == sorted(int(40 * t) for t in times)
+    assert sorted(times) != times
 
 
 def test_without_texts(model):
