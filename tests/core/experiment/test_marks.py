@@ -226,6 +226,8 @@ def test_arms_are_judged_by_their_own_direction():
     assert ("base", False) == (found.best("m")[0].label, found.best("m")[1])
     assert ["other", "third"] == [arm.label for arm in found.rivals("base", "m")]
     assert found.best("nothing") is None
+    assert (None, {}) == (base.summary("nothing"), found.scores(base, "nothing"))
+    assert (2, 1.5) == (base.summary("m").n, base.summary("m").mean)
     assert base is found.baseline
     plain = tuple(attrs.evolve(trial, baseline=trial.arm == "third") for trial in found.trials)
     assert "third" == attrs.evolve(found, trials=plain).baseline.label

@@ -1,0 +1,51 @@
+"""What varies between arms, and the lines and panels that they are drawn as."""
+
+from aios_core.experiment.factors import choices, curves, factors
+from aios_core.experiment.results import Arm
+
+
+def arms(*settings):
+    return tuple(Arm(str(number), number == 0, one, ()) for number, one in enumerate(settings))
+
+
+GRID = arms(
+    *(
+        {"noise.type": noise, "sampler.type": sampler, "sampler.steps": steps, "backbone.dim": 8}
+        for noise in ("cosine", "log")
+        for sampler in ("dfm", "euler")
+        for steps in (16, 4)
+    )
+)
+
+
+def test_words_of_a_section_are_one_choice_and_each_number_is_its_own():
+    settings = {"sampler.measure": "margin", "sampler.type": "confidence", "sampler.steps": 4}
+
+    assert {"sampler": "confidence · margin", "sampler.steps": 4} == choices(settings)
+    assert {"training": "True", "training.steps": 0.5} == choices(
+        {"training.compile": True, "training.steps": 0.5}
+    )
+
+
+def test_a_factor_has_two_levels_at_least_numbers_ascending():
+    found = {one.name: one for one in factors(GRID)}
+
+    assert {"noise", "sampler", "sampler.steps"} == found.keys()
+    assert ("dfm", "euler") == found["sampler"].levels
+    assert ((4, 16), True) == (found["sampler.steps"].levels, found["sampler.steps"].numeric)
+    assert not found["noise"].numeric
+
+
+def test_lines_are_choices_of_a_section_and_panels_all_else():
+    found = curves(GRID, "sampler")
+
+    assert ["cosine", "log"] == list(found.panels)
+    assert ("dfm", "euler") == found.lines == tuple(found.panels["log"])
+    assert ["0", "1"] == [arm.label for arm in found.panels["cosine"]["dfm"]]
+    assert ["6", "7"] == [arm.label for arm in found.panels["log"]["euler"]]
+    one = curves(
+        arms(*({"noise.type": n, "sampler.steps": s} for n in "ab" for s in (1, 2))), "sampler"
+    )
+    assert ([""], ("a", "b")) == (list(one.panels), one.lines)
+    numbers = arms(*({"backbone.dim": d, "sampler.type": s} for d in (8, 16) for s in "ab"))
+    assert ["dim 8", "dim 16"] == list(curves(numbers, "sampler").panels)
