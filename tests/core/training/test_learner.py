@@ -52,10 +52,11 @@ def test_every_draw_depends_on_the_seed_and_on_the_step(part):
     assert 16 == len(found)
 
 
-def test_other_seeds_hide_other_tokens(learner, monkeypatch):
+@pytest.mark.parametrize("second", [(1, 0), (0, 1)], ids=["seed", "step"])
+def test_other_seeds_and_steps_hide_other_tokens(learner, monkeypatch, second):
     """Of the same texts, with the same weights."""
     hidden = []
-    for seed in (0, 1):
+    for seed, step in ((0, 0), second):
         one = learner()
         one._config = evolve(one._config, seed=seed)
         monkeypatch.setattr(
@@ -65,7 +66,7 @@ def test_other_seeds_hide_other_tokens(learner, monkeypatch):
         monkeypatch.setattr(
             one.model.head, "encode", lambda x, encode=encode: hidden.append(x) or encode(x)
         )
-        one.step(0)
+        one.step(step)
     mask_id = one.model.vocabulary.mask_id
     assert not torch.equal(hidden[0] == mask_id, hidden[1] == mask_id)
     shown = (hidden[0] != mask_id) & (hidden[1] != mask_id)

@@ -11,11 +11,12 @@ from attrs import evolve
 from aios_core.diffusion.core import MASKED, DiffusionCore
 from aios_core.diffusion.remasking import RemaskingSampler
 from aios_core.registry import Registry
-from aios_core.testing.contracts.sampler import Linear, context
-from aios_core.testing.oracle import Oracle
+from aios_core.testing.contracts.sampler import Linear, Mixed, context
+from aios_core.testing.oracle import NoisyOracle, Oracle
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.confidence import Confidence
+from aios_plugins.samplers.ddim import DDIM
 from aios_plugins.samplers.dfm import DFM
 from aios_plugins.samplers.forward_backward import ForwardBackward
 from aios_plugins.samplers.psi import Psi
@@ -155,3 +156,35 @@ def test_a_mask_has_neither_confidence_nor_entropy(name, block_size):
             back += int((masked & ~before).sum())
         before = masked
     assert back, "nothing was taken back"
+
+
+@pytest.mark.parametrize("sampler", [Psi(kappa=0.0), DDIM()], ids=lambda one: type(one).__name__)
+def test_a_step_under_other_noise_is_that_of_the_formula(sampler):
+    """From one state, the share of each token at each position, masks being half of the noise."""
+    rows, oracle = 20_000, NoisyOracle(Mixed(0.5), Linear(), length=3)
+    process, x = oracle.process, torch.tensor([[0, 3, 1]])
+    t, s = (torch.tensor(one, dtype=torch.float64) for one in (0.7, 0.4))
+    many = x.expand(rows, -1).contiguous()
+    around = evolve(
+        context(oracle, many, range(rows)),
+        process=process,
+        noise=Linear(),
+        fixed=torch.zeros_like(many).bool(),
+    )
+    said = oracle(x, t[None])
+    new = sampler.step(many, t, s, said.expand(rows, -1, -1).contiguous(), around)
+    now, before = process.mass(1 - t), process.mass(1 - s)
+    here = torch.nn.functional.one_hot(x[0], 4).double()
+    # A clean token given its own position too: its chance there by Bayes' rule.
+    guess = (said[0].exp() * (0.3 * here + now[x[0]][:, None])).nan_to_num()
+    guess /= guess.sum(-1, keepdim=True)
+    if isinstance(sampler, Psi):
+        expected = 0.6 * guess + before
+    else:
+        keep = float((before / now)[now > 0].min())
+        expected = keep * here + (0.6 - keep * 0.3) * guess + (before - keep * now)
+
+    torch.testing.assert_close(expected.sum(-1), torch.ones(3).double())
+    found = torch.nn.functional.one_hot(new, 4).double().mean(0)
+    error = (expected * (1 - expected) / rows).sqrt()
+    assert ((found - expected).abs() <= 4.5 * error + 1e-9).all(), (found, expected)
