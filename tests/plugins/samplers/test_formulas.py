@@ -11,8 +11,9 @@ from attrs import evolve
 from aios_core.diffusion.core import MASKED, DiffusionCore
 from aios_core.diffusion.remasking import RemaskingSampler
 from aios_core.registry import Registry
-from aios_core.testing.contracts.sampler import Linear, Mixed, context
+from aios_core.testing.contracts.sampler import Linear, context
 from aios_core.testing.oracle import NoisyOracle, Oracle
+from aios_plugins.corruptions.hybrid import Hybrid
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.confidence import Confidence
@@ -160,8 +161,8 @@ def test_a_mask_has_neither_confidence_nor_entropy(name, block_size):
 
 @pytest.mark.parametrize("sampler", [Psi(kappa=0.0), DDIM()], ids=lambda one: type(one).__name__)
 def test_a_step_under_other_noise_is_that_of_the_formula(sampler):
-    """From one state, the share of each token at each position, masks being half of the noise."""
-    rows, oracle = 20_000, NoisyOracle(Mixed(0.5), Linear(), length=3)
+    """From one state, the share of each token at each position; masks fade unlike tokens."""
+    rows, oracle = 20_000, NoisyOracle(Hybrid(uniform=0.3), Linear(), length=3)
     process, x = oracle.process, torch.tensor([[0, 3, 1]])
     t, s = (torch.tensor(one, dtype=torch.float64) for one in (0.7, 0.4))
     many = x.expand(rows, -1).contiguous()
