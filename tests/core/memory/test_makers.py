@@ -236,3 +236,26 @@ def test_the_maker_that_is_written_is_the_one_that_is_read():
         assert makers[-1].values == Maker.read(said).values
         assert b"kept" == said.metadata[b"mine"]
         assert said.equals(schema)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_an_export_has_the_columns_that_were_asked_for_in_their_order(tmp_path, suffix):
+    """Each once, of the rows that a filter chooses, which are counted and told."""
+    path, told = tmp_path / f"out.{suffix}", []
+    schema = store_schema(2, {"b": "int64", "a": "string"})
+    with Numpy().create(str(tmp_path / "store"), schema, metric="dot") as store:
+        store.add([{"id": str(n), "vector": [1, n], "b": n, "a": "x"} for n in range(5)])
+        columns = ["b", "id", "b", "a"]
+        count = export_file(store, path, filter="b >= 3", columns=columns, told=told.append)
+        with pytest.raises(StorageError, match="there already"):
+            export_file(store, path)
+        assert 5 == export_file(store, path, overwrite=True, columns=["a"])
+        assert 2 == count == sum(told)
+        export_file(store, path, filter="b >= 3", columns=columns, overwrite=True)
+    if suffix == "parquet":
+        rows = pq.read_table(path).to_pylist()
+    else:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+
+    assert [{"b": n, "id": str(n), "a": "x"} for n in (3, 4)] == rows
+    assert [["b", "id", "a"]] * 2 == [list(row) for row in rows]
