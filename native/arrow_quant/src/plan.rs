@@ -122,6 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn bits_go_where_each_of_them_saves_most() {
+        let of = |weights, damage| {
+            let choice = |bits, damage| Choice { bits, damage };
+            (weights, vec![choice(2.0, damage), choice(4.0, 0.0)])
+        };
+        let tensors = [of(4, 5.0), of(1, 3.0), of(1, 3.0), of(1, 3.0), of(1, 3.0)];
+
+        assert_eq!(vec![0, 1, 1, 1, 1], plan(&tensors, 3.0).unwrap());
+    }
+
+    #[test]
     fn a_tensor_without_a_sound_choice_is_refused() {
         let nan = Choice { bits: 4.0, damage: f64::NAN };
 

@@ -119,3 +119,25 @@ fn words_have_no_case_and_hybrid_search_sums_ranks() {
     let nothing = now.search_text("nothing", "x", &query);
     assert!(matches!(nothing, Err(Error::NoColumn { .. })));
 }
+
+#[test]
+fn equal_sums_of_ranks_are_in_the_order_of_the_vector_s() {
+    let rows = vec![None; 120];
+    let order = |texts_of: &[Option<&str>], words: &str, k: usize| {
+        let folder = common::folder();
+        let store = create(folder.path());
+        store.add(&texts(0, texts_of)).unwrap();
+        let query = Query::new(k).columns(&["id"]);
+        let hits = store.snapshot().search_hybrid(&vector(2, 0), "text", words, &query).unwrap();
+        found(&hits).into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    let near = order(&rows, "", 120);
+    // The words stand where the ranking by the vector, which goes 50 deep, does not reach.
+    let mut far = rows;
+    for &id in &near[50..] {
+        far[usize::try_from(id).unwrap()] = Some("wort");
+    }
+    let both = order(&far, "wort", 12);
+
+    assert_eq!(near[..6].to_vec(), both.iter().copied().step_by(2).collect::<Vec<_>>());
+}

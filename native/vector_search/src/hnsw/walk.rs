@@ -114,3 +114,20 @@ impl Hnsw {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_of_a_walk_long_ago_are_gone() {
+        let mut visited = Visited::default();
+        visited.start(2);
+        assert!(visited.visit(0));
+        assert!(!visited.visit(0));
+        for _ in 0..255 {
+            visited.start(2);
+        }
+        assert!(visited.visit(0), "the count of walks is one byte");
+    }
+}
