@@ -62,7 +62,7 @@ def made(tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("AIOS_CACHE", str(folder / "cache"))
         aios("run", "run.toml", "--output", "run")
-        aios("uncertainty", "calibrate", "run", "--windows", "20")
+        aios("uncertainty", "calibrate", "run", "--windows", "33")
     return folder
 
 
@@ -143,6 +143,17 @@ def test_a_twin_that_would_have_to_be_trained_is_asked_for(here):
     assert "there is no twin to judge the samples" in aios("evaluate", "run", code=2).stderr
     aios("evaluate", "run", "--set", "evaluation.twin=false")
     assert before == tree(here / "run")
+
+
+def test_a_twin_of_other_texts_is_no_judge(here):
+    """Fault D2: though its settings are those that are expected."""
+    state = latest(here / "run" / "twin") / "state.json"
+    values = json.loads(state.read_text())
+    values |= {"texts": "0" * len(values["texts"]), "format": 2}
+    values.pop("seal", None)
+    state.write_text(json.dumps(values))
+
+    assert "was trained on other texts than the run" in aios("evaluate", "run", code=2).stderr
 
 
 def test_a_run_goes_on_though_a_sampler_is_gone(here, made):

@@ -261,6 +261,14 @@ def test_padding_is_no_part_of_what_a_loss_is_divided_by(mode, small_model):
         assert pytest.approx(math.log(6)) == loss.item(), rows
 
 
+def test_padding_is_never_hidden(small_model):
+    """T6: at the end of time all tokens of a row are, and each counts once."""
+    model, x = flat(small_model("diffusion")), torch.tensor([[2, 0, 1, 1], [0, 1, 4, 4]])
+    rows = nelbo(model, x, x != 4, torch.ones(2, 1).double(), generator()).detach()
+
+    assert pytest.approx(float(rows[0]) / 2, rel=1e-6) == float(rows[1]) > 0
+
+
 @pytest.mark.parametrize("mode", ["diffusion", "ar"])
 def test_padding_counts_for_nothing(small_model, mode):
     """T6, T16: neither corrupted nor predicted nor counted, and its tokens change nothing."""

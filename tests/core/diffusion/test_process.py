@@ -1,6 +1,7 @@
 """The mathematics of corruptions, against enumeration and against published closed forms."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -211,3 +212,25 @@ def test_a_mask_stays_by_the_share_of_masks_that_is_left(u, lifted, monkeypatch)
 
     assert lifted == bool((lift(x, t, s, said, around) != 3).all())
     assert (lift(x, t, 0 * s, said, evolve(around, noise=MD4Clipped(eps=1e-3))) != 3).all()
+
+
+@corruptions
+def test_an_earlier_state_is_drawn_as_the_posterior_says(corruption):
+    """By counts of 40,000 draws: what is noise by then is noise of the earlier time."""
+    process, rows = Process(corruption, VOCABULARY), 40_000
+    alpha, earlier = torch.tensor(0.3).double(), torch.tensor(0.7).double()
+    for seen in (K - 1,) if corruption.absorbing else (1, K - 1):
+        z, x0 = torch.full((rows, 1), seen), torch.zeros(rows, 1, dtype=torch.long)
+        if process.mass(alpha)[seen] == 0:
+            continue
+        there = SimpleNamespace(
+            uniform=RowRandom(range(rows), 1).uniform, free=torch.ones(rows, 1).bool()
+        )
+        found = process.between(z, x0, alpha, earlier, there)
+        stays, clean, noise = (float(one[0]) for one in process.posterior(z, x0, alpha, earlier))
+        expected = noise * process.mass(earlier) / process.mass(earlier).sum()
+        expected[seen] += stays
+        expected[0] += clean
+
+        shares = torch.bincount(found.flatten(), minlength=K) / rows
+        assert (shares - expected).abs().max() < 4 * 0.5 / rows**0.5

@@ -82,6 +82,17 @@ seed = [0, 1]
     assert list(plan.trials[1:]) == plan.missing_trials()
 
 
+def test_measures_are_of_all_texts_that_are_there(tmp_path, write_config):
+    """Also where those that are held out alone have changed."""
+    grid = '[ablate]\n"sampler.steps" = [2]\nseed = [0]\n'
+    plan = make_plan(write_config(tmp_path, grid), tmp_path / "out")
+    text = (tmp_path / "corpus.txt").read_text()
+    (tmp_path / "corpus.txt").write_text(f"{text[:-5]}zzzz\n")
+    other = make_plan(tmp_path / "ablation.toml", tmp_path / "out")
+
+    assert not {one.key for one in plan.trials} & {one.key for one in other.trials}
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
