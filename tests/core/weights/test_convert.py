@@ -75,6 +75,16 @@ def test_tensors_that_are_one_stay_one(tied, tmp_path, monkeypatch, options):
         assert [] == list(differences(open_source(tied), open_source(tmp_path / name)))
 
 
+def test_a_turned_view_is_another_tensor(tmp_path):
+    """Fault E5: it has the memory and the shape of the square matrix that it shows."""
+    square = torch.arange(9.0).view(3, 3)
+    torch.save({"a": square, "b": square.T}, tmp_path / "m.bin")
+    loader = WeightLoader.open(save(open_source(tmp_path / "m.bin"), tmp_path / "m.parquet"))
+
+    assert {} == loader.tied
+    assert torch.equal(square.T, loader["b"])
+
+
 def test_only_names_that_are_tied_need_the_newer_format(tied, tmp_path, write, tensors):
     """Fault E5: versions that know no tied names read all other files as before."""
     written = save(open_source(tied), tmp_path / "m.parquet")
