@@ -129,3 +129,9 @@ def test_other_seeds_are_other_seeds():
     assert [4, 4] == Settings.of({"seeds": [4, 4]}).row_seeds(2, 0)
     with pytest.raises(InferenceError, match="2 seeds for 3 rows"):
         Settings.of({"seeds": [4, 4]}).row_seeds(3, 0)
+
+
+def test_a_seed_of_0_is_a_seed():
+    """And not the absence of one, where the configuration has another."""
+    assert Settings(seed=0).row_seeds(2, 5) == Settings().row_seeds(2, 0)
+    assert Settings(seed=0).row_seeds(2, 5) != Settings().row_seeds(2, 5)

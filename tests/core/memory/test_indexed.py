@@ -95,3 +95,13 @@ def test_scores_are_as_documented(tmp_path):
             found = store.search([2, 0])["_score"].to_pylist()
 
         assert [pytest.approx(right)] == found
+
+
+def test_a_deleted_row_is_gone_after_reopening(uri):
+    """Though its place is still there until the store is compacted; its id is free again."""
+    with Numpy().open(uri) as store:
+        store.delete(["3"])
+    with Numpy().open(uri) as store:
+        assert 0 == store.get(["3"]).num_rows
+        assert 1 == store.add([{"id": "3", "text": "new", "vector": [1, 0], "n": 30}])
+        assert [30] == store.get(["3"])["n"].to_pylist()
