@@ -36,26 +36,26 @@ def set_option(function: Function) -> Function:
 
 
 def check_overrides(
-    overrides: Sequence[str], sections: Sequence[str], options: Mapping[str, str]
+    overrides: Sequence[str], options: Mapping[str, str], sections: Sequence[str] | None = None
 ) -> None:
     """Refuse what ``--set`` says in vain.
 
     Args:
         overrides: ``key=value`` each.
-        sections: those that the command at hand looks at.
         options: keys, and the parameters of the command that set the same.
+        sections: those that the command at hand looks at; None: all.
 
     Raises:
         UsageError: a key is of another section, or the option for it is given as well.
     """
-    context = click.get_current_context()
+    context, keys = click.get_current_context(), {own: key for key, own in options.items()}
     for one in overrides:
         key = one.partition("=")[0].strip()
-        if key.partition(".")[0] not in sections:
+        if sections is not None and key.partition(".")[0] not in sections:
             known = ", ".join(sections)
             raise click.UsageError(f"--set {one}: expected a key of {known}, got {key}")
         for parameter in context.command.params:
-            name = next((k for k, own in options.items() if own == parameter.name), None)
+            name = keys.get(str(parameter.name))
             given = context.get_parameter_source(str(parameter.name))
             if name and given is ParameterSource.COMMANDLINE and f"{key}.".startswith(f"{name}."):
                 raise click.UsageError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from aios_core.cli.common import json_option, print_json, print_table, set_option
+from aios_core.cli.common import check_overrides, json_option, print_json, print_table, set_option
 from aios_core.cli.network import chosen, network_argument
 
 
@@ -47,12 +47,7 @@ def command(
     from aios_core.experiment.evaluate import evaluate_run
     from aios_core.training.measured import OtherTextsError
 
-    if texts is not None:
-        for one in overrides:
-            if one.partition("=")[0].strip() == "dataset.path":
-                raise click.UsageError(
-                    f"--texts and --set {one} set the same; expected one of them"
-                )
+    check_overrides(overrides, {"dataset.path": "texts"})
     own, twin = chosen()
     try:
         results = evaluate_run(

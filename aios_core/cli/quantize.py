@@ -133,7 +133,7 @@ def command(
     asked = click.get_current_context().get_parameter_source("texts")
     if asked is not ParameterSource.DEFAULT and not source.is_dir():
         raise click.UsageError(f"--texts holds for the folder of a run alone, and {source} is none")
-    check_overrides(overrides, ("quantizer", "plugins"), _KEYS)
+    check_overrides(overrides, _KEYS, ("quantizer", "plugins"))
     given = {
         "type": name,
         "bits": bits,

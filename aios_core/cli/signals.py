@@ -1,8 +1,8 @@
-"""Signals that end a command: each is heard as Ctrl-C is, so that what is done is kept and told.
+"""Signals that end a command: each is heard as Ctrl-C is, so that finished work is kept.
 
 Python hears a signal between two of its own steps, and a call of a network may take hours. So who
-interrupts once more, after being told so, ends the command at once: files are made such that a kill
-at any instant leaves nothing, or something valid.
+interrupts once more, after a message says so, ends the command at once: files are made such that a
+kill at any instant leaves nothing, or something valid.
 """
 
 from __future__ import annotations

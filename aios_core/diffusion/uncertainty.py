@@ -63,7 +63,7 @@ class Level:
 
         Args:
             values: (N,).
-            counted: (B, L) bool, as `read` was told.
+            counted: (B, L) bool, as given to `read`.
         """
         if counted is None:
             return self.rows(values) / self.hidden.sum(-1)

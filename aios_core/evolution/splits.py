@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,7 +97,8 @@ def split(config: Config, tokenizer: TrainedTokenizer, base: Corpus | None = Non
         ("data set of the model", own, known),
     ):
         if (missing := 2 * MIN_WINDOWS - len(one)) > 0:
-            sample = "".join(t for c in sets for t in c.texts("validation"))[: 64 * length]
+            texts = chain.from_iterable(c.texts("validation") for c in sets)
+            sample = "".join(islice(chain.from_iterable(texts), 64 * length))
             each = len(sample) / max(1, len(tokenizer.encode(sample)))
             more = missing * length * (each or 1.0) / HELD_OUT
             also = ""

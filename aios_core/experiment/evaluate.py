@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from aios_core.training.data import Prepared, Tokens
 
 _MOST_NATS = 700.0
-"""A token, of which a perplexity is told: more are beyond what JSON holds."""
+"""Nats a token below which a perplexity is shown: that of more is beyond what JSON holds."""
 
 Values = dict[str, dict[str, Any]]
 """Name to ``value``, ``stderr``, ``unit`` and ``better``, the last three None where there is
@@ -233,7 +233,7 @@ def evaluate_run(
         DataError: the texts cannot be read, or are not those that the run was trained on.
     """
     found = checkpoint.load(folder, registry=registry)
-    reading = [one for one in overrides if texts is not None and one.startswith("dataset.")]
+    reading = [] if texts is None else [one for one in overrides if one.startswith("dataset.")]
     resolved = _overridden(found, [one for one in overrides if one not in reading])
     if texts is not None:
         measured = others(found, texts, reading)

@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aios_core.diffusion.uncertainty import ESTIMATORS
-from aios_core.inference.calibration import Calibration
+from aios_core.diffusion.uncertainty import ESTIMATORS, RATES
+from aios_core.inference.calibration import FEWEST, Calibration
 
 
 def test_the_rank_of_a_threshold_counts_the_next_text():
@@ -33,3 +35,30 @@ def test_totals_are_mean_deviations_above_what_is_usual():
     assert (1.0, 10.0) == calibration.scale["margin"][:2]
     assert [pytest.approx((3 - 1 + 0) / 3)] == other["entropy"].tolist()
     assert pytest.approx([-2 / 3, 2 / 3]) == calibration.total(found)["flips"].tolist()
+
+
+def test_the_fewest_texts_are_those_that_give_a_threshold():
+    """Below them the agreed share of false triggers cannot be kept, and nothing triggers."""
+    of = np.random.default_rng(0).normal(size=(FEWEST, 3))
+    for number, finite in ((FEWEST, True), (FEWEST - 1, False)):
+        found = Calibration.of("", (1.0,) * 5, dict.fromkeys(ESTIMATORS, of[:number]))
+        assert {finite} == set(map(math.isfinite, found.thresholds.values()))
+
+
+def test_a_level_at_which_all_texts_agree_blows_nothing_up():
+    of = np.zeros((FEWEST, len(RATES)))
+    calibration = Calibration.of("", (1.0,) * len(RATES), dict.fromkeys(ESTIMATORS, of))
+    found = calibration.total(dict.fromkeys(ESTIMATORS, of[:1] + 0.5))
+
+    assert {0.5} == {float(total[0]) for total in found.values()}
+
+
+@given(st.integers(40, 200), st.integers(0, 2**20))
+def test_a_threshold_is_the_conformal_quantile(count, seed):
+    """No more than the share of the texts it was learned from are above it."""
+    chance = np.random.default_rng(seed)
+    found = {name: chance.normal(size=(count, len(RATES))) for name in ESTIMATORS}
+    calibration = Calibration.of("key", (1.0,) * len(RATES), found, 0.05)
+
+    for name, total in calibration.total(found).items():
+        assert (total > calibration.thresholds[name]).mean() <= 0.05

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aios_core.cli import cli
 from aios_core.config import resolve
@@ -32,7 +30,7 @@ from aios_core.experiment.uncertainty import (
     summary,
 )
 from aios_core.inference import ArrowEngine
-from aios_core.inference.calibration import FEWEST, NAME, Calibration, Temperatures, scores
+from aios_core.inference.calibration import NAME, Calibration, Temperatures, scores
 from aios_core.inference.doubt import doubts
 from aios_core.memory import Place, open_store
 from aios_core.testing.modules import stir
@@ -50,22 +48,6 @@ def level(probabilities, tokens, before=None, rate=0.5):
     hidden = torch.tensor([[True] * len(tokens)])
     said = None if before is None else torch.tensor(before)
     return Level(rate, hidden, torch.tensor(tokens), probs.log(), said)
-
-
-def test_the_fewest_texts_are_those_that_give_a_threshold():
-    """Below them the agreed share of false triggers cannot be kept, and nothing triggers."""
-    of = np.random.default_rng(0).normal(size=(FEWEST, 3))
-    for number, finite in ((FEWEST, True), (FEWEST - 1, False)):
-        found = Calibration.of("", (1.0,) * 5, dict.fromkeys(ESTIMATORS, of[:number]))
-        assert {finite} == set(map(math.isfinite, found.thresholds.values()))
-
-
-def test_a_level_at_which_all_texts_agree_blows_nothing_up():
-    of = np.zeros((FEWEST, len(RATES)))
-    calibration = Calibration.of("", (1.0,) * len(RATES), dict.fromkeys(ESTIMATORS, of))
-    found = calibration.total(dict.fromkeys(ESTIMATORS, of[:1] + 0.5))
-
-    assert {0.5} == {float(total[0]) for total in found.values()}
 
 
 def test_equal_texts_are_read_alike_wherever_they_stand(model):
@@ -200,17 +182,6 @@ def test_temperatures_find_what_was_sharpened():
         fit.add(Level(rate, torch.ones(1, 4000, dtype=torch.bool), tokens, sharp, None))
 
     assert pytest.approx((1, 2, 0.5, 1.5, 1), rel=0.05) == fit.fitted()
-
-
-@given(st.integers(40, 200), st.integers(0, 2**20))
-def test_a_threshold_is_the_conformal_quantile(count, seed):
-    """No more than the share of the texts it was learned from are above it."""
-    chance = np.random.default_rng(seed)
-    found = {name: chance.normal(size=(count, len(RATES))) for name in ESTIMATORS}
-    calibration = Calibration.of("key", (1.0,) * len(RATES), found, 0.05)
-
-    for name, total in calibration.total(found).items():
-        assert (total > calibration.thresholds[name]).mean() <= 0.05
 
 
 def test_something_is_said_of_what_counts_at_every_level(model):
