@@ -66,10 +66,7 @@ def command(
     """  # noqa: D301  # \b is for click
     require_extra("aios ablate")
     from aios_core import logs
-    from aios_core.experiment import ablate
     from aios_core.experiment.plan import make_plan
-    from aios_core.experiment.report import write_report
-    from aios_core.experiment.results import read
 
     plan = make_plan(file, output, overrides=overrides)
     logs.follow(plan.trials[0].resolved.config.logging)
@@ -79,6 +76,10 @@ def command(
         if as_json:
             print_json(_plan_data(plan))
         return
+    from aios_core.experiment import ablate
+    from aios_core.experiment.report import write_report
+    from aios_core.experiment.results import read
+
     if force:
         ablate.forget(plan)
     with _kept(plan):

@@ -39,6 +39,9 @@ _MEASURES: Final = ("evolution", "experiment/evaluate.py", "experiment/sampling.
 _NOISELESS: Final = ("times", "time_epsilon", "mask_rates", "block_size")
 """Of the section diffusion: what an autoregressive network, which sees no noise, does not use."""
 
+_OF_NOISE: Final = ("noise", "corruption", "objective", "memory")
+"""Sections that it does not use."""
+
 
 def training_key(resolved: Resolved, data: str | None = None) -> str:
     """Hex SHA-256 of all that decides the trained weights.
@@ -90,34 +93,78 @@ def canonical(values: Any) -> bytes:
     return text.encode()
 
 
+@attrs.frozen
+class _Section:
+    """What counts of a section, kept for the trials that share it."""
+
+    whole: Any
+    """Held, so that its identity stays its own."""
+    counted: Any
+    json: str
+    """The same as `canonical` writes it."""
+
+
 def _key(
     resolved: Resolved, affects: tuple[str, ...], folders: tuple[str, ...], data: str | None
 ) -> str:
-    values = _values(resolved, affects, data)
-    kinds = {fields(Config)[name].metadata.get("kind") for name in values}
+    sections = _sections(resolved, affects, data)
+    made, place = resolved.memo.counted, (tuple(sections), *map(id, resolved.components))
+    if place not in made:
+        made[place] = _of_plugins(resolved, sections)
+    facts = {
+        **made[place],
+        "core": canonical(_core(folders)).decode(),
+        "data": canonical(data).decode(),
+        "values": _object({name: section.json for name, section in sections.items()}),
+    }
+    return hashlib.sha256(_object(facts).encode()).hexdigest()
+
+
+def _of_plugins(resolved: Resolved, sections: Iterable[str]) -> dict[str, str]:
+    """What a key covers of the components in some sections, as JSON."""
+    kinds = {fields(Config)[name].metadata.get("kind") for name in sections}
     components = [one for one in resolved.components if one.kind in kinds]
     facts = {
-        "values": values,
         "versions": sorted({(one.distribution, one.version) for one in components}),
-        "core": _core(folders),
         "code": sorted({code(one) for one in components}),
-        "data": data,
     }
-    return hashlib.sha256(canonical(facts)).hexdigest()
+    return {name: canonical(fact).decode() for name, fact in facts.items()}
+
+
+def _object(members: Mapping[str, str]) -> str:
+    """The JSON of an object, from that of its members, as `canonical` writes it."""
+    return "{" + ",".join(f'"{name}":{members[name]}' for name in sorted(members)) + "}"
 
 
 def _values(resolved: Resolved, affects: tuple[str, ...], data: str | None) -> dict[str, Any]:
     """The values that count, down to the single keys of a section."""
-    counted = _counted(Config, resolved.values, affects)
-    if resolved.config.mode == "ar":
-        for unused in ("noise", "corruption", "objective", "memory"):
-            counted.pop(unused, None)
-        kept = counted["diffusion"].items()
-        counted["diffusion"] = {k: v for k, v in kept if k not in _NOISELESS}
-    if data is not None:
-        for section, key, *_ in (path for path in resolved.paths if path[0] == "dataset"):
-            counted[str(section)] = {k: v for k, v in counted[str(section)].items() if k != key}
-    return counted
+    return {name: section.counted for name, section in _sections(resolved, affects, data).items()}
+
+
+def _sections(
+    resolved: Resolved, affects: tuple[str, ...], data: str | None
+) -> dict[str, _Section]:
+    """The sections that count, and what counts of each."""
+    mode, made, found = resolved.config.mode, resolved.memo.counted, {}
+    for name, (own, inner) in _affected(Config).items():
+        if name not in resolved.values or (own or affects[0]) not in affects:
+            continue
+        if mode == "ar" and name in _OF_NOISE:
+            continue
+        whole = resolved.values[name]
+        place = name, id(whole), affects, mode, data is None
+        if place not in made:
+            counted = _counted(inner, whole, affects) if inner else whole
+            left_out: set[object] = set()
+            if mode == "ar" and name == "diffusion":
+                left_out.update(_NOISELESS)
+            if data is not None and name == "dataset":
+                left_out.update(path[1] for path in resolved.paths if path[0] == name)
+            if left_out:
+                counted = {key: value for key, value in counted.items() if key not in left_out}
+            made[place] = _Section(whole, counted, canonical(counted).decode())
+        found[name] = made[place]
+    return found
 
 
 def _counted(cls: Any, values: Mapping[str, Any], affects: tuple[str, ...]) -> dict[str, Any]:

@@ -157,7 +157,7 @@ def structure(root: Node, registry: Registry | None, memo: Memo | None = None) -
         ConfigError: with all that is wrong.
     """
     registry = pinned(root, registry)
-    memo = {} if memo is None else memo
+    memo = memo or Memo()
     reader = Reader(registry, memo)
     config = reader.config(root.without(*OWN_KEYS))
     components, paths = tuple(reader.components), tuple(reader.paths)

@@ -34,8 +34,14 @@ class Section:
     paths: tuple[KeyPath, ...]
 
 
-Memo = dict[tuple[str, int], Section]
-"""Sections by name and identity of their node: the trials of a sweep share most of theirs."""
+@frozen
+class Memo:
+    """What trees have in common: the trials of a sweep share most of their sections."""
+
+    sections: dict[tuple[str, int], Section] = attrs.field(factory=dict)
+    """By name and identity of their node."""
+    counted: dict[tuple[object, ...], Any] = attrs.field(factory=dict)
+    """What counts of them in a key; `aios_core.config.keys` fills it."""
 
 
 class Reader:
@@ -58,7 +64,7 @@ class Reader:
         self.values: dict[str, Any] = {}
         self.paths: list[KeyPath] = []
         self._registry = registry
-        self._memo = {} if memo is None else memo
+        self._memo = memo or Memo()
 
     def config(self, root: Node) -> Config:
         """The whole configuration.
@@ -88,7 +94,7 @@ class Reader:
     def _read(self, attribute: Attribute[Any], node: Node | None, root: Node) -> Section:
         """A section, read now or before; one that is not there and no component gives NOTHING."""
         key = attribute.name
-        if (known := self._memo.get((key, id(node)))) is not None:
+        if (known := self._memo.sections.get((key, id(node)))) is not None:
             return known
         before, values, made = len(self.components), NOTHING, NOTHING
         if attribute.metadata.get("many"):
@@ -110,7 +116,7 @@ class Reader:
             paths = tuple(path for path in self.paths if path[0] == key)
             self.paths = [path for path in self.paths if path[0] != key]
             read = Section(read.node, made, values, (), paths)
-        self._memo[key, id(read.node)] = read
+        self._memo.sections[key, id(read.node)] = read
         self.values[key] = read.values
         self.components.extend(read.components)
         self.paths.extend(read.paths)

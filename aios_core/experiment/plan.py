@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from aios_core.config import training_key, trial_key, trials, twin
-from aios_core.config.keys import canonical
 from aios_core.config.schema import RUNS
 from aios_core.errors import ConfigError
 from aios_core.training import checkpoint
@@ -132,7 +131,7 @@ def make_plan(
         )
     label = labeller([trial.settings for trial in found])
     data: dict[str, str] = {}
-    models: dict[tuple[bool, bytes], PlannedModel] = {}
+    models: dict[tuple[object, ...], PlannedModel] = {}
     planned = []
     for trial in found:
         resolved = trial.resolved
@@ -165,14 +164,15 @@ def _fingerprint(resolved: Resolved) -> str:
 def _model(
     resolved: Resolved,
     data: str,
-    known: dict[tuple[bool, bytes], PlannedModel],
+    known: dict[tuple[object, ...], PlannedModel],
     *,
     judge: bool = False,
 ) -> PlannedModel:
     """The network of a trial, or its twin: that of all trials whose other values are the same."""
     # A network is measured alike whatever samples from it.
     apart = ("sampler", "sampling", *(("quantizer", "mode", "seed") if judge else ()))
-    same = judge, canonical({k: v for k, v in resolved.values.items() if k not in apart})
+    # Trials share the values of the sections in which they do not differ.
+    same = judge, *(id(value) for name, value in resolved.values.items() if name not in apart)
     if same not in known:
         bare = (twin(resolved) if judge else resolved).changed("sampler", "sampling")
         known[same] = PlannedModel(trial_key(bare, data)[:16], training_key(bare, data), bare)
