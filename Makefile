@@ -24,14 +24,15 @@ demo: $(STAMP)  ## train, ablate and report: writes runs/demo/report.html, about
 
 # Neighbours share what they trained or imported, so each worker begins with a half of the tests.
 .PHONY: test
-test: $(STAMP)  ## run all tests; ARGS='-m "not slow"' or ARGS=tests/core runs some
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+test: $(STAMP)  ## run the tests; ARGS=tests/core runs some, ARGS='-m slow' the slow ones
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not walk' $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP)  ## check style, types, imports and Rust
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/stubtest aios_plugins._native --mypy-config-file pyproject.toml
 	$(BIN)/lint-imports
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -44,6 +44,7 @@ def aios(*words, **settings):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_levels_and_controls_are_compared(folder):
     aios("run", "examples/evolution-expert.toml", "--output", "runs/expert")
     few = {"evolution.steps": 2, "evolution.windows": 16, "evolution.draws": 1}

@@ -58,6 +58,7 @@ def aios(tmp_path, monkeypatch):
     return aios
 
 
+@pytest.mark.slow
 def test_it_closes(aios, tmp_path):
     rows = [{"id": f"{n:04}", "text": text, "kind": "feedback"} for n, text in enumerate(DOWN)]
     for name, lines in (("up", [{"text": text} for text in UP]), ("down", rows)):

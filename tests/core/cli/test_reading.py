@@ -120,6 +120,7 @@ def unprivileged(*words, code=0):
     return done
 
 
+@pytest.mark.slow
 def test_a_read_only_run_is_measured_and_sampled(here):
     """Fault N5: what cannot be written can be read."""
     folders = [here / "run", *(path for path in (here / "run").rglob("*") if path.is_dir())]

@@ -75,6 +75,7 @@ def clean(trained, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(commands=st.lists(COMMANDS, min_size=1, max_size=8))
 def test_no_sequence_of_commands_damages_the_journal(clean, tmp_path_factory, commands):

@@ -107,6 +107,7 @@ numbers = st.floats(-10, 10, allow_subnormal=False).map(lambda x: round(x, 3))
 samples = st.integers(2, 4).flatmap(lambda n: st.lists(numbers, min_size=n, max_size=n))
 
 
+@pytest.mark.slow
 @given(
     st.tuples(samples, samples),
     st.sampled_from(["lower", "higher", "nearer", None]),

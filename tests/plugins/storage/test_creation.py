@@ -35,7 +35,11 @@ def usable(backend, place):
         return store.verify()
 
 
-@pytest.mark.parametrize("backend", [Numpy(), Faiss(), Usearch(), Qdrant()], ids=repr)
+@pytest.mark.parametrize(
+    "backend",
+    [Numpy(), Faiss(), Usearch(), pytest.param(Qdrant(), marks=pytest.mark.slow)],
+    ids=repr,
+)
 def test_killed_at_each_step_of_making_it(backend, tmp_path):
     """Fault N7: whatever was done, making it again works, and no other file stays."""
     in_child(lambda: backend.create(str(tmp_path / "right"), SCHEMA).close())
@@ -94,7 +98,7 @@ def test_killed_at_some_instants_of_making_it(backend, tmp_path):
 def killed_at_some_instants(backend, tmp_path):
     """Kill a process that makes a store, now and then; it can be made again each time."""
     rng, killed = random.Random(1), 0
-    for number in range(30):
+    for number in range(10):
         place = str(tmp_path / str(number))
         ready, begun = os.pipe()
         if not (child := fork()):

@@ -1,34 +1,11 @@
-"""The stubs tell the truth about the compiled extension, and its classes cannot be changed."""
+"""The compiled extension's modules and classes; `make lint` compares its stubs with it."""
 
 import importlib
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from aios_plugins import _native
 from aios_plugins._native import fast_tokenizer
-
-CONFIG = Path(__file__).parents[2] / "pyproject.toml"
-
-
-def test_stubs_agree_with_the_module():
-    result = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mypy.stubtest",
-            "aios_plugins._native",
-            "--mypy-config-file",
-            CONFIG,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert 0 == result.returncode, result.stdout + result.stderr
 
 
 def test_submodules_can_be_imported_by_name():
