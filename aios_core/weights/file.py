@@ -53,7 +53,8 @@ class WeightFile:
         with self.naming():
             try:
                 with path.open("rb") as file:
-                    size = os.fstat(file.fileno()).st_size
+                    state = os.fstat(file.fileno())
+                    size, self._inode = state.st_size, (state.st_dev, state.st_ino)
                     if size < len(_MAGIC) + _TAIL:
                         raise ModelLoadError("is truncated, or no Parquet file")
                     self.data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
@@ -87,6 +88,9 @@ class WeightFile:
             return torch.frombuffer(self.data, dtype=torch.uint8, count=run.size, offset=run.offset)
         buffer = bytearray(run.size)
         with self.path.open("rb") as file:
+            state = os.fstat(file.fileno())
+            if (state.st_dev, state.st_ino) != self._inode:
+                raise ModelLoadError("is another file than the one that was opened: open it again")
             file.seek(run.offset)
             if file.readinto(buffer) != run.size:
                 raise ModelLoadError("is truncated since it was opened")

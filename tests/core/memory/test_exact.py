@@ -81,6 +81,8 @@ def test_what_cannot_be_kept_is_refused(column, value):
     [
         ("year", 3.0),
         ("year", -(2**63)),
+        ("year", -(2.0**63)),
+        ("year", Decimal(-70_000)),
         ("year", np.uint64(2**53 + 1)),
         ("year", Decimal(7)),
         ("price", 3),
@@ -145,6 +147,47 @@ def test_arrow_is_kept_or_refused_like_values(column, made, coded):
         assert [None] * len(whole) == found.to_pylist()
     else:
         assert whole.to_pylist() == found.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "value", "fits"),
+    [
+        ("price", pa.int64(), 2**53, True),
+        ("price", pa.int64(), 2**53 + 1, False),
+        ("price", pa.int64(), 2**53 + 2, True),
+        ("price", pa.int64(), -(2**53), True),
+        ("price", pa.int64(), -(2**53) - 1, False),
+        ("price", pa.int64(), 2**63 - 1024, True),
+        ("price", pa.int64(), 2**63 - 1, False),
+        ("price", pa.int64(), -(2**63), True),
+        ("price", pa.uint64(), 2**53 + 1, False),
+        ("price", pa.uint64(), 2**63, True),
+        ("price", pa.uint64(), 2**64 - 2048, True),
+        ("price", pa.uint64(), 2**64 - 1, False),
+        ("price", pa.int32(), -(2**31), True),
+        ("year", pa.uint64(), 2**53 + 1, True),
+        ("year", pa.uint64(), 2**63 - 1, True),
+        ("year", pa.uint64(), 2**63, False),
+        ("year", pa.float64(), 2.0**63, False),
+        ("year", pa.float64(), -(2.0**63), True),
+        ("year", pa.float64(), -(2.0**63) - 2048, False),
+        ("year", pa.float64(), math.inf, False),
+        ("year", pa.float32(), -3.5, False),
+        ("year", pa.float16(), np.float16(-3), True),
+    ],
+)
+@pytest.mark.parametrize("coded", [False, True])
+def test_numbers_of_arrow_are_kept_to_the_last_digit(column, kind, value, fits, coded):
+    """Fault V1: beyond 2^53 not every whole number is a float, nor is half of uint64 an int64."""
+    given_values = pa.array([1, None, value], kind)
+    whole = given_values.dictionary_encode() if coded else given_values
+    table = pa.table({"id": ["a", "b", "c"], "vector": [[1.0, 2.0]] * 3, column: whole})
+    if fits:
+        assert [1, None, value] == conform(table, SCHEMA, "l2")[column].to_pylist()
+        return
+    with pytest.raises(RowError, match=rf"row 2 \(id 'c'\): column '{column}': expected") as error:
+        conform(table, SCHEMA, "l2")
+    assert (2, "c") == (error.value.row, error.value.id)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """What a file holds: its rows, their ids, and the schema of a store for them."""
 
+import hashlib
 import json
+import math
+from datetime import date, datetime, time
 
 import numpy as np
 import pyarrow as pa
@@ -109,6 +112,110 @@ def test_rows_of_a_list_keep_their_places(tmp_path):
 
     assert found[1] is None
     assert [[1, 2], [3, 4]] == np.stack([found[0], found[2]]).tolist()
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("bad", [math.inf, -math.inf])
+@pytest.mark.parametrize("nan", ["refuse", "missing"])
+def test_an_infinite_number_is_never_missing(tmp_path, suffix, bad, nan):
+    """NaN alone may mean that there is no value; an infinite number is refused either way."""
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.table({"text": ["x", "y"], "n": [1.5, bad]}), path)
+    else:
+        lines(path, {"text": "x", "n": 1.5}, {"text": "y", "n": bad})
+
+    with pytest.raises(DataError, match=rf"2: .*expected a finite number under 'n'.* got {bad}$"):
+        list(reading.rows(path, nan=nan))
+
+
+def test_values_are_plain(tmp_path):
+    """Numbers and truth as they are, times in ISO 8601, and what JSON has beside as its text."""
+    given = {"i": -3, "f": 0.5, "b": True, "s": "ü", "l": [1, "ü"], "o": {"a": None}, "z": None}
+    nothing = {"n": math.nan}
+    path = lines(tmp_path / "a.jsonl", {"id": "a", "text": "x", **given, **nothing})
+    (row,) = reading.rows(path, nan="missing")
+    expected = {**given, "l": '[1, "ü"]', "o": '{"a": null}', "n": None}
+    times = {"d": [date(2024, 2, 29)], "t": [time(1, 2, 3)], "u": [datetime(2024, 2, 29, 1)]}  # noqa: DTZ001
+    pq.write_table(pa.table({"text": ["x"], **times}), tmp_path / "a.parquet")
+    (timed,) = reading.rows(tmp_path / "a.parquet")
+
+    assert {"id": "a", "text": "x", **expected} == row.values
+    assert [*map(type, expected.values())] == [type(row.values[key]) for key in expected]
+    assert ["2024-02-29", "01:02:03", "2024-02-29T01:00:00"] == [timed.values[n] for n in "dtu"]
+
+
+@pytest.mark.parametrize(
+    ("row", "content"),
+    [
+        ({"text": "x"}, '{"text": "x"}'),
+        ({"text": "ü", "n": 1, "a": None}, '{"a": null, "n": 1, "text": "ü"}'),
+        ({"vector": [1.0, 2.5]}, '{"vector": [1.0, 2.5]}'),
+    ],
+)
+def test_an_id_is_the_hash_of_the_content_in_every_version(tmp_path, row, content):
+    """Else the same file would come in twice after an update."""
+    (found,) = reading.rows(lines(tmp_path / "a.jsonl", row))
+
+    assert hashlib.sha256(content.encode()).hexdigest()[:32] == found.values["id"]
+
+
+def test_numbers_too_wide_for_a_column_of_numbers_may_be_texts(tmp_path):
+    """Where another row has a text there, all of them are texts."""
+    path = lines(tmp_path / "a.jsonl", {"text": "x", "n": 2**70}, {"text": "y", "n": "a text"})
+    assert {"n": "string"} == survey(path).metadata
+    for wide, fits in ((2**63, False), (-(2**63) - 1, False), (2**63 - 1, True), (-(2**63), True)):
+        lines(path, {"text": "x", "n": 1}, {"text": "y", "n": wide})
+        if fits:
+            assert {"n": "int64"} == survey(path).metadata
+            continue
+        with pytest.raises(DataError, match=r"a\.jsonl:2: expected a whole number of at most 64"):
+            survey(path)
+
+
+def test_ids_have_64_bits_and_are_no_truth_values(tmp_path):
+    path = tmp_path / "a.jsonl"
+    for one in (2**63 - 1, -(2**63)):
+        (row,) = reading.rows(lines(path, {"id": one, "text": "x"}))
+        assert one == row.values["id"]
+    for one in (2**63, -(2**63) - 1, True, 1.0, ["a"]):
+        with pytest.raises(DataError, match=r"a\.jsonl:1: expected a .* under 'id', got"):
+            list(reading.rows(lines(path, {"id": one, "text": "x"})))
+
+
+@pytest.mark.parametrize("value", ["\\ud800", "a \\udfff"])
+def test_half_of_a_surrogate_pair_is_no_text(tmp_path, value):
+    path = tmp_path / "a.jsonl"
+    for key in ("text", "id", "s"):
+        row = {"text": "x", key: "?"}
+        path.write_text(json.dumps(row).replace("?", value) + "\n")
+        with pytest.raises(DataError, match=r"a\.jsonl:1: cannot be kept: .*surrogates"):
+            list(reading.rows(path))
+
+
+@pytest.mark.parametrize("vector", [["1", 2], [True, 2], [None, 2], [[1], [2]], 7, "ab", {"a": 1}])
+def test_a_vector_is_a_list_of_numbers(tmp_path, vector):
+    with pytest.raises(DataError, match=r"a\.jsonl:1: expected numbers under 'vector'"):
+        list(reading.rows(lines(tmp_path / "a.jsonl", {"vector": vector})))
+
+
+def test_a_parquet_column_comes_once(tmp_path):
+    table = pa.table([pa.array(["x"]), pa.array(["y"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+
+    with pytest.raises(DataError, match=r"a\.parquet: expected each column once, got 'text'"):
+        list(reading.rows(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize("make", [pa.list_, pa.large_list, lambda kind: pa.list_(kind, 2)])
+def test_vectors_of_parquet_are_arrays(tmp_path, make):
+    """Of whichever kind of list: each vector has its own numbers."""
+    column = pa.array([[1, 2], [3, 4], [5, 6]], make(pa.float32()))
+    pq.write_table(pa.table({"vector": column}), tmp_path / "a.parquet")
+    found = [row.values["vector"] for row in reading.rows(tmp_path / "a.parquet")]
+
+    assert {np.ndarray} == {*map(type, found)}
+    assert [[1, 2], [3, 4], [5, 6]] == np.stack(found).tolist()
 
 
 def test_batches_are_full_but_the_last():

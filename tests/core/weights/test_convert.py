@@ -1,6 +1,7 @@
 """To and from safetensors and torch's files, bit for bit; and what is found to differ."""
 
 import json
+import re
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,7 @@ from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError, ModelSaveError
 from aios_core.quantization.tensors import quantized
 from aios_core.testing import strategies
-from aios_core.weights import WeightLoader
+from aios_core.weights import WeightLoader, index, writer
 from aios_core.weights.compare import differences
 from aios_core.weights.convert import open_source, save
 from aios_core.weights.pages import walk
@@ -124,14 +125,17 @@ def test_the_card_goes_with_the_tensors(tmp_path):
 
 
 def test_shards_of_safetensors_are_one_source(tmp_path):
-    save_file({"a": torch.ones(2)}, tmp_path / "1.safetensors")
-    save_file({"b": torch.zeros(2)}, tmp_path / "2.safetensors")
+    save_file({"a": torch.ones(2)}, tmp_path / "1.safetensors", {"by": "us"})
+    save_file({"b": torch.zeros(2)}, tmp_path / "2.safetensors", {"format": "pt"})
     index = tmp_path / "model.safetensors.index.json"
     where = {"b": "2.safetensors", "a": "1.safetensors"}
     index.write_text(json.dumps({"weight_map": where}))
     save(open_source(index), tmp_path / "m.parquet")
 
-    assert ["b", "a"] == list(WeightLoader.open(tmp_path / "m.parquet"))
+    loader = WeightLoader.open(tmp_path / "m.parquet")
+    assert ["b", "a"] == list(loader)
+    assert ([0, 0], [1, 1]) == (loader["b"].tolist(), loader["a"].tolist())
+    assert {"by": "us", "format": "pt"} == loader.card
     for wrong in ({"c": "1.safetensors"}, {"a": "../1.safetensors"}, {"a": 3}):
         index.write_text(json.dumps({"weight_map": wrong}))
         with pytest.raises(ModelLoadError, match=r"index\.json: "):
@@ -159,7 +163,7 @@ class Trap:
         ({"a": Trap()}, "is not a torch file that holds tensors alone"),
         ({"model": {"a": torch.ones(1)}, "step": 3}, "'model' may be the state dict"),
         ([torch.ones(1)], "holds a list; expected tensors by name"),
-        ({"a": 3}, "'a' is a int; expected tensors by name"),
+        ({"a": 3}, "'a' is a int; expected tensors by name$"),
     ],
 )
 def test_torch_files_hold_tensors_alone(tmp_path, capsys, content, message):
@@ -225,6 +229,32 @@ def test_a_row_that_the_index_contradicts_is_a_fault(write):
 
     (found,) = faults(path)
     assert f"{path}: 'first': its name is 'worst' in the row and 'first' in the index" == str(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a, b: [a], "the index tells of 1 rows, and there are 2"),
+        (lambda a, b: [a | {"dtype": "int32"}, b], "'a': its dtype is 'float32' in the row"),
+        (lambda a, b: [a | {"shape": [4, 1]}, b], "'a': its shape is .2, 2. in the row"),
+        (
+            lambda a, b: [
+                a | {"payload_offset": b["payload_offset"]},
+                b | {"payload_offset": a["payload_offset"]},
+            ],
+            "'a': its payload lies elsewhere than indexed",
+        ),
+    ],
+)
+def test_an_index_that_says_other_than_the_rows_is_a_fault(tmp_path, monkeypatch, change, message):
+    """Digests hold in each: other readers would find something else than ours."""
+    monkeypatch.setattr(writer, "write", lambda rows, tied: index.write(change(*rows), tied))
+    with WeightWriter(tmp_path / "m.parquet") as file:
+        file.add("a", torch.ones(2, 2))
+        file.add("b", torch.ones(2, 2))
+
+    (found,) = faults(tmp_path / "m.parquet")
+    assert re.search(message, str(found))
 
 
 def test_a_file_of_any_suffix_is_known_by_its_bytes(tmp_path):

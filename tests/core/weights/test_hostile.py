@@ -12,6 +12,7 @@ from aios_core.errors import ModelLoadError
 from aios_core.weights import WeightLoader
 from aios_core.weights.index import COLUMNS
 from aios_core.weights.layout import digest
+from aios_core.weights.pages import read_varint, varint, walk
 from aios_core.weights.rows import SCHEMA, RowWriter
 
 from .test_loader import assert_same
@@ -104,6 +105,82 @@ def test_a_hostile_index_is_refused_before_memory_is_taken(forge, columns, messa
     tracemalloc.stop()
 
     assert peak < 2e6
+
+
+def test_a_tensor_that_another_writer_did_not_align_is_copied(forge):
+    """Views of elements lie at multiples of their size."""
+    offset = WeightLoader.open(forge()).files[0].entries["weights", "a"].chunks[0].offset
+    path = forge(shape=[[15]], payload_size=[60], payload_offset=[offset + 1])
+    found = WeightLoader.open(path, verify=False)["a"]
+
+    assert 0 == found.data_ptr() % 4
+    assert [0.0] * 15 == found.tolist()
+
+
+@pytest.mark.parametrize("shards", [[], {}, ["m.parquet"], "m.parquet", None])
+def test_an_index_of_shards_names_files_with_digests(tmp_path, shards):
+    index = tmp_path / "m.index.json"
+    index.write_text(json.dumps({"format": 1, "shards": shards}))
+
+    with pytest.raises(ModelLoadError, match="names no shards"):
+        WeightLoader.open(index)
+
+
+@pytest.mark.parametrize("version", [3, "1", True, None, 1.0])
+def test_an_index_of_shards_of_another_format_is_refused(path, tmp_path, version):
+    told = {path.name: WeightLoader.open(path).files[0].digest}
+    (tmp_path / path.name).write_bytes(path.read_bytes())
+    index = tmp_path / "m.index.json"
+    index.write_text(json.dumps({"format": version, "shards": told}))
+
+    with pytest.raises(ModelLoadError, match=r"has format .*; this version reads 2"):
+        WeightLoader.open(index)
+
+
+@pytest.mark.parametrize("over", [1, 2**28])
+def test_a_footer_that_is_longer_than_its_file_is_refused(path, tmp_path, over):
+    data = bytearray(path.read_bytes())
+    length = len(data) - 12 + over
+    data[-8:-4] = length.to_bytes(4, "little")
+    (tmp_path / "m.parquet").write_bytes(data)
+
+    with pytest.raises(ModelLoadError, match=f"is truncated or changed: a footer of {length} b"):
+        WeightLoader.open(tmp_path / "m.parquet")
+
+
+@given(st.integers(0, 2**70 - 1) | st.sampled_from([0, 127, 128, 2**63, 2**64 - 1]), st.binary())
+def test_numbers_of_a_page_header_come_back(value, behind):
+    """Seven bits a byte, the low ones first, at most ten bytes."""
+    told = varint(value)
+
+    assert max(1, -(-value.bit_length() // 7)) == len(told)
+    assert value == sum((byte & 127) << 7 * at for at, byte in enumerate(told))
+    assert (value, len(told) + 1) == read_varint(b"x" + told + behind, 1)
+    for wrong in (b"\x80" * 10 + b"\0", told[:-1] + b"\x80", b""):
+        with pytest.raises(ModelLoadError, match=r"more than 10 bytes|truncated"):
+            read_varint(wrong, 0)
+
+
+def test_pages_with_statistics_are_walked_over():
+    """Other writers' headers hold the least and the greatest value, as bytes."""
+    import pyarrow.parquet as pq
+
+    sink, texts = pa.BufferOutputStream(), ["least", "more", "most" * 40]
+    table = pa.table({"a": texts, "b": [1, 2, 3]})
+    options = {"use_dictionary": False, "compression": "none", "column_encoding": "PLAIN"}
+    pq.write_table(table, sink, **options)
+    data = sink.getvalue().to_pybytes()
+    group = pq.read_metadata(pa.BufferReader(data)).row_group(0)
+    starts = [group.column(n).data_page_offset for n in range(2)]
+    pages = list(walk(data, starts[0], 2))
+
+    assert starts == [page.start for page in pages]
+    assert pages[0].end == pages[1].start
+    assert starts[1] + group.column(1).total_compressed_size == pages[1].end
+    assert b"most" * 40 in data[pages[0].start : pages[0].body]
+    for cut in (pages[0].start + 20, pages[0].body - 1):
+        with pytest.raises(ModelLoadError, match="expected a page header: it is truncated"):
+            list(walk(data[:cut], starts[0], 1))
 
 
 def test_names_are_told_once(forge):

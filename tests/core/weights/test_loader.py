@@ -82,6 +82,26 @@ def test_a_file_may_be_replaced_while_it_is_used(write, tensors):
     assert ["other"] == list(WeightLoader.open(path))
 
 
+def test_a_file_that_is_read_and_replaced_is_refused(write, tensors):
+    """Its digests are those of the file that was opened: another file's bytes would pass."""
+    path = write({"a": torch.ones(3)})
+    loader = WeightLoader.open(path, mmap=False)
+    assert_same(torch.ones(3), loader["a"])
+    with WeightWriter(path) as file:
+        file.add("a", torch.zeros(3))
+
+    with pytest.raises(ModelLoadError, match=f"{path}: 'a': is another file than the one"):
+        loader["a"]
+
+
+def test_what_is_read_is_apart_from_the_file(write):
+    """Without a mapping, two readings of a tensor share nothing."""
+    loader = WeightLoader.open(write({"a": torch.ones(3)}), mmap=False)
+    loader["a"].fill_(7)
+
+    assert_same(torch.ones(3), loader["a"])
+
+
 def test_large_tensors_take_several_rows(write):
     tensor = torch.randn(100, 10)
     loader = WeightLoader.open(
@@ -132,6 +152,13 @@ def test_parts_are_apart(tmp_path):
     loader = WeightLoader.open(path)
     assert (1, 2) == (len(loader["a"]), len(loader.part("other")["a"]))
     assert 0 == len(loader.part("nothing"))
+    data = bytearray(path.read_bytes())
+    data[loader.part("other").entry("a").chunks[0].offset] ^= 1
+    path.write_bytes(data)
+    assert_same(torch.ones(1), WeightLoader.open(path)["a"])
+    with pytest.raises(ModelLoadError, match="'a': a byte of its payload is changed"):
+        WeightLoader.open(path).part("other")["a"]
+    WeightLoader.open(path, verify=False).part("other")["a"]
 
 
 @pytest.mark.parametrize("mmap", [True, False])
@@ -153,7 +180,7 @@ def test_a_changed_byte_is_named_by_file_and_tensor(write, tensors, name, column
 
 
 def test_nothing_appears_before_the_end(tmp_path):
-    path = tmp_path / "new" / "model.parquet"
+    path = tmp_path / "new" / "er" / "model.parquet"
 
     def fail():
         with WeightWriter(path) as file:

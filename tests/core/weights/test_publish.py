@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from aios_core.errors import ModelSaveError
-from aios_core.weights import WeightLoader, loader
+from aios_core.weights import WeightLoader, loader, publish
 from aios_core.weights.writer import WeightWriter
 
 
@@ -149,7 +149,8 @@ def test_a_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
     calls = []
 
     def inode(file):
-        return (os.fstat(file) if isinstance(file, int) else Path(file).stat()).st_ino
+        found = os.fstat(file) if isinstance(file, int) else Path(file).stat()
+        return found.st_ino, found.st_size  # an fsync before the last byte is none
 
     for name in ("fsync", "replace", "rename"):
         real = getattr(os, name)
@@ -159,7 +160,7 @@ def test_a_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
         )[1]
         monkeypatch.setattr(os, name, recorded)
     write(tmp_path / "m.parquet", 1, shards=True)
-    folder = tmp_path.stat().st_ino
+    folder = inode(tmp_path)
     named = [at for at, (name, *_) in enumerate(calls) if name in {"rename", "replace"}]
 
     assert 4 == len(named)
@@ -169,6 +170,82 @@ def test_a_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
     assert "m.parquet.index.json" in calls[index][2]
     assert ("fsync", folder) in [one[:2] for one in calls[named[-2] + 1 : index]]
     assert ("fsync", folder) in [one[:2] for one in calls[index + 1 :]]
+
+
+def test_an_index_goes_after_the_file_that_follows_it_is_durable(tmp_path, monkeypatch):
+    """A loss of power leaves the old model or the new one."""
+    calls, folder = [], tmp_path.stat().st_ino
+    write(tmp_path / "m.parquet", 1, shards=True)
+    for name in ("fsync", "replace", "rename", "unlink"):
+        real = getattr(os, name)
+        recorded = lambda *a, _real=real, _name=name, **k: (  # noqa: E731
+            calls.append((_name, os.fstat(a[0]).st_ino if _name == "fsync" else str(a[-1]))),
+            _real(*a, **k),
+        )[1]
+        monkeypatch.setattr(os, name, recorded)
+    write(tmp_path / "m.parquet", 2, shards=False)
+    path = str(tmp_path / "m.parquet")
+    there = next(at for at, call in enumerate(calls) if call[0] != "fsync" and call[1] == path)
+    names = [(name, Path(str(what)).name) for name, what in calls]
+    gone = [names.index(("unlink", f"m-0000{n}-of-00003.parquet")) for n in (1, 2, 3)]
+    index = calls.index(("unlink", f"{path}.index.json"))
+
+    assert ("fsync", folder) in calls[there:index]
+    assert index < min(gone)
+    assert ("fsync", folder) in calls[max(gone) :]
+
+
+def test_a_folder_and_its_new_index_are_held_while_shards_take_their_names(tmp_path, monkeypatch):
+    """Another process that writes or sweeps there waits, or leaves them alone."""
+    held, real = [], publish.settle
+
+    def settle(*given):
+        for one in (tmp_path, *tmp_path.glob(".m.parquet.index.json.*")):
+            descriptor = os.open(one, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held.append(one)
+            os.close(descriptor)
+        real(*given)
+
+    monkeypatch.setattr(publish, "settle", settle)
+    write(tmp_path / "m.parquet", 1, shards=True)
+
+    assert 3 == held.count(tmp_path)
+    assert 3 == len(held) - held.count(tmp_path)
+
+
+def test_shards_that_cannot_all_be_named_leave_the_old_model(tmp_path, monkeypatch):
+    path, real, left = tmp_path / "m.parquet", publish.settle, [1, 2]
+    write(path, 1, shards=True)
+    before = {one.name for one in tmp_path.iterdir()}
+
+    def settle(*given):
+        if not left:
+            raise OSError(28, "No space left on device")
+        left.pop()
+        real(*given)
+
+    monkeypatch.setattr(publish, "settle", settle)
+    with pytest.raises(ModelSaveError, match="No space left"):
+        write(path, 2, shards=True)
+
+    assert before == {one.name for one in tmp_path.iterdir()}
+    assert {1.0} == values(path)
+
+
+@pytest.mark.parametrize("name", [".m.parquet.index.json.0123abcd", "m.parquet.index.json"])
+def test_what_an_index_names_outside_of_its_folder_stays(tmp_path, name):
+    """Whoever wrote it: only files beside an index are its shards."""
+    victim, folder = write(tmp_path / "victim.parquet", 1, shards=False), tmp_path / "here"
+    folder.mkdir()
+    told = {"../victim.parquet": WeightLoader.open(victim).files[0].digest}
+    (folder / name).write_text(json.dumps({"format": 1, "shards": told}))
+    write(folder / "m.parquet", 2, shards=False)
+
+    assert {1.0} == values(victim)
+    assert ["m.parquet"] == [one.name for one in folder.iterdir()]
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
