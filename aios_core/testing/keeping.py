@@ -129,6 +129,7 @@ class KeepingContract:
         with instance.create(new_uri(), schema("int64")) as store:
             store.add([{"id": n, "vector": [1, n, 0, 0]} for n in range(9)])
             right: list[Any] = [np.arange(3), pa.array([0, 1, 2]), [0.0, np.int8(1), 2], (0, 1, 2)]
+            right.append(iter([0, 1, 2]))
             for ids in right:
                 assert [0, 1, 2] == store.get(ids)["id"].to_pylist()
             wrongs: list[Any] = ["12", b"12", 3, {1: 2}, ["1"], [True], [2**63], [1.5]]
@@ -140,6 +141,9 @@ class KeepingContract:
                     store.get(wrong)
             assert 9 == store.count()
             assert 3 == store.delete(np.arange(3))
+            assert 2 == store.delete(n for n in (4, 5, 99))
+            assert [3, 6, 7, 8] == sorted(store.get(range(99))["id"].to_pylist())
+            assert [0, 0, 0] == [store.add([]), store.upsert([]), store.delete([])]
         with instance.create(new_uri(), schema()) as store:
             store.add([{"id": one, "vector": [1, 2, 3, 4]} for one in ("a", "b", "ab")])
             with pytest.raises(StorageError, match="expected a list of ids, got 'ab'"):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from aios_core.contracts.records import store_schema
-from aios_core.filters import sql
+from aios_core.filters import parse, sql
 from aios_core.testing import strategies
 from aios_core.testing.stores import check_search, schema, truth
 
@@ -48,12 +48,38 @@ class SearchContract:
         """The best rows by the definition of the score, one query or many, few rows or all."""
         with instance.create(new_uri(), schema(), metric=metric) as store:
             assert 0 == store.search([1, 2, 3, 4], exact=True).num_rows
+            assert 0 == store.search([1, 2, 3, 4], 2**40, exact=True).num_rows
             store.add(ROWS)
             for query, k in itertools.product(([1, -2, 0.5, 3], [-1, 0, 0, 0]), (1, 5, 99)):
                 check_search(store, BY_ID, query, k, None)
             both = store.search_batch([[1.0, -2.0, 0.5, 3.0], [-1.0, 0, 0, 0]], 5, exact=True)
             one = store.search([-1, 0, 0, 0], 5, exact=True)
             assert one["_score"].to_pylist() == pytest.approx(both[1]["_score"].to_pylist())
+
+    def test_exactness_is_handed_on(
+        self, filled: VectorStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By every kind of search, as it was asked for, with filter and columns."""
+        asked: list[tuple[Any, ...]] = []
+        real = type(filled).nearest_rows
+
+        def recorded(store: Any, queries: Any, k: Any, where: Any, *rest: Any, **more: Any) -> Any:
+            asked.append((where, (more | dict(zip(("exact", "columns"), rest, strict=False)))))
+            return real(store, queries, k, where, *rest, **more)
+
+        monkeypatch.setattr(type(filled), "nearest_rows", recorded)
+        ways = [True, None, *([False] if "approximate" in filled.backend.capabilities else [])]
+        query, where = [1, 2, 3, 4], "draft"
+        parsed = parse(where, filled.filter_columns)
+        for exact in ways:
+            filled.search(query, 3, filter=where, exact=exact, columns=["year"])
+            filled.search_batch([query], 3, filter=where, exact=exact, columns=["year"])
+            right = {"exact": exact, "columns": ["year"]}
+            assert [(parsed, right)] * 2 == asked[:2]
+            if "text" in filled.backend.capabilities:
+                filled.search_hybrid(query, "cat", 3, filter=where, exact=exact)
+                assert (parsed, exact) == (asked[2][0], asked[2][1]["exact"])
+            asked.clear()
 
     def test_columns_are_chosen(self, filled: VectorStore) -> None:
         """In the order asked for; all but the vector where nothing is said."""

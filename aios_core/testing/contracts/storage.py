@@ -101,7 +101,9 @@ class StorageContract(
         store.close()
         assert instance.exists(store.uri)
         with instance.open(store.uri) as again:
-            rows = pa.Table.from_batches(list(again.to_batches(batch_size=7)))
+            batches = list(again.to_batches(batch_size=7))
+            assert max(batch.num_rows for batch in batches) <= 7
+            rows = pa.Table.from_batches(batches)
             assert schema() == again.schema == rows.schema
             assert plain(ROWS, "cosine") == plain(rows, "cosine")
             assert (len(ROWS), DIM, "cosine") == (again.count(), again.dim, again.metric)
@@ -293,6 +295,11 @@ class StorageContract(
             assert not instance.exists(str(folder))
             with pytest.raises(StorageError):
                 instance.open(str(folder))
+            with pytest.raises(StorageError):
+                instance.create(str(folder), schema())
+            if "snapshot" in instance.capabilities:
+                with instance.open(store.uri) as again, pytest.raises(StorageError):
+                    again.snapshot(str(folder))
             assert ["note.txt"] == [path.name for path in folder.iterdir()]
 
     def test_readers_and_closed_stores_refuse(

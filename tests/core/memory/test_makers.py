@@ -130,6 +130,23 @@ def test_files_carry_the_maker(file, place, tmp_path, suffix, backend):
     assert 1 == import_file(place("a", backend), path, existing="replace").replaced
 
 
+def test_the_embedding_that_is_set_does_not_overrule_a_file(file, place, tmp_path):
+    """Fault V19: vectors whose maker is known are not said to be another's, of the same width."""
+    import_file(place("a"), file({"id": "t", "text": "the gate"}), overrides=SET)
+    path = tmp_path / "out.parquet"
+    with open_store(place("a"), read=True) as store:
+        export_file(store, path)
+    table = pq.read_table(path)
+    other = Maker("another", {"type": "another"}).write(table.schema)
+    pq.write_table(table.cast(other), path)
+
+    with pytest.raises(StorageError, match=r"of the embedding type = 'another', but .* is set"):
+        import_file(place("b"), path, overrides=SET)
+    assert not place("b").folder.exists()
+    import_file(place("b"), path)
+    assert "another" == maker(place("b")).fingerprint
+
+
 def test_lines_of_two_makers_are_refused(file, place):
     """Fault V19: in one file."""
     said = {"_embedding": HASHED.plain()}

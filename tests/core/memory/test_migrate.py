@@ -7,7 +7,7 @@ import pytest
 from aios_core.contracts import store_schema
 from aios_core.contracts.primitives import fuse
 from aios_core.errors import StorageError
-from aios_core.memory import migrate
+from aios_core.memory import Place, migrate, open_store, target_of
 from aios_core.memory.migrate import _alike
 from aios_plugins.storage.numpy import Numpy
 
@@ -41,6 +41,59 @@ def test_an_interrupted_migration_goes_on_where_it_was(tmp_path):
         assert (100, 71) == (done.rows, done.copied)
         assert [10] * 20 == told[4:]
         assert source.get(["5"]) == target.get(["5"])
+
+
+def test_a_store_that_is_filled_in_part_is_not_opened(tmp_path):
+    """Until the same migration has gone to its end; the mark is beside it and then gone."""
+    from_, to = (Place(Numpy(), str(tmp_path / "in" / name)) for name in "ab")
+    make(from_.uri, 20).close()
+
+    def move(advance):
+        with open_store(from_, read=True) as source, target_of(source, from_, to) as target:
+            return migrate(source, target, batch_size=10, advance=advance)
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        move(stop)
+    assert f"{from_.uri}\n" == to.mark.read_text()
+    for read in (False, True):
+        with pytest.raises(StorageError, match="is filled in part: a migration to it was not fin"):
+            open_store(to, read=read)
+    done = move(lambda _: None)
+
+    assert (20, 10) == (done.rows, done.copied)
+    assert {"a", "b"} == {one.name for one in to.mark.parent.iterdir()}
+    with open_store(to, read=True) as store:
+        assert 20 == store.verify()
+
+
+def test_a_target_that_cannot_be_made_leaves_no_mark(tmp_path):
+    from_, to = (Place(Numpy(), str(tmp_path / name)) for name in "ab")
+    make(from_.uri, 2).close()
+    to.folder.mkdir()
+    (to.folder / "mine").touch()
+    with (
+        open_store(from_, read=True) as source,
+        pytest.raises(StorageError, match="not empty"),
+        target_of(source, from_, to),
+    ):
+        pass
+
+    assert {"a", "b"} == {one.name for one in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(("inner", "message"), [("a", "same store"), ("a/b", "is in the other")])
+def test_a_store_does_not_move_into_itself(tmp_path, inner, message):
+    from_, to = (Place(Numpy(), str(tmp_path / name)) for name in ("a", f"./{inner}"))
+    make(from_.uri, 2).close()
+    with (
+        open_store(from_, read=True) as source,
+        pytest.raises(StorageError, match=message),
+        target_of(source, from_, to),
+    ):
+        pass
 
 
 def test_rows_that_do_not_belong_are_told(tmp_path):

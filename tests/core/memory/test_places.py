@@ -60,6 +60,7 @@ def test_what_could_provide_a_type_is_named():
         ("arrow:a:b", Arrow, "a:b"),
         ("lancedb:s3://bucket/notes", LanceDb, "s3://bucket/notes"),
         ("qdrant:http://host:6333/notes", Qdrant, "http://host:6333/notes"),
+        ("qdrant:HTTPS://host/notes", Qdrant, "HTTPS://host/notes"),
     ],
 )
 def test_places_are_folders_or_a_type_and_a_uri(text, backend, uri):

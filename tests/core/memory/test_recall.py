@@ -5,6 +5,7 @@ import pytest
 from attrs import evolve, frozen
 
 from aios_core.contracts import EmbeddingProvider, store_schema
+from aios_core.errors import StorageError
 from aios_core.memory import Embedder
 from aios_core.memory.recall import Recall
 from aios_plugins.storage.numpy import Numpy
@@ -45,6 +46,28 @@ def test_what_is_found_is_in_order_and_padded(recall):
     assert [[("x", "one", 4.0), ("y", "", 2.0)], [("x", "one", 3.0), ("y", "", 0.0)]] == [
         [(one.id, one.text, one.score) for one in row] for row in found.rows
     ]
+
+
+@pytest.mark.parametrize("exact", [True, None])
+def test_exactness_is_handed_on(recall, monkeypatch, exact):
+    asked, real = [], type(recall.store).nearest_rows
+
+    def recorded(store, queries, *how):
+        asked.append(how[:3])
+        return real(store, queries, *how)
+
+    monkeypatch.setattr(type(recall.store), "nearest_rows", recorded)
+    recall(["a", "b"], 3, exact=exact)
+
+    assert [(3, None, exact)] == asked
+
+
+def test_vectors_of_another_dimension_are_refused(recall, tmp_path):
+    with (
+        Numpy().create(str(tmp_path / "wide"), store_schema(3)) as store,
+        pytest.raises(StorageError, match=r"vectors of 3 numbers, and .* makes 2; expected the"),
+    ):
+        Recall(store, recall.embedder)
 
 
 def test_some_of_what_was_found(recall):

@@ -130,6 +130,20 @@ def test_queries_have_length_1_only_where_they_were_far_from_it():
         query_vectors([[1.0, 2.0], [1e20, 0.0]], 2, "l2")
 
 
+def test_bm25_has_the_constants_of_lucene():
+    """A score that is written out: k1 = 1.2 and b = 0.75, three texts of 1, 2 and 3 words."""
+    found = Bm25(["gate", "gate gate", "wall wall wall", None]).scores("GATE")
+    idf, mean = math.log(1 + 2.5 / 2.5), 6 / 4
+    right = [
+        idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 1 / mean)),
+        idf * 4.4 / (2 + 1.2 * (0.25 + 0.75 * 2 / mean)),
+        0,
+        0,
+    ]
+
+    assert right == pytest.approx(found.tolist())
+
+
 TEXTS = st.lists(
     st.none() | st.lists(st.sampled_from(["gate", "Wall", "Tür", "7"]), max_size=9).map(" ".join),
     max_size=8,

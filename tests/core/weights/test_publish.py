@@ -165,6 +165,7 @@ def test_a_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
 
     assert 4 == len(named)
     for at in named:
+        assert calls[at][1] in {inode(one) for one in tmp_path.iterdir()}, "it is whole"
         assert ("fsync", calls[at][1]) in [one[:2] for one in calls[:at]]
     index = named[-1]
     assert "m.parquet.index.json" in calls[index][2]

@@ -77,6 +77,7 @@ def test_lines(write):
         ('{"text": null}', "expected an object with text under 'text', got NoneType among"),
         ('"text"', "got str"),
         ('{"text": "\\ud800"}', "half of a surrogate pair"),
+        ('{"text": "ü and \\udfff and more"}', "half of a surrogate pair"),
         (b"\xff", "a.jsonl:2: byte 0 (0xff) is not utf-8"),
     ],
 )

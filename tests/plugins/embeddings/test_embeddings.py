@@ -1,6 +1,8 @@
 """What is special about each provider."""
 
+import hashlib
 import importlib.util
+import math
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,46 @@ def test_hashing_is_the_same_everywhere():
     assert [0, 0.281, -0.228, 0.294, -0.228, 0, -0.294, -0.803] == pytest.approx(
         vector.tolist(), abs=1e-3
     )
+
+
+def place(feature, dim):
+    """Where a feature is hashed to, and its sign."""
+    digest = hashlib.blake2b(feature.encode(), digest_size=8).digest()
+    number = int.from_bytes(digest, "little")
+    return number // 2 % dim, 1 if number % 2 else -1
+
+
+@pytest.mark.parametrize("text", ["Cat cat CAT mat", "a", "", "naïve Straße", "x" * 40])
+@pytest.mark.parametrize("dim", [8, 384])
+def test_hashing_is_as_documented(text, dim):
+    """Each word and each three letters of it at a place with a sign, by log(1 + n)."""
+    right = np.zeros(dim)
+    words = text.casefold().split() or [""]
+    for word in set(words):
+        parts = [f"<{word}>"[at : at + 3] for at in range(len(word))]
+        features = [(word, 1.0)] + [(f"3{part}", 1 / math.sqrt(len(parts))) for part in parts]
+        for feature, weight in features:
+            at, sign = place(feature, dim)
+            right[at] += sign * weight * math.log(1 + words.count(word))
+
+    assert (right / np.linalg.norm(right)).tolist() == pytest.approx(
+        Hashing(dim).embed([text])[0].tolist(), abs=1e-6
+    )
+    assert f"hashing-1-{dim}" == Hashing(dim).fingerprint
+
+
+def test_features_that_cancel_out_leave_a_direction():
+    """Of a letter, whose only part may fall on its place with the other sign."""
+    letters = [chr(0x4E00 + n) for n in range(100)]
+    cancelled = [
+        one for one in letters if np.subtract(place(one, 8), place(f"3<{one}>", 8)).tolist()
+        in ([0, 2], [0, -2])
+    ]  # fmt: skip
+    right = np.zeros(8)
+    right[place("", 8)[0]] = 1
+
+    assert len(cancelled) > 2
+    assert [right.tolist()] * len(cancelled) == Hashing(8).embed(cancelled).tolist()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aios_core.contracts import QuantizedTensor
 from aios_core.errors import QuantizationError
 from aios_core.quantization.affine import pack, unpack
 from aios_core.testing import strategies
@@ -118,6 +119,66 @@ def test_double_precision_is_kept_or_refused():
         weight[1, 7] = 1e60
         with pytest.raises(QuantizationError, match=r"row 1, column 7 is 1e\+60; expected finite"):
             quantizer.quantize(weight)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "powers", "right"),
+    [
+        ([-1, 3, 3, 0], [], [[-0.5, 0, 0.5, 11], [13, 3, 13, 6]]),
+        ([], [], [[-3.5, -3, -2.5, -8], [-6, -16, -6, -2]]),
+        ([-1, 3, 3, 0], [3, -1], [[-4, 0, 4, 88], [6.5, 1.5, 6.5, 3]]),
+    ],
+)
+def test_a_stored_matrix_means_the_same_in_every_version(offsets, powers, right):
+    """Written out: low bits first, all scales before all offsets, and then a byte a row."""
+    halves = torch.tensor([0.5, 2, 2, 1, *offsets], dtype=torch.float16).view(torch.uint8)
+    exponents = torch.tensor(powers, dtype=torch.int8).view(torch.uint8)
+    packed = QuantizedTensor(
+        codes=torch.tensor([0x21, 0x43, 0x05, 0x65], dtype=torch.uint8),
+        params=torch.cat((halves, exponents)),
+        shape=(2, 4),
+        dtype="float32",
+        bits=4,
+        group_size=3,
+        scheme="asymmetric" if offsets else "symmetric",
+        method="rtn",
+        layout="rows",
+        param_fmt="f16+e8" if powers else "f16",
+    )
+
+    assert right == Rtn().dequantize(packed).tolist()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"bits": 0}, {"bits": 9}, {"group_size": -1}, {"group_size": 2**20 + 1}]
+)
+def test_settings_have_bounds(wrong):
+    Rtn(bits=1, group_size=2**20)
+    Rtn(bits=8, group_size=0)
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Rtn(**wrong)
+
+
+@pytest.mark.parametrize("bits", [0, 9])
+def test_a_file_has_no_other_widths(bits):
+    packed = Rtn(bits=8).quantize(torch.ones(8, 8))
+    wrong = attrs.evolve(packed, bits=bits, codes=torch.zeros(8 * bits, dtype=torch.uint8))
+
+    with pytest.raises(QuantizationError, match=f"{bits} bits of shape"):
+        Rtn().dequantize(wrong)
+
+
+@pytest.mark.parametrize("quantizer", [Rtn(), Rtn(symmetric=True), Arrow()], ids=repr)
+def test_the_largest_weights_are_kept_and_larger_ones_named(quantizer):
+    weight = torch.ones(2, 64)
+    weight[1, 5] = -(2.0**126)
+    back = quantizer.dequantize(quantizer.quantize(weight))
+
+    assert back.isfinite().all()
+    assert pytest.approx(-(2.0**126), rel=0.01) == float(back[1, 5])
+    weight[1, 5] *= 1 + 2**-20
+    with pytest.raises(QuantizationError, match=r"row 1, column 5 is -8\.507"):
+        quantizer.quantize(weight)
 
 
 def test_an_offset_far_beyond_the_weights_is_named():

@@ -37,6 +37,22 @@ def test_searching_beats_rounding_to_nearest(weight, bits):
     assert search < (0.95 if bits < 8 else 1.001) * fast
 
 
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("quality", ["fast", "search"])
+def test_symmetric_groups_have_no_offsets(weight, bits, quality):
+    """Which saves their bytes, and costs no more than with the reference."""
+    both, scales = (
+        Arrow(bits=bits, symmetric=symmetric, quality=quality) for symmetric in (False, True)
+    )
+    packed = scales.quantize(weight)
+
+    assert ("asymmetric", "symmetric") == (both.quantize(weight).scheme, packed.scheme)
+    assert both.quantize(weight).params.numel() == 2 * packed.params.numel() == 2 * 64 * 8 * 2
+    assert bits + 16 / 64 == packed.bits_per_weight
+    assert error(scales, weight) < 1.1 * error(Rtn(bits=bits, symmetric=True), weight)
+    assert torch.equal(Arrow().dequantize(packed), scales.dequantize(packed))
+
+
 @pytest.mark.parametrize("bits", [2, 4])
 def test_calibration_lowers_the_error_of_the_output(weight, bits):
     generator = torch.Generator().manual_seed(1)
