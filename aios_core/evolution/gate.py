@@ -32,6 +32,8 @@ class Change:
     """Lower bound of the difference, see `compare`."""
     high: float
     """Upper bound."""
+    stderr: float
+    """Standard error of the difference over the windows; infinite where one window is all."""
 
 
 @frozen
@@ -104,10 +106,11 @@ def compare(before: Tensor, after: Tensor, tokens: Tensor, *, alpha: float) -> C
     old, new, ratio = (float(one.sum()) / size for one in (before, after, difference))
     residuals = (difference - ratio * tokens) / tokens.mean()
     if number < 2 or not bool(residuals.isfinite().all()):
-        return Change(old, new, ratio, -math.inf, math.inf)
+        return Change(old, new, ratio, -math.inf, math.inf, math.inf)
     quantile = float(t.ppf(1 - alpha, number - 1)) / math.sqrt(number)
     below, above = _reach(-residuals, quantile), _reach(residuals, quantile)
-    return Change(old, new, ratio, ratio - below, ratio + above)
+    error = float(residuals.std()) / math.sqrt(number)
+    return Change(old, new, ratio, ratio - below, ratio + above, error)
 
 
 def _reach(residuals: Tensor, quantile: float) -> float:

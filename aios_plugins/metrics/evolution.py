@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import ClassVar
 
 from attrs import frozen
 
 from aios_core.contracts import Estimate, Evidence, Metric
-from aios_core.evolution.gate import Change, Verdict
 from aios_core.evolution.proposal import propose
 from aios_core.evolution.splits import split
 
@@ -39,18 +37,13 @@ class Evolution(Metric):
             return {}
         (level,) = (one for one in config.levels if one.name == config.evolution.level)
         found = propose(level, model, split(config, evidence.tokenizer), config)
-        report, tensors = found.report, found.adaptation.tensors.values()
+        target, base = found.report.target, found.report.base
+        tensors = found.adaptation.tensors.values()
         return {
-            "target_gain": _estimate(report, report.target, -1),
-            "base_loss": _estimate(report, report.base, 1),
+            "target_gain": Estimate(-target.delta, target.stderr),
+            "base_loss": Estimate(base.delta, base.stderr),
             "adapted_share": Estimate(100 * found.adaptation.parameters / model.num_parameters()),
             "adaptation_bytes": Estimate(sum(one.numel() * one.element_size() for one in tensors)),
             "adaptation_seconds": Estimate(found.seconds),
             "accepted": Estimate(float(found.verdict.accepted)),
         }
-
-
-def _estimate(verdict: Verdict, change: Change, sign: int) -> Estimate:
-    """A change with its standard error, which is what its bounds would be for a normal one."""
-    reach = NormalDist().inv_cdf(1 - verdict.alpha)
-    return Estimate(sign * change.delta, (change.high - change.low) / (2 * reach))

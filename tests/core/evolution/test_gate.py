@@ -7,11 +7,15 @@ import string
 import pytest
 import torch
 
+from aios_core.config import resolve
 from aios_core.config.schema import EvolutionConfig
-from aios_core.contracts import Windows
+from aios_core.contracts import Estimate, Windows
+from aios_core.diffusion.model import Model
+from aios_core.diffusion.objective import nll
 from aios_core.errors import EvolutionError
+from aios_core.evolution import gate
 from aios_core.evolution.gate import Change, _reason, compare, judge, score
-from aios_core.evolution.splits import Held, _part, _without, split, take, windows
+from aios_core.evolution.splits import Held, split, take, windows
 
 
 def test_bounds_cover_the_truth_as_often_as_they_say():
@@ -103,7 +107,7 @@ def test_windows_that_were_fitted_on_are_made_up_for(found, settings, tmp_path):
 
 
 def change(delta, high):
-    return Change(1.0, 1.0 + delta, delta, 2 * delta - high, high)
+    return Change(1.0, 1.0 + delta, delta, 2 * delta - high, high, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -223,43 +227,72 @@ def test_a_score_is_the_mean_of_its_draws(found, settings):
     assert (len(base),) == tuple(score(found.model, base, draws=2, seed=0, batch_size=5).shape)
 
 
-def test_texts_are_laid_end_to_end_and_padded(found):
-    """Ends of texts between them, nothing behind the last one, and no more than was asked for."""
-    vocabulary = found.tokenizer.vocabulary
-    eos, pad = vocabulary.eos_id, vocabulary.pad_id
-    whole = windows(["ab", "cde"], found.tokenizer, 4, 9)
+@pytest.mark.parametrize("alpha", [0.2, 1e-3])
+@pytest.mark.parametrize("number", [2, 16, 200])
+def test_a_standard_error_is_of_a_ratio_and_of_no_alpha(number, alpha):
+    """However few windows there are, and however rarely the bounds may err."""
+    generator = torch.Generator().manual_seed(number)
+    tokens = torch.randint(1, 17, (number,), generator=generator)
+    before, after = torch.rand(2, number, generator=generator).double() * tokens
+    found = compare(before, after, tokens, alpha=alpha)
+    known = Estimate.ratio((after - before).tolist(), tokens.tolist())
 
-    assert [[97, 98, eos, 99], [100, 101, pad, pad]] == whole.ids.tolist()
-    assert [[True] * 4, [True, True, False, False]] == whole.valid.tolist()
-    assert [[97, 98], [eos, 99]] == windows(["ab", "cde"], found.tokenizer, 2, 2).ids.tolist()
-    assert (0, 4) == tuple(windows([], found.tokenizer, 4, 9).ids.shape)
-
-
-def test_halves_are_contiguous_and_as_large():
-    ids = torch.arange(14).view(7, 2)
-    whole = Windows(ids, ids >= 0)
-
-    assert [0, 2, 4] == _part(whole, 0).ids[:, 0].tolist()
-    assert [6, 8, 10] == _part(whole, 1).ids[:, 0].tolist()
+    assert pytest.approx((known.value, known.stderr)) == (found.delta, found.stderr)
+    assert math.inf == compare(before[:1], after[:1], tokens[:1], alpha=alpha).stderr
 
 
-def test_what_stands_at_any_offset_is_left_out():
-    """A padded window counts by its tokens; padding of the fitting texts is no text."""
-    fitting = Windows(
-        torch.tensor([[1, 2, 3], [4, 5, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]]) > 0
+def held(rows, padded):
+    """Windows of 4 tokens, the last of which are padding."""
+    ids = torch.full((rows, 4), rows)
+    return Windows(ids, torch.arange(4).expand(rows, 4) < 4 - padded)
+
+
+def test_a_verdict_is_of_the_differences_on_the_same_draws(monkeypatch):
+    """Of each domain by its own windows and tokens, with the share of errors that is left."""
+    scores = {
+        ("before", 5): [4.0, 5, 6, 7, 8],
+        ("after", 5): [2.0, 3, 4, 5, 6.1],
+        ("before", 6): [4.0, 4, 4, 5, 5, 5],
+        ("after", 6): [4.2, 4.1, 4.1, 5, 5.2, 5.1],
+    }
+    asked = []
+
+    def score(model, found, **words):
+        asked.append(words)
+        return torch.tensor(scores[model, len(found)]).double()
+
+    monkeypatch.setattr(gate, "score", score)
+    config = EvolutionConfig(draws=3, confidence=0.9, base_tolerance=0.5, epsilon=0.01)
+    both = Held(held(5, 0), held(6, 1))
+    found = judge("before", "after", both, config, seed=7, gatings=2)
+    alpha = 0.1 * 6 / (math.pi * 3) ** 2
+    target, base = (
+        compare(
+            *(torch.tensor(scores[name, n]).double() for name in ("before", "after")),
+            torch.full((n,), tokens),
+            alpha=alpha,
+        )
+        for n, tokens in ((5, 4), (6, 3))
     )
-    held = Windows(
-        torch.tensor([[2, 3, 4], [4, 5, 0], [3, 2, 1], [5, 9, 9], [4, 5, 0]]),
-        torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1], [1, 0, 0], [1, 1, 1]]) > 0,
-    )
-    kept, dropped = _without(held, fitting)
 
-    assert ([[3, 2, 1], [4, 5, 0]], 3) == (kept.ids.tolist(), dropped)
+    assert [{"draws": 3, "seed": 7}] * 4 == asked
+    assert pytest.approx(alpha) == found.alpha
+    assert (target, base, True) == (found.target, found.base, found.accepted)
+    assert pytest.approx((30 / 20, 20.1 / 20)) == (target.before, target.after)
+    assert pytest.approx((27 / 18, 27.7 / 18)) == (base.before, base.after)
+    scores["before", 6][2] = math.nan
+    with pytest.raises(EvolutionError, match="no finite score on the base texts"):
+        judge("before", "after", both, config, seed=7)
 
 
-def test_splits_are_as_large_as_was_asked(found, settings):
-    splits = split(settings("evolution.fitting_windows=40").config, found.tokenizer)
-    fitted = splits.fitting
+def test_an_autoregressive_score_is_the_likelihood_itself(found):
+    """In batches that do not divide the windows, of which the last is padded."""
+    config = resolve(found.state.values | {"mode": "ar"}).config
+    model = Model.build(config, found.tokenizer.vocabulary)
+    whole = windows(["milk and honey " * 9], found.tokenizer, 16, 99)
+    with torch.no_grad():
+        known = nll(model.eval(), whole.ids, whole.valid)
 
-    assert (40, 40) == (len(fitted.target), len(fitted.base))
-    assert (24, 24) == (len(splits.gate.target), len(splits.report.target))
+    scored = score(model, whole, draws=2, seed=0, batch_size=4)
+    assert torch.allclose(known.double(), scored, rtol=1e-5)
+    assert 9 == len(known)

@@ -98,7 +98,7 @@ def test_a_budget_is_a_share_of_the_model(found, settings, monkeypatch):
 
 def test_head_goes_back_one_version_at_a_time(found, run, settings, monkeypatch):
     """To what it was learned on; revoking takes it before what it builds on, and no further."""
-    good = Change(1.0, 0.5, -0.5, -0.6, -0.4)
+    good = Change(1.0, 0.5, -0.5, -0.6, -0.4, 0.05)
     monkeypatch.setattr(proposal, "judge", lambda *_, **__: Verdict(True, "so", good, good, 0.01))
     rounds = [evolve(found, settings(f"seed={n}", "evolution.steps=1")) for n in range(3)]
     cards, journal = [attempts[-1].card for attempts in rounds], Journal.of(run)

@@ -8,22 +8,23 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax
 
-from aios_core.config.schema import EvaluationConfig, MemoryConfig
-from aios_core.contracts import Estimate, Metric, Samples, store_schema
+from aios_core.config.schema import EvaluationConfig, EvolutionConfig, MemoryConfig
+from aios_core.contracts import Adaptation, Estimate, Metric, Samples, store_schema
 from aios_core.diffusion.conditional import conditional_nelbo
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
 from aios_core.errors import PluginError
 from aios_core.evolution.gate import Change, Verdict
+from aios_core.evolution.proposal import Proposal
 from aios_core.experiment.evaluate import measure
 from aios_core.memory import Embedder, Place, open_store, remember
 from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
 from aios_core.training.telling import Telling
 from aios_plugins.embeddings.hashing import Hashing
+from aios_plugins.metrics import evolution
 from aios_plugins.metrics.distinct import Distinct
 from aios_plugins.metrics.entropy import Entropy
-from aios_plugins.metrics.evolution import _estimate
 from aios_plugins.metrics.likelihood import Likelihood
 from aios_plugins.metrics.memory import Memory
 from aios_plugins.metrics.nelbo import Nelbo
@@ -247,15 +248,38 @@ def test_a_gain_is_how_much_likelier_second_halves_are_with_memories(reminded):
             assert pytest.approx(error, rel=1e-3) == found[name].stderr
 
 
-def test_a_gain_of_an_adaptation_has_the_error_that_its_bounds_would_have():
-    """Half the distance of normal bounds at a level of 5 % is 1.645 standard errors."""
-    change = Change(before=2.0, after=1.5, delta=-0.5, low=-0.8289, high=-0.1711)
-    verdict = Verdict(accepted=True, reason="", target=change, base=change, alpha=0.05)
+def test_a_gain_of_an_adaptation_is_what_the_report_says(monkeypatch):
+    """Likelier is a gain, less likely a loss, each with its own standard error.
 
-    for sign in (-1, 1):
-        found = _estimate(verdict, change, sign)
-        assert sign * -0.5 == found.value
-        assert pytest.approx(0.3289 / 1.64485, rel=1e-4) == found.stderr
+    Of the texts that decided nothing; whether it would stay is what the gate says.
+    """
+    target, base = Change(2.0, 1.5, -0.5, -0.9, -0.2, 0.11), Change(3.0, 3.25, 0.25, 0, 1, 0.07)
+    report = Verdict(accepted=False, reason="", target=target, base=base, alpha=0.05)
+    gate = Verdict(accepted=True, reason="", target=base, base=target, alpha=0.01)
+    evidence = tiny_evidence()
+    total, asked = evidence.model.num_parameters(), []
+    tensors = {"a": torch.ones(3, dtype=torch.float64), "b": torch.ones(2, 2)}
+    made = Adaptation({}, tensors, total // 4)
+
+    def propose(level, model, splits, config):
+        asked.append((level.name, model, splits, config))
+        return Proposal(made, model, 1.5, gate, report)
+
+    monkeypatch.setattr(evolution, "propose", propose)
+    monkeypatch.setattr(evolution, "split", lambda *words: words)
+    config = attrs.evolve(evidence.config, evolution=EvolutionConfig(level="l2-lora"))
+    found = evolution.Evolution().measure(attrs.evolve(evidence, config=config))
+
+    assert {
+        "target_gain": Estimate(0.5, 0.11),
+        "base_loss": Estimate(0.25, 0.07),
+        "adapted_share": Estimate(100 * (total // 4) / total),
+        "adaptation_bytes": Estimate(3 * 8 + 4 * 4),
+        "adaptation_seconds": Estimate(1.5),
+        "accepted": Estimate(1.0),
+    } == found
+    assert [("l2-lora", evidence.model, (config, evidence.tokenizer), config)] == asked
+    assert {} == evolution.Evolution().measure(evidence)
 
 
 def test_the_bound_is_of_every_window_under_its_own_times():
