@@ -1,9 +1,13 @@
 """Learning a few tensors: what of the base is replayed, and how far a step may go."""
 
+import math
+
 import pytest
 import torch
 
+from aios_core.config import resolve
 from aios_core.contracts import Budget, Experience, Windows
+from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution import fitting
 from aios_core.training.adam import AdamW
@@ -82,3 +86,108 @@ def test_what_depends_on_nothing_is_told(found):
             Budget(steps=1, batch_size=4),
             learning_rate=0.1,
         )
+
+
+def test_what_has_no_base_replays_its_target(monkeypatch):
+    nothing = Windows(torch.empty(0, 16, dtype=torch.long), torch.empty(0, 16, dtype=torch.bool))
+    asked, target = [], rows(TARGET)
+    monkeypatch.setattr(fitting, "_rows", lambda *words: asked.append(words[:2]) or iter([words]))
+    for base, other in ((nothing, target), (rows(BASE), None)):
+        experience = Experience(target, base)
+        for _ in fitting._batches(experience, Budget(steps=0, batch_size=4), 0.5, None):
+            pass
+
+        assert [(target, 4), (other or base, 2)] == asked[-2:]
+
+
+def learned(model, leaf, *, seed=0, steps=4, **words):
+    fitting.fit(
+        model,
+        [leaf],
+        Experience(rows(TARGET), rows(BASE), seed),
+        Budget(steps=steps, batch_size=2),
+        learning_rate=0.1,
+        **words,
+    )
+    return float(leaf.detach())
+
+
+def test_steps_are_adam_s_and_nothing_decays(found, monkeypatch):
+    """Betas of 0.9 and 0.98, worked out for one number; the penalty is a part of the loss."""
+    leaf, slopes = torch.tensor(0.5, requires_grad=True), [0.3, -0.6, 0.2, 0.4]
+    told = iter(slopes)
+    monkeypatch.setattr(fitting, "_loss", lambda *_: next(told) * leaf)
+    value, mean, square = 0.5, 0.0, 0.0
+    for step, slope in enumerate(slopes):
+        gradient = slope + 0.1
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.98 * square + 0.02 * gradient**2
+        size = math.sqrt(square / (1 - 0.98 ** (step + 1)))
+        value -= 0.1 * (1 - step / 4) * mean / (1 - 0.9 ** (step + 1)) / size
+
+    fitted = learned(found.model.fork(), leaf, pull=lambda: 0.1 * leaf)
+    assert pytest.approx(value, rel=1e-5) == fitted
+
+
+def test_a_seed_draws_dropout_and_no_draw_of_others_is_touched(found, monkeypatch):
+    def fitted(seed):
+        leaf = torch.tensor(0.5, requires_grad=True)
+        monkeypatch.setattr(fitting, "_loss", lambda *_: (torch.rand(()) - 0.5) * leaf)
+        return learned(found.model.fork(), leaf, seed=seed)
+
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    first = fitted(0)
+
+    assert torch.equal(expected, torch.rand(3))
+    assert fitted(0) == first != fitted(1)
+
+
+@pytest.mark.parametrize(("loss", "slope"), [(math.inf, 0.0), (math.nan, 0.0), (1.0, math.inf)])
+def test_a_step_that_is_not_finite_is_refused(found, monkeypatch, loss, slope):
+    """Before it is taken: of the loss, and of the gradient alone."""
+    leaf, steps = torch.tensor(0.5, requires_grad=True), iter([(1.0, 0.0), (loss, slope)])
+
+    class Bent(torch.autograd.Function):
+        @staticmethod
+        def forward(_, leaf, value, slope):
+            Bent.slope = slope
+            return leaf * 0 + value
+
+        @staticmethod
+        def backward(_, gradient):
+            return gradient * 0 + Bent.slope, None, None
+
+    monkeypatch.setattr(fitting, "_loss", lambda *_: Bent.apply(leaf, *next(steps)))
+    with pytest.raises(EvolutionError, match=r"step 2: .* expected a smaller learning_rate"):
+        learned(found.model.fork(), leaf)
+    assert 0.5 == float(leaf.detach())
+
+
+@pytest.mark.parametrize(("count", "batch"), [(3, 3), (40, 16)])
+def test_gradients_are_of_sixteen_rows_a_batch(found, monkeypatch, count, batch):
+    """Or of all that there are; zero for what the loss does not depend on."""
+    leaf, other, seen = torch.ones(2, requires_grad=True), torch.ones(3, requires_grad=True), []
+
+    def loss(_, ids, *__):
+        seen.append(ids[:, 0].tolist())
+        return 2 * leaf.sum()
+
+    monkeypatch.setattr(fitting, "_loss", loss)
+    each = fitting.gradients_of(found.model, rows(0, count), [leaf, other], batches=2, seed=0)
+
+    assert [[[2.0, 2.0], [0.0, 0.0, 0.0]]] * 2 == [[one.tolist() for one in two] for two in each]
+    assert [batch, batch] == [len(set(one)) for one in seen]
+
+
+@pytest.mark.parametrize(("block_size", "blocks"), [(None, 1), (4, 4)])
+def test_every_block_of_a_row_has_a_time_of_its_own(found, monkeypatch, block_size, blocks):
+    values = found.state.values | {"diffusion": {"length": 16, "block_size": block_size}}
+    values = {**values, "diffusion": {k: v for k, v in values["diffusion"].items() if v}}
+    model, seen = Model.build(resolve(values).config, found.tokenizer.vocabulary), []
+    monkeypatch.setattr(fitting, "training_loss", lambda *words: seen.append(words[3]))
+    fitting._loss(model, rows(TARGET).ids, rows(TARGET).valid, torch.Generator().manual_seed(0))
+
+    assert (6, blocks) == tuple(seen[0].shape)
+    assert 6 * blocks == len(seen[0].unique())
