@@ -41,7 +41,8 @@ def command() -> None:
     "--texts",
     metavar="FILE",
     multiple=True,
-    help="File of texts to adapt to, read as dataset.type = 'file' reads it; may be repeated.",
+    help="File of texts to adapt to, read as dataset.type = 'file' reads it, with the run's own "
+    "settings of that type, such as its encoding; may be repeated.",
 )
 @click.option(
     "--memories",
@@ -96,7 +97,8 @@ def evolve_run(
     values = dict(found.state.values)
     if where is not None and memories is None:
         raise click.UsageError("--filter chooses --memories; expected both")
-    evidence: list[dict[str, Any]] = [{"type": "file", "path": text} for text in texts]
+    own = values["dataset"] if values["dataset"].get("type") == "file" else {"type": "file"}
+    evidence: list[dict[str, Any]] = [{**own, "path": text} for text in texts]
     if memories is not None:
         chosen = {} if where is None else {"filter": where}
         evidence.append({"type": "memories", "store": memories, **chosen})

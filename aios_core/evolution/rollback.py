@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
@@ -77,7 +77,8 @@ def faults(found: Checkpoint) -> list[str]:
     """What is wrong with the evolution of a run; nothing is repaired."""
     journal, wrong = Journal.of(run_folder(found)), []
     try:
-        kept = _kept(journal.entries())
+        entries = journal.entries()
+        kept = _kept(entries)
     except EvolutionError as error:
         return [str(error)]
     versions = journal.ids()
@@ -85,8 +86,15 @@ def faults(found: Checkpoint) -> list[str]:
         f"{journal.version(one)}: is missing, and the journal kept it"
         for one in sorted(kept - set(versions))
     ]
+    # A version that was deleted may be learned anew.
+    last = {entry["skill_id"]: entry["event"] for entry in entries if entry["event"] in _ENDS}
     for one in versions:
         try:
+            if last.get(one) == "revoke" and not journal.revoked(one):
+                wrong.append(
+                    f"{journal.version(one)}: was being revoked when the command ended, and can "
+                    f"still be applied; revoke it again"
+                )
             chain = [card for card, _ in journal.chain(one)]  # of revoked ones too
             if not any(card.revoked for card in chain):
                 checked(found, journal, one)
@@ -99,6 +107,10 @@ def faults(found: Checkpoint) -> list[str]:
     except AIOSError as error:
         wrong.append(str(error))
     return list(dict.fromkeys(wrong))
+
+
+_ENDS: Final = ("revoke", "delete")
+"""Events that end the use of a version."""
 
 
 def _kept(entries: list[dict[str, Any]]) -> set[str]:

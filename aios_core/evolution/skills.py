@@ -101,9 +101,10 @@ def revoke(journal: Journal, skill_id: str, *, reason: str = "") -> str | None:
         if skill_id in [one.skill_id for one, _ in journal.chain(head)]:
             head = card.parent
         journal.add("revoke", to=head, skill_id=skill_id, head=journal.head, reason=reason)
-        journal.move(head)
+        # Before HEAD moves: where that fails, a model with the skill is refused and not used.
         text = json.dumps(attrs.asdict(attrs.evolve(card, revoked=True)), indent=1)
         replace_text(journal.version(skill_id) / CARD, text + "\n")
+        journal.move(head)
     return head
 
 

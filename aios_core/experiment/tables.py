@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aios_core.experiment.results import NFE
 from aios_core.experiment.statistics import summarise
-from aios_core.files import replace_text
+from aios_core.files import new_file, replace_text
 
 if TYPE_CHECKING:
     from aios_core.experiment.results import Arm, Results, Trial
@@ -29,9 +29,8 @@ def write_tables(results: Results) -> None:
     rows = [_row(results, trial) for trial in results.trials]
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: _column([row.get(name) for row in rows]) for name in names}
-    temporary = results.folder / ".trials.parquet"
-    pq.write_table(pa.table(columns), temporary)
-    temporary.replace(results.folder / "trials.parquet")
+    with new_file(results.folder / "trials.parquet") as temporary:
+        pq.write_table(pa.table(columns), temporary)
     replace_text(results.folder / "table.csv", _csv(results))
     replace_text(results.folder / "table.md", markdown(results))
 

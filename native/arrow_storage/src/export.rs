@@ -1,5 +1,6 @@
 //! Rows as a Parquet file.
 
+use crate::files::{Disk, Files};
 use crate::{Error, Filter, Result, Snapshot};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
@@ -46,6 +47,8 @@ impl Snapshot {
             let file = writer.into_inner().map_err(parquet)?;
             file.sync_all().map_err(Error::io(temporary))?;
             std::fs::rename(temporary, path).map_err(Error::io(path))?;
+            let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+            Disk.sync_folder(folder.unwrap_or(Path::new("."))).map_err(Error::io(path))?;
             Ok(rows)
         };
         let done = write();

@@ -1,6 +1,7 @@
 """Skill cards: carried from run to run, and refused where they do not belong."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 
 from aios_core.contracts import store_schema
 from aios_core.errors import EvolutionError, InferenceError, StorageError
+from aios_core.evolution import skills
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.head import at, at_head
 from aios_core.evolution.journal import Journal
@@ -122,6 +124,24 @@ def test_a_revoked_skill_is_never_applied(found, run, card):
         rollback(found, card.skill_id)
     assert [] == faults(found)
     assert journal.head is None
+
+
+@pytest.mark.parametrize("step", ["replace_text", "move"])
+def test_a_revocation_that_was_cut_is_seen_and_done_again(found, run, card, monkeypatch, step):
+    """Whatever instant it ended at: the skill is refused, or `faults` says what to do."""
+    journal = Journal.of(run)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*{"replace_text": (skills, step), "move": (Journal, step)}[step], killed)
+        with pytest.raises(KeyboardInterrupt):
+            revoke(journal, card.skill_id)
+
+    assert re.search("revoke it again|was revoked", "\n".join(faults(found)))
+    assert revoke(journal, card.skill_id) is None
+    assert [] == faults(found)
 
 
 def test_cards_are_found_by_context(found, run, tmp_path, settings):
