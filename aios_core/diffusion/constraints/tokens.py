@@ -105,7 +105,8 @@ def lift(
         places = order[np.searchsorted(codes, after, sorter=order).clip(max=states - 1)]
         table[start : start + len(after), 1:-1] = np.where(after == _DEAD, dead, places)
     classes = np.zeros(reader.size, dtype=np.int64)
-    classes[reader.live] = group.reshape(-1) + 1
+    some = (table[:states, 1:-1] != dead).any(0)  # what no state accepts is of class 0
+    classes[reader.live] = np.where(some, np.arange(1, len(some) + 1), 0)[group.reshape(-1)]
     accepting = np.append(np.array(codes) % 2 == 1, [False, False])
     if eos_id is None or eos_id in forbidden:
         return TokenAutomaton(classes, table[:, :-1], accepting)

@@ -1,8 +1,14 @@
 """Which documents a schema has."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aios_core.diffusion.constraints import compile_pattern, compile_schema
+from aios_core.diffusion.constraints.pattern import complement, intersection, union
+from aios_core.errors import InferenceError
 
 
 @pytest.mark.parametrize(
@@ -74,3 +80,80 @@ def test_a_schema_has_these_documents_and_not_those(schema, right, wrong):
 
     assert [True] * len(right) == [found.matches(text.encode()) for text in right]
     assert [False] * len(wrong) == [found.matches(text.encode()) for text in wrong]
+
+
+def nested(depth, inner):
+    for _ in range(depth):
+        inner = {"type": "array", "items": inner, "minItems": 1, "maxItems": 1}
+    return inner
+
+
+def test_schemas_may_lie_in_each_other_64_deep():
+    """By items and by references, which count once each."""
+    null, at = {"type": "null"}, {"$ref": "#/$defs/0"}
+    chain = {str(n): {"$ref": f"#/$defs/{n + 1}"} for n in range(63)} | {"63": null}
+    for schema, text in ((nested(64, null), "[" * 64 + "null" + "]" * 64), (at, "null")):
+        assert compile_pattern(compile_schema({**schema, "$defs": chain})).matches(text.encode())
+    chain["63"], chain["64"] = {"$ref": "#/$defs/64"}, null
+    for schema in (nested(65, null), at):
+        with pytest.raises(InferenceError, match="recursive or too deep"):
+            compile_schema({**schema, "$defs": chain})
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        {"type": "array", "items": {"$ref": "#"}},
+        {"type": "object", "properties": {"a": {"$ref": "#"}}},
+        {"anyOf": [{"type": "null"}, {"$ref": "#"}]},
+        {"$ref": "#"},
+    ],
+    ids=["items", "properties", "anyOf", "reference"],
+)
+def test_a_schema_that_holds_itself_is_refused(inner):
+    with pytest.raises(InferenceError, match="recursive or too deep"):
+        compile_schema(inner)
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": ["string", "text"]}, "expected one or some of string,"),
+        ({"type": []}, "expected one or some of string,"),
+        ({"type": "string", "pattern": "a", "maxLength": 2}, "together with a length"),
+        ({"type": "string", "minLength": True}, "expected a whole number from 0 on"),
+        ({"type": "array", "items": {"type": "null"}, "maxItems": -1}, "expected a whole number"),
+        ({"type": "integer", "minLength": 1}, "'minLength' cannot be promised"),
+        ({"enum": [1], "minimum": 3}, "'minimum' cannot be promised"),
+        ({"anyOf": [{"type": "null"}], "type": "null"}, "'type' cannot be promised"),
+        ({"const": 1, "type": "boolean"}, "no value is left"),
+        ({"const": True, "type": "integer"}, "no value is left"),
+        ({"enum": [1, 2], "const": True}, "no value is left"),
+        ({"enum": [{"a": float("inf")}]}, "is no JSON"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused(schema, expected):
+    with pytest.raises(InferenceError, match=re.escape(expected)):
+        compile_schema(schema)
+
+
+CODES = st.one_of(st.integers(0, 40), st.integers(0xD7F0, 0xE010), st.integers(0x10FFF0, 0x10FFFF))
+PAIRS = st.lists(st.tuples(CODES, CODES).map(sorted).map(tuple), max_size=4)
+
+
+@given(PAIRS, PAIRS)
+def test_sets_of_characters_are_sets(one, other):
+    """Complement, union and intersection, at the edges of ranges and around the surrogates."""
+
+    def has(ranges, code):
+        return any(low <= code <= high for low, high in ranges)
+
+    first, second = union(tuple(one)), union(tuple(other))
+    edges = {code + step for pair in one + other for code in pair for step in (-1, 0, 1)}
+    for code in edges | {0, 0xD7FF, 0xD800, 0xDFFF, 0xE000, 0x10FFFF}:
+        if 0 <= code <= 0x10FFFF:
+            character = not 0xD800 <= code <= 0xDFFF
+            assert has(one, code) == has(first, code)
+            assert (has(one, code) or has(other, code)) == has(union(first, second), code)
+            assert (has(one, code) and has(other, code)) == has(intersection(first, second), code)
+            assert (character and not has(one, code)) == has(complement(first), code)
