@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios_core.diffusion.uncertainty import ESTIMATORS, RATES
-from aios_core.inference.calibration import FEWEST, Calibration
+from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level
+from aios_core.inference.calibration import FALSE_TRIGGERS, FEWEST, Calibration, Temperatures
 
 
 def test_the_rank_of_a_threshold_counts_the_next_text():
@@ -39,6 +40,7 @@ def test_totals_are_mean_deviations_above_what_is_usual():
 
 def test_the_fewest_texts_are_those_that_give_a_threshold():
     """Below them the agreed share of false triggers cannot be kept, and nothing triggers."""
+    assert (0.03, 33) == (FALSE_TRIGGERS, FEWEST), "one of 33 and the next is within 3 %"
     of = np.random.default_rng(0).normal(size=(FEWEST, 3))
     for number, finite in ((FEWEST, True), (FEWEST - 1, False)):
         found = Calibration.of("", (1.0,) * 5, dict.fromkeys(ESTIMATORS, of[:number]))
@@ -62,3 +64,20 @@ def test_a_threshold_is_the_conformal_quantile(count, seed):
 
     for name, total in calibration.total(found).items():
         assert (total > calibration.thresholds[name]).mean() <= 0.05
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.13, 1.7, 2.9])
+def test_a_temperature_is_the_likeliest_between_those_that_are_tried_too(factor):
+    """Of texts in two parts; the other shares of masks have nothing to do with it."""
+    made = torch.Generator().manual_seed(3)
+    honest = torch.randn(900, 6, generator=made, dtype=torch.float64).log_softmax(-1)
+    tokens = torch.multinomial(honest.exp(), 1, generator=made)[:, 0]
+    sharp = (honest * factor).log_softmax(-1)
+    fit = Temperatures()
+    for part in (slice(0, 400), slice(400, 900)):
+        hidden = torch.ones(1, len(tokens[part]), dtype=torch.bool)
+        fit.add(Level(RATES[2], hidden, tokens[part], sharp[part], None))
+    tried = np.geomspace(0.25, 4, 801)
+    nats = [-(sharp / t).log_softmax(-1).gather(1, tokens[:, None]).sum().item() for t in tried]
+
+    assert pytest.approx(tried[np.argmin(nats)], rel=0.01) == fit.fitted()[2]

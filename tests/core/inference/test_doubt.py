@@ -2,6 +2,7 @@
 
 import shutil
 
+import attrs
 import numpy as np
 import pytest
 
@@ -44,3 +45,34 @@ def test_windows_count_by_their_tokens_and_readings_give_an_error(run, tmp_path,
     (other,) = doubts(engine, [text], readings=2, estimator="entropy")
     assert (-100.0, True) == (other.threshold, other.triggered)
     assert other.score == other.estimators["entropy"]
+    at_it = attrs.evolve(calibration, thresholds=dict.fromkeys(ESTIMATORS, one.score))
+    at_it.save(tmp_path / "run" / NAME)
+    assert not doubts(engine, [text], readings=3, seed=2)[0].triggered, "more than the threshold"
+
+
+def test_readings_of_all_seeds_have_noise_of_their_own(run, tmp_path, monkeypatch):
+    """And are of the probabilities under the temperatures of the run."""
+    shutil.copytree(run, tmp_path / "run")
+    engine, seeds, real = ArrowEngine.load(tmp_path / "run"), [], doubt.read
+
+    def recorded(*words, seed, **more):
+        seeds.append(seed)
+        return real(*words, seed=seed, **more)
+
+    monkeypatch.setattr(doubt, "read", recorded)
+    found = []
+    for temperature in (1.0, 3.0):
+        Calibration(
+            training_key=engine.models["diffusion"].state.training_key,
+            texts=1,
+            temperatures=(temperature,) * len(RATES),
+            centre={name: (0.0,) * len(RATES) for name in ESTIMATORS},
+            scale={name: (1.0,) * len(RATES) for name in ESTIMATORS},
+            thresholds=dict.fromkeys(ESTIMATORS, 0.0),
+        ).save(tmp_path / "run" / NAME)
+        seeds.clear()
+        found += [doubts(engine, ["milk"], readings=2, seed=seed) for seed in range(3)][:1]
+
+    assert 6 == len(set(seeds)) == len(seeds)
+    (plain,), (warm,) = found
+    assert 0 < plain.estimators["entropy"] < warm.estimators["entropy"]

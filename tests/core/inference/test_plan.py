@@ -7,9 +7,11 @@ import torch
 from aios_core.config.schema import SamplingConfig
 from aios_core.contracts import Controls
 from aios_core.errors import InferenceError
+from aios_core.inference import ArrowEngine
 from aios_core.inference.canvas import prompted
 from aios_core.inference.plan import plan
 from aios_core.inference.settings import Settings
+from aios_core.registry import Registry
 from aios_plugins.samplers.confidence import Confidence
 
 CONFIGURED = {
@@ -135,3 +137,94 @@ def test_a_seed_of_0_is_a_seed():
     """And not the absence of one, where the configuration has another."""
     assert Settings(seed=0).row_seeds(2, 5) == Settings().row_seeds(2, 0)
     assert Settings(seed=0).row_seeds(2, 5) != Settings().row_seeds(2, 5)
+
+
+def test_a_negative_prompt_fits_before_the_longest_answer(engine):
+    """Of all rows: 23 tokens behind the shorter prompt."""
+    found = engine.models["diffusion"]
+    mask_id = found.model.vocabulary.mask_id
+    rows = [prompted(list(b"milk" * 5), 4, mask_id), prompted(list(b"x"), 23, mask_id)]
+
+    def planned_with(negative, rows):
+        settings = Settings(guidance_scale=2.0, negative_prompt=negative)
+        return plan(found, settings, rows, whole=False, context=24, recall=lambda: None)
+
+    for order in (rows, rows[::-1]):
+        assert planned_with("y", order)
+        with pytest.raises(InferenceError, match=r"has 2 tokens, with the answer 25; expected"):
+            planned_with("yy", order)
+
+
+def test_options_contradict_each_other_only_where_they_do():
+    """What is refused, and what beside it is not."""
+    for refused, taken in (
+        ({"guidance_scale": 2, "cfg_scale": 1}, {"cfg_scale": 1}),
+        ({"negative_prompt": "x"}, {"negative_prompt": "x", "guidance_scale": 2}),
+        ({"negative_prompt": "x", "cfg_scale": 0}, {"negative_prompt": "x", "cfg_scale": -1}),
+        ({"seed": 0, "seeds": [0]}, {"seeds": [0]}),
+        ({"seed": 0, "generator": torch.Generator()}, {"generator": torch.Generator()}),
+        ({"regex": "", "json_schema": {}}, {"regex": ""}),
+        ({"num_memories": 1}, {"num_memories": 1, "memory_guided": True}),
+    ):
+        assert Settings.of(taken)
+        with pytest.raises(InferenceError):
+            Settings.of(refused)
+    assert 2.5 == Settings(cfg_scale=1.5).gamma == Settings(guidance_scale=2.5).gamma
+    assert 0.0 == Settings(guidance_scale=0).gamma
+    assert 1.0 == Settings().gamma == Settings(cfg_scale=0).gamma
+
+
+@pytest.fixture(scope="module")
+def other(run):
+    """The run's models under other settings of sampling."""
+    overrides = ["sampling.length=10", "sampling.spacing=cosine", "sampling.temperature=0.5"]
+    return ArrowEngine.load(run, overrides=overrides, registry=Registry.discover())
+
+
+def test_what_is_loaded_goes_by_the_registry_and_the_overrides(engine, other):
+    """The twin as well."""
+    registries = {id(one.resolved.registry) for one in other.models.values()}
+    assert 1 == len(registries)
+    assert registries.isdisjoint({id(one.resolved.registry) for one in engine.models.values()})
+    for mode in ("ar", "diffusion"):
+        assert 0.5 == other.models[mode].resolved.config.sampling.temperature
+        output = other.generate(["milk", ""], mode=mode, ignore_eos=True)
+        assert [10, 10] == [len(ids) for ids in output.token_ids]
+
+
+def test_the_configured_spacing_is_that_of_the_steps(engine, other):
+    """Cosine spacing writes few tokens at first, uniform ones as many at all times."""
+
+    def early(made):
+        *_, half, _, _, _ = made.stream(
+            [""] * 9, max_new_tokens=10, ignore_eos=True, num_inference_steps=6, seed=0
+        )
+        return sum(row.count(256) for row in half.token_ids)
+
+    assert early(engine) < early(other)
+
+
+def test_rows_of_a_prompt_stand_side_by_side(engine):
+    output = engine.generate(["a", "bo"], num_return_sequences=2, max_new_tokens=1, ignore_eos=True)
+
+    assert [1, 1, 2, 2] == [sum(given) for given in output.given]
+    assert ["a", "a", "b", "b"] == [text[0] for text in output.texts]
+
+
+def test_the_smallest_and_the_largest_gap(engine):
+    few = {"num_inference_steps": 1}
+    assert 3 == len(engine.infill("a___b", gap=1, **few).token_ids[0])
+    assert 24 == len(engine.infill("<mask:24>", **few).token_ids[0])
+    with pytest.raises(InferenceError, match="expected a gap of 1 to 24 tokens, got 25"):
+        engine.infill("<mask:25>")
+    with pytest.raises(InferenceError, match="the text has no gap"):
+        engine.infill("a __ b")
+
+
+def test_an_end_of_text_in_a_gap_ends_nothing(engine):
+    """A text with gaps is whole, whatever is written into them."""
+    eos = engine.tokenizer.vocabulary.eos_id
+    only = [token for token in range(260) if token != eos]
+    output = engine.infill("a<mask:3>b", suppress_tokens=only, num_inference_steps=2)
+
+    assert (("length",), ((97, eos, eos, eos, 98),)) == (output.finish_reasons, output.token_ids)

@@ -1,6 +1,11 @@
 """What guidance leads away from, beside other rows and behind other prompts."""
 
+from types import SimpleNamespace
+
 import pytest
+
+from aios_core.inference import MemoryConditioner
+from aios_core.inference.canvas import infilling
 
 
 def test_a_negative_prompt_beside_rows_of_other_lengths(engine):
@@ -34,3 +39,23 @@ def test_batches_are_joined_in_their_order(engine):
     assert output.token_ids[3:] == alone.token_ids
     assert output.completions[3:] == alone.completions
     assert output.uncertainty[3] == pytest.approx(alone.uncertainty[0], abs=1e-4)
+
+
+@pytest.mark.parametrize(("capabilities", "exact"), [({"approximate"}, False), (set(), None)])
+def test_memories_are_found_by_all_that_is_given_and_by_the_index(engine, capabilities, exact):
+    """What stands behind a gap too; where a store has no index, as it searches anyway."""
+    found, asked = engine.models["diffusion"], []
+
+    class Asked:
+        store = SimpleNamespace(backend=SimpleNamespace(capabilities=capabilities))
+
+        def __call__(self, texts, k, *, exact):
+            asked.append((texts, k, exact))
+
+    rows = [
+        infilling(found.tokenizer, "the <mask:2> milk", 8, 24),
+        infilling(found.tokenizer, "rain___", 3, 24),
+    ]
+    MemoryConditioner(Asked(), found.model, found.tokenizer, k=5).memories(rows)
+
+    assert [(["the  milk", "rain"], 5, exact)] == asked

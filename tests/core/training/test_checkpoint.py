@@ -251,3 +251,33 @@ def test_what_cannot_be_written_is_a_training_error(tmp_path, parts):
 
     with pytest.raises(TrainingError, match="cannot be written"):
         save(tmp_path, state(), parts)
+
+
+def test_the_best_is_kept_however_old_it_is(tmp_path, parts):
+    """With the last two, and until a better one comes; only of a run that keeps its best."""
+
+    def names(run):
+        return sorted(path.name for path in checkpoint.checkpoints(run))
+
+    for keep, kept in (("best", ["step-000001"]), ("last", [])):
+        run = tmp_path / keep
+        for step in range(1, 5):
+            values = {"training": {"keep": keep}}
+            one = evolve(state(step), values=values, best_step=1, best_loss=1.0)
+            save(run, one, parts)
+
+        assert [*kept, "step-000003", "step-000004"] == names(run)
+        assert (kept or ["step-000004"])[0] == checkpoint.chosen(run).name
+    run, values = tmp_path / "best", {"training": {"keep": "best"}}
+    save(run, evolve(state(5), values=values, best_step=5), parts)
+    assert ["step-000004", "step-000005"] == names(run)
+    assert "step-000005" == checkpoint.chosen(run).name
+
+
+def test_a_damaged_lock_is_told(tiny, tmp_path):
+    """What it says the run was made with would be wrong."""
+    train(tiny("training.steps=1"), tmp_path / "run", progress=False)
+    lock = tmp_path / "run" / "run.lock.toml"
+    lock.write_text(lock.read_text().replace("seed = 0", "seed = 1", 1))
+    with pytest.raises(ModelLoadError, match=r"run\.lock\.toml: .*writes it again"):
+        load(tmp_path / "run")

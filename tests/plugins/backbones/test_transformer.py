@@ -97,3 +97,34 @@ def test_more_positions_than_were_prepared(monkeypatch):
         answers.append(transformer.Transformer(dim=8, layers=1, heads=2).build()(h, None, None))
 
     assert torch.equal(*answers)
+
+
+def test_a_block_is_that_of_its_formula():
+    """adaLN without a gate: norm(h) * (1 + scale) + shift, in front of both residual paths."""
+    torch.manual_seed(0)
+    module = Transformer(**SMALL, time_conditioned=True).build().double().eval()
+    block = module.blocks[0]
+    torch.nn.init.normal_(block.modulation.weight)
+    torch.nn.init.normal_(block.modulation.bias)
+    h, time = torch.randn(1, 5, 16).double(), torch.randn(1, 1, 16).double()
+    seen = {}
+    block.attention.register_forward_hook(lambda _, given, out: seen.update(first=given[0], a=out))
+    block.feed_forward.register_forward_hook(lambda _, given, o: seen.update(second=given[0], f=o))
+    calls = []
+    block.register_forward_pre_hook(lambda _, given: calls.append(given))
+    module(h, torch.tensor([0.5]).double(), None)
+    _, _, view, layer = calls[0]
+    out = block(h, time, view, layer)
+
+    def norm(x):
+        return x / (x.square().mean(-1, keepdim=True) + torch.finfo(torch.float64).eps).sqrt()
+
+    parts = time @ block.modulation.weight.T + block.modulation.bias
+    scale, shift, scale_2, shift_2 = parts.split(16, -1)
+    torch.testing.assert_close(norm(h) * (1 + scale) + shift, seen["first"])
+    between = h + seen["a"]
+    torch.testing.assert_close(norm(between) * (1 + scale_2) + shift_2, seen["second"])
+    torch.testing.assert_close(between + seen["f"], out)
+    gate, value = (seen["second"] @ block.feed_forward.up.weight.T).chunk(2, -1)
+    expected = (gate * gate.sigmoid() * value) @ block.feed_forward.out.weight.T
+    torch.testing.assert_close(expected, seen["f"])
