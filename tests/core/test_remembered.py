@@ -64,6 +64,30 @@ def test_of_tensors_without_a_version_nothing_is_kept(asked):
     assert [0, 0] == calls
 
 
+def test_four_answers_are_kept_those_that_were_asked_for_last(asked):
+    """And each is that of its own tensor and number."""
+    total, calls = asked
+    a, b, c, d, e = (torch.arange(n) for n in range(2, 7))
+    for one in (a, b, c, d):
+        total(one, 0)
+    assert [1, 3, 6, 10] == [total.known(one, 0) for one in (a, b, c, d)]
+    assert 1 == total(a, 0)
+    assert 15 == total(e, 0)
+
+    assert total.known(b, 0) is None
+    assert [1, 6, 10, 15] == [total.known(one, 0) for one in (a, c, d, e)]
+    assert [0] * 5 == calls
+
+
+def test_answers_of_what_has_a_gradient_are_not_kept(asked):
+    """Its graph would stay as long as the answer does."""
+    total, calls = asked
+    x = torch.arange(4.0, requires_grad=True)
+
+    assert [6, 6] == [total(x, 0), total(x, 0)]
+    assert [0, 0] == calls
+
+
 def test_states():
     x = torch.tensor([[3, 0, 3], [1, 2, 3]])
     assert [[True, False, True], [False, False, True]] == masks(x, 3).tolist()

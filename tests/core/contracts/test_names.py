@@ -8,7 +8,7 @@ from aios_core.contracts.names import is_plain, kept_names
 
 def test_a_name_that_any_database_takes_is_kept_and_the_others_are_numbers():
     """Of their places; names that differ in letter case alone are one to some databases."""
-    own = ["year", "a1_", "x" * 63]
+    own = ["year", "Size", "a1_", "x" * 63]
     others = ["Title", "title", "XMIN", "ctid", "ID", "Vector", "x" * 64, "1st", "a b", "ü", "a-b"]
     schema = store_schema(2, dict.fromkeys([*own, *others], "int64"))
     expected = {name: name for name in ("id", "text", "vector", *own)}

@@ -1,5 +1,6 @@
 """The files of a store in memory: what is left, what is taken away, and who may write."""
 
+import fcntl
 import json
 import os
 
@@ -45,6 +46,26 @@ def test_a_folder_that_is_not_empty_does_not_become_a_store(tmp_path):
     put(folder, "LOCK")
     Folder.create(folder, "dot").close()
     assert ["LOCK"] == [one.name for one in folder.iterdir()]
+
+
+def test_a_store_that_another_process_makes_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
+    """Between the first look and the lock: its rows would go."""
+    made, flock = [], fcntl.flock
+
+    def late(descriptor, operation):
+        if not made:
+            made.append(True)
+            put(tmp_path / "store", "STORE.json")
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(StorageError, match="cannot become a store: it is not empty"):
+        Folder.create(tmp_path / "store", "dot")
+    descriptor = os.open(tmp_path / "store" / "LOCK", os.O_RDWR)
+    flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(descriptor)
+
+    assert "x" == (tmp_path / "store" / "STORE.json").read_text()
 
 
 def test_a_writer_removes_what_killed_ones_left_and_nothing_else(tmp_path):

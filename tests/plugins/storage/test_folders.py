@@ -216,13 +216,21 @@ def test_a_manifest_lists_what_is_on_disk(backend, tmp_path, monkeypatch):
     assert all(lists)
 
 
-@pytest.mark.parametrize("durability", ["commit", "batch", "none"])
-def test_a_disk_that_does_not_make_it_safe_is_an_error(durability, tmp_path):
-    """Fault N7: of the write, or of the flush that promises it; here the log cannot be synced."""
-    store = Arrow(durability=durability, compaction="explicit").create(
-        str(tmp_path / "store"), SCHEMA
-    )
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("durability", ["", "commit", "batch", "none"])
+def test_a_disk_that_does_not_make_it_safe_is_an_error(durability, again, tmp_path):
+    """Fault N7: of the write, or of the flush that promises it; here the log cannot be synced.
+
+    Of a store that was just made or opened again; where nothing is said, a commit is safe.
+    """
+    settings = {"durability": durability} if durability else {}
+    backend, place = Arrow(compaction="explicit", **settings), str(tmp_path / "store")
+    durability = durability or "commit"
+    store = backend.create(place, SCHEMA)
     store.add(ROWS[:10])
+    if again:
+        store.close()
+        store = backend.open(place)
     logs = [
         int(one.name)
         for one in Path("/proc/self/fd").iterdir()

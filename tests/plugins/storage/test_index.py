@@ -6,6 +6,7 @@ import pytest
 from aios_core.contracts import store_schema
 from aios_core.errors import StorageError
 from aios_plugins.storage.arrow import Arrow
+from aios_plugins.storage.faiss import _sound as graph_is_sound
 from aios_plugins.storage.lancedb import LanceDb
 from aios_plugins.storage.usearch import Usearch, _sound
 
@@ -97,3 +98,42 @@ def test_usearch_opens_its_graph_from_the_disk(tmp_path, monkeypatch):
     assert _sound(path, 2000, 16)
     path.write_bytes(graph[:-1])
     assert not _sound(path, 2000, 16)
+
+
+def test_faiss_follows_no_link_that_leads_outside():
+    """A graph of a file is used only where each link, offset and level is one of its rows."""
+    faiss = pytest.importorskip("faiss")
+    graph = faiss.IndexHNSWFlat(4, 8, faiss.METRIC_L2)
+    graph.add(np.random.default_rng(0).normal(size=(300, 4)).astype("f4"))
+    hnsw = graph.hnsw
+    entry, top = hnsw.entry_point, hnsw.max_level
+    assert graph_is_sound(hnsw, 300, 8)
+    assert graph_is_sound(faiss.IndexHNSWFlat(4, 8, faiss.METRIC_L2).hnsw, 0, 8)
+    assert not graph_is_sound(hnsw, 299, 8)
+    assert not graph_is_sound(hnsw, 300, 16)
+
+    def spoilt(name, at, value):
+        vector = getattr(hnsw, name)
+        values = faiss.vector_to_array(vector)
+        before = values[at].item()
+        values[at] = value
+        faiss.copy_array_to_vector(values, vector)
+        sound = graph_is_sound(hnsw, 300, 8)
+        values[at] = before
+        faiss.copy_array_to_vector(values, vector)
+        return not sound
+
+    assert spoilt("neighbors", 5, 300)
+    assert spoilt("neighbors", -1, -2)
+    assert not spoilt("neighbors", 5, -1)
+    assert spoilt("levels", 7, 0)
+    assert spoilt("levels", 7, 100)
+    assert spoilt("offsets", 0, 1)
+    assert spoilt("offsets", 9, 0)
+    assert spoilt("offsets", -1, 10**9)
+    for name, values in {"entry_point": (-1, 300), "max_level": (top + 1, 100)}.items():
+        for value in values:
+            setattr(hnsw, name, value)
+            assert not graph_is_sound(hnsw, 300, 8), (name, value)
+            setattr(hnsw, name, {"entry_point": entry, "max_level": top}[name])
+    assert graph_is_sound(hnsw, 300, 8)

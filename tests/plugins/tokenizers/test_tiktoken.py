@@ -48,6 +48,33 @@ def test_the_same_vocabulary_gives_the_same_ids(own, path):
     assert own.token(280).decode() == tokenizer.token(276)
 
 
+def test_a_saved_encoding_is_the_one_that_was_saved(path, tmp_path):
+    """Its pattern too, whatever the tokenizer that loads it is set to."""
+    made = Tiktoken(str(path), pattern=r"\w|\W").train([])
+    made.save(tmp_path)
+    again = Tiktoken("cl100k_base").load(tmp_path)
+
+    assert made.fingerprint == again.fingerprint
+    assert made.encode(TEXT).tolist() == again.encode(TEXT).tolist()
+    assert made.encode(TEXT).tolist() != Tiktoken(str(path)).train([]).encode(TEXT).tolist()
+
+
+def test_a_gap_between_ids_has_no_text(path, tmp_path):
+    """Nor have our own tokens, which stand behind all of the encoding's."""
+    Tiktoken(str(path)).train([]).save(tmp_path)
+    file = tmp_path / "tiktoken.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"special_tokens": {"<|end|>": 900}}))
+    tokenizer = Tiktoken("x").load(tmp_path)
+
+    assert (905, 901) == (tokenizer.vocabulary.size, tokenizer.vocabulary.mask_id)
+    assert ["<mask>", "<pad>", "<bos>", "<eos>"] == [tokenizer.token(901 + n) for n in range(4)]
+    assert [b"<|end|>", b"", b"", b"a"] == [
+        tokenizer.token_bytes(one) for one in (900, 899, 901, *tokenizer.encode("a"))
+    ]
+    with pytest.raises(TokenizerError, match="the encoding leaves a gap there"):
+        tokenizer.decode([899])
+
+
 def test_special_tokens_are_text_unless_asked_for(path, tmp_path):
     """Fault T6: those of a saved encoding as well."""
     Tiktoken(str(path)).train([]).save(tmp_path)
