@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -46,6 +47,32 @@ def test_the_first_of_two_writers_stays(tmp_path):
 
     assert (tmp_path / "a" / "x").read_text() == "fast"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_is_no_folder_keeps_its_name(tmp_path):
+    """Neither a folder that appears takes it, nor is it removed as one."""
+    (tmp_path / "a").write_text("mine")
+    with pytest.raises(NotADirectoryError), new_folder(tmp_path / "a") as temporary:
+        (temporary / "x").touch()
+    with pytest.raises(NotADirectoryError):
+        remove_folder(tmp_path / "a")
+
+    assert "mine" == (tmp_path / "a").read_text()
+    assert [tmp_path / "a"] == list(tmp_path.iterdir())
+
+
+def test_an_entry_is_size_and_sha_256(tmp_path):
+    """Of what a file holds, by its place in the folder."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "b").write_bytes(b"xyz" * 99_999)
+    (tmp_path / "a").touch()
+
+    assert {
+        "a": {"bytes": 0, "sha256": hashlib.sha256().hexdigest()},
+        "deep/b": {"bytes": 299_997, "sha256": hashlib.sha256(b"xyz" * 99_999).hexdigest()},
+    } == manifest(tmp_path)
+    assert fault(tmp_path / "a", {"bytes": 0}) is not None
+    assert fault(tmp_path / "a", {"bytes": 0, "sha256": ""}) is not None
 
 
 def test_text_is_replaced_at_once(tmp_path):
@@ -154,7 +181,7 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path):
 
 def test_what_takes_a_name_is_on_disk_before(tmp_path, monkeypatch):
     """Fault N10: a loss of power leaves no name of a file, or of a folder, that is not filled."""
-    synced, done, fsync = {}, [], os.fsync
+    synced, done, names, fsync = {}, [], [], os.fsync
 
     def content(path):
         return sorted(one.name for one in path.iterdir()) if path.is_dir() else path.read_bytes()
@@ -162,6 +189,8 @@ def test_what_takes_a_name_is_on_disk_before(tmp_path, monkeypatch):
     def recorded(descriptor):
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         synced[path.stat().st_ino] = content(path)
+        if path == tmp_path:
+            names.append({one for one in synced[path.stat().st_ino] if not one.startswith(".")})
         fsync(descriptor)
 
     def checked(move):
@@ -186,6 +215,7 @@ def test_what_takes_a_name_is_on_disk_before(tmp_path, monkeypatch):
     replace_text(tmp_path / "text", "5")
 
     assert ["folder", "file", "text", "text"] == [path.name for path in done]
+    assert [{"folder"}, {"file", "folder"}] == [named - {"text"} for named in names[:2]]
     assert {"folder", "file", "text"} <= set(synced[tmp_path.stat().st_ino]), "the names too"
 
 

@@ -86,6 +86,18 @@ def test_a_turned_view_is_another_tensor(tmp_path):
     assert torch.equal(square.T, loader["b"])
 
 
+def test_other_views_of_the_same_memory_are_tensors_of_their_own(tmp_path):
+    """Fault E5: one of fewer rows is not the other's name, and one of all of them is."""
+    matrix = torch.arange(12.0).view(4, 3)
+    tensors = {"a": matrix, "c": matrix[:2], "d": matrix[:, :3]}
+    torch.save(tensors, tmp_path / "m.bin")
+    loader = WeightLoader.open(save(open_source(tmp_path / "m.bin"), tmp_path / "m.parquet"))
+
+    assert {"d": "a"} == loader.tied
+    for name, tensor in tensors.items():
+        assert_same(tensor, loader[name])
+
+
 def test_only_names_that_are_tied_need_the_newer_format(tied, tmp_path, write, tensors):
     """Fault E5: versions that know no tied names read all other files as before."""
     written = save(open_source(tied), tmp_path / "m.parquet")
@@ -122,6 +134,20 @@ def test_the_card_goes_with_the_tensors(tmp_path):
 
     assert {"format": "pt", "by": "us"} == WeightLoader.open(tmp_path / "b.parquet").card
     assert {"format": "pt", "by": "us"} == dict(open_source(tmp_path / "c.safetensors").card)
+
+
+def test_a_card_is_kept_as_texts_where_a_file_holds_no_other(tmp_path):
+    """As JSON, but for what is a text."""
+    path = tmp_path / "m.parquet"
+    with WeightWriter(path, {"n": 3, "list": ["ü", None], "on": True, "text": "a b"}) as file:
+        file.add("a", torch.ones(2))
+    save(open_source(path), tmp_path / "m.safetensors")
+
+    card = open_source(tmp_path / "m.safetensors").card
+    assert {"n": 3, "list": ["ü", None], "on": True} == {
+        key: json.loads(card[key]) for key in ("n", "list", "on")
+    }
+    assert "a b" == card["text"]
 
 
 def test_shards_of_safetensors_are_one_source(tmp_path):
@@ -236,6 +262,9 @@ def test_a_row_that_the_index_contradicts_is_a_fault(write):
     [
         (lambda a, b: [a], "the index tells of 1 rows, and there are 2"),
         (lambda a, b: [a | {"dtype": "int32"}, b], "'a': its dtype is 'float32' in the row"),
+        (lambda a, b: [a, b | {"bits": 8}], "'b': its bits is 32 in the row and 8 in the index"),
+        (lambda a, b: [a | {"group_size": 7}, b], "'a': its group_size is 0 in the row"),
+        (lambda a, b: [a, b | {"part": "other"}], "'b': its part is 'weights' in the row"),
         (lambda a, b: [a | {"shape": [4, 1]}, b], "'a': its shape is .2, 2. in the row"),
         (
             lambda a, b: [

@@ -12,7 +12,7 @@ from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError, ModelSaveError
 from aios_core.testing import strategies
 from aios_core.weights import WeightLoader
-from aios_core.weights.writer import WeightWriter
+from aios_core.weights.writer import MAX_CHUNK, MAX_SHARD, WeightWriter
 
 
 def assert_same(expected, found):
@@ -111,6 +111,30 @@ def test_large_tensors_take_several_rows(write):
     assert 8 == len(loader.entry("big").chunks)
     assert_same(tensor, loader["big"])
     assert_same(tensor, loader["z"])
+
+
+def test_parameters_stand_in_the_first_of_several_rows(write, tensors):
+    """Once: the other rows of a packed tensor hold codes alone."""
+    import pyarrow.parquet as pq
+
+    packed = tensors["packed"]
+    path = write({"a": packed, "b": packed}, max_chunk=24)
+    loader = WeightLoader.open(path)
+    rows = pq.read_table(path, columns=["chunk", "payload", "params"]).to_pylist()
+
+    assert [0, 1, 2] * 2 == [row["chunk"] for row in rows]
+    assert [24, 24, 16] * 2 == [len(row["payload"]) for row in rows]
+    assert [bytes(packed.params.tolist()), b"", b""] * 2 == [row["params"] for row in rows]
+    for name in loader:
+        assert_same(packed, loader[name])
+        assert packed.nbytes == loader.entry(name).nbytes
+
+
+def test_a_file_holds_two_gibibytes_and_a_row_one(write, tensors):
+    """Where nothing else is asked for: a reader of Parquet takes no page of twice that."""
+    assert (2 * 2**30, 2**30) == (MAX_SHARD, MAX_CHUNK)
+    with WeightWriter(write(tensors)) as file:
+        assert (MAX_SHARD, MAX_CHUNK) == (file._max_shard, file._max_chunk)
 
 
 def test_shards_are_one_model(write, tensors):
