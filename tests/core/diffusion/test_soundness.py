@@ -88,6 +88,11 @@ FAULTS = {
     "another inverse": ("inverse", lambda a, t: t * t, "alpha\\(inverse\\(a\\)\\) differs"),
     "inverse beyond": ("inverse", lambda a, t: t + 1, "outside of \\[0, 1\\]"),
     "grid the other way": ("timesteps", lambda g, _: g.flip(0), "fall from 1 to 0"),
+    "grid from below 1": ("timesteps", lambda g, _: 0.9 * g, "fall from 1 to 0"),
+    "grid to above 0": ("timesteps", lambda g, _: 0.1 + 0.9 * g, "fall from 1 to 0"),
+    "grid that rests": ("timesteps", lambda g, _: g.where(g != 0.5, 0.375), "fall from 1 to 0"),
+    "a little less weight": ("weight", lambda t, w: 0.996 * w, "get 0.996 of L ln V"),
+    "a little less slope": ("alpha_prime", lambda t, s: 0.996 * s, "get 0.996 of L ln V"),
     "short grid": ("timesteps", lambda g, _: g[:3], "timesteps gives"),
 }
 
