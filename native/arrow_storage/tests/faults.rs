@@ -78,7 +78,10 @@ fn check(folder: &Path, acknowledged: &Model, possible: &Model, what: &str) {
 
 #[test]
 fn a_failed_write_or_sync_loses_nothing_acknowledged() {
-    for fault in [Fault::Full, Fault::Sync] {
+    // Also if the power goes later: what was acknowledged meanwhile is on disk.
+    for (fault, power) in
+        [Fault::Full, Fault::Sync].into_iter().flat_map(|f| [(f, false), (f, true)])
+    {
         for after in 0..120 {
             let folder = prepared();
             let files = Faulty::failing(after, fault);
@@ -89,7 +92,11 @@ fn a_failed_write_or_sync_loses_nothing_acknowledged() {
                 assert!(now == acknowledged || now == possible);
             }
             drop(store);
-            check(folder.path(), &acknowledged, &possible, &format!("{fault:?} after {after}"));
+            if power {
+                files.lose_power(after as u64);
+            }
+            let what = format!("{fault:?} after {after}, power lost: {power}");
+            check(folder.path(), &acknowledged, &possible, &what);
         }
     }
 }

@@ -238,6 +238,37 @@ fn a_flipped_byte_anywhere_is_noticed() {
 }
 
 #[test]
+fn damage_to_any_vector_that_a_filter_takes_is_noticed() {
+    let folder = common::folder();
+    let (first, last, count) = (30_000, 38_000, 80_000);
+    let store =
+        Store::create(folder.path(), schema(), Columns::default(), Metric::L2, Options::default());
+    let store = store.unwrap();
+    store.add(&batch(&(0..count).map(|id| (id, 0)).collect::<Vec<_>>())).unwrap();
+    store.compact().unwrap();
+    store.close().unwrap();
+    let mut files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let largest = |path: &std::path::PathBuf| std::fs::metadata(path).unwrap().len();
+    let path = files.by_ref().max_by_key(largest).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    let bytes: Vec<u8> = vector(last - 1, 0).iter().flat_map(|x| x.to_le_bytes()).collect();
+    let at = good.windows(bytes.len()).position(|window| window == bytes).unwrap();
+    let mut bad = good;
+    bad[at] ^= 1;
+    std::fs::write(&path, bad).unwrap();
+
+    let store = Store::open_read_only(folder.path(), Options::default()).unwrap();
+    let search = |filter: &str| {
+        let filter = Filter::parse(filter).unwrap();
+        let query = Query { filter: Some(&filter), ..Query::new(3) };
+        store.snapshot().search(&vector(1, 0), &query).map(|_| ())
+    };
+    search(&format!("id >= {} AND id < {first}", first - 8000)).unwrap();
+    let damaged = search(&format!("id >= {first} AND id < {last}"));
+    assert!(matches!(damaged, Err(Error::Corrupt { .. })), "{damaged:?}");
+}
+
+#[test]
 fn small_writes_do_not_become_many_parts_or_files() {
     let folder = common::folder();
     let store = create(folder.path());

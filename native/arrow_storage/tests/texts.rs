@@ -5,6 +5,7 @@ mod common;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int64Type};
 use arrow_array::{RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use arrow_storage::{Columns, Error, Metric, Options, Query, Store};
 use common::{batch, ids, schema, vector};
 use proptest::prelude::*;
@@ -140,4 +141,34 @@ fn equal_sums_of_ranks_are_in_the_order_of_the_vector_s() {
     let both = order(&far, "wort", 12);
 
     assert_eq!(near[..6].to_vec(), both.iter().copied().step_by(2).collect::<Vec<_>>());
+}
+
+#[test]
+fn each_column_of_texts_is_searched_by_its_own_words() {
+    let folder = common::folder();
+    let mut fields = schema().fields().to_vec();
+    fields.push(Arc::new(Field::new("title", DataType::Utf8, true)));
+    let both = Arc::new(Schema::new(fields));
+    let store = Store::create(
+        folder.path(),
+        both.clone(),
+        Columns::default(),
+        Metric::L2,
+        Options::default(),
+    );
+    let store = store.unwrap();
+    let mut columns = texts(0, &[Some("red"), Some("green"), Some("blue")]).columns().to_vec();
+    columns.push(Arc::new(StringArray::from(vec!["one", "red", "two"])));
+    store.add(&RecordBatch::try_new(both, columns).unwrap()).unwrap();
+    let now = store.snapshot();
+    let ids = |column: &str, text: &str| {
+        let rows = found(&now.search_text(column, text, &Query::new(3)).unwrap());
+        rows.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        assert_eq!(vec![0], ids("text", "red"));
+        assert_eq!(vec![1], ids("title", "red"));
+        assert_eq!(vec![2], ids("title", "two"));
+        assert_eq!(Vec::<i64>::new(), ids("text", "two"));
+    }
 }
