@@ -18,9 +18,13 @@ const OPTIONS: Options =
 type Model = BTreeMap<i64, i64>;
 
 /// Write until something fails; what was acknowledged, and what may or may not have been done.
-fn work(files: &Faulty, folder: &Path) -> (Model, Model, Option<Store>) {
+///
+/// With `stop`, flush with nearly each write, and end also where the disk failed and the write was
+/// acknowledged all the same.
+fn work(files: &Faulty, folder: &Path, stop: bool) -> (Model, Model, Option<Store>) {
     let mut model = Model::new();
-    let Ok(store) = Store::open_with(Arc::new(files.clone()), folder, OPTIONS) else {
+    let options = Options { flush_bytes: if stop { 600 } else { 4000 }, ..OPTIONS };
+    let Ok(store) = Store::open_with(Arc::new(files.clone()), folder, options) else {
         return (model.clone(), model, None);
     };
     for n in 0..14 {
@@ -44,6 +48,9 @@ fn work(files: &Faulty, folder: &Path) -> (Model, Model, Option<Store>) {
             return (model, next, Some(store));
         }
         model = next;
+        if stop && files.failed() {
+            break;
+        }
     }
     (model.clone(), model, Some(store))
 }
@@ -85,7 +92,7 @@ fn a_failed_write_or_sync_loses_nothing_acknowledged() {
         for after in 0..120 {
             let folder = prepared();
             let files = Faulty::failing(after, fault);
-            let (acknowledged, possible, store) = work(&files, folder.path());
+            let (acknowledged, possible, store) = work(&files, folder.path(), power);
             if let Some(store) = &store {
                 // Whatever failed, reading goes on.
                 let now = contents(&store.snapshot());
@@ -108,7 +115,7 @@ fn power_lost_at_any_operation_loses_nothing_acknowledged() {
         for seed in 0..u64::div_ceil(rounds, 150) {
             let folder = prepared();
             let files = Faulty::failing(after as usize, Fault::Power);
-            let (acknowledged, possible, store) = work(&files, folder.path());
+            let (acknowledged, possible, store) = work(&files, folder.path(), false);
             drop(store);
             files.lose_power(seed * 31 + after);
             check(folder.path(), &acknowledged, &possible, &format!("power after {after}, {seed}"));

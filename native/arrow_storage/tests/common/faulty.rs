@@ -51,6 +51,11 @@ impl Faulty {
         files
     }
 
+    /// Whether the fault has come.
+    pub fn failed(&self) -> bool {
+        self.0.lock().unwrap().left.is_none()
+    }
+
     /// Count an operation; whether it is the one to fail.
     fn step(&self, kind: Fault) -> io::Result<bool> {
         let mut memory = self.0.lock().unwrap();
