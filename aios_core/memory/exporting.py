@@ -7,7 +7,8 @@ vector. Parquet keeps the whole schema and the metric, so that an empty store su
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -61,8 +62,11 @@ def export_file(
         maker, said = Maker.read(store.schema), {**(store.schema.metadata or {}), **said}
     schema = pa.schema([store.schema.field(name) for name in chosen], said)
     try:
-        with new_file(path) as temporary, temporary.open("wb") as file:
-            writer = pq.ParquetWriter(file, schema) if suffix == ".parquet" else None
+        with (
+            new_file(path) as temporary,
+            temporary.open("wb") as file,
+            _parquet(file, schema) if suffix == ".parquet" else nullcontext() as writer,
+        ):
             for batch in store.to_batches(columns=chosen, filter=filter):
                 if writer is not None:
                     writer.write_batch(batch.replace_schema_metadata(schema.metadata))
@@ -70,11 +74,20 @@ def export_file(
                     _lines(file, batch, maker)
                 count += batch.num_rows
                 told(batch.num_rows)
-            if writer is not None:
-                writer.close()
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error
     return count
+
+
+@contextmanager
+def _parquet(file: IO[bytes], schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A writer that is done with when the block ends, and with an exception writes no more."""
+    writer = pq.ParquetWriter(file, schema)
+    try:
+        yield writer
+        writer.close()
+    finally:
+        writer.is_open = False  # or it tries again when it is collected
 
 
 def _lines(file: IO[bytes], batch: pa.RecordBatch, maker: Maker | None) -> None:

@@ -1,8 +1,13 @@
 """Rows in memory: what is written when, and what becomes of the deleted ones."""
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from aios_core.contracts import store_schema
+from aios_core.errors import StorageError
+from aios_core.memory.folder import Folder
 from aios_plugins.storage.numpy import Numpy
 
 SCHEMA = store_schema(2, {"n": "int64"})
@@ -105,3 +110,41 @@ def test_a_deleted_row_is_gone_after_reopening(uri):
         assert 0 == store.get(["3"]).num_rows
         assert 1 == store.add([{"id": "3", "text": "new", "vector": [1, 0], "n": 30}])
         assert [30] == store.get(["3"])["n"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("id", ["a", "b", "a"], "expected each id once, got 'a'"),
+        ("vector", [[1, 2], [np.inf, 0], [0, 1]], "row 1: its vector holds inf"),
+        ("_alive", None, "is damaged"),
+    ],
+)
+def test_rows_that_nobody_could_add_are_not_opened(tmp_path, column, value, message):
+    """Whoever wrote them, with checksums that are right; what is dead may be as it likes."""
+    place = str(tmp_path / "store")
+    with Numpy().create(place, SCHEMA, metric="dot") as store:
+        store.add([{"id": one, "vector": [1, 2]} for one in "abc"])
+    path = next((tmp_path / "store").glob("rows.*"))
+    table = pq.read_table(path)
+    at = table.column_names.index(column)
+    forged = table.remove_column(at)
+    if value is not None:
+        forged = table.set_column(
+            at, table.schema.field(at), pa.array(value, table.schema.types[at])
+        )
+    folder = Folder(tmp_path / "store", write=True)
+
+    def put(rows):
+        folder.save({"rows": lambda path: pq.write_table(rows, path)})
+
+    put(forged)
+    with pytest.raises(StorageError, match=message):
+        Numpy().open(place, read_only=True)
+    if value is not None:
+        dead = pa.array([True, column == "id", column != "id"])
+        alive = forged.column_names.index("_alive")
+        put(forged.set_column(alive, "_alive", dead))
+        with Numpy().open(place, read_only=True) as store:
+            assert ["a", "b" if column == "id" else "c"] == store.get(list("abc"))["id"].to_pylist()
+    folder.close()

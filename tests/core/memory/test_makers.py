@@ -256,6 +256,28 @@ def test_the_maker_that_is_written_is_the_one_that_is_read():
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_an_export_that_is_stopped_leaves_the_old_file(tmp_path, suffix):
+    """Or none: a file appears as a whole."""
+    path = tmp_path / "out" / f"a.{suffix}"
+    path.parent.mkdir()
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with Numpy().create(str(tmp_path / "store"), store_schema(2), metric="dot") as store:
+        store.add([{"id": "a", "vector": [1, 2]}])
+        with pytest.raises(KeyboardInterrupt):
+            export_file(store, path, told=stop)
+        assert [] == list(path.parent.iterdir())
+        path.write_text("mine")
+        with pytest.raises(KeyboardInterrupt):
+            export_file(store, path, told=stop, overwrite=True)
+
+    assert "mine" == path.read_text()
+    assert [path] == list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_an_export_has_the_columns_that_were_asked_for_in_their_order(tmp_path, suffix):
     """Each once, of the rows that a filter chooses, which are counted and told."""
     path, told = tmp_path / f"out.{suffix}", []

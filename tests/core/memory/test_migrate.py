@@ -193,6 +193,45 @@ def test_a_store_that_holds_an_id_twice_is_not_sound(tmp_path):
             store.verify()
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("vector", [1.0, np.nan, 2.0], "its vector holds nan"),
+        ("vector", [0.0, 0.0, 0.0], "its vector is zero"),
+        ("vector", None, "expected 'vector', which every row needs"),
+        ("id", None, "expected 'id', which every row needs"),
+    ],
+)
+def test_a_store_that_holds_what_nobody_could_add_is_not_sound(tmp_path, column, value, message):
+    """Whoever wrote it there: `verify` looks at each row as `add` does."""
+    with make(tmp_path / "a", 5) as store:
+
+        class Spoilt(type(store)):
+            def scan_rows(self, columns, where):
+                for batch in super().scan_rows(columns, where):
+                    rows = batch.to_pylist()
+                    rows[3][column] = value
+                    arrays = [pa.array([row[one.name] for row in rows], one.type)
+                              for one in batch.schema]  # fmt: skip
+                    yield pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+
+        store.__class__ = Spoilt
+        with pytest.raises(StorageError, match=f"row 3: {message}"):
+            store.verify()
+
+
+def test_a_store_whose_rows_have_other_columns_is_not_sound(tmp_path):
+    with make(tmp_path / "a", 5) as store:
+
+        class Narrow(type(store)):
+            def scan_rows(self, columns, where):
+                return super().scan_rows([one for one in columns if one != "n"], where)
+
+        store.__class__ = Narrow
+        with pytest.raises(StorageError, match=r"expected rows with columns .*n: int64"):
+            store.verify()
+
+
 def test_rows_that_are_counted_must_be_read(tmp_path):
     with make(tmp_path / "a", 5) as store:
 
