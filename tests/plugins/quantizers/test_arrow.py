@@ -105,6 +105,9 @@ def test_a_budget_goes_where_few_bits_would_cost_most(weight, easy):
         assert sum(one.bits_per_weight for one in made) <= 2 * budget
         assert planned["easy"].bits <= planned["weight"].bits
     assert [2, 8] == [planned[name].bits for name in weights]
+    nothing = torch.empty(0, 512)
+    with_nothing = quantizer.plan((n, w, None) for n, w in {**weights, "none": nothing}.items())
+    assert planned == with_nothing
     assert {} == Arrow().plan([("weight", weight, None)])
     with pytest.raises(QuantizationError, match="1 bits a weight cannot be reached"):
         Arrow(bits_per_weight=1).plan([("weight", weight, None)])
