@@ -145,6 +145,13 @@ def test_an_integer_beyond_64_bits_is_refused_for_every_plugin(registry):
         ConfigError, match=r"noise\.needed: expected an integer, .* at most 92233720368"
     ):
         resolve({"noise": {"type": "odd", "needed": 2**63}}, registry=registry)
+    with pytest.raises(
+        ConfigError, match=r"noise\.needed: expected an integer, got -9223372036854"
+    ):
+        resolve({"noise": {"type": "odd", "needed": -(2**63) - 1}}, registry=registry)
+    for value in (2**63 - 1, 1 - 2**63):
+        found = resolve({"noise": {"type": "odd", "needed": value}}, registry=registry)
+        assert value == found.config.noise.needed
 
 
 def options(command, path):

@@ -1,8 +1,13 @@
 """What a file may get wrong: each fault with its file, line and key, and all of them at once."""
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+from attrs import field, frozen
+
+import aios_core
 from aios_core.config import load, resolve
+from aios_core.contracts import NoiseScheduler
 from aios_core.errors import ConfigError
 from aios_core.kinds import KINDS
 from aios_core.registry import Registry
@@ -125,6 +130,29 @@ def test_a_validator_that_looks_at_a_wrong_field_stays_silent(registry, write):
     assert ['4: noise.low: expected a number, got "x"'] == problems(
         odd("low = 'x'\nhigh = 3"), registry, write
     )
+    offer = aios_core.hookimpl(lambda: {"between": Between})
+    registry.add(SimpleNamespace(AIOS_API=1, __name__="b", aios_noise_schedulers=offer))
+    text = "[noise]\ntype = 'between'\nhigh = 3\nlow = "
+
+    assert ['4: noise.low: expected a number, got "x"'] == problems(text + "'x'", registry, write)
+    (told,) = problems(text + "4", registry, write)
+    assert told.startswith("3: noise.high: 3.0 is not above 4.0")
+
+
+@frozen
+class Between(NoiseScheduler):
+    """Its low must be said."""
+
+    low: float
+    high: float = field(default=1.0)
+
+    @high.validator
+    def _above(self, attribute, value):
+        if value <= self.low:
+            raise ValueError(f"{value} is not above {self.low}")
+
+    def alpha(self, t):
+        return 1 - t
 
 
 def test_plain_data_is_told_without_a_place(registry):
@@ -135,10 +163,6 @@ def test_plain_data_is_told_without_a_place(registry):
 def test_types_that_a_module_hides_are_a_fault_of_the_plugin(
     registry, write, tmp_path, monkeypatch
 ):
-    from types import SimpleNamespace
-
-    import aios_core
-
     source = """
 from __future__ import annotations
 from typing import TYPE_CHECKING

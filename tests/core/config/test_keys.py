@@ -113,6 +113,21 @@ def test_the_source_of_a_component_counts(tmp_path, monkeypatch, registry):
     assert flat != key("key_flat")
     (package / "helper.py").write_text("")
     assert inner != key("key_package.mine")
+    bare = tmp_path / "key_bare"  # a folder that is no package counts module by module
+    bare.mkdir()
+    (bare / "mine.py").write_text(source)
+    alone = key("key_bare.mine")
+    (bare / "helper.py").write_text("")
+    assert alone == key("key_bare.mine")
+    (bare / "mine.py").write_text(source + "# another\n")
+    assert alone != key("key_bare.mine")
+
+
+def test_plain_data_is_written_in_one_way():
+    """By which keys of runs that were trained before are found again."""
+    data = {"b": [1, 2.0, None, True], "a": {"é": "x y"}}
+
+    assert '{"a":{"é":"x y"},"b":[1,2.0,null,true]}'.encode() == keys.canonical(data)
 
 
 @pytest.mark.parametrize(
