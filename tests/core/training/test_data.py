@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -154,6 +155,16 @@ def test_a_damaged_digest_is_made_again(tiny, corpus):
     for data in ("", "[]", kept.read_text().replace("a", "b")):
         kept.write_text(data)
         assert before == prepare(tiny()).fingerprint
+    whole = json.loads(kept.read_text())
+    for split, entry in (("train", 1), ("validation", 1), ("train", 0), ("validation", 0)):
+        changed = json.loads(kept.read_text())
+        changed["contents"][split][entry] = [changed["contents"]["whole"][0], 7][entry]
+        kept.write_text(json.dumps(changed))
+        found = prepare(tiny())
+        sizes = [found.train.num_bytes, found.held_out.num_bytes]
+
+        assert before == found.fingerprint
+        assert [whole["contents"][one][1] for one in ("train", "validation")] == sizes
 
 
 def test_where_documents_end_counts(tiny, tmp_path):

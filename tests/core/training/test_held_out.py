@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from attrs import evolve
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo, nll
 from aios_core.diffusion.times import draw_times
+from aios_core.training import trainer
 from aios_core.training.checkpoint import State, latest, load, read_state
 from aios_core.training.data import prepare
 from aios_core.training.held_out import HeldOut, is_over
@@ -126,3 +128,25 @@ def test_the_loss_is_the_bound_a_token_of_all_windows(tiny):
     assert pytest.approx(float(nats.sum()) / len(tokens.ids)) == found
     small = evolve(config, training=evolve(config.training, batch_size=7))
     assert pytest.approx(found, rel=0.05) == HeldOut(small, tokens).loss(model)
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("best", True), ("last", False)])
+def test_a_loss_is_better_when_it_is_lower(tiny, keep, kept):
+    """An equal one is not: patience would never end; what is kept is said to be so."""
+    loop = object.__new__(trainer._Loop)
+    resolved = tiny(f"training.keep={keep}")
+    loop._config, loop._since, loop._steps, loop._saved = resolved.config, 0.0, [], None
+    first = State(step=0, values={}, training_key="", tokenizer="", data="")
+    loop._state = first
+    found = []
+    for step, loss in enumerate((2.0, 2.0, 2.5, 1.5), 1):
+        loop._state = evolve(loop._state, step=step)
+        loop._learner = SimpleNamespace(held_out_loss=lambda loss=loss: loss)
+        found.append((*loop._measure(), loop._state.best_step, loop._state.best_loss))
+
+    assert [
+        (kept, 2.0, 1, 2.0),
+        (False, 2.0, 1, 2.0),
+        (False, 2.5, 1, 2.0),
+        (kept, 1.5, 4, 1.5),
+    ] == found

@@ -189,3 +189,23 @@ def test_a_step_under_other_noise_is_that_of_the_formula(sampler):
     found = torch.nn.functional.one_hot(new, 4).double().mean(0)
     error = (expected * (1 - expected) / rows).sqrt()
     assert ((found - expected).abs() <= 4.5 * error + 1e-9).all(), (found, expected)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, one in SAMPLERS.items() if hasattr(one, "step") and not one.absorbing_only],
+)
+def test_a_step_leaves_alone_what_is_fixed(name):
+    """Under other noise any token may change, and only a flag says which must not."""
+    rows, oracle = 500, NoisyOracle(Hybrid(uniform=0.3), Linear(), length=3)
+    x = torch.tensor([[0, 3, 1]]).expand(rows, -1).contiguous()
+    fixed = torch.tensor([[True, False, False]]).expand(rows, -1)
+    around = evolve(
+        context(oracle, x, range(rows)), process=oracle.process, noise=Linear(), fixed=fixed
+    )
+    t, s = (torch.tensor(one, dtype=torch.float64) for one in (0.9, 0.5))
+    said = oracle(x[:1], t[None]).expand(rows, -1, -1).contiguous()
+    new = SAMPLERS[name]().step(x, t, s, said, around)
+
+    assert {0} == set(new[:, 0].tolist())
+    assert len(new[:, 2].unique()) > 1

@@ -47,6 +47,7 @@ def test_factor_asks_more_of_more():
     assert [1, 1, 1, 0] == chosen(Factor(factor=1.0), [0.95, 0.8, 0.76, 0.6])
     assert [1, 0, 0, 0] == chosen(Factor(factor=1.0), [0.95, 0.65, 0.65, 0.6])
     assert [0, 1, 0, 0] == chosen(Factor(factor=1.0), [0.95, 0.9, 0.6, 0.6], masked=[0, 1, 1, 1])
+    assert [1, 1, 0, 0] == chosen(Factor(factor=0.0), [1.0, 1.0, 0.99, 0.6]), "what is certain"
 
 
 def test_hierarchical_divides_each_gap():
