@@ -64,7 +64,6 @@ class InferenceCore:
         *,
         temperature: float = 1.0,
         controls: Controls = Controls(),  # noqa: B008 - frozen
-        restrict: Restrict | None = None,
         cached: bool = True,
     ) -> None:
         if model.mode != "ar":
