@@ -27,6 +27,14 @@ ROWS = [np.array([1, 2, 3]), np.array([], dtype=np.int32), np.array([4])]
             [[1, 2, 91, 91], [91] * 4, [4, 91, 91, 91]],
         ),
         (Padding(max_length=0), [[], [], []]),
+        (Padding(pad_to_multiple_of=4), [[1, 2, 3, 91], [91] * 4, [4, 91, 91, 91]]),
+        (Padding(pad_to_multiple_of=3), [[1, 2, 3], [91] * 3, [4, 91, 91]]),
+        (Padding(max_length=2, truncation_side="left"), [[2, 3], [91, 91], [4, 91]]),
+        (Padding(max_length=9), [[1, 2, 3], [91] * 3, [4, 91, 91]]),
+        (
+            Padding(max_length=5, padding="max_length", padding_side="left", eos=True),
+            [[91, 1, 2, 3, 93], [91, 91, 91, 91, 93], [91, 91, 91, 4, 93]],
+        ),
     ],
 )
 def test_rows_are_cut_and_padded(padding, expected):

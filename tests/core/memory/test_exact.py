@@ -258,7 +258,7 @@ def test_vectors_are_the_nearest_float32(rows):
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
-@pytest.mark.parametrize("length", [1e-25, 1e-14, 1e14, 1e25])
+@pytest.mark.parametrize("length", [1e-25, 0.99e-15, 1.01e-15, 1e-14, 1e14, 0.99e15, 1.01e15, 1e25])
 def test_lengths_have_bounds(metric, length):
     """Fault V6: a vector is taken only where all scores with it are finite and right."""
     fits = 1e-15 <= length <= 1e15 or (metric != "cosine" and length < 1)

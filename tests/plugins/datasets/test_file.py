@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import glob
 import gzip
 import json
 import zipfile
@@ -52,6 +53,18 @@ def test_files_keep_their_order_and_patterns_are_sorted(write, tmp_path):
 
     assert ["z", "a", "b"] == documents((z, tmp_path / "deep" / "**" / "*"))
     assert ["b", "a"] == documents((b, a))
+
+
+def test_a_pattern_has_one_order_on_every_disk(write, tmp_path, monkeypatch):
+    """That of the names: what is held out depends on it."""
+    for name in ("b.txt", "a.txt", "c/d.txt", "B.txt"):
+        write(name, name)
+    real = glob.glob
+    for found in (sorted, lambda names: sorted(names, reverse=True)):
+        monkeypatch.setattr(
+            glob, "glob", lambda *how, found=found, **more: found(real(*how, **more))
+        )
+        assert ["B.txt", "a.txt", "b.txt", "c/d.txt"] == documents(tmp_path / "**" / "*.txt")
 
 
 def test_a_name_that_looks_like_a_pattern_is_a_name(write):
