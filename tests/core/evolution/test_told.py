@@ -18,6 +18,7 @@ from aios_core.evolution.loop import evolve
 from aios_core.evolution.rollback import faults, rollback
 from aios_core.evolution.skills import hand_out, merge, revoke, take_in
 from aios_core.evolution.splits import split
+from aios_core.experiment.evaluate import Subject
 from aios_core.training.measured import own_corpus
 
 GOOD = Change(1.0, 0.5, -0.5, -0.6, -0.4, 0.05)
@@ -110,6 +111,17 @@ def test_what_failed_is_tried_again_from_another_head(found, settings, skill, mo
     assert 1 == len(evolve(found, resolved))
     rollback(found, "base")
     assert [] == evolve(found, resolved)
+
+
+def test_what_is_measured_has_the_skills_that_were_kept(found, run, settings, skill):
+    """Unless the network as it was trained is asked for; HEAD is told beside the numbers."""
+    base, one = model_digest(found.model), skill(0.01)
+    rollback(found, one.skill_id)
+    plain = Subject.load(run, settings(), evolved=False)
+    for subject in (Subject.load(run, settings()), Subject.of(found, settings())):
+        assert (one.skill_id, one.result_sha256) == (subject.head, model_digest(subject.model))
+
+    assert (None, base) == (plain.head, model_digest(plain.model))
 
 
 def test_every_change_of_head_is_told_with_its_reason(found, run, skill):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from types import SimpleNamespace
 
 import attrs
 import pytest
 import torch
+from attrs import frozen
 
+import aios_core
 from aios_core import allocation
 from aios_core.cli.evaluate import print_evaluation
 from aios_core.config import resolve
-from aios_core.contracts import Samples
+from aios_core.contracts import Estimate, Metric, Samples
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.random import row_seed
 from aios_core.errors import ConfigError, InferenceError
+from aios_core.experiment import evaluate
 from aios_core.experiment.evaluate import (
     Subject,
     _difference,
@@ -26,6 +30,7 @@ from aios_core.experiment.evaluate import (
     evaluate_samples,
 )
 from aios_core.experiment.sampling import Sampled, sample
+from aios_core.registry import Registry
 from aios_core.training import quantize
 from aios_core.training.data import prepare
 from aios_core.training.trainer import train
@@ -126,6 +131,42 @@ def test_samples_that_no_memory_holds_are_refused_before_any_is_drawn(subject, m
 
     with pytest.raises(InferenceError, match=r"sampling\.batch_size = 4 texts.* takes at least"):
         evaluate_samples(one, None)
+
+
+def test_as_much_is_asked_for_as_is_sampled_at_once(subject, monkeypatch):
+    """Few texts in one batch, however many it might hold; of a block, where blocks are written."""
+    seen = []
+    monkeypatch.setattr(evaluate, "answer_bytes", lambda *words: seen.append(words) or 0)
+    small, blocks = "sampling.num_samples=2", ("sampling.length=8", "sampling.block_size=4")
+    for words in ((small,), (small, "sampling.batch_size=1", *blocks[:1]), (small, *blocks)):
+        evaluate_samples(subject(*words), None)
+
+    assert [(2, 16, 260), (1, 8, 260), (2, 4, 260)] == seen
+
+
+@frozen
+class Fixed(Metric):
+    """One number, of no plugin that is installed."""
+
+    of = "model"
+
+    def measure(self, evidence):
+        return {"fixed": Estimate(7.0)}
+
+
+def test_an_override_is_resolved_where_the_run_was(made):
+    """By the registry that was given, so by plugins that it alone has; samples are measured too."""
+    registry = Registry.discover()
+    offer = aios_core.hookimpl(lambda: {"fixed": Fixed})
+    registry.add(SimpleNamespace(AIOS_API=1, __name__="fixed", aios_metrics=offer))
+    words = ['metrics=[{type="fixed"}, {type="entropy"}]', "sampling.num_samples=2"]
+    found = evaluate_run(made[0], overrides=words, registry=registry)
+
+    assert {"fixed", "bits_per_weight"} == found["model"]["metrics"].keys()
+    assert {"value": 7.0, "stderr": None, "unit": None, "better": None} == found["model"][
+        "metrics"
+    ]["fixed"]
+    assert ({"entropy"}, 2) == (found["samples"]["metrics"].keys(), found["samples"]["samples"])
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 100])

@@ -1,11 +1,13 @@
 """What the levels promise beside their contract."""
 
 import math
+from types import SimpleNamespace
 
 import attrs
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from aios_core.config import resolve
 from aios_core.contracts import Adaptation, Budget, Experience, Vocabulary, Windows
@@ -17,7 +19,7 @@ from aios_core.evolution.probe import PROMISE, with_data
 from aios_core.memory import Memories
 from aios_core.testing.modules import stir
 from aios_core.training.trainer import train
-from aios_plugins.evolution import mixing, unfreeze
+from aios_plugins.evolution import control, mixing, unfreeze
 from aios_plugins.evolution.control import Control
 from aios_plugins.evolution.mixing import Mixing, _Cached, _fitted, _predictions, pooled
 from aios_plugins.evolution.unfreeze import PROBES, Full, Random, Unfreeze
@@ -154,6 +156,43 @@ def test_a_side_network_is_as_wide_as_it_may_be(model, experience):
     assert pytest.approx(64**-0.5, rel=0.1) == float(spread.tensors["0.down"].std())
     with pytest.raises(EvolutionError, match="a side network of width 1"):
         Control().adapt(model, experience, Budget(share=1e-4, steps=0))
+
+
+def test_a_side_network_is_beside_the_longest_list_of_modules():
+    lists = [nn.ModuleList(nn.Identity() for _ in range(n)) for n in (1, 3, 2)]
+    backbone = nn.Sequential(*lists)
+
+    assert lists[1] is control._blocks(SimpleNamespace(backbone=backbone))
+    with pytest.raises(EvolutionError, match="no list of blocks"):
+        control._blocks(SimpleNamespace(backbone=nn.Linear(2, 2)))
+
+
+@pytest.mark.parametrize("change", [{"more": 1.0}, {"conditioning_scale": "1"}, None])
+def test_a_side_network_is_set_up_by_three_numbers_and_nothing_else(model, experience, change):
+    made = Control().adapt(model, experience, Budget(share=0.1, steps=0))
+    config = {**made.config, **(change or {})}
+    if change is None:
+        del config["control_guidance_end"]
+
+    with pytest.raises(EvolutionError, match="expected numbers for"):
+        Control().apply(model, attrs.evolve(made, config=config))
+
+
+def test_what_is_no_mixture_is_refused_and_predictions_are_left_as_they_are(model):
+    for config in ({"pool": "mean", "experts": []}, {"pool": "log"}, {"experts": []}):
+        with pytest.raises(EvolutionError, match="expected a pool, 'linear' or 'log'"):
+            Mixing().apply(model, Adaptation(config, {"weights": torch.ones(1)}, 1))
+    for weights in ({}, {"weights": torch.ones(1), "more": torch.ones(1)}):
+        right = {"pool": "log", "experts": []}
+        with pytest.raises(EvolutionError, match="expected its weights, and no other tensor"):
+            Mixing().apply(model, Adaptation(right, weights, 1))
+    logits = torch.zeros(2, 4)
+    said = mixing.log_probs(logits, 1)
+
+    assert torch.equal(torch.zeros(2, 4), logits)
+    assert pytest.approx([1 / 3, 0, 1 / 3, 1 / 3]) == said[0].exp().tolist()
+    half = mixing.log_probs(torch.zeros(4).bfloat16(), 1)
+    assert torch.float32 == half.dtype
 
 
 def test_a_side_network_steers_at_both_ends_of_its_share(model, experience):
