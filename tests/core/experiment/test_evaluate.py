@@ -18,7 +18,7 @@ from aios_core.config import resolve
 from aios_core.contracts import Estimate, Metric, Samples
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.random import row_seed
-from aios_core.errors import ConfigError, InferenceError
+from aios_core.errors import ConfigError, DataError, InferenceError, TrainingError
 from aios_core.experiment import evaluate
 from aios_core.experiment.evaluate import (
     Subject,
@@ -29,6 +29,7 @@ from aios_core.experiment.evaluate import (
     evaluate_run,
     evaluate_samples,
 )
+from aios_core.experiment.run import ready
 from aios_core.experiment.sampling import Sampled, sample
 from aios_core.registry import Registry
 from aios_core.training import quantize
@@ -261,3 +262,20 @@ def test_a_difference_of_settings_is_told_by_its_key():
     assert ("b.d", 3, 4) == _difference("", there, here)
     assert ("e", None, 5) == _difference("", {**here, "e": None}, here)
     assert ("x.b", 1, {"c": 2}) == _difference("x", {"b": 1}, {"b": {"c": 2}})
+
+
+def test_a_folder_of_another_run_is_refused_before_data_is_read(made, tmp_path):
+    """And data that is not what a lock file says, before anything is written."""
+    folder, values = made
+    with pytest.raises(TrainingError):
+        ready(resolve({**values, "seed": 1}), folder)
+    prepared = ready(resolve(values), folder)
+    data = prepared.trained_on(resolve(values).config)
+
+    assert prepared.held_out.ids.tolist() == prepare(resolve(values)).held_out.ids.tolist()
+    assert data == ready(resolve(values), tmp_path / "new", data=data).trained_on(
+        resolve(values).config
+    )
+    with pytest.raises(DataError, match=r"lock\.data: the texts, or the tokenizer"):
+        ready(resolve(values), tmp_path / "new", data="0" * 64)
+    assert not (tmp_path / "new").exists()

@@ -49,3 +49,12 @@ def test_lines_are_choices_of_a_section_and_panels_all_else():
     assert ([""], ("a", "b")) == (list(one.panels), one.lines)
     numbers = arms(*({"backbone.dim": d, "sampler.type": s} for d in (8, 16) for s in "ab"))
     assert ["dim 8", "dim 16"] == list(curves(numbers, "sampler").panels)
+
+
+def test_where_nothing_is_chosen_in_the_section_lines_are_the_first_that_varies():
+    """And panels are all else."""
+    both = arms(*({"noise.type": n, "backbone.dim": d} for n in "ab" for d in (8, 16)))
+    found = curves(both, "sampler")
+
+    assert (("a", "b"), ["dim 8", "dim 16"]) == (found.lines, list(found.panels))
+    assert ["0"] == [arm.label for arm in found.panels["dim 8"]["a"]]

@@ -1,9 +1,10 @@
 """What a worker writes to its stderr reaches the user, whatever becomes of the worker."""
 
+import os
 import subprocess
 import sys
 
-from aios_plugins.executors.processes import Processes
+from aios_plugins.executors.processes import Processes, _stderr
 
 
 def test_what_a_worker_said_is_told_and_its_last_words_are_in_the_error(capfd):
@@ -37,3 +38,14 @@ def test_a_worker_that_dies_at_its_start_says_why(tmp_path):
     assert lines[0].startswith("Traceback")
     assert first.endswith(lines[-1])
     assert "" == done.stderr
+
+
+def test_stderr_is_lent_for_the_start_of_a_worker_alone(tmp_path, capfd):
+    """What this process says afterwards is read where it was read before."""
+    with (tmp_path / "said").open("wb") as file:
+        with _stderr(file.fileno()):
+            os.write(2, b"the worker")
+        os.write(2, b"the others")
+
+    assert b"the worker" == (tmp_path / "said").read_bytes()
+    assert "the others" == capfd.readouterr().err
