@@ -154,6 +154,10 @@ def _spectrum(name: str, w: Tensor) -> Iterator[Row]:
         yield Row(name, tuple(w.shape), "alpha", None, why, n)
         return
     alpha, distance, tail = power_law(eigenvalues)
+    if not tail:
+        why = "all eigenvalues are alike, and a power law needs some that are larger"
+        yield Row(name, tuple(w.shape), "alpha", None, why, n)
+        return
     yield Row(name, tuple(w.shape), "alpha", alpha, "ok", tail)
     yield Row(name, tuple(w.shape), "alpha_ks", distance, "ok", tail)
     yield Row(
@@ -170,6 +174,9 @@ def power_law(eigenvalues: Tensor) -> tuple[float, float, int]:
 
     Args:
         eigenvalues: ascending, at least two of them positive.
+
+    Returns:
+        Not a number, infinity and 0 where all that are positive are equal.
     """
     x = eigenvalues[eigenvalues > eigenvalues[-1] * 1e-12]
     best = (math.nan, math.inf, 0)

@@ -108,6 +108,40 @@ def test_odd_tensors_are_no_crash():
             assert row.value is None or math.isfinite(row.value)
 
 
+@pytest.mark.parametrize("w", [torch.eye(60), torch.diag(torch.arange(60) % 2.0)])
+def test_a_spectrum_without_a_tail_has_no_exponent(w):
+    """Neither nan nor a division by zero: a reason."""
+    found = measured(w)
+
+    assert (None, None) == (found["alpha"].value, found.get("alpha_ks"))
+    assert "all eigenvalues are alike" in found["alpha"].status
+    assert 1 == pytest.approx(found["spectral_norm"].value)
+
+
+def test_a_singular_matrix_has_no_condition_number():
+    row = measured(torch.diag(torch.tensor([2.0, 0.0])))["condition_number"]
+
+    assert (None, "not finite", 4) == (row.value, row.status, row.n)
+    assert ("ok", 4) == (
+        measured(torch.diag(torch.tensor([2.0, 0.5])))["condition_number"].status,
+        measured(torch.diag(torch.tensor([2.0, 0.5])))["condition_number"].value,
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_short_numbers_are_measured_as_the_values_that_they_are(dtype):
+    """In double precision: a sum of 16384 ones in bfloat16 is 256."""
+    w = torch.ones(128, 128, dtype=dtype)
+    w[0, 0] = 3
+    found = {metric: row.value for metric, row in measured(w).items()}
+    (row,) = quantization_errors({"w": w}, Rtn(bits=8))
+
+    assert pytest.approx(math.sqrt(128 * 128 + 8)) == found["norm"]
+    assert pytest.approx(float(torch.linalg.matrix_norm(w.double(), 2))) == found["spectral_norm"]
+    assert pytest.approx(1 / 128**2) == found["outliers"]
+    assert row.value < 1e-3
+
+
 def matrices():
     """Of thin and thick tails, long, wide and square."""
     torch.manual_seed(0)
