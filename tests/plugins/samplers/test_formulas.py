@@ -9,13 +9,14 @@ import torch
 from attrs import evolve
 
 from aios_core.diffusion.core import MASKED, DiffusionCore
-from aios_core.diffusion.remasking import RemaskingSampler
+from aios_core.diffusion.remasking import RemaskingSampler, shares
 from aios_core.registry import Registry
 from aios_core.testing.contracts.sampler import Linear, context
 from aios_core.testing.oracle import NoisyOracle, Oracle
 from aios_plugins.corruptions.hybrid import Hybrid
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
+from aios_plugins.noise.md4_clipped import MD4Clipped
 from aios_plugins.samplers.confidence import Confidence
 from aios_plugins.samplers.ddim import DDIM
 from aios_plugins.samplers.dfm import DFM
@@ -209,3 +210,43 @@ def test_a_step_leaves_alone_what_is_fixed(name):
 
     assert {0} == set(new[:, 0].tolist())
     assert len(new[:, 2].unique()) > 1
+
+
+def test_shares_of_masks_begin_with_all_and_end_with_none():
+    """Whatever of either a schedule leaves at its ends: sampling goes from masks to a text."""
+    x, noise = torch.full((1, 4), 3), MD4Clipped(eps=1e-3)
+    around = evolve(context(ORACLE, x, [0]), noise=noise)
+    t, half, s = torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64)
+
+    assert (1.0, 0.0) == tuple(map(float, shares(t, s, around)))
+    assert pytest.approx(0.5 / 0.999) == float(shares(half, s, around)[0])
+
+
+STEPS = {"steps": 64}
+DEFAULTS = {
+    "analytic": STEPS,
+    "ancestral": STEPS,
+    "confidence": STEPS
+    | {"measure": "probability", "selection": "choose-then-sample", "choice_temperature": 0},
+    "credit": {"tau": 0.9, "weight": 0.7, "exponent": 0.2, "decay": 0.8},
+    "ddim": STEPS,
+    "dfm": STEPS | {"strength": 10, "late": 0.25, "early": 0.25},
+    "entropy-bounded": {"gamma": 0.1},
+    "euler": STEPS | {"jump": "linear"},
+    "factor": {"factor": 1},
+    "first-hitting": {},
+    "forward-backward": STEPS | {"strength": 1},
+    "hierarchical": {"tau": 0.9},
+    "psi": STEPS | {"kappa": 0.98},
+    "remdm-cap": STEPS | {"eta": 0.04},
+    "remdm-conf": STEPS | {"eta": 1},
+    "remdm-loop": STEPS | {"eta": 0.02, "t_on": 0.55, "t_off": 0.05, "alpha_on": 0.9},
+    "remdm-rescale": STEPS | {"eta": 0.04},
+    "threshold": {"tau": 0.9},
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_what_is_unset_stays_what_it_was(name):
+    """A configuration that leaves it out samples as before."""
+    assert DEFAULTS[name] == attrs.asdict(SAMPLERS[name]())
