@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from aios_core.component import blamed
 from aios_core.errors import PluginError
 from aios_core.registry import Registry
 
@@ -118,3 +119,25 @@ def test_a_class_may_be_given_itself(registry):
     assert plugin.Good is registry.get("noise", "good").load()
     with pytest.raises(PluginError, match="Abstract does not write alpha"):
         registry.get("noise", "abstract").load()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"),
+        PluginError("of ours"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_no_component_is_blamed_for_want_of_memory_or_for_an_error_of_ours(error):
+    with pytest.raises(type(error)) as caught, blamed(object(), "step"):
+        raise error
+
+    assert error is caught.value
+    with (
+        pytest.raises(PluginError, match=r"builtins\.object: step raised ValueError"),
+        blamed(object(), "step"),
+    ):
+        raise ValueError("wrong")
