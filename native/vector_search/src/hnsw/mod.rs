@@ -10,6 +10,8 @@ mod nodes;
 mod persist;
 mod repair;
 mod table;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use crate::exact::{self, Options, rescore};

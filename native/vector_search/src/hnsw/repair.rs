@@ -109,7 +109,7 @@ impl Hnsw {
     }
 
     /// Add a link in spare room, or else in place of the last.
-    fn force(&self, from: u32, to: u32) {
+    pub(super) fn force(&self, from: u32, to: u32) {
         let _guard = self.links.lock(from);
         let mut list = Vec::new();
         self.links.read(from, 0, &mut list);
