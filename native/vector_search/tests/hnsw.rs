@@ -223,4 +223,53 @@ fn more_rows_than_wanted_are_left_to_their_exact_distances() {
     graph.insert(&vectors, &(0..2000).collect::<Vec<_>>()).unwrap();
     let found = graph.candidates(&values[..DIM], K, 64, None).unwrap().unwrap();
     assert!(found.len() > K, "{}", found.len());
+    for (k, width, most) in [(10, 64, 25), (10, 20, 20), (30, 5, 30), (1, 64, 11)] {
+        let found = graph.candidates(&values[..DIM], k, width, None).unwrap().unwrap();
+
+        assert_eq!(most, found.len(), "{k} {width}");
+    }
+}
+
+#[test]
+fn settings_have_ends() {
+    let made = |dim, degree, build_width| {
+        Hnsw::new(Metric::L2, dim, Settings { degree, build_width }).map(|graph| graph.dim())
+    };
+    for (dim, degree, build_width) in [(1, 2, 1), (1 << 16, 256, 1 << 16)] {
+        assert_eq!(dim, made(dim, degree, build_width).unwrap());
+    }
+    for dim in [0, (1 << 16) + 1] {
+        assert!(matches!(made(dim, 16, 100), Err(Error::Dimension(d)) if d == dim));
+    }
+    for value in [1, 257] {
+        let refused = made(8, value, 100);
+        assert!(
+            matches!(refused, Err(Error::Setting { name: "degree", value: v, .. }) if v == value)
+        );
+    }
+    for value in [0, (1 << 16) + 1] {
+        let refused = made(8, 16, value);
+        assert!(
+            matches!(refused, Err(Error::Setting { name: "build_width", value: v, .. }) if v == value)
+        );
+    }
+    assert_eq!(Settings { degree: 16, build_width: 100 }, Settings::default());
+}
+
+/// A filter counts what lives: matches of removed rows are none.
+#[test]
+fn an_empty_or_a_removed_match_is_nothing_found() {
+    let values = clusters(8, 300, DIM);
+    let vectors = Vectors::f32(&values, DIM).unwrap();
+    let mut graph = Hnsw::new(Metric::L2, DIM, Settings::default()).unwrap();
+    graph.insert(&vectors, &(0..300).collect::<Vec<_>>()).unwrap();
+    graph.remove(&[3, 4]);
+    for words in [vec![], vec![0b11000], vec![0; 20]] {
+        let filter = Some(Bitmap::new(&words));
+        assert!(graph.search(&vectors, &values[..DIM], 5, 50, filter).unwrap().is_empty());
+        assert!(graph.candidates(&values[..DIM], 5, 50, filter).unwrap().is_none());
+    }
+    let all = graph.search(&vectors, &values[3 * DIM..4 * DIM], 300, 300, None).unwrap();
+    assert_eq!(298, all.len());
+    assert!(all.iter().all(|n| n.row != 3 && n.row != 4));
 }

@@ -9,7 +9,7 @@ use super::{Entry, Hnsw, Settings, set_bit};
 use crate::{Error, Metric, Result};
 use memmap2::Mmap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -186,20 +186,7 @@ impl Hnsw {
     /// # Errors
     /// If the disk fails; the file is as it was then.
     pub fn save(&mut self, path: &Path) -> Result<()> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".new");
-        let temporary = Path::new(&name);
-        let mut file = File::create(temporary)?;
-        file.write_all(&self.to_bytes())?;
-        file.sync_all()?;
-        fs::rename(temporary, path)?;
-        if cfg!(unix)
-            && let Some(folder) = path.parent()
-        {
-            let here = folder.as_os_str().is_empty();
-            File::open(if here { Path::new(".") } else { folder })?.sync_all()?;
-        }
-        Ok(())
+        replace(path, &self.to_bytes(), File::sync_all)
     }
 
     /// Map a graph from a file: all of it is checked now, links are copied, and codes stay in the
@@ -216,5 +203,131 @@ impl Hnsw {
         // outside is excluded by the documentation, as for every format that is mapped.
         let map = Arc::new(unsafe { Mmap::map(&file) }?);
         Self::parse(&map, Some(&map))
+    }
+}
+
+/// Replace a file as a whole: what is new is synced before it has the name, and the folder after.
+fn replace(path: &Path, bytes: &[u8], sync: impl Fn(&File) -> io::Result<()>) -> Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let temporary = Path::new(&name);
+    let mut file = File::create(temporary)?;
+    file.write_all(bytes)?;
+    sync(&file)?;
+    fs::rename(temporary, path)?;
+    if cfg!(unix)
+        && let Some(folder) = path.parent()
+    {
+        let here = folder.as_os_str().is_empty();
+        sync(&File::open(if here { Path::new(".") } else { folder })?)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Vectors;
+    use std::cell::RefCell;
+
+    /// The file under a temporary name, then the folder in which it has its own.
+    #[test]
+    #[cfg(unix)]
+    fn what_is_saved_is_on_disk_before_it_replaces_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graph");
+        fs::write(&path, b"old").unwrap();
+        let seen = RefCell::new(Vec::new());
+        let names = || {
+            let names = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name());
+            let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let watch = |file: &File| {
+            let (about, content) = (file.metadata()?, fs::read(&path)?);
+            let length = if about.is_dir() { None } else { Some(about.len()) };
+            seen.borrow_mut().push((length, content, names()));
+            Ok(())
+        };
+        replace(&path, b"newer", watch).unwrap();
+
+        let [before, after] = seen.take().try_into().unwrap();
+        let both = vec!["graph".to_owned(), "graph.new".to_owned()];
+        assert_eq!((Some(5), b"old".to_vec(), both), before);
+        assert_eq!((None, b"newer".to_vec(), vec!["graph".to_owned()]), after);
+
+        let fails = |_: &File| Err(io::Error::other("the disk is full"));
+        assert!(matches!(replace(&path, b"newest", fails), Err(Error::Io(_))));
+        assert_eq!(b"newer".to_vec(), fs::read(&path).unwrap());
+    }
+
+    /// Two vectors of three values on the bottom level alone, byte by byte.
+    #[test]
+    fn bytes_are_those_that_are_documented() {
+        let values = [127.0, 0.0, -64.0, 0.0, 254.0, 2.0];
+        let vectors = Vectors::f32(&values, 3).unwrap();
+        let settings = Settings { degree: 40, build_width: 300 };
+        for (number, metric) in (0u32..).zip(Metric::ALL) {
+            let mut graph = Hnsw::new(metric, 3, settings).unwrap();
+            graph.insert(&vectors, &[1, 0]).unwrap();
+            let mut expected = b"AIOSGRF1".to_vec();
+            let mut words =
+                |words: &[u32]| expected.extend(words.iter().flat_map(|w| w.to_le_bytes()));
+            words(&[number, 3, 40, 300, 2, 0]);
+            let lengths = [(254.0f64.powi(2) + 4.0), (127.0f64.powi(2) + 64.0f64.powi(2))];
+            for ((row, scale), square) in [(1, 2.0), (0, 1.0)].into_iter().zip(lengths) {
+                let [factor, term] = match metric {
+                    Metric::Cosine => [-(scale / square.sqrt()) as f32, 1.0],
+                    Metric::InnerProduct => [-scale as f32, 0.0],
+                    Metric::L2 => [-2.0 * scale as f32, square as f32],
+                };
+                words(&[row, factor.to_bits(), term.to_bits(), 0]);
+            }
+            for codes in [[0i8, 127, 1], [127, 0, -64]] {
+                let mut padded = [0; 64];
+                padded[..3].copy_from_slice(&codes.map(i8::cast_unsigned));
+                expected.extend(padded);
+            }
+            expected.extend([1u32, 1, 1, 0].iter().flat_map(|w| w.to_le_bytes()));
+            let sum = crc32fast::hash(&expected);
+            expected.extend(sum.to_le_bytes());
+
+            assert_eq!(expected, graph.to_bytes(), "{metric:?}");
+            assert_eq!(expected, Hnsw::from_bytes(&expected).unwrap().to_bytes());
+        }
+    }
+
+    /// With upper levels, free slots and an entry that is not the first.
+    #[test]
+    fn a_graph_that_comes_back_is_the_same() {
+        let mut state = 1u32;
+        let values: Vec<f32> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        })
+        .take(900 * 5)
+        .collect();
+        let vectors = Vectors::f32(&values, 5).unwrap();
+        let mut graph = Hnsw::new(Metric::Cosine, 5, Settings::default()).unwrap();
+        graph.insert(&vectors, &(0..900).collect::<Vec<_>>()).unwrap();
+        graph.remove(&(100..300).collect::<Vec<_>>());
+        let bytes = graph.to_bytes();
+        let mut back = Hnsw::from_bytes(&bytes).unwrap();
+
+        assert_eq!((200, 700, 900), (back.free.len(), back.len(), back.slots()));
+        assert_eq!(graph.entry.map(|e| (e.slot, e.level)), back.entry.map(|e| (e.slot, e.level)));
+        assert!(back.entry.is_some_and(|entry| entry.level > 0));
+        assert_eq!(graph.live, back.live);
+        assert_eq!(bytes, back.to_bytes());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graph");
+        graph.save(&path).unwrap();
+        assert_eq!(bytes, fs::read(&path).unwrap());
+        let mut mapped = Hnsw::load(&path).unwrap();
+        assert_eq!(bytes, mapped.to_bytes());
+        mapped.insert(&vectors, &[100, 101]).unwrap();
+        assert_eq!((900, 702), (mapped.slots(), mapped.len()));
+        assert_eq!(bytes, fs::read(&path).unwrap(), "the file of a map is never written to");
     }
 }

@@ -381,3 +381,43 @@ fn dead_slots_are_freed_when_they_are_an_eighth_of_the_live_ones() {
         check_links(&graph);
     }
 }
+
+/// Where no list has room the nearest one gives up its last link.
+#[test]
+fn where_all_lists_are_full_the_nearest_takes_a_lost_slot() {
+    let values = noise(9, 100 * DIM);
+    let mut graph = graph(Metric::L2, &values, DIM);
+    let near: Vec<u32> = graph.sorted(LOST, &slots(0..100)).iter().map(|n| n.row).collect();
+    for slot in (0..100).filter(|&slot| slot != LOST) {
+        let mut list = links(&graph, slot, 0);
+        list.retain(|&other| other != LOST);
+        let others = (0..100).map(|step| (slot + step) % 100);
+        let more = others.filter(|o| *o != LOST && *o != slot && !list.contains(o));
+        list.extend(more.take(40 - list.len()).collect::<Vec<_>>());
+        graph.links.write(slot, 0, &list);
+    }
+    assert_eq!(vec![LOST], graph.unreachable());
+    graph.connect();
+
+    let from: Vec<u32> = (0..100).filter(|&o| links(&graph, o, 0).contains(&LOST)).collect();
+    assert_eq!(vec![near[1]], from);
+    assert!(graph.unreachable().is_empty());
+}
+
+/// The entry is always one of the highest level, by one level more too.
+#[test]
+fn each_higher_slot_becomes_the_entry() {
+    let values = noise(10, 3000 * 2);
+    let vectors = Vectors::f32(&values, 2).unwrap();
+    let mut graph = Hnsw::new(Metric::L2, 2, Settings { degree: 4, build_width: 10 }).unwrap();
+    for level in 0..4 {
+        let row = (0..3000).find(|&row| graph.draw_level(row) == level).unwrap();
+        graph.insert(&vectors, &[row]).unwrap();
+        let entry = graph.entry.unwrap();
+
+        assert_eq!((level as u32, level), (entry.slot, entry.level));
+    }
+    let same = (0..3000).rfind(|&row| graph.draw_level(row) == 3).unwrap();
+    graph.insert(&vectors, &[same]).unwrap();
+    assert_eq!(3, graph.entry.unwrap().slot, "one as high does not replace it");
+}
