@@ -163,6 +163,23 @@ def test_cards_are_found_by_context(found, run, tmp_path, settings):
         }
 
 
+def test_a_context_is_a_query_and_cards_are_documents(found, run, tmp_path, settings, monkeypatch):
+    """An embedding may have a side for each."""
+    take_in(found, peft(tmp_path / "a"), name="apples")
+    provider, sides = type(settings().config.embedding), {}
+    embed = provider.embed
+
+    def recorded(self, texts, *, side="document"):
+        sides.update(dict.fromkeys(texts, side))
+        return embed(self, texts, side=side)
+
+    monkeypatch.setattr(provider, "embed", recorded)
+    find(Journal.of(run), settings(), "what grows on trees")
+
+    (card,) = (text for text in sides if text.startswith("apples"))
+    assert {"what grows on trees": "query", card: "document"} == sides
+
+
 def test_a_store_of_something_else_is_no_store_of_skills(found, run, tmp_path, settings):
     """Fault V19: nothing in it is deleted for not being a skill, and its vectors are not mixed."""
     take_in(found, peft(tmp_path / "a"), name="apples")

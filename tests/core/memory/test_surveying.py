@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from aios_core.contracts import store_schema
 from aios_core.errors import DataError
 from aios_core.memory import reading
 from aios_core.memory.arrow_rows import parquet_rows
-from aios_core.memory.surveying import batches, survey
+from aios_core.memory.surveying import METRIC, batches, survey
 
 
 def lines(path, *rows):
@@ -216,6 +217,22 @@ def test_vectors_of_parquet_are_arrays(tmp_path, make):
 
     assert {np.ndarray} == {*map(type, found)}
     assert [[1, 2], [3, 4], [5, 6]] == np.stack(found).tolist()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+@pytest.mark.parametrize("changed", [False, True])
+def test_an_exported_file_keeps_its_metric(tmp_path, metric, changed):
+    """Also one that got a column since which no store has."""
+    path = tmp_path / "rows.parquet"
+    schema = store_schema(2).with_metadata({METRIC: metric})
+    table = pa.table({"id": ["a"], "vector": [[3.0, 4.0]], "text": ["one"]}, schema=schema)
+    if changed:
+        table = table.append_column("n", pa.array([1], pa.int32()))
+    pq.write_table(table, path)
+
+    found = survey(path)
+    assert (metric, 2) == (found.metric, found.dim)
+    assert changed == (found.exported is None)
 
 
 def test_batches_are_full_but_the_last():

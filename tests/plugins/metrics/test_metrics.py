@@ -217,9 +217,13 @@ def test_what_a_metric_gives_is_held_to_its_contract(measured, problem):
         measure("model", attrs.evolve(evidence, config=metrics))
 
 
-def test_a_gain_is_how_much_likelier_second_halves_are_with_memories(reminded):
-    """Nats a token without memories less those with them, on the same draws of noise."""
-    evaluation = EvaluationConfig(batch_size=64, draws=1)
+@pytest.mark.parametrize("size", [64, 2])
+def test_a_gain_is_how_much_likelier_second_halves_are_with_memories(reminded, size):
+    """Nats a token without memories less those with them, on the same draws of noise.
+
+    Each row with its own memories, in whatever batch it is.
+    """
+    evaluation = EvaluationConfig(batch_size=size, draws=1)
     evidence = attrs.evolve(reminded, config=attrs.evolve(reminded.config, evaluation=evaluation))
     model, config = evidence.model, evidence.config
     for layer in model.memory.layers:
@@ -230,18 +234,25 @@ def test_a_gain_is_how_much_likelier_second_halves_are_with_memories(reminded):
     free = torch.arange(ids.shape[1]).expand_as(ids) >= half
     told = Telling(config, evidence.tokenizer).halfway(ids)
     source = torch.Generator().manual_seed(config.seed)
-    times = draw_times(len(ids), source)
-    seed = int(torch.randint(2**62, (), generator=source))
+    draws = []
+    for start in range(0, len(ids), size):
+        rows = np.arange(start, min(start + size, len(ids)))
+        times = draw_times(len(rows), source)
+        draws.append((rows, times, int(torch.randint(2**62, (), generator=source))))
 
-    def nats(network):
-        noise = torch.Generator().manual_seed(seed)
-        return conditional_nelbo(network, ids, valid, times, noise, free=free)
+    def nats(memories=None):
+        parts = []
+        for rows, times, seed in draws:
+            network = model if memories is None else model.remembering(memories.taken(rows))
+            noise, batch = torch.Generator().manual_seed(seed), (ids[rows], valid[rows], times)
+            parts.append(conditional_nelbo(network, *batch, noise, free=free[rows]))
+        return torch.cat(parts)
 
     found = Memory().measure(evidence)
     others = told.taken(np.roll(np.arange(len(ids)), len(ids) // 2))
     with torch.no_grad():
         for name, memories in (("memory_gain", told), ("memory_gain_random", others)):
-            gain = (nats(model) - nats(model.remembering(memories))) / (ids.shape[1] - half)
+            gain = (nats() - nats(memories)) / (ids.shape[1] - half)
             assert len(ids) > 2
             assert pytest.approx(float(gain.mean()), rel=1e-4) == found[name].value
             error = float(gain.std()) / math.sqrt(len(ids))
