@@ -194,6 +194,9 @@ impl Compactor {
         writer.state.replace(state, ids);
         publish(&self.current, &writer);
         discard(&*self.files, &self.folder, &before, &writer.manifest);
+        if writer.manifest.segments.iter().all(|segment| segment.number != number) {
+            segment::remove(&*self.files, &self.folder, number);
+        }
         Ok(true)
     }
 
@@ -224,7 +227,7 @@ impl Compactor {
             }
             first += part.live();
         }
-        let number = made.number;
+        let (number, empty) = (made.number, rows.is_empty());
         let mut state = writer.state.successor(Vec::new());
         let mut new = Some((0..).zip(rows).zip(gone));
         for part in &writer.state.parts {
@@ -238,7 +241,10 @@ impl Compactor {
         }
         let mut next = writer.manifest.clone();
         let at = next.segments.iter().position(|s| chosen.contains(&s.number)).unwrap_or_default();
-        next.segments.insert(at, made);
+        // One without rows would stay for ever, since only what has rows is looked at again.
+        if !empty {
+            next.segments.insert(at, made);
+        }
         next.segments.retain(|segment| !chosen.contains(&segment.number));
         next.bury(&*self.files, &self.folder, &state.tombstones())?;
         Ok(Some((writer, next, state)))

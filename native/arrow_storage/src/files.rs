@@ -1,5 +1,6 @@
 //! The file system as the store uses it, so that tests can make it fail.
 
+use crate::{Error, Result};
 use bytes::Bytes;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -48,6 +49,59 @@ pub trait Files: Send + Sync {
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
     /// The names in a folder.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+}
+
+/// Replace a file as a whole: once this returns, it is on disk with all files made in its folder
+/// before it. What fails leaves the file as it was.
+pub(crate) fn replace<T>(
+    files: &dyn Files,
+    path: &Path,
+    write: impl FnOnce(&dyn Sink) -> Result<T>,
+) -> Result<T> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let temporary = Path::new(&name);
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = files.create(temporary).map_err(Error::io(temporary))?;
+    let written = write(&*file).and_then(|done| {
+        file.sync().map_err(Error::io(temporary))?;
+        // The names of files made before must be there before the one that may list them.
+        files.sync_folder(folder).map_err(Error::io(path))?;
+        files.rename(temporary, path).map_err(Error::io(path))?;
+        Ok(done)
+    });
+    drop(file);
+    match written {
+        Ok(done) => files.sync_folder(folder).map_err(Error::io(path)).map(|()| done),
+        Err(error) => {
+            let _ = files.remove(temporary);
+            Err(error)
+        }
+    }
+}
+
+/// A sink that is written from its start on.
+pub(crate) struct Writing<'a> {
+    sink: &'a dyn Sink,
+    at: u64,
+}
+
+impl<'a> Writing<'a> {
+    pub fn new(sink: &'a dyn Sink) -> Self {
+        Self { sink, at: 0 }
+    }
+}
+
+impl io::Write for Writing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sink.write(bytes, self.at)?;
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The real thing.

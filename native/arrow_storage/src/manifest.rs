@@ -1,7 +1,7 @@
 //! The list of files that make up a store, replaced as a whole.
 
 use crate::dead::{self, Tombstones};
-use crate::files::Files;
+use crate::files::{Files, replace};
 use crate::{Error, Metric, Result};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -131,18 +131,9 @@ impl Manifest {
 
     /// Replace the manifest; once this returns, it is on disk with all files made before it.
     pub fn write(&self, files: &dyn Files, folder: &Path) -> Result<()> {
-        let (path, temporary) = (folder.join(NAME), folder.join("MANIFEST.new"));
+        let path = folder.join(NAME);
         let text = self.encode().map_err(Error::io(&path))?;
-        let write = || {
-            let file = files.create(&temporary)?;
-            file.write(&text, 0)?;
-            file.sync()?;
-            // The names of new segments must be there before a manifest that lists them.
-            files.sync_folder(folder)?;
-            files.rename(&temporary, &path)?;
-            files.sync_folder(folder)
-        };
-        write().map_err(Error::io(&path))
+        replace(files, &path, |file| file.write(&text, 0).map_err(Error::io(&path)))
     }
 
     /// The files that belong to the store.
