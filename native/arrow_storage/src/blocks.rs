@@ -101,3 +101,89 @@ impl Blocks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks of these bytes as they were written, and the bytes that are there now.
+    fn blocks(written: &[u8], now: &[u8]) -> Blocks {
+        let sums = written.chunks(64 << 10).map(crc32fast::hash).collect();
+        Blocks::new(Path::new("segment"), Buffer::from(now), sums)
+    }
+
+    /// More blocks than a word has bits, the last one shorter.
+    #[test]
+    fn a_range_is_right_where_none_of_its_blocks_is_damaged_and_again() {
+        const SIZE: usize = 64 << 10;
+        let written: Vec<u8> = (0..70 * SIZE + 99).map(|i| (i / 7 + i / SIZE) as u8).collect();
+        let ranges = [
+            0..written.len(),
+            0..1,
+            SIZE - 1..SIZE,
+            SIZE..SIZE + 1,
+            3 * SIZE - 1..3 * SIZE + 1,
+            2 * SIZE..40 * SIZE,
+            63 * SIZE..64 * SIZE,
+            64 * SIZE..64 * SIZE + 5,
+            69 * SIZE + 7..written.len(),
+            70 * SIZE..written.len() + 999,
+            written.len()..written.len() + 9,
+            5..5,
+        ];
+        blocks(&written, &written).check(0..usize::MAX).unwrap();
+        for damaged in [0, SIZE - 1, 2 * SIZE, 40 * SIZE - 1, 64 * SIZE + 3, 70 * SIZE + 98] {
+            let mut now = written.clone();
+            now[damaged] ^= 0x20;
+            let blocks = blocks(&written, &now);
+            let end = written.len().min((damaged / SIZE + 1) * SIZE);
+            let block = damaged / SIZE * SIZE..end;
+            for range in ranges.iter().chain(&ranges) {
+                let hit = range.start < block.end && block.start < range.end && !range.is_empty();
+                match blocks.check(range.clone()) {
+                    Ok(()) => assert!(!hit, "{damaged} {range:?}"),
+                    Err(Error::Corrupt { at, .. }) => {
+                        assert_eq!((true, block.start as u64), (hit, at), "{damaged} {range:?}");
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            Blocks::trusted(Path::new("segment"), Buffer::from(&now[..]))
+                .check(0..usize::MAX)
+                .unwrap();
+        }
+        // The first of several.
+        let mut now = written.clone();
+        (now[9 * SIZE], now[33 * SIZE]) = (!now[9 * SIZE], !now[33 * SIZE]);
+        for range in [0..written.len(), 9 * SIZE..33 * SIZE + 1] {
+            let told = blocks(&written, &now).check(range);
+            assert!(matches!(told, Err(Error::Corrupt { at, .. }) if at == 9 * SIZE as u64));
+        }
+    }
+
+    #[test]
+    fn files_of_other_lengths_or_checksums_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, sums) = (folder.path().join("1.arrow"), folder.path().join("1.sums"));
+        let bytes = vec![7; 2 * BLOCK + 1];
+        let right: Vec<u8> =
+            bytes.chunks(BLOCK).flat_map(|block| crc32fast::hash(block).to_le_bytes()).collect();
+        let open = |content: &[u8], listed: &[u8], length: usize, sum: u32| {
+            std::fs::write(&path, content).unwrap();
+            std::fs::write(&sums, listed).unwrap();
+            let opened = Blocks::open(&crate::files::Disk, (&path, &sums), (length as u64, sum));
+            opened.and_then(|blocks| blocks.check(0..length)).is_ok()
+        };
+        let sum = crc32fast::hash(&right);
+        assert!(open(&bytes, &right, bytes.len(), sum));
+        assert!(!open(&bytes, &right, bytes.len() - 1, sum));
+        assert!(!open(&bytes[1..], &right, bytes.len(), sum));
+        assert!(!open(&bytes, &right, bytes.len(), sum ^ 1));
+        for listed in [&right[..8], &[&right[..], &[0; 4]].concat(), &right[..11]] {
+            assert!(!open(&bytes, listed, bytes.len(), crc32fast::hash(listed)));
+        }
+        let mut other = right.clone();
+        other[4] ^= 1;
+        assert!(!open(&bytes, &other, bytes.len(), crc32fast::hash(&other)));
+    }
+}

@@ -1,8 +1,10 @@
 //! Filters: what they take, against plain Rust, and where they say what is wrong.
 
+use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array,
-    Int64Array, RecordBatch, StringArray, UInt64Array,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array,
+    Float64Array, Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
+    StringViewArray, TimestampMillisecondArray, UInt64Array,
 };
 use arrow_storage::{Error, Filter};
 use proptest::prelude::*;
@@ -122,6 +124,95 @@ fn deep_nesting_is_refused_and_long_chains_are_not() {
     assert!(Filter::parse(&"NOT ".repeat(100_000)).is_err());
     let long = vec!["year = 2020"; 5_000].join(" OR ");
     assert_eq!(vec![1], taken(&long));
+}
+
+#[test]
+fn nesting_is_taken_up_to_its_limit() {
+    for (depth, taken) in [(63, true), (64, false)] {
+        for (open, close) in [("(", ")"), ("NOT ", "")] {
+            let text = open.repeat(depth) + "year = 1" + &close.repeat(depth);
+            assert_eq!(taken, Filter::parse(&text).is_ok(), "{open} {depth}");
+        }
+    }
+}
+
+/// Texts of every type, dictionaries, times, and columns beside columns; a null decides nothing.
+#[test]
+fn columns_of_other_types_and_pairs_of_columns_are_compared() {
+    let texts = [Some("b"), Some("A"), None, Some("ba")];
+    let wide = LargeStringArray::from(texts.to_vec());
+    let view = StringViewArray::from(texts.to_vec());
+    let coded: DictionaryArray<Int32Type> = texts.iter().copied().collect();
+    let ids = Int64Array::from(vec![Some(1), Some(-2), Some(3), None]);
+    let whole = UInt64Array::from(vec![Some(1), Some(5), None, Some(9)]);
+    let short = Int32Array::from(vec![2, -2, 3, 4]);
+    let real = Float64Array::from(vec![Some(0.5), Some(-2.0), None, Some(4.0)]);
+    let small = Float32Array::from(vec![Some(-0.0), Some(-2.0), Some(1.0), Some(f32::NAN)]);
+    let time = TimestampMillisecondArray::from(vec![0, 86_400_000, 1_577_836_800_000, -1]);
+    let day = Date32Array::from(vec![0, 2, 18_262, -1]);
+    let columns: [(&str, ArrayRef); 11] = [
+        ("wide", Arc::new(wide)),
+        ("view", Arc::new(view)),
+        ("coded", Arc::new(coded)),
+        ("ids", Arc::new(ids)),
+        ("whole", Arc::new(whole)),
+        ("short", Arc::new(short)),
+        ("real", Arc::new(real)),
+        ("small", Arc::new(small)),
+        ("time", Arc::new(time)),
+        ("day", Arc::new(day)),
+        ("select", Arc::new(StringArray::from(texts.to_vec()))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mask = |filter: &str| {
+        let mask = Filter::parse(filter).and_then(|f| f.mask(&batch));
+        mask.unwrap_or_else(|e| panic!("{filter}: {e}")).iter().collect::<Vec<_>>()
+    };
+    let (yes, no) = (Some(true), Some(false));
+    for name in ["wide", "view", "coded", "select", "\"select\""] {
+        for (test, right) in [
+            ("= 'b'", [yes, no, None, no]),
+            ("!= 'b'", [no, yes, None, yes]),
+            ("> 'b'", [no, no, None, yes]),
+            ("<= 'b'", [yes, yes, None, no]),
+            ("IN ('b', 'ba')", [yes, no, None, yes]),
+            ("NOT IN ('b', 'x')", [no, yes, None, yes]),
+            ("LIKE 'b_'", [no, no, None, yes]),
+            ("NOT LIKE 'b%'", [no, yes, None, no]),
+            ("ILIKE 'a'", [no, yes, None, no]),
+            ("BETWEEN 'A' AND 'b'", [yes, yes, None, no]),
+            ("IS NULL", [no, no, yes, no]),
+            ("IS NOT NULL", [yes, yes, no, yes]),
+        ] {
+            assert_eq!(right.to_vec(), mask(&format!("{name} {test}")), "{name} {test}");
+        }
+    }
+    for (filter, right) in [
+        ("ids = whole", [yes, no, None, None]),
+        ("ids < whole", [no, yes, None, None]),
+        ("whole > ids", [no, yes, None, None]),
+        ("ids <= short", [yes, yes, yes, None]),
+        ("short >= real", [yes, yes, None, yes]),
+        ("real <= short", [yes, yes, None, yes]),
+        ("real > short", [no, no, None, no]),
+        ("real = small", [no, yes, None, no]),
+        ("small = 0", [yes, no, no, no]),
+        ("small < 0", [no, yes, no, no]),
+        ("small IN (0, 1)", [yes, no, yes, no]),
+        ("ids BETWEEN -2 AND short", [yes, yes, yes, None]),
+        ("ids NOT BETWEEN 2 AND short", [yes, yes, no, None]),
+        ("time > '1970-01-01'", [no, yes, yes, no]),
+        ("time = '2020-01-01T00:00:00'", [no, no, yes, no]),
+        ("day IN ('1970-01-03', '2020-01-01')", [no, yes, yes, no]),
+        ("NOT (ids = 1 AND whole = 1)", [no, yes, yes, yes]),
+        ("ids = 1 OR whole = 9", [yes, no, None, yes]),
+    ] {
+        assert_eq!(right.to_vec(), mask(filter), "{filter}");
+    }
+    for filter in ["coded = wide", "ids = wide", "day = time"] {
+        let refused = Filter::parse(filter).unwrap().mask(&batch);
+        assert!(matches!(refused, Err(Error::Filter { at: 1, .. })), "{filter}");
+    }
 }
 
 /// A filter as text, and what it says of a row by plain Rust: none is neither true nor false.
