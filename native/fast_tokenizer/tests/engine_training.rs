@@ -74,3 +74,39 @@ fn a_megabyte_of_one_letter_is_learned_in_no_time() {
     trainer.feed(&["a".repeat(1 << 20)]);
     assert_eq!(264, trainer.finish(264, 2, &[], |_| true).tokens.len());
 }
+
+/// Texts of several parts, of which each thread counts some.
+#[test]
+fn long_texts_are_counted_alike_by_any_number_of_threads() {
+    let mut random = Random(19);
+    let long = nasty(&mut random, 250_000);
+    assert!(long.len() > 400_000);
+    for pattern in [Pattern::Gpt2, Pattern::Cl100k { digits: 3 }] {
+        let learn = |threads: usize, texts: &[&str]| {
+            let mut trainer = Trainer::new(pattern, threads);
+            trainer.feed(texts);
+            trainer.feed(&["the the"]);
+            trainer.finish(330, 2, &[], |_| true)
+        };
+        let expected = learn(1, &[&long, "", "x"]);
+        for threads in [2, 3] {
+            assert!(expected == learn(threads, &["x", &long]), "{pattern:?} {threads}");
+        }
+    }
+}
+
+#[test]
+fn whoever_watches_is_told_each_size_and_can_stop() {
+    let learn = |most: usize| {
+        let mut trainer = Trainer::new(Pattern::Gpt2, 1);
+        trainer.feed(&["abcdefgh abcdefgh"]);
+        let mut told = Vec::new();
+        let learned = trainer.finish(262, 1, &[], |size| {
+            told.push(size);
+            size < most
+        });
+        (told, learned.tokens.len(), learned.rules.len())
+    };
+    assert_eq!(((257..=262).collect(), 262, 6), learn(usize::MAX));
+    assert_eq!((vec![257, 258], 258, 2), learn(258));
+}

@@ -44,3 +44,46 @@ fn a_forked_process_spreads_work_over_threads_of_its_own() {
     assert_eq!(right, sum());
     assert_eq!(std::process::id(), *VALUE.get(|_| 0));
 }
+
+/// Made once in each process, and only a forked one is told that its parent had one.
+#[test]
+fn a_value_is_made_once_in_each_process() {
+    static VALUE: PerProcess<u32> = PerProcess::new();
+    static LATE: PerProcess<bool> = PerProcess::new();
+    static MADE: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let get = || {
+        VALUE.get(|forked| {
+            let place = MADE.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            10 * place + u32::from(forked)
+        })
+    };
+    assert_eq!((0, 0), (*get(), *get()));
+    let child = || (*get(), *get()) == (11, 11) && !*LATE.get(|forked| forked);
+    assert_eq!(Some(true), forked(child));
+    assert_eq!(0, *get());
+    assert!(std::ptr::eq(get(), get()));
+    assert!(!*LATE.get(|forked| forked));
+}
+
+#[test]
+fn threads_that_come_first_together_get_the_same_value() {
+    for _ in 0..20 {
+        let value: &'static PerProcess<u64> = Box::leak(Box::new(PerProcess::new()));
+        let gate = std::sync::Barrier::new(4);
+        let found: Vec<usize> = std::thread::scope(|scope| {
+            let first = |i: u64| {
+                let gate = &gate;
+                scope.spawn(move || {
+                    std::ptr::from_ref(value.get(|_| {
+                        // Nobody goes on before all have begun to make one.
+                        gate.wait();
+                        i
+                    })) as usize
+                })
+            };
+            let threads: Vec<_> = (0..4).map(first).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(found.iter().all(|place| *place == found[0]), "{found:?}");
+    }
+}

@@ -153,4 +153,38 @@ mod tests {
         assert_eq!(owned(&[]), segments(&added, ""));
         assert_eq!(owned(&[("plain", None)]), segments(&[], "plain"));
     }
+
+    /// A token takes space along that no other one has taken.
+    #[test]
+    fn stretches_follow_each_other_whatever_tokens_take_along() {
+        let added = [
+            token(1, "<a>", true, true, false),
+            token(2, "<b>", true, false, false),
+            token(3, "<c>", false, true, true),
+        ];
+        let expected = owned(&[("<a>  ", Some(1)), ("<b>", Some(2)), (" <b>", Some(2))]);
+        assert_eq!(expected, segments(&added, "<a>  <b> <b>"));
+        let expected = owned(&[(" \t<a>\n", Some(1)), ("<a> ", Some(1)), ("x", None)]);
+        assert_eq!(expected, segments(&added, " \t<a>\n<a> x"));
+        let units = ["<a>", "<b>", "<c>", " ", "\u{3000}", "\n", "x", "é", "<"];
+        let mut state = 3_u64;
+        for round in 0..3000 {
+            let mut text = String::new();
+            for _ in 0..round % 9 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text += units[(state >> 33) as usize % units.len()];
+            }
+            let mut done = 0;
+            for special in [false, true] {
+                let finder = Finder::new(&added, special).unwrap();
+                finder.segments(text.as_bytes(), |segment| {
+                    assert_eq!(done, segment.range.start, "{text:?}");
+                    assert!(!segment.range.is_empty(), "{text:?}");
+                    assert!(special || segment.id.is_none(), "{text:?}");
+                    done = segment.range.end;
+                });
+                assert_eq!(text.len(), std::mem::take(&mut done), "{text:?}");
+            }
+        }
+    }
 }

@@ -247,6 +247,77 @@ mod tests {
         assert_eq!(None, cache.view().get(key(b"x"), key(b"x").hash()));
     }
 
+    /// Pieces are told apart by their length too, and by each byte of either half.
+    #[test]
+    fn pieces_that_differ_in_zeros_or_in_one_byte_are_told_apart() {
+        let mut pieces: Vec<Vec<u8>> = (1..=SHORT).map(|length| vec![0; length]).collect();
+        pieces.extend((1..=SHORT).map(|length| [&b"ab"[..], &[0; SHORT][..length - 1]].concat()));
+        for at in 0..SHORT {
+            let mut piece = vec![7; SHORT];
+            piece[at] = 9;
+            pieces.extend([piece[..=at].to_vec(), piece]);
+        }
+        pieces.retain(|piece| piece.len() <= SHORT);
+        pieces.sort();
+        pieces.dedup();
+        let mut cache = Cache::new(1 << 12, 1 << 20);
+        for (known, piece) in pieces.iter().enumerate() {
+            // All that is looked up here meets one bucket.
+            for other in &pieces[known..] {
+                let mut found = Vec::new();
+                assert!(!cache.find(key(other), 6, &mut found), "{piece:?} {other:?} {found:?}");
+            }
+            cache.clear();
+            cache.put(key(piece), 6, &[known as u32]);
+            for (i, other) in pieces.iter().enumerate() {
+                let mut found = Vec::new();
+                assert_eq!(
+                    i == known,
+                    cache.find(key(other), 6, &mut found),
+                    "{piece:?} {other:?}"
+                );
+                assert_eq!(i == known, found == vec![known as u32]);
+            }
+            cache.clear();
+        }
+    }
+
+    /// Four pieces of one bucket have their places; a fifth takes one and leaves three.
+    #[test]
+    fn a_full_bucket_forgets_one_entry_and_keeps_the_others() {
+        let mut cache = Cache::new(64, 1 << 20);
+        let known = |cache: &Cache| -> Vec<u32> {
+            let mut all = Vec::new();
+            for i in 0..6_u32 {
+                let mut found = Vec::new();
+                if cache.find(key(&i.to_le_bytes()), 8, &mut found) {
+                    assert_eq!(vec![i; i as usize], found);
+                    all.push(i);
+                }
+            }
+            all
+        };
+        for i in 1..5_u32 {
+            cache.put(key(&i.to_le_bytes()), 8, &vec![i; i as usize]);
+            assert_eq!((1..=i).collect::<Vec<_>>(), known(&cache));
+        }
+        cache.put(key(&5_u32.to_le_bytes()), 8, &[5; 5]);
+        let left = known(&cache);
+        assert!(left.len() == 4 && left.contains(&5), "{left:?}");
+    }
+
+    /// Of long pieces, those of up to 256 bytes are kept, with all their ids.
+    #[test]
+    fn long_pieces_are_kept_up_to_a_length() {
+        let mut cache = Cache::new(64, 1 << 20);
+        for (length, kept) in [(16, true), (255, true), (256, true), (257, false)] {
+            let (piece, ids) = (vec![b'x'; length], vec![7; length]);
+            cache.put_long(&piece, hash_long(&piece), &ids);
+            let found = cache.get_long(&piece, hash_long(&piece));
+            assert_eq!(kept.then_some(&ids[..]), found, "{length}");
+        }
+    }
+
     #[test]
     fn what_was_known_before_a_growth_is_known_after_it() {
         let mut cache = Cache::new(16, 1 << 20);

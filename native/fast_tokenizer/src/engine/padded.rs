@@ -160,4 +160,59 @@ mod tests {
         let nothing = Batch { ids: vec![], offsets: vec![0] };
         assert_eq!(0, nothing.padded(&Layout::default()).unwrap().ids.len());
     }
+
+    /// Each row by itself: cut, surrounded, and filled up on one side to the common width.
+    #[test]
+    fn any_layout_is_what_it_says_of_each_row() {
+        let mut state = 9_u64;
+        let mut pick = |most: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % most
+        };
+        for _ in 0..2000 {
+            let (mut batch, mut rows) = (Batch { ids: vec![], offsets: vec![0] }, vec![]);
+            for _ in 0..pick(5) {
+                let row: Vec<u32> = (0..pick(9)).map(|_| pick(90) as u32).collect();
+                batch.ids.extend(&row);
+                batch.offsets.push(batch.ids.len());
+                rows.push(row);
+            }
+            let layout = Layout {
+                pad: 99,
+                max_length: [None, Some(5 + pick(6))][pick(2)],
+                fill: pick(2) == 0,
+                multiple: 1 + pick(4),
+                pad_left: pick(2) == 0,
+                truncate_left: pick(2) == 0,
+                before: vec![7; pick(3)],
+                after: vec![8; pick(3)],
+            };
+            let around = layout.before.len() + layout.after.len();
+            let room = layout.max_length.map_or(usize::MAX, |most| most - around);
+            for row in &mut rows {
+                while row.len() > room {
+                    row.remove(if layout.truncate_left { 0 } else { row.len() - 1 });
+                }
+                *row = [&layout.before[..], row, &layout.after[..]].concat();
+            }
+            let mut width = rows.iter().map(Vec::len).max().unwrap_or(0);
+            if let (true, Some(most)) = (layout.fill, layout.max_length) {
+                width = most;
+            }
+            while width % layout.multiple > 0 {
+                width += 1;
+            }
+            let (mut ids, mut mask) = (vec![], vec![]);
+            for row in rows {
+                let mut cells: Vec<(i64, bool)> =
+                    row.iter().map(|&id| (i64::from(id), true)).collect();
+                while cells.len() < width {
+                    cells.insert(if layout.pad_left { 0 } else { cells.len() }, (99, false));
+                }
+                ids.extend(cells.iter().map(|cell| cell.0));
+                mask.extend(cells.iter().map(|cell| cell.1));
+            }
+            assert_eq!(Ok(Padded { ids, mask, width }), batch.padded(&layout), "{layout:?}");
+        }
+    }
 }

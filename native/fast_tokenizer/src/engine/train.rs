@@ -254,3 +254,57 @@ impl Learner {
         self.words[word as usize].1 = write as u32;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(of: &[(&str, u64)]) -> Counts {
+        of.iter().map(|&(piece, count)| (piece.as_bytes().into(), count)).collect()
+    }
+
+    fn learn(maps: Vec<Counts>, least: u64) -> Vec<String> {
+        let learned = Trainer { pattern: Pattern::Gpt2, maps }.finish(300, least, &[], |_| true);
+        learned.tokens[256..].to_vec()
+    }
+
+    /// Whatever each thread has counted, all of it counts.
+    #[test]
+    fn the_counts_of_all_threads_are_added() {
+        let maps = vec![
+            counts(&[("ab", 3), ("cd", 4)]),
+            counts(&[("ab", 2), ("ef", 1)]),
+            Counts::default(),
+            counts(&[("gh", 1), ("ef", 1), ("ab", 1)]),
+        ];
+        assert_eq!(vec!["ab", "cd", "ef"], learn(maps.clone(), 2));
+        let all = counts(&[("ab", 6), ("cd", 4), ("ef", 2), ("gh", 1)]);
+        for least in 0..8 {
+            let right: Vec<&str> = [("ab", 6), ("cd", 4), ("ef", 2), ("gh", 1)]
+                .iter()
+                .filter(|&&(_, count)| count >= least)
+                .map(|pair| pair.0)
+                .collect();
+            assert_eq!(right, learn(vec![all.clone()], least), "{least}");
+            assert_eq!(right, learn(maps.clone(), least), "{least}");
+        }
+    }
+
+    /// Equal counts: the smaller left id first, then the smaller right id.
+    #[test]
+    fn of_equal_pairs_the_one_of_smaller_ids_comes_first() {
+        let pieces = counts(&[("bx", 2), ("ay", 2), ("az", 2), ("bc", 2), ("zz", 3)]);
+        assert_eq!(vec!["zz", "ay", "az", "bc", "bx"], learn(vec![pieces], 1));
+    }
+
+    #[test]
+    fn no_pair_is_counted_across_the_parts_of_a_long_piece() {
+        let piece = |a: usize, b: usize| "a".repeat(a) + &"b".repeat(b);
+        let mixed = |piece: String| {
+            let found = learn(vec![counts(&[(&piece, 1)])], 1);
+            found.iter().any(|token| token.contains("ab"))
+        };
+        assert!(!mixed(piece(1 << 12, 1 << 12)) && !mixed(piece(1 << 13, 9)));
+        assert!(mixed(piece((1 << 12) - 1, 1)));
+    }
+}
