@@ -15,6 +15,8 @@ from click.testing import CliRunner
 
 from aios_core.cli import cli
 from aios_core.config.lock import lock_fault
+from aios_core.inference import ArrowEngine
+from aios_core.inference.doubt import doubts
 from aios_core.training.checkpoint import latest
 
 CONFIG = """
@@ -101,6 +103,19 @@ def test_reading_commands_leave_a_run_as_it_is(here, command):
     aios(*command)
 
     assert before == tree(here / "run")
+
+
+def test_texts_are_scored_by_the_estimator_that_was_asked_for(here):
+    texts = ["one bottle", "bottles of wine"]
+    words = ("uncertainty", "score", "run", *(word for text in texts for word in ("--text", text)))
+    engine, scores = ArrowEngine.load(here / "run", twin=False), []
+    for estimator in ("entropy", "margin", "residual"):
+        shown = json.loads(aios(*words, "--estimator", estimator, "--json").stdout)
+        found = doubts(engine, texts, estimator=estimator)
+        scores.append([one["score"] for one in shown])
+
+        assert [one.score for one in found] == pytest.approx(scores[-1])
+    assert scores[0] != scores[1] != scores[2] != scores[0]
 
 
 UNPRIVILEGED = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"]

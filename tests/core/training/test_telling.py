@@ -8,7 +8,7 @@ from aios_core.contracts import store_schema
 from aios_core.memory import Embedder, Place, open_store, remember
 from aios_core.training.telling import Telling
 from aios_plugins.embeddings.hashing import Hashing
-from aios_plugins.storage.arrow import Arrow
+from aios_plugins.storage.arrow import Arrow, _ArrowStore
 from aios_plugins.tokenizers.bytes import TrainedBytes
 
 TEXTS = ["milk", "wine", "a", "ab", "abc"]
@@ -64,3 +64,18 @@ def test_half_way_is_the_first_half(telling):
     assert found.scores[0] == pytest.approx(1)
     assert found.scores[2] < 0.9
     assert "ab" == telling(0.5).halfway(rows(["abc"])).rows[0][0].id
+
+
+def test_memories_do_not_depend_on_how_an_index_was_built(telling, monkeypatch):
+    """They are found by an exact search, which other searches need not be."""
+    asked, search = [], _ArrowStore.search_batch
+
+    def recorded(self, *words, exact=None, **named):
+        asked.append(exact)
+        return search(self, *words, exact=exact, **named)
+
+    monkeypatch.setattr(_ArrowStore, "search_batch", recorded)
+    telling(0.0).for_training(rows(["milk"]), torch.Generator().manual_seed(0))
+    telling(0.0).halfway(rows(["milk"]))
+
+    assert [True, True] == asked
