@@ -87,8 +87,7 @@ fn exponents_use_the_upper_end_of_float16s() {
     let matrix = quantize(&view, scheme, Quality::Fast, 1).unwrap();
     let bytes = matrix.geometry().param_bytes;
     let (params, exponents) = matrix.params().split_at(2 * bytes);
-    for row in 0..20 {
-        let exponent = exponents[row].cast_signed();
+    for (row, exponent) in exponents.iter().map(|byte| byte.cast_signed()).enumerate().take(20) {
         let of = |group: usize, part: usize| {
             let at = row / 16 * bytes + group * 64 + part * 32 + row % 16 * 2;
             half::f16::from_le_bytes([params[at], params[at + 1]]).to_f32().abs()
