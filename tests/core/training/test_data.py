@@ -8,12 +8,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import torch
 
 from aios_core.errors import DataError
 from aios_core.files import cache_folder
+from aios_core.registry import Registry
 from aios_core.training import corpus as corpora
 from aios_core.training.corpus import SPLITS, Corpus, Spool, _settled
 from aios_core.training.data import Tokens, prepare, whole
@@ -145,6 +147,25 @@ def test_a_changed_corpus_is_noticed(tiny, corpus, tmp_path, how):
         os.utime(corpus, (1, 1))
 
     assert before != prepare(tiny()).fingerprint
+
+
+@pytest.mark.parametrize("what", ["code", "version", "distribution"])
+def test_a_digest_is_that_of_a_data_set_as_it_is_now(tiny, corpus, opened, monkeypatch, what):
+    """Another version of its plugin, or other sources, may read other texts."""
+    os.utime(corpus, (1, 1))
+    before = prepare(tiny()).fingerprint
+    if what == "code":
+        monkeypatch.setattr(corpora, "code", lambda component: "other sources")
+    else:
+        get = Registry.get
+
+        def changed(self, kind, name):
+            found = get(self, kind, name)
+            return attrs.evolve(found, **{what: "other"}) if kind == "dataset" else found
+
+        monkeypatch.setattr(Registry, "get", changed)
+    assert before == prepare(tiny("tokenizer.type=bytes")).fingerprint
+    assert 2 == opened.count(str(corpus))
 
 
 def test_a_damaged_digest_is_made_again(tiny, corpus):

@@ -82,14 +82,22 @@ def test_a_file_may_be_replaced_while_it_is_used(write, tensors):
     assert ["other"] == list(WeightLoader.open(path))
 
 
-def test_a_file_that_is_read_and_replaced_is_refused(write, tensors):
-    """Its digests are those of the file that was opened: another file's bytes would pass."""
-    path = write({"a": torch.ones(3)})
-    loader = WeightLoader.open(path, mmap=False)
-    assert_same(torch.ones(3), loader["a"])
-    with WeightWriter(path) as file:
-        file.add("a", torch.zeros(3))
+@pytest.mark.parametrize("by", [[3.0, 1.0, 2.0], [3.0] * 30])
+def test_a_file_that_is_read_and_replaced_is_refused(tmp_path, by):
+    """Its digests are those of the file that was opened: another file's bytes would pass.
 
+    Also by one that is as long.
+    """
+    path, sizes = tmp_path / "a.parquet", []
+    for values in ([1.0, 2.0, 3.0], by):
+        if values is by:
+            loader = WeightLoader.open(path, mmap=False)
+            assert_same(torch.tensor([1.0, 2.0, 3.0]), loader["a"])
+        with WeightWriter(path) as file:
+            file.add("a", torch.tensor(values))
+        sizes.append(path.stat().st_size)
+
+    assert (len(by) == 3) == (sizes[0] == sizes[1])
     with pytest.raises(ModelLoadError, match=f"{path}: 'a': is another file than the one"):
         loader["a"]
 
