@@ -271,6 +271,36 @@ proptest! {
     }
 }
 
+/// A whole number beside a fraction of either sign is never equal to it, and on its right side.
+#[test]
+fn whole_numbers_beside_fractions_are_on_their_side() {
+    let (whole, real): (Vec<i64>, Vec<f64>) =
+        (-3..=3).flat_map(|n| [-2.5, -2.0, -0.5, 0.0, 0.5, 2.0, 2.5].map(|x| (n, x))).unzip();
+    let n: ArrayRef = Arc::new(Int64Array::from(whole.clone()));
+    let x: ArrayRef = Arc::new(Float64Array::from(real.clone()));
+    let batch = RecordBatch::try_from_iter([("n", n), ("x", x)]).unwrap();
+    type Holds = fn(&f64, &f64) -> bool;
+    let tests: [(&str, Holds); 6] = [
+        ("=", f64::eq),
+        ("!=", f64::ne),
+        ("<", f64::lt),
+        ("<=", f64::le),
+        (">", f64::gt),
+        (">=", f64::ge),
+    ];
+    for (op, holds) in tests {
+        let mask = |filter: String| {
+            let mask = Filter::parse(&filter).unwrap().mask(&batch).unwrap();
+            mask.iter().map(Option::unwrap).collect::<Vec<_>>()
+        };
+        let pairs = || whole.iter().map(|&n| n as f64).zip(real.iter().copied());
+        let right: Vec<_> = pairs().map(|(n, x)| holds(&n, &x)).collect();
+        assert_eq!(right, mask(format!("n {op} x")), "n {op} x");
+        let right: Vec<_> = pairs().map(|(n, x)| holds(&x, &n)).collect();
+        assert_eq!(right, mask(format!("x {op} n")), "x {op} n");
+    }
+}
+
 /// Fault V2: as floats, neighbours beyond 2^53 are equal, and 2020.5 is rounded.
 #[test]
 fn whole_numbers_are_compared_exactly_however_a_number_is_written() {
