@@ -40,7 +40,7 @@ _NOISELESS: Final = ("times", "time_epsilon", "mask_rates", "block_size")
 """Of the section diffusion: what an autoregressive network, which sees no noise, does not use."""
 
 _OF_NOISE: Final = ("noise", "corruption", "objective", "memory")
-"""Sections that it does not use."""
+"""Sections that such a network does not use."""
 
 
 def training_key(resolved: Resolved, data: str | None = None) -> str:

@@ -93,7 +93,7 @@ def faults(found: Checkpoint) -> list[str]:
             if last.get(one) == "revoke" and not journal.revoked(one):
                 wrong.append(
                     f"{journal.version(one)}: was being revoked when the command ended, and can "
-                    f"still be applied; revoke it again"
+                    "still be applied; revoke it again"
                 )
             chain = [card for card, _ in journal.chain(one)]  # of revoked ones too
             if not any(card.revoked for card in chain):
