@@ -65,12 +65,7 @@ def scratch(target: Path) -> Iterator[Path]:
         The folder.
     """
     sweep(target.parent)
-    for _ in range(_TRIES):
-        folder = target.with_name(f".{target.name[:64]}.{secrets.token_hex(4)}{_SCRATCH}")
-        folder.mkdir()
-        descriptor = _locked(folder)
-        if descriptor is not None or folder.exists():
-            break  # one that cannot be locked, as on some file systems, nobody takes for left
+    folder, descriptor = _made(target)
     try:
         yield folder
     finally:
@@ -82,30 +77,55 @@ def scratch(target: Path) -> Iterator[Path]:
 _SCRATCH: Final = ".part"
 
 _TRIES: Final = 16
-"""Another process may take a folder for left in the moment before it is locked."""
+
+
+def _made(target: Path) -> tuple[Path, int | None]:
+    """A new scratch folder, and what holds it; nothing does on a file system without locks.
+
+    A `sweep` elsewhere may lock and remove the folder in the moment before it is locked here, and
+    a folder that is still there may be about to go: then another name is tried.
+    """
+    for _ in range(_TRIES):
+        folder = target.with_name(f".{target.name[:64]}.{secrets.token_hex(4)}{_SCRATCH}")
+        folder.mkdir()
+        try:
+            descriptor = _lock(folder)
+        except (BlockingIOError, FileNotFoundError):
+            continue
+        except OSError:  # no locks on this file system, so no sweep can hold the folder
+            return folder, None
+        if descriptor is not None:
+            return folder, descriptor
+    raise FileExistsError(
+        errno.EEXIST, f"{_TRIES} scratch folders were removed by other processes", str(target)
+    )
 
 
 def sweep(parent: Path) -> None:
     """Remove what killed processes left in a folder: scratch folders that nobody holds."""
     for folder in parent.glob(f".*.????????{_SCRATCH}"):
-        descriptor = _locked(folder)
-        if descriptor is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(descriptor)
+        with suppress(OSError):  # held, gone, or on a file system without locks
+            if (descriptor := _lock(folder)) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(descriptor)
 
 
-def _locked(folder: Path) -> int | None:
-    """A descriptor that holds a folder for this process; None where it is held, or gone."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return None
+def _lock(folder: Path) -> int | None:
+    """A descriptor that holds a folder for this process; None where the folder was replaced.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        FileNotFoundError: it is gone.
+        OSError: it cannot be locked.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(folder.stat(), os.fstat(descriptor)):
             return descriptor
-    except OSError:
-        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
     os.close(descriptor)
     return None
 

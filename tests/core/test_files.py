@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from aios_core import files
 from aios_core.files import (
     cache_folder,
     fault,
@@ -244,3 +249,64 @@ def test_a_cache_that_cannot_be_written_has_a_stand_in(tmp_path, monkeypatch, ca
     assert first == second != tmp_path / "file"
     assert first.is_dir()
     assert 1 == caplog.text.count("cannot be written, so nothing is cached")
+
+
+def test_a_folder_that_a_sweep_holds_is_left_to_it(tmp_path, monkeypatch):
+    """It is about to be removed, though it is still there."""
+    lock, held = files._lock, []
+
+    def first(folder: Path) -> int | None:
+        if not held:
+            held.append((folder, lock(folder)))
+        return lock(folder)
+
+    monkeypatch.setattr(files, "_lock", first)
+    with new_file(tmp_path / "a") as temporary:
+        ((folder, descriptor),) = held
+        shutil.rmtree(folder)
+        os.close(descriptor)
+        temporary.write_text("whole")
+
+    assert "whole" == (tmp_path / "a").read_text()
+    assert [tmp_path / "a"] == list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_never_ours_is_said(tmp_path, monkeypatch):
+    def held(folder: Path) -> int | None:
+        folder.rmdir()
+        raise BlockingIOError
+
+    monkeypatch.setattr(files, "_lock", held)
+    with pytest.raises(FileExistsError, match="removed by other processes"):
+        replace_text(tmp_path / "a", "text")
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_file_systems_without_locks_are_written(tmp_path, monkeypatch):
+    """Nobody sweeps there what another process may be writing."""
+
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOTSUP, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with new_file(tmp_path / "a") as temporary:
+        temporary.write_text("a")
+        replace_text(tmp_path / "b", "b")
+
+    assert {"a", "b"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_writers_beside_each_other_do_not_sweep_away_what_is_written(tmp_path):
+    names = [f"{number}" for number in range(16)]
+
+    def write(name: str) -> None:
+        for _ in range(40):
+            replace_text(tmp_path / name, name)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, names))
+
+    assert {name: name for name in names} == {
+        path.name: path.read_text() for path in tmp_path.iterdir()
+    }
