@@ -17,6 +17,9 @@ from typing_extensions import Buffer
 
 __all__ = ["LAYOUT", "ArrowQuantError", "QuantizedMatrix", "instruction_sets", "plan"]
 
+# Of all that this module is compiled from: SHA-256 in hexadecimal, the same on every machine.
+__source_digest__: Final[str]
+
 LAYOUT: Final[str]
 """Name of the order of codes and parameters, which weight files record."""
 

@@ -20,6 +20,9 @@ __all__ = [
     "Tokenizer",
 ]
 
+# Of all that this module is compiled from: SHA-256 in hexadecimal, the same on every machine.
+__source_digest__: Final[str]
+
 MAX_VOCAB: Final[int]
 MIN_VOCAB: Final[int]
 SPECIAL_TOKENS: Final[Sequence[str]]

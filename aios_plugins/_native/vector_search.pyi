@@ -1,12 +1,15 @@
 # Types of what native/bindings makes of native/vector_search.
 
 from os import PathLike
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Hnsw", "Int8Codes", "VectorSearchError", "level", "top_k"]
+
+# Of all that this module is compiled from: SHA-256 in hexadecimal, the same on every machine.
+__source_digest__: Final[str]
 
 _Metric: TypeAlias = Literal["cosine", "inner_product", "l2"]
 

@@ -1,6 +1,7 @@
 """The compiled extension's modules and classes; `make lint` compares its stubs with it."""
 
 import importlib
+import re
 
 import pytest
 
@@ -14,6 +15,14 @@ def test_submodules_can_be_imported_by_name():
     assert fast_tokenizer is module
     assert "aios_plugins._native.fast_tokenizer" == fast_tokenizer.Bpe.__module__
     assert _native.__version__.count(".") == 2
+
+
+def test_each_submodule_says_of_which_sources_it_is():
+    modules = (_native.arrow_quant, _native.arrow_storage, fast_tokenizer, _native.vector_search)
+    digests = {module.__source_digest__ for module in modules}
+
+    assert len(modules) == len(digests)
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
 
 
 def test_classes_are_frozen():

@@ -47,6 +47,12 @@ def sources():
     }
 
 
+def files(root, folder):
+    """The bytes of all files in a folder, by their path from the root."""
+    paths = (path for path in (root / folder).rglob("*") if path.is_file())
+    return {path.relative_to(root): path.read_bytes() for path in paths}
+
+
 def test_sdist_holds_all_that_a_build_needs(tmp_path):
     with tarfile.open(build(tmp_path, "sdist")) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames()}
@@ -55,6 +61,22 @@ def test_sdist_holds_all_that_a_build_needs(tmp_path):
     assert {"LICENSE", "README.md", "pyproject.toml", "Cargo.toml", "Cargo.lock"} <= names
     assert {"native/bindings/src/lib.rs", "native/fast_tokenizer/src/lib.rs"} <= names
     assert not [name for name in names if name.endswith(".so") or name.startswith("tests/")]
+
+
+def test_sdist_holds_the_very_sources_that_digests_cover(tmp_path):
+    with tarfile.open(build(tmp_path, "sdist")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
+
+    crates = [path.relative_to(ROOT) for path in (ROOT / "native").glob("*/")]
+    covered = [Path("Cargo.toml"), Path("Cargo.lock")]
+    for crate in crates:
+        assert files(unpacked, crate / "src") == files(ROOT, crate / "src")
+        covered += [crate / name for name in ("Cargo.toml", "build.rs")]
+    present = [path for path in covered if (ROOT / path).exists()]
+    assert len(present) > len(crates) + 2
+    for path in present:
+        assert (unpacked / path).read_bytes() == (ROOT / path).read_bytes()
 
 
 def test_wheel_holds_both_packages_and_nothing_else(tmp_path):

@@ -19,13 +19,21 @@ mod _native {
     #[pymodule_export]
     use crate::vectors::vector_search;
 
-    /// Puts every submodule into `sys.modules`, so that `import` finds it.
+    /// Puts every submodule into `sys.modules`, so that `import` finds it, with the digest of
+    /// its sources.
     #[pymodule_init]
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
         m.add("__version__", env!("CARGO_PKG_VERSION"))?;
         let modules = m.py().import("sys")?.getattr("modules")?;
-        for name in ["arrow_quant", "arrow_storage", "fast_tokenizer", "vector_search"] {
-            modules.set_item(format!("aios_plugins._native.{name}"), m.getattr(name)?)?;
+        for (name, digest) in [
+            ("arrow_quant", env!("SOURCE_DIGEST_ARROW_QUANT")),
+            ("arrow_storage", env!("SOURCE_DIGEST_ARROW_STORAGE")),
+            ("fast_tokenizer", env!("SOURCE_DIGEST_FAST_TOKENIZER")),
+            ("vector_search", env!("SOURCE_DIGEST_VECTOR_SEARCH")),
+        ] {
+            let module = m.getattr(name)?;
+            module.setattr("__source_digest__", digest)?;
+            modules.set_item(format!("aios_plugins._native.{name}"), module)?;
         }
         Ok(())
     }
