@@ -1,25 +1,24 @@
 """What decides a result, as hashes: runs with the same key need not be done twice.
 
-A key covers the values that affect what it names, the versions of the distributions whose
-components are used, and source code: that of the core, and the package (or the single module) that
-each component lives in. Tables, reports and the command line change no result and are left out.
+A key covers the values that affect what it names, the meaning of the code that computes it (see
+`aios_core.config.meaning`: the core's from where training and evaluation begin, each component's
+from its own module), the versions of the distributions of third parties whose components are used,
+and those of a few libraries. The machine is not part of it, nor is how results are kept or shown.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import version
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+from packaging.version import Version
 
-import aios_core
+from aios_core.config import meaning
 from aios_core.config.schema import Config
 from aios_core.config.types import fields, hints
 
@@ -30,11 +29,49 @@ if TYPE_CHECKING:
 DISTRIBUTION: Final = "ai-os-diffusion"
 """The distribution that the core is part of."""
 
-_TRAINS: Final = ("contracts", "diffusion", "memory/recall.py", "training")
-"""Folders of the core whose code decides weights; with `_MEASURES` also what is measured."""
+_TRAINS: Final = ("aios_core.training.trainer",)
+"""Modules of the core that decide weights, with all that they use."""
 
-_MEASURES: Final = ("evolution", "experiment/evaluate.py", "experiment/sampling.py")
-"""What of the core measures; the other modules of experiment/ only count and draw."""
+_MEASURES: Final = ("aios_core.experiment.evaluate",)
+"""Modules of the core that decide what is measured."""
+
+_CHANGES_NOTHING: Final = (
+    "aios_core.allocation",  # refuses what no memory holds
+    "aios_core.component",  # names, in messages, and copies
+    "aios_core.config",  # the values themselves are part of a key
+    "aios_core.discovery",  # finds components, which are part of a key by their source
+    "aios_core.errors",
+    "aios_core.experiment.arms",  # reads results
+    "aios_core.experiment.plan",
+    "aios_core.experiment.results",
+    "aios_core.files",
+    "aios_core.hookspecs",
+    "aios_core.kinds",
+    "aios_core.logs",
+    "aios_core.redaction",
+    "aios_core.registry",
+    "aios_core.terminal",
+    "aios_core.training.checkpoint",  # keeps a state and reads it back
+    "aios_core.training.interrupt",
+    "aios_core.training.progress",
+    "aios_core.training.state",
+)
+"""Modules that no number depends on. What is not named here counts as soon as it is used."""
+
+_LIBRARIES: Final = {
+    "faiss": "faiss-cpu",  # finds near memories, about
+    "hqq": "hqq",  # rounds weights
+    "lancedb": "lancedb",
+    "numpy": "numpy",  # draws, and sums
+    "sentence_transformers": "sentence-transformers",  # makes vectors of texts
+    "tiktoken": "tiktoken",  # cuts texts into tokens
+    "tokenizers": "tokenizers",
+    "torch": "torch",  # computes
+    "torchao": "torchao",
+    "usearch": "usearch",
+}
+"""Libraries that numbers come from, by import name, and their distributions. A key covers their
+version to its second number, where code that it covers uses them; others hand on what they get."""
 
 _NOISELESS: Final = ("times", "time_epsilon", "mask_rates", "block_size")
 """Of the section diffusion: what an autoregressive network, which sees no noise, does not use."""
@@ -105,30 +142,48 @@ class _Section:
 
 
 def _key(
-    resolved: Resolved, affects: tuple[str, ...], folders: tuple[str, ...], data: str | None
+    resolved: Resolved, affects: tuple[str, ...], roots: tuple[str, ...], data: str | None
 ) -> str:
     sections = _sections(resolved, affects, data)
-    made, place = resolved.memo.counted, (tuple(sections), *map(id, resolved.components))
+    made, place = resolved.memo.counted, (roots, tuple(sections), *map(id, resolved.components))
     if place not in made:
-        made[place] = _of_plugins(resolved, sections)
+        made[place] = _of_code(resolved, sections, roots)
     facts = {
         **made[place],
-        "core": canonical(_core(folders)).decode(),
         "data": canonical(data).decode(),
         "values": _object({name: section.json for name, section in sections.items()}),
     }
     return hashlib.sha256(_object(facts).encode()).hexdigest()
 
 
-def _of_plugins(resolved: Resolved, sections: Iterable[str]) -> dict[str, str]:
-    """What a key covers of the components in some sections, as JSON."""
+def _of_code(resolved: Resolved, sections: Iterable[str], roots: tuple[str, ...]) -> dict[str, str]:
+    """What a key covers of the core and of the components in some sections, as JSON."""
     kinds = {fields(Config)[name].metadata.get("kind") for name in sections}
     components = [one for one in resolved.components if one.kind in kinds]
+    others = {(one.distribution, one.version) for one in components}
     facts = {
-        "versions": sorted({(one.distribution, one.version) for one in components}),
-        "code": sorted({code(one) for one in components}),
+        **_code((*roots, *sorted({one.load().__module__ for one in components}))),
+        "versions": sorted(other for other in others if other[0] != DISTRIBUTION),
     }
     return {name: canonical(fact).decode() for name, fact in facts.items()}
+
+
+@cache
+def _code(roots: tuple[str, ...]) -> dict[str, Any]:
+    """The meaning of some modules and of all that they use, and the libraries that they use."""
+    modules = meaning.closure(roots, _CHANGES_NOTHING)
+    used = {
+        _LIBRARIES[name] for one in modules.values() for name in one.libraries & set(_LIBRARIES)
+    }
+    return {"code": meaning.digests(modules), "libraries": {name: _release(name) for name in used}}
+
+
+def _release(distribution: str) -> list[int] | None:
+    """The first two numbers of a version; None where there is no such distribution."""
+    try:
+        return list(Version(version(distribution)).release[:2])
+    except PackageNotFoundError:
+        return None
 
 
 def _object(members: Mapping[str, str]) -> str:
@@ -176,9 +231,8 @@ def _counted(cls: Any, values: Mapping[str, Any], affects: tuple[str, ...]) -> d
 
 
 def code(component: Component) -> str:
-    """Hash of the source that a component is defined in, its whole package included."""
-    cls: Any = component.load()
-    return _code(_home(cls))
+    """Hash of the meaning of a component's module and of all that it uses."""
+    return hashlib.sha256(canonical(_code((component.load().__module__,)))).hexdigest()
 
 
 @cache
@@ -190,35 +244,3 @@ def _affected(cls: Any) -> dict[str, tuple[str | None, Any]]:
         table = "kind" not in attribute.metadata and attrs.has(inner)
         found[name] = attribute.metadata.get("affects"), inner if table else None
     return found
-
-
-@cache
-def _core(folders: tuple[str, ...]) -> list[str]:
-    """Version of the core, and hashes of some of its folders."""
-    core = Path(aios_core.__file__).parent
-    return [version(DISTRIBUTION), *(_code(core / folder) for folder in folders)]
-
-
-@cache
-def _home(cls: Any) -> Path:
-    """The folder of the package that a component's module lies in, or the module's own file."""
-    module = sys.modules[cls.__module__]
-    file = Path(inspect.getsourcefile(module) or str(module.__file__))
-    package = sys.modules.get(module.__package__ or "")
-    regular = package is not None and getattr(package, "__file__", None) is not None
-    return file.parent if regular else file
-
-
-@cache
-def _code(place: Path) -> str:
-    """Hash of a module, or of all modules under a folder."""
-    digest = hashlib.sha256()
-    for file in [place] if place.is_file() else _modules(place):
-        name = file.name if place.is_file() else file.relative_to(place).as_posix()
-        digest.update(f"{place.name}/{name}\0".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _modules(folder: Path) -> Iterable[Path]:
-    return sorted(folder.rglob("*.py"))

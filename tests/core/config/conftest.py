@@ -18,7 +18,8 @@ from aios_core.registry import Registry
 def bare(contract: type) -> type:
     """A subclass of a contract in which every method is there and does nothing."""
     names = getattr(contract, "__abstractmethods__", ())
-    return type(f"Bare{contract.__name__}", (contract,), dict.fromkeys(names))
+    members = {**dict.fromkeys(names), "__module__": __name__}
+    return type(f"Bare{contract.__name__}", (contract,), members)
 
 
 BareSampler = bare(contracts.Sampler)

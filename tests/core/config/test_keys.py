@@ -1,5 +1,7 @@
 """Keys: what makes a checkpoint or a measurement void, and what does not."""
 
+import ast
+import importlib
 import shutil
 import sys
 from pathlib import Path
@@ -9,8 +11,10 @@ import attrs
 import pytest
 
 import aios_core
-from aios_core.config import keys, resolve, training_key, trial_key, twin
+from aios_core.config import keys, meaning, resolve, training_key, trial_key, twin
+from aios_core.errors import PluginError
 from aios_core.registry import Registry
+from aios_plugins import _native
 
 BASE = {"noise": {"type": "power", "k": 3.0}}
 
@@ -73,20 +77,38 @@ def test_a_fingerprint_of_the_data_stands_for_its_path(write):
     assert training_key(first, "print") != training_key(first, "other")
 
 
-def test_a_version_counts_where_its_component_is_used(registry):
+@pytest.mark.parametrize("distribution", ["theirs", keys.DISTRIBUTION])
+def test_a_version_counts_where_a_component_of_another_distribution_is_used(registry, distribution):
+    """What our own distribution computes is known by its sources, whatever its version."""
+
     def key(kind):
         newer = Registry.empty()
         for component in registry.components():
             version = "9" if component.kind == kind else component.version
-            changed = attrs.evolve(component, version=version)
+            changed = attrs.evolve(component, version=version, distribution=distribution)
             newer._offers[component.kind, component.name].append(changed)
         return training_key(resolve(BASE, registry=newer))
 
     assert key("nothing") == key("sampler") == key("tracker")
-    assert key("nothing") != key("noise")
+    assert (key("nothing") == key("noise")) == (distribution == keys.DISTRIBUTION)
 
 
-def test_the_source_of_a_component_counts(tmp_path, monkeypatch, registry):
+@pytest.fixture
+def forget():
+    """Forget what was read of sources before, now and afterwards."""
+
+    def clear():
+        importlib.invalidate_caches()
+        for module in (keys, meaning):
+            for one in vars(module).values():
+                if hasattr(one, "cache_clear"):
+                    one.cache_clear()
+
+    yield clear
+    clear()
+
+
+def test_the_source_of_a_component_counts(tmp_path, monkeypatch, forget):
     monkeypatch.syspath_prepend(tmp_path)
     source = "from attrs import frozen\nfrom aios_core.contracts import NoiseScheduler\n"
     source += "@frozen\nclass Mine(NoiseScheduler):\n    def alpha(self, t): return 1 - t\n"
@@ -95,7 +117,7 @@ def test_the_source_of_a_component_counts(tmp_path, monkeypatch, registry):
         offer = aios_core.hookimpl(lambda: {"mine": f"{module}:Mine"})
         registry = Registry.discover(environ={})
         registry.add(SimpleNamespace(AIOS_API=1, aios_noise_schedulers=offer, __name__="mine"))
-        keys._code.cache_clear()
+        forget()
         values = {"noise": {"type": "mine"}}
         for name in [name for name in sys.modules if name.startswith("key_")]:
             del sys.modules[name]
@@ -106,21 +128,39 @@ def test_the_source_of_a_component_counts(tmp_path, monkeypatch, registry):
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "mine.py").write_text(source)
-
-    flat, inner = key("key_flat"), key("key_package.mine")
-    assert flat == key("key_flat")
-    (tmp_path / "key_flat.py").write_text(source + "# another\n")
-    assert flat != key("key_flat")
-    (package / "helper.py").write_text("")
-    assert inner != key("key_package.mine")
-    bare = tmp_path / "key_bare"  # a folder that is no package counts module by module
+    bare = tmp_path / "key_bare"  # a folder that is no package
     bare.mkdir()
     (bare / "mine.py").write_text(source)
-    alone = key("key_bare.mine")
-    (bare / "helper.py").write_text("")
-    assert alone == key("key_bare.mine")
-    (bare / "mine.py").write_text(source + "# another\n")
-    assert alone != key("key_bare.mine")
+
+    flat = key("key_flat")
+    assert flat == key("key_flat") == key("key_package.mine") == key("key_bare.mine")
+    (tmp_path / "key_flat.py").write_text(source + "# another\n")
+    assert flat == key("key_flat")
+    (tmp_path / "key_flat.py").write_text(source.replace("1 - t", "1 - t * t"))
+    assert flat != key("key_flat")
+    for folder in (package, bare):
+        (folder / "helper.py").write_text("RATE = 1\n")
+        assert flat == key(f"{folder.name}.mine"), "nothing uses it"
+        used = f"from {folder.name}.helper import RATE\n{source}".replace("1 - t", "RATE - t")
+        (folder / "mine.py").write_text(used)
+        before = key(f"{folder.name}.mine")
+        (folder / "helper.py").write_text("RATE = 1.0\n")
+        assert flat != before != key(f"{folder.name}.mine")
+
+
+def test_libraries_count_by_their_first_two_numbers(registry, forget, monkeypatch):
+    resolved, real = resolve(BASE, registry=registry), keys.version
+
+    def key(**versions):
+        monkeypatch.setattr(keys, "version", lambda name: versions.get(name) or real(name))
+        forget()
+        resolved.memo.counted.clear()
+        return training_key(resolved)
+
+    first = key(torch="2.15.0")
+    assert first == key(torch="2.15.1+cu130") == key(torch="2.15.0", attrs="1", faiss="1")
+    assert first != key(torch="2.16.0")
+    assert key(torch="2.15.0", numpy="2.9.9") != key(torch="2.15.0", numpy="2.8.0")
 
 
 def test_plain_data_is_written_in_one_way():
@@ -130,66 +170,117 @@ def test_plain_data_is_written_in_one_way():
     assert '{"a":{"é":"x y"},"b":[1,2.0,null,true]}'.encode() == keys.canonical(data)
 
 
-@pytest.mark.parametrize(
-    ("module", "voids"),
-    [
-        ("contracts/noise.py", (True, True)),
-        ("diffusion/objective.py", (True, True)),
-        ("diffusion/constraints/tokens.py", (True, True)),
-        ("memory/recall.py", (True, True)),
-        ("training/learner.py", (True, True)),
-        ("training/data.py", (True, True)),
-        ("evolution/gate.py", (False, True)),
-        ("experiment/evaluate.py", (False, True)),
-        ("experiment/sampling.py", (False, True)),
-        ("experiment/report.py", (False, False)),
-        ("cli/run.py", (False, False)),
-    ],
-)
-def test_the_code_of_the_core_counts(registry, tmp_path, monkeypatch, module, voids):
-    """Section 5, config/keys.py: a change of what trains, or measures, in a copy of the core."""
-    core = tmp_path / "aios_core"
-    shutil.copytree(Path(aios_core.__file__).parent, core)
-    monkeypatch.setattr(aios_core, "__file__", str(core / "__init__.py"))
-    resolved = resolve(BASE, registry=registry)
+@pytest.fixture
+def core(tmp_path, monkeypatch):
+    """A copy of the core, whose sources keys cover in its place."""
+    copied = tmp_path / "aios_core"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(aios_core.__file__).parent, copied, ignore=ignored)
+    monkeypatch.setattr(aios_core.__spec__, "submodule_search_locations", [str(copied)])
+    return copied
 
-    def forget():
-        for one in vars(keys).values():
-            if hasattr(one, "cache_clear"):
-                one.cache_clear()
 
-    def both():
+@pytest.fixture
+def both(forget):
+    """Both keys of a configuration, as the sources are now."""
+
+    def found(resolved):
         forget()
+        resolved.memo.counted.clear()
         return training_key(resolved), trial_key(resolved)
 
-    before = both()
+    return found
+
+
+EVOLVED = {"metrics": [{"type": "evolution"}]}
+
+
+@pytest.mark.parametrize(
+    ("module", "config", "voids"),
+    [
+        ("contracts/noise.py", {}, (True, True)),
+        ("diffusion/objective.py", {}, (True, True)),
+        ("diffusion/random.py", {}, (True, True)),
+        ("memory/recall.py", {}, (True, True)),
+        ("training/learner.py", {}, (True, True)),
+        ("training/data.py", {}, (True, True)),
+        ("contracts/sampler.py", {}, (False, True)),
+        ("diffusion/core.py", {}, (False, True)),
+        ("experiment/evaluate.py", {}, (False, True)),
+        ("experiment/sampling.py", {}, (False, True)),
+        ("quantization/linear.py", {}, (False, True)),
+        ("evolution/gate.py", {}, (False, True)),  # levels use it
+        ("evolution/proposal.py", {}, (False, False)),
+        ("evolution/proposal.py", EVOLVED, (False, True)),
+        ("evolution/router.py", EVOLVED, (False, False)),
+        ("diffusion/constraints/tokens.py", {}, (False, False)),
+        ("experiment/report.py", {}, (False, False)),
+        ("training/checkpoint.py", {}, (False, False)),
+        ("cli/run.py", {}, (False, False)),
+    ],
+)
+def test_the_code_of_the_core_counts(core, both, module, config, voids):
+    """Section 5, config/keys.py: what trains, or measures, and what a component uses."""
+    resolved = resolve(config, registry=Registry.discover(environ={}))
+    before = both(resolved)
     with (core / module).open("a") as file:
-        file.write("# another\n")
-    after = both()
-    forget()
+        file.write("ANOTHER = 1\n")
 
-    assert voids == tuple(one != other for one, other in zip(before, after, strict=True))
+    assert voids == tuple(one != other for one, other in zip(before, both(resolved), strict=True))
 
 
-def test_code_is_hashed_by_content_and_by_place(tmp_path):
-    """As many bytes of another text are other code; so is the same under another name."""
-    found = set()
-    for folder, name, text in (
-        ("a", "one.py", "1 < 2"),
-        ("b", "one.py", "1 > 2"),
-        ("c", "two.py", "1 < 2"),
-        ("d", "inner/one.py", "1 < 2"),
-    ):
-        place = tmp_path / folder / "code"
-        (place / name).parent.mkdir(parents=True)
-        (place / name).write_text(text)
-        (place / "notes.txt").write_text(folder)
-        found |= {keys._code(place), keys._code(place / name)}
-    (tmp_path / "e" / "code").mkdir(parents=True)
-    (tmp_path / "e" / "code" / "one.py").write_text("1 < 2")
+def test_words_do_not_count(core, both):
+    """Every file of the core is written anew, without a comment, and with other docstrings."""
+    resolved = resolve(EVOLVED, registry=Registry.discover(environ={}))
+    before = both(resolved)
+    for file in core.rglob("*.py"):
+        if "scaffold" not in file.parts:
+            tree = ast.parse(file.read_text())
+            file.write_text(f'"""Other words."""\n{ast.unparse(tree)}\n# and more\n')
 
-    assert 4 + 3 == len(found), "a single file counts by its own name"
-    assert keys._code(tmp_path / "e" / "code") == keys._code(tmp_path / "a" / "code")
+    assert before == both(resolved)
+
+
+def test_places_do_not_count(core, both):
+    resolved = resolve({}, registry=Registry.discover(environ={}))
+    before = both(resolved)
+    (core / "training" / "deep").mkdir()
+    (core / "diffusion" / "pieces.py").rename(core / "training" / "deep" / "chunks.py")
+    changed = 0
+    for file in core.rglob("*.py"):
+        text = file.read_text()
+        moved = text.replace("aios_core.diffusion.pieces", "aios_core.training.deep.chunks")
+        changed += moved != text
+        file.write_text(moved)
+
+    assert changed > 1
+    assert before == both(resolved)
+
+
+def test_a_module_of_the_core_that_is_missing_is_an_error(core, both):
+    (core / "diffusion" / "pieces.py").unlink()
+
+    with pytest.raises(PluginError, match=r"aios_core\.diffusion\.pieces: .* got none"):
+        both(resolve({}, registry=Registry.discover(environ={})))
+
+
+def test_what_changes_nothing_is_there():
+    """A module that was renamed would count under its new name."""
+    for name in keys._CHANGES_NOTHING:
+        assert meaning.exists(name), name
+    for name in (*keys._TRAINS, *keys._MEASURES):
+        assert meaning.exists(name), name
+
+
+def test_a_kernel_counts_where_it_is_used(both, monkeypatch):
+    """The tokenizer is compiled; so is the store of memories, which is not used here."""
+    resolved = resolve({"tokenizer": {"type": "bpe"}}, registry=Registry.discover(environ={}))
+    before = both(resolved)
+    for name, counts in (("arrow_storage", False), ("fast_tokenizer", True)):
+        module = getattr(_native, name)
+        monkeypatch.setattr(module, meaning.SOURCE_DIGEST, "0" * 64, raising=False)
+        after = both(resolved)
+        assert [counts, counts] == [a != b for a, b in zip(before, after, strict=True)]
 
 
 def test_a_twin_does_not_depend_on_what_hides_tokens():
