@@ -12,7 +12,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(&here).ancestors().nth(2).ok_or("expected native/bindings in a folder")?;
     let workspace = Workspace::open(root)?;
     for path in workspace.watched(&[("bindings", &[])])? {
-        println!("cargo:rerun-if-changed={}", path.display());
+        // Cargo takes them from the folder of this crate.
+        println!("cargo:rerun-if-changed=../../{}", path.display());
     }
     let not_glue = [&SUBMODULES[..], &["source_digest"]].concat();
     for name in SUBMODULES {

@@ -71,18 +71,17 @@ impl Workspace {
         Ok(hex_digest(text.as_bytes()))
     }
 
-    /// Files and folders whose change can change the digest of these crates, for
-    /// `cargo:rerun-if-changed`.
+    /// Files and folders whose change can change the digest of these crates, from the root.
     ///
     /// # Errors
     ///
     /// As [`Workspace::digest`].
     pub fn watched(&self, crates: &[(&str, &[&str])]) -> io::Result<Vec<PathBuf>> {
-        let mut paths = vec![self.root.join("Cargo.toml"), self.root.join("Cargo.lock")];
+        let mut paths = vec![PathBuf::from("Cargo.toml"), PathBuf::from("Cargo.lock")];
         for name in self.cover(crates)?.names {
-            let folder = self.root.join(CRATES).join(name);
+            let folder = Path::new(CRATES).join(name);
             let parts = ["src", "Cargo.toml", "build.rs"].map(|part| folder.join(part));
-            paths.extend(parts.into_iter().filter(|path| path.exists()));
+            paths.extend(parts.into_iter().filter(|path| self.root.join(path).exists()));
         }
         Ok(paths)
     }

@@ -2,7 +2,7 @@
 
 use source_digest::Workspace;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 const ROOT: &str = "[workspace.dependencies]\n\
@@ -190,7 +190,7 @@ fn what_can_change_a_digest_is_watched() {
         "native/helper/Cargo.toml",
         "native/helper/build.rs",
     ];
-    assert_eq!(watched, expected.map(|path| folder.path().join(path)));
+    assert_eq!(watched, expected.map(PathBuf::from));
 }
 
 #[test]
