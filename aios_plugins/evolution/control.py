@@ -164,8 +164,13 @@ class Control(EvolutionLevel):
 
 
 def _blocks(model: Model) -> nn.ModuleList:
-    """The blocks of a backbone: its longest list of modules."""
-    lists = [one for one in model.backbone.modules() if isinstance(one, nn.ModuleList)]
+    """The blocks of a backbone: its longest list of modules that is in no other."""
+    lists: list[nn.ModuleList] = []
+    inner: set[nn.Module] = set()
+    for module in model.backbone.modules():  # what contains others comes before them
+        if isinstance(module, nn.ModuleList) and module not in inner:
+            lists.append(module)
+            inner |= set(module.modules())
     if not lists:
         raise EvolutionError("the backbone has no list of blocks that could be steered")
     return max(lists, key=len)

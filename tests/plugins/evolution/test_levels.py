@@ -54,6 +54,17 @@ def test_a_side_network_that_has_not_learned_changes_no_bit(model, experience):
     assert 0 < adaptation.parameters < 0.1 * sum(p.numel() for p in model.parameters())
 
 
+def test_a_backbone_of_a_single_block_is_steered(experience):
+    """Its list of blocks is shorter than a list that the block itself holds."""
+    values = {**SIZES, "backbone": {"dim": 32, "layers": 1, "heads": 2}}
+    model = Model.build(resolve(values).config, VOCABULARY).eval()
+    learned = Control(learning_rate=0.05).adapt(model, experience, SMALL)
+    x, t = experience.target.ids, torch.rand(8).double()
+
+    assert {"enter", "0.tap", "0.up", "0.down", "0.zero"} == learned.tensors.keys()
+    assert not torch.equal(model(x, t), Control().apply(model, learned)(x, t))
+
+
 def test_scale_zero_and_times_outside_are_the_model_itself(model, experience):
     adaptation = Control(control_guidance_start=0.25, control_guidance_end=0.75).adapt(
         model, experience, SMALL
