@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from aios_core.diffusion.constraints import (
-    Constraint,
-    compile_pattern,
-    compile_schema,
-    lift,
-    parse,
-)
+from aios_core.diffusion.constraints import Constraint, lift
 from aios_core.errors import InferenceError
+from aios_core.grammar import compile_pattern, compile_schema, parse
 
 if TYPE_CHECKING:
     from aios_core.contracts import Controls, TrainedTokenizer
-    from aios_core.diffusion.constraints import Automaton
+    from aios_core.grammar import Automaton
     from aios_core.inference.canvas import Row
     from aios_core.inference.output import Output
     from aios_core.inference.settings import Settings

@@ -51,6 +51,21 @@ print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
     assert not (light and found)
 
 
+@pytest.mark.parametrize("folder", ["filters", "grammar"])
+def test_languages_need_no_torch(folder):
+    """Their automata and filters may be made of numpy and pyarrow, and of nothing heavier."""
+    names = [name for name in modules() if name.startswith(f"aios_core.{folder}")]
+    code = f"""
+import importlib, json, sys
+for name in {names}:
+    importlib.import_module(name)
+print(json.dumps([name for name in ("torch", "scipy") if name in sys.modules]))
+"""
+
+    assert len(names) > 3
+    assert [] == in_a_fresh_process(code)
+
+
 @pytest.mark.parametrize("name", [name for name in modules() if is_light(name)])
 def test_light_modules_import_nothing_heavy_at_the_top(name):
     path = ROOT.joinpath(*name.split(".")[1:])

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from aios_core.contracts import Controls, Spelling
-from aios_core.diffusion.constraints import Constraint, compile_pattern, lift, parse, tokens
+from aios_core.diffusion.constraints import Constraint, lift, tokens
 from aios_core.diffusion.denoiser import substitute
 from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.random import RowRandom
+from aios_core.grammar import compile_pattern, parse
 
 LETTERS, MASK, LENGTH = "abcd", 4, 4
 REGEX = "(?:[ab][cd]|c[ab])*d?|dd[ab]*"

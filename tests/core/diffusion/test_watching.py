@@ -16,11 +16,12 @@ from aios_core.contracts import (
     Spelling,
     StepSampler,
 )
-from aios_core.diffusion.constraints import Constraint, compile_pattern, lift, parse
+from aios_core.diffusion.constraints import Constraint, lift
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import training_loss
 from aios_core.errors import InferenceError, PluginError
+from aios_core.grammar import compile_pattern, parse
 from aios_core.inference.autoregressive import InferenceCore
 from aios_core.testing.oracle import Oracle
 from aios_plugins.corruptions.absorbing import Absorbing

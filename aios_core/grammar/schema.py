@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from aios_core.diffusion.constraints.pattern import (
+from aios_core.errors import InferenceError
+from aios_core.grammar.pattern import (
     ANY,
     EMPTY,
     Chars,
@@ -25,8 +26,7 @@ from aios_core.diffusion.constraints.pattern import (
     literal,
     restrict,
 )
-from aios_core.diffusion.constraints.regex import parse
-from aios_core.errors import InferenceError
+from aios_core.grammar.regex import parse
 
 _NOTES: Final = {"title", "description", "default", "examples", "deprecated"}
 _NOTES_AT_ROOT: Final = {"$schema", "$id", "$defs", "definitions", "$comment"}

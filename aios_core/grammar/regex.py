@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NoReturn
 
-from aios_core.diffusion.constraints.pattern import (
+from aios_core.errors import InferenceError
+from aios_core.grammar.pattern import (
     ANY,
     Cat,
     Chars,
@@ -15,7 +16,6 @@ from aios_core.diffusion.constraints.pattern import (
     complement,
     union,
 )
-from aios_core.errors import InferenceError
 
 _DIGIT: Final[Ranges] = ((48, 57),)
 _WORD: Final[Ranges] = ((48, 57), (65, 90), (95, 95), (97, 122))

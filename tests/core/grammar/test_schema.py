@@ -1,14 +1,17 @@
 """Which documents a schema has."""
 
+import itertools
+import json
 import re
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios_core.diffusion.constraints import compile_pattern, compile_schema
-from aios_core.diffusion.constraints.pattern import complement, intersection, union
 from aios_core.errors import InferenceError
+from aios_core.grammar import compile_pattern, compile_schema
+from aios_core.grammar.pattern import complement, intersection, union
 
 
 @pytest.mark.parametrize(
@@ -157,3 +160,64 @@ def test_sets_of_characters_are_sets(one, other):
             assert (has(one, code) or has(other, code)) == has(union(first, second), code)
             assert (has(one, code) and has(other, code)) == has(intersection(first, second), code)
             assert (character and not has(one, code)) == has(complement(first), code)
+
+
+@pytest.mark.parametrize(
+    "string",
+    [
+        {},
+        {"minLength": 1, "maxLength": 2},
+        *({"pattern": one} for one in (".", "^.*$", "[^x]", r"^\W{2}", r"\D\S$", r"\s", "[ -~]")),
+        *({"pattern": one} for one in (r"(?:.|\n)", r"^[\x00-\x7f]+$", r"[!-#]", r"[\[-\]]a")),
+    ],
+    ids=str,
+)
+def test_no_character_of_a_string_ends_or_breaks_it(string):
+    """Quotes, backslashes and control characters stand in JSON behind a backslash or not at all.
+
+    Of all short strings, as a value, as an item and as a property.
+    """
+    schema = {"type": "string", **string}
+    listed = {"type": "array", "items": schema}
+    named = {"type": "object", "properties": {'"k': schema}, "required": ['"k']}
+    cases = (("", "", schema), ("[", "]", listed), ('{"\\"k":', "}", named))
+    for before, after, whole in cases:
+        machine, accepted = compile_pattern(compile_schema(whole)), 0
+        for size in range(4):
+            for inner in itertools.product('"#\\]\n\tna \x1f\x7f', repeat=size):
+                text = f'{before}"{"".join(inner)}"{after}'
+                if machine.matches(text.encode()):
+                    jsonschema.validate(json.loads(text), whole)
+                    accepted += 1
+        assert accepted > 0
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({}, "expected a type"),
+        ([], "expected an object"),
+        ({"type": "text"}, "type is"),
+        ({"type": "integer", "minimum": 3}, "'minimum' cannot be promised"),
+        ({"type": "string", "format": "date"}, "'format' cannot be promised"),
+        (
+            {"type": "string", "minLength": 3, "maxLength": 2},
+            "of 3 or more, as minLength is, got 2",
+        ),
+        ({"type": "string", "minLength": -1}, "expected a whole number"),
+        ({"type": "string", "pattern": "a", "minLength": 2}, "together with a length"),
+        ({"type": "string", "pattern": "^a|b$"}, "ambiguous"),
+        ({"type": "array"}, "an array: expected the key items"),
+        ({"enum": [1], "type": "string"}, "no value is left"),
+        ({"enum": []}, "expected an array that is not empty"),
+        ({"const": float("nan")}, "is no JSON"),
+        ({"type": "object", "required": ["x"]}, "'x' is required"),
+        ({"$ref": "#/no"}, "leads nowhere"),
+        ({"$ref": "http://x"}, "leads out"),
+        ({"type": "array", "items": {"$ref": "#"}}, "recursive"),
+        ({"oneOf": [{"type": "null"}]}, "expected a type"),
+    ],
+)
+def test_what_no_pattern_can_promise_is_refused(schema, expected):
+    with pytest.raises(InferenceError, match=expected):
+        compile_schema(schema)

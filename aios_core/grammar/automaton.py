@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from attrs import frozen
 
-from aios_core.diffusion.constraints.pattern import Alt, Cat, Chars, Pattern, Repeat, encodings
 from aios_core.errors import InferenceError
+from aios_core.grammar.pattern import Alt, Cat, Chars, Pattern, Repeat, encodings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
