@@ -15,7 +15,7 @@ from aios_core.cli.numbers import COUNT
 from aios_core.redaction import redacted
 
 if TYPE_CHECKING:
-    from aios_core.inference.doubt import Doubt
+    from aios_core.uncertainty.screening import TextScore
 
 _folder = network_argument(
     "folder", "DIR", click.Path(exists=True, file_okay=False, path_type=Path)
@@ -73,10 +73,10 @@ def calibrate(
     """  # noqa: D301  # \b is for click
     require_extra("aios uncertainty calibrate")
     from aios_core.experiment import uncertainty_report
-    from aios_core.experiment.uncertainty import calibrate_run
+    from aios_core.experiment.calibrate import calibrate_run
 
-    with progress("reading texts", (3 + (against is not None)) * windows) as told:
-        found = calibrate_run(folder, against=against, windows=windows, told=told)
+    with progress("reading texts", (3 + (against is not None)) * windows) as on_progress:
+        found = calibrate_run(folder, against=against, windows=windows, on_progress=on_progress)
     path = folder / "uncertainty.html"
     uncertainty_report.write(path, folder.resolve().name, found, estimator)
     if as_json:
@@ -125,14 +125,15 @@ def score(
     if not texts:
         raise click.UsageError("there is no text; expected --text, or a FILE with lines")
     from aios_core.inference import ArrowEngine
-    from aios_core.inference.doubt import doubts, keep
     from aios_core.memory import Place
+    from aios_core.uncertainty.screening import score_texts, store_uncertain
 
     where = None if place is None else Place.of(place)
     engine = ArrowEngine.load(folder, twin=False)
-    found = doubts(engine, texts, estimator=estimator)
+    model = engine.models[engine.mode]
+    found = score_texts(model, texts, estimator=estimator)
     if where is not None:
-        kept = keep(found, where, engine.models[engine.mode].resolved)
+        kept = store_uncertain(found, where, model.resolved)
         click.echo(f"kept in {redacted(where.uri)}: {kept} of {len(found)}", err=True)
     if as_json:
         print_json(
@@ -178,7 +179,7 @@ def _lines(file: Path) -> Iterator[tuple[str, str]]:
         yield where, found
 
 
-def _plain(one: Doubt) -> dict[str, Any]:
+def _plain(one: TextScore) -> dict[str, Any]:
     import attrs
 
     return attrs.asdict(one)

@@ -9,19 +9,11 @@ from aios_core.evolution.digest import model_digest
 from aios_core.evolution.journal import Journal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from aios_core.contracts import Adaptation
     from aios_core.diffusion.model import Model
     from aios_core.evolution.card import Card
     from aios_core.registry import Registry
     from aios_core.training.checkpoint import Checkpoint
-
-
-def run_folder(found: Checkpoint) -> Path:
-    """The folder of the run that a checkpoint, or the weight file made of one, lies in."""
-    place = found.folder.absolute()
-    return place.parent.parent if place.is_dir() else place.parent
 
 
 def at_head(found: Checkpoint) -> Model:
@@ -30,7 +22,7 @@ def at_head(found: Checkpoint) -> Model:
     Raises:
         EvolutionError: a version is missing or damaged, or made for another model.
     """
-    journal = Journal.of(run_folder(found))
+    journal = Journal.of(found.run_folder)
     return at(found, journal, journal.head)
 
 

@@ -12,9 +12,9 @@ from aios_core.config.lock import library_versions
 from aios_core.errors import EvolutionError
 from aios_core.evolution.card import Card, identified
 from aios_core.evolution.digest import data_digest, model_digest
-from aios_core.evolution.head import at, run_folder
+from aios_core.evolution.head import at
 from aios_core.evolution.journal import Journal
-from aios_core.evolution.proposal import Proposal, doubt, propose
+from aios_core.evolution.proposal import Proposal, evidence_uncertainty, propose
 from aios_core.evolution.router import route
 from aios_core.evolution.splits import Splits, split
 from aios_core.training.measured import own_corpus
@@ -56,7 +56,7 @@ def evolve(
         EvolutionError: there is no evidence, another evolution is at work, the disk refuses, ...;
             HEAD stays where it was.
     """
-    journal = Journal.of(run_folder(found))
+    journal = Journal.of(found.run_folder)
     with journal.locked():
         return _Round(found, resolved, journal).run(told)
 
@@ -80,7 +80,7 @@ class _Round:
             entry["level"] for entry in past if entry["key"] == self.key and not entry["accepted"]
         }
         attempts: list[Attempt] = []
-        for choice in route(self.config, doubt(self.model, self.splits), failed):
+        for choice in route(self.config, evidence_uncertainty(self.model, self.splits), failed):
             why = choice.why
             if attempts:
                 why = f"{attempts[-1].level} failed: {attempts[-1].reason}"

@@ -9,11 +9,11 @@ import torch
 from attrs import frozen
 
 from aios_core.contracts import Budget
-from aios_core.diffusion.uncertainty import DEFAULT, ESTIMATORS, read
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.gate import Verdict, judge, score
 from aios_core.evolution.splits import take
+from aios_core.uncertainty.estimators import DEFAULT, ESTIMATORS, read
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,10 +76,10 @@ def propose(
     return Proposal(adaptation, candidate, seconds, verdict, report)
 
 
-def doubt(model: Model, splits: Splits) -> float:
+def evidence_uncertainty(model: Model, splits: Splits) -> float:
     """How unsure a model is of the texts to learn from, in standard deviations above its own.
 
-    By the estimator that scores texts elsewhere (`aios_core.diffusion.uncertainty.DEFAULT`), or by
+    By the estimator that scores texts elsewhere (`aios_core.uncertainty.estimators.DEFAULT`), or by
     the likelihood of each window where tokens cannot be hidden one by one.
     """
     target, base = (

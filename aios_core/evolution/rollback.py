@@ -9,7 +9,7 @@ from attrs import frozen
 from aios_core.errors import AIOSError, EvolutionError
 from aios_core.evolution.card import read_card
 from aios_core.evolution.digest import model_digest
-from aios_core.evolution.head import at, run_folder
+from aios_core.evolution.head import at
 from aios_core.evolution.journal import Journal
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def rollback(
     Raises:
         EvolutionError: there is no such version, or it is damaged; HEAD stays where it was.
     """
-    journal = Journal.of(run_folder(found))
+    journal = Journal.of(found.run_folder)
     with journal.locked():
         head = journal.head
         if to is not None:
@@ -75,7 +75,7 @@ def checked(found: Checkpoint, journal: Journal, tip: str | None) -> str:
 
 def faults(found: Checkpoint) -> list[str]:
     """What is wrong with the evolution of a run; nothing is repaired."""
-    journal, wrong = Journal.of(run_folder(found)), []
+    journal, wrong = Journal.of(found.run_folder), []
     try:
         entries = journal.entries()
         kept = _kept(entries)

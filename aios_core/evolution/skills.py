@@ -24,7 +24,7 @@ from aios_core.evolution.card import (
     read_card,
 )
 from aios_core.evolution.digest import model_digest
-from aios_core.evolution.head import applied, at, check_base, run_folder
+from aios_core.evolution.head import applied, at, check_base
 from aios_core.evolution.journal import BASE, Journal
 from aios_core.files import new_folder, replace_text
 
@@ -46,7 +46,7 @@ def take_in(found: Checkpoint, folder: Path, *, name: str | None = None) -> Card
     Raises:
         EvolutionError: it is damaged, could run code, or is for another model.
     """
-    journal, base = Journal.of(run_folder(found)), model_digest(found.model)
+    journal, base = Journal.of(found.run_folder), model_digest(found.model)
     if (folder / CARD).exists():
         card, adaptation = read(folder)
         check_base(card, base, found)
@@ -133,7 +133,7 @@ def merge(found: Checkpoint, weights: Mapping[str, float], *, name: str) -> Card
     for skill_id, weight in weights.items():
         if not math.isfinite(weight):
             raise EvolutionError(f"{skill_id[:12]}: expected a finite weight, got {weight}")
-    journal, registry = Journal.of(run_folder(found)), found.resolved.registry
+    journal, registry = Journal.of(found.run_folder), found.resolved.registry
     parts = [read(journal.version(skill_id)) for skill_id in weights]
     if len({(card.level, card.parent) for card, _ in parts}) != 1:
         each = ", ".join(f"{c.name} ({c.level} on {(c.parent or BASE)[:12]})" for c, _ in parts)

@@ -24,7 +24,7 @@ from aios_core.config import twin as twin_of
 from aios_core.config.keys import training_settings
 from aios_core.contracts import Estimate, Evidence, Samples
 from aios_core.errors import ConfigError, InferenceError, ModelLoadError, PluginError
-from aios_core.evolution.head import at, run_folder
+from aios_core.evolution.head import at
 from aios_core.evolution.journal import Journal
 from aios_core.experiment.arms import judge as judge_of
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
@@ -103,7 +103,7 @@ class Subject:
         measured, config, train = measured or own(found, resolved), resolved.config, None
         if config.quantizer.calibrated:
             train = tokens(own_corpus(found, resolved), "train", found.tokenizer)
-        journal = Journal.of(run_folder(found))
+        journal = Journal.of(found.run_folder)
         head = journal.head if evolved else None
         held_out = _first(measured.held_out, config.evaluation.max_tokens, found.tokenizer)
         model = at(found, journal, head).to(device.choose(config.training))
@@ -242,7 +242,7 @@ def evaluate_run(
     else:
         measured = own(found, resolved)
     wanted = resolved.config.mode == "diffusion" and resolved.config.evaluation.twin
-    place = run_folder(found)
+    place = found.run_folder
     beside = twin or judge_of(place) or place / "twin"
     of_twin = _twin(found, resolved, beside) if wanted else None
     subject = Subject.of(found, resolved, evolved=evolved, measured=measured)

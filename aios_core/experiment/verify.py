@@ -14,8 +14,8 @@ from aios_core.errors import AIOSError, ModelLoadError
 from aios_core.evolution.rollback import faults as evolution_faults
 from aios_core.experiment.run import RESULTS
 from aios_core.files import fault
-from aios_core.inference.calibration import NAME, Calibration
 from aios_core.training import checkpoint
+from aios_core.uncertainty.calibration import NAME, Calibration
 from aios_core.weights.verify import faults as weight_faults
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """Using trained models: one engine for both modes, and what it is made of."""
 
 from aios_core.inference.autoregressive import InferenceCore
-from aios_core.inference.doubt import Doubt, doubts
 from aios_core.inference.engine import ArrowEngine
 from aios_core.inference.memory import MemoryConditioner, UsedMemory
 from aios_core.inference.output import Output, Update
@@ -9,12 +8,10 @@ from aios_core.inference.settings import Settings
 
 __all__ = [
     "ArrowEngine",
-    "Doubt",
     "InferenceCore",
     "MemoryConditioner",
     "Output",
     "Settings",
     "Update",
     "UsedMemory",
-    "doubts",
 ]

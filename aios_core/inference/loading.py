@@ -9,7 +9,7 @@ import attrs
 
 from aios_core.config import resolve, training_key
 from aios_core.errors import InferenceError
-from aios_core.evolution.head import at, at_head, run_folder
+from aios_core.evolution.head import at, at_head
 from aios_core.evolution.journal import Journal
 from aios_core.training.device import choose
 
@@ -50,7 +50,7 @@ def switched(base: Checkpoint, now: Checkpoint, skill: str | None) -> Checkpoint
     Raises:
         EvolutionError: there is no such version, it was revoked, or it is damaged.
     """
-    journal = Journal.of(run_folder(base))
+    journal = Journal.of(base.run_folder)
     tip = journal.head if skill is None else journal.named(skill)
     base.model.to(now.model.device)
     return attrs.evolve(now, model=at(base, journal, tip).eval())

@@ -243,6 +243,12 @@ class Checkpoint:
     folder: Path
     """Where it was read from."""
 
+    @property
+    def run_folder(self) -> Path:
+        """The folder of the run that the checkpoint, or the weight file made of one, lies in."""
+        place = self.folder.absolute()
+        return place.parent.parent if place.is_dir() else place.parent
+
     def __attrs_post_init__(self) -> None:
         """Refuse a network that has learned a schedule under which no bound can be measured."""
         config = self.resolved.config

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from aios_core.cli import cli
 from aios_core.config.lock import lock_fault
 from aios_core.inference import ArrowEngine
-from aios_core.inference.doubt import doubts
 from aios_core.training.checkpoint import latest
+from aios_core.uncertainty.screening import score_texts
 
 CONFIG = """
 dataset = {type = "file", path = "corpus.txt"}
@@ -111,7 +111,7 @@ def test_texts_are_scored_by_the_estimator_that_was_asked_for(here):
     engine, scores = ArrowEngine.load(here / "run", twin=False), []
     for estimator in ("entropy", "margin", "residual"):
         shown = json.loads(aios(*words, "--estimator", estimator, "--json").stdout)
-        found = doubts(engine, texts, estimator=estimator)
+        found = score_texts(engine.models[engine.mode], texts, estimator=estimator)
         scores.append([one["score"] for one in shown])
 
         assert [one.score for one in found] == pytest.approx(scores[-1])

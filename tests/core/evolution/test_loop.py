@@ -17,10 +17,10 @@ from aios_core.errors import EvolutionError
 from aios_core.evolution import proposal
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.gate import Change, Verdict, judge, score
-from aios_core.evolution.head import at_head, run_folder
+from aios_core.evolution.head import at_head
 from aios_core.evolution.journal import Journal
 from aios_core.evolution.loop import evolve
-from aios_core.evolution.proposal import doubt
+from aios_core.evolution.proposal import evidence_uncertainty
 from aios_core.evolution.rollback import faults, rollback
 from aios_core.evolution.skills import delete, revoke
 from aios_core.evolution.splits import split
@@ -131,7 +131,9 @@ def test_a_model_is_unsure_of_what_it_does_not_know(found, trained, tmp_path):
     drawn = random.Random(0).choices(string.ascii_uppercase, k=6000)
     (tmp_path / "letters.txt").write_text("".join(drawn))
     own, other = (
-        doubt(found.model, split(resolve(found.state.values | evidence).config, found.tokenizer))
+        evidence_uncertainty(
+            found.model, split(resolve(found.state.values | evidence).config, found.tokenizer)
+        )
         for path in (trained / "up.txt", tmp_path / "letters.txt")
         for evidence in ({"evidence": [{"type": "file", "path": str(path)}]},)
     )
@@ -155,7 +157,7 @@ def test_doubt_is_in_deviations_of_what_is_known(monkeypatch):
         return torch.tensor([0.0, 8.0])
 
     monkeypatch.setattr(proposal, "_unsure", unsure)
-    assert pytest.approx(2) == doubt(None, splits)
+    assert pytest.approx(2) == evidence_uncertainty(None, splits)
 
 
 @pytest.mark.parametrize("change", [{"mode": "ar"}, {"diffusion": {"length": 16, "block_size": 4}}])
@@ -165,7 +167,7 @@ def test_doubt_is_told_too_where_no_token_can_be_hidden(found, settings, change)
     model = Model.build(config, found.tokenizer.vocabulary).eval()
 
     # It has learned nothing, so to it all texts are alike.
-    assert abs(doubt(model, splits)) < 3
+    assert abs(evidence_uncertainty(model, splits)) < 3
 
 
 def test_uncertainty_chooses_the_level_and_failures_escalate(found, run):
@@ -248,7 +250,7 @@ def test_poison_is_rejected(found, settings, tmp_path, poison):
 
     assert not attempt.accepted, attempt.reason
     assert attempt.reason.startswith(reason), attempt.reason
-    assert Journal.of(run_folder(found)).head is None
+    assert Journal.of(found.run_folder).head is None
 
 
 def test_evidence_that_is_none_is_refused(found, run, settings, tmp_path):

@@ -1,9 +1,8 @@
-"""Calibrates the uncertainty of a run, and measures what it is worth."""
+"""A study of calibration: what the uncertainty of a model is worth, on texts of two kinds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,18 +11,15 @@ from attrs import frozen
 
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
-from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level, read
 from aios_core.errors import DataError
-from aios_core.experiment.evaluate import Subject
-from aios_core.inference.calibration import (
+from aios_core.uncertainty.calibration import (
     FEWEST,
-    NAME,
     Calibration,
     Scores,
     Temperatures,
     scores,
 )
-from aios_core.training import checkpoint
+from aios_core.uncertainty.estimators import ESTIMATORS, RATES, MaskLevel, read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +34,7 @@ DRAWS: Final = 8
 
 
 @frozen(eq=False)
-class Tokens:
+class TokenPredictions:
     """Predictions of hidden tokens at one share of masks."""
 
     rate: float
@@ -66,80 +62,72 @@ class Tokens:
 
 
 @frozen(eq=False)
-class Part:
-    """What was found in some texts."""
+class TextMeasures:
+    """What was measured of some texts."""
 
-    found: Scores
+    scores: Scores
     """Under the temperatures."""
     error: NDArray[np.float64]
     """(N,) NELBO in nats a token, on noise of its own."""
     wrong: NDArray[np.float64]
     """(N,) share of hidden tokens that are not the likeliest, the mean over levels."""
-    plain: tuple[Tokens, ...]
+    plain: tuple[TokenPredictions, ...]
     """By share of masks, without temperatures."""
-    tempered: tuple[Tokens, ...]
+    tempered: tuple[TokenPredictions, ...]
     """With."""
 
 
-def calibrate_run(
-    folder: Path,
+def study(
+    model: Model,
+    texts: Tensor,
     *,
-    against: Path | None = None,
+    training_key: str,
     windows: int = 256,
-    told: Callable[[int], None] = lambda _: None,
-) -> dict[str, Any]:
+    others: Tensor | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> tuple[Calibration, dict[str, Any]]:
     """Calibrate on half of the held-out texts, and measure on the other half.
 
-    Writes ``uncertainty.json``, the calibration, into the folder.
-
     Args:
-        folder: of a run.
-        against: a file of texts of another kind; how well errors there are foreseen is measured.
+        model: a diffusion model under masks.
+        texts: (N, L) int64 on the CPU, held-out texts without padding.
+        training_key: of the run that the model is of.
         windows: most texts of each half, and of the others.
-        told: called with a number of texts that were read.
+        others: (M, L) likewise, of another kind; how well errors there are foreseen is measured.
+        on_progress: called with a number of texts that were read.
 
     Returns:
-        Plain data: what the report shows.
+        The calibration, and plain data: what the report shows.
 
     Raises:
         InferenceError: the model's uncertainty cannot be measured.
-        DataError: there are too few held-out texts, or the others cannot be read.
+        DataError: there are too few texts.
     """
-    found = checkpoint.load(folder)
-    subject = Subject.of(found, found.resolved)
-    length = subject.config.diffusion.length
-    ids, valid = subject.held_out.windows(length)
-    first, second = halves(ids[valid.all(-1)], windows)
+    first, second = halves(texts, windows)
     if len(first) < FEWEST:
         raise DataError(
-            f"{2 * len(first)} held-out texts of {length} tokens are too few; expected at least "
-            f"{2 * FEWEST}, of which half decide from where on a text is unsure"
+            f"{2 * len(first)} held-out texts of {texts.shape[1]} tokens are too few; expected at "
+            f"least {2 * FEWEST}, of which half decide from where on a text is unsure"
         )
     temperatures = Temperatures()
-    for levels in _levels(subject.model, first, seed=0, told=told):
+    for levels in _levels(model, first, seed=0, on_progress=on_progress):
         for level in levels:
             temperatures.add(level)
     fitted = temperatures.fitted()
-    own = _part(subject, second, fitted, 1, told)
+    own = _measure(model, second, fitted, 1, on_progress)
     kept = helpful(fitted, own)
     if kept != fitted:
-        own = _part(subject, second, kept, 1, lambda _: None)
+        own = _measure(model, second, kept, 1, lambda _: None)
     calibration = Calibration.of(
-        found.state.training_key, kept, _part(subject, first, kept, 0, told).found
+        training_key, kept, _measure(model, first, kept, 0, on_progress).scores
     )
-    calibration.save(folder / NAME)
     other = None
-    if against is not None:
-        foreign = subject.tokenizer.encode(against.read_text(encoding="utf-8"))
-        count = len(foreign) // length
-        if not count:
-            raise DataError(f"{against}: has {len(foreign)} tokens; expected at least {length}")
-        rows = torch.from_numpy(foreign[: count * length].astype(np.int64)).view(count, length)
-        other = _part(subject, _spread(rows, len(first)), kept, 2, told)
-    return summary(calibration, own, other, fitted)
+    if others is not None:
+        other = _measure(model, _spread(others, len(first)), kept, 2, on_progress)
+    return calibration, summary(calibration, own, other, fitted)
 
 
-def helpful(fitted: tuple[float, ...], measured: Part) -> tuple[float, ...]:
+def helpful(fitted: tuple[float, ...], measured: TextMeasures) -> tuple[float, ...]:
     """Temperatures, with 1 for each that makes texts it was not fitted on less likely.
 
     Args:
@@ -151,11 +139,14 @@ def helpful(fitted: tuple[float, ...], measured: Part) -> tuple[float, ...]:
 
 
 def summary(
-    calibration: Calibration, own: Part, other: Part | None, fitted: tuple[float, ...]
+    calibration: Calibration,
+    own: TextMeasures,
+    other: TextMeasures | None,
+    fitted: tuple[float, ...],
 ) -> dict[str, Any]:
     """What a report shows of texts like those of the training, and of others."""
-    totals = calibration.total(own.found)
-    others = calibration.total(other.found) if other else {}
+    totals = calibration.total(own.scores)
+    others = calibration.total(other.scores) if other else {}
     errors = np.concatenate([own.error, *([other.error] if other else [])])
     estimators = {}
     for name in ESTIMATORS:
@@ -236,18 +227,18 @@ def risk_coverage(
     }
 
 
-def _part(
-    subject: Subject,
+def _measure(
+    model: Model,
     ids: Tensor,
     temperatures: Sequence[float],
     seed: int,
-    told: Callable[[int], None],
-) -> Part:
+    on_progress: Callable[[int], None],
+) -> TextMeasures:
     """Read texts, and what becomes of them."""
     found: list[Scores] = []
     seen: list[list[tuple[Tensor, ...]]] = [[] for _ in RATES]
     wrong = []
-    for levels in _levels(subject.model, ids, seed=seed, told=told):
+    for levels in _levels(model, ids, seed=seed, on_progress=on_progress):
         tempered, misses = [], []
         for number, (level, temperature) in enumerate(zip(levels, temperatures, strict=True)):
             after = level.tempered(temperature)
@@ -260,9 +251,9 @@ def _part(
         wrong.append(torch.stack(misses, 1).mean(1).cpu().numpy())
     joined = [[torch.cat(parts).numpy() for parts in zip(*level, strict=True)] for level in seen]
     rates = list(enumerate(RATES))
-    return Part(
-        found={name: np.concatenate([one[name] for one in found]) for name in ESTIMATORS},
-        error=_error(subject.model, ids, seed=seed),
+    return TextMeasures(
+        scores={name: np.concatenate([one[name] for one in found]) for name in ESTIMATORS},
+        error=_error(model, ids, seed=seed),
         wrong=np.concatenate(wrong),
         plain=tuple(_tokens(rate, *(joined[i][j] for j in (0, 2, 3))) for i, rate in rates),
         tempered=tuple(_tokens(rate, *(joined[i][j] for j in (1, 2, 4))) for i, rate in rates),
@@ -270,13 +261,13 @@ def _part(
 
 
 def _levels(
-    model: Model, ids: Tensor, *, seed: int, told: Callable[[int], None]
-) -> Iterator[Iterator[Level]]:
+    model: Model, ids: Tensor, *, seed: int, on_progress: Callable[[int], None]
+) -> Iterator[Iterator[MaskLevel]]:
     """Readings of some texts after the other."""
     for number, rows in enumerate(ids.split(32)):  # type: ignore[no-untyped-call]
         valid = torch.ones_like(rows, dtype=torch.bool)
         yield read(model, rows, valid, seed=seed * 100_003 + number)
-        told(len(rows))
+        on_progress(len(rows))
 
 
 @torch.no_grad()
@@ -290,15 +281,15 @@ def _error(model: Model, ids: Tensor, *, seed: int) -> NDArray[np.float64]:
     return nats
 
 
-def _sureness(level: Level) -> Tensor:
+def _sureness(level: MaskLevel) -> Tensor:
     """(N,) float64 probability of the likeliest token."""
     return level.log_probs.amax(-1).double().exp()
 
 
 def _tokens(
     rate: float, sure: NDArray[np.float64], right: NDArray[np.bool_], nats: NDArray[np.float64]
-) -> Tokens:
-    return Tokens(rate, sure, right, float(nats.mean()))
+) -> TokenPredictions:
+    return TokenPredictions(rate, sure, right, float(nats.mean()))
 
 
 def halves(rows: Tensor, most: int) -> tuple[Tensor, Tensor]:

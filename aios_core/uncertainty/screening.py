@@ -1,4 +1,4 @@
-"""Texts of which a model is unsure."""
+"""Screening: score texts by how unsure a model is of them, and store the uncertain ones."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ import torch
 from attrs import frozen
 
 from aios_core.contracts import store_schema
-from aios_core.diffusion.uncertainty import DEFAULT, ESTIMATORS, read
-from aios_core.errors import InferenceError, ModelLoadError
-from aios_core.evolution.head import run_folder
-from aios_core.inference.calibration import NAME, Calibration, Scores, scores
-from aios_core.inference.canvas import encoded
+from aios_core.errors import InferenceError, ModelLoadError, TokenizerError
 from aios_core.memory import Embedder, open_store, remember
 from aios_core.memory.opening import embedder_of
+from aios_core.uncertainty.calibration import NAME, Calibration, Scores, scores
+from aios_core.uncertainty.estimators import DEFAULT, ESTIMATORS, read
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from aios_core.config import Resolved
-    from aios_core.inference.engine import ArrowEngine
     from aios_core.memory import Place
+    from aios_core.training.checkpoint import Checkpoint
 
 
 _ROWS = 64
@@ -32,7 +30,7 @@ _ROWS = 64
 
 
 @frozen
-class Doubt:
+class TextScore:
     """How unsure a model is of a text."""
 
     text: str
@@ -46,25 +44,26 @@ class Doubt:
     noise: float
     """Standard error of the score, by how far the readings differ."""
     windows: int
-    """How many windows of the context the text fills."""
+    """How many windows, as long as the texts of the training, the text fills."""
 
 
-def doubts(
-    engine: ArrowEngine,
+def score_texts(
+    model: Checkpoint,
     texts: Sequence[str],
     *,
     estimator: str = DEFAULT,
     span: slice = slice(None),
     readings: int = 4,
     seed: int = 0,
-) -> tuple[Doubt, ...]:
+) -> tuple[TextScore, ...]:
     """Score texts by the calibration of a run.
 
     It was made with texts as long as those of the training: shorter ones vary more, so more of them
-    trigger. A text longer than the context is read by windows, each of which counts by its tokens.
+    trigger. A
+    text longer than those of the training is read by windows, each of which counts by its tokens.
 
     Args:
-        engine: of a run that was calibrated.
+        model: of a run that was calibrated, on its device.
         texts: to score, at least one token each.
         estimator: whose threshold decides.
         span: which tokens of each text count, as a slice of its own; the others are hidden and
@@ -73,8 +72,8 @@ def doubts(
         seed: of that noise.
 
     Raises:
-        InferenceError: a text has no token, or none in the span, or more than the context where
-            a span counts, the estimator is unknown, or the model cannot be asked.
+        InferenceError: a text has no token, or none in the span, or where a span counts more than
+            texts of the training, the estimator is unknown, or the model cannot be asked.
         ModelLoadError: the run was not calibrated, or was trained anew since.
     """
     if estimator not in ESTIMATORS:
@@ -83,21 +82,20 @@ def doubts(
         )
     if readings < 2:
         raise InferenceError(f"expected at least 2 readings of each text, got {readings}")
-    found = engine.models[engine.mode]
-    run = run_folder(found)
+    run = model.run_folder
     calibration = Calibration.load(run / NAME)
-    if calibration.training_key != found.state.training_key:
+    if calibration.training_key != model.state.training_key:
         raise ModelLoadError(
             f"{run / NAME}: is of another training than the model; expected `aios uncertainty "
             f"calibrate {run}` again"
         )
-    ids, valid, counted, owners = _windows(engine, texts, span)
+    ids, valid, counted, owners = _windows(model, texts, span)
     read_out: list[Scores] = []
     for one in range(readings):
         parts = []
         for at in range(0, len(ids), _ROWS):
             few, present, said = (x[at : at + _ROWS] for x in (ids, valid, counted))
-            levels = read(found.model, few, present, counted=said, seed=seed * readings + one)
+            levels = read(model.model, few, present, counted=said, seed=seed * readings + one)
             parts.append(scores(calibration.tempered(levels), said))
         read_out.append({n: np.concatenate([part[n] for part in parts]) for n in ESTIMATORS})
     weights = np.zeros((len(texts), len(ids)))
@@ -112,7 +110,7 @@ def doubts(
     noise = each.std(0, ddof=1) / np.sqrt(readings)
     threshold = calibration.thresholds[estimator]
     return tuple(
-        Doubt(
+        TextScore(
             text=text,
             score=float(totals[estimator][number]),
             threshold=threshold,
@@ -126,15 +124,21 @@ def doubts(
 
 
 def _windows(
-    engine: ArrowEngine, texts: Sequence[str], span: slice
+    model: Checkpoint, texts: Sequence[str], span: slice
 ) -> tuple[Tensor, Tensor, Tensor, list[int]]:
     """Windows of texts, row by row.
 
     Returns:
         Ids (B, L), what is no padding, what counts, and the number of each row's text.
     """
-    rows, owners, most = [], [], engine.context
-    for number, row in enumerate(encoded(engine.tokenizer, list(texts))):
+    try:
+        encoded = model.tokenizer.encode_each(list(texts))
+    except (TokenizerError, TypeError, ValueError) as error:
+        raise InferenceError(f"expected texts; {error}") from error
+    rows: list[list[int]] = []
+    owners: list[int] = []
+    most = model.model.length
+    for number, row in enumerate(encoded):
         if not len(row) or (span != slice(None) and len(row) > most):
             raise InferenceError(f"text {number + 1}: expected 1 to {most} tokens, got {len(row)}")
         if not range(len(row))[span]:
@@ -142,26 +146,26 @@ def _windows(
                 f"text {number + 1}: expected a span of at least one of its {len(row)} tokens, got "
                 f"{span}"
             )
-        pieces = [row[at : at + most] for at in range(0, len(row), most)]
-        rows += pieces
-        owners += [number] * len(pieces)
-    width, pad = max(map(len, rows)), engine.models[engine.mode].model.vocabulary.pad_id
+        windows = [row[at : at + most].tolist() for at in range(0, len(row), most)]
+        rows += windows
+        owners += [number] * len(windows)
+    width, pad = max(map(len, rows)), model.model.vocabulary.pad_id
     ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
     valid = torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
     counted = torch.zeros_like(valid)
-    for at, row in enumerate(rows):
-        counted[at, list(range(len(row))[span])] = True
+    for at, window in enumerate(rows):
+        counted[at, list(range(len(window))[span])] = True
     return ids, valid, counted, owners
 
 
-def keep(found: Sequence[Doubt], place: Place, resolved: Resolved) -> int:
+def store_uncertain(texts: Sequence[TextScore], place: Place, resolved: Resolved) -> int:
     """Add the texts that triggered to a store, which is made where there is none.
 
     As rows with ``text``, ``kind`` = ``"doubt"`` and ``score``, each text once: evidence for
     ``aios evolve run --memories``, and memories like any others.
 
     Args:
-        found: of `doubts`.
+        texts: as `score_texts` has them.
         place: of the store; one that is there has the columns above.
         resolved: its ``[embedding]`` makes the vectors of a new store.
 
@@ -172,7 +176,7 @@ def keep(found: Sequence[Doubt], place: Place, resolved: Resolved) -> int:
         StorageError: the store cannot be written, has other columns, or does not say who made its
             vectors.
     """
-    unsure = {one.text: one for one in found if one.triggered}
+    unsure = {one.text: one for one in texts if one.triggered}
     if not unsure:
         return 0
     provider = resolved.config.embedding

@@ -13,9 +13,9 @@ import torch
 from attrs import asdict, field, frozen, validators
 from numpy.typing import NDArray
 
-from aios_core.diffusion.uncertainty import DEFAULT, ESTIMATORS, RATES, Level
 from aios_core.errors import ModelLoadError
 from aios_core.files import replace_text
+from aios_core.uncertainty.estimators import DEFAULT, ESTIMATORS, RATES, MaskLevel
 
 NAME: Final = "uncertainty.json"
 """In the folder of a run."""
@@ -44,7 +44,7 @@ class Temperatures:
     def __init__(self) -> None:
         self._nats = np.zeros((len(RATES), len(_GRID)))
 
-    def add(self, level: Level) -> None:
+    def add(self, level: MaskLevel) -> None:
         """Take a level of some texts into account."""
         said = level.said
         for column, temperature in enumerate(_GRID):
@@ -64,7 +64,7 @@ class Temperatures:
         return tuple(found)
 
 
-def scores(levels: Iterable[Level], counted: torch.Tensor | None = None) -> Scores:
+def scores(levels: Iterable[MaskLevel], counted: torch.Tensor | None = None) -> Scores:
     """How unsure each estimator finds B texts, or the tokens of them that are counted.
 
     Args:
@@ -135,7 +135,7 @@ class Calibration:
             for name, values in found.items()
         }
 
-    def tempered(self, levels: Iterable[Level]) -> Iterable[Level]:
+    def tempered(self, levels: Iterable[MaskLevel]) -> Iterable[MaskLevel]:
         """Levels under the temperatures."""
         for level, temperature in zip(levels, self.temperatures, strict=True):
             yield level.tempered(temperature)

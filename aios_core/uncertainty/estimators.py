@@ -29,7 +29,7 @@ RATES: Final = (0.9, 0.7, 0.5, 0.3, 0.1)
 
 
 @frozen(eq=False)
-class Level:
+class MaskLevel:
     """What a network says of N hidden tokens, at one share of masks."""
 
     rate: float
@@ -48,7 +48,7 @@ class Level:
         """(N,) log-probability of what stands there."""
         return self.log_probs.gather(-1, self.tokens[:, None])[:, 0]
 
-    def tempered(self, temperature: float) -> Level:
+    def tempered(self, temperature: float) -> MaskLevel:
         """The same with log-probabilities divided by a temperature, and normalised."""
         return evolve(self, log_probs=(self.log_probs / temperature).log_softmax(-1))
 
@@ -76,7 +76,7 @@ class Estimator(ABC):
     """A measure of how unsure a network is of each hidden token: higher is more unsure."""
 
     @abstractmethod
-    def measure(self, level: Level) -> Tensor:
+    def measure(self, level: MaskLevel) -> Tensor:
         """(N,) of a level's hidden tokens."""
 
 
@@ -84,7 +84,7 @@ class Estimator(ABC):
 class Entropy(Estimator):
     """Entropy of the prediction, in nats."""
 
-    def measure(self, level: Level) -> Tensor:
+    def measure(self, level: MaskLevel) -> Tensor:
         """Sum of -p log p."""
         return entropy(level.log_probs)
 
@@ -93,7 +93,7 @@ class Entropy(Estimator):
 class Margin(Estimator):
     """1 minus the difference of the two highest probabilities."""
 
-    def measure(self, level: Level) -> Tensor:
+    def measure(self, level: MaskLevel) -> Tensor:
         """From 0, where the first leaves nothing, to 1, where the second is as likely."""
         first, second = level.log_probs.topk(2).values.exp().unbind(-1)
         return 1 - first + second
@@ -108,7 +108,7 @@ class Residual(Estimator):
     It is told the text: of one that the network wrote, it says how well it agrees with itself.
     """
 
-    def measure(self, level: Level) -> Tensor:
+    def measure(self, level: MaskLevel) -> Tensor:
         """(1 - p(token)) / rate."""
         return -torch.expm1(level.said) / level.rate
 
@@ -120,7 +120,7 @@ class Flips(Estimator):
     How often a trajectory changes its mind (arXiv 2605.14570 counts the same while sampling).
     """
 
-    def measure(self, level: Level) -> Tensor:
+    def measure(self, level: MaskLevel) -> Tensor:
         """1 or 0; 0 at the first level."""
         if level.before is None:
             return torch.zeros(len(level.tokens), device=level.tokens.device)
@@ -148,7 +148,7 @@ def read(
     counted: Tensor | None = None,
     seed: int = 0,
     rates: Sequence[float] = RATES,
-) -> Iterator[Level]:
+) -> Iterator[MaskLevel]:
     """Hide texts at one share of masks after the other, and ask the network each time.
 
     Args:
@@ -188,5 +188,5 @@ def read(
         h = model.denoiser(condition).states(z, model.place(t), 0, ids.shape[1])[where]
         log_probs = model.log_probs(h)
         said = model.place(before[hidden]) if number else None
-        yield Level(rate, where, model.place(ids[hidden]), log_probs, said)
+        yield MaskLevel(rate, where, model.place(ids[hidden]), log_probs, said)
         before[hidden] = log_probs.argmax(-1).cpu()

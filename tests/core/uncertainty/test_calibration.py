@@ -8,8 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios_core.diffusion.uncertainty import ESTIMATORS, RATES, Level
-from aios_core.inference.calibration import FALSE_TRIGGERS, FEWEST, Calibration, Temperatures
+from aios_core.errors import ModelLoadError
+from aios_core.uncertainty.calibration import (
+    FALSE_TRIGGERS,
+    FEWEST,
+    NAME,
+    Calibration,
+    Temperatures,
+)
+from aios_core.uncertainty.estimators import ESTIMATORS, RATES, MaskLevel
 
 
 def test_the_rank_of_a_threshold_counts_the_next_text():
@@ -76,8 +83,32 @@ def test_a_temperature_is_the_likeliest_between_those_that_are_tried_too(factor)
     fit = Temperatures()
     for part in (slice(0, 400), slice(400, 900)):
         hidden = torch.ones(1, len(tokens[part]), dtype=torch.bool)
-        fit.add(Level(RATES[2], hidden, tokens[part], sharp[part], None))
+        fit.add(MaskLevel(RATES[2], hidden, tokens[part], sharp[part], None))
     tried = np.geomspace(0.25, 4, 801)
     nats = [-(sharp / t).log_softmax(-1).gather(1, tokens[:, None]).sum().item() for t in tried]
 
     assert pytest.approx(tried[np.argmin(nats)], rel=0.01) == fit.fitted()[2]
+
+
+def test_temperatures_find_what_was_sharpened():
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn(4000, 8, generator=generator).log_softmax(-1)
+    tokens = torch.multinomial(honest.exp(), 1, generator=generator)[:, 0]
+    fit = Temperatures()
+    for rate, factor in zip(RATES, (1, 2, 0.5, 1.5, 1), strict=True):
+        sharp = (honest * factor).log_softmax(-1)
+        fit.add(MaskLevel(rate, torch.ones(1, 4000, dtype=torch.bool), tokens, sharp, None))
+
+    assert pytest.approx((1, 2, 0.5, 1.5, 1), rel=0.05) == fit.fitted()
+
+
+def test_a_calibration_belongs_to_one_training(found, folder, tmp_path):
+    calibration = Calibration.load(folder / "run" / NAME)
+    calibration.save(tmp_path / NAME)
+    assert calibration == Calibration.load(tmp_path / NAME)
+
+    with pytest.raises(ModelLoadError, match="expected `aios uncertainty calibrate"):
+        Calibration.load(tmp_path / "missing" / NAME)
+    (tmp_path / NAME).write_text('{"texts": 3}')
+    with pytest.raises(ModelLoadError, match="is damaged"):
+        Calibration.load(tmp_path / NAME)

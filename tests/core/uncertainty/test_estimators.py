@@ -1,0 +1,124 @@
+"""Estimators, and the levels of masks that they look at."""
+
+import math
+from itertools import pairwise
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from aios_core.contracts import Vocabulary
+from aios_core.diffusion.model import Model
+from aios_core.testing.modules import stir
+from aios_core.uncertainty.calibration import scores
+from aios_core.uncertainty.estimators import ESTIMATORS, RATES, MaskLevel, read
+from aios_plugins.backbones.transformer import Transformer
+from aios_plugins.corruptions.absorbing import Absorbing
+from aios_plugins.heads.text import Text
+from aios_plugins.noise.cosine import Cosine
+from aios_plugins.noise.loglinear import LogLinear
+
+
+def level(probabilities, tokens, before=None, rate=0.5):
+    probs = torch.tensor(probabilities)
+    hidden = torch.tensor([[True] * len(tokens)])
+    said = None if before is None else torch.tensor(before)
+    return MaskLevel(rate, hidden, torch.tensor(tokens), probs.log(), said)
+
+
+def test_equal_texts_are_read_alike_wherever_they_stand(model):
+    """In any row of any batch, padded or not."""
+    ids = torch.tensor([[97, 98, 99, 100, 0, 0], [101] * 6, [97, 98, 99, 100, 0, 0]])
+    valid = torch.tensor([[True] * 4 + [False] * 2, [True] * 6, [True] * 4 + [False] * 2])
+    together = list(read(model, ids, valid, seed=3))
+    alone = list(read(model, ids[:1, :4], valid[:1, :4], seed=3))
+
+    for one, level in zip(alone, together, strict=True):
+        assert torch.equal(level.hidden[0], level.hidden[2])
+        assert torch.equal(one.hidden[0], level.hidden[0, :4])
+
+
+def test_estimators_by_hand():
+    one = level([[0.5, 0.5, 0.0], [0.7, 0.2, 0.1]], [0, 2], before=[0, 1])
+    measured = {name: estimator.measure(one).tolist() for name, estimator in ESTIMATORS.items()}
+
+    bits = [math.log(2), -sum(p * math.log(p) for p in (0.7, 0.2, 0.1))]
+    assert pytest.approx(bits, abs=1e-6) == measured["entropy"]
+    assert pytest.approx([1, 0.5], abs=1e-6) == measured["margin"]
+    assert pytest.approx([1, 1.8], abs=1e-6) == measured["residual"]
+    assert [0, 1] == measured["flips"]
+    first = attrs.evolve(one, before=None)
+    assert [0, 0] == ESTIMATORS["flips"].measure(first).tolist()
+
+
+def test_means_are_of_what_counts_row_by_row():
+    hidden = torch.tensor([[True, False, True], [False, True, False]])
+    one = MaskLevel(0.5, hidden, torch.zeros(3, dtype=torch.int64), torch.zeros(3, 2), None)
+    values = torch.tensor([1.0, 3.0, 5.0])
+
+    assert [2, 5] == one.mean(values).tolist()
+    counted = torch.tensor([[False, True, True], [True, True, True]])
+    assert [3, 5] == one.mean(values, counted).tolist()
+
+
+def test_what_is_hidden_less_is_hidden_more(model):
+    ids = torch.randint(97, 120, (4, 16))
+    levels = list(read(model, ids, torch.ones_like(ids, dtype=torch.bool)))
+
+    assert list(RATES) == [one.rate for one in levels]
+    for more, less in pairwise(levels):
+        assert not (less.hidden & ~more.hidden).any()
+    for one in levels:
+        assert one.hidden.any(-1).all()
+        assert torch.equal(ids[one.hidden], one.tokens)
+        assert torch.isinf(one.log_probs[:, model.vocabulary.mask_id]).all()
+
+
+def test_a_row_is_read_alone_as_in_a_batch_and_padding_is_nothing(model):
+    ids = torch.randint(97, 120, (3, 16))
+    valid = torch.ones_like(ids, dtype=torch.bool)
+    valid[0, 9:] = False
+    together = scores(read(model, ids, valid, seed=4))
+    alone = scores(read(model, ids[:1], valid[:1], seed=4))
+
+    for name in ESTIMATORS:
+        assert np.allclose(together[name][0], alone[name][0], atol=1e-5), name
+    changed = torch.where(valid, ids, 5)
+    again = scores(read(model, changed, valid, seed=4))
+    assert all(np.allclose(together[name], again[name], atol=1e-5) for name in ESTIMATORS)
+
+
+@pytest.mark.parametrize("noise", [LogLinear(), Cosine()], ids=["loglinear", "cosine"])
+def test_a_network_hears_the_time_of_as_many_masks_as_it_sees(noise):
+    """Under every schedule: of each reading, and so of what is said at it."""
+    backbone = Transformer(dim=8, layers=1, heads=2, time_conditioned=True)
+    vocabulary = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
+    timed = stir(Model(Text(), backbone, noise, Absorbing(), vocabulary, length=400).eval())
+    told = []
+    timed.backbone.register_forward_pre_hook(lambda _, given: told.append(given[1]))
+    ids = torch.randint(0, 3, (4, 400), generator=torch.Generator().manual_seed(0))
+    for one in read(timed, ids, torch.ones_like(ids, dtype=torch.bool)):
+        x = torch.where(one.hidden, vocabulary.mask_id, ids)
+        share = timed.noise.mask_rate(told[-1].double())
+
+        torch.testing.assert_close(one.hidden.double().mean(1), share, atol=0.1, rtol=0)
+        expected = timed.log_probs(timed.states(x, told[-1]))[one.hidden]
+        torch.testing.assert_close(expected, one.log_probs)
+
+
+def test_something_is_said_of_what_counts_at_every_level(model):
+    """However few tokens of a row do, where they stand, and beside padding."""
+    ids = torch.randint(97, 120, (16, 16), generator=torch.Generator().manual_seed(1))
+    valid = torch.ones_like(ids, dtype=torch.bool)
+    valid[::2, 9:] = False
+    counted = torch.nn.functional.one_hot(torch.arange(16) % 9, 16).bool()
+    levels = list(read(model, ids, valid, counted=counted))
+
+    for one in levels:
+        assert one.hidden[counted].all()
+        assert not (one.hidden & ~valid).any()
+        there = one.hidden.nonzero()[:, 1] == one.hidden.nonzero()[:, 0] % 9
+        assert torch.equal(-one.said[there].double(), one.mean(-one.said, counted))
+    for more, less in pairwise(levels):
+        assert not (less.hidden & ~more.hidden).any()
