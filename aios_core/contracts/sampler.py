@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 from attrs import field, fields, frozen, validators
 
 from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
-from aios_core.contracts.remembered import count, differences, highest, masks, others
+from aios_core.tensor_cache import count, differences, highest, masks, others
 
 if TYPE_CHECKING:
     from torch import Tensor

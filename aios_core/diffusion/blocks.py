@@ -9,8 +9,8 @@ import torch
 from attrs import evolve, field, frozen, validators
 
 from aios_core.contracts import Sampler
-from aios_core.contracts.remembered import Remembered
 from aios_core.diffusion.denoiser import ask
+from aios_core.tensor_cache import cached_by_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +71,7 @@ class _Part:
     def __init__(self, denoiser: Denoiser, x: Tensor, start: int, stop: int) -> None:
         self.denoiser, self.time_conditioned = denoiser, denoiser.time_conditioned
         self.start, self.stop, self.before, self.after = start, stop, x[:, :start], x[:, stop:]
-        self.whole = Remembered(lambda x: torch.cat((self.before, x, self.after), 1))
+        self.whole = cached_by_tensor(lambda x: torch.cat((self.before, x, self.after), 1))
         """The positions x (B, L) among all others."""
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from aios_core.contracts import (
     SamplingContext,
     Spacing,
 )
-from aios_core.contracts.remembered import count, differences, masks
 from aios_core.diffusion.blocks import Blocks
 from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.model import Model
@@ -27,6 +26,7 @@ from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.selection import entropies_at
 from aios_core.diffusion.watching import Watched
 from aios_core.errors import InferenceError
+from aios_core.tensor_cache import count, differences, masks
 
 if TYPE_CHECKING:
     from aios_core.diffusion.caching import Caching

@@ -10,9 +10,9 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from aios_core.component import blamed
 from aios_core.contracts import Condition
-from aios_core.contracts.remembered import count, masks
-from aios_core.diffusion.pieces import entries_on, pieces
+from aios_core.diffusion.chunking import chunks, entries_on
 from aios_core.diffusion.random import indices
+from aios_core.tensor_cache import count, masks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ def narrowed(h: Tensor, part: slice) -> Tensor:
 class ModelDenoiser:
     """A `Model` as samplers see it; made by `Model.denoiser`.
 
-    The network's states become logits a piece at a time and only at masked positions, so the answer
+    The network's states become logits a chunk at a time and only at masked positions, so the answer
     is the one tensor of its size.
 
     Attributes:
@@ -108,15 +108,15 @@ class ModelDenoiser:
         # Other noise looks as clean as any token.
         if not self.model.process.absorbing or count(found) == len(h):
             out = h.new_empty(len(h), size, dtype=dtype)
-            for piece in pieces(len(h), size, entries_on(h.device)):
-                self._log_probs(h[piece], dtype, out=out[piece])
+            for chunk in chunks(len(h), size, entries_on(h.device)):
+                self._log_probs(h[chunk], dtype, out=out[chunk])
         else:
             out = h.new_full((len(h), size), -torch.inf, dtype=dtype)
             out.scatter_(1, x.reshape(-1, 1), 0.0)  # what is masked is overwritten
             masked = indices(found)
             # Half as large, for there are two at once: logits, and what becomes of them.
-            for piece in pieces(len(masked), size, entries_on(h.device) // 2):
-                out.index_copy_(0, masked[piece], self._log_probs(h[masked[piece]], dtype))
+            for chunk in chunks(len(masked), size, entries_on(h.device) // 2):
+                out.index_copy_(0, masked[chunk], self._log_probs(h[masked[chunk]], dtype))
         return out.view(*x.shape, -1)
 
     def _log_probs(self, h: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:

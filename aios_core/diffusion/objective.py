@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from aios_core.component import blamed, named
 from aios_core.contracts import Condition
 from aios_core.diffusion.block_causal import two_streams
-from aios_core.diffusion.pieces import pieces
+from aios_core.diffusion.chunking import chunks
 from aios_core.errors import PluginError
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def _sum_where(model: Model, h: Tensor, x0: Tensor, where: Tensor, loss: Losses)
     targets = model.place(x0.flatten()[chosen])
     chosen = model.place(chosen)
     states = h.flatten(0, 1)[chosen]
-    parts = list(pieces(len(states), model.vocabulary.size, LOGITS_AT_ONCE))
+    parts = list(chunks(len(states), model.vocabulary.size, LOGITS_AT_ONCE))
     if len(parts) <= 1:
         losses = loss(states, targets)
     else:  # logits are made again for their gradient: some time for most of the memory
@@ -299,7 +299,7 @@ def _sum_all(
     def part(h: Tensor, z: Tensor, x0: Tensor, *levels: Tensor) -> Tensor:
         return loss(z, x0, model.log_probs(h), *levels)
 
-    parts = list(pieces(len(h), h.shape[1] * model.vocabulary.size, LOGITS_AT_ONCE))
+    parts = list(chunks(len(h), h.shape[1] * model.vocabulary.size, LOGITS_AT_ONCE))
     given = [[one[p] for one in (h, *rows)] for p in parts]
     if len(parts) <= 1:
         losses = [part(*one) for one in given]

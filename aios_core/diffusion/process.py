@@ -17,7 +17,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from aios_core.contracts.remembered import Remembered
+from aios_core.tensor_cache import cached_by_tensor
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -225,7 +225,7 @@ def levels(t: Tensor, s: Tensor, context: SamplingContext) -> tuple[Tensor, Tens
     return _level(t, context.noise), _level(s, context.noise)
 
 
-@Remembered
+@cached_by_tensor
 def _level(t: Tensor, noise: NoiseScheduler) -> Tensor:
     """What is earlier in one step is the present time of the next."""
     return torch.where(t > 0, noise.alpha(t), 1)
@@ -249,7 +249,7 @@ def lift(x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingCo
     return torch.where(lifted, context.categorical(log_probs, lifted), x)
 
 
-@Remembered
+@cached_by_tensor
 def _mass(alpha: Tensor, process: Process) -> Tensor:
     alpha = alpha.double()
     return (1 - alpha)[..., None] * process.corruption.noise(alpha, process.vocabulary)
@@ -265,7 +265,7 @@ def _column(alpha: Tensor) -> Tensor:
     return alpha.double().reshape(-1, 1)
 
 
-@Remembered
+@cached_by_tensor
 def _entries(z: Tensor, mass: Tensor) -> Tensor:
     found: Tensor = mass.expand(len(z), -1).gather(1, z)
     return found

@@ -18,8 +18,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from aios_core.contracts.remembered import count, doubtful, highest
-from aios_core.diffusion.pieces import entries_on, joined, pieces
+from aios_core.diffusion.chunking import chunks, entries_on, joined
+from aios_core.tensor_cache import count, doubtful, highest
 
 
 def _signed(number: int) -> int:
@@ -190,15 +190,15 @@ class RowRandom:
         """Tokens (N,) of what the processor makes of the places ``at`` of (B L, V)."""
         assert self._process is not None
         parts = []
-        # Smaller pieces, for it makes several copies in float64.
-        for piece in pieces(len(at), flat.shape[-1], entries_on(flat.device) // 4):
-            weights = flat[at[piece]].to(torch.float64, copy=True)
+        # Smaller chunks, for it makes several copies in float64.
+        for chunk in chunks(len(at), flat.shape[-1], entries_on(flat.device) // 4):
+            weights = flat[at[chunk]].to(torch.float64, copy=True)
             if added is not None:
-                token, gain = (one[piece, None] for one in added)
+                token, gain = (one[chunk, None] for one in added)
                 weights.scatter_add_(-1, token, gain.log1p())
-            rows = at[piece] // len(self._positions)
+            rows = at[chunk] // len(self._positions)
             weights = self._process(weights, rows, temperature)
-            parts.append(draw(weights, [u[piece] for u in uniforms], temperature))
+            parts.append(draw(weights, [u[chunk] for u in uniforms], temperature))
         return joined(parts)
 
 
@@ -233,23 +233,23 @@ def draw(
         (N,) int64.
     """
     vocab, rows = log_weights.shape[-1], len(log_weights) if at is None else len(at)
-    cut = list(pieces(rows, vocab, entries_on(log_weights.device)))
+    cut = list(chunks(rows, vocab, entries_on(log_weights.device)))
     token, gain = (None, None) if bonus is None else (bonus[0][:, None], bonus[1][:, None])
 
-    def part(piece: slice) -> Tensor:
-        return log_weights[piece if at is None else at[piece]]
+    def part(chunk: slice) -> Tensor:
+        return log_weights[chunk if at is None else at[chunk]]
 
     if temperature == 0:
-        best = [part(piece).max(-1) for piece in cut]
+        best = [part(chunk).max(-1) for chunk in cut]
         highest, drawn = joined([one.values for one in best]), joined([one.indices for one in best])
         if token is None or gain is None:
             return drawn
-        own = joined([part(piece).gather(-1, token[piece]) for piece in cut]) + gain.log1p()
+        own = joined([part(chunk).gather(-1, token[chunk]) for chunk in cut]) + gain.log1p()
         return torch.where(own[:, 0] > highest, token[:, 0], drawn)
     length = _run(vocab)
     weighed = [
-        _shares(part(piece), temperature, length, None if token is None else token[piece])
-        for piece in cut
+        _shares(part(chunk), temperature, length, None if token is None else token[chunk])
+        for chunk in cut
     ]
     shares = joined([one for one, _ in weighed])
     number = shares.shape[-1]

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from aios_core.contracts.remembered import Remembered, highest
-from aios_core.diffusion.pieces import entries_on, joined, pieces
+from aios_core.diffusion.chunking import chunks, entries_on, joined
+from aios_core.tensor_cache import cached_by_tensor, highest
 
 Measure = Literal["probability", "margin", "entropy"]
 """How sure a distribution is: log-probability of its likeliest token, difference of its two
@@ -33,12 +33,12 @@ def sureness(log_probs: Tensor, measure: Measure) -> Tensor:
     return -entropies(log_probs)
 
 
-@Remembered
+@cached_by_tensor
 def entropies(log_probs: Tensor) -> Tensor:
     """Entropies of normalised distributions, (B, L, V) to (B, L), in nats and their type."""
     flat = log_probs.flatten(0, 1)
-    parts = pieces(len(flat), flat.shape[-1], entries_on(flat.device))
-    return joined([entropy(flat[piece]) for piece in parts]).view(log_probs.shape[:2])
+    parts = chunks(len(flat), flat.shape[-1], entries_on(flat.device))
+    return joined([entropy(flat[chunk]) for chunk in parts]).view(log_probs.shape[:2])
 
 
 def entropies_at(log_probs: Tensor, rows: Tensor, places: Tensor) -> Tensor:
@@ -48,8 +48,8 @@ def entropies_at(log_probs: Tensor, rows: Tensor, places: Tensor) -> Tensor:
         known = entropies(log_probs)
     if known is not None or not len(rows):
         return log_probs[rows, places, 0] if known is None else known[rows, places]
-    parts = pieces(len(rows), log_probs.shape[-1], entries_on(log_probs.device))
-    return joined([entropy(log_probs[rows[piece], places[piece]]) for piece in parts])
+    parts = chunks(len(rows), log_probs.shape[-1], entries_on(log_probs.device))
+    return joined([entropy(log_probs[rows[chunk], places[chunk]]) for chunk in parts])
 
 
 def entropy(log_probs: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from aios_core.component import blamed, named
-from aios_core.contracts.remembered import doubtful
 from aios_core.diffusion.blocks import Blocks
 from aios_core.diffusion.denoiser import ask
 from aios_core.errors import InferenceError, PluginError
+from aios_core.tensor_cache import doubtful
 
 if TYPE_CHECKING:
     from aios_core.contracts import Denoiser, Sampler

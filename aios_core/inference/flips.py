@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aios_core.contracts.remembered import masks
 from aios_core.diffusion.denoiser import ask
+from aios_core.tensor_cache import masks
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ import torch
 from attrs import field, frozen, validators
 
 from aios_core.contracts import AdaptiveSampler, Denoiser, SamplingContext
-from aios_core.contracts.remembered import highest
+from aios_core.tensor_cache import highest
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from attrs import field, frozen, validators
 
 from aios_core.contracts import AdaptiveSampler, SamplingContext
-from aios_core.contracts.remembered import highest
+from aios_core.tensor_cache import highest
 
 if TYPE_CHECKING:
     from torch import Tensor

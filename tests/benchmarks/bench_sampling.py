@@ -33,7 +33,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from aios_core.contracts import Vocabulary
-from aios_core.diffusion import pieces
+from aios_core.diffusion import chunking
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
 from aios_core.registry import Registry
@@ -175,7 +175,7 @@ def versus(model, given):
 
 def counts(model, given):
     """What ours and others ask of a device besides the backbone, for each of its calls."""
-    pieces._ENTRIES = pieces._ENTRIES_CUDA  # as on a graphics card
+    chunking._ENTRIES = chunking._ENTRIES_CUDA  # as on a graphics card
     for name, peer, our, settings in wanted(model, given):
         found = {}
         for who, run in (("", our), ("peer_", peer)):

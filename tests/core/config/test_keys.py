@@ -245,11 +245,11 @@ def test_places_do_not_count(core, both):
     resolved = resolve({}, registry=Registry.discover(environ={}))
     before = both(resolved)
     (core / "training" / "deep").mkdir()
-    (core / "diffusion" / "pieces.py").rename(core / "training" / "deep" / "chunks.py")
+    (core / "diffusion" / "chunking.py").rename(core / "training" / "deep" / "chunks.py")
     changed = 0
     for file in core.rglob("*.py"):
         text = file.read_text()
-        moved = text.replace("aios_core.diffusion.pieces", "aios_core.training.deep.chunks")
+        moved = text.replace("aios_core.diffusion.chunking", "aios_core.training.deep.chunks")
         changed += moved != text
         file.write_text(moved)
 
@@ -258,9 +258,9 @@ def test_places_do_not_count(core, both):
 
 
 def test_a_module_of_the_core_that_is_missing_is_an_error(core, both):
-    (core / "diffusion" / "pieces.py").unlink()
+    (core / "diffusion" / "chunking.py").unlink()
 
-    with pytest.raises(PluginError, match=r"aios_core\.diffusion\.pieces: .* got none"):
+    with pytest.raises(PluginError, match=r"aios_core\.diffusion\.chunking: .* got none"):
         both(resolve({}, registry=Registry.discover(environ={})))
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 
 from aios_core.contracts import Condition
-from aios_core.diffusion import pieces
+from aios_core.diffusion import chunking
 from aios_core.diffusion.denoiser import ask, substitute
 from aios_core.testing.strategies import states
 
@@ -101,7 +101,7 @@ def test_default_dtype_is_single_or_finer(small_model):
 @pytest.mark.parametrize("entries", [1, 15, 2**22])
 def test_pieces_are_the_whole(small_model, monkeypatch, entries):
     """Decoded a piece at a time and only at masks: what substitution makes of all logits."""
-    monkeypatch.setattr(pieces, "_ENTRIES", entries)
+    monkeypatch.setattr(chunking, "_ENTRIES", entries)
     model = small_model()
     x, t = torch.tensor([[3, 0, 3, 1], [3, 3, 3, 3], [1, 2, 0, 1]]), torch.ones(3).double()
     expected = substitute(model(x, t), x, 3, torch.float64)

@@ -6,7 +6,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from aios_core.contracts import Controls, Vocabulary
-from aios_core.diffusion import pieces
+from aios_core.diffusion import chunking
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
 from aios_core.registry import Registry
@@ -36,7 +36,7 @@ def allocations(model, sampler, **settings):
 
 @pytest.fixture
 def model(monkeypatch):
-    monkeypatch.setattr(pieces, "_ENTRIES", 2 * VOCAB)
+    monkeypatch.setattr(chunking, "_ENTRIES", 2 * VOCAB)
     torch.manual_seed(0)
     return stir(Model(Text(), Transformer(dim=8, heads=2), LogLinear(), Absorbing(), VOCABULARY))
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios_core.diffusion import pieces
+from aios_core.diffusion import chunking
 from aios_core.diffusion.random import _GOLDEN, RowRandom, draw, splitmix64
 
 
@@ -160,7 +160,7 @@ def test_pieces_change_no_draw(monkeypatch, temperature):
     where = torch.ones(3, 5).bool()
     ends = []
     for entries in (1, 20, 2**22):
-        monkeypatch.setattr(pieces, "_ENTRIES", entries)
+        monkeypatch.setattr(chunking, "_ENTRIES", entries)
         ends.append(RowRandom(range(3), 5).categorical(log_probs, where, temperature, 7))
     assert torch.equal(ends[0], ends[2])
     assert torch.equal(ends[1], ends[2])

@@ -1,4 +1,4 @@
-"""Large tensors a piece at a time, so that no second one of (B, L, V) is ever made."""
+"""Large tensors a chunk at a time, so that no second one of (B, L, V) is ever made."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _ENTRIES: Final = 2**22
-"""Numbers of a piece: a few megabytes, and enough to keep a processor busy."""
+"""Numbers of a chunk: a few megabytes, and enough to keep a processor busy."""
 _ENTRIES_CUDA: Final = 2**25
 """Likewise for a graphics card, which waits for the host between smaller ones: half of what a text
 of 1,024 tokens of a vocabulary of 50 thousand takes."""
 
 
 def entries_on(device: torch.device) -> int:
-    """Numbers of a piece that keep a device busy and are still few beside a large vocabulary."""
+    """Numbers of a chunk that keep a device busy and are still few beside a large vocabulary."""
     return _ENTRIES_CUDA if device.type == "cuda" else _ENTRIES
 
 
-def pieces(rows: int, width: int, entries: int) -> Iterator[slice]:
-    """Slices of rows of a width, as few as may be and alike; together they are all of them."""
+def chunks(rows: int, width: int, entries: int) -> Iterator[slice]:
+    """Split rows of a width into the fewest chunks of equal size, at most ``entries`` numbers."""
     number = -(-rows // max(1, entries // width))
     size = -(-rows // number) if number else 1
     for start in range(0, rows, size):
@@ -31,5 +31,5 @@ def pieces(rows: int, width: int, entries: int) -> Iterator[slice]:
 
 
 def joined(parts: list[Tensor]) -> Tensor:
-    """What became of all pieces, of which there is at least one, (N,) in all."""
+    """What became of all chunks, of which there is at least one, (N,) in all."""
     return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -1,11 +1,11 @@
-"""What was found out about a tensor."""
+"""Functions of a tensor whose answers are cached."""
 
 import gc
 
 import pytest
 import torch
 
-from aios_core.contracts.remembered import Remembered, count, differences, masks
+from aios_core.tensor_cache import cached_by_tensor, count, differences, masks
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def asked():
     """A function of a tensor and a number, and the calls that it got."""
     calls = []
 
-    @Remembered
+    @cached_by_tensor
     def total(tensor, more):
         calls.append(more)
         return int(tensor.sum()) + more

@@ -1,4 +1,4 @@
-"""What was found out about a tensor, kept while it lives: a device is not asked twice.
+"""Results about a tensor, cached while it lives: a device is not asked twice.
 
 Whoever reads a number from a graphics card waits until all that was launched is done, so the parts
 of a step that want to know the same of the same tensor wait once, and read it once.
@@ -21,10 +21,11 @@ _KEPT: Final = 4
 """Answers of a function: of a few tensors that are asked about by turns."""
 
 
-class Remembered(Generic[*Rest, Answer]):
-    """A function of a tensor that keeps its last answers, until the tensor is changed or gone.
+class cached_by_tensor(Generic[*Rest, Answer]):  # noqa: N801 - a decorator, as cached_property is
+    """Memoize a function of a tensor, to avoid waiting for the device twice.
 
-    Use it as a decorator. Answers are shared, so nobody may write to them.
+    The last answers are kept until their tensor is changed or gone. They are shared, so nobody may
+    write to them.
     """
 
     def __init__(self, function: Callable[[Tensor, *Rest], Answer]) -> None:
@@ -61,39 +62,39 @@ def _equal(one: object, other: object) -> bool:
     return one is other or (isinstance(one, int) and one == other)
 
 
-@Remembered
+@cached_by_tensor
 def count(where: Tensor) -> int:
     """How many entries of a bool tensor are true."""
     return int(where.sum())
 
 
-@Remembered
+@cached_by_tensor
 def masks(x: Tensor, mask_id: int) -> Tensor:
     """Where a state (B, L) holds a mask, bool."""
     found: Tensor = x == mask_id
     return found
 
 
-@Remembered
+@cached_by_tensor
 def highest(log_probs: Tensor) -> Tensor:
     """The largest entry of each distribution, (B, L, V) to (B, L); not a number where one is."""
     return log_probs.amax(-1)
 
 
-@Remembered
+@cached_by_tensor
 def doubtful(log_probs: Tensor) -> Tensor:
     """Where (B, L) no token can be drawn: of (B, L, V) the largest entry is not a finite number."""
     most = highest(log_probs)
     return (most - most) != 0  # not a number, but for finite ones; isfinite launches more
 
 
-@Remembered
+@cached_by_tensor
 def others(where: Tensor) -> Tensor:
     """Where a bool tensor is false."""
     return ~where
 
 
-@Remembered
+@cached_by_tensor
 def differences(new: Tensor, old: Tensor) -> int:
     """In how many positions two states (B, L) differ."""
     return int((new != old).sum())
