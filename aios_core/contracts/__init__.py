@@ -19,6 +19,16 @@ from aios_core.contracts.evolution import (
 from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
+from aios_core.contracts.model import (
+    AnyNetwork,
+    Denoiser,
+    Draws,
+    HeldOutTokens,
+    Network,
+    Process,
+    Randomness,
+    Recalled,
+)
 from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
 from aios_core.contracts.objective import Objective
 from aios_core.contracts.padding import Padding
@@ -27,7 +37,6 @@ from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
     Controls,
-    Denoiser,
     Sampler,
     SamplingContext,
     StepSampler,
@@ -47,6 +56,7 @@ from aios_core.contracts.tracker import Tracker
 __all__ = [
     "Adaptation",
     "AdaptiveSampler",
+    "AnyNetwork",
     "Backbone",
     "Budget",
     "Cache",
@@ -58,22 +68,28 @@ __all__ = [
     "Curve",
     "Dataset",
     "Denoiser",
+    "Draws",
     "EmbeddingProvider",
     "Estimate",
     "Evidence",
     "EvolutionLevel",
     "Executor",
     "Experience",
+    "HeldOutTokens",
     "Id",
     "Injection",
     "Metric",
+    "Network",
     "NoiseScheduler",
     "Objective",
     "Outcome",
     "Padding",
+    "Process",
     "ProjectionHead",
     "QuantizedTensor",
     "Quantizer",
+    "Randomness",
+    "Recalled",
     "Rows",
     "Sampler",
     "Samples",

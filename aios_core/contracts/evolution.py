@@ -13,7 +13,7 @@ from aios_core.errors import EvolutionError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts.model import AnyNetwork, Network
 
 
 @frozen(eq=False)
@@ -80,7 +80,7 @@ class EvolutionLevel(ABC):
     """Registry name: what a card says, so that it is applied by the level that made it."""
 
     @abstractmethod
-    def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
+    def adapt(self, model: Network, experience: Experience, budget: Budget) -> Adaptation:
         """Learn from evidence; the model is left as it is.
 
         Args:
@@ -93,7 +93,7 @@ class EvolutionLevel(ABC):
         """
 
     @abstractmethod
-    def apply(self, model: Model, adaptation: Adaptation) -> Model:
+    def apply(self, model: AnyNetwork, adaptation: Adaptation) -> AnyNetwork:
         """The model with an adaptation; the one that is given is left as it is.
 
         What is applied says itself how: an instance of all defaults applies what any other made.

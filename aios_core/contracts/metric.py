@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from attrs import frozen
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.config.schema import Config
+    from aios_core.contracts.model import HeldOutTokens, Network
     from aios_core.contracts.tokenizer import TrainedTokenizer
-    from aios_core.diffusion.model import Model
-    from aios_core.training.data import Tokens
 
 
 @frozen
@@ -61,20 +59,82 @@ class Samples:
     so no sample metric is reported without it."""
 
 
+class DiffusionSettings(Protocol):
+    """The section ``diffusion``: how a network is taught to denoise."""
+
+    @property
+    def length(self) -> int:
+        """L, tokens of a training sequence."""
+        ...
+
+    @property
+    def times(self) -> Literal["stratified", "iid"]:
+        """How times are drawn."""
+        ...
+
+    @property
+    def time_epsilon(self) -> float:
+        """Smallest time that is drawn."""
+        ...
+
+
+class EvaluationSettings(Protocol):
+    """The section ``evaluation``: how to measure."""
+
+    @property
+    def draws(self) -> int:
+        """Noisy states drawn a sequence."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Sequences a forward pass."""
+        ...
+
+
+class Settings(Protocol):
+    """What a metric may read of the configuration of a run, whatever class keeps it."""
+
+    @property
+    def seed(self) -> int:
+        """Decides all that is drawn."""
+        ...
+
+    @property
+    def mode(self) -> Literal["diffusion", "ar"]:
+        """Whether the network denoises, or is autoregressive."""
+        ...
+
+    @property
+    def diffusion(self) -> DiffusionSettings:
+        """How the network was taught."""
+        ...
+
+    @property
+    def evaluation(self) -> EvaluationSettings:
+        """How to measure."""
+        ...
+
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """What is measured."""
+        ...
+
+
 @frozen
 class Evidence:
     """What a metric may look at."""
 
-    config: Config
+    config: Settings
     """Of the run: its seed, and how to measure (``config.evaluation``, ``config.diffusion``)."""
-    model: Model
+    model: Network
     """In evaluation mode, on its device."""
     tokenizer: TrainedTokenizer
-    held_out: Tokens
+    held_out: HeldOutTokens
     """Validation split of the data set, as tokens; the first ``evaluation.max_tokens`` of it."""
     samples: Samples | None = None
     """Present for metrics of samples."""
-    twin: Model | None = None
+    twin: Network | None = None
     """The autoregressive twin: same data, tokenizer, backbone. None where it was switched off."""
 
     def bits_per_byte(self, nats_per_token: Estimate) -> Estimate:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts.model import Network
 
 
 class Objective(ABC):
@@ -27,7 +27,7 @@ class Objective(ABC):
 
     @abstractmethod
     def losses(
-        self, model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
+        self, model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
     ) -> Tensor:
         """One estimate for each row.
 

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from attrs import field, fields, frozen, validators
 
@@ -16,35 +16,7 @@ from aios_core.tensor_cache import count, differences, highest, masks, others
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.diffusion.process import Process
-    from aios_core.diffusion.random import RowRandom
-
-
-class Denoiser(Protocol):
-    """What a sampler asks: the distribution of the clean tokens, given a noisy state.
-
-    Memory, guidance and constraints wrap this callable; a sampler never knows which are active.
-
-    It may also have ``part(x, t, start, stop)``, which says of the positions from start to stop
-    what the call says of them, (B, stop - start, V): block by block that is all one needs to know.
-    """
-
-    time_conditioned: bool
-    """Whether the answer depends on t; if not, an unchanged x keeps its prediction."""
-
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """Log-probabilities of the clean tokens.
-
-        Args:
-            x: (B, L) int64 token ids.
-            t: (B,) float64 times in [0, 1].
-
-        Returns:
-            (B, L, V) log-probabilities, a new tensor, normalised; minus infinity for the mask
-            token, and, when noise is masks alone, a one-hot at every position of x that is not
-            masked. Under other noise they are those given all of x but the position itself.
-        """
-        ...
+    from aios_core.contracts.model import Denoiser, Process, Randomness
 
 
 @frozen
@@ -91,7 +63,7 @@ class SamplingContext:
     """Token id of the mask."""
     fixed: Tensor
     """(B, L) bool: what the caller gave (prompt, infilling, padding); never change it."""
-    random: RowRandom
+    random: Randomness
     """One generator a row, so that a row's text does not depend on its batch mates."""
     temperature: float = 1.0
     """Divides log-probabilities before a token is drawn; 0 takes the most probable token."""

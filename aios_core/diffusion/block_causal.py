@@ -17,11 +17,10 @@ from aios_core.diffusion.denoiser import ModelDenoiser
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts import Cache
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Cache, Network
 
 
-def two_streams(model: Model, z: Tensor, x0: Tensor, t: Tensor, valid: Tensor | None) -> Tensor:
+def two_streams(model: Network, z: Tensor, x0: Tensor, t: Tensor, valid: Tensor | None) -> Tensor:
     """The network's states of noisy blocks, each behind the clean text before it.
 
     Both texts are read at once, side by side: a noisy position sees its own noisy block and the
@@ -52,7 +51,7 @@ def two_streams(model: Model, z: Tensor, x0: Tensor, t: Tensor, valid: Tensor | 
     return model.states(torch.cat((z, x0), 1), times, condition)[:, :length]
 
 
-def sight(model: Model, length: int, device: torch.device) -> Tensor:
+def sight(model: Network, length: int, device: torch.device) -> Tensor:
     """(L, L) bool: which positions each one of a single text may see, all blocks up to its own."""
     block = torch.arange(length, device=device) // model.block_size
     return block[:, None] >= block
@@ -73,7 +72,7 @@ class BlockDenoiser(ModelDenoiser):
 
     def __init__(
         self,
-        model: Model,
+        model: Network,
         condition: Condition | None,
         dtype: torch.dtype | None,
         *,

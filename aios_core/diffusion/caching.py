@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from aios_core.contracts import Cache
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Cache, Network
 
 Caching = Literal["none", "prefix", "dual"]
 """What is not read again within a block: nothing, or, as an approximation, what stands before the
@@ -42,7 +41,7 @@ class CachingDenoiser(ModelDenoiser):
 
     def __init__(
         self,
-        model: Model,
+        model: Network,
         condition: Condition | None,
         dtype: torch.dtype | None,
         caching: Caching,

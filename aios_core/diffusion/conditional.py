@@ -11,11 +11,11 @@ from aios_core.contracts import Condition
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Network
 
 
 def conditional_nelbo(
-    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator, *, free: Tensor
+    model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator, *, free: Tensor
 ) -> Tensor:
     """One draw of the bound of -log p(free | rest) for each row.
 

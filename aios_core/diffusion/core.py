@@ -29,8 +29,8 @@ from aios_core.errors import InferenceError
 from aios_core.tensor_cache import count, differences, masks
 
 if TYPE_CHECKING:
+    from aios_core.contracts import Process
     from aios_core.diffusion.caching import Caching
-    from aios_core.diffusion.process import Process
 
 GIVEN = 0
 """`State.committed_at` of what the caller gave."""

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from aios_core.contracts import Denoiser
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Denoiser, Network
 
 
 def substitute(logits: Tensor, x: Tensor, mask_id: int, dtype: torch.dtype) -> Tensor:
@@ -73,7 +72,7 @@ class ModelDenoiser:
     """
 
     def __init__(
-        self, model: Model, condition: Condition | None, dtype: torch.dtype | None
+        self, model: Network, condition: Condition | None, dtype: torch.dtype | None
     ) -> None:
         self.model, self.condition, self.dtype = model, condition, dtype
         self.time_conditioned = model.time_conditioned

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
         Backbone,
         Corruption,
         Injection,
+        Network,
         NoiseScheduler,
         ProjectionHead,
+        Recalled,
         Vocabulary,
     )
     from aios_core.diffusion.caching import Caching
-    from aios_core.memory import Memories
 
 
 class Model(nn.Module):
@@ -178,7 +179,7 @@ class Model(nn.Module):
             )
         return h
 
-    def remembering(self, memories: Memories) -> Model:
+    def remembering(self, memories: Recalled) -> Model:
         """The same network, sharing its weights, told of memories in every call.
 
         Args:
@@ -292,3 +293,9 @@ class Model(nn.Module):
         if cache != "none":
             return CachingDenoiser(self, condition, dtype, cache)
         return ModelDenoiser(self, condition, dtype)
+
+
+if TYPE_CHECKING:  # what contracts say of a network is what this one offers
+
+    def _offers(model: Model) -> Network:
+        return model

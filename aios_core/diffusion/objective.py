@@ -24,8 +24,7 @@ from aios_core.errors import PluginError
 if TYPE_CHECKING:
     from torch import Generator
 
-    from aios_core.contracts import Objective
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Network, Objective
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """From states (N, D) and their clean tokens (N,) to nats (N,)."""
@@ -34,7 +33,7 @@ LOGITS_AT_ONCE: Final = 1 << 30
 
 
 def training_loss(
-    model: Model,
+    model: Network,
     x0: Tensor,
     valid: Tensor,
     times: Tensor,
@@ -78,7 +77,7 @@ def training_loss(
     return loss
 
 
-def nelbo(model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator) -> Tensor:
+def nelbo(model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator) -> Tensor:
     """One draw of the continuous-time bound for each row.
 
     The mean over uniform times of the relative entropy between the reverse processes of the data
@@ -106,7 +105,7 @@ def nelbo(model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Gen
 
 
 def score_entropy(
-    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
+    model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
 ) -> Tensor:
     """One draw of score entropy for each row (SEDD, arXiv 2310.16834, eq. 9).
 
@@ -134,7 +133,7 @@ def score_entropy(
 
 
 def nelbo_discrete(
-    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator, *, steps: int
+    model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator, *, steps: int
 ) -> Tensor:
     """One draw of the bound for ancestral sampling in T equal steps (D3PM, arXiv 2107.03006).
 
@@ -168,7 +167,7 @@ def nelbo_discrete(
 
 
 def nelbo_exact_count(
-    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
+    model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
 ) -> Tensor:
     """One draw of the bound with k of n tokens masked, k uniform in 1..n (LLaDA, arXiv 2502.09992).
 
@@ -198,7 +197,7 @@ def nelbo_exact_count(
     return _cross_entropy(model, x0, z, times, valid, weight=1 / share)
 
 
-def nll(model: Model, x0: Tensor, valid: Tensor) -> Tensor:
+def nll(model: Network, x0: Tensor, valid: Tensor) -> Tensor:
     """Exact -log p of each row under an autoregressive model.
 
     Position i is predicted from ``[bos, x_0 .. x_(i-1)]``, so the first token is predicted from
@@ -218,7 +217,7 @@ def nll(model: Model, x0: Tensor, valid: Tensor) -> Tensor:
 
 
 def _corrupted(
-    model: Model, x0: Tensor, valid: Tensor, alpha: Tensor, generator: Generator
+    model: Network, x0: Tensor, valid: Tensor, alpha: Tensor, generator: Generator
 ) -> Tensor:
     """The noisy state at (B,) or (B, N) survival probabilities; padding is not corrupted."""
     blocks = x0.reshape(alpha.numel(), -1)
@@ -227,7 +226,13 @@ def _corrupted(
 
 
 def _masked(
-    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator, *, losses: Losses
+    model: Network,
+    x0: Tensor,
+    valid: Tensor,
+    times: Tensor,
+    generator: Generator,
+    *,
+    losses: Losses,
 ) -> Tensor:
     """A loss of masked positions times w(t), at times (B, N): (B,)."""
     times = times.to(x0.device).reshape(len(x0), -1)
@@ -238,7 +243,7 @@ def _masked(
 
 
 def _cross_entropy(
-    model: Model,
+    model: Network,
     x0: Tensor,
     z: Tensor,
     times: Tensor,
@@ -253,7 +258,7 @@ def _cross_entropy(
     return (model.place(weight) * found.view(*weight.shape, -1).sum(-1)).sum(-1)
 
 
-def _states(model: Model, x0: Tensor, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
+def _states(model: Network, x0: Tensor, z: Tensor, times: Tensor, valid: Tensor) -> Tensor:
     """(B, L, D) states of z at times (B,) or (B, N), those of blocks behind the clean text."""
     known = None if bool(valid.all()) else model.place(valid)  # full attention is faster
     if model.in_blocks:
@@ -262,7 +267,7 @@ def _states(model: Model, x0: Tensor, z: Tensor, times: Tensor, valid: Tensor) -
     return model.states(model.place(z), model.place(times.reshape(len(z))), condition)
 
 
-def _sum_where(model: Model, h: Tensor, x0: Tensor, where: Tensor, loss: Losses) -> Tensor:
+def _sum_where(model: Network, h: Tensor, x0: Tensor, where: Tensor, loss: Losses) -> Tensor:
     """A loss of x0 by the states h at the chosen positions, 0 elsewhere: (B, L)."""
     chosen = where.flatten().nonzero()[:, 0]
     targets = model.place(x0.flatten()[chosen])
@@ -279,7 +284,7 @@ def _sum_where(model: Model, h: Tensor, x0: Tensor, where: Tensor, loss: Losses)
 
 
 def _sum_all(
-    model: Model,
+    model: Network,
     valid: Tensor,
     loss: Callable[..., Tensor],
     h: Tensor,

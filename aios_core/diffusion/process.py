@@ -22,7 +22,8 @@ from aios_core.tensor_cache import cached_by_tensor
 if TYPE_CHECKING:
     from torch import Generator
 
-    from aios_core.contracts import Corruption, NoiseScheduler, SamplingContext, Vocabulary
+    from aios_core import contracts
+    from aios_core.contracts import Corruption, Draws, NoiseScheduler, SamplingContext, Vocabulary
 
 _TINY = torch.finfo(torch.float64).tiny
 _LEAST = 1e-100
@@ -107,20 +108,18 @@ class Process:
         total = torch.addcmul(now, level, z == x0).clamp_(min=_TINY)
         return torch.addcmul(now, level / _column(earlier), before, value=-1).div_(total)
 
-    def guess(
-        self, z: Tensor, log_probs: Tensor, alpha: Tensor, context: SamplingContext
-    ) -> Tensor:
+    def guess(self, z: Tensor, log_probs: Tensor, alpha: Tensor, draws: Draws) -> Tensor:
         """A draw of the clean tokens (B, L), each given all of z, its own position included."""
-        return context.categorical(log_probs, context.free, (z, self.evidence(z, alpha)))
+        return draws.categorical(log_probs, draws.free, (z, self.evidence(z, alpha)))
 
     def between(
-        self, z: Tensor, x0: Tensor, alpha: Tensor, earlier: Tensor, context: SamplingContext
+        self, z: Tensor, x0: Tensor, alpha: Tensor, earlier: Tensor, draws: Draws
     ) -> Tensor:
         """A draw of the state (B, L) at an earlier time, by `posterior`."""
-        changed, u = self._changed(z, x0, alpha, earlier), context.uniform()
-        other = self.draw(earlier, context.uniform())
+        changed, u = self._changed(z, x0, alpha, earlier), draws.uniform()
+        other = self.draw(earlier, draws.uniform())
         new = torch.where(u < (1 - _column(earlier)) * changed, other, x0)
-        return torch.where((u < changed) & context.free, new, z)
+        return torch.where((u < changed) & draws.free, new, z)
 
     def draw(self, alpha: Tensor, u: Tensor) -> Tensor:
         """Noise (B, L) of the level of () alpha, from uniforms (B, L) in [0, 1)."""
@@ -277,3 +276,9 @@ def inverse(noise: Tensor, u: Tensor) -> Tensor:
     target = (u * cumulative[..., -1:]).contiguous()
     tokens: Tensor = torch.searchsorted(cumulative, target, right=True)
     return tokens
+
+
+if TYPE_CHECKING:
+
+    def _offers(process: Process) -> contracts.Process:
+        return process

@@ -13,13 +13,16 @@ import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
 
 from aios_core.diffusion.chunking import chunks, entries_on, joined
 from aios_core.tensor_cache import count, doubtful, highest
+
+if TYPE_CHECKING:
+    from aios_core.contracts import Randomness
 
 
 def _signed(number: int) -> int:
@@ -294,3 +297,9 @@ def _inverse(weights: Tensor, u: Tensor) -> Tensor:
 def _run(vocab: int) -> int:
     """Tokens of a run: the divisor of V that is nearest to its root, from above."""
     return next(n for n in range(math.isqrt(vocab - 1) + 1, vocab + 1) if vocab % n == 0)
+
+
+if TYPE_CHECKING:
+
+    def _offers(random: RowRandom) -> Randomness:
+        return random

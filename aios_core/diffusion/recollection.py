@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 if TYPE_CHECKING:
     from aios_core.config.schema import MemoryConfig
-    from aios_core.memory import Memories
+    from aios_core.contracts import Recalled
 
 SHARPNESS = 5.0
 """What a score of 1 adds to the first head's logits before anything is learned; twice as much to
@@ -105,7 +105,7 @@ class MemoryAttention(nn.Module):
         self.norm = nn.RMSNorm(dim)
         self.layers = nn.ModuleList(Reading(dim, config.heads) for _ in range(layers))
 
-    def tell(self, memories: Memories) -> Told:
+    def tell(self, memories: Recalled) -> Told:
         """Memories of B texts, on the device of the weights."""
         device = self.project.weight.device
         parts = (memories.vectors, memories.scores, memories.valid)

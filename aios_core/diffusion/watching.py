@@ -15,8 +15,7 @@ from aios_core.errors import InferenceError, PluginError
 from aios_core.tensor_cache import doubtful
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Denoiser, Sampler
-    from aios_core.diffusion.random import RowRandom
+    from aios_core.contracts import Denoiser, Randomness, Sampler
 
 
 class Watched:
@@ -39,7 +38,7 @@ class Watched:
         self,
         denoiser: Denoiser,
         observe: Callable[[Tensor], None],
-        random: RowRandom,
+        random: Randomness,
         sampler: Sampler,
         fixed: Tensor,
     ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Network
 
 
 def tensor_digest(tensor: Tensor) -> str:
@@ -28,7 +28,7 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     return text_digest(f"{name} {tensor_digest(tensors[name])}" for name in sorted(tensors))
 
 
-def model_digest(model: Model) -> str:
+def model_digest(model: Network) -> str:
     """SHA-256 of all tensors of a model."""
     from aios_core.training.checkpoint import named_tensors
 

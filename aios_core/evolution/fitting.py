@@ -16,12 +16,11 @@ from aios_core.training.adam import AdamW, Group
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from aios_core.contracts import Budget, Experience, Windows
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Budget, Experience, Network, Windows
 
 
 def fit(
-    model: Model,
+    model: Network,
     tensors: Sequence[Tensor],
     experience: Experience,
     budget: Budget,
@@ -97,7 +96,7 @@ def _rows(windows: Windows, count: int, generator: Generator) -> Iterator[tuple[
         yield windows.ids[chosen], windows.valid[chosen]
 
 
-def _loss(model: Model, ids: Tensor, valid: Tensor, generator: Generator) -> Tensor:
+def _loss(model: Network, ids: Tensor, valid: Tensor, generator: Generator) -> Tensor:
     """Nats a token of a batch: the NELBO, or the next token's of an autoregressive model."""
     blocks = ids.shape[1] // model.block_size if model.in_blocks else 1
     times = draw_times(len(ids) * blocks, generator).view(len(ids), blocks)
@@ -105,7 +104,7 @@ def _loss(model: Model, ids: Tensor, valid: Tensor, generator: Generator) -> Ten
 
 
 def gradients_of(
-    model: Model, windows: Windows, tensors: Sequence[Tensor], *, batches: int, seed: int
+    model: Network, windows: Windows, tensors: Sequence[Tensor], *, batches: int, seed: int
 ) -> Iterator[list[Tensor]]:
     """Gradients of the loss by some tensors, a batch of 16 rows at a time; zeros where unused."""
     generator = torch.Generator().manual_seed(seed)

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aios_core.config.schema import EvolutionConfig
-    from aios_core.contracts import Windows
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Network, Windows
     from aios_core.evolution.splits import Held
 
 
@@ -57,7 +56,7 @@ def _finite(value: Any) -> Any:
 
 
 @torch.no_grad()
-def score(model: Model, found: Windows, *, draws: int, seed: int, batch_size: int = 64) -> Tensor:
+def score(model: Network, found: Windows, *, draws: int, seed: int, batch_size: int = 64) -> Tensor:
     """Nats of each window: (N,) float64, the mean over draws of the bound.
 
     Texts, times and noise follow from the arguments alone, so two models are measured on the same
@@ -125,7 +124,13 @@ def _reach(residuals: Tensor, quantile: float) -> float:
 
 
 def judge(
-    before: Model, after: Model, held: Held, config: EvolutionConfig, *, seed: int, gatings: int = 0
+    before: Network,
+    after: Network,
+    held: Held,
+    config: EvolutionConfig,
+    *,
+    seed: int,
+    gatings: int = 0,
 ) -> Verdict:
     """Whether a candidate may stay.
 

@@ -21,8 +21,7 @@ from aios_core.evolution.gate import score
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts import Quantizer, Windows
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Network, Quantizer, Windows
 
 MIN_EIGENVALUES: Final = 50
 """Below so many a power law cannot be told from anything else, so alpha is refused."""
@@ -61,7 +60,9 @@ def probe(tensors: Mapping[str, Tensor]) -> Iterator[Row]:
                 yield from _spectrum(name, w)
 
 
-def with_data(model: Model, windows: Windows, *, batches: int = 6, seed: int = 0) -> Iterator[Row]:
+def with_data(
+    model: Network, windows: Windows, *, batches: int = 6, seed: int = 0
+) -> Iterator[Row]:
     """Gradient norms, mean size of the gradient, and the diagonal of the Fisher information.
 
     Args:
@@ -101,7 +102,7 @@ def quantization_errors(tensors: Mapping[str, Tensor], quantizer: Quantizer) -> 
 
 @torch.no_grad()
 def quantization_sensitivity(
-    model: Model, windows: Windows, quantizer: Quantizer, *, draws: int = 2, seed: int = 0
+    model: Network, windows: Windows, quantizer: Quantizer, *, draws: int = 2, seed: int = 0
 ) -> Iterator[Row]:
     """By how many nats a token texts become less likely when one matrix alone is quantized.
 

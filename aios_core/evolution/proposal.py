@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aios_core.config.schema import Config
-    from aios_core.contracts import Adaptation, EvolutionLevel, Windows
+    from aios_core.contracts import Adaptation, EvolutionLevel, Network, Windows
     from aios_core.diffusion.model import Model
     from aios_core.evolution.splits import Splits
 
@@ -32,7 +32,7 @@ class Proposal:
     """A candidate, measured."""
 
     adaptation: Adaptation
-    model: Model
+    model: Network
     """With the adaptation."""
     seconds: float
     """That learning took."""
@@ -42,7 +42,7 @@ class Proposal:
 
 
 def propose(
-    level: EvolutionLevel, model: Model, splits: Splits, config: Config, *, gatings: int = 0
+    level: EvolutionLevel, model: Network, splits: Splits, config: Config, *, gatings: int = 0
 ) -> Proposal:
     """A candidate of a level, and what the gate says of it.
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from aios_core.config import Resolved
-    from aios_core.contracts import TrainedTokenizer
+    from aios_core.contracts import Network, TrainedTokenizer
     from aios_core.registry import Registry
 
 __all__ = [
@@ -60,7 +60,7 @@ Part = Literal["weights", "ema", "optimizer"]
 PARTS: Final[tuple[Part, ...]] = ("weights", "ema", "optimizer")
 
 
-def named_tensors(module: nn.Module) -> dict[str, Tensor]:
+def named_tensors(module: nn.Module | Network) -> dict[str, Tensor]:
     """Parameters, each once however often it is tied, and the buffers that make up the state."""
     kept = module.state_dict()
     buffers = {name: buffer for name, buffer in module.named_buffers() if name in kept}

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from aios_core.config import Resolved
     from aios_core.config.schema import Config
-    from aios_core.contracts import Split, TrainedTokenizer
+    from aios_core.contracts import HeldOutTokens, Split, TrainedTokenizer
 
 log = logging.getLogger(__name__)
 
@@ -226,3 +226,9 @@ def _damage(folder: Path) -> str | None:
 def digest(text: str) -> str:
     """Hex SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+if TYPE_CHECKING:
+
+    def _offers(split: Tokens) -> HeldOutTokens:
+        return split

@@ -16,7 +16,7 @@ from aios_core.errors import EvolutionError
 from aios_core.evolution.fitting import fit
 
 if TYPE_CHECKING:
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import AnyNetwork, Network
 
 
 class ControlledBlock(nn.Module):
@@ -117,7 +117,7 @@ class Control(EvolutionLevel):
     replay: float = field(default=0.25, validator=[validators.ge(0), validators.le(100)])
     """Rows of the base domain in a batch, as a share of the target's."""
 
-    def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
+    def adapt(self, model: Network, experience: Experience, budget: Budget) -> Adaptation:
         """Train the side network, as wide as the budget allows."""
         blocks, dim = _blocks(model), _dim(model, experience)
         most = budget.share * model.num_parameters()
@@ -158,12 +158,12 @@ class Control(EvolutionLevel):
         learned = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
         return Adaptation(config, learned, sum(one.numel() for one in learned.values()))
 
-    def apply(self, model: Model, adaptation: Adaptation) -> Model:
+    def apply(self, model: AnyNetwork, adaptation: Adaptation) -> AnyNetwork:
         """The model with the side network beside it."""
         return _with(model, adaptation.config, adaptation.tensors)
 
 
-def _blocks(model: Model) -> nn.ModuleList:
+def _blocks(model: Network) -> nn.ModuleList:
     """The blocks of a backbone: its longest list of modules that is in no other."""
     lists: list[nn.ModuleList] = []
     inner: set[nn.Module] = set()
@@ -176,7 +176,7 @@ def _blocks(model: Model) -> nn.ModuleList:
     return max(lists, key=len)
 
 
-def _dim(model: Model, experience: Experience) -> int:
+def _dim(model: Network, experience: Experience) -> int:
     if not len(experience.target):
         raise EvolutionError("there is no evidence to learn from; expected at least one text")
     with torch.no_grad():
@@ -184,7 +184,9 @@ def _dim(model: Model, experience: Experience) -> int:
     return dim
 
 
-def _with(model: Model, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
+def _with(
+    model: AnyNetwork, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> AnyNetwork:
     fork = model.fork()
     blocks = _blocks(fork)
     enter = tensors.get("enter")

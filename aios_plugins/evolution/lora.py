@@ -17,7 +17,7 @@ from aios_core.evolution.fitting import fit
 from aios_core.evolution.peft import PREFIX, check_layers, read, written
 
 if TYPE_CHECKING:
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import AnyNetwork, Network
 
 
 class LoraLinear(nn.Linear):
@@ -83,7 +83,7 @@ class Lora(EvolutionLevel):
     replay: float = field(default=0.25, validator=[validators.ge(0), validators.le(100)])
     """Rows of the base domain in a batch, as a share of the target's."""
 
-    def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
+    def adapt(self, model: Network, experience: Experience, budget: Budget) -> Adaptation:
         """Train an update of every target layer."""
         layers = self._layers(model)
         total = model.num_parameters()
@@ -116,7 +116,7 @@ class Lora(EvolutionLevel):
         learned = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
         return Adaptation(config, learned, rank * each)
 
-    def apply(self, model: Model, adaptation: Adaptation) -> Model:
+    def apply(self, model: AnyNetwork, adaptation: Adaptation) -> AnyNetwork:
         """The model with the update beside its layers."""
         return _with(model, adaptation.config, adaptation.tensors)
 
@@ -138,7 +138,7 @@ class Lora(EvolutionLevel):
         count = sum(one.numel() for one in tensors.values())
         return Adaptation(written(rank, rank, names), tensors, count)
 
-    def _layers(self, model: Model) -> dict[str, nn.Linear]:
+    def _layers(self, model: Network) -> dict[str, nn.Linear]:
         found = {
             name: module
             for name, module in model.named_modules()
@@ -199,7 +199,9 @@ def _pairs(
     return {name: _Pair(**pair) for name, pair in found.items()}, rank, scale
 
 
-def _with(model: Model, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Model:
+def _with(
+    model: AnyNetwork, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> AnyNetwork:
     """A fork whose layers have the update; everything is checked first."""
     pairs, rank, scale = _pairs(config, tensors)
     fork = model.fork()

@@ -17,7 +17,7 @@ from aios_core.evolution.digest import model_digest
 from aios_core.training import checkpoint
 
 if TYPE_CHECKING:
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import AnyNetwork, Network
 
 Pool = Literal["linear", "log"]
 ENTRIES = 1 << 21
@@ -30,7 +30,7 @@ class MixedHead(nn.Module):
     """The heads of all models: states side by side in, normalised log-probabilities out."""
 
     def __init__(
-        self, models: Sequence[Model], dims: Sequence[int], weights: Tensor, pool: Pool
+        self, models: Sequence[Network], dims: Sequence[int], weights: Tensor, pool: Pool
     ) -> None:
         super().__init__()
         self.heads = nn.ModuleList(model.head for model in models)
@@ -53,7 +53,7 @@ class MixedHead(nn.Module):
 class MixedBackbone(nn.Module):
     """The backbones of all models, side by side."""
 
-    def __init__(self, models: Sequence[Model], dims: Sequence[int]) -> None:
+    def __init__(self, models: Sequence[Network], dims: Sequence[int]) -> None:
         super().__init__()
         self.backbones = nn.ModuleList(model.backbone for model in models)
         self.dims = list(dims)
@@ -87,7 +87,7 @@ class Mixing(EvolutionLevel):
     replay: float = field(default=0.25, validator=[validators.ge(0), validators.le(100)])
     """How much the base domain counts when weights are fitted, as a share of the target."""
 
-    def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
+    def adapt(self, model: Network, experience: Experience, budget: Budget) -> Adaptation:
         """Fit the weights on cached predictions, by exponentiated gradient on the simplex."""
         if not len(experience.target):
             raise EvolutionError("there is no evidence to learn from; expected at least one text")
@@ -107,7 +107,7 @@ class Mixing(EvolutionLevel):
         weights = _fitted(cached, len(models), self.pool)
         return Adaptation(config, {"weights": weights}, len(weights))
 
-    def apply(self, model: Model, adaptation: Adaptation) -> Model:
+    def apply(self, model: AnyNetwork, adaptation: Adaptation) -> AnyNetwork:
         """The model and its experts as one."""
         config, weights = adaptation.config, adaptation.tensors.get("weights")
         experts, pool = config.get("experts"), config.get("pool")
@@ -119,8 +119,7 @@ class Mixing(EvolutionLevel):
             raise EvolutionError(
                 f"the mixture has {tuple(weights.shape)} weights for {len(experts) + 1} models"
             )
-        models = [model, *(_named(model, one) for one in experts)]
-        return _mixed(models, weights, pool)
+        return _mixed(model, [_named(model, one) for one in experts], weights, pool)
 
 
 def log_probs(logits: Tensor, mask_id: int) -> Tensor:
@@ -139,21 +138,23 @@ def pooled(parts: Tensor, weights: Tensor, pool: Pool) -> Tensor:
     return mixed.log_softmax(-1)
 
 
-def _mixed(models: Sequence[Model], weights: Tensor, pool: Pool) -> Model:
-    fork = models[0].fork()
-    if len(models) == 1:
+def _mixed(
+    model: AnyNetwork, experts: Sequence[Network], weights: Tensor, pool: Pool
+) -> AnyNetwork:
+    fork = model.fork()
+    if not experts:
         return fork
+    parts: list[Network] = [fork, *experts]
     x = torch.zeros(1, 1, dtype=torch.long, device=fork.device)
     with torch.no_grad():
-        dims = [one.head.encode(x).shape[-1] for one in models]
-    parts = [fork, *models[1:]]
+        dims = [one.head.encode(x).shape[-1] for one in parts]
     head = MixedHead(parts, dims, weights.to(fork.device), pool)
     fork.head, fork.backbone = head, MixedBackbone(parts, dims)
-    fork.time_conditioned = any(one.time_conditioned for one in models)
-    return fork.train(models[0].training)
+    fork.time_conditioned = any(one.time_conditioned for one in parts)
+    return fork.train(model.training)
 
 
-def _expert(model: Model, path: str) -> tuple[Model, str]:
+def _expert(model: Network, path: str) -> tuple[Network, str]:
     try:
         expert = checkpoint.load(Path(path)).model
     except AIOSError as error:
@@ -167,7 +168,7 @@ def _expert(model: Model, path: str) -> tuple[Model, str]:
     return expert.to(model.device).eval(), model_digest(expert)
 
 
-def _named(model: Model, entry: Any) -> Model:
+def _named(model: Network, entry: Any) -> Network:
     if not isinstance(entry, dict) or not all(isinstance(entry.get(k), str) for k in _ENTRY):
         raise EvolutionError("an expert of the mixture: expected a path and a sha256")
     expert, digest = _expert(model, entry["path"])
@@ -198,7 +199,7 @@ class _Cached:
 
 
 @torch.no_grad()
-def _predictions(models: Sequence[Model], windows: Any, seed: int) -> _Cached:
+def _predictions(models: Sequence[Network], windows: Any, seed: int) -> _Cached:
     model = models[0]
     generator = torch.Generator().manual_seed(seed)
     most = max(1, ENTRIES // (len(models) * model.vocabulary.size))

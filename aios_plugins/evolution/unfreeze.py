@@ -16,7 +16,7 @@ from aios_core.evolution.fitting import fit
 from aios_core.evolution.probe import PROMISE, with_data
 
 if TYPE_CHECKING:
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import AnyNetwork, Network
 
 PROBES = 12
 """Batches of 16 rows that a ranking looks at."""
@@ -38,10 +38,10 @@ class Chosen(EvolutionLevel):
     """Half of it times the squared distance from the base is added to the loss."""
 
     @abstractmethod
-    def choose(self, model: Model, experience: Experience, most: float) -> list[str]:
+    def choose(self, model: Network, experience: Experience, most: float) -> list[str]:
         """Names of the tensors to train, which have ``most`` entries together at most."""
 
-    def adapt(self, model: Model, experience: Experience, budget: Budget) -> Adaptation:
+    def adapt(self, model: Network, experience: Experience, budget: Budget) -> Adaptation:
         """Train copies of the chosen tensors."""
         if not len(experience.target):
             raise EvolutionError("there is no evidence to learn from; expected at least one text")
@@ -73,7 +73,7 @@ class Chosen(EvolutionLevel):
         learned = {name: now[name].detach().cpu().contiguous() for name in names}
         return Adaptation({"tensors": names}, learned, count)
 
-    def apply(self, model: Model, adaptation: Adaptation) -> Model:
+    def apply(self, model: AnyNetwork, adaptation: Adaptation) -> AnyNetwork:
         """The model with the new tensors in the place of the old ones."""
         return _with(model, adaptation.tensors)
 
@@ -92,7 +92,7 @@ class Unfreeze(Chosen):
 
     name: ClassVar[str] = "l3-unfreeze"
 
-    def choose(self, model: Model, experience: Experience, most: float) -> list[str]:
+    def choose(self, model: Network, experience: Experience, most: float) -> list[str]:
         """The best tensors that still fit, in the order of their scores."""
         rows = with_data(model, experience.target, batches=PROBES, seed=experience.seed)
         promise = {row.tensor: row.value or 0.0 for row in rows if row.metric == PROMISE}
@@ -106,7 +106,7 @@ class Random(Chosen):
 
     name: ClassVar[str] = "random-tensors"
 
-    def choose(self, model: Model, experience: Experience, most: float) -> list[str]:
+    def choose(self, model: Network, experience: Experience, most: float) -> list[str]:
         """Tensors in random order, as far as they fit."""
         parameters = dict(model.named_parameters())
         generator = torch.Generator().manual_seed(experience.seed)
@@ -125,7 +125,7 @@ class Full(Chosen):
     pull: float = field(default=0.0, validator=[validators.ge(0), validators.le(1e6)])
     """Half of it times the squared distance from the base is added to the loss."""
 
-    def choose(self, model: Model, experience: Experience, most: float) -> list[str]:
+    def choose(self, model: Network, experience: Experience, most: float) -> list[str]:
         """Every tensor."""
         return [name for name, _ in model.named_parameters()]
 
@@ -139,7 +139,7 @@ def _greedy(names: list[str], parameters: Mapping[str, Tensor], most: float) -> 
     return chosen
 
 
-def _with(model: Model, tensors: Mapping[str, Tensor]) -> Model:
+def _with(model: AnyNetwork, tensors: Mapping[str, Tensor]) -> AnyNetwork:
     """A fork with tensors in the place of its own, also where one is tied."""
     fork = model.fork()
     own = dict(fork.named_parameters())

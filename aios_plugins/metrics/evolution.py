@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from attrs import frozen
 
 from aios_core.contracts import Estimate, Evidence, Metric
 from aios_core.evolution.proposal import propose
 from aios_core.evolution.splits import split
+
+if TYPE_CHECKING:
+    from aios_core.config.schema import Config
 
 
 @frozen
@@ -32,7 +35,7 @@ class Evolution(Metric):
 
     def measure(self, evidence: Evidence) -> dict[str, Estimate]:
         """Nothing where no level is named."""
-        config, model = evidence.config, evidence.model
+        config, model = cast("Config", evidence.config), evidence.model
         if config.evolution.level is None:
             return {}
         (level,) = (one for one in config.levels if one.name == config.evolution.level)

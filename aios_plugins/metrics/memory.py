@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from aios_core.training.telling import Telling
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.diffusion.model import Model
+    from aios_core.config.schema import Config
+    from aios_core.contracts import Network
 
 
 @frozen
@@ -39,7 +40,7 @@ class Memory(Metric):
         model, config = evidence.model, evidence.config
         if model.memory is None or not model.process.absorbing or model.in_blocks:
             return {}
-        telling = Telling(config, evidence.tokenizer)
+        telling = Telling(cast("Config", config), evidence.tokenizer)
         ids, valid = evidence.held_out.windows(config.diffusion.length)
         ids, valid = ids[valid.all(-1)], valid[valid.all(-1)]
         if len(ids) < 2:  # there is no other text
@@ -63,7 +64,7 @@ class Memory(Metric):
         return {name: Estimate.ratio(values, tokens) for name, values in gains.items()}
 
 
-def _nats(model: Model, batch: tuple[Tensor, ...], times: Tensor, seed: int) -> Tensor:
+def _nats(model: Network, batch: tuple[Tensor, ...], times: Tensor, seed: int) -> Tensor:
     """The mean over draws of the bound of each row."""
     ids, valid, free = batch
     noise = torch.Generator().manual_seed(seed)

@@ -12,7 +12,7 @@ from aios_core.diffusion.objective import nelbo_discrete
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Network
 
 
 @frozen
@@ -27,7 +27,7 @@ class D3PM(Objective):
     """T, equal steps of time."""
 
     def losses(
-        self, model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
+        self, model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
     ) -> Tensor:
         """See `aios_core.diffusion.objective.nelbo_discrete`."""
         return nelbo_discrete(model, x0, valid, times, generator, steps=self.steps)

@@ -12,7 +12,7 @@ from aios_core.diffusion.objective import nelbo_exact_count
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Network
 
 
 @frozen
@@ -26,7 +26,7 @@ class ExactCount(Objective):
     absorbing_only: ClassVar[bool] = True
 
     def losses(
-        self, model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
+        self, model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
     ) -> Tensor:
         """See `aios_core.diffusion.objective.nelbo_exact_count`."""
         return nelbo_exact_count(model, x0, valid, times, generator)

@@ -12,7 +12,7 @@ from aios_core.diffusion.objective import nelbo
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Network
 
 
 @frozen
@@ -24,7 +24,7 @@ class Nelbo(Objective):
     """
 
     def losses(
-        self, model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
+        self, model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
     ) -> Tensor:
         """See `aios_core.diffusion.objective.nelbo`."""
         return nelbo(model, x0, valid, times, generator)

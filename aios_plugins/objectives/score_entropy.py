@@ -12,7 +12,7 @@ from aios_core.diffusion.objective import score_entropy
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from aios_core.diffusion.model import Model
+    from aios_core.contracts import Network
 
 
 @frozen
@@ -28,7 +28,7 @@ class ScoreEntropy(Objective):
     absorbing_only: ClassVar[bool] = True
 
     def losses(
-        self, model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
+        self, model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
     ) -> Tensor:
         """See `aios_core.diffusion.objective.score_entropy`."""
         return score_entropy(model, x0, valid, times, generator)

@@ -1,0 +1,385 @@
+"""What others may ask of a network, its noise, a source of random numbers, and held-out tokens.
+
+Protocols, so that a contract names no class of ours: whatever has these methods will do. Shapes: B
+rows, L positions, D width, V tokens, K memories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import Generator, Tensor, nn
+
+    from aios_core.contracts.backbone import Condition
+    from aios_core.contracts.corruption import Corruption
+    from aios_core.contracts.noise import NoiseScheduler
+    from aios_core.contracts.tokenizer import Vocabulary
+
+
+class Randomness(Protocol):
+    """One random stream for each row: its draws follow from its seed, whatever its batch mates."""
+
+    def uniform(self) -> Tensor:
+        """(B, L) float64 uniforms in [0, 1)."""
+        ...
+
+    def categorical(
+        self,
+        log_probs: Tensor,
+        where: Tensor,
+        temperature: float,
+        mask_id: int,
+        bonus: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Draw a token where asked.
+
+        Args:
+            log_probs: (B, L, V); entries of minus infinity are never drawn.
+            where: (B, L) bool.
+            temperature: divides log-probabilities; 0 takes the most probable token.
+            mask_id: the answer where not asked.
+            bonus: a token at each position, (B, L) int64, and the share (B, L) float64 of its
+                weight that comes on top, at least 0; None: nothing.
+
+        Returns:
+            (B, L) int64.
+        """
+        ...
+
+    def fork(self, number: int) -> Randomness:
+        """New streams that depend on the seeds and a number, not on what was drawn before."""
+        ...
+
+    def window(self, start: int, stop: int) -> Randomness:
+        """The streams of some of the positions, which draw what they draw among all of them."""
+        ...
+
+    def doubt(self) -> Tensor | None:
+        """() bool: whether a token was drawn from what is no distribution since the last call.
+
+        None: nothing was drawn but from answers that the loop around a sampler checks itself.
+        """
+        ...
+
+
+class Draws(Protocol):
+    """What a process draws with: a `SamplingContext`, or less."""
+
+    @property
+    def free(self) -> Tensor:
+        """(B, L) bool: positions that may change."""
+        ...
+
+    def uniform(self) -> Tensor:
+        """(B, L) float64 uniforms in [0, 1)."""
+        ...
+
+    def categorical(
+        self, log_probs: Tensor, where: Tensor, bonus: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """As of `Randomness`, at the temperature of the sample."""
+        ...
+
+
+class Process(Protocol):
+    """A forward process at any level of noise, and its way back."""
+
+    @property
+    def corruption(self) -> Corruption:
+        """The component that it is made of."""
+        ...
+
+    @property
+    def absorbing(self) -> bool:
+        """Whether noise is the mask and nothing else."""
+        ...
+
+    def mass(self, alpha: Tensor) -> Tensor:
+        """Probability (..., V) of each token as noise, at survival probabilities (...)."""
+        ...
+
+    def prior(self, u: Tensor) -> Tensor:
+        """Pure noise from uniforms in [0, 1) of any shape, int64 on their device."""
+        ...
+
+    def draw(self, alpha: Tensor, u: Tensor) -> Tensor:
+        """Noise (B, L) of the level of () alpha, from uniforms (B, L) in [0, 1)."""
+        ...
+
+    def corrupt(self, x0: Tensor, alpha: Tensor, generator: Generator) -> Tensor:
+        """Noisy tokens (B, L) int64 of clean ones, at (B,) float64 survival probabilities.
+
+        The generator is on the CPU.
+        """
+        ...
+
+    def guess(self, z: Tensor, log_probs: Tensor, alpha: Tensor, draws: Draws) -> Tensor:
+        """A draw of the clean tokens (B, L), each given all of z (B, L), itself included.
+
+        ``log_probs`` (B, L, V) is the prediction, ``alpha`` () or (B,) the level of noise of z.
+        """
+        ...
+
+    def between(
+        self, z: Tensor, x0: Tensor, alpha: Tensor, earlier: Tensor, draws: Draws
+    ) -> Tensor:
+        """A draw of the state (B, L) at ``earlier``, given z at the level ``alpha``, and x0."""
+        ...
+
+    def integrand(
+        self, z: Tensor, x0: Tensor, log_probs: Tensor, alpha: Tensor, slope: Tensor
+    ) -> Tensor:
+        """What the NELBO integrates over time, (B, L) float64 nats.
+
+        ``alpha`` and ``slope``, its derivative, are (B,) float64.
+        """
+        ...
+
+    def step_loss(
+        self, z: Tensor, x0: Tensor, log_probs: Tensor, alpha: Tensor, earlier: Tensor
+    ) -> Tensor:
+        """Relative entropy of a reverse step of the data and of the model, (B, L) nats."""
+        ...
+
+
+class Denoiser(Protocol):
+    """What a sampler asks: the distribution of the clean tokens, given a noisy state.
+
+    Memory, guidance and constraints wrap this callable; a sampler never knows which are active.
+
+    It may also have ``part(x, t, start, stop)``, which says of the positions from start to stop
+    what the call says of them, (B, stop - start, V): block by block that is all one needs to know.
+    """
+
+    time_conditioned: bool
+    """Whether the answer depends on t; if not, an unchanged x keeps its prediction."""
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """Log-probabilities of the clean tokens.
+
+        Args:
+            x: (B, L) int64 token ids.
+            t: (B,) float64 times in [0, 1].
+
+        Returns:
+            (B, L, V) log-probabilities, a new tensor, normalised; minus infinity for the mask
+            token, and, when noise is masks alone, a one-hot at every position of x that is not
+            masked. Under other noise they are those given all of x but the position itself.
+        """
+        ...
+
+
+class Recalled(Protocol):
+    """Memories that were found for each of B texts, as many as K for one."""
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """(B, K, E); zero where there is none."""
+        ...
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """(B, K) similarities."""
+        ...
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(B, K) whether there is a memory."""
+        ...
+
+
+class Network(Protocol):
+    """A trained network, or one that learns: ``head.decode(backbone(head.encode(x), t))``.
+
+    It is an `nn.Module` besides, of which the methods that plugins use are repeated here. Logits
+    and losses are those of clean tokens; of an autoregressive network those at position i are of
+    the token behind it.
+    """
+
+    head: Any
+    """A `HeadModule`; a fork's may be replaced."""
+    backbone: nn.Module
+    """Likewise, called as ``backbone(h, t, condition)``."""
+    time_conditioned: bool
+    """Whether its answer depends on t."""
+    training: bool
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Sizes and special ids of its tokens."""
+        ...
+
+    @property
+    def noise(self) -> NoiseScheduler:
+        """The schedule that it is trained under."""
+        ...
+
+    @property
+    def process(self) -> Process:
+        """The forward process that it is trained under."""
+        ...
+
+    @property
+    def mode(self) -> Literal["diffusion", "ar"]:
+        """Whether it denoises, or is the autoregressive twin."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Tokens of a training sequence."""
+        ...
+
+    @property
+    def block_size(self) -> int:
+        """Tokens of a block where it is trained block by block, otherwise `length`."""
+        ...
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether it is trained block by block."""
+        ...
+
+    @property
+    def memory(self) -> nn.Module | None:
+        """What reads memories, in a network that can."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        ...
+
+    @property
+    def made(self) -> tuple[tuple[object, object], ...]:
+        """Head, backbone and noise, each with the component that made it."""
+        ...
+
+    def __call__(
+        self, x: Tensor, t: Tensor | None = None, condition: Condition | None = None
+    ) -> Tensor:
+        """Logits (B, L, V).
+
+        Args:
+            x: (B, L) int64 tokens.
+            t: (B,) float64 times in [0, 1]; (B, L) where its backbone serves masks; None for an
+                autoregressive network.
+            condition: what else the network may attend to.
+        """
+        ...
+
+    def states(
+        self, x: Tensor, t: Tensor | None = None, condition: Condition | None = None
+    ) -> Tensor:
+        """What the head decodes, (B, L, D); the arguments are those of the call."""
+        ...
+
+    def decode(self, h: Tensor) -> Tensor:
+        """Logits (..., V) of states (..., D), as the head gives them."""
+        ...
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Logits (..., V) of states (..., D), in float32 at least; minus infinity for the mask."""
+        ...
+
+    def log_probs(self, h: Tensor) -> Tensor:
+        """Log-probabilities (..., V) of the tokens by states (..., D)."""
+        ...
+
+    def losses(self, h: Tensor, targets: Tensor) -> Tensor:
+        """-log p in nats (N,) of tokens (N,) by states (N, D)."""
+        ...
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """A tensor on the network's device."""
+        ...
+
+    def remembering(self, memories: Recalled) -> Self:
+        """The same network, sharing its weights, which attends to memories in every call."""
+        ...
+
+    def denoiser(self, condition: Condition | None = None) -> Denoiser:
+        """The network as samplers see it, in evaluation mode from now on."""
+        ...
+
+    def fork(self) -> Self:
+        """The same network in modules of its own, which share every tensor with these."""
+        ...
+
+    def num_parameters(self) -> int:
+        """How many parameters there are, shared ones once."""
+        ...
+
+    def train(self, mode: bool = True) -> Self:
+        """Into training mode or out of it, like all that follow as of `nn.Module`."""
+        ...
+
+    def eval(self) -> Self:
+        """Into evaluation mode."""
+        ...
+
+    def to(self, device: torch.device) -> Self:
+        """Itself, moved to a device."""
+        ...
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Every module, itself first."""
+        ...
+
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Likewise, by name."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Every parameter, shared ones once."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Likewise, by name."""
+        ...
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Tensors that are not learned, by name."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Parameters and buffers that make up its state, by name."""
+        ...
+
+    def set_submodule(self, target: str, module: nn.Module) -> None:
+        """Put a module in the place of another, which a dotted name says."""
+        ...
+
+
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
+"""A network of one class: what a level is given and what it gives back."""
+
+
+class HeldOutTokens(Protocol):
+    """A split of a data set, all its documents in a row."""
+
+    @property
+    def ids(self) -> Sequence[int] | NDArray[np.int32]:
+        """(n,) int32 tokens."""
+        ...
+
+    @property
+    def num_bytes(self) -> int:
+        """UTF-8 bytes of the text."""
+        ...
+
+    def windows(self, length: int, count: int | None = None) -> tuple[Tensor, Tensor]:
+        """Every token exactly once, in order.
+
+        Args:
+            length: L.
+            count: most windows, spread evenly over the split; None: all.
+
+        Returns:
+            ids (N, L) int64 and valid (N, L) bool, False where the last row is padded.
+        """
+        ...
