@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aios_core.inference.autoregressive import InferenceCore
-    from aios_core.inference.language import Language
+    from aios_core.inference.constraints import TextConstraint
     from aios_core.inference.output import Update
     from aios_core.inference.progress import Progress
 
@@ -21,7 +21,7 @@ class CausalRun:
     """All that a batch needs besides its rows."""
 
     core: InferenceCore
-    language: Language | None
+    constraint: TextConstraint | None
 
     def stream(self, progress: Progress, *, told: bool) -> Iterator[Update]:
         """Write a batch, and stop when every row has ended.
@@ -40,12 +40,14 @@ class CausalRun:
         ]
         if told:
             yield progress.update(0, 0, ids, [[False] * len(row) for row in ids])
+        constraint = self.constraint
+        restrict = None if constraint is None else constraint.on_tokens.restrict(counts)
         for step in self.core.stream(
             prompts,
             seeds=progress.seeds,
             max_new_tokens=counts,
             eos_id=progress.eos_id,
-            restrict=None if self.language is None else self.language.constraint.restrict(counts),
+            restrict=restrict,
         ):
             nfe, active = step.nfe, step.active.tolist()
             kept: list[tuple[list[list[Any]], Tensor]] = [

@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from aios_core.allocation import answer_bytes, enough_memory
 from aios_core.errors import InferenceError, StorageError
 from aios_core.inference import package
-from aios_core.inference.canvas import Prompt, Row, encoded, infilling, is_text, painted, prompted
 from aios_core.inference.embed import embed
 from aios_core.inference.loading import ready, switched
 from aios_core.inference.output import Mode, Output, Update
 from aios_core.inference.plan import plan
 from aios_core.inference.progress import Progress
+from aios_core.inference.prompts import (
+    Prompt,
+    Row,
+    encoded,
+    infilling,
+    is_text,
+    prompted,
+    rows_from_ids,
+)
 from aios_core.inference.settings import DIFFUSION_ONLY, Settings
 from aios_core.memory import Recall
 from aios_core.training import checkpoint
@@ -228,7 +236,7 @@ class ArrowEngine:
         fixed: Any = None,
         **options: Any,
     ) -> Output:
-        """Write by diffusion: continue prompts, or fill in a canvas of tokens.
+        """Write by diffusion: continue prompts, or fill in rows of tokens.
 
         Args:
             prompt: see the class; with ``fixed``, token ids with masks where text is wanted.
@@ -253,13 +261,13 @@ class ArrowEngine:
         mode = self._mode("diffusion", settings)
         if fixed is None:
             return self._write(mode, self._prompted(prompt, settings), settings)
-        settings.reject(("max_new_tokens",), "a canvas has a length; leave it out with fixed")
+        settings.reject(("max_new_tokens",), "rows of tokens have a length; omit it with fixed")
         if is_text(prompt):
             raise InferenceError(
                 "fixed goes with token ids; expected ids, masks where text is wanted"
             )
         mask_id = self.tokenizer.vocabulary.mask_id
-        rows = painted(encoded(self.tokenizer, prompt), fixed, mask_id)
+        rows = rows_from_ids(encoded(self.tokenizer, prompt), fixed, mask_id)
         return self._write(mode, self._checked(rows, settings), settings, whole=True)
 
     def infill(self, text: str | Sequence[str], *, gap: int = 8, **options: Any) -> Output:

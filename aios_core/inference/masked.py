@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from aios_core.contracts import Controls, Denoiser, Sampler
     from aios_core.diffusion.caching import Caching
     from aios_core.diffusion.model import Model
-    from aios_core.inference.canvas import Row
-    from aios_core.inference.language import Language
+    from aios_core.inference.constraints import TextConstraint
     from aios_core.inference.memory import MemoryConditioner
     from aios_core.inference.output import Update
     from aios_core.inference.progress import Progress
+    from aios_core.inference.prompts import Row
 
 
 @frozen(eq=False)
@@ -75,7 +75,7 @@ class MaskedRun:
     wrap: Callable[[Denoiser, Batch], Denoiser]
     """Guidance by the prompt."""
     memory: MemoryConditioner | None
-    language: Language | None
+    constraint: TextConstraint | None
     count_flips: bool = False
 
     def stream(self, progress: Progress, *, told: bool) -> Iterator[Update]:
@@ -98,13 +98,13 @@ class MaskedRun:
             denoiser = self.memory.denoiser(memories, batch.condition, self.cache)
         counter = FlipCounter(denoiser, vocabulary.mask_id) if self.count_flips else None
         draws, denoiser = None, counter or denoiser
-        if self.language is not None:
-            begins = [self.language.start(row) for row in progress.rows]
+        if self.constraint is not None:
+            begins = [self.constraint.start(row) for row in progress.rows]
             places = torch.arange(batch.x.shape[1], device=batch.x.device)
             active = batch.valid & (places >= torch.tensor(begins, device=places.device)[:, None])
             free = None if self.model.process.absorbing else ~batch.fixed
-            constraint, mask_id = self.language.constraint, vocabulary.mask_id
-            denoiser, draws = constraint.begin(denoiser, active, mask_id, free)
+            constraint = self.constraint.on_tokens
+            denoiser, draws = constraint.begin(denoiser, active, vocabulary.mask_id, free)
         core = DiffusionCore(
             denoiser,
             self.sampler,
@@ -135,6 +135,6 @@ class MaskedRun:
         if counter is not None and counter.flips is not None:
             counted = zip(batch.rows(counter.flips), output.token_ids, strict=True)
             output = evolve(output, flips=tuple(tuple(row[: len(ids)]) for row, ids in counted))
-        if self.language is not None:
-            self.language.verify(progress.rows, output)
+        if self.constraint is not None:
+            self.constraint.verify(progress.rows, output)
         yield progress.finish(state.step, output)

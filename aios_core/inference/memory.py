@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from aios_core.contracts import Condition, Denoiser, Id, TrainedTokenizer
     from aios_core.diffusion.caching import Caching
     from aios_core.diffusion.model import Model
-    from aios_core.inference.canvas import Row
     from aios_core.inference.masked import Batch
+    from aios_core.inference.prompts import Row
     from aios_core.memory import Memories, Recall
 
 

@@ -9,20 +9,20 @@ import attrs
 
 from aios_core.errors import InferenceError
 from aios_core.inference.autoregressive import InferenceCore
-from aios_core.inference.canvas import encoded
 from aios_core.inference.causal import CausalRun
-from aios_core.inference.language import Language
+from aios_core.inference.constraints import TextConstraint
 from aios_core.inference.masked import MaskedRun
 from aios_core.inference.memory import MemoryConditioner
-from aios_core.inference.prompting import guided
+from aios_core.inference.prompt_guidance import guided_by_prompt
+from aios_core.inference.prompts import encoded
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
     from aios_core.config.schema import SamplingConfig
     from aios_core.contracts import Denoiser, Sampler
     from aios_core.diffusion.caching import Caching
-    from aios_core.inference.canvas import Row
     from aios_core.inference.masked import Batch
+    from aios_core.inference.prompts import Row
     from aios_core.inference.settings import Settings
     from aios_core.memory import Recall
     from aios_core.training.checkpoint import Checkpoint
@@ -59,12 +59,12 @@ def plan(
         raise InferenceError(
             f"suppress_tokens: {wrong[0]} is not a token; expected 0 to {size - 1}"
         )
-    language = Language.of(settings, controls, found.tokenizer, whole=whole)
-    if language is not None:
-        language.check(rows)
+    constraint = TextConstraint.of(settings, controls, found.tokenizer, whole=whole)
+    if constraint is not None:
+        constraint.check(rows)
     if found.model.mode == "ar":
         core = InferenceCore(found.model, temperature=temperature, controls=controls)
-        return CausalRun(core, language)
+        return CausalRun(core, constraint)
     if not found.model.process.absorbing:
         settings.reject(
             ("count_flips",), "counts while a token is masked, and this noise has no masks"
@@ -79,7 +79,7 @@ def plan(
         cache=_cache(settings, sampling),
         wrap=_guidance(found, settings, rows, whole=whole, context=context),
         memory=_memory(found, settings, recall) if settings.memory_guided else None,
-        language=language,
+        constraint=constraint,
         count_flips=settings.count_flips,
     )
 
@@ -136,7 +136,7 @@ def _guidance(
                 f"negative_prompt has {len(negative)} tokens, with the answer {longest}; expected "
                 f"at least one, and the context is {context}"
             )
-    return lambda denoiser, batch: guided(found.model, denoiser, batch, gamma, negative)
+    return lambda denoiser, batch: guided_by_prompt(found.model, denoiser, batch, gamma, negative)
 
 
 def choose_sampler(resolved: Resolved, settings: Settings) -> Sampler:

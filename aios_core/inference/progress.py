@@ -10,8 +10,8 @@ from aios_core.inference.output import Output, Update
 
 if TYPE_CHECKING:
     from aios_core.contracts import TrainedTokenizer
-    from aios_core.inference.canvas import Row
     from aios_core.inference.output import Mode
+    from aios_core.inference.prompts import Row
 
 _T = TypeVar("_T")
 

@@ -13,8 +13,8 @@ from aios_core.contracts import TrainedTokenizer, Vocabulary
 from aios_core.diffusion.model import Model
 from aios_core.errors import InferenceError, TokenizerError
 from aios_core.inference import ArrowEngine
-from aios_core.inference.canvas import Row
 from aios_core.inference.progress import Progress
+from aios_core.inference.prompts import Row
 from aios_plugins.tokenizers.bytes import TrainedBytes
 from aios_plugins.tokenizers.hf import Hf
 

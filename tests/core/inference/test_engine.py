@@ -136,8 +136,8 @@ def test_a_callback_sees_what_a_stream_yields(engine):
 
 def test_deltas_hold_no_halves_of_characters(engine):
     """The last bytes of a character may come steps after the first."""
-    from aios_core.inference.canvas import prompted
     from aios_core.inference.progress import Progress
+    from aios_core.inference.prompts import prompted
 
     data = list("aé€".encode())
     progress = Progress("ar", engine.tokenizer, [prompted([], len(data), MASK)], [0], None)
@@ -149,8 +149,8 @@ def test_deltas_hold_no_halves_of_characters(engine):
 
 
 def test_an_end_of_text_counts_once_nothing_before_it_is_masked(engine):
-    from aios_core.inference.canvas import prompted
     from aios_core.inference.progress import Progress
+    from aios_core.inference.prompts import prompted
 
     eos = engine.tokenizer.vocabulary.eos_id
     progress = Progress("diffusion", engine.tokenizer, [prompted([eos], 4, MASK)], [0], eos)

@@ -13,8 +13,8 @@ from aios_core.contracts import store_schema
 from aios_core.diffusion.model import Model
 from aios_core.errors import ConfigError, InferenceError, StorageError, TrainingError
 from aios_core.inference import ArrowEngine, MemoryConditioner
-from aios_core.inference.canvas import prompted
 from aios_core.inference.masked import Batch
+from aios_core.inference.prompts import prompted
 from aios_core.memory import Embedder, Memories, Place, Recall, open_store, remember
 from aios_core.training import checkpoint
 from aios_core.training.trainer import train

@@ -8,8 +8,8 @@ from aios_core.config.schema import SamplingConfig
 from aios_core.contracts import Controls
 from aios_core.errors import InferenceError
 from aios_core.inference import ArrowEngine
-from aios_core.inference.canvas import prompted
 from aios_core.inference.plan import plan
+from aios_core.inference.prompts import prompted
 from aios_core.inference.settings import Settings
 from aios_core.registry import Registry
 from aios_plugins.samplers.confidence import Confidence

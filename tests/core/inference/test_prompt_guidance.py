@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from aios_core.inference import MemoryConditioner
-from aios_core.inference.canvas import infilling
+from aios_core.inference.prompts import infilling
 
 
 def test_a_negative_prompt_beside_rows_of_other_lengths(engine):

@@ -14,17 +14,17 @@ from aios_core.grammar import compile_pattern, compile_schema, parse
 if TYPE_CHECKING:
     from aios_core.contracts import Controls, TrainedTokenizer
     from aios_core.grammar import Automaton
-    from aios_core.inference.canvas import Row
     from aios_core.inference.output import Output
+    from aios_core.inference.prompts import Row
     from aios_core.inference.settings import Settings
 
 
 @frozen(eq=False)
-class Language:
+class TextConstraint:
     """A constraint on what follows the prompts, or on whole texts."""
 
-    constraint: Constraint
-    text: Automaton
+    on_tokens: Constraint
+    on_text: Automaton
     """What the texts themselves must satisfy."""
     tokenizer: TrainedTokenizer
     whole: bool
@@ -33,11 +33,11 @@ class Language:
     @classmethod
     def of(
         cls, settings: Settings, controls: Controls, tokenizer: TrainedTokenizer, *, whole: bool
-    ) -> Language | None:
+    ) -> TextConstraint | None:
         """What the options ask for; None where they ask for nothing.
 
         Raises:
-            InferenceError: it is no language, too large a one, or an empty one.
+            InferenceError: what they ask for cannot be parsed, is too large, or allows no text.
             TokenizerError: it cannot be said what tokens add to a text.
         """
         if settings.regex is not None:
@@ -66,7 +66,7 @@ class Language:
         Raises:
             InferenceError: one cannot.
         """
-        self.constraint.check([row.ids[self.start(row) :] for row in rows], self.mask_id)
+        self.on_tokens.check([row.ids[self.start(row) :] for row in rows], self.mask_id)
 
     def verify(self, rows: Sequence[Row], output: Output) -> None:
         """See that the promise was kept.
@@ -77,13 +77,13 @@ class Language:
         """
         for number, (row, ids) in enumerate(zip(rows, output.token_ids, strict=True)):
             read = ids[self.start(row) :]
-            if not self.constraint.automaton.accepts(read):
+            if not self.on_tokens.automaton.accepts(read):
                 raise InferenceError(
                     f"row {number} does not satisfy the constraint: the sampler draws tokens by "
                     "other means than context.categorical, so nothing can be promised with it"
                 )
             text = self.tokenizer.decode(read)
-            if not self.text.matches(text.encode()):
+            if not self.on_text.matches(text.encode()):
                 name = type(self.tokenizer).__name__
                 raise InferenceError(
                     f"row {number} does not satisfy the constraint: {name} decodes its tokens to "

@@ -1,4 +1,4 @@
-"""What guidance leads away from: the same text without its prompt, or behind another one."""
+"""Guidance by prompts: away from the same text without its prompt, or behind another one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aios_core.inference.masked import Batch
 
 
-def guided(
+def guided_by_prompt(
     model: Model, denoiser: Denoiser, batch: Batch, gamma: float, negative: Sequence[int] | None
 ) -> Denoiser:
     """Lead a denoiser away from what it says without the prompt, or with another one.

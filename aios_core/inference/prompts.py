@@ -96,7 +96,7 @@ def infilling(tokenizer: TrainedTokenizer, text: str, gap: int, context: int) ->
         if slashes % 2:
             known += mark
             continue
-        wanted = gap if match[3] is None else _wanted(match[3], context)
+        wanted = gap if match[3] is None else _gap_size(match[3], context)
         if not 1 <= wanted <= context:
             raise InferenceError(
                 f"{mark[:30]} at character {match.start(2)}: expected a gap of 1 to {context} "
@@ -113,14 +113,14 @@ def infilling(tokenizer: TrainedTokenizer, text: str, gap: int, context: int) ->
     return Row(tuple(ids), tuple(fixed))
 
 
-def _wanted(told: str, most: int) -> int:
+def _gap_size(digits: str, most: int) -> int:
     """Tokens of a gap; none where it is no number, more than the most where it has many digits."""
-    if not (told.isascii() and told.isdecimal()):
+    if not (digits.isascii() and digits.isdecimal()):
         return 0
-    return int(told) if len(told) < 10 else most + 1
+    return int(digits) if len(digits) < 10 else most + 1
 
 
-def painted(ids: Sequence[Sequence[int]], fixed: Any, mask_id: int) -> list[Row]:
+def rows_from_ids(ids: Sequence[Sequence[int]], fixed: Any, mask_id: int) -> list[Row]:
     """Rows of token ids, masks where text is wanted.
 
     Args:
