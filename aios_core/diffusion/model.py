@@ -15,8 +15,8 @@ from aios_core.contracts import Condition
 from aios_core.diffusion.block_causal import BlockDenoiser
 from aios_core.diffusion.caching import CachingDenoiser
 from aios_core.diffusion.denoiser import ModelDenoiser
+from aios_core.diffusion.memory_attention import MemoryAttention
 from aios_core.diffusion.process import Process
-from aios_core.diffusion.recollection import MemoryAttention
 from aios_core.diffusion.soundness import check
 from aios_core.errors import InferenceError, PluginError
 
@@ -87,7 +87,7 @@ class Model(nn.Module):
         self.memory: MemoryAttention | None = None
         if memory is not None and memory.k and mode == "diffusion":  # last: others start as without
             self.memory = MemoryAttention(backbone.dim, backbone.injections, memory)
-        self._told: Injection | None = None
+        self._memory_context: Injection | None = None
 
     @classmethod
     def build(cls, config: Config, vocabulary: Vocabulary) -> Model:
@@ -136,8 +136,8 @@ class Model(nn.Module):
         self, x: Tensor, t: Tensor | None = None, condition: Condition | None = None
     ) -> Tensor:
         """What the head decodes, (B, L, D); the arguments are those of `forward`."""
-        if self._told is not None:
-            condition = evolve(condition or Condition(), inject=self._told)
+        if self._memory_context is not None:
+            condition = evolve(condition or Condition(), inject=self._memory_context)
         return self._run(x, t, condition)
 
     def decode(self, h: Tensor) -> Tensor:
@@ -194,7 +194,7 @@ class Model(nn.Module):
                 "memory.k of at least 1"
             )
         twin = copy(self)
-        twin._told = self.memory.tell(memories)  # noqa: SLF001 - its own class
+        twin._memory_context = self.memory.context(memories)  # noqa: SLF001 - its own class
         return twin
 
     def losses(self, h: Tensor, targets: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aios_core.diffusion.model import Model
     from aios_core.training.checkpoint import State
     from aios_core.training.data import Tokens
-    from aios_core.training.telling import Telling
+    from aios_core.training.memory_batches import MemoryBatches
 
 
 class HeldOut:
@@ -26,17 +26,21 @@ class HeldOut:
     Args:
         config: ``training.evaluate_windows`` says how many, spread evenly over the split.
         tokens: the held-out split.
-        telling: what finds the memories that the network is told of; None: it is told of none.
+        memory_batches: what retrieves the memories of the windows; None: there are none.
     """
 
-    def __init__(self, config: Config, tokens: Tokens, telling: Telling | None = None) -> None:
+    def __init__(
+        self, config: Config, tokens: Tokens, memory_batches: MemoryBatches | None = None
+    ) -> None:
         self._config = config
         self._ids, self._valid = tokens.windows(
             config.diffusion.length, config.training.evaluate_windows
         )
         size = config.training.batch_size
         starts = range(0, len(self._ids), size)
-        self._memories = telling and [telling.halfway(self._ids[i : i + size]) for i in starts]
+        self._memories = memory_batches and [
+            memory_batches.halfway(self._ids[i : i + size]) for i in starts
+        ]
 
     @torch.no_grad()
     def loss(self, model: Model) -> float:

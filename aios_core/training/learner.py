@@ -20,7 +20,7 @@ from aios_core.training.adam import AdamW, Group
 from aios_core.training.checkpoint import PARTS, Part, State, named_tensors, read_tensors
 from aios_core.training.ema import Average
 from aios_core.training.held_out import HeldOut
-from aios_core.training.telling import Telling
+from aios_core.training.memory_batches import MemoryBatches
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config, TrainingConfig
@@ -67,9 +67,9 @@ class Learner:
 
     def __init__(self, config: Config, prepared: Prepared) -> None:
         self._config, self._tokens = config, prepared.train
-        told = config.mode == "diffusion" and config.memory.k > 0
-        self._telling = Telling(config, prepared.tokenizer) if told else None
-        self._held_out = HeldOut(config, prepared.held_out, self._telling)
+        remembers = config.mode == "diffusion" and config.memory.k > 0
+        self._memory_batches = MemoryBatches(config, prepared.tokenizer) if remembers else None
+        self._held_out = HeldOut(config, prepared.held_out, self._memory_batches)
         self._device = devices.choose(config.training)
         self.model = Model.build(config, prepared.tokenizer.vocabulary).to(self._device)
         self._network = self.model.compiled() if config.training.compile else self.model
@@ -112,8 +112,8 @@ class Learner:
             for start in range(0, rows, training.batch_size):
                 part = slice(start, start + training.batch_size)
                 memories = None
-                if self._telling is not None:
-                    memories = self._telling.for_training(ids[part], generator)
+                if self._memory_batches is not None:
+                    memories = self._memory_batches.for_training(ids[part], generator)
                 with devices.autocast(training, self._device):
                     network = self._network
                     network = network if memories is None else network.remembering(memories)

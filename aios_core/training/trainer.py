@@ -236,17 +236,17 @@ class _Loop:
         return over
 
     def _begin(self, done: int) -> Step:
-        with self._telling():
+        with self._explained():
             return self._learner.step(done - 1)
 
     def _check(self) -> None:
         """Wait for the steps since the last record, none of which may have failed."""
-        with self._telling():
+        with self._explained():
             for step in self._steps:
                 step.check()
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         """Say of a fault what there is to go on from."""
         config, rows = self._config, self._config.training.batch_size
         work = f"a step of training.batch_size = {rows} x diffusion.length = "
@@ -263,7 +263,7 @@ class _Loop:
         """Whether the held-out loss is the lowest so far and is to be kept, and the loss."""
         self._check()
         began, best = time.monotonic(), self._state.best_loss
-        with self._telling():
+        with self._explained():
             loss = self._learner.held_out_loss()
         self._since += time.monotonic() - began  # the steps took none of it
         better = best is None or loss < best

@@ -11,7 +11,7 @@ from attrs import frozen
 from aios_core.contracts import Estimate, Evidence, Metric
 from aios_core.diffusion.conditional import conditional_nelbo
 from aios_core.diffusion.times import draw_times
-from aios_core.training.telling import Telling
+from aios_core.training.memory_batches import MemoryBatches
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,13 +40,13 @@ class Memory(Metric):
         model, config = evidence.model, evidence.config
         if model.memory is None or not model.process.absorbing or model.in_blocks:
             return {}
-        telling = Telling(cast("Config", config), evidence.tokenizer)
+        memory_batches = MemoryBatches(cast("Config", config), evidence.tokenizer)
         ids, valid = evidence.held_out.windows(config.diffusion.length)
         ids, valid = ids[valid.all(-1)], valid[valid.all(-1)]
         if len(ids) < 2:  # there is no other text
             return {}
         free = torch.arange(ids.shape[1]).expand_as(ids) >= -(-ids.shape[1] // 2)
-        right = telling.halfway(ids)
+        right = memory_batches.halfway(ids)
         other = right.taken(np.roll(np.arange(len(ids)), len(ids) // 2))
         draws, size = config.evaluation.draws, config.evaluation.batch_size
         generator = torch.Generator().manual_seed(config.seed)

@@ -20,7 +20,7 @@ from aios_core.evolution.proposal import Proposal
 from aios_core.experiment.evaluate import measure
 from aios_core.memory import Embedder, Place, open_store, remember
 from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
-from aios_core.training.telling import Telling
+from aios_core.training.memory_batches import MemoryBatches
 from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.metrics import evolution
 from aios_plugins.metrics.distinct import Distinct
@@ -232,7 +232,7 @@ def test_a_gain_is_how_much_likelier_second_halves_are_with_memories(reminded, s
     ids, valid = ids[valid.all(-1)], valid[valid.all(-1)]
     half = ids.shape[1] // 2
     free = torch.arange(ids.shape[1]).expand_as(ids) >= half
-    told = Telling(config, evidence.tokenizer).halfway(ids)
+    told = MemoryBatches(config, evidence.tokenizer).halfway(ids)
     source = torch.Generator().manual_seed(config.seed)
     draws = []
     for start in range(0, len(ids), size):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aios_core.config.schema import MemoryConfig
     from aios_core.contracts import Recalled
 
-SHARPNESS = 5.0
+SCORE_SCALE = 5.0
 """What a score of 1 adds to the first head's logits before anything is learned; twice as much to
 those of each next one, as the slopes of ALiBi (arXiv 2108.12409) differ."""
 
@@ -21,8 +21,8 @@ NEAR = 0.5
 """Score of a memory that is heard half at first, were it the only one."""
 
 
-class Reading(nn.Module):
-    """What one layer takes from the memories: multi-head cross-attention.
+class MemoryCrossAttention(nn.Module):
+    """Multi-head cross-attention of one layer to the memories.
 
     The way back into the states is zero at first (the zero layers of ControlNet,
     arXiv 2302.05543), so an untrained network says what it says without.
@@ -36,7 +36,7 @@ class Reading(nn.Module):
         self.key_value = nn.Linear(dim, 2 * dim, bias=False)
         self.gate = nn.Linear(dim, dim, bias=False)
         # Near memories are believed more, as in RAG (arXiv 2005.11401); each head learns how much.
-        self.sharpness = nn.Parameter(SHARPNESS * 2.0 ** torch.arange(heads))
+        self.sharpness = nn.Parameter(SCORE_SCALE * 2.0 ** torch.arange(heads))
         # Beside the memories stands nothing, as near as a score of NEAR is: else the farthest
         # memories would be heard as loudly as the nearest, for want of others.
         self.nothing = nn.Parameter(self.sharpness.detach() * NEAR)
@@ -46,11 +46,11 @@ class Reading(nn.Module):
         """(B, N, D) to (B, H, N, D / H)."""
         return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
-    def forward(self, h: Tensor, told: Told) -> Tensor:
+    def forward(self, h: Tensor, context: MemoryContext) -> Tensor:
         """What is to be added to states (B, L, D)."""
-        key, value = self.key_value(told.tokens).chunk(2, -1)
-        bias = self.sharpness[:, None, None] * told.scores[:, None, None]
-        bias = bias.masked_fill(~told.valid[:, None, None], -torch.inf)
+        key, value = self.key_value(context.tokens).chunk(2, -1)
+        bias = self.sharpness[:, None, None] * context.scores[:, None, None]
+        bias = bias.masked_fill(~context.valid[:, None, None], -torch.inf)
         nothing = self.nothing[:, None, None].expand(len(h), -1, 1, 1)
         bias = torch.cat((nothing, bias), -1).to(h.dtype)
         key, value = (F.pad(one, (0, 0, 1, 0)) for one in (key, value))
@@ -61,14 +61,14 @@ class Reading(nn.Module):
         return added
 
 
-class Told:
-    """Memories as a network hears them, one set for each row of a batch: an `Injection`.
+class MemoryContext:
+    """Memories as keys, values and scores, one set for each row of a batch: an `Injection`.
 
     Args:
-        memory: the network's part that reads them.
+        memory: the part of the network that attends to them.
         vectors: (B, K, E).
         scores: (B, K).
-        valid: (B, K) bool; a row without any is told of none.
+        valid: (B, K) bool; a row without any attends to nothing.
     """
 
     def __init__(
@@ -90,11 +90,11 @@ class Told:
 
 
 class MemoryAttention(nn.Module):
-    """The learned part of a `MemoryConditioner`: a projection, and a reading for each layer.
+    """The learned part of a `MemoryConditioner`: a projection, and cross-attention for each layer.
 
     Args:
         dim: D, the width of the backbone.
-        layers: how many of them hear.
+        layers: how many layers attend to memories.
         config: E, T and heads.
     """
 
@@ -103,10 +103,10 @@ class MemoryAttention(nn.Module):
         self.num_tokens = config.num_tokens
         self.project = nn.Linear(config.dim, config.num_tokens * dim)
         self.norm = nn.RMSNorm(dim)
-        self.layers = nn.ModuleList(Reading(dim, config.heads) for _ in range(layers))
+        self.layers = nn.ModuleList(MemoryCrossAttention(dim, config.heads) for _ in range(layers))
 
-    def tell(self, memories: Recalled) -> Told:
+    def context(self, memories: Recalled) -> MemoryContext:
         """Memories of B texts, on the device of the weights."""
         device = self.project.weight.device
         parts = (memories.vectors, memories.scores, memories.valid)
-        return Told(self, *(torch.from_numpy(part).to(device) for part in parts))
+        return MemoryContext(self, *(torch.from_numpy(part).to(device) for part in parts))

@@ -6,7 +6,7 @@ import torch
 from aios_core.config import resolve
 from aios_core.contracts import store_schema
 from aios_core.memory import Embedder, Place, open_store, remember
-from aios_core.training.telling import Telling
+from aios_core.training.memory_batches import MemoryBatches
 from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.storage.arrow import Arrow, _ArrowStore
 from aios_plugins.tokenizers.bytes import TrainedBytes
@@ -15,7 +15,7 @@ TEXTS = ["milk", "wine", "a", "ab", "abc"]
 
 
 @pytest.fixture
-def telling(tmp_path):
+def memory_batches(tmp_path):
     """What finds one of some memories, each by its own text, at a dropout."""
     schema = remember(store_schema(64), Hashing(dim=64), {"type": "hashing", "dim": 64})
     with open_store(Place(Arrow(), str(tmp_path / "store")), schema=schema) as store:
@@ -23,31 +23,31 @@ def telling(tmp_path):
         pairs = zip(TEXTS, vectors, strict=True)
         store.add([{"id": text, "text": text, "vector": one} for text, one in pairs])
 
-    def telling(dropout):
+    def memory_batches(dropout):
         memory = {"k": 1, "store": str(tmp_path / "store"), "dim": 64, "dropout": dropout}
-        return Telling(resolve({"memory": memory}).config, TrainedBytes())
+        return MemoryBatches(resolve({"memory": memory}).config, TrainedBytes())
 
-    return telling
+    return memory_batches
 
 
 def rows(texts):
     return torch.tensor([list(text.encode()) for text in texts])
 
 
-def test_a_share_of_the_texts_is_told_of_nothing(telling):
+def test_a_share_of_the_texts_is_told_of_nothing(memory_batches):
     """The share that memory.dropout says, and not the others."""
     ids = rows(["milk"] * 200)
     for dropout, told in ((0.0, 200), (0.2, 160), (0.9, 20)):
-        found = telling(dropout).for_training(ids, torch.Generator().manual_seed(0))
+        found = memory_batches(dropout).for_training(ids, torch.Generator().manual_seed(0))
 
         assert abs(int(found.valid.any(1).sum()) - told) < 30
         assert (200, 1) == found.valid.shape
         assert dropout > 0 or found.valid.all()
 
 
-def test_memories_are_found_by_a_beginning_of_any_length(telling):
+def test_memories_are_found_by_a_beginning_of_any_length(memory_batches):
     """From one token to all of them, each as often."""
-    found = telling(0.0).for_training(rows(["abc"] * 300), torch.Generator().manual_seed(1))
+    found = memory_batches(0.0).for_training(rows(["abc"] * 300), torch.Generator().manual_seed(1))
     ids = [row[0].id for row in found.rows]
 
     assert {"a", "ab", "abc"} == set(ids)
@@ -55,18 +55,18 @@ def test_memories_are_found_by_a_beginning_of_any_length(telling):
     assert found.scores.min() == pytest.approx(1)
 
 
-def test_half_way_is_the_first_half(telling):
+def test_half_way_is_the_first_half(memory_batches):
     """Rounded up: the second of three tokens belongs to it."""
-    found = telling(0.5).halfway(rows(["milk wine", "wine milk", "xxxxxmilk"]))
+    found = memory_batches(0.5).halfway(rows(["milk wine", "wine milk", "xxxxxmilk"]))
 
     assert ["milk", "wine"] == [row[0].id for row in found.rows[:2]]
     assert found.valid.all(), "none is left out"
     assert found.scores[0] == pytest.approx(1)
     assert found.scores[2] < 0.9
-    assert "ab" == telling(0.5).halfway(rows(["abc"])).rows[0][0].id
+    assert "ab" == memory_batches(0.5).halfway(rows(["abc"])).rows[0][0].id
 
 
-def test_memories_do_not_depend_on_how_an_index_was_built(telling, monkeypatch):
+def test_memories_do_not_depend_on_how_an_index_was_built(memory_batches, monkeypatch):
     """They are found by an exact search, which other searches need not be."""
     asked, search = [], _ArrowStore.search_batch
 
@@ -75,7 +75,7 @@ def test_memories_do_not_depend_on_how_an_index_was_built(telling, monkeypatch):
         return search(self, *words, exact=exact, **named)
 
     monkeypatch.setattr(_ArrowStore, "search_batch", recorded)
-    telling(0.0).for_training(rows(["milk"]), torch.Generator().manual_seed(0))
-    telling(0.0).halfway(rows(["milk"]))
+    memory_batches(0.0).for_training(rows(["milk"]), torch.Generator().manual_seed(0))
+    memory_batches(0.0).halfway(rows(["milk"]))
 
     assert [True, True] == asked

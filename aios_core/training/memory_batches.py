@@ -1,4 +1,4 @@
-"""What a network is told of while it learns: memories found by the beginnings of the texts."""
+"""Retrieves the memories for each training batch, by the beginnings of its texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aios_core.memory import Memories
 
 
-class Telling:
+class MemoryBatches:
     """Memories for windows of text.
 
     As when sampling, they are found by what stands in front alone: a search by the whole text
@@ -40,8 +40,8 @@ class Telling:
         """
         lengths = torch.randint(1, ids.shape[1] + 1, (len(ids),), generator=generator)
         found = self._found(ids, lengths.tolist())
-        told = torch.rand(len(ids), 1, generator=generator) >= self._settings.dropout
-        return found.where(told.numpy())
+        kept = torch.rand(len(ids), 1, generator=generator) >= self._settings.dropout
+        return found.where(kept.numpy())
 
     def halfway(self, ids: Tensor) -> Memories:
         """Found by the first half of each text."""

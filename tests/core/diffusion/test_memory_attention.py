@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from aios_core.config.schema import MemoryConfig
-from aios_core.diffusion.recollection import MemoryAttention, Told
+from aios_core.diffusion.memory_attention import MemoryAttention, MemoryContext
 
 
 def parts():
-    """The readings of a network of width 4 whose memories are two tokens each, for two texts."""
+    """Cross-attention of a network of width 4, whose memories are two tokens each; two texts."""
     torch.manual_seed(0)
     memory = MemoryAttention(4, 1, MemoryConfig(k=3, dim=5, num_tokens=2, heads=2)).double()
     torch.nn.init.normal_(memory.layers[0].gate.weight)
@@ -22,7 +22,7 @@ def parts():
 
 def test_a_memory_is_its_tokens_each_as_near_as_it_is():
     memory, vectors, scores, valid = parts()
-    told = Told(memory, vectors, scores, valid)
+    context = MemoryContext(memory, vectors, scores, valid)
     weight, bias = memory.project.weight, memory.project.bias
     for row in range(2):
         for place in range(6):
@@ -30,9 +30,9 @@ def test_a_memory_is_its_tokens_each_as_near_as_it_is():
             token = (weight @ vectors[row, number] + bias)[4 * half : 4 * half + 4]
             token = token / token.square().mean().sqrt()
 
-            torch.testing.assert_close(told.tokens[row, place], token, rtol=1e-6, atol=1e-6)
-            assert scores[row, number] == told.scores[row, place]
-            assert valid[row, number] == told.valid[row, place]
+            torch.testing.assert_close(context.tokens[row, place], token, rtol=1e-6, atol=1e-6)
+            assert scores[row, number] == context.scores[row, place]
+            assert valid[row, number] == context.valid[row, place]
 
 
 @torch.no_grad()
@@ -40,8 +40,8 @@ def test_a_layer_attends_to_memories_by_their_nearness_and_to_nothing():
     """Softmax of q k / sqrt(d) + sharpness * score beside that of half a score, worth nothing."""
     memory, vectors, scores, valid = parts()
     (layer,) = memory.layers
-    told, h = Told(memory, vectors, scores, valid), torch.randn(2, 3, 4).double()
-    found = told(h, 0)
+    context, h = MemoryContext(memory, vectors, scores, valid), torch.randn(2, 3, 4).double()
+    found = context(h, 0)
 
     assert [5.0, 10.0] == layer.sharpness.tolist()
     assert [2.5, 5.0] == layer.nothing.tolist()
@@ -54,7 +54,7 @@ def test_a_layer_attends_to_memories_by_their_nearness_and_to_nothing():
                 own = slice(2 * head, 2 * head + 2)
                 logits, values = [2.5 * 2**head], [torch.zeros(2).double()]
                 for token, score, known in zip(
-                    told.tokens[row], told.scores[row], told.valid[row], strict=True
+                    context.tokens[row], context.scores[row], context.valid[row], strict=True
                 ):
                     key, value = (layer.key_value.weight @ token).chunk(2)
                     near = float(query[own] @ key[own]) / math.sqrt(2)
@@ -71,8 +71,17 @@ def test_told_of_nothing_a_layer_adds_nothing():
     memory, vectors, scores, valid = parts()
     h = torch.randn(2, 3, 4).double()
 
-    assert h.equal(Told(memory, vectors, scores, valid & False)(h, 0))
+    assert h.equal(MemoryContext(memory, vectors, scores, valid & False)(h, 0))
     fresh = MemoryAttention(4, 1, MemoryConfig(k=3, dim=5, num_tokens=2, heads=2)).double()
-    assert h.equal(Told(fresh, vectors, scores, valid)(h, 0))
+    assert h.equal(MemoryContext(fresh, vectors, scores, valid)(h, 0))
     with pytest.raises(IndexError):
-        Told(fresh, vectors, scores, valid)(h, 1)
+        MemoryContext(fresh, vectors, scores, valid)(h, 1)
+
+
+def test_tensors_have_the_names_that_files_hold():
+    """Weights of earlier runs are read by these names."""
+    memory, *_ = parts()
+    layer = ("sharpness", "nothing", "norm.weight", "query.weight", "key_value.weight")
+    names = {f"layers.0.{name}" for name in (*layer, "gate.weight")}
+
+    assert {"project.weight", "project.bias", "norm.weight", *names} == set(memory.state_dict())
