@@ -65,12 +65,12 @@ def ls(run: Path, context: str | None, place: str | None, *, as_json: bool) -> N
     if context is None:
         cards = journal.versions()
     else:
-        from aios_core.evolution.shelf import find
+        from aios_core.evolution.skill_index import find_skills
         from aios_core.memory import Place
         from aios_core.training import checkpoint
 
         where = None if place is None else Place.of(place)
-        found = find(journal, checkpoint.load(run).resolved, context, place=where)
+        found = find_skills(journal, checkpoint.load(run).resolved, context, place=where)
         cards = [card for card, _ in found]
     if as_json:
         print_json([attrs.asdict(card) for card in cards])

@@ -6,7 +6,7 @@ the library finds the vectors.
 
 from aios_core.memory.embedding import Embedder
 from aios_core.memory.migrate import migrate, target_of
-from aios_core.memory.opening import embedder, open_store, remember
+from aios_core.memory.opening import embedder, open_store, with_embedding_metadata
 from aios_core.memory.place import Place
 from aios_core.memory.recall import Memories, Memory, Recall
 
@@ -19,6 +19,6 @@ __all__ = [
     "embedder",
     "migrate",
     "open_store",
-    "remember",
     "target_of",
+    "with_embedding_metadata",
 ]

@@ -81,10 +81,10 @@ def check_finished(place: Place) -> None:
         )
 
 
-def remember(
+def with_embedding_metadata(
     schema: pa.Schema, provider: EmbeddingProvider, values: Mapping[str, Any]
 ) -> pa.Schema:
-    """A schema that says who made the vectors.
+    """A schema with metadata on the embedding that made the vectors.
 
     Args:
         schema: of a store.

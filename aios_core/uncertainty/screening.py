@@ -12,7 +12,7 @@ from attrs import frozen
 
 from aios_core.contracts import store_schema
 from aios_core.errors import InferenceError, ModelLoadError, TokenizerError
-from aios_core.memory import Embedder, open_store, remember
+from aios_core.memory import Embedder, open_store, with_embedding_metadata
 from aios_core.memory.opening import embedder_of
 from aios_core.uncertainty.calibration import NAME, Calibration, Scores, scores
 from aios_core.uncertainty.estimators import DEFAULT, ESTIMATORS, read
@@ -181,7 +181,7 @@ def store_uncertain(texts: Sequence[TextScore], place: Place, resolved: Resolved
         return 0
     provider = resolved.config.embedding
     schema = store_schema(provider.dim, {"kind": "string", "score": "float64"})
-    schema = remember(schema, provider, resolved.values["embedding"])
+    schema = with_embedding_metadata(schema, provider, resolved.values["embedding"])
     new = not place.backend.exists(place.uri)
     vectors = Embedder(provider).embed(list(unsure)) if new else None  # before a store is made
     with open_store(place, schema=schema) as store:

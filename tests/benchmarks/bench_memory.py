@@ -24,7 +24,7 @@ import torch
 from aios_core.config import resolve
 from aios_core.contracts import store_schema
 from aios_core.diffusion.model import Model
-from aios_core.memory import Embedder, Place, Recall, open_store, remember
+from aios_core.memory import Embedder, Place, Recall, open_store, with_embedding_metadata
 
 PROMPT = "The colour of Marbelor is"
 SYLLABLES = "bel bor dan dor eth fal fen gar gul hal jor kal lan mar nim quin zor"
@@ -44,7 +44,9 @@ def filled(folder: Path, rows: int, dim: int) -> str:
     """A store of sentences."""
     resolved = resolve({})
     place = Place(resolved.config.storage, str(folder / "store"))
-    schema = remember(store_schema(dim), resolved.config.embedding, resolved.values["embedding"])
+    schema = with_embedding_metadata(
+        store_schema(dim), resolved.config.embedding, resolved.values["embedding"]
+    )
     with open_store(place, schema=schema) as store:
         for start in range(0, rows, 10_000):
             count = min(10_000, rows - start)

@@ -8,7 +8,7 @@ import pytest
 
 from aios_core.config import load
 from aios_core.contracts import store_schema
-from aios_core.memory import Embedder, Place, Recall, open_store, remember
+from aios_core.memory import Embedder, Place, Recall, open_store, with_embedding_metadata
 from aios_plugins.datasets.file import File
 
 FOLDER = Path(__file__).parents[2] / "examples" / "planted-facts"
@@ -45,7 +45,9 @@ def test_held_out_people_are_in_no_training_text(facts, planted):
 def test_a_prompt_finds_its_fact(facts, planted):
     resolved = load(FOLDER / "config.toml")
     provider, memories = resolved.config.embedding, rows(planted / "memories.jsonl")
-    schema = remember(store_schema(provider.dim), provider, resolved.values["embedding"])
+    schema = with_embedding_metadata(
+        store_schema(provider.dim), provider, resolved.values["embedding"]
+    )
     place = Place(resolved.config.storage, str(planted / "store"))
     with open_store(place, schema=schema) as store:
         vectors = Embedder(provider).embed([one["text"] for one in memories])

@@ -16,7 +16,7 @@ from aios_core.evolution.head import at, at_head
 from aios_core.evolution.journal import Journal
 from aios_core.evolution.loop import evolve
 from aios_core.evolution.rollback import faults, rollback
-from aios_core.evolution.shelf import find
+from aios_core.evolution.skill_index import find_skills
 from aios_core.evolution.skills import hand_out, merge, revoke, take_in
 from aios_core.inference import ArrowEngine
 from aios_core.memory import Place, open_store
@@ -146,13 +146,13 @@ def test_a_revocation_that_was_cut_is_seen_and_done_again(found, run, card, monk
 
 def test_cards_are_found_by_context(found, run, tmp_path, settings):
     journal, resolved = Journal.of(run), settings()
-    assert [] == find(journal, resolved, "anything")
+    assert [] == find_skills(journal, resolved, "anything")
     names = ("sonnets of shakespeare", "tables of numbers", "letters to a friend")
     cards = [
         take_in(found, peft(tmp_path / f"{number}", lora_alpha=number + 1), name=name)
         for number, name in enumerate(names)
     ]
-    (best, near), *others = find(journal, resolved, "a friend wrote letters")
+    (best, near), *others = find_skills(journal, resolved, "a friend wrote letters")
 
     assert "letters-to-a-friend" == best.name
     assert 2 == len(others)
@@ -174,7 +174,7 @@ def test_a_context_is_a_query_and_cards_are_documents(found, run, tmp_path, sett
         return embed(self, texts, side=side)
 
     monkeypatch.setattr(provider, "embed", recorded)
-    find(Journal.of(run), settings(), "what grows on trees")
+    find_skills(Journal.of(run), settings(), "what grows on trees")
 
     (card,) = (text for text in sides if text.startswith("apples"))
     assert {"what grows on trees": "query", card: "document"} == sides
@@ -187,7 +187,7 @@ def test_a_store_of_something_else_is_no_store_of_skills(found, run, tmp_path, s
     with open_store(place, schema=store_schema(384)) as store:
         store.add([{"id": "mine", "text": "a note", "vector": [1.0] * 384}])
     with pytest.raises(StorageError, match="expected a store of skills"):
-        find(Journal.of(run), settings(), "fruit", place=place)
+        find_skills(Journal.of(run), settings(), "fruit", place=place)
     with open_store(place, read=True) as store:
         assert 1 == store.count()
 
@@ -195,23 +195,23 @@ def test_a_store_of_something_else_is_no_store_of_skills(found, run, tmp_path, s
     schema = store_schema(384, {"name": "string", "level": "string"})
     open_store(own, schema=schema).close()
     with pytest.raises(StorageError, match="does not say which embedding"):
-        find(Journal.of(run), settings(), "fruit", place=own)
+        find_skills(Journal.of(run), settings(), "fruit", place=own)
 
 
 def test_the_store_follows_the_journal(found, run, tmp_path, settings):
     """What is revoked is found no more, what comes later is; a store that is gone is no loss."""
     journal, resolved = Journal.of(run), settings()
     first = take_in(found, peft(tmp_path / "a"), name="apples")
-    find(journal, resolved, "fruit")
+    find_skills(journal, resolved, "fruit")
     second = take_in(found, peft(tmp_path / "b", lora_alpha=8), name="pears")
-    both = {card.skill_id for card, _ in find(journal, resolved, "fruit")}
+    both = {card.skill_id for card, _ in find_skills(journal, resolved, "fruit")}
     revoke(journal, first.skill_id)
-    left = [card.skill_id for card, _ in find(journal, resolved, "apples")]
+    left = [card.skill_id for card, _ in find_skills(journal, resolved, "apples")]
     shutil.rmtree(journal.folder / "index")
 
     assert {first.skill_id, second.skill_id} == both
     assert [second.skill_id] == left
-    assert left == [card.skill_id for card, _ in find(journal, resolved, "apples")]
+    assert left == [card.skill_id for card, _ in find_skills(journal, resolved, "apples")]
     assert [] == faults(found)
 
 

@@ -15,7 +15,7 @@ from aios_core.errors import ConfigError, InferenceError, StorageError, Training
 from aios_core.inference import ArrowEngine, MemoryConditioner
 from aios_core.inference.masked import Batch
 from aios_core.inference.prompts import prompted
-from aios_core.memory import Embedder, Memories, Place, Recall, open_store, remember
+from aios_core.memory import Embedder, Memories, Place, Recall, open_store, with_embedding_metadata
 from aios_core.training import checkpoint
 from aios_core.training.trainer import train
 from aios_plugins.embeddings.hashing import Hashing
@@ -28,7 +28,7 @@ FACTS = {"milk": "the milk is cold", "wine": "the wine is warm", "rain": "rain f
 def fill(place, facts, dim=64):
     provider = Hashing(dim=dim)
     values = {"type": "hashing", "dim": dim}
-    schema = remember(store_schema(dim), provider, values)
+    schema = with_embedding_metadata(store_schema(dim), provider, values)
     with open_store(place, schema=schema) as store:
         vectors = Embedder(provider).embed(list(facts.values()))
         rows = zip(facts.items(), vectors, strict=True)

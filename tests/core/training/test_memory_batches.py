@@ -5,7 +5,7 @@ import torch
 
 from aios_core.config import resolve
 from aios_core.contracts import store_schema
-from aios_core.memory import Embedder, Place, open_store, remember
+from aios_core.memory import Embedder, Place, open_store, with_embedding_metadata
 from aios_core.training.memory_batches import MemoryBatches
 from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.storage.arrow import Arrow, _ArrowStore
@@ -17,7 +17,8 @@ TEXTS = ["milk", "wine", "a", "ab", "abc"]
 @pytest.fixture
 def memory_batches(tmp_path):
     """What finds one of some memories, each by its own text, at a dropout."""
-    schema = remember(store_schema(64), Hashing(dim=64), {"type": "hashing", "dim": 64})
+    provider = Hashing(dim=64)
+    schema = with_embedding_metadata(store_schema(64), provider, {"type": "hashing", "dim": 64})
     with open_store(Place(Arrow(), str(tmp_path / "store")), schema=schema) as store:
         vectors = Embedder(Hashing(dim=64)).embed(TEXTS)
         pairs = zip(TEXTS, vectors, strict=True)

@@ -18,7 +18,7 @@ from aios_core.errors import PluginError
 from aios_core.evolution.gate import Change, Verdict
 from aios_core.evolution.proposal import Proposal
 from aios_core.experiment.evaluate import measure
-from aios_core.memory import Embedder, Place, open_store, remember
+from aios_core.memory import Embedder, Place, open_store, with_embedding_metadata
 from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
 from aios_core.training.memory_batches import MemoryBatches
 from aios_plugins.embeddings.hashing import Hashing
@@ -132,7 +132,7 @@ def test_nothing_of_the_other_kind_of_network():
 def reminded(tmp_path):
     """Evidence of an untrained network with a conditioner, and a store of two memories."""
     plain = tiny_evidence()
-    schema = remember(store_schema(8), Hashing(dim=8), {"type": "hashing", "dim": 8})
+    schema = with_embedding_metadata(store_schema(8), Hashing(dim=8), {"type": "hashing", "dim": 8})
     texts = ["the dog sleeps", "a brown fox"]
     with open_store(Place(Arrow(), str(tmp_path / "store")), schema=schema) as store:
         vectors = Embedder(Hashing(dim=8)).embed(texts)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aios_core.contracts import store_schema
 from aios_core.errors import StorageError
-from aios_core.memory import Embedder, Place, open_store, remember
+from aios_core.memory import Embedder, Place, open_store, with_embedding_metadata
 from aios_core.memory.opening import embedder_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aios_core.evolution.journal import Journal
 
 
-def find(
+def find_skills(
     journal: Journal, resolved: Resolved, context: str, *, k: int = 10, place: Place | None = None
 ) -> list[tuple[Card, float]]:
     """Skills by how near their name and description are to a context, the nearest first.
@@ -47,7 +47,7 @@ def find(
     provider = resolved.config.embedding
     place = place or Place(resolved.config.storage, str(journal.folder / "index"))
     schema = store_schema(provider.dim, {"name": "string", "level": "string"})
-    schema = remember(schema, provider, resolved.values["embedding"])
+    schema = with_embedding_metadata(schema, provider, resolved.values["embedding"])
     with open_store(place, schema=schema) as store:
         if store.schema.names != schema.names:  # what it holds is no skill, and would be deleted
             raise StorageError(
@@ -55,15 +55,15 @@ def find(
                 f"with the columns {', '.join(store.schema.names)}"
             )
         embedder = embedder_of(store.schema, provider)
-        _agree(store, embedder, list(cards.values()))
+        _synchronise(store, embedder, list(cards.values()))
         (query,) = embedder.embed([context], side="query")
         found = store.search(query, min(k, len(cards)), columns=["id"])
     pairs = zip(found.column("id").to_pylist(), found.column("_score").to_pylist(), strict=True)
     return [(cards[one], score) for one, score in pairs]
 
 
-def _agree(store: VectorStore, embedder: Embedder, cards: list[Card]) -> None:
-    """Let a store hold these cards, as they are now, and no others."""
+def _synchronise(store: VectorStore, embedder: Embedder, cards: list[Card]) -> None:
+    """Synchronise the vector index with the journal: these cards, as they are now, alone."""
     texts = {card.skill_id: f"{card.name}: {card.description}" for card in cards}
     held = {
         one: text
