@@ -15,10 +15,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from aios_core.errors import AIOSError, PluginError
-from aios_core.kinds import KINDS
 
 _LOADED: WeakKeyDictionary[type, Component] = WeakKeyDictionary()
 """What each class was loaded as, for the messages about its instances."""
@@ -57,11 +56,13 @@ class Component(Source):
     """A component that a plugin offers; its module is imported only by `load`."""
 
     kind: str
-    """A key of `aios_core.kinds.KINDS`."""
+    """Name of its kind."""
     name: str
     """What a configuration calls it."""
     reference: str | type
     """``"module:Class"``, or the class itself."""
+    contract: str = field(repr=False)
+    """``"module:Class"`` of the contract of its kind."""
 
     @property
     def key(self) -> str:
@@ -88,7 +89,7 @@ class Component(Source):
     def _class(self) -> type[Any]:
         try:
             found = resolve(self.reference) if isinstance(self.reference, str) else self.reference
-            problem = _breach(found, resolve(KINDS[self.kind].contract))
+            problem = _breach(found, resolve(self.contract))
         except PluginError as error:
             problem = str(error)
         if problem:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import redirect_stdout
 from difflib import get_close_matches
+from functools import cache
 from importlib import metadata
 from inspect import isroutine
 from types import ModuleType
@@ -20,18 +21,17 @@ from typing import Any, Final
 import pluggy
 
 import aios_core
-from aios_core import hookspecs
 from aios_core.component import Component, Failure, Source, describe, resolve
 from aios_core.errors import PluginError
-from aios_core.kinds import KINDS
+from aios_core.hookspecs import OF_KINDS, hookspecs
+from aios_core.kinds import Kind
 
 logger = logging.getLogger(__name__)
 
 GROUP: Final = "aios.plugins"
 """The entry-point group of plugins."""
 
-HOOKS: Final = {kind.hook: kind.name for kind in KINDS.values()}
-"""Hook to kind."""
+_MARKER: Final = f"{aios_core.PROJECT}_impl"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -60,42 +60,66 @@ def entry_points() -> tuple[list[tuple[Source, str]], list[Failure]]:
     return sorted(plugins, key=lambda plugin: (*_order(plugin[0]), plugin[1])), failures
 
 
-def load(source: Source, value: str) -> tuple[list[Component], list[Failure]]:
-    """Import a plugin and ask its hooks.
+def load(source: Source, value: str) -> object | Failure:
+    """Import a plugin.
 
     Args:
         source: where the plugin comes from.
         value: ``"module"`` or ``"module:object"``, as the entry point gives it.
+
+    Returns:
+        What the hooks are attributes of, or why there is none.
     """
     try:
         if not _MODULE.fullmatch(value):
             raise PluginError(f"the entry point says {value!r}; expected a module")  # noqa: TRY301
-        plugin = resolve(value)
+        plugin: object = resolve(value)
     except PluginError as error:
         logger.debug("%s", source.source, exc_info=error)
-        return [], [Failure(source.distribution, source.version, source.entry_point, str(error))]
-    return collect(plugin, source)
+        return Failure(*_facts(source), str(error))
+    return check(plugin, source) or plugin
 
 
-def collect(plugin: object, source: Source) -> tuple[list[Component], list[Failure]]:
-    """Ask the hooks of a plugin that has been imported.
+def kinds(plugin: object, source: Source) -> tuple[list[Kind], list[Failure]]:
+    """The kinds of components that a plugin brings.
 
     Args:
-        plugin: a module, or an object that has the hooks as attributes.
-        source: what its components and failures are recorded under.
+        plugin: what `load` returned.
+        source: what its failures are recorded under.
     """
-    origin = (source.distribution, source.version, source.entry_point)
+    function = getattr(plugin, OF_KINDS, None)
+    if not isroutine(function):
+        return [], []
     try:
-        _check_api(plugin)
+        rows = _answer(OF_KINDS, *_implementation(OF_KINDS, function, {OF_KINDS}), ())
+        if not isinstance(rows, tuple | list) or not all(isinstance(row, Kind) for row in rows):
+            raise PluginError(  # noqa: TRY301
+                f"{OF_KINDS} returned {rows!r:.200}; expected a tuple of aios_core.kinds.Kind"
+            )
     except PluginError as error:
-        return [], [Failure(*origin, str(error))]
-    manager = pluggy.PluginManager(aios_core.PROJECT)
-    manager.add_hookspecs(hookspecs)
+        return [], [Failure(*_facts(source), str(error))]
+    return list(rows), []
+
+
+def collect(
+    plugin: object, source: Source, known: Collection[Kind]
+) -> tuple[list[Component], list[Failure]]:
+    """Ask the hooks of a plugin.
+
+    Args:
+        plugin: what `load` returned.
+        source: what its components and failures are recorded under.
+        known: every kind, those of other plugins among them.
+    """
+    origin = _facts(source)
+    hooks = {kind.hook: kind for kind in known}
     components, failures, silent = [], [], True
-    for attribute, function in _candidates(plugin):
+    for attribute, function in _candidates(plugin, hooks):
         silent = False
+        if attribute == OF_KINDS:
+            continue
         try:
-            hook, offered = _ask(manager, attribute, function)
+            hook, offered = _offers(attribute, function, hooks)
         except PluginError as error:
             logger.debug("%s", source.source, exc_info=error)
             failures.append(Failure(*origin, str(error)))
@@ -104,42 +128,48 @@ def collect(plugin: object, source: Source) -> tuple[list[Component], list[Failu
             if problem := _fault(name, reference):
                 failures.append(Failure(*origin, f"{hook} offers {name!r}: {problem}"))
             else:
-                components.append(Component(*origin, HOOKS[hook], name, reference))
+                kind = hooks[hook]
+                components.append(Component(*origin, kind.name, name, reference, kind.contract))
     if silent:
-        reason = f"implements no hook; expected a function marked @aios_core.hookimpl: {_known()}"
-        failures.append(Failure(*origin, reason))
+        marked = "expected a function marked @aios_core.hookimpl"
+        failures.append(Failure(*origin, f"implements no hook; {marked}: {_known(hooks)}"))
     return components, failures
 
 
-def _check_api(plugin: object) -> None:
-    """Refuse a plugin that was written for another core."""
+def _facts(source: Source) -> tuple[str, str, str]:
+    return source.distribution, source.version, source.entry_point
+
+
+def check(plugin: object, source: Source) -> Failure | None:
+    """Why a plugin is not asked, which was written for another core; None where it is asked."""
     known = aios_core.API_VERSION
     spoken = getattr(plugin, "AIOS_API", None)
+    if spoken == known:
+        return None
+    reason = f"is built for plugin API {spoken!r}; this core speaks {known}"
     if spoken is None:
-        raise PluginError(
+        reason = (
             f"sets no AIOS_API; this core speaks plugin API {known}, expected AIOS_API = {known}"
         )
-    if spoken != known:
-        raise PluginError(f"is built for plugin API {spoken!r}; this core speaks {known}")
+    return Failure(*_facts(source), reason)
 
 
-def _candidates(plugin: object) -> Iterator[tuple[str, Callable[..., Any]]]:
+def _candidates(plugin: object, hooks: Collection[str]) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Functions that are hooks, or look as if they were meant to be."""
     for attribute in dir(plugin):
         function = getattr(plugin, attribute, None)
         if not isroutine(function):
             continue
-        marked = hasattr(function, f"{aios_core.PROJECT}_impl")
-        if marked or (attribute.startswith("aios_") and _near(attribute)):
+        marked = hasattr(function, _MARKER)
+        if marked or (attribute.startswith("aios_") and _near(attribute, hooks)):
             yield attribute, function
 
 
-def _ask(
-    manager: pluggy.PluginManager, attribute: str, function: Callable[..., Any]
-) -> tuple[str, dict[Any, Any]]:
-    """Validate one implementation and call it; the hook's name and what it returned."""
-    marker = f"{aios_core.PROJECT}_impl"
-    options = getattr(function, marker, None)
+def _implementation(
+    attribute: str, function: Callable[..., Any], hooks: Collection[str]
+) -> tuple[str, Callable[..., Any]]:
+    """A function of a plugin as the hook that it implements."""
+    options = getattr(function, _MARKER, None)
     if options is None:
         foreign = [name.removesuffix("_impl") for name in vars(function) if name.endswith("_impl")]
         if foreign:
@@ -147,16 +177,25 @@ def _ask(
                 f"{attribute} carries the marker of the project {foreign[0]!r}; "
                 "expected @aios_core.hookimpl"
             )
-        meant = "" if attribute in HOOKS else f" (did you mean {_near(attribute)[0]}?)"
+        meant = "" if attribute in hooks else f" (did you mean {_near(attribute, hooks)[0]}?)"
         raise PluginError(
             f"defines {attribute}{meant} but implements no hook with it; is @hookimpl missing?"
         )
     hook = options.get("specname") or attribute
-    if hook not in HOOKS:
-        near = "".join(f"did you mean {name}? " for name in _near(hook))
-        raise PluginError(f"implements {hook}, which is not a hook; {near}{_known()}")
+    if hook not in hooks:
+        near = "".join(f"did you mean {name}? " for name in _near(hook, hooks))
+        raise PluginError(f"implements {hook}, which is not a hook; {near}{_known(hooks)}")
     if options["wrapper"] or options["hookwrapper"]:
         raise PluginError(f"wraps {hook}; expected a plain function, for hooks only collect")
+    return hook, function
+
+
+def _answer(
+    attribute: str, hook: str, function: Callable[..., Any], known: Collection[Kind]
+) -> Any:
+    """What an implementation returns."""
+    manager = pluggy.PluginManager(aios_core.PROJECT)
+    manager.add_hookspecs(_specs(tuple(known)))
     # Each implementation is registered by itself: a faulty one does not cost its neighbours.
     holder = ModuleType(attribute)
     setattr(holder, attribute, function)
@@ -173,7 +212,20 @@ def _ask(
     finally:
         if manager.is_registered(holder):
             manager.unregister(holder)
-    answer = answers[0] if answers else None  # pluggy leaves out None
+    return answers[0] if answers else None  # pluggy leaves out None
+
+
+@cache
+def _specs(known: tuple[Kind, ...]) -> ModuleType:
+    return hookspecs(known)
+
+
+def _offers(
+    attribute: str, function: Callable[..., Any], hooks: Mapping[str, Kind]
+) -> tuple[str, dict[Any, Any]]:
+    """Validate one implementation and call it; the hook's name and what it returned."""
+    hook, function = _implementation(attribute, function, hooks)
+    answer = _answer(attribute, hook, function, hooks.values())
     if not isinstance(answer, dict):
         expected = 'a dict, as in {"name": "module:Class"}'
         raise PluginError(f"{hook} returned {answer!r}; expected {expected}")
@@ -191,12 +243,12 @@ def _fault(name: object, reference: object) -> str | None:
     return None
 
 
-def _near(hook: str) -> list[str]:
-    return get_close_matches(hook, HOOKS, n=1, cutoff=0.75)
+def _near(hook: str, hooks: Collection[str]) -> list[str]:
+    return get_close_matches(hook, [*hooks, OF_KINDS], n=1, cutoff=0.75)
 
 
-def _known() -> str:
-    return f"hooks: {', '.join(HOOKS)}"
+def _known(hooks: Collection[str]) -> str:
+    return f"hooks: {', '.join(hooks)}"
 
 
 def _origin(distribution: metadata.Distribution | None) -> tuple[str, str]:

@@ -1,46 +1,288 @@
-"""Every kind of component: the section a config file gives it, its hook, and its contract.
+"""Every kind of component, one row each: all that the rest of the core knows of it.
 
-One row a kind, and the only place where the three are tied together. Contracts are named as text,
-so that listing plugins imports none of them.
+The sections of a configuration and what they make void, the hooks and their promises, listings,
+JSON Schema, the conformance tests and the scaffold follow from these rows. A plugin adds a kind by
+the hook ``aios_kinds``. Classes and modules are named as text, so that listing imports none.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import inspect
+import re
+from typing import Any, Final, Literal
+
+from attrs import Attribute, field, frozen, validators
+
+Affects = Literal["training", "evaluation", "nothing"]
+"""What a change of a section makes void: the trained checkpoint (and all after it), what was
+measured with it, or nothing. Trials that agree in all that affects training share a checkpoint."""
 
 
-class Kind(NamedTuple):
+def _like(pattern: str, example: str) -> Any:
+    def check(_row: Kind, attribute: Attribute[str], value: object) -> None:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(
+                f"`{attribute.name}`: expected a name as in {example!r}, got {value!r}"
+            )
+
+    return check
+
+
+_reference = _like(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", "module:Class")
+_module = _like(r"[A-Za-z_][\w.]*", "package.module")
+
+
+@frozen(kw_only=True)
+class Kind:
     """A kind of component."""
 
-    name: str
-    """Singular; the config section, and the first half of a pin such as ``"noise.cosine"``."""
-    hook: str
-    """The hook of `aios_core.hookspecs` that collects it."""
-    contract: str
-    """``"module:Class"`` of the contract that its components subclass."""
-
-
-KINDS: Final[dict[str, Kind]] = {
-    kind.name: kind
-    for kind in (
-        Kind("noise", "aios_noise_schedulers", "aios_core.contracts.noise:NoiseScheduler"),
-        Kind("corruption", "aios_corruptions", "aios_core.contracts.corruption:Corruption"),
-        Kind("objective", "aios_objectives", "aios_core.contracts.objective:Objective"),
-        Kind("sampler", "aios_samplers", "aios_core.contracts.sampler:Sampler"),
-        Kind("head", "aios_projection_heads", "aios_core.contracts.head:ProjectionHead"),
-        Kind("backbone", "aios_backbones", "aios_core.contracts.backbone:Backbone"),
-        Kind("tokenizer", "aios_tokenizers", "aios_core.contracts.tokenizer:Tokenizer"),
-        Kind("dataset", "aios_datasets", "aios_core.contracts.dataset:Dataset"),
-        Kind("quantizer", "aios_quantizers", "aios_core.contracts.quantizer:Quantizer"),
-        Kind("storage", "aios_storage_backends", "aios_core.contracts.storage:StorageBackend"),
-        Kind(
-            "embedding",
-            "aios_embedding_providers",
-            "aios_core.contracts.embedding:EmbeddingProvider",
-        ),
-        Kind("level", "aios_evolution_levels", "aios_core.contracts.evolution:EvolutionLevel"),
-        Kind("metric", "aios_metrics", "aios_core.contracts.metric:Metric"),
-        Kind("executor", "aios_executors", "aios_core.contracts.executor:Executor"),
-        Kind("tracker", "aios_trackers", "aios_core.contracts.tracker:Tracker"),
+    name: str = field(validator=_like("[a-z][a-z0-9_]*", "noise"), kw_only=False)
+    """Singular; the first half of a pin such as ``"noise.cosine"``."""
+    hook: str = field(validator=_like("aios_[a-z0-9_]+", "aios_samplers"))
+    """That collects components of this kind: the name of a function of a plugin."""
+    contract: str = field(validator=_reference)
+    """``"module:Class"`` that its components subclass."""
+    promise: str = field(validator=validators.min_len(1), converter=inspect.cleandoc)
+    """What the hook collects, and what an implementation promises."""
+    default: str | tuple[str, ...] | None = None
+    """Name of the component that a configuration holds where it names none; names, where it holds
+    several. None: no configuration holds one."""
+    affects: Affects = field(
+        default="nothing", validator=validators.in_(("training", "evaluation", "nothing"))
     )
-}
+    """What a change of its section makes void."""
+    suite: str | None = field(default=None, validator=validators.optional(_reference))
+    """``"module:Class"`` of the tests that each of its components passes; None: there are none."""
+    example: str | None = field(default=None, validator=validators.optional(_module))
+    """Module with a whole plugin, which ``aios plugins new`` begins with; None: there is none."""
+
+    @property
+    def many(self) -> bool:
+        """Whether a configuration holds several."""
+        return isinstance(self.default, tuple)
+
+    @property
+    def section(self) -> str | None:
+        """Where a configuration holds it: ``[noise]``, ``[[metrics]]``; None: nowhere."""
+        if self.default is None:
+            return None
+        return f"{self.name}s" if self.many else self.name
+
+
+def _of_core(name: str, **values: Any) -> Kind:
+    title = "".join(word.capitalize() for word in name.split("_"))
+    return Kind(
+        name,
+        suite=f"aios_core.testing.contracts.{name}:{title}Contract",
+        example=f"aios_core.scaffold.examples.{name}",
+        **values,
+    )
+
+
+_ROWS: Final = (
+    _of_core(
+        "dataset",
+        hook="aios_datasets",
+        contract="aios_core.contracts.dataset:Dataset",
+        default="python-docs",
+        affects="training",
+        promise="""
+        Data sets, subclasses of `aios_core.contracts.Dataset`.
+
+        Documents come in the same order each time, and are read again at each call.
+        """,
+    ),
+    _of_core(
+        "tokenizer",
+        hook="aios_tokenizers",
+        contract="aios_core.contracts.tokenizer:Tokenizer",
+        default="bpe",
+        affects="training",
+        promise="""
+        Tokenizers, subclasses of `aios_core.contracts.Tokenizer`.
+
+        Training on the same texts gives the same ids; what is saved and loaded has the same
+        fingerprint; decoding an encoded text gives the text back. A folder that is loaded is
+        untrusted.
+        """,
+    ),
+    _of_core(
+        "noise",
+        hook="aios_noise_schedulers",
+        contract="aios_core.contracts.noise:NoiseScheduler",
+        default="loglinear",
+        affects="training",
+        promise="""
+        Noise schedules, subclasses of `aios_core.contracts.NoiseScheduler`.
+
+        ``alpha`` decreases from 1 (or nearly) at t = 0 to 0 (or nearly) at t = 1, elementwise, in
+        float64. A method that is overridden by a closed form agrees with the one that it overrides.
+        """,
+    ),
+    _of_core(
+        "corruption",
+        hook="aios_corruptions",
+        contract="aios_core.contracts.corruption:Corruption",
+        default="absorbing",
+        affects="training",
+        promise="""
+        Corruptions, subclasses of `aios_core.contracts.Corruption`.
+
+        ``noise`` is a distribution at every alpha, whose odds against survival never fall for any
+        token while alpha does. One that is ``absorbing`` knows no noise but the mask.
+        """,
+    ),
+    _of_core(
+        "objective",
+        hook="aios_objectives",
+        contract="aios_core.contracts.objective:Objective",
+        default="nelbo",
+        affects="training",
+        promise="""
+        Objectives, subclasses of `aios_core.contracts.Objective`.
+
+        Losses are sums over positions, in nats; padding adds nothing; every parameter of the
+        network gets a gradient. One that says it is a ``bound`` averages to a bound of -log p.
+        """,
+    ),
+    _of_core(
+        "head",
+        hook="aios_projection_heads",
+        contract="aios_core.contracts.head:ProjectionHead",
+        default="text",
+        affects="training",
+        promise="""
+        Projection heads, subclasses of `aios_core.contracts.ProjectionHead`.
+
+        The module that ``build`` returns keeps shapes: (B, L) to (B, L, D) and back to (B, L, V).
+        """,
+    ),
+    _of_core(
+        "backbone",
+        hook="aios_backbones",
+        contract="aios_core.contracts.backbone:Backbone",
+        default="transformer",
+        affects="training",
+        promise="""
+        Backbones, subclasses of `aios_core.contracts.Backbone`.
+
+        The module keeps the shape (B, L, D), lets nothing look at padding and, where it is causal,
+        no position look ahead.
+        """,
+    ),
+    _of_core(
+        "sampler",
+        hook="aios_samplers",
+        contract="aios_core.contracts.sampler:Sampler",
+        default="ancestral",
+        affects="evaluation",
+        promise="""
+        Samplers, subclasses of `aios_core.contracts.Sampler` or its `StepSampler`.
+
+        A sampler never changes a fixed position, leaves no mask behind, draws only from the context
+        (one generator a row, so a row never depends on its batch mates), and says when it is exact.
+        """,
+    ),
+    _of_core(
+        "quantizer",
+        hook="aios_quantizers",
+        contract="aios_core.contracts.quantizer:Quantizer",
+        default="none",
+        affects="evaluation",
+        promise="""
+        Quantizers, subclasses of `aios_core.contracts.Quantizer`.
+
+        The same weight gives the same bits; what is dequantized has the shape of the weight and is
+        finite; the product is that with the dequantized weight, up to a stated rounding of x.
+        """,
+    ),
+    _of_core(
+        "metric",
+        hook="aios_metrics",
+        contract="aios_core.contracts.metric:Metric",
+        default=("nelbo", "likelihood", "twin", "entropy", "distinct"),
+        affects="evaluation",
+        promise="""
+        Metrics, subclasses of `aios_core.contracts.Metric`.
+
+        Names of values are stable and unique to the metric; the same evidence gives the same
+        values; an empty dict says that the metric does not apply.
+        """,
+    ),
+    _of_core(
+        "level",
+        hook="aios_evolution_levels",
+        contract="aios_core.contracts.evolution:EvolutionLevel",
+        default=("l1-control", "l2-lora", "l3-unfreeze"),
+        affects="evaluation",
+        promise="""
+        Evolution levels, subclasses of `aios_core.contracts.EvolutionLevel`.
+
+        ``adapt`` and ``apply`` leave the model that they are given as it is, tensor by tensor; the
+        same experience gives the same adaptation, bit for bit; what it touches stays within the
+        budget.
+        """,
+    ),
+    _of_core(
+        "storage",
+        hook="aios_storage_backends",
+        contract="aios_core.contracts.storage:StorageBackend",
+        default="arrow",
+        affects="nothing",
+        promise="""
+        Storage backends, subclasses of `aios_core.contracts.StorageBackend`.
+
+        Rows, filters and scores mean the same everywhere, so that a store can move from any backend
+        to any other; a write is all or nothing. Who wraps a library that only indexes vectors takes
+        `aios_core.memory.indexed` and writes the index alone.
+        """,
+    ),
+    _of_core(
+        "embedding",
+        hook="aios_embedding_providers",
+        contract="aios_core.contracts.embedding:EmbeddingProvider",
+        default="hashing",
+        affects="nothing",
+        promise="""
+        Embedding providers, subclasses of `aios_core.contracts.EmbeddingProvider`.
+
+        The same text gets the same vector, whatever stands beside it in a batch. ``encode`` may
+        return vectors of any length but 0; those of ``embed`` have length 1.
+        """,
+    ),
+    _of_core(
+        "tracker",
+        hook="aios_trackers",
+        contract="aios_core.contracts.tracker:Tracker",
+        default="jsonl",
+        affects="nothing",
+        promise="""
+        Trackers, subclasses of `aios_core.contracts.Tracker`.
+
+        A run that is resumed at a step forgets the later ones; ``finish`` is called once, also
+        after an error.
+        """,
+    ),
+    _of_core(
+        "executor",
+        hook="aios_executors",
+        contract="aios_core.contracts.executor:Executor",
+        default="processes",
+        affects="nothing",
+        promise="""
+        Executors, subclasses of `aios_core.contracts.Executor`.
+
+        Every job has exactly one outcome, in any order but that of ``after``; a job that fails
+        harms none but those that build on it.
+        """,
+    ),
+)
+
+RESERVED: Final = frozenset(
+    {"ablate", "diffusion", "evaluation", "evidence", "evolution", "extends", "lock", "logging"}
+    | {"memory", "mode", "name", "plugins", "sampling", "seed", "training"}
+)
+"""Keys of a configuration that belong to no kind."""
+
+KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in _ROWS}
+"""Those of the core, in the order in which a configuration holds them."""

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from aios_core import discovery
 from aios_core.component import Component, Failure, Source, canonical
 from aios_core.errors import PluginError
-from aios_core.kinds import KINDS
+from aios_core.kinds import KINDS, RESERVED, Kind
 
 __all__ = ["Component", "Failure", "Registry"]
 
@@ -34,6 +34,8 @@ class Registry:
         self._failures: list[Failure] = []
         self._disabled: list[Failure] = []
         self._pins: dict[str, str] = {}
+        self._kinds = dict(KINDS)
+        self._strict = False
 
     @classmethod
     def empty(cls) -> Registry:
@@ -42,7 +44,11 @@ class Registry:
 
     @classmethod
     def discover(
-        cls, *, use: Mapping[str, str] | None = None, environ: Mapping[str, str] = os.environ
+        cls,
+        *,
+        use: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] = os.environ,
+        insist: bool = True,
     ) -> Registry:
         """Load every installed plugin; no component is imported.
 
@@ -50,6 +56,7 @@ class Registry:
             use: pins, ``"noise.cosine"`` to the distribution that shall offer it.
             environ: read for ``AIOS_DISABLE_PLUGINS`` (names of entry points or distributions,
                 separated by commas) and ``AIOS_STRICT_PLUGINS`` (``1``: any fault is an error).
+            insist: ask for that now; False: whoever pins components does so later.
 
         Raises:
             PluginError: a pin that cannot be honoured; under strictness, any fault.
@@ -58,9 +65,10 @@ class Registry:
         wanted = environ.get("AIOS_DISABLE_PLUGINS", "").split(",")
         blocked = {canonical(name) for name in wanted if name.strip()}
         unused = set(blocked)
-        plugins, unreadable = discovery.entry_points()
+        installed, unreadable = discovery.entry_points()
         registry._record((), unreadable)
-        for source, value in plugins:
+        plugins = []
+        for source, value in installed:
             names = {canonical(source.entry_point), canonical(source.distribution)}
             if blocked & names:
                 unused -= names
@@ -69,16 +77,32 @@ class Registry:
                     Failure(source.distribution, source.version, source.entry_point, reason)
                 )
             else:
-                registry._record(*discovery.load(source, value))
+                loaded = discovery.load(source, value)
+                if isinstance(loaded, Failure):
+                    registry._record((), (loaded,))
+                else:
+                    plugins.append((loaded, source))
+        for plugin, source in plugins:  # before anything is collected under them
+            registry._bring(plugin, source)
+        for plugin, source in plugins:
+            registry._record(*discovery.collect(plugin, source, registry._kinds.values()))
         if unused:
             logger.warning("AIOS_DISABLE_PLUGINS names no installed plugin: %s", _list(unused))
+        registry._strict = environ.get("AIOS_STRICT_PLUGINS") == "1"
         registry = registry.pinned(use or {})
-        if environ.get("AIOS_STRICT_PLUGINS") == "1":
-            faults = [str(failure) for failure in registry.failures]
-            faults += registry.conflict_messages()
-            if faults:
-                raise PluginError("\n".join(("AIOS_STRICT_PLUGINS=1 and plugins fail:", *faults)))
+        if insist:
+            registry.insist()
         return registry
+
+    def insist(self) -> None:
+        """Under strictness, any fault is an error.
+
+        Raises:
+            PluginError: with all of them.
+        """
+        faults = [str(failure) for failure in self.failures] + self.conflict_messages()
+        if self._strict and faults:
+            raise PluginError("\n".join(("AIOS_STRICT_PLUGINS=1 and plugins fail:", *faults)))
 
     def add(
         self, plugin: object, *, distribution: str = "local", version: str = "0", name: str = ""
@@ -92,7 +116,12 @@ class Registry:
             name: recorded as its entry point; unset: the module's name.
         """
         name = name or getattr(plugin, "__name__", type(plugin).__name__)
-        self._record(*discovery.collect(plugin, Source(distribution, version, name)))
+        source = Source(distribution, version, name)
+        if fault := discovery.check(plugin, source):
+            self._record((), (fault,))
+            return
+        self._bring(plugin, source)
+        self._record(*discovery.collect(plugin, source, self._kinds.values()))
 
     def pinned(self, use: Mapping[str, str]) -> Registry:
         """The same components under other pins.
@@ -109,7 +138,22 @@ class Registry:
         registry = Registry()
         registry._offers, registry._failures = self._offers, self._failures
         registry._disabled, registry._pins = self._disabled, dict(use)
+        registry._kinds, registry._strict = self._kinds, self._strict
         return registry
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """Every kind by its name: those of the core, and those that plugins bring."""
+        return self._kinds
+
+    @property
+    def default_types(self) -> dict[str, str]:
+        """Sections of a configuration that hold one component, and the name of its default."""
+        return {
+            kind.section: kind.default
+            for kind in self._kinds.values()
+            if kind.section is not None and isinstance(kind.default, str)
+        }
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -141,8 +185,8 @@ class Registry:
             PluginError: there is none (near names, known names and failed plugins are listed), or
                 several plugins offer it and no pin settles which.
         """
-        if kind not in KINDS:
-            raise PluginError(f"there is no kind {kind!r}; {_near(kind, KINDS)}")
+        if kind not in self._kinds:
+            raise PluginError(f"there is no kind {kind!r}; {_near(kind, self._kinds)}")
         found = self._candidates(kind, name)
         if len(found) > 1:
             raise PluginError(_conflict(f"{kind}.{name}", found))
@@ -177,6 +221,18 @@ class Registry:
         keys = [key for key in sorted(self._offers) if kind in (None, key[0])]
         return [one for key in keys for one in self._candidates(*key)]
 
+    def _bring(self, plugin: object, source: Source) -> None:
+        """Take the kinds that a plugin brings, but for what others have."""
+        rows, failures = discovery.kinds(plugin, source)
+        self._record((), failures)
+        for row in rows:
+            if problem := _taken(row, self._kinds.values()):
+                facts = (source.distribution, source.version, source.entry_point)
+                reason = f"the kind {row.name!r} is left out: {problem}"
+                self._record((), (Failure(*facts, reason),))
+            else:
+                self._kinds[row.name] = row
+
     def _record(self, components: Iterable[Component], failures: Iterable[Failure]) -> None:
         for component in components:
             self._offers[component.kind, component.name].append(component)
@@ -193,14 +249,26 @@ class Registry:
     def _pin_fault(self, key: str, distribution: str) -> str | None:
         """Why a pin cannot be honoured."""
         kind, _, name = key.partition(".")
-        if kind not in KINDS or not name:
-            expected = f"kind.name, as in 'noise.cosine', with a kind of: {_list(KINDS)}"
+        if kind not in self._kinds or not name:
+            expected = f"kind.name, as in 'noise.cosine', with a kind of: {_list(self._kinds)}"
             return f"cannot pin {key!r}; expected {expected}"
         found = self._offers.get((kind, name), [])
         if any(_same(distribution, one) for one in found):
             return None
         offered = _list(one.distribution for one in found) or "no plugin that loads"
         return f"cannot pin {key!r} to {distribution!r}, which does not offer it; {offered} does"
+
+
+def _taken(row: Kind, known: Iterable[Kind]) -> str | None:
+    """What of a new kind another has already, or the core itself."""
+    for other in known:
+        for what in ("name", "hook", "section"):
+            value = getattr(row, what)
+            if value is not None and value == getattr(other, what):
+                return f"its {what} {value!r} is that of the kind {other.name!r}"
+    if row.section in RESERVED:
+        return f"a section {row.section!r} is there already"
+    return None
 
 
 def _conflict(key: str, found: Iterable[Component]) -> str:

@@ -16,7 +16,6 @@ import click
 
 from aios_core.cli.common import json_option, print_json, print_table
 from aios_core.errors import PluginError
-from aios_core.kinds import KINDS
 from aios_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -24,6 +23,25 @@ if TYPE_CHECKING:
 
     from aios_core.component import Component, Failure
     from aios_core.scaffold import Package
+
+
+class KindType(click.ParamType[str]):
+    """The name of a kind, also of one that a plugin brings."""
+
+    name = "kind"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The kinds that have an example."""
+        return f"[{'|'.join(self._known())}]"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is none of them."""
+        if value not in self._known():
+            self.fail(f"expected one of {', '.join(self._known())}, got {value!r}", param, ctx)
+        return value
+
+    def _known(self) -> list[str]:
+        return [kind.name for kind in _registry().kinds.values() if kind.example is not None]
 
 
 @click.group()
@@ -133,7 +151,7 @@ def doctor(as_json: bool) -> None:
 @click.option(
     "--kind",
     "kinds",
-    type=click.Choice([*KINDS]),
+    type=KindType(),
     multiple=True,
     default=("noise",),
     show_default=True,
@@ -157,7 +175,7 @@ def new(path: Path, kinds: tuple[str, ...], *, allow_conflict: bool) -> None:
     """  # noqa: D301  # \b is for click
     from aios_core.scaffold import new_package
 
-    package = new_package(path, kinds)
+    package = new_package(path, [_registry().kinds[kind] for kind in kinds])
     _check_conflicts(package, allowed=allow_conflict)
     click.echo("\n".join(("wrote", *(f"  {file}" for file in package.write()))))
     steps = (f"cd {shlex.quote(str(path))}", *package.steps)
@@ -213,6 +231,7 @@ def _status(component: Component, conflicts: Container[str]) -> str:
 
 def _plain(component: Component) -> dict[str, Any]:
     plain = attrs.asdict(component)
+    del plain["contract"]  # that of its kind
     return {**plain, "reference": component.place}
 
 

@@ -11,7 +11,6 @@ from attrs import frozen
 
 from aios_core.config.document import Node, dotted
 from aios_core.config.overrides import key_path
-from aios_core.config.schema import Config
 from aios_core.config.types import fields, hints, show
 from aios_core.errors import ConfigError
 
@@ -40,8 +39,12 @@ class Sweep:
     """Plain values of some keys; the first trial that has them is of the baseline arm."""
 
 
-def sweep(ablate: Node) -> Sweep:
+def sweep(ablate: Node, schema: Any) -> Sweep:
     """The meaning of the table ``[ablate]``.
+
+    Args:
+        ablate: the table.
+        schema: class of configurations, whose sections may vary.
 
     Raises:
         ConfigError: with all that is wrong, each with its line.
@@ -53,7 +56,7 @@ def sweep(ablate: Node) -> Sweep:
         )
     together = [[entry] for entry in _entries(ablate.without("zip", "baseline"), problems)]
     together += [list(_entries(table, problems)) for table in _tables(ablate.get("zip"), problems)]
-    axes = [_axis(entries, problems) for entries in together]
+    axes = [_axis(entries, schema, problems) for entries in together]
     found = tuple(axis for axis in axes if axis is not None)
     _unique(found, problems)
     baseline = ablate.get("baseline")
@@ -87,10 +90,10 @@ def _tables(zips: Node | None, problems: list[str]) -> list[Node]:
     return []
 
 
-def _axis(entries: list[tuple[Setting, Node]], problems: list[str]) -> Axis | None:
+def _axis(entries: list[tuple[Setting, Node]], schema: Any, problems: list[str]) -> Axis | None:
     before = len(problems)
     for key, node in entries:
-        fault = _fault(key) or _list_fault(node, alone=len(entries) == 1)
+        fault = _fault(key, schema) or _list_fault(node, alone=len(entries) == 1)
         if fault:
             problems.append(node.source.problem(("ablate", dotted(key)), fault))
     if len(problems) > before or not entries:
@@ -115,16 +118,16 @@ def _axis(entries: list[tuple[Setting, Node]], problems: list[str]) -> Axis | No
     return Axis(keys, rows)
 
 
-def _fault(key: Setting) -> str | None:
+def _fault(key: Setting, schema: Any) -> str | None:
     """Why a key cannot vary, as far as the schema tells."""
-    attribute = fields(Config).get(key[0])
+    attribute = fields(schema).get(key[0])
     if attribute is None:
-        return f"unknown section; known: {', '.join(fields(Config))}"
+        return f"unknown section; known: {', '.join(fields(schema))}"
     if attribute.metadata.get("affects") == "nothing":
         return "changes nothing that is measured, so it cannot vary"
     if attribute.metadata.get("many"):
         return f"{key[0]} cannot vary: every trial is measured in the same way"
-    if len(key) == 1 and ("kind" in attribute.metadata or attrs.has(hints(Config)[key[0]])):
+    if len(key) == 1 and ("kind" in attribute.metadata or attrs.has(hints(schema)[key[0]])):
         return f"names a whole section; expected one of its keys, as in {key[0]}.type"
     return None
 

@@ -5,22 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
 
-from aios_core.config.schema import Config
-
 if TYPE_CHECKING:
     from aios_core.config.lines import KeyPath
-
-DEFAULT_TYPES: Final[Mapping[str, str]] = {
-    attribute.name: attribute.metadata["default"]
-    for attribute in attrs.fields(Config)
-    if "kind" in attribute.metadata and not attribute.metadata.get("many")
-}
-"""Sections that hold one component, and the registry name taken where none is given."""
 
 
 @frozen
@@ -92,29 +83,35 @@ def tree(values: Any, source: Source, lines: Mapping[KeyPath, Source] | None = N
     return grow(values, (), source)
 
 
-def merge(base: Node, over: Node) -> Node:
+def merge(base: Node, over: Node, default_types: Mapping[str, str]) -> Node:
     """A whole configuration with another one on top of it.
 
     Tables merge key by key, everything else is replaced. Where a section's ``type`` changes, the
     keys written for the old type go: they mean nothing, or something else, to the new one.
+
+    Args:
+        base: the lower one.
+        over: the upper one.
+        default_types: sections that hold one component, and the name taken where none is given.
     """
     merged = dict(base.value)
     for key, node in over.value.items():
         old = merged.get(key)
-        switched = old is not None and key in DEFAULT_TYPES and _switches(key, old, node)
+        named = node.get("type")
+        switched = (
+            old is not None
+            and key in default_types
+            and named is not None
+            and named.value != type_of(old, default_types[key])
+        )
         merged[key] = node if old is None or switched else _overlay(old, node)
     return Node(merged, base.source)
 
 
-def _switches(section: str, old: Node, new: Node) -> bool:
-    named = new.get("type")
-    return named is not None and named.value != type_of(section, old)
-
-
-def type_of(section: str, node: Node | None) -> Any:
+def type_of(section: Node | None, default: str) -> Any:
     """The component that a section names, or its default where it names none."""
-    named = node.get("type") if node is not None else None
-    return DEFAULT_TYPES[section] if named is None else named.value
+    named = section.get("type") if section is not None else None
+    return default if named is None else named.value
 
 
 def _overlay(base: Node, over: Node) -> Node:

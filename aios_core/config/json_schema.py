@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 from attrs import NOTHING, Attribute
 
-from aios_core.config.schema import Config
+from aios_core.config.schema import config_class
 from aios_core.config.types import fields, hints
 from aios_core.errors import PluginError
 from aios_core.fields import field_docs
@@ -67,11 +67,12 @@ def json_schema(registry: Registry) -> Schema:
         registry: whose components may be named.
     """
     properties = dict(_OWN)
-    docs = field_docs(Config)
-    for key, attribute in fields(Config).items():
+    schema: Any = config_class(tuple(registry.kinds.values()))
+    docs = field_docs(schema)
+    for key, attribute in fields(schema).items():
         meta = attribute.metadata
         if "kind" not in meta:
-            properties[key] = field_schema(attribute, hints(Config)[key], docs.get(key))
+            properties[key] = field_schema(attribute, hints(schema)[key], docs.get(key))
             continue
         default = None if meta.get("many") else meta["default"]
         offered = registry.components(meta["kind"])

@@ -19,12 +19,12 @@ import attrs
 from packaging.version import Version
 
 from aios_core.config import meaning
-from aios_core.config.schema import Config
+from aios_core.config.schema import config_class
 from aios_core.config.types import fields, hints
 
 if TYPE_CHECKING:
     from aios_core.config.resolve import Resolved
-    from aios_core.registry import Component
+    from aios_core.registry import Component, Registry
 
 DISTRIBUTION: Final = "ai-os-diffusion"
 """The distribution that the core is part of."""
@@ -111,14 +111,21 @@ def training_settings(resolved: Resolved, data: str | None = None) -> dict[str, 
     return _values(resolved, ("training",), data)
 
 
-def training_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections of a resolved configuration that decide the trained weights, and no others."""
+def training_values(values: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
+    """The sections of a resolved configuration that decide the trained weights, and no others.
+
+    Args:
+        values: of the configuration.
+        registry: whose kinds have sections.
+    """
+    cls: Any = config_class(tuple(registry.kinds.values()))
+    schema = fields(cls)
     kept = {
         name: value
         for name, value in values.items()
-        if fields(Config)[name].metadata.get("affects") == "training"
+        if schema[name].metadata.get("affects") == "training"
     }
-    kinds = {fields(Config)[name].metadata.get("kind") for name in kept}
+    kinds = {schema[name].metadata.get("kind") for name in kept}
     pins = values.get("plugins", {}).get("use", {})
     use = {key: pin for key, pin in pins.items() if key.partition(".")[0] in kinds}
     return {**kept, "plugins": {"use": use}}
@@ -158,7 +165,8 @@ def _key(
 
 def _of_code(resolved: Resolved, sections: Iterable[str], roots: tuple[str, ...]) -> dict[str, str]:
     """What a key covers of the core and of the components in some sections, as JSON."""
-    kinds = {fields(Config)[name].metadata.get("kind") for name in sections}
+    schema = fields(_schema(resolved))
+    kinds = {schema[name].metadata.get("kind") for name in sections}
     components = [one for one in resolved.components if one.kind in kinds]
     others = {(one.distribution, one.version) for one in components}
     facts = {
@@ -201,7 +209,7 @@ def _sections(
 ) -> dict[str, _Section]:
     """The sections that count, and what counts of each."""
     mode, made, found = resolved.config.mode, resolved.memo.counted, {}
-    for name, (own, inner) in _affected(Config).items():
+    for name, (own, inner) in _affected(_schema(resolved)).items():
         if name not in resolved.values or (own or affects[0]) not in affects:
             continue
         if mode == "ar" and name in _OF_NOISE:
@@ -222,6 +230,10 @@ def _sections(
     return found
 
 
+def _schema(resolved: Resolved) -> Any:
+    return type(resolved.config)
+
+
 def _counted(cls: Any, values: Mapping[str, Any], affects: tuple[str, ...]) -> dict[str, Any]:
     found = {}
     for name, (own, inner) in _affected(cls).items():
@@ -240,7 +252,7 @@ def _affected(cls: Any) -> dict[str, tuple[str | None, Any]]:
     """What each field of a class affects, as far as it says, and its class if it is a table."""
     found = {}
     for name, attribute in fields(cls).items():
-        inner = hints(cls)[attribute.name]
-        table = "kind" not in attribute.metadata and attrs.has(inner)
+        inner = None if "kind" in attribute.metadata else hints(cls)[attribute.name]
+        table = inner is not None and attrs.has(inner)
         found[name] = attribute.metadata.get("affects"), inner if table else None
     return found

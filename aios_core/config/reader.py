@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +21,12 @@ _DIGITS: Final = re.compile(r"[0-9_]{4300,}")
 """More digits than Python makes an integer of."""
 
 
-def read(path: Path, *, chain: tuple[Path, ...] = ()) -> Node:
+def read(path: Path, default_types: Mapping[str, str], *, chain: tuple[Path, ...] = ()) -> Node:
     """A file and all that it extends, merged; the tables of `OWN_KEYS` are still in it.
 
     Args:
         path: the file; messages name it just so.
+        default_types: as for `aios_core.config.document.merge`.
         chain: the files that led here by ``extends``.
 
     Raises:
@@ -48,8 +50,10 @@ def read(path: Path, *, chain: tuple[Path, ...] = ()) -> Node:
         if not target.is_file():
             raise ConfigError(base.source.problem(("extends",), f"there is no file {target}"))
         # A snapshot describes the run it came from, not the one that builds on its values.
-        merged = merge(merged, read(target, chain=tuple(seen)).without("lock"))
-    return merge(merged, node.without("extends"))
+        merged = merge(
+            merged, read(target, default_types, chain=tuple(seen)).without("lock"), default_types
+        )
+    return merge(merged, node.without("extends"), default_types)
 
 
 def _parse(path: Path) -> Node:

@@ -56,7 +56,8 @@ class Resolved:
             ConfigError: with all that is wrong.
         """
         over = tree(values, Source("", Path.cwd()))
-        return structure(merge(self.root.without(*left_out), over), self.registry, self.memo)
+        root = merge(self.root.without(*left_out), over, self.registry.default_types)
+        return structure(root, self.registry, self.memo)
 
 
 def load(
@@ -81,8 +82,9 @@ def load(
         ConfigError: with all that is wrong, each with file, line and key.
         PluginError: a plugin is broken and ``AIOS_STRICT_PLUGINS=1``.
     """
-    file = read(Path(path))
-    resolved = structure(merge(file, layer(overrides)), registry)
+    registry = registry or Registry.discover(insist=False)
+    file = read(Path(path), registry.default_types)
+    resolved = structure(merge(file, layer(overrides), registry.default_types), registry)
     if "lock" in file.value:
         from aios_core.config.lock import check_lock
 
@@ -107,8 +109,9 @@ def resolve(
     Raises:
         ConfigError: with all that is wrong, each with its key.
     """
-    root = merge(tree(values, Source("", Path.cwd())), layer(overrides))
-    return structure(root, registry)
+    registry = registry or Registry.discover(insist=False)
+    given = tree(values, Source("", Path.cwd()))
+    return structure(merge(given, layer(overrides), registry.default_types), registry)
 
 
 def section(
@@ -131,10 +134,12 @@ def section(
     Raises:
         ConfigError: with all that is wrong in it.
     """
+    registry = registry or Registry.discover(insist=False)
+    types = registry.default_types
     root = tree({key: dict(values)} if values else {}, Source("", Path.cwd()))
     if path is not None:
-        root = merge(root, read(Path(path)))
-    root = merge(root, layer(overrides)).without(*OWN_KEYS)
+        root = merge(root, read(Path(path), types), types)
+    root = merge(root, layer(overrides), types).without(*OWN_KEYS)
     reader = Reader(pinned(root, registry))
     return reader.section(key, root), reader.values[key]
 
@@ -145,12 +150,12 @@ def twin(resolved: Resolved) -> Resolved:
     return resolved.changed("quantizer", mode="ar", seed=seed)  # it is never quantized
 
 
-def structure(root: Node, registry: Registry | None, memo: Memo | None = None) -> Resolved:
+def structure(root: Node, registry: Registry, memo: Memo | None = None) -> Resolved:
     """Resolve a whole tree.
 
     Args:
         root: of the tree.
-        registry: where components are looked up; None discovers the installed ones.
+        registry: where components are looked up, under the pins of the tree.
         memo: sections of trees that were resolved before, with the same registry.
 
     Raises:
@@ -164,7 +169,7 @@ def structure(root: Node, registry: Registry | None, memo: Memo | None = None) -
     return Resolved(config, reader.values, components, paths, registry, root, memo)
 
 
-def pinned(root: Node, registry: Registry | None) -> Registry:
+def pinned(root: Node, registry: Registry) -> Registry:
     """A registry under the pins of ``[plugins.use]``, as far as these are right."""
     plugins = root.get("plugins")
     use = plugins.get("use") if plugins is not None else None
@@ -172,10 +177,10 @@ def pinned(root: Node, registry: Registry | None) -> Registry:
     if not isinstance(pins, dict) or not all(isinstance(one, str) for one in pins.values()):
         pins = {}
     try:
-        if registry is None:
-            return Registry.discover(use=pins)
-        return registry.pinned(pins) if pins else registry
+        registry = registry.pinned(pins) if pins else registry
+        registry.insist()
     except PluginError as error:
         if use is None:
             raise
         raise ConfigError(use.source.problem(("plugins", "use"), str(error))) from error
+    return registry

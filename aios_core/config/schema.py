@@ -7,9 +7,12 @@ files against them, `aios config schema` prints them as JSON Schema. Sections th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+import attrs
 from attrs import Attribute, field, frozen, validators
 
 from aios_core.component import described
@@ -34,11 +37,8 @@ from aios_core.contracts import (
     Tracker,
 )
 from aios_core.contracts.soundness import fault
+from aios_core.kinds import Affects, Kind
 from aios_core.redaction import without_password
-
-Affects = Literal["training", "evaluation", "nothing"]
-"""What a change of a section makes void: the trained checkpoint (and all after it), what was
-measured with it, or nothing. Trials that agree in all that affects training share a checkpoint."""
 
 _NO_EFFECT: Final = {"affects": "nothing"}
 """On a single field: unlike the rest of its section, it makes nothing void."""
@@ -273,20 +273,6 @@ class PluginsConfig:
     """Distributions that must be installed, as requirements: ``"aios-cosine>=0.3"``."""
 
 
-def component(kind: str, default: str, affects: Affects = "training") -> Any:  # noqa: D417
-    """A section that holds one component of a kind, chosen by its key ``type``.
-
-    Args:
-        default: registry name taken when the file names none; the only way the core knows it.
-    """
-    return field(metadata={"kind": kind, "default": default, "affects": affects})
-
-
-def components(kind: str, default: tuple[str, ...], affects: Affects = "evaluation") -> Any:
-    """An array of tables, each of which holds a component of a kind."""
-    return field(metadata={"kind": kind, "default": default, "affects": affects, "many": True})
-
-
 def section(cls: type, affects: Affects) -> Any:
     """A section with the fields of a class."""
     return field(factory=cls, metadata={"affects": affects})
@@ -294,7 +280,11 @@ def section(cls: type, affects: Affects) -> Any:
 
 @frozen(kw_only=True)
 class Config:
-    """A whole configuration, resolved: every component built, every default written out."""
+    """A whole configuration, resolved: every component built, every default written out.
+
+    Beside the sections below it has one for each kind of component that says so (see
+    `aios_core.kinds`): `config_class` adds them.
+    """
 
     name: str = field(
         default="run",
@@ -307,27 +297,27 @@ class Config:
     mode: Literal["diffusion", "ar"] = field(default="diffusion", metadata={"affects": "training"})
     """Masked diffusion, or the autoregressive twin: the same network with a causal mask."""
 
-    dataset: Dataset = component("dataset", "python-docs")
-    tokenizer: Tokenizer = component("tokenizer", "bpe")
-    noise: NoiseScheduler = component("noise", "loglinear")
-    corruption: Corruption = component("corruption", "absorbing")
-    objective: Objective = component("objective", "nelbo")
-    head: ProjectionHead = component("head", "text")
-    backbone: Backbone = component("backbone", "transformer")
-    sampler: Sampler = component("sampler", "ancestral", "evaluation")
-    quantizer: Quantizer = component("quantizer", "none", "evaluation")
-    metrics: tuple[Metric, ...] = components(
-        "metric", ("nelbo", "likelihood", "twin", "entropy", "distinct")
-    )
-    levels: tuple[EvolutionLevel, ...] = components(
-        "level", ("l1-control", "l2-lora", "l3-unfreeze")
-    )
-    evidence: tuple[Dataset, ...] = components("dataset", ())
-    storage: StorageBackend = component("storage", "arrow", "nothing")
-    embedding: EmbeddingProvider = component("embedding", "hashing", "nothing")
-    tracker: Tracker = component("tracker", "jsonl", "nothing")
-    executor: Executor = component("executor", "processes", "nothing")
+    if TYPE_CHECKING:  # those of the core, for whoever reads them
+        dataset: Dataset
+        tokenizer: Tokenizer
+        noise: NoiseScheduler
+        corruption: Corruption
+        objective: Objective
+        head: ProjectionHead
+        backbone: Backbone
+        sampler: Sampler
+        quantizer: Quantizer
+        metrics: tuple[Metric, ...]
+        levels: tuple[EvolutionLevel, ...]
+        storage: StorageBackend
+        embedding: EmbeddingProvider
+        tracker: Tracker
+        executor: Executor
 
+    evidence: tuple[Dataset, ...] = field(
+        metadata={"kind": "dataset", "default": (), "affects": "evaluation", "many": True}
+    )
+    """Data sets that evolution adapts to."""
     diffusion: DiffusionConfig = section(DiffusionConfig, "training")
     training: TrainingConfig = section(TrainingConfig, "training")
     memory: MemoryConfig = section(MemoryConfig, "training")
@@ -337,11 +327,6 @@ class Config:
     logging: LoggingConfig = section(LoggingConfig, "nothing")
     plugins: PluginsConfig = section(PluginsConfig, "nothing")
 
-    @noise.validator
-    def _bounds(self, attribute: Attribute[Any], value: NoiseScheduler) -> None:
-        if self.mode == "diffusion" and (problem := fault(value, self.diffusion.time_epsilon)):
-            raise ValueError(f"{described(value)}: {problem}")
-
     @evolution.validator
     def _offered(self, attribute: Attribute[Any], value: EvolutionConfig) -> None:
         if value.level is not None:
@@ -349,15 +334,6 @@ class Config:
             if value.level not in names:
                 known = ", ".join(names) or "one"
                 raise ValueError(f"level: {value.level!r} is none of [[levels]]; expected {known}")
-
-    @objective.validator
-    @sampler.validator
-    def _serves(self, attribute: Attribute[Any], value: Sampler | Objective) -> None:
-        if self.mode == "diffusion" and value.absorbing_only and not self.corruption.absorbing:
-            raise ValueError(
-                f"{type(value).__name__} works with masks alone, and the corruption is "
-                f"{type(self.corruption).__name__}; expected one that serves every corruption"
-            )
 
     @diffusion.validator
     def _blocks(self, attribute: Attribute[Any], value: DiffusionConfig) -> None:
@@ -404,6 +380,64 @@ class Config:
                 "block_size: what lies ahead of a block must be masks, and the corruption is "
                 f"{type(self.corruption).__name__}; leave it out"
             )
+
+
+def _bounded(self: Config, _attribute: Attribute[Any], value: NoiseScheduler) -> None:
+    if self.mode == "diffusion" and (problem := fault(value, self.diffusion.time_epsilon)):
+        raise ValueError(f"{described(value)}: {problem}")
+
+
+def _serves(self: Config, _attribute: Attribute[Any], value: Sampler | Objective) -> None:
+    if self.mode == "diffusion" and value.absorbing_only and not self.corruption.absorbing:
+        raise ValueError(
+            f"{type(value).__name__} works with masks alone, and the corruption is "
+            f"{type(self.corruption).__name__}; expected one that serves every corruption"
+        )
+
+
+_AGREES: Final[Mapping[str, Any]] = {"noise": _bounded, "objective": _serves, "sampler": _serves}
+"""What some components must agree with, by their section."""
+
+
+@cache
+def config_class(kinds: tuple[Kind, ...]) -> type[Config]:
+    """The class of configurations that have a section for each of some kinds.
+
+    Args:
+        kinds: as `aios_core.registry.Registry.kinds` gives them.
+    """
+    sections: dict[str, Any] = {
+        kind.section: field(
+            validator=_AGREES.get(kind.section),
+            metadata={
+                "kind": kind.name,
+                "default": kind.default,
+                "affects": kind.affects,
+                "many": kind.many,
+            },
+        )
+        for kind in kinds
+        if kind.section is not None
+    }
+
+    def order(_cls: type, found: list[Attribute[Any]]) -> list[Attribute[Any]]:
+        """Components before the settings of the core, as a file shows them."""
+        scalars = [one for one in found if one.name in {"name", "seed", "mode"}]
+        components = [one for one in found if "kind" in one.metadata]
+        rest = [one for one in found if one not in scalars and one not in components]
+        return scalars + sorted(components, key=lambda one: one.name not in sections) + rest
+
+    made = attrs.make_class(
+        "Config",
+        sections,
+        bases=(Config,),
+        frozen=True,
+        kw_only=True,
+        slots=True,
+        field_transformer=order,
+    )
+    made.__doc__ = Config.__doc__
+    return made
 
 
 RUNS: Final = Path("runs")

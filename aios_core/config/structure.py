@@ -13,7 +13,7 @@ from attrs import NOTHING, Attribute, frozen
 
 from aios_core.config.document import Node, Source, tree
 from aios_core.config.requirements import unmet
-from aios_core.config.schema import Config
+from aios_core.config.schema import Config, config_class
 from aios_core.config.types import WRONG, convert, describe, fields, hints, show
 from aios_core.errors import ConfigError, PluginError, refusal
 
@@ -65,6 +65,7 @@ class Reader:
         self.paths: list[KeyPath] = []
         self._registry = registry
         self._memo = memo or Memo()
+        self._schema: Any = config_class(tuple(registry.kinds.values()))
 
     def config(self, root: Node) -> Config:
         """The whole configuration.
@@ -73,15 +74,15 @@ class Reader:
             ConfigError: with all that is wrong.
         """
         given: dict[str, Any] = {}
-        self._unknown_keys(root, fields(Config), (), "section")
+        self._unknown_keys(root, fields(self._schema), (), "section")
         own: list[tuple[str, Section]] = []
-        for key, attribute in fields(Config).items():
+        for key, attribute in fields(self._schema).items():
             read = self._read(attribute, root.get(key), root)
             own.append((key, read))
             if read.made is not NOTHING:
                 given[key] = read.made
         self._required(root.get("plugins"))
-        config = self._make(Config, given, root, ())
+        config = self._make(self._schema, given, root, ())
         if self.problems:
             # By line within a file; files and overrides as they come.
             names = list(dict.fromkeys(source.name for source, _ in self.problems))
@@ -102,7 +103,7 @@ class Reader:
         elif "kind" in attribute.metadata:
             made, values = self._component(attribute, node or Node({}, root.source), (key,))
         elif node is not None:
-            made = convert(node, hints(Config)[key], (key,), self)
+            made = convert(node, hints(self._schema)[key], (key,), self)
         components = tuple(self.components[before:])
         del self.components[before:]
         paths = tuple(path for path in self.paths if path[0] == key)
@@ -127,9 +128,9 @@ class Reader:
         Raises:
             ConfigError: with all that is wrong in it, and sections that are unknown.
         """
-        self._unknown_keys(root, fields(Config), (), "section")
+        self._unknown_keys(root, fields(self._schema), (), "section")
         made, self.values[key] = self._component(
-            fields(Config)[key], root.get(key) or Node({}, root.source), (key,)
+            fields(self._schema)[key], root.get(key) or Node({}, root.source), (key,)
         )
         if self.problems:
             raise ConfigError(*(text for _, text in self.problems))

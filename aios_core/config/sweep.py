@@ -8,29 +8,20 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import evolve, frozen
 
 from aios_core.config import overrides as command_line
 from aios_core.config.axes import Setting, Sweep, sweep
-from aios_core.config.document import (
-    DEFAULT_TYPES,
-    Node,
-    Source,
-    dotted,
-    merge,
-    tree,
-    type_of,
-)
+from aios_core.config.document import Node, Source, dotted, merge, tree, type_of
 from aios_core.config.reader import read
 from aios_core.config.resolve import Resolved, pinned, structure
+from aios_core.config.schema import config_class
 from aios_core.config.structure import Memo
 from aios_core.config.types import fields, show
 from aios_core.errors import ConfigError, PluginError
-
-if TYPE_CHECKING:
-    from aios_core.registry import Registry
+from aios_core.registry import Registry
 
 MAX_TRIALS: Final = 10_000
 """More is a mistake in a grid, and would take long to say so."""
@@ -73,14 +64,17 @@ def trials(
     Raises:
         ConfigError: with all that is wrong in any trial, each with its place.
     """
+    registry = registry or Registry.discover(insist=False)
+    types = registry.default_types
     if isinstance(source, Mapping):
         file = tree(source, Source("", Path.cwd()))
     else:
-        file = read(Path(source))
+        file = read(Path(source), types)
     over = command_line.layer(overrides)
-    both = merge(file, over)
+    both = merge(file, over, types)
     ablate = both.get("ablate")
-    plan = sweep(ablate) if ablate is not None else Sweep((), {})
+    schema = config_class(tuple(registry.kinds.values()))
+    plan = sweep(ablate, schema) if ablate is not None else Sweep((), {})
     count = math.prod(len(axis.rows) for axis in plan.axes)
     if ablate is not None and count > MAX_TRIALS:
         wrong = f"{count} trials; expected at most {MAX_TRIALS}"
@@ -130,7 +124,7 @@ def _resolved(file: Node, shared: Layer, plan: Sweep, registry: Registry) -> lis
     nowhere = {key for layer in layers for key in layer}.difference(*applying)
     found: dict[str, Trial] = {}
     problems: defaultdict[str, list[Layer]] = defaultdict(list)
-    baseline, sections, memo = None, _Sections(file), Memo()
+    baseline, sections, memo = None, _Sections(file, registry.default_types), Memo()
     for point, layer, applies in zip(points, layers, applying, strict=True):
         kept = {key: node for key, node in layer.items() if key in applies | nowhere}
         try:
@@ -156,13 +150,14 @@ def _resolved(file: Node, shared: Layer, plan: Sweep, registry: Registry) -> lis
 
 def _applying(file: Node, layer: Layer, registry: Registry) -> set[Setting]:
     """The settings that mean something to the components chosen by them."""
+    types = registry.default_types
 
     def means(key: Setting) -> bool:
         section = key[0]
-        if section not in DEFAULT_TYPES or len(key) == 1 or key[1] == "type":
+        if section not in types or len(key) == 1 or key[1] == "type":
             return True
         named = layer.get((section, "type"))
-        name = type_of(section, file.get(section)) if named is None else named.value
+        name = type_of(file.get(section), types[section]) if named is None else named.value
         try:
             return key[1] in fields(registry.get(section, name).load())
         except PluginError:
@@ -174,8 +169,8 @@ def _applying(file: Node, layer: Layer, registry: Registry) -> set[Setting]:
 class _Sections:
     """A file under layers, with one node for a section that several layers make alike."""
 
-    def __init__(self, file: Node) -> None:
-        self._file = file
+    def __init__(self, file: Node, default_types: Mapping[str, str]) -> None:
+        self._file, self._default_types = file, default_types
         self._made: dict[tuple[Any, ...], Node] = {}
         self._held: list[Layer] = []
 
@@ -189,7 +184,9 @@ class _Sections:
             alike = (section, *((key, id(node)) for key, node in part.items()))
             if alike not in self._made:
                 self._held.append(part)  # an identity stays its own as long as its node is there
-                self._made[alike] = merge(self._file, _tree(part)).value[section]
+                self._made[alike] = merge(self._file, _tree(part), self._default_types).value[
+                    section
+                ]
             root[section] = self._made[alike]
         return Node(root, self._file.source)
 
@@ -206,9 +203,9 @@ def _reset(file: Node, point: Layer, kept: Layer, resolved: Resolved) -> Iterato
 
     Switching the type drops them, so that the arms would differ in more than what varies.
     """
-    for section in DEFAULT_TYPES:
+    for section, default in resolved.registry.default_types.items():
         node, values = file.get(section), resolved.values[section]
-        old, new = type_of(section, node), values["type"]
+        old, new = type_of(node, default), values["type"]
         if node is None or old == new or (section, "type") not in point:
             continue
         for key, child in node.without("type").value.items():

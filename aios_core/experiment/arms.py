@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from aios_core.config.schema import Config
+from aios_core.config.schema import config_class
 from aios_core.config.types import fields
 from aios_core.errors import DataError
 from aios_core.experiment.results import ABOUT, read
+from aios_core.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,8 +120,9 @@ def _twin(folder: Path, results: Results, trial: Trial) -> Path | None:
 
 def _sampling(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """The settings that training does not depend on."""
+    schema = config_class(tuple(Registry.discover(insist=False).kinds.values()))
     sections = {
-        name for name, one in fields(Config).items() if one.metadata["affects"] != "training"
+        name for name, one in fields(schema).items() if one.metadata["affects"] != "training"
     }
     return tuple(
         f"{key}={json.dumps(value)}"

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aios_core.config.document import merge
 from aios_core.config.overrides import layer
 from aios_core.config.reader import read as read_file
 from aios_core.config.resolve import section
@@ -153,10 +152,8 @@ def embedder(
 
 def is_set(config: Path | None, overrides: Sequence[str]) -> bool:
     """Whether a file or an override sets ``[embedding]``."""
-    root = layer(overrides)
-    if config is not None:
-        root = merge(read_file(config), root)
-    return root.get("embedding") is not None
+    files = [] if config is None else [read_file(config, {})]  # what is merged is there, anyhow
+    return any(root.get("embedding") is not None for root in (layer(overrides), *files))
 
 
 def embedder_of(schema: pa.Schema, configured: EmbeddingProvider) -> Embedder:

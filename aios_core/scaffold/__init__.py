@@ -11,12 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from aios_core.errors import PluginError
 from aios_core.scaffold.renaming import Example
+
+if TYPE_CHECKING:
+    from aios_core.kinds import Kind
 
 _PYPROJECT: Final = """\
 [build-system]
@@ -73,7 +76,7 @@ def test_every_component_is_registered():
 
 _CLASS: Final = """\
 
-class Test{Kind}({Kind}Contract):
+class Test{title}({suite}):
     component = {module}.{cls}
 """
 
@@ -85,8 +88,7 @@ _MEANT: Final = frozenset({"conftest", "setup"})
 class Part:
     """A component of the package."""
 
-    kind: str
-    """A key of `aios_core.kinds.KINDS`."""
+    kind: Kind
     name: str
     """In the registry, beside its kind."""
     module: str
@@ -97,7 +99,7 @@ class Part:
     @property
     def key(self) -> str:
         """Kind and name, as in ``noise.cosine``."""
-        return f"{self.kind}.{self.name}"
+        return f"{self.kind.name}.{self.name}"
 
     @property
     def cls(self) -> str:
@@ -145,17 +147,22 @@ class Package:
         }
 
     def _test(self) -> str:
-        kinds = sorted(part.kind for part in self.parts)
-        suite = "from aios_core.testing.contracts.{} import {}Contract"
-        same = "    assert {0.module}.{0.cls} is registry.get({0.kind!r}, {0.name!r}).load()"
+        suites = sorted({part.kind.suite for part in self.parts if part.kind.suite is not None})
+        same = "    assert {0.module}.{0.cls} is registry.get({0.kind.name!r}, {0.name!r}).load()"
         return _TEST.format(
             imports="\n".join(
                 f"import {module}" for module in sorted(p.module for p in self.parts)
             ),
-            suites="\n".join(suite.format(kind, kind.capitalize()) for kind in kinds),
+            suites="\n".join("from {} import {}".format(*suite.split(":")) for suite in suites),
             classes="\n".join(
-                _CLASS.format(Kind=part.kind.capitalize(), module=part.module, cls=part.cls)
+                _CLASS.format(
+                    title="".join(word.capitalize() for word in part.kind.name.split("_")),
+                    suite=part.kind.suite.partition(":")[2],
+                    module=part.module,
+                    cls=part.cls,
+                )
                 for part in self.parts
+                if part.kind.suite is not None
             ),
             adds="\n".join(f"    registry.add({part.module})" for part in self.parts),
             asserts="\n".join(same.format(part) for part in self.parts).replace("'", '"'),
@@ -182,16 +189,16 @@ class Package:
         return tuple(self.folder / file for file in texts)
 
 
-def new_package(folder: Path, kinds: Sequence[str]) -> Package:
+def new_package(folder: Path, kinds: Sequence[Kind]) -> Package:
     """A package with one component of each kind; nothing is written yet.
 
     Args:
         folder: where; its name becomes the distribution's, and without ``aios-`` the components'.
-        kinds: keys of `aios_core.kinds.KINDS`; of several, each has a module with its kind's name.
+        kinds: of several, each has a module with its kind's name.
 
     Raises:
         PluginError: the folder's name cannot be a package's, or an installed package or a module
-            has it; a kind is given twice.
+            has it; a kind is given twice, or has no example.
     """
     distribution = re.sub(r"[-_.]+", "-", folder.resolve().name).lower()
     if not re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", distribution):
@@ -199,10 +206,10 @@ def new_package(folder: Path, kinds: Sequence[str]) -> Package:
             f"{folder.resolve().name!r} cannot name a package; expected letters, digits and "
             "hyphens, as in 'aios-my-schedule'"
         )
-    if twice := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+    if twice := sorted({kind.name for kind in kinds if kinds.count(kind) > 1}):
         raise PluginError(f"expected each kind once, got {', '.join(twice)} more than once")
     name, base = distribution.removeprefix("aios-"), distribution.replace("-", "_")
-    modules = [base if len(kinds) == 1 else f"{base}_{kind}" for kind in kinds]
+    modules = [base if len(kinds) == 1 else f"{base}_{kind.name}" for kind in kinds]
     _check_free(distribution, modules)
     parts = (
         Part(kind, name, module, Example.of(kind))

@@ -7,10 +7,16 @@ import io
 import keyword
 import re
 import tokenize
-from importlib.resources import files
-from typing import Final
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
+
+from aios_core.errors import PluginError
+
+if TYPE_CHECKING:
+    from aios_core.kinds import Kind
 
 _OFFER: Final = re.compile(r'return {"(.+)": (\w+)}')
 
@@ -19,8 +25,7 @@ _OFFER: Final = re.compile(r'return {"(.+)": (\w+)}')
 class Example:
     """The example of a kind."""
 
-    kind: str
-    """A key of `aios_core.kinds.KINDS`."""
+    kind: Kind
     source: str
     """Of its module."""
     name: str
@@ -29,12 +34,23 @@ class Example:
     """The name of the class that it offers."""
 
     @classmethod
-    def of(cls, kind: str) -> Example:
-        """The one in ``examples``."""
-        path = files("aios_core.scaffold").joinpath("examples", f"{kind}.py")
-        source = path.read_text(encoding="utf-8")
+    def of(cls, kind: Kind) -> Example:
+        """The one that the kind names.
+
+        Raises:
+            PluginError: it names none, or that offers nothing.
+        """
+        try:
+            spec = find_spec(kind.example) if kind.example else None
+            path = Path(spec.origin if spec and spec.origin else "")
+            source = path.read_text(encoding="utf-8")
+        except (ImportError, OSError, ValueError) as error:
+            raise PluginError(f"the kind {kind.name!r} has no example: {error}") from error
         offer = _OFFER.search(source)
-        assert offer is not None, f"the example of {kind} offers nothing"
+        if offer is None:
+            raise PluginError(
+                f'{path}: expected an example that ends in return {{"name": Class}}, got another'
+            )
         return cls(kind, source, *offer.groups())
 
     @property
@@ -51,7 +67,8 @@ class Example:
         words = re.findall(r"[a-z]+|\d+", name)
         cls = "".join(word.capitalize() for word in words)
         bad = keyword.iskeyword(cls) or not cls.isidentifier() or cls in self._used()
-        return f"{self.kind.capitalize()}{cls}" if bad or cls.startswith("Test") else cls
+        title = "".join(word.capitalize() for word in self.kind.name.split("_"))
+        return f"{title}{cls}" if bad or cls.startswith("Test") else cls
 
     def renamed(self, name: str) -> str:
         """The source, offering its class under another name."""

@@ -7,15 +7,17 @@ A test file collects them with one line::
 
 from __future__ import annotations
 
-import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
+from aios_core.component import resolve
 from aios_core.errors import PluginError
 
 if TYPE_CHECKING:
+    from aios_core.kinds import Kind
     from aios_core.registry import Component, Registry
 
 
@@ -36,18 +38,21 @@ def contract_tests(registry: Registry, distribution: str | None = None) -> dict[
             name = f"Test_{component.kind}_{component.name.replace('-', '_')}"
             while name in classes:  # a conflict: both sides are tested
                 name += "_"
-            classes[name] = _contract_test(name, component)
+            classes[name] = _contract_test(name, component, registry.kinds[component.kind])
     return classes
 
 
-def suite(kind: str) -> type[Any]:
-    """The contract suite of a kind: `NoiseContract` for ``"noise"``."""
-    module = importlib.import_module(f"aios_core.testing.contracts.{kind}")
-    found: type[Any] = getattr(module, f"{kind.capitalize()}Contract")
+def suite(kind: Kind) -> type[Any] | None:
+    """The contract suite of a kind: `NoiseContract` for noise; None: it has none."""
+    if kind.suite is None:
+        return None
+    if (module := kind.suite.partition(":")[0]) not in sys.modules:
+        pytest.register_assert_rewrite(module)  # failed asserts show the values on both sides
+    found: type[Any] = resolve(kind.suite)
     return found
 
 
-def _contract_test(name: str, component: Component) -> type:
+def _contract_test(name: str, component: Component, kind: Kind) -> type:
     try:
         cls = component.load()
     except PluginError as error:
@@ -67,5 +72,8 @@ def _contract_test(name: str, component: Component) -> type:
             pytest.skip(reason)
 
         return type(name, (), {"key": component.key, "test_contract": staticmethod(test_contract)})
+    if (tests := suite(kind)) is None:
+        values = {"key": component.key, "test_loads": staticmethod(component.load)}
+        return type(name, (), values)
     values = {"key": component.key, "component": cls, "__doc__": component.source}
-    return type(name, (suite(component.kind),), values)
+    return type(name, (tests,), values)

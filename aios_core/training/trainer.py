@@ -156,7 +156,9 @@ def _same_settings(before: checkpoint.State, resolved: Resolved) -> bool:
     """Whether a checkpoint's configuration would train the same network, wherever files lie."""
     try:
         # A sampler, a metric, ... that is no longer installed has no say in this.
-        then = resolve(training_values(before.values), registry=resolved.registry)
+        then = resolve(
+            training_values(before.values, resolved.registry), registry=resolved.registry
+        )
     except ConfigError:  # a component of that run is no longer installed
         return False
     return training_key(then, before.data) == training_key(resolved, before.data)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from aios_core.kinds import KINDS
 from aios_core.testing.conformance import contract_tests, suite
 
 pytest_plugins = ["aios_core.testing.fixtures"]
@@ -44,7 +45,7 @@ def test_a_component_gets_the_suite_of_its_kind(classes):
 
     assert {"Test_noise_good_one", "Test_noise_needy", "Test_noise_broken"} == set(one)
     assert 6 == len(both), "both sides of a conflict are tested"
-    assert issubclass(one["Test_noise_good_one"], suite("noise"))
+    assert issubclass(one["Test_noise_good_one"], suite(KINDS["noise"]))
 
 
 def test_a_component_that_cannot_be_loaded_fails(classes):

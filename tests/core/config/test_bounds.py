@@ -9,11 +9,11 @@ import torch
 
 from aios_core.cli import COMMANDS, cli
 from aios_core.config import load, resolve
-from aios_core.config.document import DEFAULT_TYPES
 from aios_core.config.resolve import section
-from aios_core.config.schema import Config
+from aios_core.config.schema import config_class
 from aios_core.config.types import fields, hints
 from aios_core.errors import ConfigError
+from aios_core.kinds import KINDS
 from aios_core.registry import Registry
 
 EXTREMES = {int: (2**63 - 1, 2**63, -(2**62)), float: (1e300, float("inf"), -1e300, float("nan"))}
@@ -51,9 +51,9 @@ def scalars(hint):
 def numbers(cls, path=()):
     """Every number of an attrs class and of those inside it: path, type, and how it is written."""
     for key, attribute in fields(cls).items():
-        hint = hints(cls)[attribute.name]
         if "kind" in attribute.metadata:
             continue
+        hint = hints(cls)[attribute.name]
         if attrs.has(hint):
             yield from numbers(hint, (*path, key))
             continue
@@ -73,7 +73,7 @@ def refused(path, value, build):
 
 @pytest.mark.parametrize(
     ("path", "kind", "made"),
-    list(numbers(Config)),
+    list(numbers(config_class(tuple(KINDS.values())))),
     ids=lambda one: ".".join(one) if isinstance(one, tuple) else "",
 )
 def test_a_section_s_number_has_both_bounds(path, kind, made):
@@ -84,21 +84,17 @@ def test_a_section_s_number_has_both_bounds(path, kind, made):
 
 
 INSTALLED = [one for one in Registry.discover().offers() if one.distribution == "ai-os-diffusion"]
-SECTIONS = {a.metadata["kind"]: a.name for a in attrs.fields(Config) if a.name in DEFAULT_TYPES}
 
 
 @pytest.mark.parametrize("component", INSTALLED, ids=lambda one: one.key)
 def test_a_component_s_number_has_both_bounds(component):
     """Fault T8, N13: and so has every number of a plugin."""
-    key = SECTIONS.get(component.kind)
+    kind = KINDS[component.kind]
 
     def build(values):
-        if key is None:  # one of several
-            name = next(
-                a.name for a in attrs.fields(Config) if a.metadata.get("kind") == component.kind
-            )
-            return resolve({name: [{"type": component.name, **values}]})
-        return section(key, values={"type": component.name, **values})
+        if kind.many:
+            return resolve({kind.section: [{"type": component.name, **values}]})
+        return section(kind.section, values={"type": component.name, **values})
 
     taken = [
         (*path, number)

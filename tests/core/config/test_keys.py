@@ -308,9 +308,9 @@ def test_a_twin_does_not_depend_on_what_hides_tokens():
 def test_values_of_a_training_are_its_sections_and_their_pins(registry):
     values = resolve(BASE, registry=registry).values
     pins = {"noise.power": "one", "sampler.ancestral": "two", "backbone.transformer": "three"}
-    found = keys.training_values({**values, "plugins": {"use": pins}})
+    found = keys.training_values({**values, "plugins": {"use": pins}}, registry)
 
     assert {"noise.power": "one", "backbone.transformer": "three"} == found["plugins"]["use"]
     assert {"noise", "backbone", "diffusion", "training", "seed"} <= found.keys()
     assert not {"sampler", "sampling", "metrics", "evaluation", "name"} & found.keys()
-    assert {"use": {}} == keys.training_values(values)["plugins"]
+    assert {"use": {}} == keys.training_values(values, registry)["plugins"]

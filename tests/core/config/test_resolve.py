@@ -86,6 +86,7 @@ def test_a_pin_decides_between_two_distributions(registry, write):
                 kind=component.kind,
                 name=component.name,
                 reference=component.reference,
+                contract=component.contract,
             )
         )
     path = write('[plugins.use]\n"noise.loglinear" = "other"')

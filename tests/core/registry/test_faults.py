@@ -37,7 +37,7 @@ FAULTS = {
     ),
     "unknown": (
         HEAD + "@aios_core.hookimpl\ndef aios_teapots(): return {}",
-        "implements aios_teapots, which is not a hook; hooks: aios_noise_schedulers, ",
+        "implements aios_teapots, which is not a hook; hooks: aios_datasets, ",
     ),
     "unmarked": (
         HEAD + "def aios_samplers(): return {}",
