@@ -236,6 +236,29 @@ def query_vectors(vectors: Any, dim: int, metric: Metric) -> NDArray[np.float32]
     return np.ascontiguousarray(wide)
 
 
+def score(metric: Metric, distance: NDArray[Any], *, squared: bool = False) -> NDArray[Any]:
+    """Similarities from distances, higher is nearer: see `VectorStore`.
+
+    Both are (N,), and of the same type, float32 or float64.
+
+    Args:
+        metric: what was measured.
+        distance: one minus the cosine for ``cosine``, minus the inner product for ``dot``, and the
+            Euclidean distance for ``l2``.
+        squared: whether the distances for ``l2`` are squares, as most libraries give them. What
+            rounding left below 0 counts as 0.
+    """
+    import numpy as np
+
+    if metric == "cosine":
+        return 1 - distance
+    if metric == "dot":
+        return 0 - distance  # and never -0.0
+    if squared:
+        distance = np.sqrt(np.maximum(distance, 0))
+    return 1 / (1 + distance)
+
+
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Queries whose length is far from 1 scaled to it: a cosine does not depend on it."""
     import numpy as np

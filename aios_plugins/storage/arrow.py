@@ -11,7 +11,7 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
-from aios_core.contracts.records import check_schema
+from aios_core.contracts.records import check_schema, score
 from aios_core.errors import StorageError
 from aios_core.filters import Expression, sql
 
@@ -153,8 +153,7 @@ class _ArrowStore(VectorStore):
         found = []
         for batch in batches:
             raw = batch.column("_distance").to_numpy()
-            scores = {"cosine": 1 - raw, "dot": -raw, "l2": 1 / (1 + np.sqrt(np.maximum(raw, 0)))}
-            column = pa.array(scores[self.metric].astype(np.float32))
+            column = pa.array(score(self.metric, raw, squared=True).astype(np.float32))
             found.append(self._fit(batch.select(columns)).append_column("_score", column))
         return found
 

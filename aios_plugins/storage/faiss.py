@@ -10,6 +10,7 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability
+from aios_core.contracts.records import score
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.memory.indexed import Found, IndexedBackend, VectorIndex
 
@@ -109,7 +110,7 @@ class _FaissIndex(VectorIndex):
         there = rows[0] >= 0
         scores = raw[0][there]
         if self._metric == "l2":
-            scores = 1 / (1 + np.sqrt(np.maximum(scores, 0)))
+            scores = score("l2", scores, squared=True)
         return rows[0][there], scores
 
     def save(self, path: Path) -> None:

@@ -19,7 +19,7 @@ from attrs import field, frozen, validators
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
 from aios_core.contracts.names import kept_names
 from aios_core.contracts.primitives import id_taken, scored_rows
-from aios_core.contracts.records import check_schema
+from aios_core.contracts.records import check_schema, score
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import Expression, In, Value, renamed, sql
 from aios_core.filters.sql import literal
@@ -218,7 +218,8 @@ class _LanceStore(VectorStore):
                     search = search.bypass_vector_index()
                 rows = search.select([*self._kept(columns), "_distance"]).to_arrow()
             raw = rows.column("_distance").to_numpy()
-            scores = 1 / (1 + np.sqrt(np.maximum(raw, 0))) if self.metric == "l2" else 1 - raw
+            raw = raw - 1 if self.metric == "dot" else raw  # LanceDB's is 1 minus the product
+            scores = score(self.metric, raw, squared=True)
             found.append(self._with_scores(rows, scores, columns))
         return found
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
+from aios_core.contracts.records import score
 from aios_core.memory.indexed import Found, IndexedBackend, VectorIndex
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _similarity(
 ) -> NDArray[np.float32]:
     """(N,), higher is nearer."""
     if metric == "l2":
-        return 1 / (1 + np.linalg.norm(vectors - query, axis=1))
+        return score("l2", np.linalg.norm(vectors - query, axis=1))
     scores = vectors @ query
     if metric == "cosine":
         scores = scores / (np.linalg.norm(vectors, axis=1) * np.linalg.norm(query))

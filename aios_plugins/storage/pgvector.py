@@ -15,7 +15,7 @@ from attrs import field, frozen, validators
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
 from aios_core.contracts.names import kept_names
 from aios_core.contracts.primitives import id_taken
-from aios_core.contracts.records import check_schema, vectors_of
+from aios_core.contracts.records import check_schema, score, vectors_of
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import Expression, sql
 from aios_core.filters.sql import quoted
@@ -247,13 +247,8 @@ class _PgStore(VectorStore):
                 answer = self._connection.execute(text, (query, *values, query)).fetchall()
                 table = self._table([row[:-1] for row in answer], columns)
                 raw = np.array([row[-1] for row in answer], np.float64)
-                similar = {
-                    "l2": lambda d: 1 / (1 + d),
-                    "dot": np.negative,
-                    "cosine": lambda d: 1 - d,
-                }
-                scores = similar[self.metric](raw)
-                found.append(table.append_column("_score", pa.array(scores.astype(np.float32))))
+                scores = score(self.metric, raw).astype(np.float32)
+                found.append(table.append_column("_score", pa.array(scores)))
         return found
 
     def scan_rows(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:

@@ -18,7 +18,7 @@ from attrs import field, frozen, validators
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
 from aios_core.contracts.names import is_plain, kept_names
 from aios_core.contracts.primitives import id_taken
-from aios_core.contracts.records import check_schema, vectors_of
+from aios_core.contracts.records import check_schema, score, vectors_of
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import And, Compare, Expression, In, IsNull, Not, Or, renamed
 from aios_core.filters.literals import LEAST
@@ -228,6 +228,7 @@ class _QdrantStore(VectorStore):
         exact: bool | None,
         columns: Sequence[str],
     ) -> list[pa.Table]:
+        import numpy as np
         import pyarrow as pa
         from qdrant_client import models
 
@@ -242,11 +243,11 @@ class _QdrantStore(VectorStore):
                     search_params=models.SearchParams(exact=bool(exact)) if served else None,
                     **self._asked(columns),
                 ).points
-            scores = [point.score for point in points]
+            scores = np.array([point.score for point in points], np.float64)
             if self.metric == "l2":
-                scores = [1 / (1 + distance) for distance in scores]
+                scores = score("l2", scores)
             table = self._table(points, columns)
-            found.append(table.append_column("_score", pa.array(scores, pa.float32())))
+            found.append(table.append_column("_score", pa.array(scores.astype(np.float32))))
         return found
 
     def scan_rows(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:

@@ -8,6 +8,7 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability
+from aios_core.contracts.records import score
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.memory.indexed import Found, IndexedBackend, VectorIndex
 
@@ -105,7 +106,8 @@ class _Graph(VectorIndex):
         found = search(chosen, query, k, _METRICS[self._metric], exact=True)
         rows = np.asarray(found.keys, dtype=np.int64)
         raw = np.asarray(found.distances, dtype=np.float32)
-        scores = 1 / (1 + np.sqrt(np.maximum(raw, 0))) if self._metric == "l2" else 1 - raw
+        raw = raw - 1 if self._metric == "dot" else raw  # usearch's is 1 minus the product
+        scores = score(self._metric, raw, squared=True)
         return rows if among is None else among[rows], scores
 
     def save(self, path: Path) -> None:

@@ -3,6 +3,7 @@
 from attrs import frozen
 
 import aios_core
+from aios_core.contracts.records import score
 from aios_core.memory import indexed
 
 AIOS_API = 1
@@ -21,7 +22,7 @@ class _Rows(indexed.VectorIndex):
         rows = np.arange(len(vectors)) if allowed is None else np.flatnonzero(allowed)
         near = vectors[rows]
         if self.metric == "l2":
-            scores = 1 / (1 + np.linalg.norm(near - query, axis=1))
+            scores = score("l2", np.linalg.norm(near - query, axis=1))
         else:
             scores = near @ query
         if self.metric == "cosine":

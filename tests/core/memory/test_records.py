@@ -13,6 +13,7 @@ from aios_core.contracts.records import (
     conform,
     dimension,
     query_vectors,
+    score,
     store_schema,
 )
 from aios_core.errors import RowError, StorageError
@@ -168,3 +169,23 @@ def test_texts_are_scored_as_documented(texts, query):
             right[row] += idf * f * (K1 + 1) / (f + K1 * (1 - B + B * len(one) / mean))
 
     assert right == pytest.approx(Bm25(texts).scores(query).tolist())
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_scores_are_similarities(kind):
+    distances = np.array([0, 0.5, 3], kind)
+
+    for metric, squared, expected in [
+        ("cosine", False, [1, 0.5, -2]),
+        ("dot", True, [0, -0.5, -3]),
+        ("l2", False, [1, 1 / 1.5, 0.25]),
+        ("l2", True, [1, 1 / (1 + 0.5**0.5), 1 / (1 + 3**0.5)]),
+    ]:
+        scores = score(metric, distances, squared=squared)
+        assert kind == scores.dtype
+        assert scores == pytest.approx(expected, rel=1e-6)
+        assert not np.signbit(scores[0])
+
+
+def test_squares_that_rounding_left_below_zero_count_as_zero():
+    assert [1] == score("l2", np.array([-1e-7], np.float32), squared=True).tolist()
