@@ -5,7 +5,7 @@ use crate::params::read;
 use crate::pool::{self, each};
 use crate::quantize::check;
 use crate::scheme::{COLUMNS, ROWS};
-use crate::simd::{Isa, Job, Level};
+use crate::simd::{Isa, Job, Level, run};
 use crate::{Error, Geometry, QuantizedMatrix, Result, Weight};
 
 /// Write all weights as single precision, one row after another.
@@ -112,10 +112,10 @@ pub(crate) fn expand(
     let factors = matrix.factors(block).unwrap_or([1.0; ROWS]);
     let codes = &codes[first / COLUMNS * geometry.tile_bytes()..];
     match geometry.scheme.bits() {
-        2 => level.run(Expand::<2> { geometry, codes, params, factors, first, out }),
-        3 => level.run(Expand::<3> { geometry, codes, params, factors, first, out }),
-        4 => level.run(Expand::<4> { geometry, codes, params, factors, first, out }),
-        _ => level.run(Expand::<8> { geometry, codes, params, factors, first, out }),
+        2 => run(level, Expand::<2> { geometry, codes, params, factors, first, out }),
+        3 => run(level, Expand::<3> { geometry, codes, params, factors, first, out }),
+        4 => run(level, Expand::<4> { geometry, codes, params, factors, first, out }),
+        _ => run(level, Expand::<8> { geometry, codes, params, factors, first, out }),
     }
 }
 

@@ -99,7 +99,7 @@ pub(crate) unsafe fn half<I: Isa, const BITS: u8>(tile: *const u8, half: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{Job, Level};
+    use crate::simd::{Job, Level, run};
     use proptest::prelude::*;
 
     /// Pack some codes, and unpack what was packed.
@@ -129,9 +129,9 @@ mod tests {
 
     fn check<const BITS: u8>(bytes: &[u8]) -> Result<(), TestCaseError> {
         let codes: Tile = std::array::from_fn(|i| bytes[i] & (u8::MAX >> (8 - BITS)));
-        let (expected, _) = Level::PORTABLE.run(Around::<BITS>(&codes));
+        let (expected, _) = run(Level::PORTABLE, Around::<BITS>(&codes));
         for level in Level::available() {
-            let (packed, back) = level.run(Around::<BITS>(&codes));
+            let (packed, back) = run(level, Around::<BITS>(&codes));
 
             prop_assert_eq!(&codes[..], &back[..], "{} bits, {}", BITS, level.name());
             prop_assert_eq!(&expected, &packed, "{} bits, {}", BITS, level.name());

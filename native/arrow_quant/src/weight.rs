@@ -1,7 +1,7 @@
 //! A weight as it lies in memory, borrowed.
 
 use crate::scheme::ROWS;
-use crate::simd::{Isa, Job, Level};
+use crate::simd::{Isa, Job, Level, run};
 use crate::{Error, Result};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -91,7 +91,7 @@ impl<'a> Weight<'a> {
             let reach = match self.values {
                 Values::F32(x) if out.len() == STRIP && (block + 1) * ROWS <= self.rows => {
                     let from = &x[block * ROWS * self.columns + first..];
-                    level.run(Turn { from, stride: self.columns, out })
+                    run(level, Turn { from, stride: self.columns, out })
                 }
                 _ => {
                     for (lane, values) in strip.iter_mut().enumerate() {
@@ -99,7 +99,7 @@ impl<'a> Weight<'a> {
                         self.widen(row * self.columns + first, &mut values[..out.len()]);
                     }
                     let from = strip.as_flattened();
-                    level.run(Turn { from, stride: STRIP, out })
+                    run(level, Turn { from, stride: STRIP, out })
                 }
             };
             match reach {

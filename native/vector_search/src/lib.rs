@@ -18,7 +18,6 @@ pub mod exact;
 pub mod hnsw;
 pub mod kernel;
 pub mod metric;
-mod pages;
 pub mod recall;
 pub mod top_k;
 pub mod vectors;

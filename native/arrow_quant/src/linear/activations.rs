@@ -5,7 +5,7 @@ use crate::Geometry;
 use crate::Result;
 use crate::pool::each;
 use crate::scheme::ROWS;
-use crate::simd::{Isa, Job, Level};
+use crate::simd::{Isa, Job, Level, run};
 
 /// Rows that a thread rounds before it asks for more.
 const SOME: usize = 16;
@@ -49,7 +49,7 @@ impl Rounded {
             }
         }
         each(threads, some, |round| {
-            level.run(round);
+            run(level, round);
             Ok(())
         })?;
         Ok(Self { lines, scales })

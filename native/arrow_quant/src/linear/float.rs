@@ -3,7 +3,7 @@
 use crate::QuantizedMatrix;
 use crate::dequantize::expand;
 use crate::scheme::ROWS;
-use crate::simd::{Isa, Job, Level};
+use crate::simd::{Isa, Job, Level, run};
 
 /// Columns that are expanded at a time.
 const STRIP: usize = 256;
@@ -25,7 +25,7 @@ pub(super) fn products(
         let wide = STRIP.min(padded - first);
         expand(matrix, block, first, level, &mut strip[..wide]);
         let weights = &strip[..wide.min(columns - first)];
-        level.run(Strip { weights, columns, first, x, out });
+        run(level, Strip { weights, columns, first, x, out });
     }
 }
 

@@ -5,7 +5,7 @@ use super::source::{Packed, STRIP, Strip};
 use super::tile::Tile;
 use crate::QuantizedMatrix;
 use crate::scheme::ROWS;
-use crate::simd::{Isa, Job, Level};
+use crate::simd::{Isa, Job, Level, run};
 
 /// Products of sixteens of rows from one on with the integers of all rows of activations.
 pub(super) fn products(
@@ -17,10 +17,10 @@ pub(super) fn products(
 ) {
     out.fill([0.0; ROWS]);
     match matrix.geometry().scheme.bits() {
-        2 => level.run(Products::<2> { matrix, first, x, out }),
-        3 => level.run(Products::<3> { matrix, first, x, out }),
-        4 => level.run(Products::<4> { matrix, first, x, out }),
-        _ => level.run(Products::<8> { matrix, first, x, out }),
+        2 => run(level, Products::<2> { matrix, first, x, out }),
+        3 => run(level, Products::<3> { matrix, first, x, out }),
+        4 => run(level, Products::<4> { matrix, first, x, out }),
+        _ => run(level, Products::<8> { matrix, first, x, out }),
     }
 }
 

@@ -8,7 +8,7 @@ mod tile;
 
 use crate::pool::{self, each};
 use crate::scheme::ROWS;
-use crate::simd::{Isa, Job, Level};
+use crate::simd::{Isa, Job, Level, run};
 use crate::{Error, Geometry, QuantizedMatrix, Result};
 use activations::Rounded;
 use std::ops::Range;
@@ -122,7 +122,7 @@ impl Share<'_> {
             let columns = at..width.min(at + SIXTEENS * ROWS);
             let sums = &mut sums[..columns.len().div_ceil(ROWS) * batch];
             products(self.first + at / ROWS, sums);
-            level.run(Give { sums, scales, columns, out: &mut self.out });
+            run(level, Give { sums, scales, columns, out: &mut self.out });
         }
     }
 }

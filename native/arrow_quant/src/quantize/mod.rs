@@ -9,7 +9,7 @@ use crate::exponents::{Exponents, choose, divide, power, shift};
 use crate::params::{Grid, write_halves};
 use crate::pool::{self, each};
 use crate::scheme::{COLUMNS, ParamFormat, ROWS};
-use crate::simd::{Isa, Job, Level};
+use crate::simd::{Isa, Job, Level, run};
 use crate::{Error, Geometry, QuantizedMatrix, Result, Scheme, Weight};
 use feedback::Feedback;
 
@@ -102,7 +102,7 @@ pub fn quantize_at(
                     let (importance, feedback) = (importance.as_deref(), feedback.as_ref());
                     let job =
                         Block { geometry, weights, importance, feedback, shifts, codes, params };
-                    *exponents = level.run(job);
+                    *exponents = run(level, job);
                     if step < columns && *exponents != [0; ROWS] {
                         return Ok(false);
                     }

@@ -14,95 +14,65 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod turn;
 
+use cpu::{Feature, Tier, Tiers};
 use std::sync::OnceLock;
 
-/// A set of instructions that one machine may have and another not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level(Tier);
+/// A set of instructions that this machine has, with kernels for it.
+pub type Level = cpu::Level<Set>;
 
+/// The sets of instructions that kernels are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tier {
+pub enum Set {
     /// Plain Rust, with whatever the target always has.
     Portable,
     /// AVX2, FMA and F16C: x86-64 since 2013.
-    #[cfg(target_arch = "x86_64")]
     Avx2,
     /// The same with AVX-VNNI: since Alder Lake and Zen 5.
-    #[cfg(target_arch = "x86_64")]
     AvxVnni,
     /// AVX-512 with VNNI: since Cascade Lake and Zen 4.
-    #[cfg(target_arch = "x86_64")]
     Avx512,
     /// What 64-bit ARM always has.
-    #[cfg(target_arch = "aarch64")]
     Neon,
 }
 
-impl Level {
-    /// Plain Rust.
-    pub const PORTABLE: Self = Self(Tier::Portable);
+impl Tiers for Set {
+    const ALL: &'static [Tier<Self>] = {
+        use Feature::{Avx2, Avx512bw, Avx512f, Avx512vnni, AvxVnni, F16c, Fma, Neon};
+        &[
+            Tier { set: Self::Portable, name: "portable", needs: &[] },
+            Tier { set: Self::Avx2, name: "avx2", needs: &[Avx2, Fma, F16c] },
+            Tier { set: Self::AvxVnni, name: "avxvnni", needs: &[Avx2, Fma, F16c, AvxVnni] },
+            Tier {
+                set: Self::Avx512,
+                name: "avx512",
+                needs: &[Avx2, Fma, F16c, Avx512f, Avx512bw, Avx512vnni],
+            },
+            Tier { set: Self::Neon, name: "neon", needs: &[Neon] },
+        ]
+    };
 
-    /// Every level that this machine has, the fastest last.
-    #[must_use]
-    pub fn available() -> Vec<Self> {
-        #[allow(unused_mut, reason = "other levels exist on some targets only")]
-        let mut levels = vec![Self::PORTABLE];
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::is_x86_feature_detected as has;
-            if has!("avx2") && has!("fma") && has!("f16c") {
-                levels.push(Self(Tier::Avx2));
-                if has!("avxvnni") {
-                    levels.push(Self(Tier::AvxVnni));
-                }
-                if has!("avx512f") && has!("avx512bw") && has!("avx512vnni") {
-                    levels.push(Self(Tier::Avx512));
-                }
-            }
-        }
-        #[cfg(target_arch = "aarch64")]
-        levels.push(Self(Tier::Neon));
-        levels
-    }
-
-    /// The fastest level of this machine.
-    #[must_use]
-    pub fn best() -> Self {
+    fn best() -> &'static OnceLock<Level> {
         static BEST: OnceLock<Level> = OnceLock::new();
-        *BEST.get_or_init(|| Self::available().pop().unwrap_or(Self::PORTABLE))
+        &BEST
     }
+}
 
-    /// Its name, for reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self.0 {
-            Tier::Portable => "portable",
+/// Do a job with the instructions of a level.
+pub(crate) fn run<J: Job>(level: Level, job: J) -> J::Output {
+    // SAFETY: the machine has what the level needs, which is listed above and is all that the
+    // function of its set enables; portable code enables nothing.
+    unsafe {
+        match level.set() {
             #[cfg(target_arch = "x86_64")]
-            Tier::Avx2 => "avx2",
+            Set::Avx2 => avx2::run(job),
             #[cfg(target_arch = "x86_64")]
-            Tier::AvxVnni => "avxvnni",
+            Set::AvxVnni => avx2::run_vnni(job),
             #[cfg(target_arch = "x86_64")]
-            Tier::Avx512 => "avx512",
+            Set::Avx512 => avx512::run(job),
             #[cfg(target_arch = "aarch64")]
-            Tier::Neon => "neon",
-        }
-    }
-
-    /// Do a job with the instructions of this level.
-    pub(crate) fn run<J: Job>(self, job: J) -> J::Output {
-        // SAFETY: a level above portable is made only by `available`, which found its features.
-        unsafe {
-            match self.0 {
-                Tier::Portable => job.run::<portable::Portable>(),
-                #[cfg(target_arch = "x86_64")]
-                Tier::Avx2 => avx2::run(job),
-                #[cfg(target_arch = "x86_64")]
-                Tier::AvxVnni => avx2::run_vnni(job),
-                #[cfg(target_arch = "x86_64")]
-                Tier::Avx512 => avx512::run(job),
-                #[cfg(target_arch = "aarch64")]
-                Tier::Neon => job.run::<neon::Neon>(),
-            }
+            Set::Neon => job.run::<neon::Neon>(),
+            // No machine has the instructions of another target.
+            _ => job.run::<portable::Portable>(),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! Longer pieces are found by hash in a direct-mapped table and compared byte by byte.
 
 use super::key::Key;
-use super::memory::filled;
+use cpu::memory;
 
 /// Ids stored beside a key; pieces with more are kept apart.
 pub const INLINE: usize = 4;
@@ -106,7 +106,7 @@ impl Cache {
         let limit = 1 << limit.ilog2();
         let buckets = (2 * pieces).next_power_of_two().clamp(64, limit);
         Self {
-            buckets: filled(Bucket::default(), buckets),
+            buckets: memory::filled(Bucket::default(), buckets),
             long: vec![Long::default(); LONG_SLOTS],
             long_bytes: Vec::new(),
             ids: Vec::new(),
@@ -168,7 +168,7 @@ impl Cache {
     }
 
     fn grow(&mut self) {
-        let larger = filled(Bucket::default(), self.buckets.len() * 2);
+        let larger = memory::filled(Bucket::default(), self.buckets.len() * 2);
         self.written = 0;
         for bucket in std::mem::replace(&mut self.buckets, larger) {
             for (key, ids) in bucket.keys.into_iter().zip(bucket.ids) {

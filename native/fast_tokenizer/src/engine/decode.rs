@@ -1,8 +1,8 @@
 //! From ids to bytes and text.
 
-use super::memory::reserve;
 use super::spec::Spec;
 use crate::alphabet;
+use cpu::memory;
 
 /// Longest token that is copied in one go.
 const SHORT: usize = 15;
@@ -81,7 +81,7 @@ impl Decoder {
             return;
         }
         // Most text takes about this much; short texts are not worth a guess.
-        reserve(out, ids.len() * 4);
+        memory::reserve(out, ids.len() * 4);
         const BLOCK: usize = 64;
         for block in ids.chunks(BLOCK) {
             out.reserve((BLOCK + 1) * 16);

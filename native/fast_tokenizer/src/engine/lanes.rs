@@ -1,5 +1,42 @@
 //! Sixty-four bytes classified at once: one bit a byte for each class that the patterns ask about.
 
+use cpu::{Feature, Tier, Tiers};
+use std::sync::OnceLock;
+
+/// A set of instructions that this machine has, with lanes for it.
+pub type Level = cpu::Level<Set>;
+
+/// The sets of instructions that lanes are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// Plain Rust, with whatever the target always has.
+    Portable,
+    /// AVX2 and all bit manipulation: x86-64 since 2013.
+    Avx2,
+    /// AVX-512 of bytes: since Skylake-X and Zen 4.
+    Avx512,
+}
+
+impl Tiers for Set {
+    const ALL: &'static [Tier<Self>] = {
+        use Feature::{Avx2, Avx512bw, Avx512f, Avx512vl, Bmi1, Bmi2, Lzcnt, Popcnt};
+        &[
+            Tier { set: Self::Portable, name: "portable", needs: &[] },
+            Tier { set: Self::Avx2, name: "avx2", needs: &[Avx2, Bmi1, Bmi2, Lzcnt, Popcnt] },
+            Tier {
+                set: Self::Avx512,
+                name: "avx512",
+                needs: &[Avx512f, Avx512bw, Avx512vl, Bmi1, Bmi2, Lzcnt, Popcnt],
+            },
+        ]
+    };
+
+    fn best() -> &'static OnceLock<Level> {
+        static BEST: OnceLock<Level> = OnceLock::new();
+        &BEST
+    }
+}
+
 /// Bits of the bytes at a window's start; bit i speaks of byte i.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Masks {
@@ -156,19 +193,20 @@ mod tests {
     fn every_instruction_set_agrees_on_every_byte() {
         for shift in 0..=255_u8 {
             let bytes: [u8; 64] = std::array::from_fn(|i| (i as u8).wrapping_mul(7) ^ shift);
-            // SAFETY: portable code needs nothing; the others are asked for first.
-            unsafe {
-                let expected = Portable::masks(&bytes);
-                #[cfg(target_arch = "x86_64")]
-                {
-                    if is_x86_feature_detected!("avx2") {
-                        assert_eq!(expected, Avx2::masks(&bytes));
-                    }
-                    if is_x86_feature_detected!("avx512bw") {
-                        assert_eq!(expected, Avx512::masks(&bytes));
-                    }
+            // SAFETY: portable lanes need nothing, and each other level has what its lanes need.
+            let masks = |level: Level| unsafe {
+                match level.set() {
+                    #[cfg(target_arch = "x86_64")]
+                    Set::Avx2 => Avx2::masks(&bytes),
+                    #[cfg(target_arch = "x86_64")]
+                    Set::Avx512 => Avx512::masks(&bytes),
+                    _ => Portable::masks(&bytes),
                 }
-                assert_eq!(64, (expected.high | !expected.high).count_ones());
+            };
+            let expected = masks(Level::PORTABLE);
+            assert_eq!(64, (expected.high | !expected.high).count_ones());
+            for level in Level::available() {
+                assert_eq!(expected, masks(level), "{}", level.name());
             }
         }
     }

@@ -10,7 +10,6 @@ mod exactness;
 mod json;
 mod key;
 mod lanes;
-mod memory;
 mod merges;
 mod offsets;
 mod padded;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::encode::State;
-use super::memory::reserve;
 use super::tokenizer::Engine;
+use cpu::memory;
 
 /// Ids of several texts, one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Engine {
 
     fn in_turn<T: AsRef<[u8]>>(&self, texts: &[T], added: bool, bytes: usize) -> Batch {
         let mut batch = Batch { ids: Vec::new(), offsets: Vec::with_capacity(texts.len() + 1) };
-        reserve(&mut batch.ids, bytes / 3);
+        memory::reserve(&mut batch.ids, bytes / 3);
         let mut state = self.take();
         batch.offsets.push(0);
         for text in texts {
@@ -130,7 +130,7 @@ impl Engine {
     fn portion(&self, parts: &[Part], state: &mut State) -> Batch {
         let bytes: usize = parts.iter().map(Part::bytes).sum();
         let mut batch = Batch::default();
-        reserve(&mut batch.ids, bytes / 3);
+        memory::reserve(&mut batch.ids, bytes / 3);
         for part in parts {
             match part.kind {
                 Kind::Mixed(text) => self.encode_with(text, true, state, &mut batch.ids),
@@ -178,7 +178,7 @@ fn join(portions: Vec<Batch>, texts: usize, threads: usize) -> Batch {
         joined.offsets.extend(portion.offsets.iter().map(|end| total + end));
         total += portion.ids.len();
     }
-    reserve(&mut joined.ids, total);
+    memory::reserve(&mut joined.ids, total);
     let mut rest = &mut joined.ids.spare_capacity_mut()[..total];
     let mut places = Vec::with_capacity(portions.len());
     for Batch { ids, .. } in portions {

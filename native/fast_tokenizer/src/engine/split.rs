@@ -1,6 +1,6 @@
 //! Cuts a text into pieces and hands them on, many at a time where the text is ASCII.
 
-use super::lanes::{Lanes, Portable};
+use super::lanes::{Lanes, Level, Portable, Set};
 use super::pattern::Pattern;
 use super::unicode::Classes;
 use super::window::Window;
@@ -23,46 +23,37 @@ pub trait Sink {
 /// Cuts `text` by the fastest instructions that this processor has.
 #[inline]
 pub fn split<S: Sink>(text: &[u8], pattern: Pattern, sink: &mut S) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("bmi2")
-        {
-            // SAFETY: the features were just found.
-            return unsafe { split_avx512(text, pattern, sink) };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
-            // SAFETY: the features were just found.
-            return unsafe { split_avx2(text, pattern, sink) };
+    split_at(Level::best(), text, pattern, sink);
+}
+
+/// Cuts `text` with the instructions of a level: the same pieces at each.
+#[inline]
+pub fn split_at<S: Sink>(level: Level, text: &[u8], pattern: Pattern, sink: &mut S) {
+    // SAFETY: the machine has what the level needs, which is listed at `Tiers for Set` and is all
+    // that the function of its set enables; portable lanes need nothing.
+    unsafe {
+        match level.set() {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => split_avx2(text, pattern, sink),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => split_avx512(text, pattern, sink),
+            // No machine has the instructions of another target.
+            _ => split_with::<Portable, S>(text, pattern, sink),
         }
     }
-    split_portable(text, pattern, sink);
 }
 
-/// Cuts `text` without special instructions: the same pieces as [`split`].
-pub fn split_portable<S: Sink>(text: &[u8], pattern: Pattern, sink: &mut S) {
-    // SAFETY: portable lanes need nothing of the processor.
-    unsafe { split_with::<Portable, S>(text, pattern, sink) }
-}
-
-/// # Safety
-///
-/// The processor must have the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2,lzcnt,popcnt")]
-pub unsafe fn split_avx512<S: Sink>(text: &[u8], pattern: Pattern, sink: &mut S) {
-    // SAFETY: this function's own condition.
+fn split_avx512<S: Sink>(text: &[u8], pattern: Pattern, sink: &mut S) {
+    // SAFETY: this function enables AVX-512 F and BW, which the lanes need.
     unsafe { split_with::<super::lanes::Avx512, S>(text, pattern, sink) }
 }
 
-/// # Safety
-///
-/// The processor must have the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-pub unsafe fn split_avx2<S: Sink>(text: &[u8], pattern: Pattern, sink: &mut S) {
-    // SAFETY: this function's own condition.
+fn split_avx2<S: Sink>(text: &[u8], pattern: Pattern, sink: &mut S) {
+    // SAFETY: this function enables AVX2, which the lanes need.
     unsafe { split_with::<super::lanes::Avx2, S>(text, pattern, sink) }
 }
 
@@ -188,22 +179,11 @@ pub(super) mod tests {
     pub(in super::super) fn check(text: &[u8]) {
         for pattern in PATTERNS {
             let expected = pattern.ends(text);
-            let mut ends = Ends::default();
-            split_portable(text, pattern, &mut ends);
-            assert_eq!(expected, ends.0, "{pattern:?} {:?}", String::from_utf8_lossy(text));
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the features are asked for first.
-            unsafe {
-                if is_x86_feature_detected!("avx2") {
-                    let mut ends = Ends::default();
-                    split_avx2(text, pattern, &mut ends);
-                    assert_eq!(expected, ends.0, "avx2 {pattern:?}");
-                }
-                if is_x86_feature_detected!("avx512bw") {
-                    let mut ends = Ends::default();
-                    split_avx512(text, pattern, &mut ends);
-                    assert_eq!(expected, ends.0, "avx512 {pattern:?}");
-                }
+            for level in Level::available() {
+                let mut ends = Ends::default();
+                split_at(level, text, pattern, &mut ends);
+                let (level, text) = (level.name(), String::from_utf8_lossy(text));
+                assert_eq!(expected, ends.0, "{level} {pattern:?} {text:?}");
             }
         }
     }

@@ -7,11 +7,11 @@ use super::cache::Cache;
 use super::decode::Decoder;
 use super::encode::{Encode, State, Whole};
 use super::key::SHORT;
-use super::memory::reserve;
 use super::merges::Merges;
 use super::spec::{Spec, Unfit};
 use super::split::{Sink, split};
 use crate::alphabet;
+use cpu::memory;
 
 /// Most bytes that the short pieces of one thread's cache may take.
 const CACHE_BYTES: usize = 64 << 20;
@@ -102,7 +102,7 @@ impl Engine {
     /// `added` says whether added tokens are looked for, or are text like any other.
     pub fn encode_into(&self, text: &[u8], added: bool, out: &mut Vec<u32>) {
         // About what prose and code need; large texts should not grow the vector step by step.
-        reserve(out, text.len() / 3);
+        memory::reserve(out, text.len() / 3);
         let mut state = self.take();
         self.encode_with(text, added, &mut state, out);
         self.give_back(state);

@@ -5,7 +5,8 @@ use super::{candidates, rescored};
 use crate::exact::Options;
 use crate::kernel::bits::{PLANES, sums};
 use crate::vectors::check;
-use crate::{Metric, Neighbor, Result, Vectors, pages};
+use crate::{Metric, Neighbor, Result, Vectors};
+use cpu::memory;
 use per_process::spread;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -75,8 +76,8 @@ impl BinaryCodes {
     pub fn encode(vectors: &Vectors<'_>, metric: Metric) -> Self {
         let (dim, rows) = (vectors.dim(), vectors.len());
         let words = dim.div_ceil(64);
-        let mut codes = pages::zeros::<u64>(words * rows);
-        let mut lines = pages::zeros(rows);
+        let mut codes = memory::filled(0u64, words * rows);
+        let mut lines = memory::filled([0.0; 3], rows);
         let encode =
             |values: &mut Vec<f32>, (row, (codes, out)): (usize, (&mut [u64], &mut [f32; 3]))| {
                 vectors.widen_row(row, values);

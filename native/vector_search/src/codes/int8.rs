@@ -4,7 +4,8 @@ use super::{candidates, rescored};
 use crate::exact::Options;
 use crate::kernel::int8::{Query, dots};
 use crate::vectors::check;
-use crate::{Error, Metric, Neighbor, Result, Vectors, pages};
+use crate::{Error, Metric, Neighbor, Result, Vectors};
+use cpu::memory;
 use per_process::spread;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -83,8 +84,8 @@ impl Int8Codes {
         if dim > 1 << 16 {
             return Err(Error::Dimension(dim));
         }
-        let mut codes = pages::zeros(dim * rows);
-        let mut lines = pages::zeros(rows);
+        let mut codes = memory::filled(0, dim * rows);
+        let mut lines = memory::filled([0.0; 2], rows);
         let encode =
             |values: &mut Vec<f32>, (row, (codes, out)): (usize, (&mut [i8], &mut [f32; 2]))| {
                 vectors.widen_row(row, values);

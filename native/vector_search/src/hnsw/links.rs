@@ -1,7 +1,7 @@
 //! Who is linked to whom, readable by all threads while one of them writes.
 
 use crate::kernel::prefetch;
-use crate::pages;
+use cpu::memory;
 use std::sync::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
@@ -46,7 +46,7 @@ impl Links {
     /// Room for more slots, all without links.
     pub fn grow(&mut self, slots: usize) {
         let more = slots * self.stride() - self.bottom.len();
-        pages::reserve(&mut self.bottom, more);
+        memory::reserve(&mut self.bottom, more);
         self.bottom.extend(zeros(more));
         self.upper.resize_with(slots, Box::default);
     }

@@ -4,7 +4,8 @@ use super::table::Table;
 use crate::codes::int8::{MOST, line, quantize, within};
 use crate::kernel::Level;
 use crate::kernel::gather::{Gather, PAD, gather};
-use crate::{Metric, Vectors, pages};
+use crate::{Metric, Vectors};
+use cpu::memory;
 
 /// The codes of all slots, dead ones included.
 pub(super) struct Nodes {
@@ -39,7 +40,7 @@ impl Nodes {
     pub fn grow(&mut self, slots: usize) {
         let length = slots * self.width;
         let codes = self.codes.own();
-        pages::reserve(codes, length - codes.len());
+        memory::reserve(codes, length - codes.len());
         codes.resize(length, 0);
         self.lines.resize(slots, [0.0; 2]);
         self.rows.resize(slots, u32::MAX);

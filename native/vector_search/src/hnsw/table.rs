@@ -1,6 +1,6 @@
 //! The codes of a graph: in memory, or a view of its file until one is changed.
 
-use crate::pages;
+use cpu::memory;
 use memmap2::Mmap;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Table {
                 Self::Own(codes) => return codes,
                 Self::Mapped(..) => {
                     let mut codes = Vec::new();
-                    pages::reserve(&mut codes, self.len());
+                    memory::reserve(&mut codes, self.len());
                     codes.extend_from_slice(self);
                     *self = Self::Own(codes);
                 }

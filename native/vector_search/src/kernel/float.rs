@@ -5,7 +5,7 @@ use super::neon::Neon;
 use super::simd::{Bf16, Element, F16, F32, I8, Portable, Signs, Simd, prefetch};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
-use super::{Level, Tier};
+use super::{Level, Set};
 use crate::Metric;
 use half::{bf16, f16};
 
@@ -165,14 +165,14 @@ fn neon<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
 }
 
 fn choose<O: Op, E: Element>(level: Level) -> Block<E::Item> {
-    match level.0 {
-        Tier::Portable => portable::<O, E>,
+    match level.set() {
         #[cfg(target_arch = "x86_64")]
-        Tier::Avx2 => checked!(avx2::<O, E>, q, r, o),
+        Set::Avx2 => checked!(avx2::<O, E>, q, r, o),
         #[cfg(target_arch = "x86_64")]
-        Tier::Avx512 => checked!(avx512::<O, E>, q, r, o),
+        Set::Avx512 => checked!(avx512::<O, E>, q, r, o),
         #[cfg(target_arch = "aarch64")]
-        Tier::Neon => checked!(neon::<O, E>, q, r, o),
+        Set::Neon => checked!(neon::<O, E>, q, r, o),
+        _ => portable::<O, E>,
     }
 }
 

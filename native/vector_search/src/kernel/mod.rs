@@ -9,8 +9,8 @@
 macro_rules! checked {
     ($function:expr, $($argument:ident),+) => {
         |$($argument),+| {
-            // SAFETY: a level above portable is made only by `Level::available`, which found all
-            // the features that its functions enable.
+            // SAFETY: the machine has what the level needs, which is listed at `Tiers for Set` and
+            // holds all that the functions of its set enable.
             unsafe { $function($($argument),+) }
         }
     };
@@ -19,14 +19,15 @@ macro_rules! checked {
 /// The function of a level: `portable`, and `avx2` and `avx512`, or `neon`, where there are such.
 macro_rules! by_level {
     ($level:expr, $($argument:ident),+) => {{
-        match $level.0 {
-            super::Tier::Portable => portable,
+        match $level.set() {
             #[cfg(target_arch = "x86_64")]
-            super::Tier::Avx2 => checked!(avx2, $($argument),+),
+            super::Set::Avx2 => checked!(avx2, $($argument),+),
             #[cfg(target_arch = "x86_64")]
-            super::Tier::Avx512 => checked!(avx512, $($argument),+),
+            super::Set::Avx512 => checked!(avx512, $($argument),+),
             #[cfg(target_arch = "aarch64")]
-            super::Tier::Neon => checked!(neon, $($argument),+),
+            super::Set::Neon => checked!(neon, $($argument),+),
+            // No machine has the instructions of another target.
+            _ => portable,
         }
     }};
 }
@@ -45,77 +46,58 @@ mod x86;
 pub(crate) use simd::prefetch;
 
 use crate::{Data, Metric, Vectors};
+use cpu::{Feature, Tier, Tiers};
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// A set of instructions that one machine may have and another not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Level(Tier);
+/// A set of instructions that this machine has, with kernels for it.
+pub type Level = cpu::Level<Set>;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Tier {
+/// The sets of instructions that kernels are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
     /// Plain Rust, with whatever the target always has.
     Portable,
     /// AVX2, FMA, F16C and POPCNT: x86-64 since 2013.
-    #[cfg(target_arch = "x86_64")]
     Avx2,
     /// AVX-512 with VNNI and VPOPCNTDQ: since Ice Lake and Zen 4.
-    #[cfg(target_arch = "x86_64")]
     Avx512,
     /// What 64-bit ARM always has.
-    #[cfg(target_arch = "aarch64")]
     Neon,
 }
 
-impl Level {
-    /// Plain Rust.
-    pub const PORTABLE: Self = Self(Tier::Portable);
+impl Tiers for Set {
+    const ALL: &'static [Tier<Self>] = {
+        use Feature::{
+            Avx2, Avx512bw, Avx512dq, Avx512f, Avx512vl, Avx512vnni, Avx512vpopcntdq, F16c, Fma,
+            Neon, Popcnt,
+        };
+        &[
+            Tier { set: Self::Portable, name: "portable", needs: &[] },
+            Tier { set: Self::Avx2, name: "avx2", needs: &[Avx2, Fma, F16c, Popcnt] },
+            Tier {
+                set: Self::Avx512,
+                name: "avx512",
+                needs: &[
+                    Avx2,
+                    Fma,
+                    F16c,
+                    Popcnt,
+                    Avx512f,
+                    Avx512bw,
+                    Avx512dq,
+                    Avx512vl,
+                    Avx512vnni,
+                    Avx512vpopcntdq,
+                ],
+            },
+            Tier { set: Self::Neon, name: "neon", needs: &[Neon] },
+        ]
+    };
 
-    /// Every level that this machine has, the fastest last.
-    #[must_use]
-    pub fn available() -> Vec<Self> {
-        #[allow(unused_mut, reason = "other levels exist on some targets only")]
-        let mut levels = vec![Self::PORTABLE];
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::is_x86_feature_detected as has;
-            if has!("avx2") && has!("fma") && has!("f16c") && has!("popcnt") {
-                levels.push(Self(Tier::Avx2));
-                if has!("avx512f")
-                    && has!("avx512bw")
-                    && has!("avx512dq")
-                    && has!("avx512vl")
-                    && has!("avx512vnni")
-                    && has!("avx512vpopcntdq")
-                {
-                    levels.push(Self(Tier::Avx512));
-                }
-            }
-        }
-        #[cfg(target_arch = "aarch64")]
-        levels.push(Self(Tier::Neon));
-        levels
-    }
-
-    /// The fastest level of this machine.
-    #[must_use]
-    pub fn best() -> Self {
+    fn best() -> &'static OnceLock<Level> {
         static BEST: OnceLock<Level> = OnceLock::new();
-        *BEST.get_or_init(|| Self::available().pop().unwrap_or(Self::PORTABLE))
-    }
-
-    /// Its name, for reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self.0 {
-            Tier::Portable => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Tier::Avx2 => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Tier::Avx512 => "avx512",
-            #[cfg(target_arch = "aarch64")]
-            Tier::Neon => "neon",
-        }
+        &BEST
     }
 }
 

@@ -5,7 +5,7 @@ use super::neon::Neon;
 use super::simd::{Portable, Simd};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
-use super::{Level, Tier};
+use super::{Level, Set};
 
 /// Rows a tile takes at most, over all levels.
 pub const MAX_ROWS: usize = 12;
@@ -45,14 +45,14 @@ impl Tile {
 }
 
 fn choose<const SQUARES: bool>(level: Level) -> Tile {
-    match level.0 {
-        Tier::Portable => Tile { rows: 4, queries: 8, run: portable::<SQUARES> },
+    match level.set() {
         #[cfg(target_arch = "x86_64")]
-        Tier::Avx2 => Tile { rows: 6, queries: 16, run: checked!(avx2::<SQUARES>, r, p, o) },
+        Set::Avx2 => Tile { rows: 6, queries: 16, run: checked!(avx2::<SQUARES>, r, p, o) },
         #[cfg(target_arch = "x86_64")]
-        Tier::Avx512 => Tile { rows: 12, queries: 32, run: checked!(avx512::<SQUARES>, r, p, o) },
+        Set::Avx512 => Tile { rows: 12, queries: 32, run: checked!(avx512::<SQUARES>, r, p, o) },
         #[cfg(target_arch = "aarch64")]
-        Tier::Neon => Tile { rows: 6, queries: 16, run: checked!(neon::<SQUARES>, r, p, o) },
+        Set::Neon => Tile { rows: 6, queries: 16, run: checked!(neon::<SQUARES>, r, p, o) },
+        _ => Tile { rows: 4, queries: 8, run: portable::<SQUARES> },
     }
 }
 
