@@ -41,6 +41,7 @@ from aios_core.contracts.sampler import (
     SamplingContext,
     StepSampler,
 )
+from aios_core.contracts.space import Continuous, Space, Vocabulary
 from aios_core.contracts.spelling import Spelling, SpellingContext
 from aios_core.contracts.storage import Capability, Stats, StorageBackend
 from aios_core.contracts.store import VectorStore
@@ -48,7 +49,6 @@ from aios_core.contracts.tokenizer import (
     Texts,
     Tokenizer,
     TrainedTokenizer,
-    Vocabulary,
     tokenizer_errors,
 )
 from aios_core.contracts.tracker import Tracker
@@ -63,6 +63,7 @@ __all__ = [
     "CachingModule",
     "Capability",
     "Condition",
+    "Continuous",
     "Controls",
     "Corruption",
     "Curve",
@@ -95,6 +96,7 @@ __all__ = [
     "Samples",
     "SamplingContext",
     "Side",
+    "Space",
     "Spacing",
     "Spelling",
     "SpellingContext",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts.tokenizer import Vocabulary
+    from aios_core.contracts.space import Vocabulary
 
 
 class Corruption(ABC):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aios_core.contracts.backbone import Condition
     from aios_core.contracts.corruption import Corruption
     from aios_core.contracts.noise import NoiseScheduler
-    from aios_core.contracts.tokenizer import Vocabulary
+    from aios_core.contracts.space import Vocabulary
 
 
 class Randomness(Protocol):

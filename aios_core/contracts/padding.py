@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from aios_core.contracts.tokenizer import Vocabulary
+    from aios_core.contracts.space import Vocabulary
 
 _side = validators.in_(("left", "right"))
 

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import frozen
-
 from aios_core.contracts.padding import Padding
+from aios_core.contracts.space import Vocabulary
 from aios_core.contracts.spelling import Spelling
 from aios_core.errors import TokenizerError
 
@@ -46,43 +45,6 @@ def tokenizer_errors(*kinds: type[Exception]) -> Iterator[None]:
         ) from error
     except kinds as error:
         raise TokenizerError(str(error)) from error
-
-
-@frozen
-class Vocabulary:
-    """Size and special ids of a trained tokenizer, all that a network needs to know of it."""
-
-    size: int
-    """V, the special tokens included."""
-    mask_id: int
-    pad_id: int
-    bos_id: int
-    eos_id: int
-
-    @property
-    def special_ids(self) -> tuple[int, ...]:
-        """Ids that stand for no text: mask, pad, bos, eos."""
-        return self.mask_id, self.pad_id, self.bos_id, self.eos_id
-
-    def check(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int32]:
-        """One row of ids as an array, after a look at each.
-
-        Raises:
-            TokenizerError: they are not one row of whole numbers, each below `size`.
-        """
-        import numpy as np
-
-        array = np.asarray(ids)
-        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-            raise TokenizerError(
-                f"ids are {array.dtype} of shape {array.shape}; expected one row of whole numbers"
-            )
-        for token_id in (array.min(), array.max()) if array.size else ():
-            if not 0 <= token_id < self.size:
-                raise TokenizerError(
-                    f"id {token_id} is not in the vocabulary; expected 0 to {self.size - 1}"
-                )
-        return array.astype(np.int32)
 
 
 class TrainedTokenizer(ABC):

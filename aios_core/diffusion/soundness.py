@@ -12,7 +12,7 @@ import torch
 
 from aios_core.component import blamed, described
 from aios_core.contracts.soundness import fault as schedule_fault
-from aios_core.contracts.tokenizer import Vocabulary
+from aios_core.contracts.space import Vocabulary
 from aios_core.diffusion.process import Process
 from aios_core.errors import PluginError
 

@@ -10,7 +10,7 @@ import pytest
 import aios_core
 
 ROOT = Path(aios_core.__file__).parent
-BELOW_CONTRACTS = {"contracts", "filters", "logs", "files", "allocation", "errors", "redaction"}
+BELOW_CONTRACTS = {"contracts", "filters", "files", "allocation", "errors", "tensor_cache"}
 """What contracts may import from the core: themselves, and what stands below them."""
 
 KNOTS = {
@@ -26,13 +26,9 @@ KNOTS = {
         "config.lock",
         "config.resolve",
     ): "a lock is read as a configuration is, and keys are of what was read",
-    (
-        "contracts.padding",
-        "contracts.tokenizer",
-    ): "padding takes the ids of a vocabulary, and a tokenizer pads",
     ("evolution.card", "evolution.readme"): "a card writes its own page",
     (
-        "inference.language",
+        "inference.constraints",
         "inference.masked",
         "inference.memory",
         "inference.output",

@@ -1,0 +1,85 @@
+"""Spaces: what one position of a state is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen, validators
+
+from aios_core.errors import TokenizerError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Space(ABC):
+    """What one position of a state is: a token of a vocabulary, or numbers.
+
+    It decides the shape of states, which corruptions have a process for it, and what a head says of
+    a position: always what is clean there, never the noise and never a velocity.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """W, how many numbers a head says of a position."""
+
+
+@frozen
+class Vocabulary(Space):
+    """Size and special ids of a trained tokenizer, all that a network needs to know of it."""
+
+    size: int
+    """V, the special tokens included."""
+    mask_id: int
+    pad_id: int
+    bos_id: int
+    eos_id: int
+
+    @property
+    def width(self) -> int:
+        """V: a head says a logit of each token."""
+        return self.size
+
+    @property
+    def special_ids(self) -> tuple[int, ...]:
+        """Ids that stand for no text: mask, pad, bos, eos."""
+        return self.mask_id, self.pad_id, self.bos_id, self.eos_id
+
+    def check(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int32]:
+        """One row of ids as an array, after a look at each.
+
+        Raises:
+            TokenizerError: they are not one row of whole numbers, each below `size`.
+        """
+        import numpy as np
+
+        array = np.asarray(ids)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise TokenizerError(
+                f"ids are {array.dtype} of shape {array.shape}; expected one row of whole numbers"
+            )
+        for token_id in (array.min(), array.max()) if array.size else ():
+            if not 0 <= token_id < self.size:
+                raise TokenizerError(
+                    f"id {token_id} is not in the vocabulary; expected 0 to {self.size - 1}"
+                )
+        return array.astype(np.int32)
+
+
+@frozen
+class Continuous(Space):
+    """Numbers of about unit variance: states are (B, L, C) floating-point."""
+
+    channels: int = field(validator=[validators.ge(1), validators.le(2**20)])
+    """C, numbers of a position."""
+
+    @property
+    def width(self) -> int:
+        """C: a head says the mean of each number."""
+        return self.channels
