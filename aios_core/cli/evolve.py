@@ -113,7 +113,7 @@ def evolve_run(
     attempts: list[Attempt] = []
     for _ in range(rounds):
         with _kept(run):
-            attempts += evolve(found, resolved, told=lambda line: click.echo(line, err=True))
+            attempts += evolve(found, resolved, on_progress=lambda line: click.echo(line, err=True))
         seed = (resolved.config.seed + 1) % 2**63  # the largest is followed by 0
         resolved = resolve(resolved.values, overrides=[f"seed={seed}"])
     if as_json:

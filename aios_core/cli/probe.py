@@ -135,11 +135,11 @@ def _rows(source: Path, *, data: bool, quantizer: str | None) -> list[Row]:
     )
 
     tensors, found = _tensors(source)
-    with tensor_bar("probing", len(tensors)) as told:
+    with tensor_bar("probing", len(tensors)) as on_progress:
         rows: list[Row] = []
         for name, tensor in tensors.items():
             rows += probe({name: tensor})
-            told(name)
+            on_progress(name)
     if data:
         if found is None:
             raise EvolutionError(f"{source}: gradients need a model and its texts; expected a run")

@@ -198,7 +198,7 @@ def _run(
     train = tokens(own_corpus(found), "train", found.tokenizer) if calibrated else None
     _check_excluded(exclude, [f"{name}.weight" for name in linears(found.model)], run)
     count = len(linears(found.model, exclude))
-    with tensor_bar("measuring", count) as measured, tensor_bar("quantizing", count) as told:
+    with tensor_bar("measuring", count) as measured, tensor_bar("quantizing", count) as on_progress:
         quantize(
             found.model,
             quantizer,
@@ -206,7 +206,7 @@ def _run(
             seed=seed,
             texts=texts,
             exclude=exclude,
-            told=told,
+            on_progress=on_progress,
             measured=measured,
         )
     after = export(found, target)
@@ -225,8 +225,8 @@ def _file(
     _check_excluded(exclude, source.names, file)
     with tensor_bar("measuring") as measured:
         planned = quantized(source, quantizer, exclude or EXCLUDED, measured)
-    with tensor_bar("quantizing", len(source.names)) as told:
-        save(planned, target, told)
+    with tensor_bar("quantizing", len(source.names)) as on_progress:
+        save(planned, target, on_progress)
     loader = WeightLoader.open(target, verify=False)
     entries = [loader.entry(name) for name in loader]
     after, weights = sum(e.nbytes for e in entries), sum(e.numel for e in entries)

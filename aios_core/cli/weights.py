@@ -74,8 +74,8 @@ def verify(file: Path, *, as_json: bool) -> None:
     """  # noqa: D301  # \b is for click
     from aios_core.weights.verify import faults
 
-    with tensor_bar("verifying") as told:
-        found = [str(error) for error in faults(file, told)]
+    with tensor_bar("verifying") as on_progress:
+        found = [str(error) for error in faults(file, on_progress)]
     if as_json:
         print_json({"faults": found})
     else:
@@ -119,8 +119,8 @@ def convert(
         from aios_core.quantization.tensors import dequantized
 
         opened = dequantized(opened)
-    with tensor_bar("converting", len(opened.names)) as told:
-        written = save(opened, target, told)
+    with tensor_bar("converting", len(opened.names)) as on_progress:
+        written = save(opened, target, on_progress)
     if as_json:
         print_json({"output": str(written), "tensors": len(opened.names)})
     else:
@@ -143,8 +143,8 @@ def diff(first: Path, second: Path, *, as_json: bool) -> None:
     from aios_core.weights.convert import open_source
 
     opened = open_source(first), open_source(second)
-    with tensor_bar("comparing", len({*opened[0].names, *opened[1].names})) as told:
-        found = dict(differences(*opened, told))
+    with tensor_bar("comparing", len({*opened[0].names, *opened[1].names})) as on_progress:
+        found = dict(differences(*opened, on_progress))
     if as_json:
         print_json(found)
     elif found:

@@ -40,14 +40,14 @@ class Attempt:
 
 
 def evolve(
-    found: Checkpoint, resolved: Resolved, *, told: Callable[[str], None] = lambda _: None
+    found: Checkpoint, resolved: Resolved, *, on_progress: Callable[[str], None] = lambda _: None
 ) -> list[Attempt]:
     """Try levels until one passes the gate, or all have failed.
 
     Args:
         found: the run's model as it was trained.
         resolved: its configuration, with evidence, levels and what the gate wants.
-        told: called with a line about what is done now.
+        on_progress: called with a line about what is done now.
 
     Returns:
         Every attempt, the last of which may be accepted; empty where no level is left to try.
@@ -58,7 +58,7 @@ def evolve(
     """
     journal = Journal.of(found.run_folder)
     with journal.locked():
-        return _Round(found, resolved, journal).run(told)
+        return _Round(found, resolved, journal).run(on_progress)
 
 
 class _Round:
@@ -72,7 +72,7 @@ class _Round:
         facts = {"head": self.head, "data": self.splits.fingerprint, "seed": self.config.seed}
         self.key = data_digest(facts)
 
-    def run(self, told: Callable[[str], None]) -> list[Attempt]:
+    def run(self, on_progress: Callable[[str], None]) -> list[Attempt]:
         past = [entry for entry in self.journal.entries() if entry["event"] == "attempt"]
         gate = self.splits.gate.fingerprint
         gatings = sum(entry["gate"] == gate and entry["verdict"] is not None for entry in past)
@@ -84,7 +84,7 @@ class _Round:
             why = choice.why
             if attempts:
                 why = f"{attempts[-1].level} failed: {attempts[-1].reason}"
-            told(f"{choice.level.name}: {why}")
+            on_progress(f"{choice.level.name}: {why}")
             attempts.append(self._try(choice.level, why, gatings))
             gatings += attempts[-1].card is not None
             if attempts[-1].accepted:

@@ -23,12 +23,12 @@ class CausalRun:
     core: InferenceCore
     constraint: TextConstraint | None
 
-    def stream(self, progress: Progress, *, told: bool) -> Iterator[Update]:
+    def stream(self, progress: Progress, *, all_states: bool) -> Iterator[Update]:
         """Write a batch, and stop when every row has ended.
 
         Args:
             progress: the rows.
-            told: yield every state; otherwise the last alone.
+            all_states: yield every state; otherwise the last alone.
         """
         prompts = [list(row.prompt) for row in progress.rows]
         ids = [list(prompt) for prompt in prompts]
@@ -38,7 +38,7 @@ class CausalRun:
         counts = [
             len(row.ids) - len(prompt) for row, prompt in zip(progress.rows, prompts, strict=True)
         ]
-        if told:
+        if all_states:
             yield progress.update(0, 0, ids, [[False] * len(row) for row in ids])
         constraint = self.constraint
         restrict = None if constraint is None else constraint.on_tokens.restrict(counts)
@@ -58,7 +58,7 @@ class CausalRun:
             for rows, values in kept:
                 for row, value, on in zip(rows, values.tolist(), active, strict=True):
                     row.extend([value] * on)
-            if told:
+            if all_states:
                 new = [
                     [False] * (len(row) - on) + [True] * on
                     for row, on in zip(ids, active, strict=True)

@@ -225,7 +225,7 @@ class ArrowEngine:
         run = self._plan(mode, rows, settings, whole=False)
         seeds = settings.row_seeds(len(rows), self._config.seed)
         progress = Progress(mode, self.tokenizer, rows, seeds, self._eos(settings))
-        return self._states(run, progress, told=True)
+        return self._states(run, progress, all_states=True)
 
     def diffuse(
         self,
@@ -413,7 +413,7 @@ class ArrowEngine:
         for start in range(0, len(rows), size):
             batch = slice(start, start + size)
             progress = Progress(mode, self.tokenizer, rows[batch], seeds[batch], eos_id)
-            for update in self._states(run, progress, told=callback is not None):
+            for update in self._states(run, progress, all_states=callback is not None):
                 if callback is not None:
                     callback(update)
                 if update.output is not None:
@@ -424,7 +424,7 @@ class ArrowEngine:
         return Output.join(parts)
 
     def _states(
-        self, run: CausalRun | MaskedRun, progress: Progress, *, told: bool
+        self, run: CausalRun | MaskedRun, progress: Progress, *, all_states: bool
     ) -> Iterator[Update]:
         """The states of a batch; of one that takes too much memory, what to make smaller."""
         rows, length = len(progress.rows), max(len(row.ids) for row in progress.rows)
@@ -444,4 +444,4 @@ class ArrowEngine:
             at_least=answer_bytes(rows, at_once, self.tokenizer.vocabulary.size),
             device=self.models[progress.mode].model.device,
         ):
-            yield from run.stream(progress, told=told)
+            yield from run.stream(progress, all_states=all_states)

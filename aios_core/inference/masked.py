@@ -78,7 +78,7 @@ class MaskedRun:
     constraint: TextConstraint | None
     count_flips: bool = False
 
-    def stream(self, progress: Progress, *, told: bool) -> Iterator[Update]:
+    def stream(self, progress: Progress, *, all_states: bool) -> Iterator[Update]:
         """Write a batch, and stop when nothing more can belong to a text.
 
         A token that was written stays as it is unless the sampler masks again, so a text is whole
@@ -86,7 +86,7 @@ class MaskedRun:
 
         Args:
             progress: the rows.
-            told: yield every state; otherwise the last alone.
+            all_states: yield every state; otherwise the last alone.
         """
         vocabulary = self.model.vocabulary
         batch = Batch.of(progress.rows, vocabulary.pad_id, self.model.device)
@@ -121,7 +121,7 @@ class MaskedRun:
             batch.x, batch.fixed, seeds=progress.seeds, lengths=batch.lengths, draws=draws
         ):
             rows = batch.rows(state.ids)
-            if told:
+            if all_states:
                 new = batch.rows(state.committed)
                 yield progress.update(state.step, state.nfe, rows, new, settled=settled)
             if settled and all(progress.complete(number, row) for number, row in enumerate(rows)):

@@ -35,13 +35,15 @@ def is_package(path: Path) -> bool:
     return path.is_file() or index_path(path).is_file()
 
 
-def export(found: Checkpoint, path: Path, told: Callable[[str], None] = lambda _: None) -> Size:
+def export(
+    found: Checkpoint, path: Path, on_progress: Callable[[str], None] = lambda _: None
+) -> Size:
     """Write a model into a weight file; whoever has the file needs nothing else to use it.
 
     Args:
         found: a trained model, quantized or not.
         path: of the file.
-        told: called with the name of each tensor that is written.
+        on_progress: called with the name of each tensor that is written.
 
     Returns:
         What the weights take.
@@ -55,7 +57,7 @@ def export(found: Checkpoint, path: Path, told: Callable[[str], None] = lambda _
     with WeightWriter(path, card) as file:
         for name, tensor in named_weights(found.model):
             file.add(name, tensor)
-            told(name)
+            on_progress(name)
         with tempfile.TemporaryDirectory() as temporary:
             found.tokenizer.save(Path(temporary))
             for one in sorted(Path(temporary).iterdir()):

@@ -41,13 +41,13 @@ def parquet_maker(path: Path, schema: pa.Schema) -> Maker | None:
 
 
 def parquet_rows(
-    path: Path, told: Callable[[int], None]
+    path: Path, on_progress: Callable[[int], None]
 ) -> Iterator[tuple[int, dict[str, Any], Maker | None]]:
     """Number, values and maker of each row; a vector is an array.
 
     Args:
         path: the file.
-        told: called with the fraction of the file, in thousandths, that has been read since.
+        on_progress: called with the fraction of the file, in thousandths, that has been read since.
 
     Raises:
         DataError: it cannot be read.
@@ -69,7 +69,7 @@ def parquet_rows(
                 for values in zip(*columns, strict=True):
                     number += 1
                     yield number, dict(zip(names, values, strict=True)), maker
-                told(number * 1000 // total - (number - batch.num_rows) * 1000 // total)
+                on_progress(number * 1000 // total - (number - batch.num_rows) * 1000 // total)
     except pa.ArrowException as error:
         raise DataError(f"{path}: is not Parquet: {error}") from error
 

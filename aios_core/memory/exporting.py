@@ -33,7 +33,7 @@ def export_file(
     filter: str | None = None,
     columns: Sequence[str] = (),
     overwrite: bool = False,
-    told: Callable[[int], None] = lambda _: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Write rows to a file, which appears as a whole; returns how many.
 
@@ -43,7 +43,7 @@ def export_file(
         filter: only rows that it chooses.
         columns: which, and in which order; none: all, the vector included.
         overwrite: whether a file that is there is replaced.
-        told: called with how many rows more have been written.
+        on_progress: called with how many rows more have been written.
 
     Raises:
         StorageError: the suffix is another one, the file is there, a column is not in the store,
@@ -73,7 +73,7 @@ def export_file(
                 else:
                     _lines(file, batch, maker)
                 count += batch.num_rows
-                told(batch.num_rows)
+                on_progress(batch.num_rows)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error
     return count

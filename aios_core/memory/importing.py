@@ -59,7 +59,7 @@ def import_file(
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
     batch_size: int = 256,
-    told: Callable[[int], None] = lambda _: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> Import:
     """Add the rows of a file to a store, which is made where there is none.
 
@@ -78,7 +78,7 @@ def import_file(
         overrides: ``key=value`` each, on top of it.
         registry: where providers are looked up; None discovers the installed ones.
         batch_size: rows in one commit.
-        told: called with the fraction of the file, in thousandths, that has been read since.
+        on_progress: called with the fraction of the file, in thousandths, that has been read since.
 
     Raises:
         DataError: the file cannot be read.
@@ -96,7 +96,7 @@ def import_file(
     filling = _Filling(path, place, existing, schema, metric_, settings, store, made)
     try:
         filling.check(metric, nan)
-        filling.run(nan, batch_size, told)
+        filling.run(nan, batch_size, on_progress)
     except BaseException:
         filling.abandon()
         raise
@@ -161,14 +161,14 @@ class _Filling:
         if self.store is not None and self.existing == "refuse":
             check_new(self.path, self.store, nan=nan)
 
-    def run(self, nan: Nan, batch_size: int, told: Callable[[int], None]) -> None:
+    def run(self, nan: Nan, batch_size: int, on_progress: Callable[[int], None]) -> None:
         """Add the rows of the file."""
         if is_set(self.settings["config"], self.settings["overrides"]):
             made, values = embedder(self.schema, **self.settings)
             self._set = Maker.of(made.provider, values)
         maker = Maker.read(self.schema) or self._set
         try:
-            for batch in batches(reading.rows(self.path, told, nan=nan), batch_size):
+            for batch in batches(reading.rows(self.path, on_progress, nan=nan), batch_size):
                 self._take(batch, maker)
         except AIOSError as error:
             kind = DataError if isinstance(error, DataError) else StorageError

@@ -46,7 +46,7 @@ def where(path: Path, number: int) -> str:
 
 
 def rows(
-    path: Path, told: Callable[[int], None] = lambda _: None, *, nan: Nan = "refuse"
+    path: Path, on_progress: Callable[[int], None] = lambda _: None, *, nan: Nan = "refuse"
 ) -> Iterator[Row]:
     """The rows of a file.
 
@@ -56,7 +56,7 @@ def rows(
 
     Args:
         path: the file.
-        told: called with the fraction of the file, in thousandths, that has been read since.
+        on_progress: called with the fraction of the file, in thousandths, that has been read since.
         nan: what NaN is.
 
     Raises:
@@ -64,7 +64,7 @@ def rows(
     """
     seen: set[str] = set()
     try:
-        for number, row, maker in _raw(path, told):
+        for number, row, maker in _raw(path, on_progress):
             try:
                 checked = _checked(row, nan)
             except DataError as error:
@@ -86,21 +86,21 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
 
 
-def _raw(path: Path, told: Callable[[int], None]) -> _Raw:
+def _raw(path: Path, on_progress: Callable[[int], None]) -> _Raw:
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected JSON lines, Parquet or text")
     if _is_parquet(path):
-        return parquet_rows(path, told)
+        return parquet_rows(path, on_progress)
     if (suffix := path.suffix.lower()) in (".csv", ".tsv"):
         raise DataError(
             f"{path}: expected JSON lines, Parquet or text, got a table in {suffix}; "
             "pyarrow.csv and pyarrow.parquet make Parquet of it"
         )
     json_lines = suffix in (".jsonl", ".ndjson")
-    return (_json_lines if json_lines else _paragraphs)(path, told)
+    return (_json_lines if json_lines else _paragraphs)(path, on_progress)
 
 
-def _lines(path: Path, told: Callable[[int], None]) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, on_progress: Callable[[int], None]) -> Iterator[tuple[int, str]]:
     size, read, before = max(path.stat().st_size, 1), 0, 0
     with path.open("rb") as file:
         for number in range(1, 1 << 62):
@@ -115,12 +115,12 @@ def _lines(path: Path, told: Callable[[int], None]) -> Iterator[tuple[int, str]]
             except UnicodeDecodeError as error:
                 raise DataError(f"{path}:{number}: is not UTF-8: {error.reason}") from error
             if (now := read * 1000 // size) > before:
-                told(now - before)
+                on_progress(now - before)
                 before = now
 
 
-def _json_lines(path: Path, told: Callable[[int], None]) -> _Raw:
-    for number, line in _lines(path, told):
+def _json_lines(path: Path, on_progress: Callable[[int], None]) -> _Raw:
+    for number, line in _lines(path, on_progress):
         if not line.strip():
             continue
         try:
@@ -139,10 +139,10 @@ def _json_lines(path: Path, told: Callable[[int], None]) -> _Raw:
         yield number, row, maker
 
 
-def _paragraphs(path: Path, told: Callable[[int], None]) -> _Raw:
+def _paragraphs(path: Path, on_progress: Callable[[int], None]) -> _Raw:
     lines: list[str] = []
     first = 1
-    for number, line in _lines(path, told):
+    for number, line in _lines(path, on_progress):
         if line.strip():
             first = first if lines else number
             lines.append(line.strip())

@@ -43,7 +43,7 @@ def calibrate(
     *,
     seed: int = 0,
     batch_size: int = 8,
-    told: Callable[[int], None] = lambda _: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Statistics]:
     """Second moments of the inputs of every layer that would be quantized, by its name.
 
@@ -52,7 +52,7 @@ def calibrate(
         texts: (N, L) int64 clean tokens; their times are spread evenly over [0, 1].
         seed: of times and noise.
         batch_size: texts a forward pass.
-        told: called with how many texts a pass saw.
+        on_progress: called with how many texts a pass saw.
 
     Raises:
         QuantizationError: there are no texts.
@@ -75,7 +75,7 @@ def calibrate(
             x0 = texts[rows].to(model.device)
             valid = torch.ones_like(x0, dtype=torch.bool)
             training_loss(model, x0, valid, times[rows], generator)
-            told(len(x0))
+            on_progress(len(x0))
     finally:
         for hook in hooks:
             hook.remove()

@@ -138,7 +138,7 @@ def quantize_model(
     *,
     statistics: Mapping[str, Statistics] | None = None,
     exclude: Sequence[str] = (),
-    told: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
     measured: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Replace the linear layers of a model by packed ones, in place.
@@ -148,7 +148,7 @@ def quantize_model(
         quantizer: how.
         statistics: of the layers' inputs, by the name of the layer, where they are known.
         exclude: as for `linears`.
-        told: called with the name of each layer that is done.
+        on_progress: called with the name of each layer that is done.
         measured: called before, with the name of each layer that a plan looks at.
 
     Raises:
@@ -172,7 +172,7 @@ def quantize_model(
             raise QuantizationError(f"{name}: {error}") from error
         packed.train(layer.training)
         model.set_submodule(name, packed)
-        told(name)
+        on_progress(name)
 
 
 def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor | QuantizedTensor]]:

@@ -30,7 +30,7 @@ def quantize(
     seed: int = 0,
     texts: int = TEXTS,
     exclude: Sequence[str] = (),
-    told: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
     measured: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Quantize a model in place.
@@ -42,7 +42,7 @@ def quantize(
         seed: of the texts that are taken, of their times and their noise.
         texts: how many are taken.
         exclude: patterns of weights that stay as they are.
-        told: called with the name of each layer that is done.
+        on_progress: called with the name of each layer that is done.
         measured: called before, with the name of each layer that a plan looks at.
 
     Raises:
@@ -58,5 +58,10 @@ def quantize(
         ):
             statistics = calibrate(model, train.batch(0, seed, texts, model.length), seed=seed)
     quantize_model(
-        model, quantizer, statistics=statistics, exclude=exclude, told=told, measured=measured
+        model,
+        quantizer,
+        statistics=statistics,
+        exclude=exclude,
+        on_progress=on_progress,
+        measured=measured,
     )

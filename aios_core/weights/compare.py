@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def differences(
-    a: Source, b: Source, told: Callable[[str], None] = lambda _: None
+    a: Source, b: Source, on_progress: Callable[[str], None] = lambda _: None
 ) -> Iterator[tuple[str, str]]:
     """Names of tensors that two files do not share bit for bit, each with the difference.
 
     Args:
         a: the first.
         b: the second.
-        told: called with each name that was compared.
+        on_progress: called with each name that was compared.
 
     Yields:
         In the order of the names.
@@ -36,7 +36,7 @@ def differences(
             yield name, "only in the second"
         elif difference := _difference(a.get(name), b.get(name)):
             yield name, difference
-        told(name)
+        on_progress(name)
 
 
 def _difference(a: Tensor | QuantizedTensor, b: Tensor | QuantizedTensor) -> str | None:

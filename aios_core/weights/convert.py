@@ -70,14 +70,14 @@ def open_source(path: str | PathLike[str]) -> Source:
 
 
 def save(
-    source: Source, path: str | PathLike[str], told: Callable[[str], None] = lambda _: None
+    source: Source, path: str | PathLike[str], on_progress: Callable[[str], None] = lambda _: None
 ) -> Path:
     """Write all tensors into a file of the kind that its suffix says.
 
     Args:
         source: what to write.
         path: where; ``.safetensors``, ``.pt``, ``.pth``, ``.bin``, or a weight file of ours.
-        told: called with the name of each tensor that is done.
+        on_progress: called with the name of each tensor that is done.
 
     Returns:
         The file that opens it: `path`, or the index of shards where it is too large for one.
@@ -88,7 +88,7 @@ def save(
     """
     target = Path(path)
     if target.suffix != SAFETENSORS and target.suffix not in TORCH:
-        return _ours(source, target, told)
+        return _ours(source, target, on_progress)
     tensors: dict[str, Tensor] = {}
     for name in source.names:
         tensor = source.get(name)
@@ -98,7 +98,7 @@ def save(
                 "a weight file, or `dequantize`"
             )
         tensors[name] = tensor.contiguous()
-        told(name)
+        on_progress(name)
     tensors |= {name: tensors[other] for name, other in source.tied.items()}
     try:
         with new_file(target) as temporary:
@@ -112,16 +112,16 @@ def save(
     return target
 
 
-def _ours(source: Source, target: Path, told: Callable[[str], None]) -> Path:
+def _ours(source: Source, target: Path, on_progress: Callable[[str], None]) -> Path:
     """Write a weight file; the file that opens it."""
     with WeightWriter(target, source.card) as file:
         for name in source.names:
             if name not in source.tied:
                 file.add(name, source.get(name))
-                told(name)
+                on_progress(name)
         for name, other in source.tied.items():
             file.tie(name, other)
-            told(name)
+            on_progress(name)
         for part, loader in source.parts.items():
             for name in loader:
                 file.add(name, loader[name], part)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def faults(
-    path: str | PathLike[str], told: Callable[[str], None] = lambda _: None
+    path: str | PathLike[str], on_progress: Callable[[str], None] = lambda _: None
 ) -> Iterator[ModelLoadError]:
     """All that is wrong with a file and its shards: digests, and rows that the index contradicts.
 
     Args:
         path: as for `WeightLoader.open`.
-        told: called with the name of each tensor that was looked at.
+        on_progress: called with the name of each tensor that was looked at.
 
     Yields:
         One error a fault, which names file and tensor.
@@ -41,7 +41,7 @@ def faults(
                         file.check(run, column)
                 except ModelLoadError as error:
                     yield error
-            told(entry.name)
+            on_progress(entry.name)
         try:
             with file.naming():
                 _check_rows(file)
@@ -67,10 +67,10 @@ def _check_rows(file: WeightFile) -> None:
         ]
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ModelLoadError(f"is no Parquet file: {error!s:.200}") from error
-    told = list(file.entries.rows())
-    if not len(told) == len(rows) == len(starts):
-        raise ModelLoadError(f"the index tells of {len(told)} rows, and there are {len(rows)}")
-    for row, found, start in zip(told, rows, starts, strict=True):
+    listed = list(file.entries.rows())
+    if not len(listed) == len(rows) == len(starts):
+        raise ModelLoadError(f"the index tells of {len(listed)} rows, and there are {len(rows)}")
+    for row, found, start in zip(listed, rows, starts, strict=True):
         pages = dict(zip(SCHEMA.names, walk(file.data, start, len(SCHEMA)), strict=True))
         for column in ("payload", "params"):
             place = (row[f"{column}_offset"], row[f"{column}_size"])

@@ -52,9 +52,14 @@ def export(
     from aios_core.memory.exporting import export_file
 
     with where.open(read=True) as store:
-        with progress(f"writing {file.name}", store.count(filter)) as told:
+        with progress(f"writing {file.name}", store.count(filter)) as on_progress:
             count = export_file(
-                store, file, filter=filter, columns=columns, overwrite=overwrite, told=told
+                store,
+                file,
+                filter=filter,
+                columns=columns,
+                overwrite=overwrite,
+                on_progress=on_progress,
             )
         print_facts({"rows": count, "file": str(file)}, as_json=as_json)
 
@@ -83,7 +88,7 @@ def migrate(
     with (
         open_store(from_, read=True) as old,
         target_of(old, from_, to) as new,
-        progress(f"moving to {redacted(target)}", 2 * old.count()) as told,
+        progress(f"moving to {redacted(target)}", 2 * old.count()) as on_progress,
     ):
-        done = migrate(old, new, advance=told)
+        done = migrate(old, new, advance=on_progress)
     print_facts({"rows": done.rows, "copied": done.copied, "verified": True}, as_json=as_json)

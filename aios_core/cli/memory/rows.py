@@ -68,7 +68,7 @@ def add(
     """  # noqa: D301  # \b is for click
     from aios_core.memory.importing import import_file
 
-    with progress(f"adding {file.name}", 1000) as told:
+    with progress(f"adding {file.name}", 1000) as on_progress:
         done = import_file(
             where.place(),
             file,
@@ -77,7 +77,7 @@ def add(
             nan=nan,
             config=where.config,
             overrides=where.overrides,
-            told=told,
+            on_progress=on_progress,
         )
     facts = {"added": done.added, "replaced": done.replaced, "skipped": done.skipped}
     print_facts({**facts, "rows": done.rows}, as_json=as_json)

@@ -267,11 +267,11 @@ def test_an_export_that_is_stopped_leaves_the_old_file(tmp_path, suffix):
     with Numpy().create(str(tmp_path / "store"), store_schema(2), metric="dot") as store:
         store.add([{"id": "a", "vector": [1, 2]}])
         with pytest.raises(KeyboardInterrupt):
-            export_file(store, path, told=stop)
+            export_file(store, path, on_progress=stop)
         assert [] == list(path.parent.iterdir())
         path.write_text("mine")
         with pytest.raises(KeyboardInterrupt):
-            export_file(store, path, told=stop, overwrite=True)
+            export_file(store, path, on_progress=stop, overwrite=True)
 
     assert "mine" == path.read_text()
     assert [path] == list(path.parent.iterdir())
@@ -285,7 +285,7 @@ def test_an_export_has_the_columns_that_were_asked_for_in_their_order(tmp_path, 
     with Numpy().create(str(tmp_path / "store"), schema, metric="dot") as store:
         store.add([{"id": str(n), "vector": [1, n], "b": n, "a": "x"} for n in range(5)])
         columns = ["b", "id", "b", "a"]
-        count = export_file(store, path, filter="b >= 3", columns=columns, told=told.append)
+        count = export_file(store, path, filter="b >= 3", columns=columns, on_progress=told.append)
         with pytest.raises(StorageError, match="there already"):
             export_file(store, path)
         assert 5 == export_file(store, path, overwrite=True, columns=["a"])

@@ -125,7 +125,7 @@ def test_a_model_changes_but_for_what_is_tied():
     x, names = torch.arange(11)[None], []
     before, size = model(x), Size.of(model)
     assert ["inner.0", "inner.2"] == list(linears(model))
-    quantize_model(model, Rtn(bits=8), told=names.append)
+    quantize_model(model, Rtn(bits=8), on_progress=names.append)
 
     assert ["inner.0", "inner.2"] == names
     assert type(model.out) is nn.Linear
