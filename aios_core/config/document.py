@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Source:
+class Origin:
     """Where a value was written."""
 
     name: str
@@ -39,7 +39,7 @@ class Node:
 
     value: Any
     """A ``dict[str, Node]``, a ``list[Node]``, or what TOML has besides these."""
-    source: Source
+    source: Origin
 
     def plain(self) -> Any:
         """The value without its places."""
@@ -59,7 +59,7 @@ class Node:
         return Node(kept, self.source)
 
 
-def tree(values: Any, source: Source, lines: Mapping[KeyPath, Source] | None = None) -> Node:
+def tree(values: Any, source: Origin, lines: Mapping[KeyPath, Origin] | None = None) -> Node:
     """Nodes for plain values; None in a table means that the key was left out.
 
     Args:
@@ -69,7 +69,7 @@ def tree(values: Any, source: Source, lines: Mapping[KeyPath, Source] | None = N
     """
     places = lines or {}
 
-    def grow(value: Any, path: KeyPath, parent: Source) -> Node:
+    def grow(value: Any, path: KeyPath, parent: Origin) -> Node:
         place = places.get(path, parent)
         inner = attrs.evolve(place, raw=None)
         if isinstance(value, Mapping):

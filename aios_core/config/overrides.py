@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from aios_core.config.document import Node, Source, tree
+from aios_core.config.document import Node, Origin, tree
 from aios_core.errors import ConfigError
 
 _WORD: Final = re.compile(r"[\w-]+")
@@ -37,7 +37,7 @@ def layer(overrides: Sequence[str]) -> Node:
     Raises:
         ConfigError: an override that is not ``key=value``, all such at once.
     """
-    root = Node({}, Source("--set", Path.cwd()))
+    root = Node({}, Origin("--set", Path.cwd()))
     problems = []
     for override in overrides:
         key, equals, raw = override.partition("=")
@@ -45,7 +45,7 @@ def layer(overrides: Sequence[str]) -> Node:
             more, equals, raw = raw.partition("=")
             key = f"{key}={more}"
         path = key_path(key.strip())
-        source = Source(f"--set {override}", Path.cwd(), raw)
+        source = Origin(f"--set {override}", Path.cwd(), raw)
         if not equals or path is None:
             problems.append(source.problem((), "expected key=value, as in sampler.steps=16"))
         else:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from aios_core.config.document import Node, Source, merge, tree
+from aios_core.config.document import Node, Origin, merge, tree
 from aios_core.config.lines import find_lines
 from aios_core.errors import ConfigError
 
@@ -62,8 +62,8 @@ def _parse(path: Path) -> Node:
         values = tomllib.loads(text)
         lines = find_lines(text)
         folder = path.parent.absolute()
-        places = {key: Source(str(path), folder, line=line) for key, line in lines.items()}
-        return tree(values, Source(str(path), folder), places)
+        places = {key: Origin(str(path), folder, line=line) for key, line in lines.items()}
+        return tree(values, Origin(str(path), folder), places)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         place = _PLACE.search(message)

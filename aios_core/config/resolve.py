@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from aios_core.config.document import Node, Source, merge, tree
+from aios_core.config.document import Node, Origin, merge, tree
 from aios_core.config.overrides import layer
 from aios_core.config.reader import read
 from aios_core.config.structure import Memo, Reader
@@ -55,7 +55,7 @@ class Resolved:
         Raises:
             ConfigError: with all that is wrong.
         """
-        over = tree(values, Source("", Path.cwd()))
+        over = tree(values, Origin("", Path.cwd()))
         root = merge(self.root.without(*left_out), over, self.registry.default_types)
         return structure(root, self.registry, self.memo)
 
@@ -110,7 +110,7 @@ def resolve(
         ConfigError: with all that is wrong, each with its key.
     """
     registry = registry or Registry.discover(insist=False)
-    given = tree(values, Source("", Path.cwd()))
+    given = tree(values, Origin("", Path.cwd()))
     return structure(merge(given, layer(overrides), registry.default_types), registry)
 
 
@@ -136,7 +136,7 @@ def section(
     """
     registry = registry or Registry.discover(insist=False)
     types = registry.default_types
-    root = tree({key: dict(values)} if values else {}, Source("", Path.cwd()))
+    root = tree({key: dict(values)} if values else {}, Origin("", Path.cwd()))
     if path is not None:
         root = merge(root, read(Path(path), types), types)
     root = merge(root, layer(overrides), types).without(*OWN_KEYS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import NOTHING, Attribute, frozen
 
-from aios_core.config.document import Node, Source, tree
+from aios_core.config.document import Node, Origin, tree
 from aios_core.config.requirements import unmet
 from aios_core.config.schema import Config, config_class
 from aios_core.config.types import WRONG, convert, describe, fields, hints, show
@@ -59,7 +59,7 @@ class Reader:
     """
 
     def __init__(self, registry: Registry, memo: Memo | None = None) -> None:
-        self.problems: list[tuple[Source, str]] = []
+        self.problems: list[tuple[Origin, str]] = []
         self.components: list[Component] = []
         self.values: dict[str, Any] = {}
         self.paths: list[KeyPath] = []

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from aios_core.config import overrides as command_line
 from aios_core.config.axes import Setting, Sweep, sweep
-from aios_core.config.document import Node, Source, dotted, merge, tree, type_of
+from aios_core.config.document import Node, Origin, dotted, merge, tree, type_of
 from aios_core.config.reader import read
 from aios_core.config.resolve import Resolved, pinned, structure
 from aios_core.config.schema import config_class
@@ -67,7 +67,7 @@ def trials(
     registry = registry or Registry.discover(insist=False)
     types = registry.default_types
     if isinstance(source, Mapping):
-        file = tree(source, Source("", Path.cwd()))
+        file = tree(source, Origin("", Path.cwd()))
     else:
         file = read(Path(source), types)
     over = command_line.layer(overrides)
@@ -192,7 +192,7 @@ class _Sections:
 
 
 def _tree(layer: Layer) -> Node:
-    root = Node({}, Source("", Path.cwd()))
+    root = Node({}, Origin("", Path.cwd()))
     for key, node in layer.items():
         command_line.put(root, key, node)
     return root

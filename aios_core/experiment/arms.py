@@ -17,7 +17,7 @@ from aios_core.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aios_core.experiment.results import Arm, Results, Trial
+    from aios_core.experiment.results import Arm, Results, TrialResult
 
 
 @frozen
@@ -113,7 +113,7 @@ def _named(results: Results, name: str) -> Arm:
     raise DataError(f"{results.folder}: {what}; expected one of {labels}")
 
 
-def _twin(folder: Path, results: Results, trial: Trial) -> Path | None:
+def _twin(folder: Path, results: Results, trial: TrialResult) -> Path | None:
     key = next((one["twin"] for one in results.about["trials"] if one["key"] == trial.key), None)
     return _models(folder) / results.models[key]["training_key"] if key in results.models else None
 

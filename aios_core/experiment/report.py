@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aios_core.experiment.figures import Cost, Panel
-    from aios_core.experiment.results import Arm, Results, Trial, Verdict
+    from aios_core.experiment.results import Arm, Results, TrialResult, Verdict
 
 TEXTS: Final = 3
 """Samples shown of an arm."""
@@ -157,7 +157,7 @@ def _models(results: Results) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: bool(row["twin"]))
 
 
-def _shown(arm: Arm) -> Trial | None:
+def _shown(arm: Arm) -> TrialResult | None:
     """The trial whose texts stand for an arm: the first that is done."""
     return next((trial for trial in arm.trials if trial.status == "done"), None)
 

@@ -36,7 +36,7 @@ Verdict: TypeAlias = Literal["better", "worse"]
 
 
 @frozen
-class Trial:
+class TrialResult:
     """One row of the table."""
 
     key: str
@@ -77,7 +77,7 @@ class Arm:
     label: str
     baseline: bool
     settings: dict[str, Any]
-    trials: tuple[Trial, ...]
+    trials: tuple[TrialResult, ...]
 
     def by_seed(self, name: str) -> dict[int, float]:
         """A value of every trial that has it."""
@@ -103,7 +103,7 @@ class Results:
 
     folder: Path
     about: dict[str, Any]
-    trials: tuple[Trial, ...]
+    trials: tuple[TrialResult, ...]
     models: dict[str, dict[str, Any]]
     """By key, the networks of trials and their twins: ``settings``, ``seed``, ``training_key``,
     ``twin`` and ``result``."""
@@ -113,7 +113,7 @@ class Results:
 
     @arms.default
     def _gather(self) -> tuple[Arm, ...]:
-        found: dict[str, list[Trial]] = {}
+        found: dict[str, list[TrialResult]] = {}
         for trial in self.trials:
             found.setdefault(trial.arm, []).append(trial)
         return tuple(
@@ -323,7 +323,7 @@ def read(folder: Path) -> Results:
         for key, model in about["models"].items()
     }
     trials = tuple(
-        Trial(
+        TrialResult(
             key=one["key"],
             arm=one["arm"],
             baseline=one["baseline"],

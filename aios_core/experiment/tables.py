@@ -13,7 +13,7 @@ from aios_core.experiment.statistics import summarise
 from aios_core.files import new_file, replace_text
 
 if TYPE_CHECKING:
-    from aios_core.experiment.results import Arm, Results, Trial
+    from aios_core.experiment.results import Arm, Results, TrialResult
     from aios_core.experiment.statistics import Summary
 
 
@@ -35,7 +35,7 @@ def write_tables(results: Results) -> None:
     replace_text(results.folder / "table.md", markdown(results))
 
 
-def _row(results: Results, trial: Trial) -> dict[str, Any]:
+def _row(results: Results, trial: TrialResult) -> dict[str, Any]:
     row: dict[str, Any] = {"arm": trial.arm, **trial.settings, "seed": trial.seed}
     row |= {"baseline": trial.baseline, "status": trial.status}
     row |= {"reason": trial.result.get("reason")}

@@ -26,7 +26,7 @@ would have come, and the tokens that each row has after its prompt."""
 
 
 @frozen
-class Step:
+class DecodingStep:
     """One more token for each row; every tensor on the device of the model."""
 
     nfe: int
@@ -85,7 +85,7 @@ class InferenceCore:
         max_new_tokens: Sequence[int],
         eos_id: int | None = None,
         restrict: Restrict | None = None,
-    ) -> Iterator[Step]:
+    ) -> Iterator[DecodingStep]:
         """Continue prompts, until every row is done.
 
         Args:
@@ -140,7 +140,7 @@ class InferenceCore:
             count += 1
             ended = budgets <= count
             finished = ended if eos_id is None else ended | (tokens == eos_id)
-            yield Step(
+            yield DecodingStep(
                 nfe=count,
                 tokens=tokens,
                 log_probs=log_probs.gather(-1, tokens[:, None])[:, 0],

@@ -261,7 +261,7 @@ class ArrowEngine:
         mode = self._mode("diffusion", settings)
         if fixed is None:
             return self._write(mode, self._prompted(prompt, settings), settings)
-        settings.reject(("max_new_tokens",), "rows of tokens have a length; omit it with fixed")
+        settings.reject(("max_new_tokens",), "rows of ids have a length; leave it out with fixed")
         if is_text(prompt):
             raise InferenceError(
                 "fixed goes with token ids; expected ids, masks where text is wanted"

@@ -16,7 +16,7 @@ from aios_core.quantization.operator import reader
 
 if TYPE_CHECKING:
     from aios_core.contracts import Quantizer, Statistics
-    from aios_core.weights.convert import Source
+    from aios_core.weights.convert import TensorSource
 
 EXCLUDED: Final = ("*embed*", "*wte*", "*wpe*", "*norm*", "*lm_head*")
 """Names of matrices that are not linear layers, or are the same as an embedding, as most name
@@ -24,11 +24,11 @@ them."""
 
 
 def quantized(
-    source: Source,
+    source: TensorSource,
     quantizer: Quantizer,
     exclude: Sequence[str] = EXCLUDED,
     measured: Callable[[str], None] = lambda _: None,
-) -> Source:
+) -> TensorSource:
     """A source whose matrices are quantized as they are read.
 
     Args:
@@ -86,7 +86,7 @@ def _asked(name: str, exclude: Sequence[str]) -> bool:
     return name.endswith("weight") and not any(fnmatchcase(name, one) for one in exclude)
 
 
-def dequantized(source: Source) -> Source:
+def dequantized(source: TensorSource) -> TensorSource:
     """A source whose quantized tensors are expanded, in the type that they once had."""
 
     def get(name: str) -> Tensor:

@@ -12,11 +12,11 @@ from torch import Tensor
 from aios_core.contracts import QuantizedTensor
 
 if TYPE_CHECKING:
-    from aios_core.weights.convert import Source
+    from aios_core.weights.convert import TensorSource
 
 
 def differences(
-    a: Source, b: Source, on_progress: Callable[[str], None] = lambda _: None
+    a: TensorSource, b: TensorSource, on_progress: Callable[[str], None] = lambda _: None
 ) -> Iterator[tuple[str, str]]:
     """Names of tensors that two files do not share bit for bit, each with the difference.
 

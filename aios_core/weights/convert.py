@@ -34,7 +34,7 @@ TORCH: Final = (".pt", ".pth", ".bin")
 
 
 @frozen
-class Source:
+class TensorSource:
     """A file of tensors, of any kind that is known here."""
 
     path: Path
@@ -47,7 +47,7 @@ class Source:
     """Names whose tensor is that of another name, which is not among them."""
 
 
-def open_source(path: str | PathLike[str]) -> Source:
+def open_source(path: str | PathLike[str]) -> TensorSource:
     """Open a weight file, a safetensors file, an index of several, or torch's file of a state dict.
 
     Raises:
@@ -66,11 +66,13 @@ def open_source(path: str | PathLike[str]) -> Source:
     loader = WeightLoader.open(found)
     parts = {part for file in loader.files for part, _ in file.entries}
     others = {part: loader.part(part) for part in sorted(parts - {"weights"})}
-    return Source(found, tuple(loader), loader.__getitem__, loader.card, others, loader.tied)
+    return TensorSource(found, tuple(loader), loader.__getitem__, loader.card, others, loader.tied)
 
 
 def save(
-    source: Source, path: str | PathLike[str], on_progress: Callable[[str], None] = lambda _: None
+    source: TensorSource,
+    path: str | PathLike[str],
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write all tensors into a file of the kind that its suffix says.
 
@@ -112,7 +114,7 @@ def save(
     return target
 
 
-def _ours(source: Source, target: Path, on_progress: Callable[[str], None]) -> Path:
+def _ours(source: TensorSource, target: Path, on_progress: Callable[[str], None]) -> Path:
     """Write a weight file; the file that opens it."""
     with WeightWriter(target, source.card) as file:
         for name in source.names:
@@ -137,16 +139,16 @@ def _kind(path: Path) -> str | None:
         return None
 
 
-def _safetensors(path: Path) -> Source:
+def _safetensors(path: Path) -> TensorSource:
     try:
         file: Any = safe_open(path, framework="pt")
         card = dict(file.metadata() or {})
-        return Source(path, tuple(file.keys()), file.get_tensor, card, {})
+        return TensorSource(path, tuple(file.keys()), file.get_tensor, card, {})
     except (OSError, SafetensorError) as error:
         raise ModelLoadError(f"{path}: is not a safetensors file: {error}") from error
 
 
-def _sharded(path: Path) -> Source:
+def _sharded(path: Path) -> TensorSource:
     """The index that Hugging Face's libraries write beside shards."""
     try:
         where = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
@@ -167,10 +169,10 @@ def _sharded(path: Path) -> Source:
     card: dict[str, Any] = {}
     for shard in shards.values():
         card |= shard.card
-    return Source(path, tuple(where), lambda name: shards[where[name]].get(name), card, {})
+    return TensorSource(path, tuple(where), lambda name: shards[where[name]].get(name), card, {})
 
 
-def _torch(path: Path) -> Source:
+def _torch(path: Path) -> TensorSource:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of sparse tensors, which are refused
@@ -197,7 +199,7 @@ def _torch(path: Path) -> Source:
             raise ModelLoadError(
                 f"{path}: {name!r:.80} is a {type(value).__name__}; expected tensors by name{hint}"
             )
-    return Source(path, tuple(found), found.__getitem__, {}, {}, _tied(found))
+    return TensorSource(path, tuple(found), found.__getitem__, {}, {}, _tied(found))
 
 
 def _tied(tensors: Mapping[str, Tensor]) -> dict[str, str]:

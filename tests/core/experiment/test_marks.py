@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aios_core.experiment.figures import main_effects
 from aios_core.experiment.prose import sentences
 from aios_core.experiment.report import render
-from aios_core.experiment.results import Results, Trial
+from aios_core.experiment.results import Results, TrialResult
 from aios_core.experiment.statistics import Summary, summarise
 from aios_core.experiment.tables import _csv, interval, markdown
 
@@ -32,7 +32,7 @@ def results(values, better, reference=None):
     references = reference if isinstance(reference, dict) else dict.fromkeys(values, reference)
     about = {"unit": "nats", "better": better, "stderr": None}
     trials = [
-        Trial(
+        TrialResult(
             key=f"{arm}{seed}",
             arm=arm,
             baseline=arm == next(iter(values)),

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from aios_core.experiment.arms import judge, network
-from aios_core.experiment.results import Results, Trial
+from aios_core.experiment.results import Results, TrialResult
 from aios_core.experiment.statistics import summarise
 from aios_core.experiment.tables import _csv, _row
 from aios_core.experiment.training import _common, _smooth, _trainings
@@ -23,7 +23,7 @@ def trial(arm, seed, value, *, better="lower", reference=None, status="done", bi
     measured = {"m": {"value": value, "better": better, **UNIT}}
     held_out = {} if reference is None else {"m": {"value": reference, "better": better, **UNIT}}
     result = {"status": status, "nfe": 4, "sampling_seconds": 1.5, "dtype": "float64"}
-    return Trial(
+    return TrialResult(
         key=f"{arm}{seed}",
         arm=arm,
         baseline=arm == "a",

@@ -9,7 +9,7 @@ from aios_core.inference.flips import FlipCounter
 MASK = 3
 
 
-class Told:
+class Scripted:
     """A denoiser whose likeliest tokens are told beforehand, call by call."""
 
     time_conditioned = False
@@ -22,7 +22,7 @@ class Told:
 
 
 def test_changes_are_counted_while_a_token_is_masked():
-    counter = FlipCounter(Told([0, 0, 1], [1, 0, 0], [0, 0, 2], [2, 2, 2]), MASK)
+    counter = FlipCounter(Scripted([0, 0, 1], [1, 0, 0], [0, 0, 2], [2, 2, 2]), MASK)
     for x in ([3, 3, 3], [3, 3, 3], [3, 3, 1], [0, 3, 3]):
         counter(torch.tensor([x]), torch.ones(1))
 
@@ -31,7 +31,7 @@ def test_changes_are_counted_while_a_token_is_masked():
 
 
 def test_parts_are_counted_where_they_stand():
-    counter = FlipCounter(Told([0, 0, 0], [1, 1, 1], [2, 2, 2]), MASK)
+    counter = FlipCounter(Scripted([0, 0, 0], [1, 1, 1], [2, 2, 2]), MASK)
     x, t = torch.full((1, 3), MASK), torch.ones(1)
     counter.part(x, t, 0, 2)
     counter.part(x, t, 1, 3)

@@ -8,12 +8,12 @@ import torch
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import QuantizationError
 from aios_core.quantization.tensors import dequantized, quantized
-from aios_core.weights.convert import Source
+from aios_core.weights.convert import TensorSource
 from aios_plugins.quantizers.rtn import Rtn
 
 
 def source(tensors, tied=None):
-    return Source(Path("m"), tuple(tensors), tensors.__getitem__, {}, {}, tied or {})
+    return TensorSource(Path("m"), tuple(tensors), tensors.__getitem__, {}, {}, tied or {})
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aios_core.weights.compare import differences
-from aios_core.weights.convert import Source, open_source
+from aios_core.weights.convert import TensorSource, open_source
 from aios_plugins.quantizers.rtn import Rtn
 
 NAN, INF = torch.nan, torch.inf
@@ -69,7 +69,7 @@ def test_packed_tensors_are_alike_in_every_part():
     )
 
     def source(**tensors):
-        return Source(Path("x"), tuple(tensors), tensors.__getitem__, {}, {})
+        return TensorSource(Path("x"), tuple(tensors), tensors.__getitem__, {}, {})
 
     def difference(**change):
         other = source(w=attrs.evolve(packed, **change))
