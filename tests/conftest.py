@@ -10,6 +10,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from hypothesis import settings  # noqa: E402 - see above
 
+pytest_plugins = ["aios_core.testing.fixtures"]
+
 # Timing is benchmarked, never asserted. CI tries the same examples each time, so that it fails for
 # what a change did; every other run looks for new ones.
 settings.register_profile("aios", deadline=None, derandomize="CI" in os.environ)

@@ -11,10 +11,11 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
+from aios_core.config import resolve, twin
 from aios_core.discovery import GROUP
 from aios_core.registry import Registry
 
@@ -116,3 +117,39 @@ def tmp_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plug
         origin = getattr(sys.modules[name], "__file__", None)
         if origin and Path(origin).is_relative_to(folder):
             del sys.modules[name]
+
+
+def tiny_values(corpus: Path) -> dict[str, Any]:
+    """A configuration whose network learns a little of a text in about a second.
+
+    Args:
+        corpus: a text file.
+    """
+    return {
+        "dataset": {"type": "file", "path": str(corpus)},
+        "tokenizer": {"type": "bytes"},
+        "backbone": {"type": "transformer", "dim": 32, "layers": 2, "heads": 2},
+        "diffusion": {"length": 24},
+        "training": {"steps": 20, "batch_size": 8},
+        "sampler": {"type": "ancestral", "steps": 6},
+        "sampling": {"batch_size": 3},
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of `tiny_values` with its twin, trained once for all tests.
+
+    Nobody may write to it: ``shutil.copytree(tiny_run, tmp_path / "run")`` makes a run of one's
+    own, whose corpus stays where it is.
+    """
+    from aios_core.training.trainer import train
+
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "corpus.txt").write_text("a bottle of milk, and another. " * 100, encoding="utf-8")
+    resolved = resolve(tiny_values(folder / "corpus.txt"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIOS_CACHE", str(folder / "cache"))
+        train(resolved, folder / "run", progress=False)
+        train(twin(resolved), folder / "run" / "twin", progress=False)
+    return folder / "run"

@@ -5,8 +5,6 @@ import pytest
 from aios_core.kinds import KINDS
 from aios_core.testing.conformance import contract_tests, suite
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 OFFERS = """
 import aios_core
 from attrs import field, frozen

@@ -13,8 +13,6 @@ from click.testing import CliRunner
 
 from aios_core.cli import cli
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 WORDS = "".join(f"{n} bottles of milk on the wall, {n} bottles of milk.\n" for n in range(120))
 TOML = """
 name = "tiny"

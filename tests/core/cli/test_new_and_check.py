@@ -12,8 +12,6 @@ from click.testing import CliRunner
 from aios_core.cli import cli
 from aios_core.kinds import KINDS
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 
 @pytest.fixture
 def aios():

@@ -9,8 +9,6 @@ from click.testing import CliRunner
 
 from aios_core.cli import cli
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 WAVES = """
 import aios_core
 from attrs import field, frozen, validators

@@ -1,27 +1,17 @@
 """`aios quantize`."""
 
 import json
+import shutil
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from aios_core.config import resolve
 from aios_core.contracts import QuantizedTensor
-from aios_core.training.trainer import train
 from aios_core.weights import WeightLoader
 
 
-def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path):
-    (tmp_path / "corpus.txt").write_text("a bottle of milk, and another. " * 60)
-    values = {
-        "dataset": {"type": "file", "path": str(tmp_path / "corpus.txt")},
-        "tokenizer": {"type": "bytes"},
-        "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
-        "diffusion": {"length": 16},
-        "training": {"steps": 2, "batch_size": 2},
-        "sampler": {"type": "ancestral", "steps": 2},
-    }
-    train(resolve(values), tmp_path / "run", progress=False)
+def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path, tiny_run):
+    shutil.copytree(tiny_run, tmp_path / "run")
 
     told = json.loads(aios("quantize", "run", "--quantizer", "rtn", "--bits", "4", "--json"))
     assert "run/int4.parquet" == told["output"]
@@ -53,7 +43,7 @@ def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path):
     assert "--exclude '*nothing*' matches no tensor of run; expected a pattern of names" in told
     words = ("--bits-per-weight", "4.6", "--overwrite", "--texts", str(2**31 - 1))
     told = aios("quantize", "run", *words, code=2)
-    assert "texts of 16 tokens: there is not enough memory; use fewer --texts (it takes" in told
+    assert "texts of 24 tokens: there is not enough memory; use fewer --texts (it takes" in told
     told = aios("quantize", "run", "--texts", "4", code=2)
     assert "--texts holds where texts are looked at" in told
 

@@ -1,26 +1,16 @@
 """`aios skill`, as a user meets it."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from aios_core.config import resolve
-from aios_core.training.trainer import train
-
 
 @pytest.fixture(autouse=True)
-def run(aios, tmp_path):
-    (tmp_path / "corpus.txt").write_text("a bottle of milk, and another. " * 60)
-    values = {
-        "dataset": {"type": "file", "path": str(tmp_path / "corpus.txt")},
-        "tokenizer": {"type": "bytes"},
-        "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
-        "diffusion": {"length": 16},
-        "training": {"steps": 2, "batch_size": 2},
-    }
-    train(resolve(values), tmp_path / "run", progress=False)
+def run(aios, tmp_path, tiny_run):
+    shutil.copytree(tiny_run, tmp_path / "run")
 
 
 def test_a_skill_is_taken_in_used_handed_out_and_revoked(aios, tmp_path):

@@ -12,8 +12,6 @@ from click.testing import CliRunner
 from aios_core import cli
 from aios_core.errors import ConfigError
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 HEAVY = {"torch", "numpy", "pyarrow", "safetensors", "rich", "matplotlib", "scipy", "jinja2"}
 
 

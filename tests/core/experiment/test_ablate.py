@@ -14,8 +14,6 @@ from aios_core.experiment.report import render, write_report
 from aios_core.experiment.results import read
 from aios_core.experiment.tables import markdown
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 
 def test_trials_that_differ_in_sampling_share_a_training(finished):
     plan, events, _ = finished

@@ -16,8 +16,6 @@ from aios_core.experiment.results import Results, TrialResult
 from aios_core.experiment.statistics import Summary, summarise
 from aios_core.experiment.tables import _csv, interval, markdown
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 DEMO = {"base": (8.301, 7.926), "other": (5.929, 4.991)}
 """Values of two seeds each, from a demo whose held-out texts have 5.260."""
 

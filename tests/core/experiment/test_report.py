@@ -9,8 +9,6 @@ import pytest
 from aios_core.experiment.report import write_report
 from aios_core.experiment.results import read
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 HOSTILE = "</script><script>window.owned = true</script><img src=x onerror='window.owned = true'>"
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

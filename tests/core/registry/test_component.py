@@ -8,8 +8,6 @@ from aios_core.component import blamed
 from aios_core.errors import PluginError
 from aios_core.registry import Registry
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 CLASSES = """
 import attrs
 from attrs import define, frozen

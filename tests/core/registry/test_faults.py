@@ -6,8 +6,6 @@ import pytest
 
 from aios_core.registry import Registry
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 GOOD = """
 import aios_core
 AIOS_API = 1

@@ -15,8 +15,6 @@ from aios_core.errors import ConfigError
 from aios_core.registry import Registry
 from aios_core.testing.conformance import contract_tests
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 KIND = '''
 import aios_core
 from aios_core.kinds import Kind

@@ -5,8 +5,6 @@ import pytest
 from aios_core.errors import PluginError
 from aios_core.registry import Registry
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 
 def plugin(hook="aios_noise_schedulers", **offers):
     return (

@@ -13,8 +13,6 @@ from aios_core.testing import runner
 from aios_core.testing.reporting import _TESTS, Reporter
 from aios_core.testing.runner import check_distribution
 
-pytest_plugins = ["aios_core.testing.fixtures"]
-
 HEAD = """
 import random
 

@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aios_core.config import resolve
 from aios_core.errors import InferenceError
 from aios_core.inference import ArrowEngine
 from aios_core.testing.contracts.embedding import EmbeddingContract
-from aios_core.training.trainer import train
 from aios_plugins.embeddings.engine import Engine
 from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.embeddings.sentence import SentenceTransformers
@@ -78,23 +76,8 @@ def test_features_that_cancel_out_leave_a_direction():
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("embeddings")
-    (folder / "corpus.txt").write_text("a bottle of milk, and another. " * 100)
-    patch = pytest.MonkeyPatch()
-    patch.setenv("AIOS_CACHE", str(folder / "cache"))
-    resolved = resolve(
-        {
-            "dataset": {"type": "file", "path": str(folder / "corpus.txt")},
-            "tokenizer": {"type": "bytes"},
-            "backbone": {"type": "transformer", "dim": 32, "layers": 2, "heads": 2},
-            "diffusion": {"length": 24},
-            "training": {"steps": 5, "batch_size": 8},
-        }
-    )
-    train(resolved, folder / "run", progress=False)
-    patch.undo()
-    return folder / "run"
+def run(tiny_run):
+    return tiny_run
 
 
 class TestEngine(EmbeddingContract):

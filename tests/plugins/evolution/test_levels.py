@@ -1,6 +1,7 @@
 """What the levels promise beside their contract."""
 
 import math
+import shutil
 from types import SimpleNamespace
 
 import attrs
@@ -18,7 +19,6 @@ from aios_core.evolution.gate import score
 from aios_core.evolution.probe import PROMISE, with_data
 from aios_core.memory import Memories
 from aios_core.testing.modules import stir
-from aios_core.training.trainer import train
 from aios_plugins.evolution import control, mixing, unfreeze
 from aios_plugins.evolution.control import Control
 from aios_plugins.evolution.mixing import Mixing, _Cached, _fitted, _predictions, pooled
@@ -271,18 +271,9 @@ def test_pools_are_distributions():
 
 
 @pytest.mark.parametrize("pool", ["linear", "log"])
-def test_a_mixture_is_no_worse_than_either(model, tmp_path, monkeypatch, pool):
+def test_a_mixture_is_no_worse_than_either(model, tmp_path, tiny_run, pool):
     """On what it was fitted on; and an expert that was changed is refused."""
-    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "corpus.txt").write_text("a bottle of milk" * 200)
-    values = {
-        "dataset": {"type": "file", "path": str(tmp_path / "corpus.txt")},
-        "tokenizer": {"type": "bytes"},
-        "backbone": {"type": "transformer", "dim": 16, "layers": 1, "heads": 2},
-        "diffusion": {"length": 16},
-        "training": {"steps": 60, "batch_size": 8},
-    }
-    train(resolve(values), tmp_path / "expert", progress=False)
+    shutil.copytree(tiny_run, tmp_path / "expert")
     target = windows("a bottle of milk" * 64)
     experience = Experience(target, windows("no more of it all" * 16))
     level = Mixing(experts=(tmp_path / "expert",), pool=pool, replay=0.0)
