@@ -224,6 +224,17 @@ _ROWS: Final = (
         """,
     ),
     _of_core(
+        "uncertainty",
+        hook="aios_uncertainty_estimators",
+        contract="aios_core.contracts.uncertainty:UncertaintyEstimator",
+        promise="""
+        Estimators of uncertainty, subclasses of `aios_core.contracts.UncertaintyEstimator`.
+
+        A finite number for each hidden token, higher where the network is less sure, that depends
+        on no other token.
+        """,
+    ),
+    _of_core(
         "storage",
         hook="aios_storage_backends",
         contract="aios_core.contracts.storage:StorageBackend",

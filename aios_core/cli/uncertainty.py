@@ -23,10 +23,10 @@ _folder = network_argument(
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _estimator = click.option(
     "--estimator",
-    type=click.Choice(["entropy", "margin", "residual", "flips"]),
+    metavar="NAME",
     default="residual",
     show_default=True,
-    help="Measure that decides which texts the model is unsure of.",
+    help="Estimator that decides which texts the model is unsure of.",
 )
 
 
@@ -76,7 +76,13 @@ def calibrate(
     from aios_core.experiment.calibrate import calibrate_run
 
     with progress("reading texts", (3 + (against is not None)) * windows) as on_progress:
-        found = calibrate_run(folder, against=against, windows=windows, on_progress=on_progress)
+        found = calibrate_run(
+            folder,
+            against=against,
+            windows=windows,
+            estimator=estimator,
+            on_progress=on_progress,
+        )
     path = folder / "uncertainty.html"
     uncertainty_report.write(path, folder.resolve().name, found, estimator)
     if as_json:

@@ -52,6 +52,7 @@ from aios_core.contracts.tokenizer import (
     tokenizer_errors,
 )
 from aios_core.contracts.tracker import Tracker
+from aios_core.contracts.uncertainty import MaskLevel, UncertaintyEstimator
 
 __all__ = [
     "Adaptation",
@@ -79,6 +80,7 @@ __all__ = [
     "HeldOutTokens",
     "Id",
     "Injection",
+    "MaskLevel",
     "Metric",
     "Network",
     "NoiseScheduler",
@@ -109,6 +111,7 @@ __all__ = [
     "Tokenizer",
     "Tracker",
     "TrainedTokenizer",
+    "UncertaintyEstimator",
     "VectorStore",
     "Vocabulary",
     "Windows",

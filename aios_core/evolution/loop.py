@@ -66,6 +66,7 @@ class _Round:
 
     def __init__(self, found: Checkpoint, resolved: Resolved, journal: Journal) -> None:
         self.found, self.config, self.journal = found, resolved.config, journal
+        self.registry = resolved.registry
         self.head, self.base = journal.head, model_digest(found.model)
         self.model = at(found, journal, self.head, base=self.base)
         self.splits: Splits = split(self.config, found.tokenizer, own_corpus(found))
@@ -80,7 +81,8 @@ class _Round:
             entry["level"] for entry in past if entry["key"] == self.key and not entry["accepted"]
         }
         attempts: list[Attempt] = []
-        for choice in route(self.config, evidence_uncertainty(self.model, self.splits), failed):
+        unsure = evidence_uncertainty(self.model, self.splits, self.registry)
+        for choice in route(self.config, unsure, failed):
             why = choice.why
             if attempts:
                 why = f"{attempts[-1].level} failed: {attempts[-1].reason}"

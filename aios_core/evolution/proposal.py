@@ -13,7 +13,8 @@ from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.gate import Verdict, judge, score
 from aios_core.evolution.splits import take
-from aios_core.uncertainty.estimators import DEFAULT, ESTIMATORS, read
+from aios_core.uncertainty.calibration import scores
+from aios_core.uncertainty.estimators import DEFAULT, estimator, read
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from aios_core.contracts import Adaptation, EvolutionLevel, Network, Windows
     from aios_core.diffusion.model import Model
     from aios_core.evolution.splits import Splits
+    from aios_core.registry import Registry
 
 WINDOWS: Final = 64
 """Of each domain, by which the size of the uncertainty is told."""
@@ -76,24 +78,32 @@ def propose(
     return Proposal(adaptation, candidate, seconds, verdict, report)
 
 
-def evidence_uncertainty(model: Model, splits: Splits) -> float:
+def evidence_uncertainty(model: Model, splits: Splits, registry: Registry) -> float:
     """How unsure a model is of the texts to learn from, in standard deviations above its own.
 
     By the estimator that scores texts elsewhere (`aios_core.uncertainty.estimators.DEFAULT`), or by
     the likelihood of each window where tokens cannot be hidden one by one.
+
+    Args:
+        model: as it is.
+        splits: texts.
+        registry: where the estimator is looked up.
+
+    Raises:
+        InferenceError: it is not installed.
     """
+    seed = splits.fitting.seed
     target, base = (
-        _unsure(model, take(found, torch.arange(min(len(found), WINDOWS))), splits.fitting.seed)
+        _unsure(model, take(found, torch.arange(min(len(found), WINDOWS))), seed, registry)
         for found in (splits.fitting.target, splits.gate.base)
     )
     return float((target.mean() - base.mean()) / base.std().clamp(min=1e-6))
 
 
-def _unsure(model: Model, found: Windows, seed: int) -> Tensor:
+def _unsure(model: Model, found: Windows, seed: int, registry: Registry) -> Tensor:
     """(N,) of each window."""
     if model.mode == "ar" or not model.process.absorbing or model.in_blocks:
         return score(model, found, draws=2, seed=seed) / found.valid.sum(1)
-    estimator = ESTIMATORS[DEFAULT]
+    default = {DEFAULT: estimator(registry)}
     levels = read(model.eval(), found.ids, found.valid, seed=seed)
-    means = torch.stack([level.mean(estimator.measure(level)) for level in levels])
-    return means.mean(0).cpu()
+    return torch.from_numpy(scores(levels, default)[DEFAULT]).mean(1)

@@ -14,6 +14,8 @@ from aios_core.experiment.evaluate import Subject
 from aios_core.training import checkpoint
 from aios_core.uncertainty.calibration import NAME
 from aios_core.uncertainty.calibration_study import study
+from aios_core.uncertainty.estimators import DEFAULT, estimators
+from aios_core.uncertainty.estimators import estimator as estimator_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +28,7 @@ def calibrate_run(
     *,
     against: Path | None = None,
     windows: int = 256,
+    estimator: str = DEFAULT,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Calibrate on half of the held-out texts, and measure on the other half.
@@ -36,22 +39,26 @@ def calibrate_run(
         folder: of a run.
         against: a file of texts of another kind; how well errors there are foreseen is measured.
         windows: most texts of each half, and of the others.
+        estimator: one that shall be calibrated whatever becomes of the others.
         on_progress: called with a number of texts that were read.
 
     Returns:
         Plain data: what the report shows.
 
     Raises:
-        InferenceError: the model's uncertainty cannot be measured.
+        InferenceError: the model's uncertainty cannot be measured, or not by the estimator.
         DataError: there are too few held-out texts, or the others cannot be read.
     """
     found = checkpoint.load(folder)
+    registry = found.resolved.registry
+    estimator_of(registry, estimator)
     subject = Subject.of(found, found.resolved)
     length = subject.config.diffusion.length
     ids, valid = subject.held_out.windows(length)
     calibration, shown = study(
         subject.model,
         ids[valid.all(-1)],
+        estimators(registry),
         training_key=found.state.training_key,
         windows=windows,
         others=None if against is None else _windows(against, subject.tokenizer, length),

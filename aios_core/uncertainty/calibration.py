@@ -6,16 +6,20 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import torch
 from attrs import asdict, field, frozen, validators
 from numpy.typing import NDArray
 
+from aios_core.component import blamed
 from aios_core.errors import ModelLoadError
 from aios_core.files import replace_text
-from aios_core.uncertainty.estimators import DEFAULT, ESTIMATORS, RATES, MaskLevel
+from aios_core.uncertainty.estimators import RATES, Estimators
+
+if TYPE_CHECKING:
+    from aios_core.contracts import MaskLevel
 
 NAME: Final = "uncertainty.json"
 """In the folder of a run."""
@@ -31,7 +35,7 @@ Scores = dict[str, NDArray[np.float64]]
 """By estimator: (N, R) means over the hidden tokens of each text, at each share of masks."""
 
 _numbers = validators.deep_iterable(validators.instance_of(float))
-_tables = validators.deep_mapping(validators.in_(ESTIMATORS), _numbers)
+_tables = validators.deep_mapping(validators.instance_of(str), _numbers)
 
 
 class Temperatures:
@@ -64,17 +68,22 @@ class Temperatures:
         return tuple(found)
 
 
-def scores(levels: Iterable[MaskLevel], counted: torch.Tensor | None = None) -> Scores:
+def scores(
+    levels: Iterable[MaskLevel], estimators: Estimators, counted: torch.Tensor | None = None
+) -> Scores:
     """How unsure each estimator finds B texts, or the tokens of them that are counted.
 
     Args:
         levels: one after the other.
+        estimators: by name.
         counted: (B, L) bool; None: all.
     """
-    found: dict[str, list[torch.Tensor]] = {name: [] for name in ESTIMATORS}
+    found: dict[str, list[torch.Tensor]] = {name: [] for name in estimators}
     for level in levels:
-        for name, estimator in ESTIMATORS.items():
-            found[name].append(level.mean(estimator.measure(level), counted).cpu())
+        for name, estimator in estimators.items():
+            with blamed(estimator, "measure"):
+                measured = estimator.measure(level)
+            found[name].append(level.mean(measured, counted).cpu())
     return {name: torch.stack(values, 1).numpy() for name, values in found.items()}
 
 
@@ -93,7 +102,9 @@ class Calibration:
     scale: Mapping[str, tuple[float, ...]] = field(validator=_tables)
     """Likewise its standard deviation."""
     thresholds: Mapping[str, float] = field(
-        validator=validators.deep_mapping(validators.in_(ESTIMATORS), validators.instance_of(float))
+        validator=validators.deep_mapping(
+            validators.instance_of(str), validators.instance_of(float)
+        )
     )
     """By estimator: more than this is unsure."""
 
@@ -105,7 +116,7 @@ class Calibration:
         found: Scores,
         share: float = FALSE_TRIGGERS,
     ) -> Self:
-        """Learn from the scores of texts.
+        """Learn from the scores of texts by at least one estimator.
 
         The threshold is the conformal quantile: were the next text exchangeable with these, it
         would be above with probability at most ``share`` (Vovk et al., 2005).
@@ -121,7 +132,7 @@ class Calibration:
             thresholds[name] = float(total[rank - 1]) if rank <= len(total) else math.inf
         return cls(
             training_key=training_key,
-            texts=len(found[DEFAULT]),
+            texts=len(next(iter(found.values()))),
             temperatures=temperatures,
             centre={name: tuple(map(float, values)) for name, values in centre.items()},
             scale={name: tuple(map(float, values)) for name, values in scale.items()},

@@ -19,12 +19,13 @@ from aios_core.uncertainty.calibration import (
     Temperatures,
     scores,
 )
-from aios_core.uncertainty.estimators import ESTIMATORS, RATES, MaskLevel, read
+from aios_core.uncertainty.estimators import RATES, Estimators, read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from aios_core.contracts import MaskLevel
     from aios_core.diffusion.model import Model
 
 BINS: Final = 10
@@ -80,6 +81,7 @@ class TextMeasures:
 def study(
     model: Model,
     texts: Tensor,
+    estimators: Estimators,
     *,
     training_key: str,
     windows: int = 256,
@@ -91,6 +93,7 @@ def study(
     Args:
         model: a diffusion model under masks.
         texts: (N, L) int64 on the CPU, held-out texts without padding.
+        estimators: at least one; each is calibrated.
         training_key: of the run that the model is of.
         windows: most texts of each half, and of the others.
         others: (M, L) likewise, of another kind; how well errors there are foreseen is measured.
@@ -114,16 +117,19 @@ def study(
         for level in levels:
             temperatures.add(level)
     fitted = temperatures.fitted()
-    own = _measure(model, second, fitted, 1, on_progress)
+    own = _measure(model, second, estimators, fitted, seed=1, on_progress=on_progress)
     kept = helpful(fitted, own)
     if kept != fitted:
-        own = _measure(model, second, kept, 1, lambda _: None)
+        own = _measure(model, second, estimators, kept, seed=1, on_progress=lambda _: None)
     calibration = Calibration.of(
-        training_key, kept, _measure(model, first, kept, 0, on_progress).scores
+        training_key,
+        kept,
+        _measure(model, first, estimators, kept, seed=0, on_progress=on_progress).scores,
     )
     other = None
     if others is not None:
-        other = _measure(model, _spread(others, len(first)), kept, 2, on_progress)
+        spread = _spread(others, len(first))
+        other = _measure(model, spread, estimators, kept, seed=2, on_progress=on_progress)
     return calibration, summary(calibration, own, other, fitted)
 
 
@@ -148,11 +154,11 @@ def summary(
     totals = calibration.total(own.scores)
     others = calibration.total(other.scores) if other else {}
     errors = np.concatenate([own.error, *([other.error] if other else [])])
-    estimators = {}
-    for name in ESTIMATORS:
+    by_name = {}
+    for name in calibration.thresholds:
         both = np.concatenate([totals[name], *([others[name]] if others else [])])
         threshold = calibration.thresholds[name]
-        estimators[name] = {
+        by_name[name] = {
             "threshold": threshold,
             "false_triggers": float((totals[name] > threshold).mean()),
             "triggers_on_others": float((others[name] > threshold).mean()) if others else None,
@@ -171,7 +177,7 @@ def summary(
         },
         "error": {"own": own.error.tolist(), "others": other.error.tolist() if other else []},
         "wrong": float(own.wrong.mean()),
-        "estimators": estimators,
+        "estimators": by_name,
         "levels": [
             {
                 "rate": rate,
@@ -230,7 +236,9 @@ def risk_coverage(
 def _measure(
     model: Model,
     ids: Tensor,
+    estimators: Estimators,
     temperatures: Sequence[float],
+    *,
     seed: int,
     on_progress: Callable[[int], None],
 ) -> TextMeasures:
@@ -247,12 +255,12 @@ def _measure(
             misses.append(level.mean(~right))
             parts = (_sureness(level), _sureness(after), right, -level.said, -after.said)
             seen[number].append(tuple(part.cpu() for part in parts))
-        found.append(scores(tempered))
+        found.append(scores(tempered, estimators))
         wrong.append(torch.stack(misses, 1).mean(1).cpu().numpy())
     joined = [[torch.cat(parts).numpy() for parts in zip(*level, strict=True)] for level in seen]
     rates = list(enumerate(RATES))
     return TextMeasures(
-        scores={name: np.concatenate([one[name] for one in found]) for name in ESTIMATORS},
+        scores={name: np.concatenate([one[name] for one in found]) for name in estimators},
         error=_error(model, ids, seed=seed),
         wrong=np.concatenate(wrong),
         plain=tuple(_tokens(rate, *(joined[i][j] for j in (0, 2, 3))) for i, rate in rates),

@@ -15,7 +15,8 @@ from aios_core.errors import InferenceError, ModelLoadError, TokenizerError
 from aios_core.memory import Embedder, open_store, with_embedding_metadata
 from aios_core.memory.opening import embedder_of
 from aios_core.uncertainty.calibration import NAME, Calibration, Scores, scores
-from aios_core.uncertainty.estimators import DEFAULT, ESTIMATORS, read
+from aios_core.uncertainty.estimators import DEFAULT, estimators, read
+from aios_core.uncertainty.estimators import estimator as estimator_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +41,7 @@ class TextScore:
     triggered: bool
     """Whether the score is above the threshold."""
     estimators: dict[str, float]
-    """The scores by all estimators."""
+    """The scores by all estimators that the run was calibrated for."""
     noise: float
     """Standard error of the score, by how far the readings differ."""
     windows: int
@@ -74,12 +75,11 @@ def score_texts(
     Raises:
         InferenceError: a text has no token, or none in the span, or where a span counts more than
             texts of the training, the estimator is unknown, or the model cannot be asked.
-        ModelLoadError: the run was not calibrated, or was trained anew since.
+        ModelLoadError: the run was not calibrated, not for that estimator, or was trained anew
+            since.
     """
-    if estimator not in ESTIMATORS:
-        raise InferenceError(
-            f"estimator {estimator!r} is unknown; expected one of {list(ESTIMATORS)}"
-        )
+    registry = model.resolved.registry
+    estimator_of(registry, estimator)
     if readings < 2:
         raise InferenceError(f"expected at least 2 readings of each text, got {readings}")
     run = model.run_folder
@@ -89,6 +89,13 @@ def score_texts(
             f"{run / NAME}: is of another training than the model; expected `aios uncertainty "
             f"calibrate {run}` again"
         )
+    offered = estimators(registry)
+    used = {name: offered[name] for name in calibration.thresholds if name in offered}
+    if estimator not in used:
+        raise ModelLoadError(
+            f"{run / NAME}: says nothing of the estimator {estimator!r}; expected `aios "
+            f"uncertainty calibrate {run}` again"
+        )
     ids, valid, counted, owners = _windows(model, texts, span)
     read_out: list[Scores] = []
     for one in range(readings):
@@ -96,8 +103,8 @@ def score_texts(
         for at in range(0, len(ids), _ROWS):
             few, present, said = (x[at : at + _ROWS] for x in (ids, valid, counted))
             levels = read(model.model, few, present, counted=said, seed=seed * readings + one)
-            parts.append(scores(calibration.tempered(levels), said))
-        read_out.append({n: np.concatenate([part[n] for part in parts]) for n in ESTIMATORS})
+            parts.append(scores(calibration.tempered(levels), used, said))
+        read_out.append({n: np.concatenate([part[n] for part in parts]) for n in used})
     weights = np.zeros((len(texts), len(ids)))
     weights[owners, range(len(ids))] = valid.sum(1)
     weights /= weights.sum(1, keepdims=True)
@@ -105,7 +112,7 @@ def score_texts(
     def by_text(found: Scores) -> Scores:
         return {name: weights @ values for name, values in calibration.total(found).items()}
 
-    totals = by_text({n: np.mean([one[n] for one in read_out], axis=0) for n in ESTIMATORS})
+    totals = by_text({n: np.mean([one[n] for one in read_out], axis=0) for n in used})
     each = np.stack([by_text(one)[estimator] for one in read_out])
     noise = each.std(0, ddof=1) / np.sqrt(readings)
     threshold = calibration.thresholds[estimator]

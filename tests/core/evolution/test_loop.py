@@ -132,7 +132,9 @@ def test_a_model_is_unsure_of_what_it_does_not_know(found, trained, tmp_path):
     (tmp_path / "letters.txt").write_text("".join(drawn))
     own, other = (
         evidence_uncertainty(
-            found.model, split(resolve(found.state.values | evidence).config, found.tokenizer)
+            found.model,
+            split(resolve(found.state.values | evidence).config, found.tokenizer),
+            found.resolved.registry,
         )
         for path in (trained / "up.txt", tmp_path / "letters.txt")
         for evidence in ({"evidence": [{"type": "file", "path": str(path)}]},)
@@ -149,15 +151,15 @@ def test_doubt_is_in_deviations_of_what_is_known(monkeypatch):
         gate=SimpleNamespace(base=Windows(ids[:3], ids[:3] >= 0)),
     )
 
-    def unsure(_, found, seed):
-        assert 7 == seed
+    def unsure(_, found, seed, registry):
+        assert (7, "registry") == (seed, registry)
         if len(found) == 3:
             return torch.tensor([1.0, 2.0, 3.0])
         assert list(range(1000, 1064)) == found.ids[:, 0].tolist()
         return torch.tensor([0.0, 8.0])
 
     monkeypatch.setattr(proposal, "_unsure", unsure)
-    assert pytest.approx(2) == evidence_uncertainty(None, splits)
+    assert pytest.approx(2) == evidence_uncertainty(None, splits, "registry")
 
 
 @pytest.mark.parametrize("change", [{"mode": "ar"}, {"diffusion": {"length": 16, "block_size": 4}}])
@@ -167,7 +169,7 @@ def test_doubt_is_told_too_where_no_token_can_be_hidden(found, settings, change)
     model = Model.build(config, found.tokenizer.vocabulary).eval()
 
     # It has learned nothing, so to it all texts are alike.
-    assert abs(evidence_uncertainty(model, splits)) < 3
+    assert abs(evidence_uncertainty(model, splits, found.resolved.registry)) < 3
 
 
 def test_uncertainty_chooses_the_level_and_failures_escalate(found, run):

@@ -25,6 +25,7 @@ from aios_core.scaffold.examples.objective import Tempered
 from aios_core.scaffold.examples.quantizer import Clipped
 from aios_core.scaffold.examples.storage import Exact
 from aios_core.scaffold.examples.tokenizer import Utf8, _Trained
+from aios_core.scaffold.examples.uncertainty import Surprise
 
 AIOS_API = 1
 OFFERS = {}
@@ -364,6 +365,24 @@ class WorstFirst(Exact):
 @offer("storage", "unfiltered")
 class Unfiltered(Exact):
     index = searching(lambda own: lambda v, q, k, allowed, *a, **o: own(v, q, k, None, *a, **o))
+
+
+@offer("uncertainty", "mean")
+class MeanSurprise(Surprise):
+    def measure(self, level):
+        return super().measure(level).mean()
+
+
+@offer("uncertainty", "endless")
+class Endless(Surprise):
+    def measure(self, level):
+        return -(level.log_probs.exp() * level.log_probs).sum(-1)
+
+
+@offer("uncertainty", "confidence")
+class Confidence(Surprise):
+    def measure(self, level):
+        return -super().measure(level).clamp(max=99)
 
 
 for _kind in OFFERS:

@@ -217,6 +217,12 @@ OTHERS = {
     "level.touching": ("the_model_itself_is_left_alone", "By both methods: its tensors"),
     "level.greedy": ("the_budget_is_kept", "Expected adaptation.parameters <="),
     "level.trusting": ("what_does_not_fit_is_refused", "DID NOT RAISE EvolutionError"),
+    "uncertainty.mean": (
+        "higher_is_more_unsure",
+        "expected one a hidden token",
+    ),
+    "uncertainty.endless": ("numbers_are_finite", "measure gives nan"),
+    "uncertainty.confidence": ("higher_is_more_unsure", "measures no more than one that is sure"),
     "storage.few": ("search_is_exact_where_asked", "The best rows"),
     "storage.worst-first": ("search_is_exact_where_asked", "The best rows"),
     "storage.unfiltered": ("filters_mean_the_same", "Any filter chooses the rows"),

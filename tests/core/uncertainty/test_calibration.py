@@ -8,7 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aios_core.contracts import MaskLevel
 from aios_core.errors import ModelLoadError
+from aios_core.registry import Registry
 from aios_core.uncertainty.calibration import (
     FALSE_TRIGGERS,
     FEWEST,
@@ -16,7 +18,9 @@ from aios_core.uncertainty.calibration import (
     Calibration,
     Temperatures,
 )
-from aios_core.uncertainty.estimators import ESTIMATORS, RATES, MaskLevel
+from aios_core.uncertainty.estimators import RATES, estimators
+
+ESTIMATORS = estimators(Registry.discover())
 
 
 def test_the_rank_of_a_threshold_counts_the_next_text():

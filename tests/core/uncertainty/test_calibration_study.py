@@ -7,6 +7,7 @@ import torch
 
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
+from aios_core.registry import Registry
 from aios_core.uncertainty import calibration_study
 from aios_core.uncertainty.calibration import Calibration
 from aios_core.uncertainty.calibration_study import (
@@ -19,7 +20,9 @@ from aios_core.uncertainty.calibration_study import (
     risk_coverage,
     summary,
 )
-from aios_core.uncertainty.estimators import ESTIMATORS, RATES, read
+from aios_core.uncertainty.estimators import RATES, estimators, read
+
+ESTIMATORS = estimators(Registry.discover())
 
 
 def test_what_calibrates_and_what_measures_are_spread_and_apart():
@@ -134,7 +137,9 @@ def test_what_is_measured_of_texts_is_of_each_of_them(model):
     """The share that is wrong, and the bound a token; more than fit into one batch."""
     ids = torch.randint(97, 120, (40, 16), generator=torch.Generator().manual_seed(0))
     valid, read_texts = torch.ones_like(ids, dtype=torch.bool), []
-    found = _measure(model, ids, (2.0,) * len(RATES), 3, read_texts.append)
+    found = _measure(
+        model, ids, ESTIMATORS, (2.0,) * len(RATES), seed=3, on_progress=read_texts.append
+    )
     misses = [
         torch.cat([
             level.mean(level.log_probs.argmax(-1) != level.tokens) for level in batch

@@ -5,9 +5,10 @@ import json
 from aios_core.config import resolve
 from aios_core.contracts import store_schema
 from aios_core.memory import Place, open_store
+from aios_core.registry import Registry
 from aios_core.training.trainer import train
 from aios_core.uncertainty.calibration import NAME, Calibration
-from aios_core.uncertainty.estimators import ESTIMATORS
+from aios_core.uncertainty.estimators import estimators
 from aios_plugins.datasets.memories import Memories
 
 
@@ -65,7 +66,7 @@ def test_scores_of_texts(aios, found, folder):
 
     assert [False, True] == [one["triggered"] for one in rows]
     assert rows[0]["score"] < rows[0]["threshold"] < rows[1]["score"]
-    assert set(ESTIMATORS) == set(rows[0]["estimators"])
+    assert set(estimators(Registry.discover())) == set(rows[0]["estimators"])
     assert all(0 < row["noise"] < 5 and 1 == row["windows"] for row in rows)
 
 

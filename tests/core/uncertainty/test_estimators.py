@@ -8,16 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from aios_core.contracts import Vocabulary
+from aios_core.contracts import MaskLevel, Vocabulary
 from aios_core.diffusion.model import Model
+from aios_core.errors import InferenceError
+from aios_core.registry import Registry
 from aios_core.testing.modules import stir
 from aios_core.uncertainty.calibration import scores
-from aios_core.uncertainty.estimators import ESTIMATORS, RATES, MaskLevel, read
+from aios_core.uncertainty.estimators import RATES, estimator, estimators, read
 from aios_plugins.backbones.transformer import Transformer
 from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.heads.text import Text
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
+
+ESTIMATORS = estimators(Registry.discover())
 
 
 def level(probabilities, tokens, before=None, rate=0.5):
@@ -79,13 +83,13 @@ def test_a_row_is_read_alone_as_in_a_batch_and_padding_is_nothing(model):
     ids = torch.randint(97, 120, (3, 16))
     valid = torch.ones_like(ids, dtype=torch.bool)
     valid[0, 9:] = False
-    together = scores(read(model, ids, valid, seed=4))
-    alone = scores(read(model, ids[:1], valid[:1], seed=4))
+    together = scores(read(model, ids, valid, seed=4), ESTIMATORS)
+    alone = scores(read(model, ids[:1], valid[:1], seed=4), ESTIMATORS)
 
     for name in ESTIMATORS:
         assert np.allclose(together[name][0], alone[name][0], atol=1e-5), name
     changed = torch.where(valid, ids, 5)
-    again = scores(read(model, changed, valid, seed=4))
+    again = scores(read(model, changed, valid, seed=4), ESTIMATORS)
     assert all(np.allclose(together[name], again[name], atol=1e-5) for name in ESTIMATORS)
 
 
@@ -122,3 +126,47 @@ def test_something_is_said_of_what_counts_at_every_level(model):
         assert torch.equal(-one.said[there].double(), one.mean(-one.said, counted))
     for more, less in pairwise(levels):
         assert not (less.hidden & ~more.hidden).any()
+
+
+SURPRISE = """
+import aios_core
+from attrs import frozen
+from aios_core.contracts import UncertaintyEstimator
+
+AIOS_API = 1
+
+@frozen
+class Surprise(UncertaintyEstimator):
+    def measure(self, level):
+        return -level.said
+
+@frozen
+class Needy(Surprise):
+    scale: float
+
+@aios_core.hookimpl
+def aios_uncertainty_estimators():
+    return {"surprise": Surprise, "needy": Needy, "gone": "no_such_module:Gone"}
+"""
+
+
+def test_a_third_party_s_estimator_measures_beside_ours(model, tmp_plugin, caplog):
+    """One that cannot be used is left out with a reason, and is refused where it is asked for."""
+    tmp_plugin(SURPRISE, module="surprise")
+    registry = Registry.discover()
+    offered = estimators(registry)
+    ids = torch.randint(97, 120, (3, 16), generator=torch.Generator().manual_seed(2))
+    valid = torch.ones_like(ids, dtype=torch.bool)
+    ours, all_of_them = (
+        scores(read(model, ids, valid, seed=4), one) for one in (ESTIMATORS, offered)
+    )
+
+    assert {*ESTIMATORS, "surprise"} == set(offered)
+    assert "needy" in caplog.text
+    assert "no_such_module is gone" in caplog.text
+    assert all(np.array_equal(ours[name], all_of_them[name]) for name in ours)
+    assert (3, len(RATES)) == all_of_them["surprise"].shape
+    with pytest.raises(InferenceError, match=r"'gone' cannot be used: .*no_such_module is gone"):
+        estimator(registry, "gone")
+    with pytest.raises(InferenceError, match=r"'guess' is unknown; expected one of .*'surprise'"):
+        estimator(registry, "guess")

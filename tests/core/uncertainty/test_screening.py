@@ -6,12 +6,15 @@ import attrs
 import numpy as np
 import pytest
 
-from aios_core.errors import InferenceError
+from aios_core.errors import InferenceError, ModelLoadError
 from aios_core.inference import ArrowEngine
+from aios_core.registry import Registry
 from aios_core.uncertainty import screening
 from aios_core.uncertainty.calibration import NAME, Calibration, scores
-from aios_core.uncertainty.estimators import DEFAULT, ESTIMATORS, RATES
+from aios_core.uncertainty.estimators import DEFAULT, RATES, estimators
 from aios_core.uncertainty.screening import score_texts
+
+ESTIMATORS = estimators(Registry.discover())
 
 
 def loaded(run):
@@ -122,3 +125,20 @@ def test_what_cannot_be_scored_is_said(aios, found, folder):
     with pytest.raises(InferenceError, match="'guess' is unknown; expected one of"):
         score_texts(model, ["a"], estimator="guess")
     assert "there is no text" in aios("score", folder / "run", code=2).stderr
+
+
+def test_an_estimator_that_came_after_the_calibration_wants_another(found, folder, tmp_path):
+    """It has no threshold; the others score as before."""
+    shutil.copytree(folder / "run", tmp_path / "run")
+    whole = Calibration.load(tmp_path / "run" / NAME)
+    tables = {
+        table: {name: one for name, one in getattr(whole, table).items() if name != "flips"}
+        for table in ("centre", "scale", "thresholds")
+    }
+    attrs.evolve(whole, **tables).save(tmp_path / "run" / NAME)
+    model = loaded(tmp_path / "run")
+    (one,) = score_texts(model, ["milk"])
+
+    assert {*ESTIMATORS} - {"flips"} == set(one.estimators)
+    with pytest.raises(ModelLoadError, match="says nothing of the estimator 'flips'; expected"):
+        score_texts(model, ["milk"], estimator="flips")
