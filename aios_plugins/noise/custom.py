@@ -8,12 +8,11 @@ import torch
 from attrs import Attribute, field, frozen
 from torch import Tensor
 
-from aios_core.contracts import NoiseScheduler
-from aios_core.diffusion.monotone import cubic
+from aios_plugins.noise._monotone import MonotoneCurve
 
 
 @frozen
-class Custom(NoiseScheduler):
+class Custom(MonotoneCurve):
     """A smooth schedule through given points, for what has no formula: a table, or a measured one.
 
     Between the points alpha is the monotone cubic of Fritsch and Carlson (SIAM J. Numer. Anal. 17,
@@ -36,21 +35,8 @@ class Custom(NoiseScheduler):
         if alpha[::-1] != sorted(set(alpha)):
             raise ValueError(f"expected alpha to fall, got {alpha[:9]}")
 
-    def alpha(self, t: Tensor) -> Tensor:
-        """1 - mask_rate(t)."""
-        return (1 - self.mask_rate(t)).clamp(min=0)
-
-    def alpha_prime(self, t: Tensor) -> Tensor:
-        """The slope of the cubic."""
-        _, _, u, first, second, third = cubic(t, *self._points(t))
-        return -(first + u * (2 * second + 3 * u * third))
-
-    def mask_rate(self, t: Tensor) -> Tensor:
-        """The cubic itself, in a form that does not cancel near t = 0."""
-        start, width, u, first, second, third = cubic(t, *self._points(t))
-        return start + width * u * (first + u * (second + u * third))
-
-    def _points(self, t: Tensor) -> tuple[Tensor, Tensor]:
+    def points_on(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The points as they are given."""
         times, alpha = torch.tensor(
             self.points, dtype=torch.float64, device=t.device
         ).T.contiguous()

@@ -7,7 +7,7 @@ from attrs import field, frozen, validators
 from torch import Tensor, nn
 
 from aios_core.contracts import NoiseScheduler
-from aios_core.diffusion.monotone import cubic
+from aios_plugins.noise._monotone import MonotoneCurve
 
 
 @frozen
@@ -31,7 +31,7 @@ class Learned(NoiseScheduler):
         return LearnedModule(self.bins)
 
 
-class LearnedModule(NoiseScheduler, nn.Module):
+class LearnedModule(MonotoneCurve, nn.Module):
     """A monotone cubic through points of even mask rates, whose times are parameters.
 
     What it says of the noise carries no gradient: `surprise` alone teaches it.
@@ -40,20 +40,6 @@ class LearnedModule(NoiseScheduler, nn.Module):
     def __init__(self, bins: int) -> None:
         nn.Module.__init__(self)
         self.logits = nn.Parameter(torch.zeros(bins))
-
-    def alpha(self, t: Tensor) -> Tensor:
-        """1 - mask_rate(t)."""
-        return (1 - self.mask_rate(t)).clamp(min=0)
-
-    def alpha_prime(self, t: Tensor) -> Tensor:
-        """The slope of the cubic."""
-        _, _, u, first, second, third = cubic(t, *self._points(t))
-        return -(first + u * (2 * second + 3 * u * third))
-
-    def mask_rate(self, t: Tensor) -> Tensor:
-        """The cubic itself, in a form that does not cancel near t = 0."""
-        start, width, u, first, second, third = cubic(t, *self._points(t))
-        return start + width * u * (first + u * (second + u * third))
 
     def surprise(self, times: Tensor, losses: Tensor) -> Tensor:
         """A number whose gradient is that of the loss's second moment, up to a positive factor.
@@ -80,7 +66,8 @@ class LearnedModule(NoiseScheduler, nn.Module):
         """
         return 0.9 * logits.double().softmax(0) + 0.1 / len(logits)
 
-    def _points(self, t: Tensor) -> tuple[Tensor, Tensor]:
+    def points_on(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """As many times as bins have been learned, at even mask rates."""
         shares = self._shares(self.logits.detach()).to(t.device)
         times = torch.cat((shares.new_zeros(1), shares.cumsum(0)))
         times = times / times[-1]

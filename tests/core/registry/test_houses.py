@@ -70,10 +70,13 @@ def test_deleting_a_file_breaks_only_what_it_offered(states):
     broken = {}
     for path, (loads, _) in states.items():
         module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        name = Path(path).name
+        folder = module if name == "__init__.py" else module.rpartition(".")[0]
+        shared = name.startswith("_")  # by the folder: it lists its files, or they use it
         offered = {
             key
             for key, place in everything.items()
-            if place == module or (path.endswith("__init__.py") and place.startswith(module + "."))
+            if place == module or (shared and place.startswith(folder + "."))
         }
         if lost := set(everything) - offered - set(loads):
             broken[path] = lost

@@ -1,13 +1,42 @@
-"""Monotone interpolation: the smooth curve through rising points that rises wherever they do."""
+"""Schedules through points: the smooth curve that rises wherever the points do."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
 
+from aios_core.contracts import NoiseScheduler
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class MonotoneCurve(NoiseScheduler):
+    """A schedule whose mask rate is a monotone cubic through points."""
+
+    @abstractmethod
+    def points_on(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Times (n,) of the points, rising from 0 to 1, and mask rates (n,) there, rising.
+
+        Args:
+            t: on whose device they are; float64, as they are.
+        """
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """1 - mask_rate(t)."""
+        return (1 - self.mask_rate(t)).clamp(min=0)
+
+    def alpha_prime(self, t: Tensor) -> Tensor:
+        """The slope of the cubic."""
+        _, _, u, first, second, third = cubic(t, *self.points_on(t))
+        return -(first + u * (2 * second + 3 * u * third))
+
+    def mask_rate(self, t: Tensor) -> Tensor:
+        """The cubic itself, in a form that does not cancel near t = 0."""
+        start, width, u, first, second, third = cubic(t, *self.points_on(t))
+        return start + width * u * (first + u * (second + u * third))
 
 
 def cubic(t: Tensor, knots: Tensor, rate: Tensor) -> tuple[Tensor, ...]:
