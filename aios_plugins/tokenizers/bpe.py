@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen, validators
 
-from aios_core.contracts import (
-    Padding,
-    Texts,
-    Tokenizer,
-    TrainedTokenizer,
-    Vocabulary,
-    tokenizer_errors,
-)
+from aios_core.contracts import Texts, Tokenizer, Vocabulary
 from aios_plugins._native import fast_tokenizer
+from aios_plugins.tokenizers._engine import FILE, EngineTokenizer, engine_errors
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FILE: Final = "tokenizer.json"
-"""Name of the file in the folder of a saved tokenizer, which Hugging Face tokenizers read too."""
-
-
-_explained: Final = partial(tokenizer_errors, fast_tokenizer.FastTokenizerError)
-"""Turn the engine's errors into ours."""
-
 
 @frozen
-class TrainedBpe(TrainedTokenizer):
+class TrainedBpe(EngineTokenizer):
     """The special tokens come first, then the bytes, then what was merged.
 
     What it saves is also a file for `Hf`, whose engine gives offsets, streams and mapped files too.
@@ -46,29 +31,15 @@ class TrainedBpe(TrainedTokenizer):
         """As many tokens as were asked for."""
         return Vocabulary(size=self.engine.vocab_size, mask_id=0, pad_id=1, bos_id=2, eos_id=3)
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the file that `save` writes and of the version of the Unicode tables."""
-        text = f"{fast_tokenizer.UNICODE_VERSION}\n{self.engine.to_json()}"
-        return hashlib.sha256(text.encode()).hexdigest()
-
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids after all merges that apply, in the order in which they were learned."""
-        with _explained():
+        with engine_errors():
             return self.engine.encode(text)
 
     def encode_each(self, texts: Texts) -> list[NDArray[np.int32]]:
         """Ids of several texts, strings or an Arrow array of them; long ones on several threads."""
-        with _explained():
+        with engine_errors():
             return self.engine.encode_batch(texts)
-
-    def encode_batch(
-        self, texts: Texts, padding: Padding = Padding()
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Ids and mask, laid out without the GIL."""
-        around = padding.around(self.vocabulary)
-        with _explained():
-            return self.engine.encode_padded(texts, padding, self.vocabulary.pad_id, *around)
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
         """Text of the bytes of all tokens that are not special."""
@@ -87,7 +58,7 @@ class TrainedBpe(TrainedTokenizer):
 
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json``."""
-        with _explained():
+        with engine_errors():
             self.engine.save(folder / FILE)
 
 
@@ -121,7 +92,7 @@ class Bpe(Tokenizer):
         Raises:
             TokenizerError: the texts hold too little for `vocab_size`.
         """
-        with _explained():
+        with engine_errors():
             return TrainedBpe(
                 fast_tokenizer.Bpe.train(
                     texts,
@@ -133,5 +104,5 @@ class Bpe(Tokenizer):
 
     def load(self, folder: Path) -> TrainedBpe:
         """Read ``tokenizer.json``, which must be as `TrainedBpe.save` writes it."""
-        with _explained():
+        with engine_errors():
             return TrainedBpe(fast_tokenizer.Bpe.load(folder / FILE))

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from attrs import frozen
 
-from aios_core.contracts import (
-    Padding,
-    Spelling,
-    SpellingContext,
-    Texts,
-    Tokenizer,
-    TrainedTokenizer,
-    Vocabulary,
-    tokenizer_errors,
-)
+from aios_core.contracts import Spelling, SpellingContext, Texts, Tokenizer, Vocabulary
 from aios_core.errors import TokenizerError
 from aios_plugins._native import fast_tokenizer
+from aios_plugins.tokenizers._engine import FILE, EngineTokenizer, engine_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-FILE: Final = "tokenizer.json"
-"""Name of the file in the folder of a saved tokenizer."""
 
 SPECIAL_TOKENS: Final = ("<mask>", "<pad>", "<bos>", "<eos>")
 
@@ -64,12 +52,8 @@ def read(
         raise TokenizerError(f"{path}: {error}") from error
 
 
-_explained: Final = partial(tokenizer_errors, fast_tokenizer.FastTokenizerError)
-"""Turn the engine's errors into ours."""
-
-
 @frozen
-class TrainedHf(TrainedTokenizer):
+class TrainedHf(EngineTokenizer):
     """The file's ids, then mask, pad, bos and eos of our own, which no text encodes to.
 
     The file's truncation and padding are never applied. It pickles by the path of its file if it
@@ -100,45 +84,36 @@ class TrainedHf(TrainedTokenizer):
         """Who works out the ids: ``engine``, ours, or ``tokenizers``, the crate."""
         return self.engine.backend
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the file, of how it is read, and of the version of the Unicode tables."""
-        text = f"{fast_tokenizer.UNICODE_VERSION}\n{self.engine.to_json()}"
+    def identity(self) -> str:
+        """The file, how it is read, and the version of the Unicode tables."""
+        text = super().identity()
         # Earlier versions took all of the file at its word. What has other ids now says so.
         if self.engine.batches:
             text += "\nnothing is cut off or padded"
         if self.engine.special_tokens() and not self.engine.parse_special:
             text += "\nspecial tokens in a text are text"
-        return hashlib.sha256(text.encode()).hexdigest()
+        return text
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids as the file has them, all of them, without its template.
 
         Names of the file's special tokens are text, unless it was read with ``parse_special``.
         """
-        with _explained():
+        with engine_errors():
             return self.engine.encode(text).view(np.int32)
 
     def encode_each(self, texts: Texts) -> list[NDArray[np.int32]]:
         """Ids of several texts, strings or an Arrow array of them, on several threads."""
-        with _explained():
+        with engine_errors():
             ids, offsets = self.engine.encode_batch(texts)
         rows: list[NDArray[np.int32]] = np.split(ids.view(np.int32), offsets[1:-1])
         return rows[: len(offsets) - 1]  # of no text there is no row, and of one cut nowhere one
-
-    def encode_batch(
-        self, texts: Texts, padding: Padding = Padding()
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Ids and mask, laid out without the GIL."""
-        around = padding.around(self.vocabulary)
-        with _explained():
-            return self.engine.encode_padded(texts, padding, self.vocabulary.pad_id, *around)
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
         """Text of the file's ids, its own special tokens included."""
         checked = self.vocabulary.check(ids)
         known = checked[checked < self.engine.vocab_size]
-        with _explained():
+        with engine_errors():
             return self.engine.decode(known.astype(np.uint32), skip_special=False)
 
     def token(self, token_id: int) -> str:
@@ -165,7 +140,7 @@ class TrainedHf(TrainedTokenizer):
 
     @cached_property
     def _spelling(self) -> Spelling:
-        with _explained():
+        with engine_errors():
             contexts = self.engine.spelling()
         own = [None] * 4
         return Spelling(
