@@ -16,7 +16,7 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock .cargo/config.toml \
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(STAMP)  ## train, ablate and report: writes runs/demo/report.html, about 5 minutes on 2 cores
@@ -38,15 +38,12 @@ lint: $(STAMP)  ## check style, types, imports and Rust
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: bench
-bench: $(STAMP)  ## measure AREA=name, JSON lines to stdout; ARGS=--help; without AREA, list the areas
-	@if [ -z '$(AREA)' ]; then \
-		echo 'areas, each as in `make bench AREA=name`:'; \
-		ls tests/benchmarks | sed -n 's/^bench_\(.*\)\.py$$/  \1/p'; \
-	elif [ ! -f 'tests/benchmarks/bench_$(AREA).py' ]; then \
-		echo 'no area $(AREA): there is no tests/benchmarks/bench_$(AREA).py' >&2; exit 2; \
-	else \
-		$(BIN)/python 'tests/benchmarks/bench_$(AREA).py' $(ARGS); \
-	fi
+bench: $(STAMP)  ## measure AREA=name (or all) and write BENCHMARKS.md; ARGS=--help; without AREA, list the areas
+	@$(BIN)/python tests/benchmarks/areas.py $(AREA) $(ARGS)
+
+.PHONY: bench-report
+bench-report: $(STAMP)  ## write BENCHMARKS.md from tests/benchmarks/results
+	@$(BIN)/python tests/benchmarks/report.py
 
 .PHONY: clean
 clean:  ## remove the environment and all that was built; runs/ stays

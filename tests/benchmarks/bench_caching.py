@@ -1,23 +1,23 @@
-"""What the approximate caches cost in quality, on a trained network: one JSON object a measurement.
+"""What the approximate caches cost in quality, on a trained network.
 
     make bench AREA=caching                             # trains a small pair first, some minutes
-    python tests/benchmarks/bench_caching.py --run runs/tinyshakespeare-diffusion
+    make bench AREA=caching ARGS='--run runs/tinyshakespeare-diffusion'
 
 Held-out prompts are continued block by block from the same seeds without a cache, with the prefix
 cache and with the dual one (Fast-dLLM, arXiv 2505.22618). `agreement` is the share of tokens that
 are those of the run without a cache, `until` how many come before the first that is not; where one
-differs, all after it may. `twin_nll` is what the autoregressive twin says of the continuations in
+differs, all after it may. `twin_nll` is the loss of the autoregressive twin on the continuations in
 nats a token, with its standard error over texts and `held_out_nll` of the true ones beside it;
 `entropy` is that of the tokens of each text. At temperature 0 a low one means repetition.
 """
 
 import argparse
-import json
-import sys
 import tempfile
 from pathlib import Path
 
 import torch
+from record import Recorder
+from result import Value
 
 from aios_core.config import resolve, twin
 from aios_core.contracts import Estimate
@@ -69,11 +69,11 @@ def entropy(row):
     return float(torch.special.entr(share).sum())
 
 
-def compare(engine, prompts, truth, given, **options):
+def compare(record, engine, prompts, truth, given, **options):
     """One sampler and block size, with each cache."""
     judge = engine.models["ar"].model
-    expected = None
-    told = Estimate.ratio(continuations(judge, truth, given.prompt), [1.0] * len(truth)).value
+    expected = plain = None
+    held_out = Estimate.ratio(continuations(judge, truth, given.prompt), [1.0] * len(truth)).value
     for cache in CACHES:
         output = engine.diffuse(
             prompts, seed=0, cache=cache, ignore_eos=True,
@@ -88,21 +88,35 @@ def compare(engine, prompts, truth, given, **options):
         quality = Estimate.ratio(
             continuations(judge, output.token_ids, given.prompt), [1.0] * len(rows)
         )
-        record = {
-            "cache": cache,
-            **options,
-            "texts": len(rows),
-            "calls": output.nfe,
-            "agreement": sum(map(sum, same)) / sum(map(len, same)),
-            "until": sum((*one, False).index(False) for one in same) / len(same),
-            "twin_nll": quality.value,
-            "stderr": quality.stderr,
-            "held_out_nll": told,
-            "entropy": sum(map(entropy, rows)) / len(rows),
-        }
-        record = {k: round(v, 3) if isinstance(v, float) else v for k, v in record.items()}
-        sys.stdout.write(json.dumps(record) + "\n")
-        sys.stdout.flush()
+        temperature, block = options["temperature"], options["block_size"]
+        at = f"temperature {temperature:g}, block {block}"
+        texts = f"{len(rows)} prompts of {given.prompt} tokens continued to {given.length}"
+        how = f"{texts}; {'the run given' if given.run else f'{given.steps} training steps'}"
+        calls = {"calls": output.nfe, "entropy": sum(map(entropy, rows)) / len(rows)}
+        plain = quality.value if cache == "none" else plain
+        name = {"none": "no cache"}.get(cache, f"{cache} cache")
+        record(
+            f"{options['sampler']}, {name}: loss of the twin",
+            Value(quality.value, quality.value - quality.stderr, quality.value + quality.stderr),
+            at=at,
+            unit="nats a token",
+            peers={} if cache == "none" else {"ours, no cache": plain},
+            how=f"{how}; interval: one standard error over texts",
+            held_out_nll=held_out,
+            **calls,
+        )
+        if cache != "none":
+            record(
+                f"{options['sampler']}, {name}: tokens as without a cache",
+                100 * sum(map(sum, same)) / sum(map(len, same)),
+                at=at,
+                unit="%",
+                better="higher",
+                headline=options["sampler"] == "confidence",
+                how=how,
+                until=sum((*each, False).index(False) for each in same) / len(same),
+                **calls,
+            )
 
 
 def main() -> None:
@@ -118,6 +132,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, nargs="*", default=[8, 20], help="sizes of blocks")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    record = Recorder("caching")
     with tempfile.TemporaryDirectory() as folder:
         run = given.run or trained(Path(folder) / "run", given.steps)
         engine = ArrowEngine.load(run)
@@ -130,7 +145,7 @@ def main() -> None:
             for name, settings in SAMPLERS.items():
                 for size in given.blocks:
                     compare(
-                        engine, prompts, truth, given, sampler=name, block_size=size,
+                        record, engine, prompts, truth, given, sampler=name, block_size=size,
                         temperature=temperature, **settings,
                     )  # fmt: skip
 

@@ -1,25 +1,25 @@
-"""How long it takes to be told of memories: a prompt embedded, K found, and projected.
+"""How long conditioning on memories takes: embed a prompt, retrieve K memories, project them.
 
-    python tests/benchmarks/bench_memory.py [--rows 100000] [--rounds 50]
+    make bench AREA=memory ARGS='--rows 100000 --rounds 50'
 
-One JSON object a part. The store is of our own backend and holds sentences about people who do not
-exist, embedded by ``hashing``; it is searched exactly, and by the graph that compacting it makes.
-`median_ms` is wall-clock time, `cpu_ms` the median processor time, which other processes disturb
-less. `found` is how many of the 8 nearest the graph finds, over 200 prompts.
+The store is of our own backend and holds sentences about people who do not exist, embedded by
+``hashing``; it is searched exactly, and by the graph that compacting it makes. Values are medians
+of processor time, which other processes disturb less than wall-clock time. The recall of the graph
+is measured over 200 prompts.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pyarrow as pa
 import torch
+from record import Recorder
+from result import Bar
 
 from aios_core.config import resolve
 from aios_core.contracts import store_schema
@@ -40,7 +40,7 @@ def sentence(number: int) -> str:
     return f"The {relation} of {who} is {value}."
 
 
-def filled(folder: Path, rows: int, dim: int) -> str:
+def filled(record: Recorder, folder: Path, rows: int, dim: int) -> str:
     """A store of sentences."""
     resolved = resolve({})
     place = Place(resolved.config.storage, str(folder / "store"))
@@ -57,18 +57,17 @@ def filled(folder: Path, rows: int, dim: int) -> str:
             store.add(pa.table({"id": ids, "text": pa.array(texts), "vector": flat}))
         began = time.perf_counter()
         store.compact()
-        tell({"part": "compact", "seconds": round(time.perf_counter() - began, 1)})
+        record(
+            f"compact a store of {rows:,} memories of dimension {dim}",
+            time.perf_counter() - began,
+            unit="s",
+            how="once, wall-clock time",
+        )
     return place.uri
 
 
-def tell(found: dict[str, object]) -> None:
-    """Print a measurement."""
-    sys.stdout.write(json.dumps(found) + "\n")
-    sys.stdout.flush()
-
-
-def timed(name: str, rounds: int, work) -> None:
-    """Print the medians of a part."""
+def timed(record: Recorder, name: str, rounds: int, work, bar: Bar | None = None) -> None:
+    """Record the medians of a part."""
     wall, cpu = [], []
     for number in range(rounds + 3):
         began, spent = time.perf_counter(), time.process_time()
@@ -76,9 +75,16 @@ def timed(name: str, rounds: int, work) -> None:
         if number >= 3:
             wall.append((time.perf_counter() - began) * 1e3)
             cpu.append((time.process_time() - spent) * 1e3)
-    found = {"median_ms": statistics.median(wall), "best_ms": min(wall)}
-    found["cpu_ms"] = statistics.median(cpu)
-    tell({"part": name} | {key: round(value, 3) for key, value in found.items()})
+    record(
+        name,
+        statistics.median(cpu),
+        unit="ms",
+        bar=bar,
+        headline=bar is not None and name != "project 8 memories",
+        how=f"median processor time of {rounds} rounds; a network of 4 layers x 128",
+        wall_median_ms=statistics.median(wall),
+        wall_best_ms=min(wall),
+    )
 
 
 def main() -> None:
@@ -88,32 +94,47 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    record = Recorder("memory")
+    of, bar = f"8 of {arguments.rows:,} memories", Bar("ours", most=10)
     with tempfile.TemporaryDirectory() as temporary, torch.no_grad():
-        uri = filled(Path(temporary), arguments.rows, 384)
+        uri = filled(record, Path(temporary), arguments.rows, 384)
         resolved = resolve({"memory": {"k": 8, "store": uri}, "tokenizer": {"type": "bytes"}})
         config = resolved.config
         model = Model.build(config, config.tokenizer.train([]).vocabulary).eval()
         recall = Recall.open(config)
         embedder: Embedder = recall.embedder
         memories = recall([PROMPT], 8)
-        timed("embed", arguments.rounds, lambda: embedder.embed([PROMPT], side="query"))
-        for exact in (True, False):
+        rounds = arguments.rounds
+        timed(
+            record, "embed the prompt", rounds, lambda: embedder.embed([PROMPT], side="query"), bar
+        )
+        for exact, by in ((True, "exactly"), (False, "by the graph")):
             timed(
-                "embed and search " + ("exactly" if exact else "by the graph"),
-                arguments.rounds,
+                record,
+                f"embed the prompt and search {of} {by}",
+                rounds,
                 lambda exact=exact: recall([PROMPT], 8, exact=exact),
             )
-        timed("project", arguments.rounds, lambda: model.remembering(memories))
-        timed(
-            "all of it",
-            arguments.rounds,
-            lambda: model.remembering(recall([PROMPT], 8, exact=False)),
-        )
+        timed(record, "project 8 memories", rounds, lambda: model.remembering(memories), bar)
+        for exact, by in ((True, "exactly"), (False, "by the graph")):
+            timed(
+                record,
+                f"embed, search {of} {by}, and project",
+                rounds,
+                lambda exact=exact: model.remembering(recall([PROMPT], 8, exact=exact)),
+                bar,
+            )
         prompts = [sentence(number).rsplit(" ", 1)[0] for number in range(7, 200 * 97, 97)]
         best, graph = (recall(prompts, 8, exact=exact).rows for exact in (True, False))
         pairs = zip(best, graph, strict=True)
         shared = [len({m.id for m in a} & {m.id for m in b}) for a, b in pairs]
-        tell({"part": "recall", "found": statistics.fmean(shared)})
+        record(
+            f"of the 8 nearest of {arguments.rows:,}, those that the graph finds",
+            statistics.fmean(shared),
+            unit="memories",
+            better="higher",
+            how="mean over 200 prompts; sentences that are nearly alike",
+        )
 
 
 if __name__ == "__main__":

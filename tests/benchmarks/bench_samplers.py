@@ -1,18 +1,19 @@
-"""How far from the model's joint each sampler's texts are: one JSON object a measurement.
+"""How far from the model's joint each sampler's texts are.
+
+    make bench AREA=samplers ARGS='--rows 20000 ancestral'
 
 The model is an oracle with exact conditionals of an enumerated joint, so the total variation is
 the sampler's own doing; independent samples of the joint itself are at the floor. Samplers without
 a number of steps take as many as they need: `calls` are those of the text that needs most, and
-`mean_steps` says after how many steps a text was whole.
+`mean_steps` says after how many steps a text was complete.
 """
 
 import argparse
-import json
-import sys
 import time
 
 import attrs
 import torch
+from record import Recorder
 
 from aios_core.contracts import Sampler
 from aios_core.diffusion.blocks import Blocks
@@ -35,15 +36,20 @@ SETTINGS = {
 """Settings to measure besides the number of steps, where the defaults alone say too little."""
 BATCH = 20_000
 
+HEADLINES = ("ancestral, masks", "confidence (measure probability, ")
+"""Beginnings of what the page shows: without and with an order, chosen in two ways."""
+
 
 def measure(
+    record: Recorder,
     name: str,
     settings: dict[str, object],
     sampler: Sampler,
     rows: int,
+    *,
     corruption: str = "absorbing",
 ) -> None:
-    """Sample and print."""
+    """Sample and record."""
     registry = Registry.discover()
     noise = registry.get("noise", "loglinear").load()(eps=0.0)
     oracle = Oracle()
@@ -60,21 +66,25 @@ def measure(
         calls = max(calls, generation.nfe)
     ids = torch.cat(parts)
     share = oracle.frequencies(ids)
-    record = {
-        "name": name,
-        "corruption": corruption,
-        **settings,
-        "exact": sampler.exact,
-        "calls": calls,
-        "mean_steps": round(float(torch.cat(last).double().mean()), 2),
-        "total_variation": round(oracle.total_variation(ids), 4),
-        "floor": round(oracle.floor(rows), 4),
-        "entropy": round(float(torch.special.entr(share).sum()), 3),
-        "entropy_of_joint": round(oracle.entropy(), 3),
-        "seconds": round(time.perf_counter() - began, 2),
-    }
-    sys.stdout.write(json.dumps(record) + "\n")
-    sys.stdout.flush()
+    steps = settings.get("steps")
+    listed = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "steps")
+    noise_name = "masks" if corruption == "absorbing" else corruption
+    what = f"{name} ({listed}), {noise_name}" if listed else f"{name}, {noise_name}"
+    record(
+        what,
+        oracle.total_variation(ids),
+        unit="total variation",
+        at="" if steps is None else f"{steps} steps",
+        headline=what.startswith(HEADLINES) and steps in {None, 5, 20, 200},
+        how=f"{rows:,} texts of a joint of 3^5; the floor is that of draws from the joint itself",
+        floor=oracle.floor(rows),
+        exact=str(sampler.exact),
+        calls=calls,
+        mean_steps=float(torch.cat(last).double().mean()),
+        entropy=float(torch.special.entr(share).sum()),
+        entropy_of_joint=oracle.entropy(),
+        seconds=time.perf_counter() - began,
+    )
 
 
 def main() -> None:
@@ -84,6 +94,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="samplers to measure; none: all")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    record = Recorder("samplers")
     for component in Registry.discover().components("sampler"):
         if given.names and component.name not in given.names:
             continue
@@ -94,15 +105,22 @@ def main() -> None:
                 steps = [number for number in steps if number is None or number <= 20]
             for number in steps:
                 every = settings if number is None else {"steps": number, **settings}
-                measure(component.name, every, cls(**every), given.rows)
+                measure(record, component.name, every, cls(**every), given.rows)
                 if not cls.absorbing_only:
                     for corruption in ("uniform", "hybrid"):
-                        measure(component.name, every, cls(**every), given.rows, corruption)
+                        measure(
+                            record,
+                            component.name,
+                            every,
+                            cls(**every),
+                            given.rows,
+                            corruption=corruption,
+                        )
     if not given.names or "ancestral" in given.names:
         ancestral = Registry.discover().get("sampler", "ancestral").load()
         for size in (1, 2, 3):
             every = {"steps": 2, "block_size": size}
-            measure("ancestral", every, Blocks(ancestral(steps=2), size), given.rows)
+            measure(record, "ancestral", every, Blocks(ancestral(steps=2), size), given.rows)
 
 
 if __name__ == "__main__":

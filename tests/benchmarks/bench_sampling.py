@@ -1,19 +1,18 @@
-"""How fast and how lean sampling is: one JSON object a measurement.
+"""How fast sampling is, and how much it asks of the device.
 
     make bench AREA=sampling                       # all of it, on this machine's processor
-    python tests/benchmarks/bench_sampling.py --device cuda --length 1024 --vocab 50257
-    python tests/benchmarks/bench_sampling.py peers --dllm path/to/a/checkout/of/dllm
+    make bench AREA=sampling ARGS='--device cuda --length 1024 --vocab 50257'
+    make bench AREA=sampling ARGS='peers --dllm path/to/a/checkout/of/dllm'
 
 Four cases, all with a network of random weights, large enough to make it sure of some positions
-and not of others (its size is printed; what a step costs does not depend on them).
+and not of others; the cost of a step does not depend on them.
 
-overhead: of each sampler, what of a step is not spent in the network.
-peers: ours against the schedulers of diffusers (pip install diffusers), on the same network with
-    the same settings, by turns in the same process: per call of the network and per text. `ratio`
-    is peer over ours: above 1 we are faster. Times are of the clock on CUDA, and of the processor
-    elsewhere, which other work beside it disturbs less.
-counts: of the same pairs, what each asks of a device besides the backbone (counted, so on any
-    machine): `launches` and `syncs` (waits of the host) for each call of the network, and `mb`,
+overhead: of each sampler, the share of a step that is not spent in the network.
+peers: ours beside the schedulers of diffusers (pip install diffusers), on the same network with
+    the same settings, by turns in the same process: per call of the network and per text. Times
+    are wall-clock time on CUDA, and processor time elsewhere, which other processes disturb less.
+counts: of the same pairs, the requests of each to a device besides the backbone (counted, so on
+    any machine): `launches` and `syncs` (waits of the host) for each call of the network, and `mb`,
     megabytes read and written in tensors of at least four rows of the vocabulary, by type.
 memory: the most that sampling allocates besides the network's own needs, in units of one answer
     (B, L, V), and how many tensors of that size it makes a call. On CUDA the allocator is asked; on
@@ -21,15 +20,15 @@ memory: the most that sampling allocates besides the network's own needs, in uni
 """
 
 import argparse
-import json
 import statistics
-import sys
 import time
 from functools import partial
 
 import attrs
 import sampling_peers as peers
 import torch
+from record import Recorder
+from result import Bar
 from torch.profiler import ProfilerActivity, profile
 
 from aios_core.contracts import Vocabulary
@@ -75,14 +74,17 @@ def network(given, corruption="absorbing"):
     return model.to(given.device, getattr(torch, given.dtype))
 
 
-def tell(case, name, given, **found):
-    """Print a measurement."""
-    where = torch.cuda.get_device_name() if given.device == "cuda" else "cpu"
-    shape = {"rows": given.rows, "length": given.length, "vocab": given.vocab}
-    rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()}
-    record = {"case": case, "name": name, "device": where, "dtype": given.dtype, **shape, **rounded}
-    sys.stdout.write(json.dumps(record) + "\n")
-    sys.stdout.flush()
+def shape(given):
+    """What the figures depend on, for the names of results."""
+    prompt = f", prompt {given.prompt}" if given.prompt else ""
+    return f"{given.rows} x {given.length:,} tokens{prompt}, V {given.vocab:,}"
+
+
+def method(given):
+    """How figures are measured."""
+    clock = "wall-clock" if given.device == "cuda" else "processor"
+    size = f"random weights, {given.layers} x {given.dim}, {given.dtype}, {given.steps} steps"
+    return f"{size}; median of {given.repeats} runs by turns, {clock} time"
 
 
 def now(given):
@@ -119,8 +121,8 @@ def samplers(steps):
         yield one.name, cls(steps=steps) if "steps" in attrs.fields_dict(cls) else cls()
 
 
-def overhead(model, given):
-    """What of a step is not the network's: everything outside encode, backbone and decode."""
+def overhead(record, model, given):
+    """The share of a step outside the network: outside encode, backbone and decode."""
     inside = [0.0]
 
     def timed(function):
@@ -144,17 +146,18 @@ def overhead(model, given):
             spent = now(given) - began
             shares.append(1 - inside[0] / spent)
         share = statistics.median(shares)
-        tell(
-            "overhead", name, given, calls=calls, percent=100 * share,
-            network_ms_per_call=1000 * inside[0] / calls,
+        record(
+            f"share of a step outside the network, {shape(given)}", 100 * share,
+            at=name, unit="%", bar=Bar("ours", most=5) if given.device == "cpu" else None,
+            how=method(given), calls=calls, network_ms_per_call=1000 * inside[0] / calls,
         )  # fmt: skip
     for (module, name), function in kept.items():
         setattr(module, name, function)
 
 
-def versus(model, given):
+def versus(record, model, given):
     """Time ours and others by turns."""
-    for name, peer, our, settings in wanted(model, given):
+    for name, peer, our, settings in chosen(model, given):
         spent = {"ours": [], "peer": []}
         calls = {}
         for _ in range(given.repeats):
@@ -164,38 +167,58 @@ def versus(model, given):
                 spent[who].append(now(given) - began)
         text = {who: statistics.median(times) for who, times in spent.items()}
         call = {who: 1000 * text[who] / calls[who] for who in text}
-        tell(
-            "peers", name, given, **settings, calls=calls["ours"], peer_calls=calls["peer"],
-            ms_per_call=call["ours"], peer_ms_per_call=call["peer"],
-            ratio_per_call=call["peer"] / call["ours"],
-            seconds_per_text=text["ours"], peer_seconds_per_text=text["peer"],
-            ratio_per_text=text["peer"] / text["ours"],
+        what, peer_name = name.split(" / ")
+        rival, _, form = short(peer_name).partition("-")
+        cache = settings.get("cache", "none")
+        at = {"none": "no cache"}.get(cache, f"{cache} cache") + f", theirs {form}" * bool(form)
+        pair = f"{what} beside {rival}"
+        if not settings:
+            pair, at = "without a cache beside diffusers", pair
+        record(
+            f"a call, {pair}, {shape(given)}", call["ours"],
+            at=at, unit="ms", peers={peer_name: call["peer"]},
+            headline=given.rows == 1, how=method(given),
+            bar=Bar("ratio", least=2) if cache != "none" and given.device == "cpu" else None,
+            calls=calls["ours"], peer_calls=calls["peer"], seconds_per_text=text["ours"],
+            peer_seconds_per_text=text["peer"], ratio_per_text=text["peer"] / text["ours"],
         )  # fmt: skip
 
 
-def counts(model, given):
-    """What ours and others ask of a device besides the backbone, for each of its calls."""
+def short(peer):
+    """The name of a peer without its package and its settings."""
+    return peer.split()[1].rstrip(",")
+
+
+def counts(record, model, given):
+    """Requests of ours and of others to a device besides the backbone, for each of its calls."""
     chunking._ENTRIES = chunking._ENTRIES_CUDA  # as on a graphics card
-    for name, peer, our, settings in wanted(model, given):
-        found = {}
-        for who, run in (("", our), ("peer_", peer)):
+    for name, peer, our, settings in chosen(model, given):
+        asked = {}
+        for who, run in (("ours", our), ("peer", peer)):
             with Counter(4 * given.vocab) as counter, counter.without(TransformerModule, "forward"):
                 calls = run()
-            found[who + "launches"] = counter.launches / calls
-            found[who + "syncs"] = counter.syncs / calls
-            found[who + "mb"] = {
-                kind: round(moved / calls / 2**20, 2) for kind, moved in counter.bytes.items()
-            }
-        tell("counts", name, given, **settings, **found)
+            megabytes = sum(counter.bytes.values()) / calls / 2**20
+            asked[who] = (counter.launches / calls, counter.syncs / calls, megabytes)
+        what, peer_name = name.split(" / ")
+        what += f" beside {short(peer_name)}"
+        what += f", {settings['cache']} cache" if settings.get("cache", "none") != "none" else ""
+        what += ", scored" if given.scored else ""
+        kinds = ("launches", "launches"), ("waits of the host", "waits"), ("memory traffic", "MB")
+        for (kind, unit), own, other in zip(kinds, asked["ours"], asked["peer"], strict=True):
+            record(
+                f"{kind} a call besides the network, {shape(given)}", own,
+                at=what, unit=unit, peers={peer_name: other},
+                how="counted on the processor by the operators that run, the start included",
+            )  # fmt: skip
 
 
-def wanted(model, given):
-    """The pairs that are asked for."""
+def chosen(model, given):
+    """The pairs that were asked for."""
     return [pair for pair in pairs(model, given) if given.only in pair[0]]
 
 
 def pairs(model, given):
-    """Others and ours: a name, what runs each and tells its calls, and the settings."""
+    """Others and ours: a name, functions that run each and count its calls, and the settings."""
     x, steps, block = masks(model, given), given.steps, given.block
     taking = {"model": model, "x": x, "steps": steps, "block": block, "tau": given.tau}
     mask_git = component(
@@ -231,8 +254,9 @@ def pairs(model, given):
             partial(ours, model, given, threshold, temperature=0, block_size=block, cache=cache),
             {"cache": cache, "prompt": given.prompt},
         )
+    # Reading no text behind the block.
     yield (
-        "threshold in blocks / diffusers BlockRefinement, which reads no text behind the block",
+        "threshold in blocks / diffusers BlockRefinement-causal",
         partial(peers.block_refinement, to_the_end=False, **taking),
         partial(ours, model, given, threshold, temperature=0, block_size=block, cache="dual"),
         {"cache": "dual", "prompt": given.prompt},
@@ -247,7 +271,7 @@ def pairs(model, given):
         )
 
 
-def memory(model, given):
+def memory(record, model, given):
     """The largest of what sampling allocates; the network's own share is measured first."""
     answer = given.rows * given.length * given.vocab * 4
     x, calls = masks(model, given), 2
@@ -257,9 +281,11 @@ def memory(model, given):
         peak, large = allocated(
             partial(ours, model, given, sampler, calls=calls), given, answer, calls
         )
-        tell(
-            "memory", name, given, answer_mb=answer / 2**20, network_alone_mb=alone / 2**20,
-            peak_mb=peak / 2**20, peak_in_answers=peak / answer, large_tensors_per_call=large,
+        record(
+            f"peak memory in answers (B, L, V), {shape(given)}", peak / answer,
+            at=name, unit="answers", how="allocated above what was there before, network included",
+            answer_mb=answer / 2**20, network_alone_mb=alone / 2**20, peak_mb=peak / 2**20,
+            large_tensors_per_call=large,
         )  # fmt: skip
 
 
@@ -300,13 +326,16 @@ def main():
     parser.add_argument("--block", type=int, default=32)
     parser.add_argument("--prompt", type=int, default=0, help="positions given, of the length")
     parser.add_argument("--only", default="", help="pairs with this in their name")
-    parser.add_argument("--scored", action="store_true", help="tell confidences, as peers do not")
+    parser.add_argument(
+        "--scored", action="store_true", help="also compute confidences, as peers do not"
+    )
     parser.add_argument("--tau", type=float, default=0.9)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dllm", help="a checkout of dLLM, to be measured too")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    record = Recorder("sampling", given.device)
     for case, run in cases.items():
         if given.cases and case not in given.cases:
             continue
@@ -314,10 +343,11 @@ def main():
             given.length, given.vocab = max(given.length, 1024), max(given.vocab, 50_257)
         with torch.no_grad():
             model = network(given)
-            size = sum(parameter.numel() for parameter in model.parameters())
-            tell(case, "network", given, parameters=size, dim=given.dim, layers=given.layers)
             peers.logits_of(model, masks(model, given))  # whatever the first call has to do
-            run(model, given)
+            try:
+                run(record, model, given)
+            except ModuleNotFoundError as error:
+                record.skip(case, f"{error.name} is not installed")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""How long the command line takes to start: medians of fresh processes, one JSON object a line.
+"""How long the command line takes to start: medians of fresh processes.
 
-    python tests/benchmarks/bench_startup.py
+    make bench AREA=startup
 
 ``aios plugins list`` is measured beside twenty more plugins, installed as an installer would.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -14,6 +13,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from record import Recorder
+from result import Bar
 
 from aios_core.testing.fixtures import write_plugin
 
@@ -53,11 +55,12 @@ def seconds(arguments: list[str], environ: dict[str, str]) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--plugins", type=int, default=20)
     options = parser.parse_args()
+    record = Recorder("startup")
     with tempfile.TemporaryDirectory() as folder:
         for number in range(options.plugins):
             source = PLUGIN.format(number=number)
@@ -67,15 +70,15 @@ def main() -> None:
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, inherited)))
         for command, bar in BARS.items():
             times = [seconds(command.split(), environ) for _ in range(options.repeat + 1)][1:]
-            result = {
-                "command": f"aios {command}",
-                "plugins": options.plugins,
-                "median_s": round(statistics.median(times), 4),
-                "worst_s": round(max(times), 4),
-                "bar_s": bar,
-                "repeat": options.repeat,
-            }
-            print(json.dumps(result))  # noqa: T201  # what it is for
+            record(
+                f"aios {command}, {options.plugins} more plugin packages installed",
+                statistics.median(times),
+                unit="s",
+                bar=None if bar is None else Bar("ours", most=bar),
+                headline=bar is not None,
+                how=f"median of {options.repeat} fresh processes, wall-clock time",
+                worst_s=max(times),
+            )
 
 
 if __name__ == "__main__":

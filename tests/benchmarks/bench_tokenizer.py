@@ -1,15 +1,14 @@
 """How fast tokenizers are trained and applied, beside the peers that are installed.
 
-    python tests/benchmarks/bench_tokenizer.py [--megabytes 30] [--rounds 5] [--peer gigatoken ...]
-    python tests/benchmarks/bench_tokenizer.py --train bpe|tokenizers
+    make bench AREA=tokenizer ARGS='--megabytes 30 --rounds 5 --peer gigatoken'
 
-One JSON object a measurement. Ours and each peer take turns in one process, on the sources of the
-standard library (fewer of them where a peer would take minutes) and a vocabulary of 32,000 trained
-on all of them; identical ids are asserted first. `ratio` compares best times; `cpu_ratio` compares
-processor time, which other processes disturb less, and is for cases of one thread. Peers:
-gigatoken, tiktoken, tokenizers, python and python-cached (a textbook's BPE, `tokenizer_peers.py`).
-Each training has a process of its own; `kib` is what it took of memory at its peak, `peak_kib` the
-process, texts included.
+Ours and each peer take turns in one process, on the sources of the standard library (fewer of them
+where a peer would take minutes) and a vocabulary of 32,000 trained on all of them; identical ids
+are asserted first. Ratios compare best times; `cpu_ratio` compares processor time, which other
+processes disturb less, and is for cases of one thread. Peers: gigatoken, tiktoken, tokenizers,
+python and python-cached (a textbook's BPE, `tokenizer_peers.py`). Each training has a process of
+its own, `--train bpe` or `--train tokenizers`, which prints one JSON object; `kib` is the memory
+at its peak beyond the texts.
 """
 
 from __future__ import annotations
@@ -29,6 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from record import Recorder
+from result import Bar
 from tokenizer_peers import CL100K, PEERS
 
 from aios_plugins._native import fast_tokenizer
@@ -36,7 +37,7 @@ from aios_plugins._native import fast_tokenizer
 PIECE = 1200
 """Characters of one of many documents."""
 
-CASES = ("one document, cold", "one document, warm", "documents", "decode", "prompt")
+PATTERNS = {"gpt2": "GPT-2's pattern", "gpt4": "GPT-4's pattern"}
 
 
 def corpus(megabytes: float) -> list[str]:
@@ -125,15 +126,36 @@ def train(name: str, megabytes: float) -> None:
     seconds, cpu = time.perf_counter() - begun, time.process_time() - busy
     peak = memory("VmHWM")
     merges = hashlib.sha256(json.dumps(json.loads(file)["model"]["merges"]).encode()).hexdigest()
-    tell(
-        "train 32000",
-        by=name,
-        seconds=seconds,
-        cpu_seconds=cpu,
-        kib=peak - before,
-        peak_kib=peak,
-        merges=merges[:12],
-    )
+    line = {"seconds": seconds, "cpu_s": cpu, "mib": (peak - before) / 1024, "merges": merges[:12]}
+    sys.stdout.write(json.dumps(line) + "\n")
+
+
+def learn(record: Recorder, megabytes: float) -> None:
+    """Ours and the reference learn a vocabulary, each in a process of its own."""
+    lines = {}
+    for name in ("bpe", "tokenizers"):
+        command = [sys.executable, __file__, "--train", name, "--megabytes", str(megabytes)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            record.skip(f"learning by {name}", done.stderr.strip().rsplit("\n", 1)[-1])
+            return
+        lines[name] = json.loads(done.stdout)
+    ours, peer = lines["bpe"], lines["tokenizers"]
+    what, how = f"learn 32,000 tokens from {megabytes:g} MB", "once, a process each; "
+    how += "the same merges" if ours["merges"] == peer["merges"] else "other merges"
+    for case, key, unit in (
+        ("wall-clock time", "seconds", "s"),
+        ("processor time", "cpu_s", "s"),
+        ("memory at the peak beyond the texts", "mib", "MiB"),
+    ):
+        record(
+            f"{what}, {case}",
+            ours[key],
+            unit=unit,
+            peers={"tokenizers": peer[key]},
+            headline=key == "seconds",
+            how=how,
+        )
 
 
 def memory(entry: str) -> int:
@@ -142,14 +164,18 @@ def memory(entry: str) -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(entry))
 
 
-def tell(case: str, **figures: Any) -> None:
-    """Print one measurement."""
-    rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}
-    sys.stdout.write(json.dumps({"case": case, **rounded}) + "\n")
-    sys.stdout.flush()
+def bar(name: str, kind: str, case: str) -> Bar | None:
+    """Only the fastest peer has one."""
+    if name != "gigatoken":
+        return None
+    if kind == "gpt4" or case == "decode":
+        return Bar("ratio", least=1.1)
+    return Bar("ratio", least=1.3 if "two threads" in case else 1.2)
 
 
-def compare(name: str, kind: str, file: Path, texts: Sequence[str], rounds: int) -> None:
+def compare(
+    record: Recorder, name: str, kind: str, file: Path, texts: Sequence[str], *, rounds: int
+) -> None:
     """All cases against one peer."""
     make = PEERS[name]
     peer = make(file)
@@ -161,7 +187,23 @@ def compare(name: str, kind: str, file: Path, texts: Sequence[str], rounds: int)
     own = fast_tokenizer.Tokenizer(json_text, strict=True)
     ids: np.ndarray = own.encode(text)
     np.testing.assert_array_equal(ids, np.asarray(peer.encode(text)) + peer.shift)
-    known = {"peer": name, "pattern": kind, "megabytes": size}
+
+    def tell(case: str, figures: dict[str, float], **details: float) -> None:
+        """Record one case."""
+        figures = dict(figures)
+        unit, scale = ("us", 1e6) if case.startswith("a prompt") else ("ms", 1e3)
+        record(
+            f"{case} beside {name}",
+            scale * figures.pop("seconds"),
+            at=PATTERNS[kind],
+            unit=unit,
+            peers={name: scale * figures.pop("peer_seconds")},
+            bar=bar(name, kind, case),
+            headline=name == "gigatoken" or (name == "tokenizers" and "cold" in case),
+            how=f"{size:.1f} MB, 32,000 tokens; best of {rounds} rounds by turns, identical ids",
+            **{k: v for k, v in figures.items() if k != "ratio"},
+            **details,
+        )
 
     cold: list[tuple[float, float]] = []
     for _ in range(rounds):
@@ -173,9 +215,10 @@ def compare(name: str, kind: str, file: Path, texts: Sequence[str], rounds: int)
             times.append(time.process_time())
         cold.append((times[1] - times[0], times[2] - times[1]))
     ours, theirs = min(a for a, _ in cold), min(b for _, b in cold)
-    tell("one document, cold", **known, cpu_seconds=ours, cpu_ratio=theirs / ours)
+    figures = {"seconds": ours, "peer_seconds": theirs}
+    tell("one document, cold, processor time", figures)
     figures = in_turn(lambda: own.encode(text), lambda: peer.encode(text), rounds)
-    tell("one document, warm", **known, **figures)
+    tell("one document, warm", figures)
     for threads in (1, 2):
         figures = in_turn(
             lambda: own.encode_batch(documents, threads=threads),  # noqa: B023
@@ -183,9 +226,10 @@ def compare(name: str, kind: str, file: Path, texts: Sequence[str], rounds: int)
             rounds,
         )
         scale = {"control": control(3)} if threads > 1 else {}
-        tell(f"{len(documents)} documents, {threads} threads", **known, **scale, **figures)
+        case = {1: "one thread", 2: "two threads"}[threads]
+        tell(f"documents of {PIECE:,} characters, {case}", figures, **scale)
     figures = in_turn(lambda: own.decode_bytes(ids), lambda: peer.decode(ids - peer.shift), rounds)
-    tell("decode", **known, **figures)
+    tell("decode", figures)
     prompt = text[5000:5100]
 
     times = 10_000 if name in {"gigatoken", "tiktoken"} else 1000
@@ -195,11 +239,13 @@ def compare(name: str, kind: str, file: Path, texts: Sequence[str], rounds: int)
             function(prompt)
 
     figures = in_turn(lambda: many(own.encode), lambda: many(peer.encode), rounds)
-    tell(f"prompt of 100 characters, {times} times", **known, **figures)
+    for key in ("seconds", "peer_seconds"):
+        figures[key] /= times
+    tell("a prompt of 100 characters", figures)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=float, default=30)
     parser.add_argument("--rounds", type=int, default=5)
@@ -209,19 +255,18 @@ def main() -> None:
     if options.train:
         train(options.train, options.megabytes)
         return
+    record = Recorder("tokenizer")
     texts = corpus(options.megabytes)
     with tempfile.TemporaryDirectory() as folder:
         files = vocabularies(texts, Path(folder))
-        for name in () if options.peer else ("bpe", "tokenizers"):
-            command = [sys.executable, __file__, "--train", name]
-            command += ["--megabytes", str(options.megabytes)]
-            subprocess.run(command, check=False)
+        if not options.peer:
+            learn(record, options.megabytes)
         for name in options.peer or PEERS:
             for kind, file in files.items():
                 try:
-                    compare(name, kind, file, texts, options.rounds)
+                    compare(record, name, kind, file, texts, rounds=options.rounds)
                 except ImportError:
-                    tell("not installed", peer=name)
+                    record.skip(name, "it is not installed")
                     break
 
 

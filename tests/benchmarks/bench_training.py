@@ -1,8 +1,8 @@
-"""Training throughput of our step, and of MDLM's network beside it: one JSON object a measurement.
+"""Training throughput of our step, and of MDLM's network beside it.
 
-    python tests/benchmarks/bench_training.py                         # small, on the CPU
-    python tests/benchmarks/bench_training.py --device cuda --compile --layers 12 --dim 768 \\
-        --heads 12 --length 1024 --vocab 50304 --batch 32 --reference path/to/mdlm
+    make bench AREA=training                                          # small, on the CPU
+    make bench AREA=training ARGS='--device cuda --compile --layers 12 --dim 768 --heads 12 \\
+        --length 1024 --vocab 50304 --batch 32 --steps 10 --reference path/to/mdlm'
 
 A step is all of one: draw, forward, backward, clip, AdamW, moving average. The two take turns,
 a group of steps each. Floating-point operations a token, forward and backward:
@@ -16,9 +16,7 @@ other one holds.
 """
 
 import argparse
-import json
 import statistics
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +26,8 @@ import numpy as np
 import torch
 from attrs import frozen
 from mdlm_reference import Reference
+from record import Recorder
+from result import Bar
 
 from aios_core.config import resolve
 from aios_core.contracts import Vocabulary
@@ -68,7 +68,7 @@ def ours(given: argparse.Namespace) -> Learner:
             },
         }
     ).config  # fmt: skip
-    prepared: Any = Prepared(SimpleNamespace(vocabulary=vocabulary), tokens, tokens, "")  # type: ignore[arg-type]
+    prepared: Any = Prepared(SimpleNamespace(vocabulary=vocabulary), tokens, tokens)  # type: ignore[arg-type]
     return Learner(config, prepared)
 
 
@@ -104,7 +104,7 @@ def matmul_tflops(device: torch.device) -> float:
 
 
 def measure(given: argparse.Namespace, contestants: list[Contestant]) -> None:
-    """Let them take turns, and print."""
+    """Let them take turns, and record."""
     device = torch.device(given.device)
     times: dict[str, list[float]] = {one.name: [] for one in contestants}
     peaks = dict.fromkeys(times, 0)
@@ -124,29 +124,59 @@ def measure(given: argparse.Namespace, contestants: list[Contestant]) -> None:
                 times[one.name].append((time.perf_counter() - began) / given.steps)
             if device.type == "cuda" and group:
                 peaks[one.name] = torch.cuda.max_memory_allocated() - others
-    reached = matmul_tflops(device)
+    record = Recorder("training", given.device)
+    product = matmul_tflops(device)
+    tokens, speed, details = given.batch * given.length, {}, {}
     for one in contestants:
-        seconds, tokens = statistics.median(times[one.name]), given.batch * given.length
+        seconds = statistics.median(times[one.name])
         required = operations(given, one.learner.model, one.share) * tokens / seconds / 1e12
         nominal = operations(given, one.learner.model, 1.0) * tokens / seconds / 1e12
-        record = {
-            "name": one.name,
-            "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-            "torch": torch.__version__,
-            "batch": given.batch,
+        speed[one.name] = tokens / seconds
+        details[one.name] = {
             "parameters": sum(p.numel() for p in one.learner.model.parameters()),
-            "step_ms": round(1e3 * seconds, 2),
-            "worst_ms": round(1e3 * max(times[one.name]), 2),
-            "tokens_per_second": round(tokens / seconds),
-            "tflops": round(required, 3),
-            "nominal_tflops": round(nominal, 3),
-            "mfu": round(required / given.peak, 4),
-            "nominal_mfu": round(nominal / given.peak, 4),
-            "matmul_tflops": round(reached, 3),
-            "peak_gib": round(peaks[one.name] / 2**30, 2),
+            "step_ms": 1e3 * seconds,
+            "worst_ms": 1e3 * max(times[one.name]),
+            "tflops": required,
+            "nominal_tflops": nominal,
+            "mfu_percent": 100 * required / given.peak,
+            "nominal_mfu_percent": 100 * nominal / given.peak,
+            "peak_gib": peaks[one.name] / 2**30,
         }
-        sys.stdout.write(json.dumps(record) + "\n")
-        sys.stdout.flush()
+    ours, *others = (one.name for one in contestants)
+    labels = {"mdlm": "MDLM"}
+    form = "compiled" if given.compile else "eager"
+    what = (
+        f"{given.layers} x {given.dim}, L {given.length:,}, V {given.vocab:,}, "
+        f"batch {given.batch}, {form}"
+    )
+    how = (
+        f"median of {given.groups} groups of {given.steps} steps by turns, "
+        "bfloat16 autocast on CUDA; "
+        f"a large bfloat16 product reaches {product:.3g} TFLOP/s in the same process"
+    )
+    theirs = {f"mdlm_{k}": v for name in others for k, v in details[name].items()}
+    record(
+        f"{what}: tokens a second",
+        speed[ours],
+        unit="tokens/s",
+        better="higher",
+        peers={labels[name]: speed[name] for name in others},
+        headline=True,
+        how=how,
+        **details[ours],
+        **theirs,
+    )
+    if device.type == "cuda":
+        record(
+            f"{what}: required operations, of {given.peak:g} TFLOP/s",
+            details[ours]["mfu_percent"],
+            unit="%",
+            better="higher",
+            peers={labels[name]: details[name]["mfu_percent"] for name in others},
+            bar=Bar("ours", least=45) if given.compile else None,
+            headline=given.compile,
+            how=how,
+        )
 
 
 def main() -> None:

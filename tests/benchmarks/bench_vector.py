@@ -1,12 +1,11 @@
-"""How fast vectors are found and kept, beside the peers that are installed.
+"""How fast vectors are searched and stored, beside the peers that are installed.
 
-    python tests/benchmarks/bench_vector.py [--case exact ...] [--engines ours ...] [--rows 1000000]
+    make bench AREA=vector ARGS='--case exact --engines ours numpy --rows 1000000'
 
-One JSON object a measurement. Every case runs in a fresh process for each number of threads, for
-several OpenMP runtimes in one process spin against each other; with more than one thread each
-engine has a process of its own. Within a process engines take turns on the same data. `best_ms` and
-`median_ms` are of one query, or of one batch or commit; `cpu_ms` is processor time, which other
-processes disturb less. Peers: numpy, torch, faiss, usearch, hnswlib, sqlite, lancedb.
+Every case runs in a fresh process for each number of threads, for several OpenMP runtimes in one
+process spin against each other; with more than one thread each engine has a process of its own.
+Within a process engines take turns on the same data. Peers: numpy, torch, faiss, usearch, hnswlib,
+sqlite, lancedb.
 """
 
 from __future__ import annotations
@@ -18,6 +17,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from record import Recorder
+from vector_results import Results
 
 CASES = {
     "exact": "numpy torch faiss usearch lancedb",
@@ -49,21 +52,25 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--engines", nargs="*", help="some of them; all that are installed without")
     options = parser.parse_args()
+    kind = "synthetic" if options.vectors is None else "real"
+    results = Results(Recorder("vector"), kind)
     for case in options.case:
         engines = ["ours", *(p for p in CASES[case].split() if _installed(p))]
         if options.engines is not None:
-            engines = [one for one in engines if one in options.engines]
+            engines = [name for name in engines if name in options.engines]
         for threads in options.threads:
-            together = [engines] if threads == 1 else [[one] for one in engines]
-            for engines in together:
-                _run(case, engines, threads, options)
+            groups = [engines] if threads == 1 else [[name] for name in engines]
+            lines = [line for group in groups for line in _run(case, group, threads, options)]
+            results(case, threads, lines)
 
 
 def _installed(peer: str) -> bool:
     return importlib.util.find_spec(MODULES.get(peer, peer)) is not None
 
 
-def _run(case: str, engines: list[str], threads: int, options: argparse.Namespace) -> None:
+def _run(
+    case: str, engines: list[str], threads: int, options: argparse.Namespace
+) -> list[dict[str, Any]]:
     number = str(threads)
     variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
     job = {
@@ -77,9 +84,12 @@ def _run(case: str, engines: list[str], threads: int, options: argparse.Namespac
         [sys.executable, Path(__file__).with_name("vector_cases.py"), json.dumps(job)],
         env=os.environ | dict.fromkeys(variables, number) | HUGE_PAGES,
         check=False,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if done.returncode:
         sys.exit(f"case {case} with {engines} failed")
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 if __name__ == "__main__":

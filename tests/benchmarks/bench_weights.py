@@ -1,16 +1,16 @@
-"""Opening a model's weights: one JSON object a measurement, ours beside safetensors and pyarrow.
+"""Opening a model's weights, ours beside safetensors and pyarrow.
+
+    make bench AREA=weights
 
 A model of about 1 GB in float32 is written once in each format. Readers take turns in one process,
-on one thread, on a file that is in the system's cache; figures are medians over the rounds. `open`
-has every tensor but reads none of its bytes, `touch` reads all of them, `copied` is the private
-memory that is held when every tensor has been read.
+on one thread, on a file that is in the system's cache; values are medians over the rounds. "Open"
+gives every tensor and reads none of its bytes; "copied" is the private memory that is held when
+every tensor has been read. The bar was set as 1.5 times the time of safetensors.
 """
 
 import argparse
 import gc
-import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,11 +18,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import torch
+from record import Recorder
+from result import Bar
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from aios_core.weights import WeightLoader
 from aios_core.weights.convert import open_source, save
+
+BAR = Bar("ratio", least=0.667)
 
 ONE = "layers.7.up.weight"
 
@@ -77,7 +81,7 @@ def measure(readers: dict[str, Callable[[], object]], rounds: int) -> dict[str, 
             result = read()
             times[name].append(1e3 * (time.perf_counter() - began))
             del result
-    return {name: round(statistics.median(found), 3) for name, found in times.items()}
+    return {name: statistics.median(each) for name, each in times.items()}
 
 
 def copied(read: Callable[[], dict[str, torch.Tensor]]) -> int:
@@ -95,6 +99,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=25)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    record = Recorder("weights")
     with tempfile.TemporaryDirectory() as folder:
         theirs, own = Path(folder, "m.safetensors"), Path(folder, "m.parquet")
         tensors = state(given.gigabytes)
@@ -104,7 +109,10 @@ def main() -> None:
         del tensors
         began = time.perf_counter()
         save(open_source(theirs), own)
-        tell(what="convert", tensors=count, bytes=payload, seconds=time.perf_counter() - began)
+        size = f"a float32 model of {payload / 1e9:.2f} GB in {count} tensors"
+        record(
+            "convert from safetensors", time.perf_counter() - began, unit="s", how=f"once, {size}"
+        )
         cases = {
             "open, all tensors": {
                 "ours": lambda: dict(ours(own)),
@@ -115,28 +123,41 @@ def main() -> None:
                 "safetensors": lambda: safe_open(theirs, framework="pt").get_tensor(ONE),
             },
         }
+        how = f"{size}; medians of {given.rounds} rounds in turns, one thread, file in the cache"
         for what, readers in cases.items():
-            tell(what=what, unit="ms", **with_ratio(measure(readers, given.rounds)))
+            times = measure(readers, given.rounds)
+            peers = {"safetensors": times["safetensors"]}
+            record(what, times["ours"], unit="ms", peers=peers, bar=BAR, headline=True, how=how)
         slow = {
-            "ours": lambda: touch(dict(ours(own))),
-            "ours, verified": lambda: touch(dict(ours(own, verify=True))),
+            "open, read every byte": lambda: touch(dict(ours(own))),
+            "open, read every byte, digests checked": lambda: touch(dict(ours(own, verify=True))),
             "safetensors": lambda: touch(peer(theirs)),
+            "pyarrow": lambda: pq.read_table(own, columns=["payload"], memory_map=True),
         }
-        tell(what="open, touch every byte", unit="ms", **with_ratio(measure(slow, 3)))
-        by_pyarrow = {"pyarrow": lambda: pq.read_table(own, columns=["payload"], memory_map=True)}
-        tell(what="open, all tensors", unit="ms", **measure(by_pyarrow, 1))
-        whole = {"ours": lambda: dict(ours(own)), "safetensors": lambda: peer(theirs)}
-        for name, read in whole.items():
-            tell(what="copied", reader=name, share_of_payload=round(copied(read) / payload, 5))
-
-
-def with_ratio(times: dict[str, float]) -> dict[str, float]:
-    return {**times, "ratio": round(times["ours"] / times["safetensors"], 3)}
-
-
-def tell(**record: object) -> None:
-    sys.stdout.write(json.dumps(record) + "\n")
-    sys.stdout.flush()
+        times = measure(slow, 3)
+        how = f"{size}; medians of 3 rounds in turns, one thread, file in the cache"
+        peers = {"safetensors": times["safetensors"]}
+        for what, add in (
+            ("open, read every byte", ""),
+            ("open, read every byte, digests checked", "; safetensors checks no digests"),
+        ):
+            record(what, times[what], unit="ms", peers=peers, bar=BAR, how=how + add)
+        record(
+            "open all tensors, beside pyarrow on the same file",
+            times["open, read every byte"],
+            unit="ms",
+            peers={"pyarrow": times["pyarrow"]},
+            how=f"{how}; ours reads every byte too, pyarrow copies all of them",
+        )
+        record(
+            "bytes copied, of the payload",
+            100 * max(0, copied(lambda: dict(ours(own)))) / payload,
+            unit="%",
+            peers={"safetensors": 100 * max(0, copied(lambda: peer(theirs))) / payload},
+            bar=Bar("ours", most=2),
+            headline=True,
+            how=f"{size}; private memory held after every tensor was read",
+        )
 
 
 if __name__ == "__main__":

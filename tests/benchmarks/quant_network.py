@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from quant_cases import FORMATS, INSTRUCTIONS, in_turn, say
+from quant_cases import FORMATS, INSTRUCTIONS, in_turn, on
+from result import Bar
 from torch import nn
 
 from aios_plugins._native.arrow_quant import QuantizedMatrix
+
+if TYPE_CHECKING:
+    from record import Recorder
 
 
 class Packed(nn.Module):
@@ -65,7 +70,7 @@ def pack(module: nn.Module, settings: Mapping[str, Any], threads: int) -> None:
             pack(child, settings, threads)
 
 
-def network(threads: int, rounds: int) -> None:
+def network(record: Recorder, threads: int, rounds: int) -> None:
     """Four denoising steps of a network of 350 M parameters over 128 positions."""
     width, vocabulary, positions, steps = 1024, 24_000, 128, 4
     full = nn.Sequential(
@@ -97,16 +102,30 @@ def network(threads: int, rounds: int) -> None:
         "ours int2 g16 u4": double,
     }
     calls = {name: lambda m=m: denoise(m) for name, m in models.items()}
-    if threads:
-        calls.pop("torch bfloat16")
-        began = time.perf_counter()
-        denoise(half)
-        say(area="network", who="torch bfloat16", threads=threads, s=time.perf_counter() - began)
+    calls.pop("torch bfloat16")
+    began = time.perf_counter()
+    denoise(half)
+    slow = time.perf_counter() - began
     seconds = in_turn(calls, rounds)
-    for name, s in seconds.items():
-        record: dict[str, Any] = {"who": name, "threads": threads, "parameters": parameters, "s": s}
-        if name.startswith("ours"):
-            Packed.spent, begun = 0.0, time.perf_counter()
-            denoise(models[name])
-            record["outside_kernels"] = 1 - Packed.spent / (time.perf_counter() - begun)
-        say(area="network", times_float32=seconds["torch float32"] / s, **record)
+    peers = {"torch float32": seconds["torch float32"], "torch bfloat16": slow}
+    for name, taken in seconds.items():
+        if not name.startswith("ours"):
+            continue
+        Packed.spent, begun = 0.0, time.perf_counter()
+        denoise(models[name])
+        outside = 1 - Packed.spent / (time.perf_counter() - begun)
+        bar = Bar("ratio", least=2) if INSTRUCTIONS else Bar("ours", most=0.5)
+        barred = name == "ours int2 g64 f16" and threads > 1
+        record(
+            f"4 steps of a network of {parameters / 1e6:.0f} M, {name.removeprefix('ours ')}, "
+            f"{on(threads)}",
+            taken,
+            unit="s",
+            peers=peers,
+            bar=bar if barred else None,
+            headline=barred,
+            how=f"24 layers of width {width:,}, {positions} positions; median of {rounds} rounds, "
+            "bfloat16 once",
+            outside_products_percent=100 * outside,
+            wait_policy=os.environ.get("OMP_WAIT_POLICY", "not set"),
+        )

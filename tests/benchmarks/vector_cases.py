@@ -71,6 +71,7 @@ def recall(truth: NDArray[np.int64], found: NDArray[np.int64]) -> float:
 def exact(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """One query over everything."""
     base, queries = vectors(job, job["rows"] or 1_000_000, 200)
+    yield {"size": len(base)}
     ways = vector_engines.exact(base, queries[0], job["engines"])
     with vector_stores.searchers(base, queries[0], job["engines"]) as more:
         yield from in_turn(ways | more, 7)
@@ -85,6 +86,7 @@ def exact(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def batch(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """64 queries at once over everything."""
     base, queries = vectors(job, job["rows"] or 1_000_000, 64)
+    yield {"size": len(base)}
     ways = vector_engines.batch(base, queries, job["engines"])
     with vector_stores.searchers(base, queries, job["engines"]) as more:
         for line in in_turn(ways | more, 3):
@@ -94,6 +96,7 @@ def batch(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def graph(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Build, and search at several widths."""
     base, queries = vectors(job, 48_000, 500)
+    yield {"size": len(base)}
     truth = vector_engines.truth(base, queries)
     built = {}
     for engine in job["engines"]:
@@ -135,6 +138,7 @@ def _between(curve: list[tuple[float, float]], wanted: float) -> float | None:
 def filtered(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Search among a part of the rows."""
     base, queries = vectors(job, 48_000, 200)
+    yield {"size": len(base)}
     built = {
         engine: vector_engines.Graph(engine, base, job["threads"]) for engine in job["engines"]
     }
@@ -161,6 +165,7 @@ def churn(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     At the end each row is searched by its own vector, and is lost if a wide walk does not meet it.
     """
     base, queries = vectors(job, 40_000, 200)
+    yield {"size": len(base)}
     for engine in job["engines"]:
         before = vector_stores.resident()["RssAnon"]
         for turn, (graph, inside) in enumerate(vector_engines.churn(engine, base, job["threads"])):
@@ -188,6 +193,7 @@ def commit(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def opened(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """From a closed store to the first answer, in a process that has read it before."""
     base, queries = vectors(job, job["rows"] or 1_000_000, 1)
+    yield {"size": len(base)}
     with vector_stores.openers(base, queries[0], job["engines"]) as (ways, folder):
         yield from in_turn(ways, 3)
         if "ours" in job["engines"]:
