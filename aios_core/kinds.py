@@ -224,6 +224,19 @@ _ROWS: Final = (
         """,
     ),
     _of_core(
+        "policy",
+        hook="aios_evolution_policies",
+        contract="aios_core.contracts.policy:EvolutionPolicy",
+        default="ladder",
+        affects="evaluation",
+        promise="""
+        Policies of evolution, subclasses of `aios_core.contracts.EvolutionPolicy`.
+
+        The same situation gives the same choice: levels that it has, each at most once, none that
+        failed; which levels change a model, and whether a change stays, is not the policy's.
+        """,
+    ),
+    _of_core(
         "uncertainty",
         hook="aios_uncertainty_estimators",
         contract="aios_core.contracts.uncertainty:UncertaintyEstimator",

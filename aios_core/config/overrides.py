@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aios_core.config.document import Node, Origin, tree
+from aios_core.config.upgrade import upgraded
 from aios_core.errors import ConfigError
 
 _WORD: Final = re.compile(r"[\w-]+")
@@ -52,7 +53,7 @@ def layer(overrides: Sequence[str]) -> Node:
             put(root, path, tree(_value(raw), source))
     if problems:
         raise ConfigError(*problems)
-    return root
+    return upgraded(root)
 
 
 def _value(raw: str) -> Any:

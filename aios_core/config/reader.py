@@ -10,6 +10,7 @@ from typing import Final
 
 from aios_core.config.document import Node, Origin, merge, tree
 from aios_core.config.lines import find_lines
+from aios_core.config.upgrade import upgraded
 from aios_core.errors import ConfigError
 
 MAX_BYTES: Final = 4 * 2**20
@@ -63,7 +64,7 @@ def _parse(path: Path) -> Node:
         lines = find_lines(text)
         folder = path.parent.absolute()
         places = {key: Origin(str(path), folder, line=line) for key, line in lines.items()}
-        return tree(values, Origin(str(path), folder), places)
+        return upgraded(tree(values, Origin(str(path), folder), places))
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         place = _PLACE.search(message)

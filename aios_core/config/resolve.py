@@ -13,6 +13,7 @@ from aios_core.config.document import Node, Origin, merge, tree
 from aios_core.config.overrides import layer
 from aios_core.config.reader import read
 from aios_core.config.structure import Memo, Reader
+from aios_core.config.upgrade import upgraded
 from aios_core.errors import ConfigError, PluginError
 from aios_core.registry import Component, Registry
 
@@ -110,7 +111,7 @@ def resolve(
         ConfigError: with all that is wrong, each with its key.
     """
     registry = registry or Registry.discover(insist=False)
-    given = tree(values, Origin("", Path.cwd()))
+    given = upgraded(tree(values, Origin("", Path.cwd())))
     return structure(merge(given, layer(overrides), registry.default_types), registry)
 
 

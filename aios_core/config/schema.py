@@ -24,6 +24,7 @@ from aios_core.contracts import (
     Dataset,
     EmbeddingProvider,
     EvolutionLevel,
+    EvolutionPolicy,
     Executor,
     Metric,
     NoiseScheduler,
@@ -219,19 +220,8 @@ class EvaluationConfig:
 class EvolutionConfig:
     """How the model may adapt after training, and what must be true for a change to stay."""
 
-    policy: Literal["ladder", "uncertainty"] = "ladder"
-    """Which of ``[[levels]]`` is tried first: the first, or the one that the size of the
-    uncertainty calls for. A level that fails the gate is followed by the next one."""
     level: str | None = None
-    """Try this one of ``[[levels]]`` alone."""
-    thresholds: tuple[float, ...] = field(
-        default=(1.0, 3.0),
-        validator=validators.deep_iterable(
-            validators.and_(validators.ge(-1e6), validators.le(1e6))
-        ),
-    )
-    """For the policy ``uncertainty``: how unsure the model must be of the evidence, in standard
-    deviations above its own domain, to begin with the second level, the third, ..."""
+    """Try this one of ``[[levels]]`` alone, whatever ``[policy]`` says."""
     share: float = field(default=0.1, validator=[validators.gt(0), validators.le(1)])
     """Most of the parameters that one adaptation may change or add."""
     steps: int = field(default=200, validator=_count)
@@ -309,6 +299,7 @@ class Config:
         quantizer: Quantizer
         metrics: tuple[Metric, ...]
         levels: tuple[EvolutionLevel, ...]
+        policy: EvolutionPolicy
         storage: StorageBackend
         embedding: EmbeddingProvider
         tracker: Tracker

@@ -20,6 +20,7 @@ from aios_core.config.resolve import Resolved, pinned, structure
 from aios_core.config.schema import config_class
 from aios_core.config.structure import Memo
 from aios_core.config.types import fields, show
+from aios_core.config.upgrade import upgraded
 from aios_core.errors import ConfigError, PluginError
 from aios_core.registry import Registry
 
@@ -67,7 +68,7 @@ def trials(
     registry = registry or Registry.discover(insist=False)
     types = registry.default_types
     if isinstance(source, Mapping):
-        file = tree(source, Origin("", Path.cwd()))
+        file = upgraded(tree(source, Origin("", Path.cwd())))
     else:
         file = read(Path(source), types)
     over = command_line.layer(overrides)

@@ -32,6 +32,7 @@ from aios_core.contracts.model import (
 from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
 from aios_core.contracts.objective import Objective
 from aios_core.contracts.padding import Padding
+from aios_core.contracts.policy import EvolutionPolicy
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.sampler import (
@@ -75,6 +76,7 @@ __all__ = [
     "Estimate",
     "Evidence",
     "EvolutionLevel",
+    "EvolutionPolicy",
     "Executor",
     "Experience",
     "HeldOutTokens",

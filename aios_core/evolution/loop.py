@@ -81,8 +81,11 @@ class _Round:
             entry["level"] for entry in past if entry["key"] == self.key and not entry["accepted"]
         }
         attempts: list[Attempt] = []
-        unsure = evidence_uncertainty(self.model, self.splits, self.registry)
-        for choice in route(self.config, unsure, failed):
+
+        def measure() -> float:
+            return evidence_uncertainty(self.model, self.splits, self.registry)
+
+        for choice in route(self.config, measure, failed):
             why = choice.why
             if attempts:
                 why = f"{attempts[-1].level} failed: {attempts[-1].reason}"

@@ -2,47 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from aios_core.component import blamed, named
+from aios_core.contracts.policy import Choice, Situation
+from aios_core.errors import EvolutionError
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
-    from aios_core.contracts import EvolutionLevel
 
 
-@frozen
-class Choice:
-    """A level to try."""
-
-    level: EvolutionLevel
-    why: str
-
-
-def route(config: Config, uncertainty: float, failed: Collection[str]) -> list[Choice]:
+def route(
+    config: Config, measure: Callable[[], float], failed: Collection[str]
+) -> Sequence[Choice]:
     """Levels in the order in which to try them; empty where all have failed.
 
     Args:
         config: its levels and its policy.
-        uncertainty: how unsure the model is of the evidence, in standard deviations above texts
-            like those of its training.
+        measure: measures how unsure the model is of the evidence, in standard deviations above
+            texts like those of its training; called where the policy asks.
         failed: names of levels that did not pass the gate on this evidence, from this HEAD.
+
+    Raises:
+        EvolutionError: the policy chose a level that it was not given, or one that failed.
     """
-    evolution = config.evolution
-    if evolution.level is not None:
-        chosen = [level for level in config.levels if level.name == evolution.level]
+    only = config.evolution.level
+    if only is not None:
+        chosen = [level for level in config.levels if level.name == only]
         return [Choice(level, "evolution.level names it") for level in chosen]
-    start, why = 0, "it is the first of the ladder"
-    if evolution.policy == "uncertainty":
-        start = sum(uncertainty >= threshold for threshold in evolution.thresholds)
-        start = min(start, len(config.levels) - 1)
-        why = f"the model is unsure of the evidence: {uncertainty:+.2f} standard deviations"
-    choices: list[Choice] = []
-    for level in config.levels[start:]:
-        if level.name in failed:
-            why = f"{level.name} did not pass the gate before"
-            continue
-        choices.append(Choice(level, why))
-        why = f"{level.name} did not pass the gate"
+    situation = Situation(config.levels, frozenset(failed), measure)
+    with blamed(config.policy, "choose"):
+        choices = tuple(config.policy.choose(situation))
+    open_ones = {level.name for level in config.levels} - situation.failed
+    if wrong := [choice.level.name for choice in choices if choice.level.name not in open_ones]:
+        raise EvolutionError(
+            f"{named(config.policy)} chose {wrong[0]!r}; expected some of {sorted(open_ones)}"
+        )
     return choices

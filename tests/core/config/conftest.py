@@ -140,6 +140,7 @@ NAMES = {
     "dataset": "python-docs",
     "metric": dict.fromkeys(("nelbo", "likelihood", "entropy", "distinct", "twin"), Counting),
     "level": dict.fromkeys(("l1-control", "l2-lora", "l3-unfreeze"), Level),
+    "policy": "ladder",
     "storage": "arrow",
     "embedding": "hashing",
     "tracker": "jsonl",
@@ -161,6 +162,13 @@ def small() -> Registry:
     plugin = SimpleNamespace(AIOS_API=1, __name__="small", **hooks)
     registry.add(plugin, distribution="small-plugins", version="1.5")
     return registry
+
+
+@pytest.fixture
+def held():
+    """How many components a configuration holds that names none."""
+    sections = [kind.default for kind in KINDS.values() if kind.section]
+    return sum(len(one) if isinstance(one, tuple) else 1 for one in sections)
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def test_uncertainty_chooses_the_level_and_failures_escalate(found, run):
     """Begun where the size of the uncertainty says, with the reason at every step."""
     levels = [{"type": name} for name in ("l1-control", "l2-lora", "l3-unfreeze")]
     values = found.state.values | {"levels": levels}
-    words = ("evolution.policy=uncertainty", "evolution.thresholds=[0.0, 1000.0]")
+    words = ("policy.type=uncertainty", "policy.thresholds=[0.0, 1000.0]")
     strict = resolve(values, overrides=(*words, "evolution.epsilon=50", "evolution.steps=2"))
     first, second = evolve(found, strict)
 

@@ -22,6 +22,7 @@ from aios_core.scaffold.examples.executor import InOrder
 from aios_core.scaffold.examples.head import Tied
 from aios_core.scaffold.examples.level import Bias
 from aios_core.scaffold.examples.objective import Tempered
+from aios_core.scaffold.examples.policy import Largest
 from aios_core.scaffold.examples.quantizer import Clipped
 from aios_core.scaffold.examples.storage import Exact
 from aios_core.scaffold.examples.tokenizer import Utf8, _Trained
@@ -365,6 +366,25 @@ class WorstFirst(Exact):
 @offer("storage", "unfiltered")
 class Unfiltered(Exact):
     index = searching(lambda own: lambda v, q, k, allowed, *a, **o: own(v, q, k, None, *a, **o))
+
+
+@offer("policy", "stubborn")
+class Stubborn(Largest):
+    def choose(self, situation):
+        return super().choose(evolve(situation, failed=()))
+
+
+@offer("policy", "idle")
+class Idler(Largest):
+    def choose(self, situation):
+        return super().choose(situation) if situation.measure() > 0 else []
+
+
+@offer("policy", "forgetful")
+class Alternating(Largest):
+    def choose(self, situation):
+        CALLS.append("chosen")
+        return super().choose(situation)[:: 1 - 2 * (len(CALLS) % 2)]
 
 
 @offer("uncertainty", "mean")

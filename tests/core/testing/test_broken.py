@@ -217,6 +217,9 @@ OTHERS = {
     "level.touching": ("the_model_itself_is_left_alone", "By both methods: its tensors"),
     "level.greedy": ("the_budget_is_kept", "Expected adaptation.parameters <="),
     "level.trusting": ("what_does_not_fit_is_refused", "DID NOT RAISE EvolutionError"),
+    "policy.stubborn": ("what_failed_is_not_tried_again", "has one that failed"),
+    "policy.idle": ("levels_are_those_of_the_situation", "no level is tried though none has fail"),
+    "policy.forgetful": ("the_same_situation_gives_the_same_choice", "A policy keeps no state"),
     "uncertainty.mean": (
         "higher_is_more_unsure",
         "expected one a hidden token",

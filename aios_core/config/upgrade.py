@@ -1,0 +1,41 @@
+"""Keys of earlier versions, read as those that stand for them today.
+
+Runs, weight files and locks hold whole configurations, and so may files of users. Each layer of a
+configuration (a file, plain values, ``--set``) passes here before it is merged with others.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aios_core.config.document import Node
+from aios_core.errors import ConfigError
+
+_OF_POLICY: Final = {"policy": "type", "thresholds": "thresholds"}
+"""Keys of ``[evolution]``, by what they are in ``[policy]``."""
+
+
+def upgraded(layer: Node) -> Node:
+    """A layer in the keys of today; the same object where it has no others.
+
+    ``evolution.policy`` and ``evolution.thresholds`` are ``policy.type`` and ``policy.thresholds``.
+
+    Raises:
+        ConfigError: it says a thing in the old and in the new way.
+    """
+    evolution = layer.get("evolution")
+    old = {} if evolution is None else {key: evolution.get(key) for key in _OF_POLICY}
+    moved = {_OF_POLICY[key]: node for key, node in old.items() if node is not None}
+    if evolution is None or not moved:
+        return layer
+    if layer.get("policy") is not None:
+        key, node = next((key, node) for key, node in old.items() if node is not None)
+        wrong = f"is policy.{_OF_POLICY[key]} today, and there is [policy]; expected it alone"
+        raise ConfigError(node.source.problem(("evolution", key), wrong))
+    if "type" in moved and moved["type"].value != "uncertainty":
+        moved.pop("thresholds", None)  # no other policy had them, but they were written out
+    policy = Node(moved, next(iter(moved.values())).source)
+    return Node(
+        {**layer.value, "evolution": evolution.without(*_OF_POLICY), "policy": policy},
+        layer.source,
+    )
