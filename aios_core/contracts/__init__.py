@@ -8,6 +8,7 @@ the work. Nothing here imports torch or numpy when it is imported.
 from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition, Injection
 from aios_core.contracts.corruption import Corruption
 from aios_core.contracts.dataset import Dataset, Split
+from aios_core.contracts.denoising import Denoising, Question
 from aios_core.contracts.embedding import EmbeddingProvider, Side
 from aios_core.contracts.evolution import (
     Adaptation,
@@ -71,6 +72,7 @@ __all__ = [
     "Curve",
     "Dataset",
     "Denoiser",
+    "Denoising",
     "Draws",
     "EmbeddingProvider",
     "Estimate",
@@ -93,6 +95,7 @@ __all__ = [
     "ProjectionHead",
     "QuantizedTensor",
     "Quantizer",
+    "Question",
     "Randomness",
     "Recalled",
     "Rows",

@@ -6,16 +6,19 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from attrs import field, fields, frozen, validators
+from attrs import evolve, field, fields, frozen, validators
 
+from aios_core.contracts import former
+from aios_core.contracts.denoising import states
 from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
 from aios_core.tensor_cache import count, differences, highest, masks, others
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from aios_core.contracts.denoising import Denoising
     from aios_core.contracts.model import Denoiser, Process, Randomness
 
 
@@ -71,6 +74,8 @@ class SamplingContext:
     """Of the time grid."""
     process: Process | None = None
     """The corruption that the network was trained under; None: masks."""
+    time_conditioned: bool = True
+    """Whether predictions depend on the time; if not, an unchanged x keeps its prediction."""
 
     @property
     def absorbing(self) -> bool:
@@ -126,7 +131,16 @@ class Sampler(ABC):
 
     Most people subclass `StepSampler`, which walks a time grid, or `AdaptiveSampler`, which fills
     in as much at once as the prediction allows, and write one method. Subclass this one to own
-    the loop.
+    the loop, a coroutine::
+
+        def denoise(self, x, context):
+            while context.masked(x).any():
+                log_probs = yield x, context.time(x)
+                x = torch.where(context.masked(x), context.categorical(...), x)
+            return x
+
+    It never calls the network: whoever runs it answers, so one call may answer many samplers. What
+    it has to remember is in its locals, for a component keeps no state.
     """
 
     exact: ClassVar[Literal["always", "in the limit", "one at a time", "never"]]
@@ -141,18 +155,34 @@ class Sampler(ABC):
     absorbing_only: ClassVar[bool] = True
     """Whether it needs noise to be masks alone; False: it serves every corruption."""
 
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """See `former`."""
+        super().__init_subclass__(**settings)
+        former.serve_sampler(cls)
+
     @abstractmethod
-    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
-        """Run to the end, yielding each new state; the last one holds no mask.
+    def denoise(self, x: Tensor, context: SamplingContext) -> Denoising:
+        """Run to the end, asking on the way.
 
         Args:
-            denoiser: the model, possibly wrapped.
             x: (B, L) int64, the mask id where text is wanted.
             context: schedule, generators, fixed positions.
 
         Yields:
-            (B, L) int64, a new tensor for each state after the first.
+            A state and the (B,) float64 times at which the network is asked about it, or None to
+            show a state without a question; see `Question`. A state is (B, L) int64, a new tensor
+            for each but the first, and is never written to again. What is sent is log-probabilities
+            (B, L, V), as a `Denoiser` gives them; they may be written to, and, as they are large,
+            should be let go before the next question.
+
+        Returns:
+            The last state, which holds no mask.
         """
+
+    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
+        """The states of a run that a denoiser answers: for subclasses of the form of `former`."""
+        context = evolve(context, time_conditioned=denoiser.time_conditioned)
+        return states(former.written(type(self))(self, x, context), x, denoiser)
 
 
 @frozen
@@ -185,7 +215,7 @@ class StepSampler(Sampler):
         """(steps + 1,) float64 times to stop at, from 1 down to 0; the grid of the schedule."""
         return context.noise.timesteps(self.steps, context.spacing)
 
-    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
+    def denoise(self, x: Tensor, context: SamplingContext) -> Denoising:
         """Walk the time grid; a network that ignores time is not asked twice about one state.
 
         Unless tokens may change, it ends when no mask is left.
@@ -197,14 +227,15 @@ class StepSampler(Sampler):
         # of noise that is not masks alone a whole distribution is made.
         for now, (t, s) in zip(clock, pairwise(grid if context.absorbing else clock), strict=False):
             if not (changing or count(context.masked(x))):
-                return
+                break
             if log_probs is None:
-                log_probs = denoiser(x, now.expand(len(x)))
+                log_probs = yield x, now.expand(len(x))
             new = self.step(x, t, s, log_probs, context)
-            yield new
-            if denoiser.time_conditioned or differences(new, x):
+            yield new, None  # shown before it is looked at: whoever looks first waits for all
+            if context.time_conditioned or differences(new, x):
                 log_probs = None  # before the next answer is made, for each is large
             x = new
+        return x
 
 
 class AdaptiveSampler(Sampler):
@@ -227,13 +258,13 @@ class AdaptiveSampler(Sampler):
             the position of the highest probability is.
         """
 
-    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
+    def denoise(self, x: Tensor, context: SamplingContext) -> Denoising:
         """Ask, choose and draw, until no row holds a mask."""
         import torch
 
         any_time = torch.ones(len(x), dtype=torch.float64, device=x.device)
         while count(masked := context.masked(x)):
-            log_probs = denoiser(x, context.time(x) if denoiser.time_conditioned else any_time)
+            log_probs = yield x, context.time(x) if context.time_conditioned else any_time
             score = highest(log_probs).masked_fill(others(masked), -math.inf)
             fill = self.choose(masked, log_probs, context)
             if fill.shape != x.shape or fill.dtype != torch.bool:
@@ -247,4 +278,5 @@ class AdaptiveSampler(Sampler):
             fill = fill.scatter(-1, best, value=True) & masked
             x = context.categorical(log_probs, fill).where(fill, x)
             del log_probs  # before the next answer is made, for each is large
-            yield x
+            yield x, None  # shown before it is looked at, as above
+        return x

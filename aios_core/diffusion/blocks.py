@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from attrs import evolve, field, frozen, validators
 
-from aios_core.contracts import Sampler
-from aios_core.diffusion.denoiser import ask
-from aios_core.tensor_cache import cached_by_tensor
+from aios_core.contracts import Question, Sampler
+from aios_core.contracts.denoising import rephrased
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts import Denoiser, SamplingContext
+    from aios_core.contracts import Denoising, SamplingContext
 
 
 @frozen
@@ -44,12 +42,12 @@ class Blocks(Sampler):
         """Within the present block, as the sampler that is run."""
         return self.inner.remasks
 
-    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
+    def denoise(self, x: Tensor, context: SamplingContext) -> Denoising:
         """All states of the first block, then all of the second, ...
 
-        The sampler sees a block and nothing else, and the denoiser is asked for no more. Each block
-        has random streams of its own, so that a row does not depend on how long its batch mates
-        keep a block busy.
+        The sampler sees a block and nothing else, and asks for no more. Each block has random
+        streams of its own, so that a row does not depend on how long its batch mates keep a block
+        busy.
         """
         wanted = context.free.any(0).tolist()
         for number, start in enumerate(range(0, x.shape[1], self.size)):
@@ -59,20 +57,21 @@ class Blocks(Sampler):
                 continue
             random = context.random.fork(number).window(start, stop)
             inside = evolve(context, fixed=fixed, random=random)
-            part = _Part(denoiser, x, start, stop)
-            for state in self.inner.sample(part, x[:, start:stop], inside):
-                x = part.whole(state)
-                yield x
+            part = x[:, start:stop]
+            run = self.inner.denoise(part, inside)
+            x = yield from rephrased(run, question=_Whole(x, part, start))
+        return x
 
 
-class _Part:
-    """A denoiser of some positions, which knows what stands at the others."""
+class _Whole:
+    """From questions about some positions to questions about them that show all of the text."""
 
-    def __init__(self, denoiser: Denoiser, x: Tensor, start: int, stop: int) -> None:
-        self.denoiser, self.time_conditioned = denoiser, denoiser.time_conditioned
-        self.start, self.stop, self.before, self.after = start, stop, x[:, :start], x[:, stop:]
-        self.whole = cached_by_tensor(lambda x: torch.cat((self.before, x, self.after), 1))
-        """The positions x (B, L) among all others."""
+    def __init__(self, x: Tensor, part: Tensor, start: int) -> None:
+        stop = start + part.shape[1]
+        self.before, self.part, self.after = x[:, :start], slice(start, stop), x[:, stop:]
+        self.last = part, x  # the same for as long as the part is
 
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        return ask(self.denoiser, self.whole(x), t, self.start, self.stop)
+    def __call__(self, asked: Question) -> Question:
+        if asked.state is not self.last[0]:
+            self.last = asked.state, torch.cat((self.before, asked.state, self.after), 1)
+        return Question(self.last[1], asked.t, self.part, asked.new)

@@ -211,6 +211,7 @@ class DiffusionCore:
             if process is not None:  # padding must not count as a token that is there already
                 process.observe(torch.where(valid, x, self.mask_id))
 
+        context = evolve(context, time_conditioned=inner.time_conditioned)
         denoiser = Watched(inner, observe, context.random, self.sampler, fixed)
         masked = x == self.mask_id
         if self.process is not None and not self.process.absorbing:
@@ -229,7 +230,7 @@ class DiffusionCore:
         # Under other noise than masks, what may change is drawn anew in every step.
         redrawn = None if context.absorbing else context.free
         first = x
-        for new in denoiser.states(lambda: self.sampler.sample(denoiser, first, context)):
+        for new in denoiser.states(first, context, self.sampler):
             state = self._advance(state, new, denoiser, redrawn, scored=scored)
             yield state
         left = context.masked(state.ids)

@@ -15,11 +15,9 @@ from aios_core.diffusion.random import indices
 from aios_core.tensor_cache import count, masks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
-    from aios_core.contracts import Denoiser, Network
+    from aios_core.contracts import Network
 
 
 def substitute(logits: Tensor, x: Tensor, mask_id: int, dtype: torch.dtype) -> Tensor:
@@ -43,16 +41,6 @@ def substitute(logits: Tensor, x: Tensor, mask_id: int, dtype: torch.dtype) -> T
     log_probs.masked_fill_(clean[..., None], -torch.inf)
     certain = torch.zeros_like(x, dtype=dtype).masked_fill_(~clean, -torch.inf)
     return log_probs.scatter_(-1, x[..., None], certain[..., None])
-
-
-def ask(denoiser: Denoiser, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
-    """What a denoiser says of some positions of x (B, L): (B, stop - start, V).
-
-    One that has a method ``part(x, t, start, stop)`` is asked for no more than these, which may be
-    much cheaper; any other for all of them.
-    """
-    part: Callable[[Tensor, Tensor, int, int], Tensor] | None = getattr(denoiser, "part", None)
-    return denoiser(x, t)[:, start:stop] if part is None else part(x, t, start, stop)
 
 
 def narrowed(h: Tensor, part: slice) -> Tensor:

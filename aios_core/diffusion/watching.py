@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from aios_core.component import blamed, named
+from aios_core.contracts.denoising import ask, states
 from aios_core.diffusion.blocks import Blocks
-from aios_core.diffusion.denoiser import ask
 from aios_core.errors import InferenceError, PluginError
 from aios_core.tensor_cache import doubtful
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Denoiser, Randomness, Sampler
+    from aios_core.contracts import Denoiser, Randomness, Sampler, SamplingContext
 
 
 class Watched:
@@ -31,7 +32,6 @@ class Watched:
 
     last: Tensor | None = None
     doubt: Tensor | None = None
-    raised: Exception | None = None
     start = 0
 
     def __init__(
@@ -64,9 +64,8 @@ class Watched:
         try:
             self.observe(x)
             answer = ask(self.denoiser, x, t, start, stop)
-        except Exception as error:
+        except Exception:
             self._tokens(x)  # which is why it was raised, if a sampler made one up
-            self.raised = error
             raise
         if answer.ndim != 3 or answer.shape[:2] != (len(x), stop - start):
             raise InferenceError(
@@ -77,34 +76,28 @@ class Watched:
         self.last, self.doubt, self.size = answer, doubtful(answer), answer.shape[-1]
         return answer
 
-    def states(self, states: Callable[[], Iterator[Tensor]]) -> Iterator[Tensor]:
-        """What the sampler yields, of which it is known to be tensors of the shape of a state.
+    def states(self, x: Tensor, context: SamplingContext, sampler: Sampler) -> Iterator[Tensor]:
+        """The states of a sampler, of which it is known to be tensors of the shape of a state.
+
+        Args:
+            x: (B, L) int64, where it begins.
+            context: what it may use.
+            sampler: which is run; maybe block by block, when another one is blamed.
 
         Raises:
             PluginError: it yields something else, or raises what nobody foresaw.
         """
-        running: Iterator[Tensor] | None = None
-        while True:
-            try:
-                with blamed(self.sampler, "sample"):
-                    running = iter(states()) if running is None else running
-                    new = next(running, _END)
-            except PluginError as error:
-                if self.raised is not None and error.__cause__ is self.raised:
-                    raise self.raised from None  # which is no fault of the sampler's
-                raise
-            if new is _END:
-                return
-            found = type(new).__name__
-            if isinstance(new, Tensor):
-                if (new.dtype, new.shape, new.device) == _kind(self.fixed):
-                    yield new
-                    continue
-                found = f"{new.dtype} of shape {tuple(new.shape)} on {new.device}"
-            raise PluginError(
-                f"{named(self.sampler)} gives {found}; expected torch.int64 of shape "
-                f"{tuple(self.fixed.shape)} on {self.fixed.device}"
-            )
+        guard = partial(blamed, self.sampler, "denoise")
+        with guard():
+            run = sampler.denoise(x, context)
+        for state in states(run, x, self, guard):
+            if (state.dtype, state.shape, state.device) != _kind(self.fixed):
+                raise PluginError(
+                    f"{named(self.sampler)} gives {state.dtype} of shape {tuple(state.shape)} on "
+                    f"{state.device}; expected torch.int64 of shape {tuple(self.fixed.shape)} on "
+                    f"{self.fixed.device}"
+                )
+            yield state
 
     def look(self, ids: Tensor, before: Tensor, changed: Tensor, masked: Tensor) -> tuple[int, int]:
         """How many positions of the last answer changed, and how many are masked: one wait.
@@ -169,9 +162,6 @@ class Watched:
                 f"{named(self.sampler)} gives token {int(ids[row, place])} in row {row}, position "
                 f"{place}; expected 0 to {self.size - 1}"
             )
-
-
-_END: Any = object()
 
 
 def _kind(fixed: Tensor) -> tuple[torch.dtype, torch.Size, torch.device]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aios_core.diffusion.denoiser import ask
+from aios_core.contracts.denoising import ask
 from aios_core.tensor_cache import masks
 
 if TYPE_CHECKING:

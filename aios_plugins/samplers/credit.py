@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 
-from aios_core.contracts import AdaptiveSampler, Denoiser, SamplingContext
+from aios_core.contracts import AdaptiveSampler, Denoising, SamplingContext
+from aios_core.contracts.denoising import rephrased
 from aios_core.tensor_cache import highest
 
 if TYPE_CHECKING:
@@ -40,22 +40,21 @@ class Credit(AdaptiveSampler):
         """Where the likeliest token has probability tau."""
         return highest(log_probs) >= math.log(self.tau)
 
-    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
-        """Sample from a denoiser that remembers what it said."""
-        yield from super().sample(_Credited(denoiser, self), x, context)
+    def denoise(self, x: Tensor, context: SamplingContext) -> Denoising:
+        """Fill in by predictions that gain from those before."""
+        context = evolve(context, time_conditioned=True)  # each differs from the one before
+        return rephrased(super().denoise(x, context), answer=_Credited(self))
 
 
 class _Credited:
-    """A denoiser with credit; remembered are only the tokens that were the likeliest at a time."""
+    """Predictions with credit; remembered are only the tokens that were the likeliest at a time."""
 
-    def __init__(self, denoiser: Denoiser, settings: Credit) -> None:
-        self.denoiser, self.settings = denoiser, settings
-        self.time_conditioned = True  # each answer differs from the one before
+    def __init__(self, settings: Credit) -> None:
+        self.settings = settings
         self.tokens: Tensor | None = None  # (B, L, K), -1 where there are fewer than K
         self.credit: Tensor | None = None  # (B, L, K)
 
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        log_probs = self.denoiser(x, t)
+    def __call__(self, log_probs: Tensor) -> Tensor:
         best, token = log_probs.max(-1, keepdim=True)
         if self.tokens is None or self.credit is None:
             self.tokens, self.credit = token[..., :0], best[..., :0]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import torch
 from attrs import frozen
 from torch import Tensor
 
-from aios_core.contracts import Denoiser, Sampler, SamplingContext
+from aios_core.contracts import Denoising, Sampler, SamplingContext
 
 
 @frozen
@@ -23,7 +22,7 @@ class FirstHitting(Sampler):
 
     exact: ClassVar[Literal["always"]] = "always"
 
-    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
+    def denoise(self, x: Tensor, context: SamplingContext) -> Denoising:
         """Fill in one token a row and call, until no row holds a mask."""
         rate = context.noise.mask_rate(torch.ones(len(x), dtype=torch.float64, device=x.device))
         for _ in range(int(context.masked(x).sum(-1).max())):
@@ -33,5 +32,7 @@ class FirstHitting(Sampler):
             t = context.noise.inverse(1 - rate)
             chosen = context.uniform().masked_fill(~masked, -1).argmax(-1, keepdim=True)
             fill = torch.zeros_like(masked).scatter_(-1, chosen, value=True) & masked
-            x = torch.where(fill, context.categorical(denoiser(x, t), fill), x)
-            yield x
+            log_probs = yield x, t
+            x = torch.where(fill, context.categorical(log_probs, fill), x)
+            del log_probs  # before the next answer is made, for each is large
+        return x

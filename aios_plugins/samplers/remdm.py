@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
@@ -10,7 +9,7 @@ import torch
 from attrs import Attribute, field, frozen, validators
 from torch import Tensor
 
-from aios_core.contracts import Denoiser, Sampler, SamplingContext
+from aios_core.contracts import Denoising, Sampler, SamplingContext
 from aios_core.diffusion.remasking import RemaskingSampler, most, shares
 
 _fraction: Any = [validators.ge(0), validators.le(1)]
@@ -118,16 +117,16 @@ class Conf(Sampler):
     eta: float = field(default=1.0, validator=_fraction)
     """Share of the highest probability that the schedule allows."""
 
-    def sample(self, denoiser: Denoiser, x: Tensor, context: SamplingContext) -> Iterator[Tensor]:
+    def denoise(self, x: Tensor, context: SamplingContext) -> Denoising:
         """Walk the time grid with a memory of how probable each token was."""
         probability = torch.ones(x.shape, dtype=torch.float64, device=x.device)
         grid = context.noise.timesteps(self.steps, context.spacing).to(x.device)
         log_probs = None
         for t, s in pairwise(grid):
-            if denoiser.time_conditioned:
+            if context.time_conditioned:
                 log_probs = None  # before the next answer is made, for each is large
             if log_probs is None:
-                log_probs = denoiser(x, t.expand(len(x)))
+                log_probs = yield x, t.expand(len(x))
             stay, back = self.rates(x, probability, *shares(t, s, context), context)
             new = self._move(x, stay, back, log_probs, context)
             if not new.equal(x):
@@ -135,7 +134,8 @@ class Conf(Sampler):
                 probability = torch.where(context.masked(x), found, probability)
                 log_probs = None
             x = new
-            yield x
+            yield x, None  # also where nothing is asked about it
+        return x
 
     def rates(
         self,

@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from aios_core.contracts import Corruption, NoiseScheduler, Sampler, SamplingContext
+from aios_core.contracts.denoising import states
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.random import RowRandom
-from aios_core.testing.contracts.base import Contract, expect
+from aios_core.testing.contracts.base import Contract
 from aios_core.testing.oracle import NoisyOracle, Oracle
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Spacing, Vocabulary
+    from aios_core.contracts import Denoiser, Spacing, Vocabulary
 
 ROWS = 20_000
 """Samples drawn to compare with the joint; the floor of their total variation is 0.037."""
@@ -104,13 +105,8 @@ class SamplerContract(Contract["Sampler"]):
         """Its states are tokens, each in a tensor of the shape of the first."""
         oracle = Oracle()
         sampler, x = cls().with_steps(plugin, 3), _partly_masked(oracle)
-        states = sampler.sample(oracle, x, context(oracle, x, range(len(x))))
-        assert isinstance(states, Iterator), (
-            f"sample gives {states if states is None else type(states).__name__}; expected an "
-            "iterator of states"
-        )
-        for state in states:
-            kind = expect(state, Tensor, "a step").dtype, tuple(state.shape)
+        for state in walk(sampler, oracle, x, context(oracle, x, range(len(x)))):
+            kind = state.dtype, tuple(state.shape)
             assert kind == (torch.int64, tuple(x.shape)), (
                 f"a step gives {kind[0]} of shape {kind[1]}; expected torch.int64 of shape "
                 f"{tuple(x.shape)}"
@@ -186,9 +182,9 @@ class SamplerContract(Contract["Sampler"]):
         """T13, T17: whatever a row's number of masks, also with more steps than masks."""
         oracle, sampler = Oracle(), self.with_steps(instance, steps)
         x = _partly_masked(oracle)
-        states = run(sampler, oracle, x, range(len(x)))
-        assert not (states[-1] == oracle.mask_id).any(), "a mask is left"
-        for state in states:
+        visited = run(sampler, oracle, x, range(len(x)))
+        assert not (visited[-1] == oracle.mask_id).any(), "a mask is left"
+        for state in visited:
             assert x.shape == state.shape
             assert ((state >= 0) & (state <= oracle.mask_id)).all(), "no such token"
 
@@ -197,9 +193,9 @@ class SamplerContract(Contract["Sampler"]):
         """T12, T14: fixed tokens always; committed ones unless the sampler remasks."""
         oracle = Oracle(seed=1)
         x = _partly_masked(oracle)
-        states = run(self.with_steps(instance, 8), oracle, x, range(len(x)), spacing=spacing)
+        visited = run(self.with_steps(instance, 8), oracle, x, range(len(x)), spacing=spacing)
         given = x != oracle.mask_id
-        for before, after in zip([x, *states], states, strict=False):
+        for before, after in zip([x, *visited], visited, strict=False):
             assert torch.equal(x[given], after[given]), "a fixed token was changed"
             if not instance.remasks:
                 kept = before != oracle.mask_id
@@ -221,7 +217,8 @@ class SamplerContract(Contract["Sampler"]):
         """Each state is a new tensor: what was yielded stays as it was."""
         oracle = Oracle()
         x, yielded, copies = oracle.prior(8), [], []
-        for state in self.with_steps(instance, 8).sample(oracle, x, context(oracle, x, range(8))):
+        sampler = self.with_steps(instance, 8)
+        for state in walk(sampler, oracle, x, context(oracle, x, range(8))):
             yielded.append(state)
             copies.append(state.clone())
         assert torch.equal(oracle.prior(8), x), "the input was overwritten"
@@ -251,10 +248,11 @@ class SamplerContract(Contract["Sampler"]):
         """T15: a network that depends on the time hears each state, and when it is that noisy."""
         oracle = Recorded()
         before, last = oracle.prior(rows), torch.ones(rows, dtype=torch.float64)
-        states = self.with_steps(instance, steps).sample(
-            oracle, before, context(oracle, before, range(rows))
+        sampler, surroundings = (
+            self.with_steps(instance, steps),
+            context(oracle, before, range(rows)),
         )
-        for number, state in enumerate(states, 1):
+        for number, state in enumerate(walk(sampler, oracle, before, surroundings), 1):
             assert any(torch.equal(before, x) for x, _ in oracle.asked), (
                 f"state {number} is made without asking about the one before it at its time"
             )
@@ -319,7 +317,15 @@ def context(
         random=RowRandom(seeds, x.shape[1]),
         temperature=temperature,
         spacing=spacing,
+        time_conditioned=denoiser.time_conditioned,
     )
+
+
+def walk(
+    sampler: Sampler, denoiser: Denoiser, x: Tensor, surroundings: SamplingContext
+) -> Iterator[Tensor]:
+    """Each state that the sampler comes by from x on, its questions answered by a denoiser."""
+    return states(sampler.denoise(x, surroundings), x, denoiser)
 
 
 def run(
@@ -331,9 +337,9 @@ def run(
     temperature: float = 1.0,
     spacing: Spacing = "uniform",
 ) -> list[Tensor]:
-    """Every state that the sampler yields, starting from x."""
+    """Every state that the sampler comes by, starting from x."""
     surroundings = context(denoiser, x, seeds, temperature=temperature, spacing=spacing)
-    return list(sampler.sample(denoiser, x, surroundings))
+    return list(walk(sampler, denoiser, x, surroundings))
 
 
 def _partly_masked(oracle: Oracle) -> Tensor:

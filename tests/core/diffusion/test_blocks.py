@@ -15,6 +15,7 @@ from aios_core.testing.contracts.sampler import (
     SamplerContract,
     context,
     run,
+    walk,
 )
 from aios_core.testing.oracle import Oracle
 from aios_plugins.noise.loglinear import LogLinear
@@ -36,7 +37,7 @@ class BlocksContract(SamplerContract):
         """T15: likewise, of each block: its time runs from 1 to 0, with the share of its masks."""
         oracle, sampler = Parted(), self.with_steps(instance, steps)
         before, block, last = oracle.prior(rows), None, None
-        for state in sampler.sample(oracle, before, context(oracle, before, range(rows))):
+        for state in walk(sampler, oracle, before, context(oracle, before, range(rows))):
             assert any(torch.equal(before, x) for x, *_ in oracle.asked)
             for x, t, part in oracle.asked:
                 share = (x[:, part] == oracle.mask_id).double().mean()

@@ -55,22 +55,40 @@ class Bent(StepSampler):
 
 @frozen
 class Given(Sampler):
-    """Yields what it is told to, once it has asked."""
+    """Yields what it is given to yield, once it has asked."""
 
     exact = "never"
     states: object = ()
     asks: bool = True
 
-    def sample(self, denoiser, x, context):
+    def denoise(self, x, context):
         if self.asks:
-            denoiser(x, torch.ones(len(x), dtype=torch.float64))
+            yield x, torch.ones(len(x), dtype=torch.float64)
         yield from self.states(x)
+        return x
+
+
+@frozen
+class Ends(Given):
+    """Returns what it is given to return."""
+
+    def denoise(self, x, context):
+        yield x, torch.ones(len(x), dtype=torch.float64)
+        return self.states
+
+
+@frozen
+class Loopless(Given):
+    """Gives what is no generator."""
+
+    def denoise(self, x, context):
+        return self.states
 
 
 def sampled(sampler, denoiser=None, **settings):
     """A run of a sampler that is a plugin's, with the last position fixed."""
-    registry = plugged(aios_samplers={"bent": Bent, "given": Given, "chosen": Chosen})
-    for name in ("bent", "given", "chosen"):
+    registry = plugged(aios_samplers=SAMPLERS)
+    for name in SAMPLERS:
         registry.get("sampler", name).load()
     denoiser = denoiser or Oracle()
     x = torch.full((2, LENGTH), MASK)
@@ -88,6 +106,9 @@ class Chosen(AdaptiveSampler):
 
     def choose(self, masked, log_probs, context):
         return self.chosen(masked)
+
+
+SAMPLERS = {one.__name__.lower(): one for one in (Bent, Given, Ends, Loopless, Chosen)}
 
 
 def _in_place(log_probs):
@@ -117,14 +138,18 @@ BREACHES = {
     "changes what is fixed": (Bent(after=_at_the_end), "changed row 0, position 4, which is fixed"),
     "no token": (Bent(after=lambda x: x + 90), r"gives token \d+ in row 0.*expected 0 to 3"),
     "negative token": (Bent(after=lambda x: x - 90), r"gives token -\d+ in row 0"),
-    "raises": (Bent(after=_raises), "sample raised KeyError: 'gone'"),
+    "raises": (Bent(after=_raises), "denoise raised KeyError: 'gone'"),
     "another batch": (Bent(after=lambda x: x[:1]), r"gives torch.int64 of shape \(1, 5\)"),
     "another length": (Bent(after=lambda x: x[:, 1:]), r"gives torch.int64 of shape \(2, 4\)"),
     "numbers": (Bent(after=lambda x: x.double()), "gives torch.float64"),
-    "a list": (Given(lambda x: [x.tolist()]), "gives list"),
-    "nothing": (Given(lambda x: [None]), "gives NoneType"),
-    "unasked": (Given(lambda x: [x.clone()], asks=False), "before it asked"),
-    "no iterator": (Given(lambda x: 3), "sample raised TypeError"),
+    "a state alone": (Given(lambda x: [x]), r"denoise yields Tensor; expected \(state, t\)"),
+    "a list": (Given(lambda x: [(x.tolist(), None)]), "denoise yields list as a state"),
+    "nothing": (Given(lambda x: [None]), "denoise yields nothing"),
+    "a time that is none": (Given(lambda x: [(x, 0.5)]), "denoise yields float as times"),
+    "unasked": (Given(lambda x: [(x.clone(), None)], asks=False), "before it asked"),
+    "no iterator": (Given(lambda x: 3), "denoise raised TypeError"),
+    "returns nothing": (Ends(), r"denoise returns tuple; expected the last state"),
+    "no generator": (Loopless([]), r"denoise gives list; expected it to yield \(state, t\)"),
     "chooses numbers": (Chosen(lambda m: m.double()), "choose gives torch.float64"),
     "chooses a row": (Chosen(lambda m: m[:1]), r"choose gives torch.bool of shape \(1, 5\)"),
 }

@@ -11,7 +11,7 @@ from attrs import evolve
 from aios_core.diffusion.core import MASKED, DiffusionCore
 from aios_core.diffusion.remasking import RemaskingSampler, shares
 from aios_core.registry import Registry
-from aios_core.testing.contracts.sampler import Linear, context
+from aios_core.testing.contracts.sampler import Linear, context, walk
 from aios_core.testing.oracle import NoisyOracle, Oracle
 from aios_plugins.corruptions.hybrid import Hybrid
 from aios_plugins.noise.cosine import Cosine
@@ -124,7 +124,7 @@ def test_conf_remembers_how_probable_a_token_was_when_it_was_drawn():
 
     denoiser, x = Moody(), torch.full((16, 5), 3)
     surroundings = context(ORACLE, x, range(16))
-    states = [x, *Spy(steps=12).sample(denoiser, x, surroundings)]
+    states = [x, *walk(Spy(steps=12), denoiser, x, surroundings)]
     expected = torch.ones(16, 5, dtype=torch.float64)
     for number, (seen, probability) in enumerate(told):
         assert torch.equal(states[number], seen)

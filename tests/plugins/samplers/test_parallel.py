@@ -8,7 +8,7 @@ import torch
 from attrs import evolve, frozen
 
 from aios_core.contracts import AdaptiveSampler
-from aios_core.testing.contracts.sampler import ROWS, context, run
+from aios_core.testing.contracts.sampler import ROWS, context, run, walk
 from aios_core.testing.oracle import Oracle
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.samplers.credit import Credit
@@ -151,7 +151,7 @@ def test_time_is_that_of_as_many_masks():
     x = oracle.prior(2)
     x[1, 0] = 0
     surroundings = evolve(context(oracle, x, [0, 1]), noise=noise)
-    list(Threshold(tau=1.0).sample(oracle, x, surroundings))
+    list(walk(Threshold(tau=1.0), oracle, x, surroundings))
     rates = noise.mask_rate(torch.stack(oracle.asked))
     expected = [[1, 1], [0.8, 0.75], [0.6, 0.5], [0.4, 0.25], [0.2, 0]]
     torch.testing.assert_close(rates, torch.tensor(expected).double(), atol=1e-9, rtol=0)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios_core.registry import Registry
-from aios_core.testing.contracts.sampler import context, run
+from aios_core.testing.contracts.sampler import context, run, walk
 from aios_core.testing.oracle import Oracle
 from aios_core.testing.strategies import states
 
@@ -48,6 +48,6 @@ def test_what_is_fixed_may_be_less_than_what_is_given(name, x, seed, steps):
     fixed = (x != ORACLE.mask_id) & (torch.arange(5) < 2)
     surroundings = attrs.evolve(context(ORACLE, x, [seed + i for i in range(len(x))]), fixed=fixed)
     sampler = build(SAMPLERS[name], steps)
-    *_, last = x, *sampler.sample(ORACLE, x, surroundings)
+    *_, last = x, *walk(sampler, ORACLE, x, surroundings)
     assert torch.equal(x[fixed], last[fixed])
     assert not (last == ORACLE.mask_id).any()

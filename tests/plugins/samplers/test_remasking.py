@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios_core.diffusion.remasking import shares
-from aios_core.testing.contracts.sampler import Linear, context, run
+from aios_core.testing.contracts.sampler import Linear, context, run, walk
 from aios_core.testing.oracle import Oracle
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
@@ -43,7 +43,7 @@ def test_masks_follow_the_schedule(sampler, noise):
     sampler = attrs.evolve(sampler, steps=9)
     x = ORACLE.prior(ROWS)
     surroundings = evolve(context(ORACLE, x, range(ROWS)), noise=noise)
-    states = list(sampler.sample(ORACLE, x, surroundings))
+    states = list(walk(sampler, ORACLE, x, surroundings))
     found = torch.stack([(state == ORACLE.mask_id).double().mean() for state in states])
     times = sampler.times(surroundings) if hasattr(sampler, "times") else noise.timesteps(9)
     rate = noise.mask_rate(times)

@@ -7,7 +7,7 @@ import torch
 from attrs import evolve
 
 from aios_core.diffusion.selection import ranks, sureness, sureness_of
-from aios_core.testing.contracts.sampler import ROWS, Linear, context, run
+from aios_core.testing.contracts.sampler import ROWS, Linear, context, run, walk
 from aios_core.testing.oracle import Oracle
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.cosine_mdlm import CosineMDLM
@@ -83,7 +83,7 @@ def test_ancestral_masks_follow_the_schedule(noise, spacing):
     oracle, steps, rows = Oracle(), 8, 12_000
     x = oracle.prior(rows)
     surroundings = evolve(context(oracle, x, range(rows), spacing=spacing), noise=noise)
-    states = list(Ancestral(steps=steps).sample(oracle, x, surroundings))
+    states = list(walk(Ancestral(steps=steps), oracle, x, surroundings))
     rate = noise.mask_rate(noise.timesteps(steps, spacing))
     shares = torch.stack([(state == oracle.mask_id).double().mean() for state in states])
     torch.testing.assert_close(shares, rate[1:] / rate[0], atol=0.006, rtol=0)
@@ -103,7 +103,7 @@ def test_first_hitting_times(noise):
     oracle = Recorded()
     x = oracle.prior(ROWS)
     surroundings = evolve(context(oracle, x, range(ROWS)), noise=noise)
-    list(FirstHitting().sample(oracle, x, surroundings))
+    list(walk(FirstHitting(), oracle, x, surroundings))
     found = torch.stack(oracle.asked).mean(1)
     expected = torch.tensor([5, 4, 3, 2, 1]).double() / 6
     torch.testing.assert_close(found, expected, atol=0.005, rtol=0)
@@ -113,7 +113,7 @@ def test_first_hitting_times_of_another_schedule():
     """T20: mask rates are those of order statistics, times follow by the inverse."""
     oracle, noise = Recorded(), Cosine()
     x = oracle.prior(ROWS)
-    list(FirstHitting().sample(oracle, x, evolve(context(oracle, x, range(ROWS)), noise=noise)))
+    list(walk(FirstHitting(), oracle, x, evolve(context(oracle, x, range(ROWS)), noise=noise)))
     rate = noise.mask_rate(torch.stack(oracle.asked)).mean(1)
     torch.testing.assert_close(rate, torch.arange(5, 0, -1).double() / 6, atol=0.005, rtol=0)
 
@@ -143,7 +143,7 @@ def test_quota_is_each_rows_own(noise, steps):
     sampler = Confidence(steps=steps)
     rate = noise.mask_rate(noise.timesteps(steps))
     wanted = (torch.arange(6) * rate[1:, None] / rate[0] + 0.5).floor().long()
-    for state, expected in zip(sampler.sample(oracle, x, surroundings), wanted, strict=False):
+    for state, expected in zip(walk(sampler, oracle, x, surroundings), wanted, strict=False):
         assert torch.equal(expected, (state == oracle.mask_id).sum(1))
     assert not (state == oracle.mask_id).any()
 
@@ -223,7 +223,7 @@ def test_analytic_is_ancestral_in_other_words(noise):
     ends = []
     for sampler in (Analytic(steps=9), Ancestral(steps=9)):
         surroundings = evolve(context(oracle, x, range(500)), noise=noise)
-        *_, last = sampler.sample(oracle, x, surroundings)
+        *_, last = walk(sampler, oracle, x, surroundings)
         ends.append(last)
     # The probabilities agree to rounding, and to alpha(1), which only one of them leaves out.
     assert (ends[0] == ends[1]).double().mean() > 0.995
@@ -234,7 +234,7 @@ def test_euler_lifts_at_the_rate_of_the_start(jump, expected):
     """On a linear schedule the rate is 1 / t: a step of 1/8 from 1 leaves 7/8, or exp(-1/8)."""
     oracle = Oracle()
     x = oracle.prior(8000)
-    first = next(Euler(steps=8, jump=jump).sample(oracle, x, context(oracle, x, range(8000))))
+    first = next(walk(Euler(steps=8, jump=jump), oracle, x, context(oracle, x, range(8000))))
     left = (first == oracle.mask_id).double().mean()
     assert pytest.approx(expected, abs=0.006) == float(left)
     assert distance(Euler(steps=200, jump=jump), oracle) < 1.25 * oracle.floor(ROWS)
