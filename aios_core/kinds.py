@@ -171,6 +171,32 @@ _ROWS: Final = (
         """,
     ),
     _of_core(
+        "optimizer",
+        hook="aios_optimizers",
+        contract="aios_core.contracts.optimizer:Optimizer",
+        default="adamw",
+        affects="training",
+        promise="""
+        Optimizers, subclasses of `aios_core.contracts.Optimizer`.
+
+        What a stepper remembers is in its ``state``, from the start on: with the tensors copied
+        back a new one goes on bit for bit. A step that is skipped changes nothing.
+        """,
+    ),
+    _of_core(
+        "lr_schedule",
+        hook="aios_lr_schedules",
+        contract="aios_core.contracts.lr_schedule:LrSchedule",
+        default="cosine",
+        affects="training",
+        promise="""
+        Schedules of the learning rate, subclasses of `aios_core.contracts.LrSchedule`.
+
+        A rate depends on the number of its step alone, is in proportion to the peak, and never
+        above it.
+        """,
+    ),
+    _of_core(
         "sampler",
         hook="aios_samplers",
         contract="aios_core.contracts.sampler:Sampler",

@@ -26,9 +26,11 @@ from aios_core.contracts import (
     EvolutionLevel,
     EvolutionPolicy,
     Executor,
+    LrSchedule,
     Metric,
     NoiseScheduler,
     Objective,
+    Optimizer,
     ProjectionHead,
     Quantizer,
     Sampler,
@@ -97,11 +99,11 @@ class TrainingConfig:
     accumulate: int = field(default=1, validator=_size)
     """Forward passes a step; their gradients are averaged."""
     learning_rate: float = field(default=2e-3, validator=_rate)
-    """Peak rate of AdamW, reached after the warm-up, then decayed by a cosine to a tenth."""
+    """The peak, reached after the warm-up; ``[lr_schedule]`` says what follows."""
     warmup_steps: int = field(default=50, validator=[validators.ge(0), validators.le(10**9)])
     """Steps of linear warm-up."""
     weight_decay: float = field(default=0.1, validator=[validators.ge(0), validators.le(1e3)])
-    """Of AdamW, on matrices only."""
+    """What matrices lose of themselves in a step of learning rate 1, and other weights do not."""
     clip_norm: float = field(default=1.0, validator=_rate)
     """Largest norm of the whole gradient."""
     ema_decay: float = field(default=0.99, validator=_fraction)
@@ -295,6 +297,8 @@ class Config:
         objective: Objective
         head: ProjectionHead
         backbone: Backbone
+        optimizer: Optimizer
+        lr_schedule: LrSchedule
         sampler: Sampler
         quantizer: Quantizer
         metrics: tuple[Metric, ...]

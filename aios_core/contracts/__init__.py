@@ -19,6 +19,7 @@ from aios_core.contracts.evolution import (
 )
 from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import ProjectionHead
+from aios_core.contracts.lr_schedule import LrSchedule
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.model import (
     AnyNetwork,
@@ -32,6 +33,7 @@ from aios_core.contracts.model import (
 )
 from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
 from aios_core.contracts.objective import Objective
+from aios_core.contracts.optimizer import Optimizer, Stepper, Weight
 from aios_core.contracts.padding import Padding
 from aios_core.contracts.policy import EvolutionPolicy
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
@@ -84,11 +86,13 @@ __all__ = [
     "HeldOutTokens",
     "Id",
     "Injection",
+    "LrSchedule",
     "MaskLevel",
     "Metric",
     "Network",
     "NoiseScheduler",
     "Objective",
+    "Optimizer",
     "Outcome",
     "Padding",
     "Process",
@@ -111,6 +115,7 @@ __all__ = [
     "Statistics",
     "Stats",
     "StepSampler",
+    "Stepper",
     "StorageBackend",
     "Texts",
     "Tokenizer",
@@ -119,6 +124,7 @@ __all__ = [
     "UncertaintyEstimator",
     "VectorStore",
     "Vocabulary",
+    "Weight",
     "Windows",
     "store_schema",
     "tokenizer_errors",

@@ -11,7 +11,7 @@ import torch
 from aios_core.diffusion.objective import training_loss
 from aios_core.diffusion.times import draw_times
 from aios_core.errors import EvolutionError
-from aios_core.training.adam import AdamW, Group
+from aios_core.training.adam import AdamStepper, Group
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -47,7 +47,7 @@ def fit(
     """
     if not len(experience.target):
         raise EvolutionError("there is no evidence to learn from; expected at least one text")
-    optimizer = AdamW.of([Group(tensors, weight_decay=0.0)], (0.9, 0.98), fused=False)
+    optimizer = AdamStepper.of([Group(tensors, weight_decay=0.0)])
     generator = torch.Generator().manual_seed(experience.seed)
     batches = _batches(experience, budget, replay, generator)
     model.train()

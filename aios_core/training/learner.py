@@ -11,19 +11,21 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
+from aios_core.component import blamed
+from aios_core.contracts import Weight
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import training_loss
 from aios_core.diffusion.times import clip_times, draw_times
 from aios_core.errors import TrainingError
 from aios_core.training import device as devices
-from aios_core.training.adam import AdamW, Group
 from aios_core.training.checkpoint import PARTS, Part, State, named_tensors, read_tensors
 from aios_core.training.ema import Average
 from aios_core.training.held_out import HeldOut
 from aios_core.training.memory_batches import MemoryBatches
 
 if TYPE_CHECKING:
-    from aios_core.config.schema import Config, TrainingConfig
+    from aios_core.config.schema import Config
+    from aios_core.contracts.optimizer import Role
     from aios_core.training.data import Prepared
 
 
@@ -71,12 +73,14 @@ class Learner:
         self._memory_batches = MemoryBatches(config, prepared.tokenizer) if remembers else None
         self._held_out = HeldOut(config, prepared.held_out, self._memory_batches)
         self._device = devices.choose(config.training)
+        self._ahead = self._device.type == "cuda"  # of the device, which is not waited for
         self.model = Model.build(config, prepared.tokenizer.vocabulary).to(self._device)
         self._network = self.model.compiled() if config.training.compile else self.model
         self.average = Average(self.model, config.training.ema_decay)
-        self._optimizer = AdamW.of(
-            _groups(self.model, config.training), _BETAS, fused=self._device.type == "cuda"
-        )
+        with blamed(config.optimizer, "build"):
+            self._stepper = config.optimizer.build(
+                weights_of(self.model), weight_decay=config.training.weight_decay
+            )
 
     def step(self, step: int) -> Step:
         """Do one step; on CUDA it is only begun, and the host goes on to the next.
@@ -128,18 +132,29 @@ class Learner:
                 (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
                 total += loss.detach() / training.accumulate
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
-        done = Step(step + 1, total, learning_rate(step, training), norm)
+        done = Step(step + 1, total, self._rate(step), norm)
         self._update(done)
         self.average.update(step)
         return done
 
+    def _rate(self, step: int) -> float:
+        training, schedule = self._config.training, self._config.lr_schedule
+        with blamed(schedule, "rate"):
+            return schedule.rate(
+                step,
+                steps=training.steps,
+                peak=training.learning_rate,
+                warmup=training.warmup_steps,
+            )
+
     def _update(self, done: Step) -> None:
         skip = None
-        if self._optimizer.fused:
+        if self._ahead:
             skip = (~(done.loss.isfinite() & done.grad_norm.isfinite())).float()
         else:
             done.check()
-        self._optimizer.step(done.learning_rate, skip=skip)
+        with blamed(self._config.optimizer, "step"):
+            self._stepper.step(done.learning_rate, skip=skip)
 
     def held_out_loss(self) -> float:
         """Nats a token of held-out texts, under the averaged weights."""
@@ -148,12 +163,7 @@ class Learner:
 
     def parts(self) -> dict[Part, dict[str, Tensor]]:
         """Everything that a checkpoint keeps; the tensors are the live ones."""
-        optimizer = {
-            f"{name}.{key}": value
-            for name, parameter in self.model.named_parameters()
-            for key, value in self._optimizer.state[parameter].items()
-        }
-        weights = named_tensors(self.model)
+        weights, optimizer = named_tensors(self.model), dict(self._stepper.state)
         return {"weights": weights, "ema": weights | self.average.shadow, "optimizer": optimizer}
 
     def restore(self, checkpoint: Path, state: State) -> None:
@@ -167,32 +177,18 @@ class Learner:
             read_tensors(checkpoint, state, part, into=parts[part])
 
 
-_BETAS = (0.9, 0.98)
+def weights_of(model: Model) -> tuple[Weight, ...]:
+    """The parameters of a network, each once, as optimizers see them."""
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
 
+    def role(name: str, parameter: Tensor) -> Role:
+        if id(parameter) in embeddings:
+            return "embedding"
+        if parameter.ndim < 2:
+            return "vector"
+        return "head" if name.startswith(("head.", "noise.")) else "matrix"
 
-def learning_rate(step: int, training: TrainingConfig) -> float:
-    """Linear warm-up to the peak, then a cosine down to a tenth of it.
-
-    Args:
-        step: number of the step, from 0.
-        training: its section of the configuration.
-    """
-    peak, warmup = training.learning_rate, training.warmup_steps
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    progress = (step - warmup) / max(1, training.steps - warmup)
-    return peak * (0.55 + 0.45 * math.cos(math.pi * progress))
-
-
-def _groups(module: nn.Module, training: TrainingConfig) -> tuple[Group, Group]:
-    """Parameters that decay, and those that do not: vectors and embeddings."""
-    embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
-    decayed: list[Tensor] = []
-    kept: list[Tensor] = []
-    for parameter in module.parameters():
-        matrix = parameter.ndim >= 2 and id(parameter) not in embeddings
-        (decayed if matrix else kept).append(parameter)
-    return Group(decayed, training.weight_decay), Group(kept, 0.0)
+    return tuple(Weight(name, one, role(name, one)) for name, one in model.named_parameters())
 
 
 def _seeds(seed: int, step: int) -> tuple[int, int]:

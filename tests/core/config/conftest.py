@@ -136,6 +136,8 @@ NAMES = {
     "sampler": {"ancestral": Steps, "confidence": Greedy, "first-hitting": First},
     "head": "text",
     "backbone": "transformer",
+    "optimizer": "adamw",
+    "lr_schedule": "cosine",
     "tokenizer": "bpe",
     "dataset": "python-docs",
     "metric": dict.fromkeys(("nelbo", "likelihood", "entropy", "distinct", "twin"), Counting),

@@ -10,7 +10,7 @@ from aios_core.contracts import Budget, Experience, Windows
 from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution import fitting
-from aios_core.training.adam import AdamW
+from aios_core.training.adam import AdamStepper
 
 TARGET, BASE = 65, 97
 
@@ -58,7 +58,7 @@ def test_no_gradient_is_longer_than_1(found, monkeypatch, scale):
         asked.append(float(torch.autograd.grad(value, leaf, retain_graph=True)[0].norm()))
         return value
 
-    monkeypatch.setattr(AdamW, "step", step)
+    monkeypatch.setattr(AdamStepper, "step", step)
     monkeypatch.setattr(fitting, "_loss", scaled)
     fitting.fit(
         model,

@@ -21,7 +21,9 @@ from aios_core.scaffold.examples.embedding import Letters
 from aios_core.scaffold.examples.executor import InOrder
 from aios_core.scaffold.examples.head import Tied
 from aios_core.scaffold.examples.level import Bias
+from aios_core.scaffold.examples.lr_schedule import Polynomial
 from aios_core.scaffold.examples.objective import Tempered
+from aios_core.scaffold.examples.optimizer import Lion
 from aios_core.scaffold.examples.policy import Largest
 from aios_core.scaffold.examples.quantizer import Clipped
 from aios_core.scaffold.examples.storage import Exact
@@ -313,6 +315,74 @@ class Sleepy(Tracker):
     def start(self, folder, config, *, step=0):
         time.sleep(0.2)
         return Quiet()
+
+
+@offer("optimizer", "forgetful")
+class Oblivious(Lion):
+    def build(self, weights, *, weight_decay):
+        stepper = super().build(weights, weight_decay=weight_decay)
+        shown = {name: tensor.clone() for name, tensor in stepper.state.items()}
+        return Shown(stepper, lambda: shown)
+
+
+@offer("optimizer", "eager")
+class Eager(Lion):
+    def build(self, weights, *, weight_decay):
+        stepper = super().build(weights, weight_decay=weight_decay)
+        step = stepper.step
+        stepper.step = lambda rate, **_: step(rate)
+        return stepper
+
+
+@offer("optimizer", "late")
+class Late(Lion):
+    def build(self, weights, *, weight_decay):
+        stepper = super().build(weights, weight_decay=weight_decay)
+        return Shown(stepper, lambda: {k: v for k, v in stepper.state.items() if v.any()})
+
+
+@offer("optimizer", "shrinking")
+class Shrinking(Lion):
+    def build(self, weights, *, weight_decay):
+        return super().build(
+            [evolve(one, role="matrix") for one in weights], weight_decay=weight_decay
+        )
+
+
+class Shown:
+    """A stepper that shows another state than it has."""
+
+    def __init__(self, stepper, state):
+        self.step, self._state = stepper.step, state
+
+    @property
+    def state(self):
+        return self._state()
+
+
+@offer("lr_schedule", "rising")
+class Rising(Polynomial):
+    def share(self, progress):
+        return 1 + progress
+
+
+@offer("lr_schedule", "absolute")
+class Absolute(Polynomial):
+    def rate(self, step, *, steps, peak, warmup):
+        return super().rate(step, steps=steps, peak=min(peak, 1.0), warmup=warmup)
+
+
+@offer("lr_schedule", "sudden")
+class Sudden(Polynomial):
+    def rate(self, step, *, steps, peak, warmup):
+        return super().rate(step, steps=steps, peak=peak, warmup=0) if step else peak
+
+
+@offer("lr_schedule", "counting")
+class Counting(Polynomial):
+    def share(self, progress):
+        CALLS.append("share")
+        return super().share(progress) / (1 + CALLS.count("share"))
 
 
 @offer("level", "touching")

@@ -64,7 +64,8 @@ def learner(tiny):
     def learner(device, *overrides):
         resolved = tiny(f"training.device={device}", *overrides)
         one = Learner(resolved.config, prepare(resolved))
-        one._optimizer.fused = True
+        one._ahead = True
+        getattr(one._stepper, "_rest", one._stepper).fused = True  # Muon has an AdamW beside it
         return one
 
     return learner
@@ -79,6 +80,7 @@ def learner(tiny):
         ("corruption.type=uniform", "backbone.time_conditioned=true"),
         ("objective.type=exact-count", "training.accumulate=2"),
         ("diffusion.block_size=8",),
+        ("optimizer.type=muon", "lr_schedule.type=wsd"),
     ],
     ids=" ".join,
 )

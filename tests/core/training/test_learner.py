@@ -14,7 +14,7 @@ from aios_core.errors import ConfigError, TrainingError
 from aios_core.training.data import prepare
 from aios_core.training.device import autocast, choose
 from aios_core.training.ema import Average
-from aios_core.training.learner import Learner, _seeds, learning_rate
+from aios_core.training.learner import Learner, _seeds, weights_of
 
 
 def weights(learner):
@@ -190,35 +190,39 @@ def test_a_loss_that_is_not_finite_stops_before_any_harm(learner):
     assert same(average, one.average.shadow)
 
 
-def test_matrices_decay_and_nothing_else(learner):
-    from aios_core.training.learner import _groups
+def test_what_each_weight_of_the_network_is(learner):
+    one = learner("head.tied=false", "noise.type=learned", "backbone.time_conditioned=true")
+    roles = {weight.name: (weight.role, weight.decays) for weight in weights_of(one.model)}
 
-    module = nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 2), nn.RMSNorm(2))
-    decayed, kept = _groups(module, TrainingConfig())
-
-    assert [tuple(p.shape) for p in decayed.parameters] == [(2, 2)]
-    assert sorted(tuple(p.shape) for p in kept.parameters) == [(2,), (2,), (3, 2)]
-    assert (decayed.weight_decay, kept.weight_decay) == (0.1, 0.0)
-    assert learner()._optimizer.betas == (0.9, 0.98)
-
-
-def test_the_learning_rate_warms_up_and_falls_to_a_tenth():
-    training = TrainingConfig(steps=100, warmup_steps=10, learning_rate=2.0)
-    rates = [learning_rate(step, training) for step in range(100)]
-
-    assert rates[:10] == pytest.approx([0.2 * n for n in range(1, 11)])
-    assert rates[10] == 2.0
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[-1] == pytest.approx(0.2, rel=0.01)
-    assert rates[55] == pytest.approx(2 * (0.1 + 0.9 / 2)), "half way down a cosine"
-    assert rates[40] == pytest.approx(2 * (0.1 + 0.9 * 0.75)), "a third of the way"
+    assert roles.keys() == dict(one.model.named_parameters()).keys()
+    assert {(role, decays) for role, decays in roles.values()} == {
+        ("matrix", True),
+        ("embedding", False),
+        ("head", True),
+        ("vector", False),
+    }
+    for name, (role, _) in roles.items():
+        tensor = one.model.get_parameter(name)
+        assert (role == "vector") == (tensor.ndim < 2), name
+        assert (role == "matrix") == (tensor.ndim == 2 and name.startswith("backbone")), name
 
 
-def test_a_run_shorter_than_its_warm_up():
-    training = TrainingConfig(steps=2, warmup_steps=10, learning_rate=2.0)
+def test_a_tied_head_is_an_embedding(learner):
+    roles = {weight.name: weight.role for weight in weights_of(learner().model)}
 
-    assert [learning_rate(step, training) for step in range(2)] == pytest.approx([0.2, 0.4])
-    assert learning_rate(0, evolve(training, warmup_steps=0)) == 2.0
+    assert {"embedding", "vector"} == {roles[name] for name in roles if name.startswith("head")}
+
+
+def test_the_plugins_are_given_the_settings_of_training(learner):
+    settings = ("steps=90", "warmup_steps=3", "learning_rate=0.25", "weight_decay=0.75")
+    one = learner(*(f"training.{setting}" for setting in settings), "optimizer.beta2=0.5")
+
+    assert [0.75, 0.0] == [group.weight_decay for group in one._stepper.groups]
+    assert (0.9, 0.5) == one._stepper.betas
+    schedule = one._config.lr_schedule
+    for step in (1, 50):
+        expected = schedule.rate(step, steps=90, peak=0.25, warmup=3)
+        assert expected == one.step(step).learning_rate
 
 
 class TestAverage:

@@ -23,7 +23,7 @@ from aios_core.contracts.tracker import Tracker, Tracking
 from aios_core.errors import ModelLoadError, TrainingError
 from aios_core.testing.killing import every_instant
 from aios_core.training import progress, trainer
-from aios_core.training.checkpoint import faults, latest, read_state
+from aios_core.training.checkpoint import faults, latest, read_state, write_state
 from aios_core.training.data import prepare
 from aios_core.training.learner import Step
 from aios_core.training.trainer import train
@@ -153,14 +153,32 @@ def test_trains_outside_the_main_thread(tiny, tmp_path):
     assert latest(tmp_path).name == "step-000006"
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 @pytest.mark.parametrize("mode", ["diffusion", "ar"])
-def test_going_on_from_any_checkpoint_ends_the_same(tiny, tmp_path, mode):
-    resolved = tiny(f"mode={mode}", "training.checkpoint_every=2", "backbone.dropout=0.1")
+def test_going_on_from_any_checkpoint_ends_the_same(tiny, tmp_path, mode, optimizer):
+    settings = ("training.checkpoint_every=2", "backbone.dropout=0.1", "lr_schedule.type=wsd")
+    resolved = tiny(f"mode={mode}", f"optimizer.type={optimizer}", *settings)
     whole = train(resolved, tmp_path / "whole", progress=False)
     middle = train(resolved, tmp_path / "again", progress=False).with_name("step-000004")
     (middle.parent / "latest").write_text(middle.name)
 
     assert_same(whole, train(resolved, tmp_path / "again", progress=False))
+
+
+def test_a_run_of_before_optimizers_could_be_chosen_goes_on(tiny, tmp_path):
+    """Its configuration names none, and its checkpoint holds what AdamW remembers."""
+    whole = train(tiny(), tmp_path / "whole", progress=False)
+    middle = train(tiny(), tmp_path / "old", progress=False).with_name("step-000003")
+    state = read_state(middle)
+    unnamed = {"optimizer", "lr_schedule"}
+    values = {key: value for key, value in state.values.items() if key not in unnamed}
+    assert len(state.values) - 2 == len(values)
+    write_state(middle, evolve(state, values=values))
+    (middle.parent / "latest").write_text(middle.name)
+    kinds = {name.rpartition(".")[2] for name in tensors(middle)["optimizer"]}
+
+    assert {"step", "exp_avg", "exp_avg_sq"} == kinds
+    assert_same(whole, train(tiny(), tmp_path / "old", progress=False))
 
 
 def test_metrics_of_steps_that_were_lost_are_dropped(tiny, tmp_path):
