@@ -28,7 +28,7 @@ def command() -> None:
 
     \b
     Examples:
-      aios evolve run runs/demo --texts BENCHMARKS.md
+      aios evolve run runs/demo --texts Cargo.lock
       aios evolve status runs/demo
       aios evolve history runs/demo
       aios evolve rollback runs/demo
@@ -80,13 +80,13 @@ def evolve_run(
 
     \b
     Examples:
-      aios evolve run runs/demo --texts BENCHMARKS.md --level l2-lora --set evolution.steps=300
-      aios evolve run runs/demo --texts BENCHMARKS.md --rounds 2 --set seed=1 --json
+      aios evolve run runs/demo --texts Cargo.lock --level l2-lora --set evolution.steps=300
+      aios evolve run runs/demo --texts Cargo.lock --rounds 2 --set seed=1 --json
 
     The texts of a store:
 
     \b
-      aios memory add BENCHMARKS.md --store runs/lines
+      aios memory add Cargo.lock --store runs/lines
       aios evolve run runs/demo --memories runs/lines --filter "text LIKE '%e%'" --set seed=2
     """  # noqa: D301  # \b is for click
     from aios_core.config import resolve

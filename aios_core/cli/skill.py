@@ -28,7 +28,7 @@ def command() -> None:
 
     \b
     Examples:
-      aios evolve run runs/demo --texts BENCHMARKS.md --level l2-lora --set seed=3
+      aios evolve run runs/demo --texts Cargo.lock --level l2-lora --set seed=3
       aios skill ls runs/demo
       aios skill show runs/demo HEAD
     """  # noqa: D301  # \b is for click
