@@ -91,7 +91,9 @@ def evolve_run(
     """  # noqa: D301  # \b is for click
     from aios_core.config import resolve
     from aios_core.evolution.loop import evolve
+    from aios_core.evolution.splits import Material
     from aios_core.training import checkpoint
+    from aios_core.training.measured import own_corpus
 
     found = checkpoint.load(run)
     values = dict(found.state.values)
@@ -111,9 +113,15 @@ def evolve_run(
         values["evolution"] = {**values.get("evolution", {}), "level": level}
     resolved = resolve(values, overrides=overrides)
     attempts: list[Attempt] = []
+    material = Material.of(resolved.config, own_corpus(found))
     for _ in range(rounds):
         with _kept(run):
-            attempts += evolve(found, resolved, on_progress=lambda line: click.echo(line, err=True))
+            attempts += evolve(
+                found,
+                resolved,
+                material=material,
+                on_progress=lambda line: click.echo(line, err=True),
+            )
         seed = (resolved.config.seed + 1) % 2**63  # the largest is followed by 0
         resolved = resolve(resolved.values, overrides=[f"seed={seed}"])
     if as_json:

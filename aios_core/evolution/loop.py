@@ -16,7 +16,7 @@ from aios_core.evolution.head import at
 from aios_core.evolution.journal import Journal
 from aios_core.evolution.proposal import Proposal, evidence_uncertainty, propose
 from aios_core.evolution.router import route
-from aios_core.evolution.splits import Splits, split
+from aios_core.evolution.splits import Material, Splits, split
 from aios_core.training.measured import own_corpus
 
 if TYPE_CHECKING:
@@ -40,13 +40,18 @@ class Attempt:
 
 
 def evolve(
-    found: Checkpoint, resolved: Resolved, *, on_progress: Callable[[str], None] = lambda _: None
+    found: Checkpoint,
+    resolved: Resolved,
+    *,
+    material: Material | None = None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> list[Attempt]:
     """Try levels until one passes the gate, or all have failed.
 
     Args:
         found: the run's model as it was trained.
         resolved: its configuration, with evidence, levels and what the gate wants.
+        material: its evidence and the texts of the run, where they were read already.
         on_progress: called with a line about what is done now.
 
     Returns:
@@ -58,18 +63,21 @@ def evolve(
     """
     journal = Journal.of(found.run_folder)
     with journal.locked():
-        return _Round(found, resolved, journal).run(on_progress)
+        return _Round(found, resolved, journal, material).run(on_progress)
 
 
 class _Round:
     """One round, from the HEAD that the journal has now."""
 
-    def __init__(self, found: Checkpoint, resolved: Resolved, journal: Journal) -> None:
+    def __init__(
+        self, found: Checkpoint, resolved: Resolved, journal: Journal, material: Material | None
+    ) -> None:
         self.found, self.config, self.journal = found, resolved.config, journal
         self.registry = resolved.registry
         self.head, self.base = journal.head, model_digest(found.model)
         self.model = at(found, journal, self.head, base=self.base)
-        self.splits: Splits = split(self.config, found.tokenizer, own_corpus(found))
+        material = material or Material.of(self.config, own_corpus(found))
+        self.splits: Splits = split(self.config, found.tokenizer, material)
         facts = {"head": self.head, "data": self.splits.fingerprint, "seed": self.config.seed}
         self.key = data_digest(facts)
 

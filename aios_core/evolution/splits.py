@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -50,7 +50,29 @@ class Splits:
         return text_digest([tensor_digest(self.fitting.target.ids)])
 
 
-def split(config: Config, tokenizer: TrainedTokenizer, base: Corpus | None = None) -> Splits:
+@frozen(eq=False)
+class Material:
+    """What is learned from and what is kept, read once however often they are split."""
+
+    evidence: tuple[Spool, ...]
+    base: Corpus | Spool
+
+    @classmethod
+    def of(cls, config: Config, base: Corpus | None = None) -> Self:
+        """The texts of a configuration.
+
+        Args:
+            config: says what the evidence is.
+            base: what the model was trained on; None: the data set of the configuration.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        evidence = tuple(Spool(one.documents(), "evidence") for one in config.evidence)
+        return cls(evidence, base or Spool(config.dataset.documents(), "dataset"))
+
+
+def split(config: Config, tokenizer: TrainedTokenizer, material: Material | None = None) -> Splits:
     """Cut the evidence of a configuration, and the data set that the model was trained on.
 
     The validation split of the evidence is what decides, in its first half, and what reports, in
@@ -60,7 +82,7 @@ def split(config: Config, tokenizer: TrainedTokenizer, base: Corpus | None = Non
     Args:
         config: says what the evidence is, and how much of it is taken.
         tokenizer: of the model.
-        base: what the model was trained on; None: the data set of the configuration.
+        material: evidence and data set, where they were read already.
 
     Raises:
         EvolutionError: there is no evidence, too little of it, or too little that is not also in
@@ -78,11 +100,11 @@ def split(config: Config, tokenizer: TrainedTokenizer, base: Corpus | None = Non
     def cut(sets: Sequence[Corpus | Spool], part: Split, most: int) -> Windows:
         return windows((t for one in sets for t in one.texts(part)), tokenizer, length, most)
 
-    evidence = [Spool(one.documents(), "evidence") for one in config.evidence]
+    material = material or Material.of(config)
+    evidence, own = material.evidence, (material.base,)
     target = cut(evidence, "train", evolution.fitting_windows)
     # More than are needed, for those that stand in the texts to fit on as well are left out.
     held, dropped = _without(cut(evidence, "validation", 4 * count), target)
-    own = [base or Spool(config.dataset.documents(), "dataset")]
     known = cut(own, "validation", 2 * count)
     if not len(target):
         raise EvolutionError("the evidence is empty; expected texts")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
 
-from aios_core.experiment.jobs import run_job
-from aios_core.experiment.plan import ONLY, labeller
+from aios_core.errors import AIOSError
+from aios_core.experiment.jobs import Job, run_job
+from aios_core.experiment.plan import ONLY, dataset_of, labeller
 from aios_core.experiment.results import ABOUT, of_training
 from aios_core.files import remove_folder, replace_text
+from aios_core.training.data import prepare
 
 if TYPE_CHECKING:
     from aios_core.experiment.plan import Plan, PlannedModel, PlannedTrial
+    from aios_core.training.corpus import Contents
 
 
 @frozen
@@ -67,10 +70,14 @@ def run(plan: Plan, tell: Callable[[Event], None]) -> None:
 
     if not jobs:
         return
+    _tokenize(plan, [*models.values(), *trials.values()])
     executor = plan.trials[0].resolved.config.executor
     failed: dict[str, str] = {}
     outcomes: Generator[Any, None, None] = executor.run(
-        run_job, jobs, after=after, started=lambda key: event(key, "started", None)
+        run_job,
+        {key: (job,) for key, job in jobs.items()},
+        after=after,
+        started=lambda key: event(key, "started", None),
     )
     with closing(outcomes):
         for outcome in outcomes:
@@ -80,19 +87,39 @@ def run(plan: Plan, tell: Callable[[Event], None]) -> None:
             cause = next((need for need in after.get(outcome.key, ()) if need in failed), None)
             reason = f"{labels[cause]} failed: {failed[cause]}" if cause else outcome.error
             failed[outcome.key] = reason
-            _store_failure(Path(jobs[outcome.key][2]), reason)
+            _store_failure(Path(jobs[outcome.key].result), reason)
             event(outcome.key, "failed", reason)
 
 
-def _model_job(plan: Plan, model: PlannedModel) -> tuple[Any, ...]:
+def _model_job(plan: Plan, model: PlannedModel) -> Job:
     result, folder = plan.model_result(model), plan.model_folder(model)
-    return ("model", model.resolved.values, str(result), str(folder))
+    return Job("model", model.resolved.values, str(result), str(folder), _contents(plan, model))
 
 
-def _trial_job(plan: Plan, trial: PlannedTrial) -> tuple[Any, ...]:
+def _trial_job(plan: Plan, trial: PlannedTrial) -> Job:
     twin = (trial.twin.resolved.values, str(plan.model_folder(trial.twin))) if trial.twin else None
     result, folder = plan.trial_result(trial), plan.model_folder(trial.model)
-    return ("trial", trial.resolved.values, str(result), str(folder), twin)
+    texts = _contents(plan, trial)
+    return Job("trial", trial.resolved.values, str(result), str(folder), texts, twin)
+
+
+def _contents(plan: Plan, of: PlannedModel | PlannedTrial) -> Contents:
+    """What the texts of a job are, so that no job reads them for that again."""
+    return plan.corpora[dataset_of(of.resolved)].known
+
+
+def _tokenize(plan: Plan, jobs: Iterable[PlannedModel | PlannedTrial]) -> None:
+    """Make all tokens, which jobs then take from the cache."""
+    seen = set()
+    for job in jobs:
+        dataset, values = dataset_of(job.resolved), job.resolved.values
+        place = dataset, json.dumps(values["tokenizer"], sort_keys=True, default=str)
+        if place not in seen:
+            seen.add(place)
+            with suppress(AIOSError):  # a job that meets it says so, and the others go on
+                prepare(job.resolved, plan.corpora[dataset])
+    for corpus in plan.corpora.values():
+        corpus.release()
 
 
 def _in_turn(models: dict[str, PlannedModel]) -> dict[str, list[str]]:

@@ -102,7 +102,8 @@ class Subject:
         """Like `load`, of a network that was read already."""
         measured, config, train = measured or own(found, resolved), resolved.config, None
         if config.quantizer.calibrated:
-            train = tokens(own_corpus(found, resolved), "train", found.tokenizer)
+            corpus = own_corpus(found, resolved, measured.corpus)
+            train = tokens(corpus, "train", found.tokenizer)
         journal = Journal.of(found.run_folder)
         head = journal.head if evolved else None
         held_out = _first(measured.held_out, config.evaluation.max_tokens, found.tokenizer)
@@ -238,7 +239,7 @@ def evaluate_run(
     if texts is not None:
         measured = others(found, texts, reading)
     elif prepared is not None:
-        measured = Measured(prepared.held_out)
+        measured = Measured.of(prepared)
     else:
         measured = own(found, resolved)
     wanted = resolved.config.mode == "diffusion" and resolved.config.evaluation.twin

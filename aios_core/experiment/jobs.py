@@ -12,31 +12,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from attrs import frozen
+
 from aios_core.config import Resolved, resolve, write_lock
 from aios_core.config.lock import LOCK
 from aios_core.experiment.evaluate import Subject, evaluate_model, evaluate_samples
 from aios_core.files import replace_text
 from aios_core.training import checkpoint
+from aios_core.training.corpus import Contents, Corpus
 from aios_core.training.data import prepare
 from aios_core.training.measured import Measured, own
 from aios_core.training.trainer import train
 
 
-def run_job(
-    kind: Literal["model", "trial"],
-    values: Mapping[str, Any],
-    result: str,
-    model_folder: str,
-    twin: tuple[Mapping[str, Any], str] | None = None,
-) -> float:
-    """Train and measure a network, or sample from one and measure that.
+@frozen
+class Job:
+    """One training, or one trial."""
 
-    Args:
-        kind: which of the two.
-        values: the resolved configuration.
-        result: the JSON file to write; what else is kept goes into its folder.
-        model_folder: where the network is, or shall be, trained.
-        twin: values and folder of the twin, which is trained already.
+    kind: Literal["model", "trial"]
+    """Train and measure a network, or sample from one and measure that."""
+    values: Mapping[str, Any]
+    """The resolved configuration."""
+    result: str
+    """The JSON file to write; what else is kept goes into its folder."""
+    model_folder: str
+    """Where the network is, or shall be, trained."""
+    contents: Contents
+    """What the texts are, as the command has read them."""
+    twin: tuple[Mapping[str, Any], str] | None = None
+    """Values and folder of the twin, which is trained already."""
+
+
+def run_job(job: Job) -> float:
+    """Run a job.
 
     Returns:
         Seconds that it took.
@@ -45,28 +53,31 @@ def run_job(
         AIOSError: as training and evaluation do.
     """
     began = time.monotonic()
-    path, resolved = Path(result), resolve(values)
+    path, resolved = Path(job.result), resolve(job.values)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if kind == "model":
-        prepared = prepare(resolved)
-        train(resolved, Path(model_folder), prepared=prepared, progress=False)
+    corpus, folder = Corpus(resolved, job.contents), Path(job.model_folder)
+    if job.kind == "model":
+        prepared = prepare(resolved, corpus)
+        train(resolved, folder, prepared=prepared, progress=False)
         trained = time.monotonic()
-        measured = evaluate_model(
-            Subject.load(Path(model_folder), resolved, measured=Measured(prepared.held_out))
-        )
+        measured = evaluate_model(Subject.load(folder, resolved, measured=Measured.of(prepared)))
         measured["training_seconds"] = trained - began
     else:
-        measured = _trial(resolved, Path(model_folder), twin, path.with_name(LOCK))
+        measured = _trial(resolved, folder, job.twin, path.with_name(LOCK), corpus)
     seconds = time.monotonic() - began
     replace_text(path, json.dumps({"status": "done", "seconds": seconds, **measured}))
     return seconds
 
 
 def _trial(
-    resolved: Resolved, folder: Path, twin: tuple[Mapping[str, Any], str] | None, lock: Path
+    resolved: Resolved,
+    folder: Path,
+    twin: tuple[Mapping[str, Any], str] | None,
+    lock: Path,
+    corpus: Corpus,
 ) -> dict[str, Any]:
     found, judge = checkpoint.load(folder, registry=resolved.registry), None
-    texts = own(found, resolved)
+    texts = own(found, resolved, corpus)
     if twin is not None:
         values, twin_folder = twin
         judge = Subject.load(Path(twin_folder), resolve(values), measured=texts).model

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from aios_core.config import training_key, trial_key, trials, twin
 from aios_core.config.schema import RUNS
@@ -56,6 +56,8 @@ class Plan:
     name: str
     trials: tuple[PlannedTrial, ...]
     folder: Path
+    corpora: Mapping[str, Corpus] = field(factory=dict, eq=False)
+    """The texts, by `dataset_of` a configuration."""
 
     @property
     def models(self) -> dict[str, PlannedModel]:
@@ -130,14 +132,16 @@ def make_plan(
             f"`output`, or another name than {name!r}"
         )
     label = labeller([trial.settings for trial in found])
+    corpora: dict[str, Corpus] = {}
     data: dict[str, str] = {}
     models: dict[tuple[object, ...], PlannedModel] = {}
     planned = []
     for trial in found:
         resolved = trial.resolved
-        dataset = json.dumps(resolved.values["dataset"], sort_keys=True, default=str)
+        dataset = dataset_of(resolved)
         if dataset not in data:
-            data[dataset] = _fingerprint(resolved)
+            corpora[dataset] = Corpus(resolved)
+            data[dataset] = _fingerprint(corpora[dataset])
         texts = data[dataset]
         judged = resolved.config.evaluation.twin and resolved.config.mode == "diffusion"
         planned.append(
@@ -152,12 +156,17 @@ def make_plan(
                 twin=_model(resolved, texts, models, judge=True) if judged else None,
             )
         )
-    return Plan(file.read_text("utf-8-sig"), name, tuple(planned), target)
+    return Plan(file.read_text("utf-8-sig"), name, tuple(planned), target, corpora)
 
 
-def _fingerprint(resolved: Resolved) -> str:
+def dataset_of(resolved: Resolved) -> str:
+    """What tells one data set from another."""
+    return json.dumps(resolved.values["dataset"], sort_keys=True, default=str)
+
+
+def _fingerprint(corpus: Corpus) -> str:
     """Digest of all texts, so that a changed file is not taken for the one that was measured."""
-    contents = Corpus(resolved).contents
+    contents = corpus.contents
     return hashlib.sha256("".join(one.sha256 for one in contents.values()).encode()).hexdigest()
 
 

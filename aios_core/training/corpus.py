@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -45,18 +45,24 @@ class Content:
     """Of the texts in UTF-8."""
 
 
+Contents = Mapping[str, Content]
+"""By part, what it holds."""
+
+
 class Corpus:
     """The texts of a data set, in two splits.
 
     Args:
         resolved: its section ``[dataset]`` counts.
+        contents: what its parts hold, where the same command has read them already.
     """
 
-    def __init__(self, resolved: Resolved) -> None:
+    def __init__(self, resolved: Resolved, contents: Contents | None = None) -> None:
         values = resolved.values["dataset"]
         own = resolved.registry.get("dataset", values["type"])
         self._dataset, self._name = resolved.config.dataset, f"dataset {values['type']!r}"
         self._facts = {"values": values, "by": [own.distribution, own.version, code(own)]}
+        self._given = contents
 
     def __str__(self) -> str:
         """The files, or the data set by its name."""
@@ -65,6 +71,19 @@ class Corpus:
             return self._name
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         return ", ".join(map(str, files[:3])) + more
+
+    @property
+    def known(self) -> Contents:
+        """What to hand to a `Corpus` of the same texts, in whatever process, so that it reads none.
+
+        Raises:
+            DataError: the texts cannot be read.
+        """
+        return self._contents
+
+    def release(self) -> None:
+        """Keep what the texts are, and forget the texts; they are read again if they are needed."""
+        self.__dict__.pop("_spool", None)
 
     @property
     def contents(self) -> dict[Split, Content]:
@@ -110,7 +129,9 @@ class Corpus:
         return self._checked().texts("whole")
 
     @cached_property
-    def _contents(self) -> dict[str, Content]:
+    def _contents(self) -> Contents:
+        if self._given is not None:
+            return self._given
         before, began = self._stamp(), time.time_ns()
         known = None if before is None else _known(before)
         if known is not None:

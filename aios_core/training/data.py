@@ -88,6 +88,7 @@ class Prepared:
     tokenizer: TrainedTokenizer
     train: Tokens
     held_out: Tokens
+    corpus: Corpus
 
     @property
     def fingerprint(self) -> str:
@@ -109,16 +110,20 @@ def remembered_by(config: Config) -> str:
     return ""
 
 
-def prepare(resolved: Resolved) -> Prepared:
+def prepare(resolved: Resolved, corpus: Corpus | None = None) -> Prepared:
     """Train the tokenizer on the training split and tokenize both, or take them from the cache.
 
     Safe in several processes at once: each writes under a name of its own, one of the equal
     results stays.
 
+    Args:
+        resolved: the configuration.
+        corpus: its texts, where they were read already.
+
     Raises:
         DataError: the data set is too small, or the cache cannot be written.
     """
-    config, corpus = resolved.config, Corpus(resolved)
+    config, corpus = resolved.config, corpus or Corpus(resolved)
     settings = {
         "texts": corpus.contents["train"].sha256,
         "settings": resolved.values["tokenizer"],
@@ -139,7 +144,7 @@ def prepare(resolved: Resolved) -> Prepared:
             f"the training split has {len(train.ids)} tokens, fewer than diffusion.length = "
             f"{config.diffusion.length}; expected a longer text or a smaller length"
         )
-    return Prepared(tokenizer, train, held_out)
+    return Prepared(tokenizer, train, held_out, corpus)
 
 
 def tokens(corpus: Corpus, split: Split, tokenizer: TrainedTokenizer) -> Tokens:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 
@@ -17,6 +17,7 @@ from aios_core.training.data import Tokens, digest, fingerprint, tokens, whole
 if TYPE_CHECKING:
     from aios_core.config import Resolved
     from aios_core.training.checkpoint import Checkpoint
+    from aios_core.training.data import Prepared
 
 
 class OtherTextsError(DataError):
@@ -30,20 +31,30 @@ class Measured:
     held_out: Tokens
     other: str | None = None
     """What stands in for the run's own held-out texts, in words; None: nothing does."""
+    corpus: Corpus | None = None
+    """The run's own texts, where they were read for this; None: they were not."""
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> Self:
+        """The held-out texts of a run whose data set was read already."""
+        return cls(prepared.held_out, corpus=prepared.corpus)
 
 
-def own_corpus(found: Checkpoint, resolved: Resolved | None = None) -> Corpus:
+def own_corpus(
+    found: Checkpoint, resolved: Resolved | None = None, corpus: Corpus | None = None
+) -> Corpus:
     """The texts that a network was trained on, which are shown to be the same still.
 
     Args:
         found: the network.
         resolved: says where the texts are; None: the network's own configuration does.
+        corpus: the texts, where they were read already.
 
     Raises:
         OtherTextsError: they have changed since.
         DataError: they cannot be read.
     """
-    corpus, state = Corpus(resolved or found.resolved), found.state
+    corpus, state = corpus or Corpus(resolved or found.resolved), found.state
     splits = "".join(fingerprint(corpus, split, found.tokenizer) for split in SPLITS)
     known, config = {digest(splits)}, found.resolved.config
     if not state.texts and config.mode == "diffusion" and config.memory.k:
@@ -57,17 +68,21 @@ def own_corpus(found: Checkpoint, resolved: Resolved | None = None) -> Corpus:
     return corpus
 
 
-def own(found: Checkpoint, resolved: Resolved | None = None) -> Measured:
+def own(
+    found: Checkpoint, resolved: Resolved | None = None, corpus: Corpus | None = None
+) -> Measured:
     """The held-out texts of a run.
 
     Args:
         found: its network.
         resolved: as for `own_corpus`.
+        corpus: likewise.
 
     Raises:
         DataError: as for `own_corpus`.
     """
-    return Measured(tokens(own_corpus(found, resolved), "validation", found.tokenizer))
+    corpus = own_corpus(found, resolved, corpus)
+    return Measured(tokens(corpus, "validation", found.tokenizer), corpus=corpus)
 
 
 def others(found: Checkpoint, file: Path, overrides: Sequence[str] = ()) -> Measured:

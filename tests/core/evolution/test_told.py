@@ -17,7 +17,7 @@ from aios_core.evolution.journal import Journal
 from aios_core.evolution.loop import evolve
 from aios_core.evolution.rollback import faults, rollback
 from aios_core.evolution.skills import hand_out, merge, revoke, take_in
-from aios_core.evolution.splits import split
+from aios_core.evolution.splits import Material, split
 from aios_core.experiment.evaluate import Subject
 from aios_core.training.measured import own_corpus
 
@@ -59,7 +59,10 @@ def test_an_attempt_is_told_with_all_that_it_was(found, run, settings, monkeypat
     resolved = settings("seed=5", "evolution.steps=1")
     (attempt,) = evolve(found, resolved)
     (entry,) = Journal.of(run).entries()
-    splits, card = split(resolved.config, found.tokenizer, own_corpus(found)), attempt.card
+    splits, card = (
+        split(resolved.config, found.tokenizer, Material.of(resolved.config, own_corpus(found))),
+        attempt.card,
+    )
     vocabulary, base = found.tokenizer.vocabulary, model_digest(found.model)
     known = {"head": None, "data": splits.fingerprint, "seed": 5}
     gate, report = card.scores, card.report
