@@ -32,7 +32,7 @@ from aios_core.contracts.model import (
     Recalled,
 )
 from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
-from aios_core.contracts.objective import Objective
+from aios_core.contracts.objective import Noisy, Objective, Prediction, TrainingContext
 from aios_core.contracts.optimizer import Optimizer, Stepper, Weight
 from aios_core.contracts.padding import Padding
 from aios_core.contracts.policy import EvolutionPolicy
@@ -91,10 +91,12 @@ __all__ = [
     "Metric",
     "Network",
     "NoiseScheduler",
+    "Noisy",
     "Objective",
     "Optimizer",
     "Outcome",
     "Padding",
+    "Prediction",
     "Process",
     "ProjectionHead",
     "QuantizedTensor",
@@ -121,6 +123,7 @@ __all__ = [
     "Tokenizer",
     "Tracker",
     "TrainedTokenizer",
+    "TrainingContext",
     "UncertaintyEstimator",
     "VectorStore",
     "Vocabulary",

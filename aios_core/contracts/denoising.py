@@ -175,9 +175,9 @@ def _next(run: Denoising, sent: Tensor | None) -> tuple[Question, bool]:
         raise TypeError(f"denoise yields {_kind(asked)}; expected (state, t)")
     question = Question(*asked)
     if not isinstance(question.state, Tensor):
-        raise TypeError(f"denoise yields {_kind(question.state)} as a state; expected a tensor")
+        raise TypeError(f"a step gives {_kind(question.state)}; expected a Tensor")
     if not isinstance(question.t, Tensor | None):
-        raise TypeError(f"denoise yields {_kind(question.t)} as times; expected a tensor or None")
+        raise TypeError(f"denoise yields {_kind(question.t)} as times; expected a Tensor or None")
     return question, False
 
 
@@ -187,4 +187,4 @@ def _check(run: object) -> None:
 
 
 def _kind(value: object) -> str:
-    return "nothing" if value is None else type(value).__name__
+    return "None" if value is None else type(value).__name__

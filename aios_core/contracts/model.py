@@ -95,6 +95,11 @@ class Process(Protocol):
         ...
 
     @property
+    def vocabulary(self) -> Vocabulary:
+        """Of the tokens."""
+        ...
+
+    @property
     def absorbing(self) -> bool:
         """Whether noise is the mask and nothing else."""
         ...

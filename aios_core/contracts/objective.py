@@ -3,19 +3,89 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from attrs import frozen
+
+from aios_core.contracts import former
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from aios_core.contracts.model import Network
+    from aios_core.contracts.model import Process
+    from aios_core.contracts.noise import NoiseScheduler
+
+
+@frozen
+class TrainingContext:
+    """All that an objective may use besides the texts and the prediction."""
+
+    noise: NoiseScheduler
+    """The schedule that the network is trained under."""
+    process: Process
+    """The forward process likewise; it knows the vocabulary."""
+
+
+@frozen(eq=False)
+class Noisy:
+    """What the network is asked in a step of training."""
+
+    x0: Tensor
+    """(B, L) int64 clean tokens."""
+    z: Tensor
+    """(B, L) int64 what became of them; at padding as they are."""
+    times: Tensor
+    """(B, N) float64 in [0, 1]: when the blocks of a row are that noisy; N is 1 but for a network
+    that is trained block by block."""
+    valid: Tensor
+    """(B, L) bool, False at padding."""
+    weight: Tensor | None = None
+    """(B, N) float64 by which the losses of a block count, for objectives that need it."""
+
+
+class Prediction(Protocol):
+    """What the network says of a noisy state, decoded only where it is asked for.
+
+    With a large vocabulary logits of all positions would be most of the memory of a step, and much
+    of its time.
+    """
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """A tensor on the device of the answers."""
+        ...
+
+    def losses(
+        self, where: Tensor, loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """A loss at some positions, (B, L) nats; 0 elsewhere.
+
+        Args:
+            where: (B, L) bool.
+            loss: from logits (N, V), in float32 at least and minus infinity for the mask, and clean
+                tokens (N,) to nats (N,); None: -log p of the clean tokens.
+        """
+        ...
+
+    def everywhere(self, loss: Callable[..., Tensor], *levels: Tensor) -> Tensor:
+        """A loss of whole distributions, (B, L) nats; 0 at padding.
+
+        Args:
+            loss: called as ``loss(z, x0, log_probs, *levels)`` with some of the rows, as
+                `Process.integrand` is; gives (rows, L).
+            levels: (B,) each.
+        """
+        ...
 
 
 class Objective(ABC):
     """A loss of a diffusion model, estimated with one noisy state a row.
 
-    `aios_core.diffusion.objective` has the pieces that the default ones are made of. It is for
-    training alone: evaluation measures the bound of the likelihood whatever was minimised.
+    It draws what the network is asked, and scores the answer; the one call of the network between
+    them is made by whoever trains, who may ask for several objectives at once. Most people write
+    `score` alone. `aios_core.diffusion.bounds` has the objectives that the default ones are made
+    of. It is for training alone: evaluation measures the bound of the likelihood, whatever was
+    minimised.
     """
 
     absorbing_only: ClassVar[bool] = False
@@ -25,20 +95,55 @@ class Objective(ABC):
     """Whether its mean over times and noise is a bound of -log p; the contract suite holds those
     that say so against the likelihood of an enumerated joint."""
 
-    @abstractmethod
-    def losses(
-        self, model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
-    ) -> Tensor:
-        """One estimate for each row.
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """See `former`."""
+        super().__init_subclass__(**settings)
+        former.serve_objective(cls)
+
+    def draw(
+        self,
+        x0: Tensor,
+        valid: Tensor,
+        times: Tensor,
+        generator: Generator,
+        context: TrainingContext,
+    ) -> Noisy:
+        """What the network is asked: here the state at the times that are given.
+
+        Where noise is masks alone, the weight is that of the continuous-time bound.
 
         Args:
-            model: in training mode.
             x0: (B, L) int64 clean tokens.
             valid: (B, L) bool, False at padding, which is neither corrupted nor predicted.
             times: (B, N) float64, uniform in [0, 1] and stratified over the batch; N is 1, or the
                 number of blocks of a network that is trained block by block.
             generator: of the noise, on the CPU.
+            context: schedule and process.
+        """
+        times = times.to(x0.device).reshape(len(x0), -1)
+        alpha = context.noise.alpha(times)
+        z = corrupted(x0, valid, alpha, generator, context)
+        weight = context.noise.weight(times) if context.process.absorbing else None
+        return Noisy(x0, z, times, valid, weight)
+
+    @abstractmethod
+    def score(self, noisy: Noisy, prediction: Prediction, context: TrainingContext) -> Tensor:
+        """One estimate for each row.
+
+        Args:
+            noisy: what was drawn, on the device of the texts.
+            prediction: of the clean tokens, by a network in training mode.
+            context: schedule and process.
 
         Returns:
             (B,) nats: a sum over the positions of a row, never a mean over the masked ones.
         """
+
+
+def corrupted(
+    x0: Tensor, valid: Tensor, alpha: Tensor, generator: Generator, context: TrainingContext
+) -> Tensor:
+    """The noisy state (B, L) at (B, N) survival probabilities; padding is not corrupted."""
+    blocks = x0.reshape(alpha.numel(), -1)
+    z = context.process.corrupt(blocks, alpha.flatten(), generator).view(x0.shape)
+    return z.where(valid, x0)

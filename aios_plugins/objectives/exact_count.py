@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from attrs import frozen
 
-from aios_core.contracts import Objective
-from aios_core.diffusion.objective import nelbo_exact_count
-
-if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from aios_core.contracts import Network
+from aios_core.diffusion.bounds import CountBound
 
 
 @frozen
-class ExactCount(Objective):
+class ExactCount(CountBound):
     """The same bound, drawn by how many tokens are masked: lower variance for the same mean.
 
     Each row has exactly k masks, k uniform in 1..L, where ``nelbo`` has a random number of them at
@@ -24,9 +18,3 @@ class ExactCount(Objective):
     """
 
     absorbing_only: ClassVar[bool] = True
-
-    def losses(
-        self, model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
-    ) -> Tensor:
-        """See `aios_core.diffusion.objective.nelbo_exact_count`."""
-        return nelbo_exact_count(model, x0, valid, times, generator)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from attrs import frozen
 
-from aios_core.contracts import Objective
-from aios_core.diffusion.objective import score_entropy
-
-if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from aios_core.contracts import Network
+from aios_core.diffusion import bounds
 
 
 @frozen
-class ScoreEntropy(Objective):
+class ScoreEntropy(bounds.ScoreEntropy):
     """Logits as scores: ratios of probabilities, which nothing forces to add up (SEDD).
 
     Above ``nelbo`` by what the scores miss of their sum, and equal to it where they are a
@@ -26,9 +20,3 @@ class ScoreEntropy(Objective):
     """
 
     absorbing_only: ClassVar[bool] = True
-
-    def losses(
-        self, model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator
-    ) -> Tensor:
-        """See `aios_core.diffusion.objective.score_entropy`."""
-        return score_entropy(model, x0, valid, times, generator)

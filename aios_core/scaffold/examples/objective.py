@@ -3,23 +3,23 @@
 from attrs import field, frozen, validators
 
 import aios_core
-from aios_core import contracts
-from aios_core.diffusion.objective import nelbo
+from aios_core.diffusion.bounds import Bound
 
 AIOS_API = 1
 
 
 @frozen
-class Tempered(contracts.Objective):
+class Tempered(Bound):
     """The bound with less weight where little is masked: for training, no bound."""
 
     bound = False
     power: float = field(default=0.5, validator=validators.ge(0))
     """Of the time; 0 is the bound itself."""
 
-    def losses(self, model, x0, valid, times, generator):
-        """(B,) nats, sums over positions; x0 and valid are (B, L), times (B, N)."""
-        return times.mean(-1) ** self.power * nelbo(model, x0, valid, times, generator)
+    def score(self, noisy, prediction, context):
+        """(B,) nats, sums over positions; noisy.times are (B, N)."""
+        weight = prediction.place(noisy.times.mean(-1) ** self.power)
+        return weight * super().score(noisy, prediction, context)
 
 
 @aios_core.hookimpl

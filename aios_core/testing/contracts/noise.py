@@ -16,12 +16,8 @@ from torch.testing import assert_close
 from aios_core.config.schema import DiffusionConfig
 from aios_core.contracts.noise import Spacing
 from aios_core.contracts.soundness import UNSEEN, fault
-from aios_core.diffusion.objective import (
-    nelbo,
-    nelbo_discrete,
-    nelbo_exact_count,
-    score_entropy,
-)
+from aios_core.diffusion.bounds import Bound, CountBound, ScoreEntropy, StepBound
+from aios_core.diffusion.objective import estimate
 from aios_core.diffusion.times import draw_times
 from aios_core.testing.contracts.base import Contract, expect
 from aios_core.testing.oracle import Oracle, ignorant
@@ -29,7 +25,6 @@ from aios_core.testing.values import components
 
 if TYPE_CHECKING:
     from aios_core.contracts import NoiseScheduler
-    from aios_core.diffusion.model import Model
 
 
 class NoiseContract(Contract["NoiseScheduler"]):
@@ -187,22 +182,21 @@ def assert_ignorance(
     model = ignorant(schedule, vocab=vocab, length=length)
     x0 = torch.arange(length).expand(rows, -1) % vocab
     valid = torch.ones_like(x0, dtype=torch.bool)
-    for number, estimate in enumerate((nelbo, score_entropy, nelbo_exact_count, _discrete)):
+    for number, objective in enumerate((Bound(), ScoreEntropy(), CountBound(), _Thousand())):
         generator = torch.Generator().manual_seed(number)
         times = draw_times(rows, generator, epsilon=epsilon)
-        nats = estimate(model, x0, valid, times, generator).double() / (length * math.log(vocab))
+        nats = estimate(model, x0, valid, times, generator, objective=objective).double()
+        nats = nats / (length * math.log(vocab))
         error = float(nats.std()) / math.sqrt(rows)
         off = abs(float(nats.mean()) - 1)
         assert off <= 4 * error + UNSEEN, (
             f"{schedule}: a predictor that knows nothing is told {float(nats.mean()):.6g} of "
-            f"L ln V by {estimate.__name__}, with a standard error of {error:.2g}"
+            f"L ln V by {type(objective).__name__}, with a standard error of {error:.2g}"
         )
 
 
-def _discrete(
-    model: Model, x0: Tensor, valid: Tensor, times: Tensor, generator: torch.Generator
-) -> Tensor:
-    return nelbo_discrete(model, x0, valid, times, generator, steps=1000)
+class _Thousand(StepBound):
+    steps = 1000
 
 
 def _times(start: float, end: float, count: int) -> Tensor:

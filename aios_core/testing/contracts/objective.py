@@ -13,6 +13,7 @@ from torch.testing import assert_close
 from aios_core.config import resolve
 from aios_core.contracts import Vocabulary
 from aios_core.diffusion.model import Model
+from aios_core.diffusion.objective import estimate
 from aios_core.testing.contracts.base import Contract, expect
 from aios_core.testing.contracts.sampler import Linear, Mixed
 from aios_core.testing.modules import assert_learns, stir
@@ -33,7 +34,7 @@ class ObjectiveContract(Contract["Objective"]):
     def try_out(cls, plugin: Objective) -> None:
         """Losses are a tensor, one a row."""
         model = _model("absorbing", None)
-        losses = plugin.losses(model, _texts(6), _all(6), _times(6, 8, None), _generator())
+        losses = _estimate(plugin, model, 6, None)
         shape = tuple(expect(losses, Tensor, "losses").shape)
         assert shape == (6,), f"losses give shape {shape}; expected one a row, (6,)"
 
@@ -47,12 +48,13 @@ class ObjectiveContract(Contract["Objective"]):
         for oracle in oracles:
             text, rows = oracle.texts[20], 20_000
             levels = (torch.randperm(rows, generator=_generator()) % 100 + 0.5) / 100
-            losses = instance.losses(
+            losses = estimate(
                 oracle.model(Linear()),
                 text.expand(rows, -1),
                 torch.ones(rows, 3, dtype=torch.bool),
                 levels[:, None].double(),
                 _generator(),
+                objective=instance,
             )
             assert (rows,) == tuple(losses.shape)
             error = float(losses.std()) / math.sqrt(rows)
@@ -64,7 +66,7 @@ class ObjectiveContract(Contract["Objective"]):
         served = ("absorbing",) if instance.absorbing_only else ("absorbing", "uniform", "hybrid")
         for corruption, blocks in [(one, None) for one in served] + [("absorbing", 2)]:
             model = _model(corruption, blocks)
-            losses = instance.losses(model, _texts(8), _all(8), _times(8, 8, blocks), _generator())
+            losses = _estimate(instance, model, 8, blocks)
             assert (8,) == tuple(losses.shape)
             assert losses.isfinite().all()
             assert_learns(model, losses)
@@ -74,8 +76,13 @@ class ObjectiveContract(Contract["Objective"]):
         model, x0, valid = _model("absorbing", None), _texts(6), _all(6)
         valid[:, 5:] = False
         whole, other = (
-            instance.losses(
-                model, x0.masked_fill(~valid, pad), valid, _times(6, 8, None), _generator()
+            estimate(
+                model,
+                x0.masked_fill(~valid, pad),
+                valid,
+                _times(6, 8, None),
+                _generator(),
+                objective=instance,
             )
             for pad in (4, 2)
         )
@@ -84,11 +91,13 @@ class ObjectiveContract(Contract["Objective"]):
     def test_seed_decides(self, instance: Objective) -> None:
         """The generator and the times are the only source of noise."""
         model = _model("absorbing", None)
-        first, again = (
-            instance.losses(model, _texts(6), _all(6), _times(6, 8, None), _generator())
-            for _ in range(2)
-        )
+        first, again = (_estimate(instance, model, 6, None) for _ in range(2))
         assert torch.equal(first, again)
+
+
+def _estimate(objective: Objective, model: Model, rows: int, blocks: int | None) -> Tensor:
+    times = _times(rows, 8, blocks)
+    return estimate(model, _texts(rows), _all(rows), times, _generator(), objective=objective)
 
 
 def _model(corruption: str, block_size: int | None) -> Model:

@@ -6,16 +6,21 @@ import pytest
 import torch
 from attrs import evolve, frozen
 
-from aios_core.contracts import AdaptiveSampler, Sampler, SamplingContext
+from aios_core.config import resolve
+from aios_core.contracts import AdaptiveSampler, Objective, Sampler, SamplingContext
 from aios_core.diffusion.core import DiffusionCore
+from aios_core.diffusion.model import Model
+from aios_core.diffusion.objective import nelbo, training_loss
 from aios_core.errors import PluginError
 from aios_core.registry import Registry
 from aios_core.testing.contracts.sampler import Linear
 from aios_core.testing.oracle import Oracle
+from aios_plugins.objectives.nelbo import Nelbo
 from aios_plugins.samplers.credit import Credit
 from aios_plugins.samplers.first_hitting import FirstHitting
 from aios_plugins.samplers.threshold import Threshold
 
+NEW_SCORE = pytest.warns(DeprecationWarning, match="def score\\(self, noisy, prediction, context")
 NEW_FORM = pytest.warns(DeprecationWarning, match="log_probs = yield x, t ")
 
 
@@ -185,3 +190,61 @@ def test_a_class_that_writes_neither_is_refused():
     assert {"denoise"} == Sampler.__abstractmethods__
     with pytest.raises(TypeError, match="denoise"):
         type("Neither", (Sampler,), {})()
+
+
+@frozen
+class FormerHalf(Objective):
+    """An objective as it was written."""
+
+    bound = False
+
+    def losses(self, model, x0, valid, times, generator):
+        return times.mean(-1) ** 0.5 * nelbo(model, x0, valid, times, generator)
+
+
+@frozen
+class Half(Nelbo):
+    """The same in the new form."""
+
+    bound = False
+
+    def score(self, noisy, prediction, context):
+        return noisy.times.mean(-1) ** 0.5 * super().score(noisy, prediction, context)
+
+
+def loss(objective):
+    """A loss, and the gradient of a parameter."""
+    oracle = Oracle(length=3)
+    config = resolve(
+        {"backbone": {"dim": 8, "layers": 1, "heads": 2}, "diffusion": {"length": 3}}
+    ).config
+    model = Model.build(config, oracle.vocabulary)
+    x0, times = oracle.draw(8), torch.linspace(0.1, 1, 8).double()[:, None]
+    valid, generator = torch.ones_like(x0).bool(), torch.Generator().manual_seed(1)
+    value = training_loss(model, x0, valid, times, generator, objective=objective)
+    value.backward()
+    return value.detach(), model.head.embedding.weight.grad
+
+
+def test_an_objective_in_the_old_form_does_what_it_did():
+    with NEW_SCORE:
+        old = loss(FormerHalf())
+
+    for one, other in zip(old, loss(Half()), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_what_an_old_objective_raises_is_its_fault():
+    @frozen
+    class Failing(Objective):
+        def losses(self, model, x0, valid, times, generator):
+            raise KeyError("gone")
+
+    with NEW_SCORE, pytest.raises(PluginError, match="losses raised KeyError: 'gone'"):
+        loss(Failing())
+
+
+def test_an_objective_that_writes_neither_is_refused():
+    assert {"score"} == Objective.__abstractmethods__
+    with pytest.raises(TypeError, match="score"):
+        type("Neither", (Objective,), {})()

@@ -5,13 +5,32 @@ import torch
 
 from aios_core.contracts import Vocabulary
 from aios_core.diffusion.model import Model
+from aios_core.diffusion.objective import estimate
 from aios_core.testing.modules import stir
 from aios_plugins.backbones.transformer import Transformer
 from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.heads.text import Text
 from aios_plugins.noise.loglinear import LogLinear
+from aios_plugins.objectives.d3pm import D3PM
+from aios_plugins.objectives.exact_count import ExactCount
+from aios_plugins.objectives.score_entropy import ScoreEntropy
 
 VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
+
+
+def nelbo_exact_count(model, x0, valid, times, generator):
+    """As many masks as each time says."""
+    return estimate(model, x0, valid, times, generator, objective=ExactCount())
+
+
+def nelbo_discrete(model, x0, valid, times, generator, *, steps):
+    """The bound of so many steps."""
+    return estimate(model, x0, valid, times, generator, objective=D3PM(steps=steps))
+
+
+def score_entropy(model, x0, valid, times, generator):
+    """That of SEDD."""
+    return estimate(model, x0, valid, times, generator, objective=ScoreEntropy())
 
 
 @pytest.fixture

@@ -8,13 +8,7 @@ import torch
 
 from aios_core.config.schema import DiffusionConfig
 from aios_core.diffusion import objective
-from aios_core.diffusion.objective import (
-    nelbo,
-    nelbo_discrete,
-    nelbo_exact_count,
-    nll,
-    score_entropy,
-)
+from aios_core.diffusion.objective import nelbo, nll
 from aios_core.diffusion.times import clip_times, draw_times
 from aios_core.testing.oracle import NoisyOracle, Oracle
 from aios_plugins.corruptions.hybrid import Hybrid
@@ -26,6 +20,8 @@ from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.noise.md4_clipped import MD4Clipped
 from aios_plugins.noise.polynomial import Polynomial
 from aios_plugins.objectives.exact_count import ExactCount
+
+from .conftest import nelbo_discrete, nelbo_exact_count, score_entropy
 
 ROWS = 40_000
 

@@ -11,6 +11,7 @@ from aios_core.contracts import (
     AdaptiveSampler,
     Backbone,
     Controls,
+    Objective,
     ProjectionHead,
     Sampler,
     Spelling,
@@ -143,8 +144,8 @@ BREACHES = {
     "another length": (Bent(after=lambda x: x[:, 1:]), r"gives torch.int64 of shape \(2, 4\)"),
     "numbers": (Bent(after=lambda x: x.double()), "gives torch.float64"),
     "a state alone": (Given(lambda x: [x]), r"denoise yields Tensor; expected \(state, t\)"),
-    "a list": (Given(lambda x: [(x.tolist(), None)]), "denoise yields list as a state"),
-    "nothing": (Given(lambda x: [None]), "denoise yields nothing"),
+    "a list": (Given(lambda x: [(x.tolist(), None)]), "a step gives list; expected a Tensor"),
+    "nothing": (Given(lambda x: [None]), "denoise yields None"),
     "a time that is none": (Given(lambda x: [(x, 0.5)]), "denoise yields float as times"),
     "unasked": (Given(lambda x: [(x.clone(), None)], asks=False), "before it asked"),
     "no iterator": (Given(lambda x: 3), "denoise raised TypeError"),
@@ -334,11 +335,16 @@ def test_an_objective_is_held_to_its_contract(small_model):
     """Fault N17: the shape of losses, and what it raises."""
 
     @frozen
-    class Losses:
-        bend: object
+    class Losses(Objective):
+        bend: object = None
+        drawn: object = None
 
-        def losses(self, model, x0, valid, times, generator):
-            return self.bend(torch.zeros(len(x0)))
+        def draw(self, *given):
+            noisy = super().draw(*given)
+            return self.drawn(noisy) if self.drawn else noisy
+
+        def score(self, noisy, prediction, context):
+            return self.bend(torch.zeros(len(noisy.x0)))
 
     model, x = small_model(), torch.zeros(2, 4, dtype=torch.int64)
     given = (
@@ -351,10 +357,19 @@ def test_an_objective_is_held_to_its_contract(small_model):
     for bend, problem in (
         (lambda nats: nats[:1], r"Losses gives losses of torch.float32 and shape \(1,\)"),
         (lambda nats: nats.long(), "Losses gives losses of torch.int64"),
-        (_raises, "Losses: losses raised KeyError"),
+        (_raises, "Losses: score raised KeyError"),
     ):
         with pytest.raises(PluginError, match=problem):
             training_loss(*given, objective=Losses(bend))
+    for drawn, problem in (
+        (lambda noisy: noisy.z, "Losses draws Tensor; expected Noisy"),
+        (lambda noisy: attrs.evolve(noisy, z=noisy.z[:, 1:]), r"Losses draws .* of shape \(2, 3\)"),
+        (lambda noisy: attrs.evolve(noisy, z=noisy.z.int()), "Losses draws torch.int32"),
+        (lambda noisy: attrs.evolve(noisy, times=noisy.times[0]), r"times of shape \(1,\)"),
+        (_raises, "Losses: draw raised KeyError"),
+    ):
+        with pytest.raises(PluginError, match=problem):
+            training_loss(*given, objective=Losses(drawn=drawn))
 
 
 def test_what_is_right_passes(small_model):

@@ -13,7 +13,6 @@ from attrs import evolve, frozen
 import aios_core
 from aios_core.contracts import Dataset, Estimate, Metric, Outcome, Tracker
 from aios_core.contracts.tracker import Tracking
-from aios_core.diffusion.objective import nelbo
 from aios_core.kinds import KINDS
 from aios_core.scaffold.examples.backbone import Averages
 from aios_core.scaffold.examples.corruption import Mixture
@@ -68,20 +67,21 @@ class Absorbed(Mixture):
 
 @offer("objective", "mean")
 class Mean(Tempered):
-    def losses(self, model, x0, valid, times, generator):
-        return super().losses(model, x0, valid, times, generator).mean()
+    def score(self, noisy, prediction, context):
+        return super().score(noisy, prediction, context).mean()
 
 
 @offer("objective", "padded")
 class Padded(Tempered):
-    def losses(self, model, x0, valid, times, generator):
-        return nelbo(model, x0, torch.ones_like(valid), times, generator)
+    def draw(self, x0, valid, times, generator, context):
+        return super().draw(x0, torch.ones_like(valid), times, generator, context)
 
 
 @offer("objective", "global")
 class Global(Tempered):
-    def losses(self, model, x0, valid, times, generator):
-        return super().losses(model, x0, valid, times, generator) + torch.rand(len(x0))
+    def score(self, noisy, prediction, context):
+        losses = super().score(noisy, prediction, context)
+        return losses + torch.rand(len(losses))
 
 
 def changed(module, name, change):
