@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from aios_core.contracts import SamplingContext, StepSampler
-from aios_core.diffusion.process import levels, lift
+from aios_plugins.samplers._reverse import ReverseStep
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from aios_core.contracts import Process, SamplingContext
+
 
 @frozen
-class Ancestral(StepSampler):
+class Ancestral(ReverseStep):
     """Walk the reverse process, whatever the corruption.
 
     From t to s a mask is lifted with probability (alpha(s) - alpha(t)) / (1 - alpha(t)), and
@@ -24,16 +25,13 @@ class Ancestral(StepSampler):
     as 1 / steps.
     """
 
-    exact: ClassVar[Literal["in the limit"]] = "in the limit"
-    absorbing_only: ClassVar[bool] = False
-
-    def step(
-        self, x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext
+    def towards(
+        self,
+        x: Tensor,
+        x0: Tensor,
+        levels: tuple[Tensor, Tensor],
+        process: Process,
+        context: SamplingContext,
     ) -> Tensor:
-        """Lift some masks, or renew some noise; all of it where s is 0."""
-        process = context.process
-        if process is None or process.absorbing:
-            return lift(x, t, s, log_probs, context)
-        alpha, earlier = levels(t, s, context)
-        x0 = process.guess(x, log_probs, alpha, context)
-        return process.between(x, x0, alpha, earlier, context)
+        """A draw from the reverse process, given the clean tokens."""
+        return process.between(x, x0, *levels, context)

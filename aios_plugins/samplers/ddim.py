@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from attrs import frozen
 
-from aios_core.contracts import SamplingContext, StepSampler
-from aios_core.diffusion.process import inverse, levels, lift
+from aios_core.diffusion.process import inverse
+from aios_plugins.samplers._reverse import ReverseStep
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from aios_core.contracts import Process, SamplingContext
+
 
 @frozen
-class DDIM(StepSampler):
+class DDIM(ReverseStep):
     """Keep what a position holds whenever the schedule allows it (DDIM, arXiv 2010.02502, app. A).
 
     Each position stays as it is with the highest probability sigma that keeps every token's share
@@ -24,18 +26,16 @@ class DDIM(StepSampler):
     some in at every step. For masks the two are the same. Exact in the limit of many steps.
     """
 
-    exact: ClassVar[Literal["in the limit"]] = "in the limit"
-    absorbing_only: ClassVar[bool] = False
-
-    def step(
-        self, x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext
+    def towards(
+        self,
+        x: Tensor,
+        x0: Tensor,
+        levels: tuple[Tensor, Tensor],
+        process: Process,
+        context: SamplingContext,
     ) -> Tensor:
-        """Make some positions clean, all of them where s is 0."""
-        process = context.process
-        if process is None or process.absorbing:
-            return lift(x, t, s, log_probs, context)
-        alpha, earlier = levels(t, s, context)
-        x0 = process.guess(x, log_probs, alpha, context)
+        """What is there where it may stay; else the clean token, or what noise is left."""
+        alpha, earlier = levels
         now, before = process.mass(alpha), process.mass(earlier)
         keep = torch.where(now > 0, before / now, 1).amin().clamp(max=1)
         fresh = (before - keep * now).clamp(min=0)  # of hybrid noise, whose kinds fade unevenly

@@ -1,0 +1,54 @@
+"""What the samplers share that walk the reverse process of any corruption."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from attrs import frozen
+
+from aios_core.contracts import SamplingContext, StepSampler
+from aios_core.diffusion.process import levels, lift
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aios_core.contracts import Process
+
+
+@frozen
+class ReverseStep(StepSampler):
+    """A step that lifts masks, or goes from the present state towards a clean draw."""
+
+    exact: ClassVar[Literal["in the limit"]] = "in the limit"
+    absorbing_only: ClassVar[bool] = False
+
+    def step(
+        self, x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext
+    ) -> Tensor:
+        """Make some positions clean, all of them where s is 0."""
+        process = context.process
+        if process is None or process.absorbing:
+            return lift(x, t, s, log_probs, context)
+        alpha, earlier = levels(t, s, context)
+        x0 = process.guess(x, log_probs, alpha, context)
+        return self.towards(x, x0, (alpha, earlier), process, context)
+
+    @abstractmethod
+    def towards(
+        self,
+        x: Tensor,
+        x0: Tensor,
+        levels: tuple[Tensor, Tensor],
+        process: Process,
+        context: SamplingContext,
+    ) -> Tensor:
+        """The state (B, L) at s, under noise that is not masks alone.
+
+        Args:
+            x: (B, L) int64, the state at t.
+            x0: (B, L) int64, clean tokens that were drawn for every position.
+            levels: () float64 each, the probabilities of a token to survive to t and to s.
+            process: of the noise.
+            context: for draws; positions that are fixed stay as they are.
+        """
