@@ -8,6 +8,7 @@ between back quotes, as in `steps`: the command line puts its own option there.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from typing import Final
 
@@ -124,3 +125,23 @@ class MissingExtraError(AIOSError):
             f"{feature} needs the module {missing!r}, which is not installed; "
             f"install it with: pip install 'ai-os-diffusion[{extra}]'"
         )
+
+
+def require_extra(feature: str, extra: str, *modules: str) -> None:
+    """Refuse at once what would otherwise fail after an hour of work; nothing is imported.
+
+    Args:
+        feature: as for `MissingExtraError`.
+        extra: likewise.
+        modules: that it brings.
+
+    Raises:
+        MissingExtraError: one of them is not installed.
+    """
+    for module in modules:
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, ValueError):  # an import hook, or a test, that hides it
+            spec = None
+        if spec is None:
+            raise MissingExtraError(feature, extra, module)

@@ -326,6 +326,19 @@ _ROWS: Final = (
         harms none but those that build on it.
         """,
     ),
+    _of_core(
+        "report",
+        hook="aios_reports",
+        contract="aios_core.contracts.report:Report",
+        default=("tables", "html"),
+        affects="nothing",
+        promise="""
+        Reports, subclasses of `aios_core.contracts.Report`.
+
+        Files are written into the folder of the ablation and nowhere else, the same from the same
+        results; nothing of the ablation is changed. Texts of models in a page are escaped.
+        """,
+    ),
 )
 
 RESERVED: Final = frozenset(

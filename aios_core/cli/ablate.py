@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,9 +25,6 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 """Seeds and trainings of an arm in the plan's table."""
-
-EXTRA = ("jinja2", "matplotlib")
-"""Modules that the report needs."""
 
 
 @click.command(name="ablate")
@@ -55,7 +49,8 @@ def command(
 
     The table [ablate] of FILE says what varies. Variants that differ only in how they sample share
     one training. Each result is stored as soon as it is there: the same command does only what is
-    missing, also after an interruption.
+    missing, also after an interruption. [[reports]] of FILE names the reports; one that needs
+    what is not installed is left out, and `aios report` writes it later.
 
     Exit code 1 if a trial failed; the others are still reported.
 
@@ -64,7 +59,6 @@ def command(
       aios ablate examples/demo.toml --dry-run
       aios ablate examples/demo.toml --output runs/demo
     """  # noqa: D301  # \b is for click
-    require_extra("aios ablate")
     from aios_core import logs
     from aios_core.experiment.plan import make_plan
 
@@ -76,22 +70,21 @@ def command(
         if as_json:
             print_json(_plan_data(plan))
         return
-    from aios_core.experiment import ablate
-    from aios_core.experiment.report import write_report
-    from aios_core.experiment.results import read
+    from aios_core.experiment import write_reports
+    from aios_core.experiment.reports import usable
 
-    if force:
-        ablate.forget(plan)
-    with _kept(plan):
-        _run(plan, quiet=as_json)
-    results = read(plan.folder)
-    written = write_report(results)
+    reports, unusable = usable(plan.trials[0].resolved.config.reports)
+    for error in unusable:
+        click.echo(f"{error}; the ablation runs without it", err=True)
+    results = _run(plan, force=force, quiet=as_json)
+    written = write_reports(results, reports)
     failed = [trial for trial in results.trials if trial.status == "failed"]
     if as_json:
         print_json(
             {
                 "folder": str(plan.folder),
-                "report": str(written),
+                "report": str(written[-1]) if written else None,
+                "reports": [str(path) for path in written],
                 "trials": len(results.trials),
                 "failed": {trial.key: trial.result.get("reason") for trial in failed},
             }
@@ -102,40 +95,18 @@ def command(
         for trial in failed:
             reason = str(trial.result.get("reason")).partition("\n")[0]
             click.echo(f"  {trial.arm}, seed {trial.seed}: {reason}")
-        click.echo(f"report: {written}")
+        for path in written:
+            click.echo(f"report: {path}")
     sys.exit(1 if failed else 0)
 
 
-def require_extra(feature: str) -> None:
-    """Raise at once what would otherwise come after an hour of training.
-
-    Raises:
-        MissingExtraError: a module of the extra is not installed.
-    """
-    from importlib.util import find_spec
-
-    from aios_core.errors import MissingExtraError
-
-    for module in EXTRA:
-        if find_spec(module) is None:
-            raise MissingExtraError(feature, "ablate", module)
-
-
-@contextmanager
-def _kept(plan: Plan) -> Iterator[None]:
-    """Keep the plan and the time it takes, and say how to go on after Ctrl-C."""
-    from aios_core.experiment.plan import read_result
-    from aios_core.experiment.results import ABOUT, write_about
+def _run(plan: Plan, *, force: bool, quiet: bool) -> Results:
+    """Run it, and say how to go on after Ctrl-C."""
+    from aios_core.experiment import run_ablation
 
     line = shlex.join(["aios", *sys.argv[1:]])
-    before = read_result(plan.folder / ABOUT)
-    now, began = datetime.now().astimezone(), time.monotonic()
-    started = datetime.fromisoformat(before["started"]) if "started" in before else now
-    spent = before.get("seconds", 0.0)
-    write_about(plan, command=line, started=started, seconds=spent)
-    idle = not plan.missing_trials()
     try:
-        yield
+        return run_ablation(plan, force=force, progress=not quiet, command=line)
     except KeyboardInterrupt:
         click.echo(
             f"stopped; {len(plan.missing_trials())} trials are still to do. What is done is kept, "
@@ -143,23 +114,6 @@ def _kept(plan: Plan) -> Iterator[None]:
             err=True,
         )
         sys.exit(130)
-    finally:
-        if not idle:
-            spent += time.monotonic() - began
-            write_about(plan, command=line, started=started, seconds=spent)
-
-
-def _run(plan: Plan, *, quiet: bool) -> None:
-    from aios_core.experiment import ablate
-    from aios_core.experiment.progress import AblationProgress
-
-    if quiet:
-        ablate.run(plan, lambda _: None)
-        return
-    missing = plan.missing_trials()
-    done = len({trial.key for trial in plan.trials}) - len(missing)
-    with AblationProgress(len(plan.missing_models()), len(missing), done) as progress:
-        ablate.run(plan, progress.tell)
 
 
 def _plan_data(plan: Plan) -> dict[str, object]:
@@ -228,7 +182,7 @@ def _count(number: int, thing: str) -> str:
 def print_results(results: Results) -> None:
     """The table of arms: means with 95 % intervals, and cost."""
     from aios_core.experiment.results import NFE
-    from aios_core.experiment.tables import interval
+    from aios_core.experiment.statistics import interval
 
     metrics = list(results.compared)
     rows = []

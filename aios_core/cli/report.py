@@ -6,25 +6,33 @@ from pathlib import Path
 
 import click
 
-from aios_core.cli.ablate import require_extra
-
 
 @click.command(name="report")
 @click.argument(
     "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
-def command(folder: Path) -> None:
+@click.option(
+    "--report",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    help="Write this report, and not those of the configuration; may be repeated.",
+)
+def command(folder: Path, names: tuple[str, ...]) -> None:
     """Write the report of an ablation again.
 
-    The tables and report.html in the folder DIR are replaced; nothing is trained or sampled. If the
-    ablation is still running, or was interrupted, the report shows what there is so far.
+    The reports in the folder DIR are replaced; nothing is trained or sampled. If the ablation is
+    still running, or was interrupted, they show what there is so far.
 
     \b
     Examples:
       aios report runs/demo
+      aios report runs/demo --report tables
     """  # noqa: D301  # \b is for click
-    require_extra("aios report")
-    from aios_core.experiment.report import write_report
-    from aios_core.experiment.results import read
+    from aios_core.experiment import read, write_reports
+    from aios_core.experiment.reports import reports_of
 
-    click.echo(f"report: {write_report(read(folder))}")
+    results = read(folder)
+    for report in reports_of(results, names):  # the tables, also where the page needs an extra
+        for path in write_reports(results, [report]):
+            click.echo(f"report: {path}")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aios_core.cli.ablate import require_extra
 from aios_core.cli.common import json_option, print_json, print_table, progress
 from aios_core.cli.network import network_argument
 from aios_core.cli.numbers import COUNT
@@ -71,7 +70,9 @@ def calibrate(
       aios uncertainty calibrate runs/demo
       aios uncertainty calibrate runs/demo --against BENCHMARKS.md --json
     """  # noqa: D301  # \b is for click
-    require_extra("aios uncertainty calibrate")
+    from aios_core.errors import require_extra
+
+    require_extra("aios uncertainty calibrate", "ablate", "jinja2", "matplotlib")
     from aios_core.experiment import uncertainty_report
     from aios_core.experiment.calibrate import calibrate_run
 

@@ -119,16 +119,17 @@ def section(
     key: str,
     *,
     path: str | Path | None = None,
-    values: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
-) -> tuple[Any, dict[str, Any]]:
-    """One component of a configuration and its values, without loading the others.
+) -> tuple[Any, Any]:
+    """One section of components and its values, without loading the others.
 
     Args:
         key: of the section, as in ``"storage"``.
         path: a TOML file; None: all defaults.
-        values: of the section, where the file does not say otherwise.
+        values: of the section, where the file does not say otherwise; a list where it holds
+            several components.
         overrides: ``key=value`` each, on top of the file.
         registry: where components are looked up; None discovers the installed ones.
 
@@ -137,7 +138,7 @@ def section(
     """
     registry = registry or Registry.discover(insist=False)
     types = registry.default_types
-    root = tree({key: dict(values)} if values else {}, Origin("", Path.cwd()))
+    root = tree({} if values is None else {key: values}, Origin("", Path.cwd()))
     if path is not None:
         root = merge(root, read(Path(path), types), types)
     root = merge(root, layer(overrides), types).without(*OWN_KEYS)

@@ -33,6 +33,7 @@ from aios_core.contracts import (
     Optimizer,
     ProjectionHead,
     Quantizer,
+    Report,
     Sampler,
     Spacing,
     StorageBackend,
@@ -308,6 +309,7 @@ class Config:
         embedding: EmbeddingProvider
         tracker: Tracker
         executor: Executor
+        reports: tuple[Report, ...]
 
     evidence: tuple[Dataset, ...] = field(
         metadata={"kind": "dataset", "default": (), "affects": "evaluation", "many": True}

@@ -123,15 +123,19 @@ class Reader:
         self.paths.extend(read.paths)
 
     def section(self, key: str, root: Node) -> Any:
-        """The component of one section, whatever the others say.
+        """The component of one section, or its components, whatever the others say.
 
         Raises:
             ConfigError: with all that is wrong in it, and sections that are unknown.
         """
         self._unknown_keys(root, fields(self._schema), (), "section")
-        made, self.values[key] = self._component(
-            fields(self._schema)[key], root.get(key) or Node({}, root.source), (key,)
-        )
+        attribute, node = fields(self._schema)[key], root.get(key)
+        if attribute.metadata["many"]:
+            made, self.values[key] = self._several(attribute, node, root)
+        else:
+            made, self.values[key] = self._component(
+                attribute, node or Node({}, root.source), (key,)
+            )
         if self.problems:
             raise ConfigError(*(text for _, text in self.problems))
         return made

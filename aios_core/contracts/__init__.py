@@ -38,6 +38,7 @@ from aios_core.contracts.padding import Padding
 from aios_core.contracts.policy import EvolutionPolicy
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.records import Id, Rows, store_schema
+from aios_core.contracts.report import AblationResults, Report
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
     Controls,
@@ -59,6 +60,7 @@ from aios_core.contracts.tracker import Tracker
 from aios_core.contracts.uncertainty import MaskLevel, UncertaintyEstimator
 
 __all__ = [
+    "AblationResults",
     "Adaptation",
     "AdaptiveSampler",
     "AnyNetwork",
@@ -104,6 +106,7 @@ __all__ = [
     "Question",
     "Randomness",
     "Recalled",
+    "Report",
     "Rows",
     "Sampler",
     "Samples",

@@ -1,4 +1,4 @@
-"""Where the templates of reports come from."""
+"""Where the templates of pages come from."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def environment() -> Environment:
-    """Templates of this package; every text in them is escaped, and what is missing is an error."""
+def environment(package: str) -> Environment:
+    """Templates of a package; every text in them is escaped, and what is missing is an error.
+
+    Args:
+        package: has a folder ``templates``; those of this one, the style among them, come behind.
+    """
     import jinja2
 
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("aios_core.experiment"),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(package), jinja2.PackageLoader("aios_core.experiment")]
+        ),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

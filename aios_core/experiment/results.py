@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -33,6 +33,9 @@ BITS = "bits_per_weight"
 
 Verdict: TypeAlias = Literal["better", "worse"]
 """Of an arm beside the baseline."""
+
+MARKS: Final[dict[Verdict | None, str]] = {"better": "▲", "worse": "▼", None: ""}
+"""What stands behind a difference."""
 
 
 @frozen
@@ -183,6 +186,11 @@ class Results:
             if seed in references
         }
 
+    def distance(self, arm: Arm, name: str) -> Summary | None:
+        """What an arm is `judged` by over seeds; None where no trial has it."""
+        found = list(self.judged(arm, name).values())
+        return summarise(found) if found else None
+
     def difference(self, arm: Arm, name: str) -> Summary | None:
         """What an arm is `judged` by less the baseline's, seed by seed; None for the baseline."""
         if arm is self.baseline:
@@ -251,6 +259,7 @@ def write_about(plan: Plan, *, command: str, started: datetime, seconds: float) 
         "started": started.isoformat(timespec="seconds"),
         "seconds": seconds,
         "versions": _versions(plan),
+        "reports": plan.trials[0].resolved.values["reports"],
     }
     trials = [
         {

@@ -25,7 +25,7 @@ def write(path: Path, name: str, found: dict[str, Any], estimator: str) -> None:
         estimator: the one whose scores are drawn.
     """
     page = (
-        environment()
+        environment("aios_core.experiment")
         .get_template("uncertainty.html.jinja")
         .render(
             name=name,

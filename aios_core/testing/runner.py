@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from aios_core.component import canonical
-from aios_core.errors import MissingExtraError
+from aios_core.errors import require_extra
 
 if TYPE_CHECKING:
     from aios_core.registry import Registry
@@ -45,9 +44,7 @@ def check_distribution(registry: Registry, distribution: str, *, verbose: bool =
         PluginError: no such distribution has a plugin.
         MissingExtraError: the suites need what is not installed.
     """
-    for module in ("pytest", "hypothesis"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError("aios plugins check", "test", module)
+    require_extra("aios plugins check", "test", "pytest", "hypothesis")
     known = {one.distribution for one in (*registry.offers(), *registry.failures)}
     same = {canonical(name): name for name in known}
     name = same.get(canonical(distribution))

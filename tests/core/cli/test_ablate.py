@@ -240,18 +240,3 @@ def test_killed_trial_is_reported_and_the_exit_code_is_1(aios, tmp_plugin, tmp_p
     report = (tmp_path / "out" / "report.html").read_text()
     assert "killed by SIGKILL" in report
     assert "2 trials done, 2 failed" in done.stdout
-
-
-def test_missing_extra_is_told_before_anything_runs(aios, tmp_path):
-    hide = tmp_path / "hide"
-    hide.mkdir()
-    (hide / "sitecustomize.py").write_text(
-        "import importlib.util as u\nfind = u.find_spec\n"
-        "u.find_spec = lambda name, *a: None if name == 'jinja2' else find(name, *a)\n"
-    )
-
-    done = aios("ablate", "tiny.toml", "--output", "out", PYTHONPATH=str(hide))
-
-    assert 2 == done.returncode
-    assert "pip install 'ai-os-diffusion[ablate]'" in done.stderr
-    assert not (tmp_path / "out").exists()

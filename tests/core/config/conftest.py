@@ -123,6 +123,11 @@ class Level(bare(contracts.EvolutionLevel)):
     name = "level"
 
 
+@frozen
+class Report(bare(contracts.Report)):
+    """Writes nothing."""
+
+
 @define
 class Mutable(BareNoise):
     """Breaks the contract: not frozen."""
@@ -147,6 +152,7 @@ NAMES = {
     "embedding": "hashing",
     "tracker": "jsonl",
     "executor": "processes",
+    "report": dict.fromkeys(("tables", "html"), Report),
 }
 
 

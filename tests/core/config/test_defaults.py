@@ -258,6 +258,7 @@ KINDS = {
     "embedding": ("hashing", "nothing"),
     "tracker": ("jsonl", "nothing"),
     "executor": ("processes", "nothing"),
+    "reports": (["tables", "html"], "nothing"),
 }
 """Section to its default, and what a change makes void."""
 

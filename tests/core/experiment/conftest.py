@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from aios_core.experiment import ablate
+from aios_core.experiment import ablate, write_reports
 from aios_core.experiment.plan import make_plan
-from aios_core.experiment.report import write_report
 from aios_core.experiment.results import read, write_about
 
 WORDS = "".join(f"{n} bottles of milk on the wall, {n} bottles of milk.\n" for n in range(120))
@@ -95,5 +94,5 @@ def finished(tmp_path_factory):
         patch.setenv("AIOS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         plan = make_plan(write_config(folder), folder / "out")
         events, results = run_plan(plan)
-        write_report(results)
+        write_reports(results)
     return plan, events, results

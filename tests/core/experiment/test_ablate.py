@@ -7,12 +7,12 @@ import attrs
 import pyarrow.parquet as pq
 import pytest
 
-from aios_core.experiment import ablate
+from aios_core.experiment import ablate, write_reports
 from aios_core.experiment.ablate import forget
 from aios_core.experiment.plan import make_plan
-from aios_core.experiment.report import render, write_report
 from aios_core.experiment.results import read
-from aios_core.experiment.tables import markdown
+from aios_plugins.reports.html.page import render
+from aios_plugins.reports.tables import markdown
 
 
 def test_trials_that_differ_in_sampling_share_a_training(finished):
@@ -97,48 +97,6 @@ def test_a_seed_decides_each_text_whatever_else_is_sampled(tmp_path, run_plan, w
     assert 2 + 1 == len(plan.models)
 
 
-def test_parquet_has_a_row_for_every_trial(finished):
-    plan, _, results = finished
-    table = pq.read_table(plan.folder / "trials.parquet")
-    row = table.to_pylist()[0]
-
-    assert 8 == table.num_rows
-    expected = {"noise.type", "sampler.steps", "seed", "status", "reason", "nfe", "seconds"}
-    expected |= {"dtype", "trial_key", "training_key", "nelbo", "nelbo_stderr", "twin_nll_stderr"}
-    assert expected <= set(table.column_names)
-    assert ("loglinear", 2, 0, "done", "float64") == tuple(
-        row[name] for name in ("noise.type", "sampler.steps", "seed", "status", "dtype")
-    )
-    assert results.trials[0].values["twin_nll"] == row["twin_nll"]
-
-
-def test_markdown_has_its_shape(finished):
-    plan, _, results = finished
-    text = re.sub(r"\d+\.\d{3,}", "0.000", markdown(results))
-    lines = re.sub(r"[+-]0\.000 ± 0\.000( [▲▼])?", "Δ", text).splitlines()
-
-    assert "# tiny" == lines[0]
-    texts = ("twin_nll (nats/token)", "entropy (nats/token)", "distinct_2", "distinct_3")
-    heads = [f"{one} | {one.split()[0]} distance | Δ {one.split()[0]} distance" for one in texts]
-    heads += ["nelbo (nats/token) | Δ nelbo", "nelbo_bpb (bits/byte) | Δ nelbo_bpb"]
-    assert f"| arm | n | NFE | {' | '.join(heads)} |" == lines[2], "samples, then networks"
-    value, distance = "0.000 ± 0.000 (sd 0.000)", "0.000 ± 0.000"
-    base = f" {value} | {distance} | — |" * 4 + f" {value} | — |" * 2
-    assert f"| **loglinear · steps 2** (baseline) | 2 | 2 |{base}" == lines[4]
-    assert f"| loglinear · steps 4 | 2 | 4 |{base.replace('—', 'Δ')}" == lines[5]
-    values = " 0.000 |  |  |" * 4 + " — |  |" * 2
-    assert f"| *held-out text* |  |  |{values}" == lines[8]
-    assert text == re.sub(r"\d+\.\d{3,}", "0.000", (plan.folder / "table.md").read_text())
-
-
-def test_csv_has_a_row_for_every_arm(finished):
-    plan, *_ = finished
-    head, *rows = (plan.folder / "table.csv").read_text().splitlines()
-
-    assert head.startswith("arm,baseline,noise.type,sampler.steps,trials,failed,twin_nll_n,")
-    assert 4 == len(rows)
-
-
 def test_a_change_of_the_text_is_another_trial(tmp_path, write_config):
     config = write_config(tmp_path)
     before = make_plan(config, tmp_path / "out")
@@ -179,7 +137,7 @@ def test_a_failing_trial_stays_in_the_table_and_fails_nobody_else(
     plan = make_plan(write_config(tmp_path, grid), tmp_path / "out")
 
     events, results = run_plan(plan)
-    write_report(results)
+    write_reports(results)
 
     good, bad = results.trials
     assert ("done", "failed") == (good.status, bad.status)

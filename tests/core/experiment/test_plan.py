@@ -2,11 +2,8 @@
 
 import json
 
-import pytest
-
 from aios_core.experiment.ablate import _in_turn
 from aios_core.experiment.plan import ONLY, PlannedModel, is_done, labeller, make_plan, read_result
-from aios_core.experiment.tables import _column
 
 
 def test_an_arm_is_called_by_what_tells_it_from_others():
@@ -91,20 +88,3 @@ def test_measures_are_of_all_texts_that_are_there(tmp_path, write_config):
     other = make_plan(tmp_path / "ablation.toml", tmp_path / "out")
 
     assert not {one.key for one in plan.trials} & {one.key for one in other.trials}
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([1, None, 2], [1, None, 2]),
-        ([1, 2.5, None], [1.0, 2.5, None]),
-        (["a", None], ["a", None]),
-        ([1, "a", None, True], ["1", '"a"', None, "true"]),
-        ([True, 2], ["true", "2"]),
-    ],
-)
-def test_a_column_is_of_one_type(values, expected):
-    found = _column(values)
-
-    assert expected == found
-    assert list(map(type, expected)) == list(map(type, found))

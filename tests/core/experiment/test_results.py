@@ -1,10 +1,7 @@
-"""What is read of an ablation's folder: values by seed, comparisons, and cells of tables."""
+"""What is read of an ablation's folder: values by seed, and comparisons."""
 
-import csv
-import io
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -12,8 +9,6 @@ import pytest
 from aios_core.experiment.arms import judge, network
 from aios_core.experiment.results import Results, TrialResult
 from aios_core.experiment.statistics import summarise
-from aios_core.experiment.tables import _csv, _row
-from aios_core.experiment.training import _common, _smooth, _trainings
 
 UNIT = {"unit": "nats", "stderr": 0.25}
 
@@ -129,32 +124,6 @@ def test_measures_of_networks_are_compared_where_arms_differ_in_them():
     assert {} == twins.model_metrics()
 
 
-def test_rows_of_tables_say_what_was_measured_and_what_was_not():
-    found = results(trial("a", 0, 3.0), trial("b", 0, 0.0, status="failed"))
-    done, failed = (_row(found, one) for one in found.trials)
-
-    assert {
-        "arm": "a",
-        "noise.type": "a",
-        "seed": 0,
-        "baseline": True,
-        "status": "done",
-        "reason": None,
-        "m": 3.0,
-        "m_stderr": 0.25,
-        "nfe": 4,
-        "seconds": 1.5,
-        "dtype": "float64",
-        "trial_key": "a0",
-        "training_key": "ta",
-    } == done
-    nothing = dict.fromkeys(("m", "m_stderr", "nfe", "seconds", "dtype"))
-    assert {**nothing, "reason": "it broke\nhere", "status": "failed"}.items() <= failed.items()
-    first, second = csv.DictReader(io.StringIO(_csv(found)))
-    assert ("1", "3.0", "1", "0") == tuple(first[n] for n in ("m_n", "m_mean", "trials", "failed"))
-    assert ("0", "", "1", "1") == tuple(second[n] for n in ("m_n", "m_mean", "trials", "failed"))
-
-
 @pytest.fixture
 def ablation(tmp_path):
     """A folder in which two trials of one arm were judged by twins of their own."""
@@ -201,26 +170,3 @@ def test_the_judge_of_a_network_is_that_of_its_trials(ablation):
     assert models / "train-t1" == judge(models / "train-m1")
     assert judge(models / "train-other") is None
     assert judge(ablation / "elsewhere" / "train-m0") is None
-
-
-def test_each_training_is_drawn_once_with_what_its_networks_share():
-    models = {
-        "x": {"training_key": "one", "settings": {"noise.type": "cosine", "quantizer.bits": 4}},
-        "y": {"training_key": "two", "settings": {"noise.type": "log"}},
-        "z": {"training_key": "one", "settings": {"noise.type": "cosine", "quantizer.bits": 8}},
-    }
-    found = _trainings(SimpleNamespace(models=models))
-
-    assert {"one": [models["x"], models["z"]], "two": [models["y"]]} == found
-    assert {"noise.type": "cosine"} == _common(found["one"])
-
-
-def test_losses_are_smoothed_over_a_twentieth_of_the_run():
-    losses = [float(n % 7) for n in range(400)]
-    decay = 1 - 20 / 400
-    last = [decay**age for age in range(399, -1, -1)]
-    expected = sum(w * x for w, x in zip(last, losses, strict=True)) / sum(last)
-
-    assert pytest.approx(expected) == _smooth(losses)[-1]
-    assert losses[0] == _smooth(losses)[0]
-    assert [1.0, 5.0, 2.0] == _smooth([1.0, 5.0, 2.0]), "of a short one each is as it was"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from aios_core.experiment.statistics import paired, summarise
+from aios_core.experiment.statistics import paired, summarise, t_quantile
 
 numbers = st.floats(-1e3, 1e3).map(lambda x: round(x, 3))
 
@@ -32,6 +32,11 @@ def test_interval_is_that_of_scipy(values):
 
     assert pytest.approx(expected.low, abs=1e-6) == found.low
     assert pytest.approx(expected.high, abs=1e-6) == found.high
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 9, 10, 99, 1000])
+def test_quantiles_are_those_of_scipy(degrees):
+    assert pytest.approx(stats.t.ppf(0.975, degrees), rel=1e-12) == t_quantile(degrees)
 
 
 def test_pairing_takes_out_what_seeds_share():

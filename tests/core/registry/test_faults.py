@@ -34,8 +34,8 @@ FAULTS = {
         r"implements aios_samplrs, .* did you mean aios_samplers\?",
     ),
     "unknown": (
-        HEAD + "@aios_core.hookimpl\ndef aios_teapots(): return {}",
-        "implements aios_teapots, which is not a hook; hooks: aios_datasets, ",
+        HEAD + "@aios_core.hookimpl\ndef aios_kettledrums(): return {}",
+        "implements aios_kettledrums, which is not a hook; hooks: aios_datasets, ",
     ),
     "unmarked": (
         HEAD + "def aios_samplers(): return {}",

@@ -25,6 +25,7 @@ from aios_core.scaffold.examples.objective import Tempered
 from aios_core.scaffold.examples.optimizer import Lion
 from aios_core.scaffold.examples.policy import Largest
 from aios_core.scaffold.examples.quantizer import Clipped
+from aios_core.scaffold.examples.report import Lines
 from aios_core.scaffold.examples.storage import Exact
 from aios_core.scaffold.examples.tokenizer import Utf8, _Trained
 from aios_core.scaffold.examples.uncertainty import Surprise
@@ -383,6 +384,30 @@ class Counting(Polynomial):
     def share(self, progress):
         CALLS.append("share")
         return super().share(progress) / (1 + CALLS.count("share"))
+
+
+@offer("report", "outside")
+class Outside(Lines):
+    def write(self, results):
+        path = results.folder.parent / f"{results.folder.name}-lines.txt"
+        path.write_text("outside")
+        return path
+
+
+@offer("report", "once")
+class Counted(Lines):
+    def write(self, results):
+        CALLS.append("written")
+        path = super().write(results)
+        path.write_text(f"report number {len(CALLS)}")
+        return path
+
+
+@offer("report", "complete")
+class Complete(Lines):
+    def write(self, results):
+        assert all(trial.result["metrics"] for trial in results.trials)
+        return super().write(results)
 
 
 @offer("level", "touching")

@@ -5,34 +5,39 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from aios_core.experiment.results import NFE
-from aios_core.experiment.statistics import summarise
+from attrs import frozen
+
+from aios_core.contracts import Report
+from aios_core.experiment.results import MARKS, NFE
+from aios_core.experiment.statistics import interval
 from aios_core.files import new_file, replace_text
 
 if TYPE_CHECKING:
     from aios_core.experiment.results import Arm, Results, TrialResult
-    from aios_core.experiment.statistics import Summary
 
 
-DIGITS: Final = 17
-"""Most behind the point: as many as a float64 has."""
+@frozen
+class Tables(Report):
+    """A row a trial in ``trials.parquet``, a row an arm in ``table.csv`` and ``table.md``."""
 
+    def write(self, results: Results) -> Path:
+        """Write all three; ``table.md`` is for people."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-def write_tables(results: Results) -> None:
-    """Write ``trials.parquet``, ``table.csv`` and ``table.md`` into the folder."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows = [_row(results, trial) for trial in results.trials]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: _column([row.get(name) for row in rows]) for name in names}
-    with new_file(results.folder / "trials.parquet") as temporary:
-        pq.write_table(pa.table(columns), temporary)
-    replace_text(results.folder / "table.csv", _csv(results))
-    replace_text(results.folder / "table.md", markdown(results))
+        rows = [_row(results, trial) for trial in results.trials]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        columns = {name: _column([row.get(name) for row in rows]) for name in names}
+        with new_file(results.folder / "trials.parquet") as temporary:
+            pq.write_table(pa.table(columns), temporary)
+        replace_text(results.folder / "table.csv", _csv(results))
+        path = results.folder / "table.md"
+        replace_text(path, markdown(results))
+        return path
 
 
 def _row(results: Results, trial: TrialResult) -> dict[str, Any]:
@@ -109,8 +114,8 @@ def markdown(results: Results) -> str:
         cells += [str(len(done)), f"{cost.mean:.4g}" if cost else "—"]
         for name in metrics:
             cells.append(_cell(arm, name))
-            cells += [distance(results, arm, name)] if results.by_distance(name) else []
-            cells.append(difference(results, arm, name))
+            cells += [interval(results.distance(arm, name))] if results.by_distance(name) else []
+            cells.append(_difference(results, arm, name))
         lines.append(_line(cells))
     reference = [results.reference(name) for name in metrics]
     if any(value is not None for value in reference):
@@ -142,38 +147,10 @@ def _cell(arm: Arm, name: str) -> str:
     return text if summary is None or summary.sd is None else f"{text} (sd {summary.sd:.3f})"
 
 
-def distance(results: Results, arm: Arm, name: str) -> str:
-    """How far an arm is from held-out texts, with its interval."""
-    found = results.judged(arm, name)
-    return interval(summarise(list(found.values()))) if found else "—"
-
-
-MARKS: Final = {"better": "▲", "worse": "▼", None: ""}
-"""What stands behind a difference."""
-
-
-def difference(results: Results, arm: Arm, name: str) -> str:
+def _difference(results: Results, arm: Arm, name: str) -> str:
     """What an arm is judged by less the baseline's, with its interval and its mark."""
     text = interval(results.difference(arm, name), sign="+")
     return f"{text} {MARKS[results.verdict(arm, name)]}".rstrip()
-
-
-def interval(summary: Summary | None, sign: str = "") -> str:
-    """``1.234 ± 0.056``, or the mean alone where one seed gives no interval.
-
-    It has as many digits as it takes to see whether the interval excludes zero.
-    """
-    if summary is None:
-        return "—"
-    digits = 0 if abs(summary.mean) >= 1000 else 3  # a count
-    if summary.high is None:
-        return f"{summary.mean:{sign}.{digits}f}"
-    half = summary.high - summary.mean
-    while digits < DIGITS and summary.excludes_zero != (
-        round(abs(summary.mean), digits) > round(half, digits)
-    ):
-        digits += 1
-    return f"{summary.mean:{sign}.{digits}f} ± {half:.{digits}f}"
 
 
 def _dtypes(results: Results) -> str:

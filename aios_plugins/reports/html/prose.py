@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from markupsafe import Markup
 
-from aios_core.experiment.factors import factors
 from aios_core.experiment.results import NFE
-from aios_core.experiment.statistics import paired
-from aios_core.experiment.tables import interval
+from aios_core.experiment.statistics import interval, paired
+from aios_plugins.reports.html.factors import factors
 
 if TYPE_CHECKING:
     from aios_core.experiment.results import Arm, Results

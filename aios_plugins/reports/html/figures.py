@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from aios_core.experiment.factors import choices, curves, factors
-from aios_core.experiment.prose import number
 from aios_core.experiment.results import BITS, NFE
 from aios_core.experiment.statistics import Summary, summarise
 from aios_core.experiment.svg import FAINT, INK, MARKERS, SERIES, end_labels, picture, style
+from aios_plugins.reports.html.factors import choices, curves, factors
+from aios_plugins.reports.html.prose import number
 
 if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.axes import Axes
 
-    from aios_core.experiment.factors import Factor
     from aios_core.experiment.results import Arm, Results
+    from aios_plugins.reports.html.factors import Factor
 
 SIZE = (5.6, 3.6)
 """Inches; a panel is as wide as a phone, and the page puts as many in a row as fit."""

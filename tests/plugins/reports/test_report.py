@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from aios_core.experiment.report import write_report
-from aios_core.experiment.results import read
+from aios_core.experiment import read
+from aios_plugins.reports.html import Html
 
 HOSTILE = "</script><script>window.owned = true</script><img src=x onerror='window.owned = true'>"
 BROWSER = next(
@@ -31,7 +31,7 @@ def report(finished, tmp_path_factory):
     about.write_text(
         about.read_text().replace('"source": "', '"source": "# <script>owned</script>')
     )
-    return write_report(read(folder))
+    return Html().write(read(folder))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Writes the report of an ablation: one HTML file that needs nothing else."""
+"""The page of an ablation: one HTML file that needs nothing else."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from aios_core.experiment import figures
-from aios_core.experiment.factors import choices
 from aios_core.experiment.pages import environment
-from aios_core.experiment.prose import number, scope, sentences, tiles
-from aios_core.experiment.results import BITS, NFE
-from aios_core.experiment.tables import MARKS, distance, interval, write_tables
-from aios_core.experiment.training import training_curves
-from aios_core.files import replace_text
+from aios_core.experiment.results import BITS, MARKS, NFE
+from aios_core.experiment.statistics import interval
+from aios_plugins.reports.html import figures
+from aios_plugins.reports.html.factors import choices
+from aios_plugins.reports.html.prose import number, scope, sentences, tiles
+from aios_plugins.reports.html.training import training_curves
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from aios_core.experiment.figures import Cost, Panel
     from aios_core.experiment.results import Arm, Results, TrialResult, Verdict
+    from aios_plugins.reports.html.figures import Cost, Panel
 
 TEXTS: Final = 3
 """Samples shown of an arm."""
@@ -44,21 +41,9 @@ class Cell:
     best: bool
 
 
-def write_report(results: Results) -> Path:
-    """Write the tables and ``report.html`` into the folder of the results.
-
-    Returns:
-        The path of the report.
-    """
-    write_tables(results)
-    path = results.folder / "report.html"
-    replace_text(path, render(results))
-    return path
-
-
 def render(results: Results) -> str:
     """The page; every text in it is escaped, for a sample may hold anything."""
-    pages = environment()
+    pages = environment("aios_plugins.reports.html")
     pages.filters["number"] = number
     metric = results.headline
     best = {name: results.best(name) for name in results.compared}
@@ -124,7 +109,7 @@ def _cell(results: Results, arm: Arm, name: str, best: tuple[Arm, bool] | None) 
     return Cell(
         text=interval(summary),
         value=summary.mean if summary else None,
-        distance=distance(results, arm, name) if results.by_distance(name) else "",
+        distance=interval(results.distance(arm, name)) if results.by_distance(name) else "",
         difference="" if baseline else interval(results.difference(arm, name), sign="+"),
         verdict=results.verdict(arm, name),
         best=best is not None and best[1] and best[0] is arm,

@@ -1,7 +1,7 @@
 """What varies between arms, and the lines and panels that they are drawn as."""
 
-from aios_core.experiment.factors import choices, curves, factors
 from aios_core.experiment.results import Arm
+from aios_plugins.reports.html.factors import choices, curves, factors
 
 
 def arms(*settings):

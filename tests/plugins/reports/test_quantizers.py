@@ -1,7 +1,7 @@
 """An ablation over quantizers: a line of config, one training, and quality against bits."""
 
 from aios_core.experiment.plan import make_plan
-from aios_core.experiment.report import write_report
+from aios_plugins.reports.html import Html
 
 GRID = """
 [ablate]
@@ -12,7 +12,7 @@ GRID = """
 def test_quantizers_share_a_training_and_are_told_by_bits(tmp_path, run_plan, write_config):
     plan = make_plan(write_config(tmp_path, GRID), tmp_path / "out")
     _, results = run_plan(plan)
-    report = write_report(results).read_text(encoding="utf-8")
+    report = Html().write(results).read_text(encoding="utf-8")
 
     assert 2 == len({model.training_key for model in plan.models.values()}), "one, and the twin"
     values = {trial.settings["quantizer.type"]: trial.values for trial in results.trials}

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios_core.experiment.figures import main_effects
-from aios_core.experiment.prose import sentences
-from aios_core.experiment.report import render
-from aios_core.experiment.results import Results, TrialResult
-from aios_core.experiment.statistics import Summary, summarise
-from aios_core.experiment.tables import _csv, interval, markdown
+from aios_core.experiment.statistics import Summary, interval, summarise
+from aios_core.testing.results import made_up
+from aios_plugins.reports.html.figures import main_effects
+from aios_plugins.reports.html.page import render
+from aios_plugins.reports.html.prose import sentences
+from aios_plugins.reports.tables import _csv, markdown
 
 DEMO = {"base": (8.301, 7.926), "other": (5.929, 4.991)}
 """Values of two seeds each, from a demo whose held-out texts have 5.260."""
@@ -23,38 +23,7 @@ SHOWN = re.compile(r"([+-]\d+\.\d+) ± (\d+\.\d+)")
 
 
 def results(values, better, reference=None):
-    """An ablation in which one metric was measured: arm to its values, one a seed.
-
-    The held-out texts of all arms have one value of it, or those of each arm its own.
-    """
-    references = reference if isinstance(reference, dict) else dict.fromkeys(values, reference)
-    about = {"unit": "nats", "better": better, "stderr": None}
-    trials = [
-        TrialResult(
-            key=f"{arm}{seed}",
-            arm=arm,
-            baseline=arm == next(iter(values)),
-            seed=seed,
-            settings={"noise.type": arm, "seed": seed},
-            training_key="t",
-            model={},
-            result={
-                "status": "done",
-                "metrics": {"m": {"value": value, **about}},
-                "reference": {}
-                if references[arm] is None
-                else {"m": {"value": references[arm], **about}},
-                "nfe": 4.0,
-                "sampling_seconds": 1.0,
-                "dtype": "float64",
-                "texts": [],
-                "film": {"tokens": [], "frames": []},
-            },
-        )
-        for arm, own in values.items()
-        for seed, value in enumerate(own)
-    ]
-    return Results(None, {"name": "marks", "source": ""}, tuple(trials), {})
+    return made_up(None, values, better, reference)
 
 
 def marked(text):

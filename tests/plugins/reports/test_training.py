@@ -1,10 +1,11 @@
 """The figure of the trainings: what its lines show."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from aios_core.experiment.training import _common, _records, _smooth
+from aios_plugins.reports.html.training import _common, _records, _smooth, _trainings
 
 
 def test_a_loss_that_stays_is_smoothed_to_itself():
@@ -38,3 +39,26 @@ def test_common_settings_are_those_of_every_network():
     settings = ({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 3, "c": 3}, {"a": 1, "b": 2})
 
     assert {"a": 1} == _common([{"settings": one} for one in settings])
+
+
+def test_each_training_is_drawn_once_with_what_its_networks_share():
+    models = {
+        "x": {"training_key": "one", "settings": {"noise.type": "cosine", "quantizer.bits": 4}},
+        "y": {"training_key": "two", "settings": {"noise.type": "log"}},
+        "z": {"training_key": "one", "settings": {"noise.type": "cosine", "quantizer.bits": 8}},
+    }
+    found = _trainings(SimpleNamespace(models=models))
+
+    assert {"one": [models["x"], models["z"]], "two": [models["y"]]} == found
+    assert {"noise.type": "cosine"} == _common(found["one"])
+
+
+def test_losses_are_smoothed_over_a_twentieth_of_the_run():
+    losses = [float(n % 7) for n in range(400)]
+    decay = 1 - 20 / 400
+    last = [decay**age for age in range(399, -1, -1)]
+    expected = sum(w * x for w, x in zip(last, losses, strict=True)) / sum(last)
+
+    assert pytest.approx(expected) == _smooth(losses)[-1]
+    assert losses[0] == _smooth(losses)[0]
+    assert [1.0, 5.0, 2.0] == _smooth([1.0, 5.0, 2.0]), "of a short one each is as it was"
