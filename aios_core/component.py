@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -75,6 +77,26 @@ class Component(Source):
         if isinstance(self.reference, str):
             return self.reference
         return f"{self.reference.__module__}:{self.reference.__qualname__}"
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring of its class, read from the source: nothing of it is run.
+
+        The packages around its module are imported. Empty where there is no such line.
+        """
+        if not isinstance(self.reference, str):
+            return (inspect.getdoc(self.reference) or "").partition("\n")[0]
+        module, _, name = self.reference.partition(":")
+        try:
+            spec = importlib.util.find_spec(module)
+            loader: Any = spec.loader if spec else None
+            source = str(loader.get_source(module))
+            start = re.search(rf"^class {re.escape(name)}\b", source, re.MULTILINE)
+            (cls, *_) = ast.parse(source[start.start() :]).body if start else [None]
+        except Exception:  # noqa: BLE001  # foreign code, while a list is shown
+            return ""
+        text = ast.get_docstring(cls) if isinstance(cls, ast.ClassDef) else None
+        return (text or "").partition("\n")[0]
 
     def load(self) -> type[Any]:
         """The component's class, imported and held against the contract of its kind.

@@ -339,6 +339,17 @@ _ROWS: Final = (
         results; nothing of the ablation is changed. Texts of models in a page are escaped.
         """,
     ),
+    _of_core(
+        "command",
+        hook="aios_commands",
+        contract="aios_core.contracts.command:Command",
+        promise="""
+        Commands of `aios`, subclasses of `aios_core.contracts.Command`.
+
+        The first line of the class's docstring is that of the help; every command's help has
+        examples. A name that a command of the core has is never reached.
+        """,
+    ),
 )
 
 RESERVED: Final = frozenset(

@@ -1,4 +1,7 @@
-"""The command line `aios`: one file a command, imported only when the command is used."""
+"""The command line `aios`: one file a command, imported only when the command is used.
+
+Here are the commands that nobody can do without; others are plugins of the kind ``command``.
+"""
 
 from __future__ import annotations
 
@@ -6,52 +9,98 @@ import gc
 import importlib
 import os
 import sys
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from aios_core.cli import signals, streams
 
+if TYPE_CHECKING:
+    from aios_core.component import Component
+    from aios_core.registry import Registry
+
 COMMANDS: Final = {
     "run": "Train the model that FILE describes, and measure it.",
     "sample": "Generate texts with the model that `aios run` trained in DIR.",
     "evaluate": "Measure a trained model and its samples.",
-    "verify": "Verify the files of a run against their checksums.",
     "ablate": "Run every variant of a configuration, and compare them.",
-    "report": "Write the report of an ablation again.",
-    "evolve": "Adapt a trained model to texts, keep what a test finds better, and undo it.",
-    "skill": "List, show, merge, export, import and revoke the skills that a model has learned.",
-    "probe": "Measure the tensors of a model: norms, ranks, spectra, outliers, gradients.",
-    "quantize": "Write a model with fewer bits per weight into one weight file.",
-    "weights": "List, verify, convert and compare weight files.",
-    "tokenizer": "Train tokenizers, and use any tokenizer.json.",
-    "uncertainty": "Calibrate and measure how unsure a model is of texts.",
-    "memory": "Fill, search, check and move stores of memories.",
     "config": "Create, show, check and describe configuration files.",
     "plugins": "List, inspect, check and create plugins.",
 }
-"""Command to its line in the help; here, so that the help imports no command."""
+"""Those of the core, which no plugin replaces, and their lines in the help; here, so that the help
+imports no command."""
 
 
 class Commands(click.Group):
-    """A group that knows its commands by name and imports them when asked."""
+    """A group that knows its commands by name and imports them when asked: ours, and plugins'."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of use."""
-        return list(COMMANDS)
+        """Those of the core in the order of use, then those of plugins by name."""
+        return [*COMMANDS, *self._offered]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
-        if cmd_name not in COMMANDS:
+        """The command, imported now.
+
+        Raises:
+            PluginError: that of a plugin cannot be used, several plugins offer it, or the plugin
+                that may have it could not be loaded.
+        """
+        if cmd_name in COMMANDS:
+            command = importlib.import_module(f"aios_core.cli.{cmd_name}").command
+            assert isinstance(command, click.Command)
+            return command
+        if cmd_name not in self._offered:
+            self._check_missing(cmd_name)
             return None
-        command = importlib.import_module(f"aios_core.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)
+        from aios_core.component import blamed, named
+        from aios_core.errors import PluginError
+
+        plugin = self._offered[cmd_name].load()()
+        with blamed(plugin, "build"):
+            command = plugin.build()
+        if not isinstance(command, click.Command):
+            raise PluginError(f"{named(plugin)}: build gives {command!r}; expected a click.Command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
+        lines = {name: component.summary for name, component in self._offered.items()}
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([*COMMANDS.items(), *lines.items()])
+        if self._registry.failures:
+            with formatter.indentation():
+                formatter.write_text("Some plugins could not be loaded: see `aios plugins list`.")
+
+    @cached_property
+    def _registry(self) -> Registry:
+        """What is installed; what is wrong with it is said by the command that uses it."""
+        from aios_core import registry
+
+        registry.logger.disabled = True
+        try:
+            return registry.Registry.discover(insist=False)
+        finally:
+            registry.logger.disabled = False
+
+    @property
+    def _offered(self) -> dict[str, Component]:
+        offered = {one.name: one for one in self._registry.components("command")}
+        return {name: one for name, one in offered.items() if name not in COMMANDS}
+
+    def _check_missing(self, name: str) -> None:
+        """Say why there is no command of a name where more is known than that nobody offers it."""
+        from aios_core.errors import PluginError
+
+        registry = self._registry
+        if found := registry.conflicts.get(f"command.{name}"):
+            sources = ", and by ".join(one.source for one in found)
+            raise PluginError(
+                f"the command {name!r} is offered more than once: by {sources}; expected one of "
+                "them named in AIOS_DISABLE_PLUGINS"
+            )
+        if registry.failures or registry.disabled:
+            raise registry.miss("command", name, self.list_commands(click.Context(self)))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; whatever it raises becomes words and an exit code, Ctrl-C 130."""
@@ -78,11 +127,16 @@ class Commands(click.Group):
 
     def _chosen(self, ctx: click.Context, words: list[str]) -> click.Command | None:
         """The command that words name, through the groups on the way."""
+        from aios_core.errors import AIOSError
+
         chosen: click.Command | None = self
         for word in words:
             if not isinstance(chosen, click.Group):
                 break
-            chosen = chosen.get_command(ctx, word)
+            try:
+                chosen = chosen.get_command(ctx, word)
+            except AIOSError:  # which is what is being told
+                return None
         return chosen
 
     def main(self, *args: Any, **extra: Any) -> Any:

@@ -1,4 +1,7 @@
-"""What commands share: arguments, options, and how they print."""
+"""What commands share: arguments, options, and how they print.
+
+Commands of plugins may import it, as `aios_core.cli.network` and `aios_core.cli.numbers`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The argument DIR of commands that use a trained network: a run, or an ablation and its best arm.
 
 What is found is the folder of a run either way. Commands that sample ask `chosen` for the settings
-of the arm besides.
+of the arm besides. Commands of plugins may import it.
 """
 
 from __future__ import annotations

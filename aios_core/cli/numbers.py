@@ -1,4 +1,7 @@
-"""Options that are numbers: each has both bounds, and one message says what is expected."""
+"""Options that are numbers: each has both bounds, and one message says what is expected.
+
+Commands of plugins may import it.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ the work. Nothing here imports torch or numpy when it is imported.
 """
 
 from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition, Injection
+from aios_core.contracts.command import Command
 from aios_core.contracts.corruption import Corruption
 from aios_core.contracts.dataset import Dataset, Split
 from aios_core.contracts.denoising import Denoising, Question
@@ -69,6 +70,7 @@ __all__ = [
     "Cache",
     "CachingModule",
     "Capability",
+    "Command",
     "Condition",
     "Continuous",
     "Controls",

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from aios_core.experiment.results import BITS, NFE
 from aios_core.experiment.statistics import Summary, summarise
-from aios_core.experiment.svg import FAINT, INK, MARKERS, SERIES, end_labels, picture, style
+from aios_plugins._drawing import FAINT, INK, MARKERS, SERIES, end_labels, picture, style
 from aios_plugins.reports.html.factors import choices, curves, factors
 from aios_plugins.reports.html.prose import number
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from aios_core.experiment.pages import environment
 from aios_core.experiment.results import BITS, MARKS, NFE
 from aios_core.experiment.statistics import interval
+from aios_plugins._drawing import environment
 from aios_plugins.reports.html import figures
 from aios_plugins.reports.html.factors import choices
 from aios_plugins.reports.html.prose import number, scope, sentences, tiles

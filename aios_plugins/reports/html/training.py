@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aios_core.experiment.svg import SERIES, end_labels, picture, style
+from aios_plugins._drawing import SERIES, end_labels, picture, style
 from aios_plugins.reports.html.factors import choices
 from aios_plugins.reports.html.figures import SIZE, Panel, padded
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from aios_core.cli import COMMANDS, cli
+from aios_core.cli import cli
 
 ROOT = Path(__file__).parents[3]
 WORD = re.compile(r"(?<![\w`-])--[a-z][a-z-]+")
@@ -23,9 +23,10 @@ def leaves(command, path):
 
 
 CONTEXT = click.Context(cli)
+NAMES = cli.list_commands(CONTEXT)
 ALL = {
     " ".join(path): command
-    for name in COMMANDS
+    for name in NAMES
     for path, command in leaves(cli.get_command(CONTEXT, name), (name,))
 }
 
@@ -48,11 +49,18 @@ def texts(folder):
 
 
 CLI = ROOT / "aios_core" / "cli"
+PLUGINS = ROOT / "aios_plugins" / "commands"
+FILES = {
+    path: path.relative_to(folder).parts[0].removesuffix(".py")
+    for folder in (CLI, PLUGINS)
+    for path in sorted(folder.rglob("*.py"))
+}
+"""File to the command that it is of, where it is of a single one."""
 LIBRARY = [
     one
     for folder in ("aios_core", "aios_plugins")
     for one in texts(ROOT / folder)
-    if not one[0].is_relative_to(CLI) and "scaffold" not in one[0].parts
+    if one[0] not in FILES and "scaffold" not in one[0].parts
 ]
 
 
@@ -72,7 +80,7 @@ def test_an_error_says_what_is_expected():
     """In one form: "expected X, got Y", and an option with its value as it is given."""
     wrong = [
         f"{path}:{line}: {text}"
-        for path, line, text in [*LIBRARY, *texts(CLI)]
+        for path, line, text in [*LIBRARY, *texts(CLI), *texts(PLUGINS)]
         if re.search(r"\bwants?\b|, found |--[a-z-]+ = ", text)
     ]
 
@@ -109,11 +117,11 @@ def test_a_command_that_an_error_names_has_the_options_that_it_names():
     assert [] == wrong
 
 
-@pytest.mark.parametrize("file", sorted(CLI.rglob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
 def test_a_command_names_its_own_options(file):
     """Fault D8: nor does one command name an option of another as its own."""
-    name = file.relative_to(CLI).parts[0].removesuffix(".py")
-    if name not in COMMANDS:  # shared by several
+    name = FILES[file]
+    if name not in NAMES:  # shared by several
         found = set().union(*(words(command) for command in ALL.values()))
     else:
         found = set().union(*(words(one) for path, one in ALL.items() if path.split()[0] == name))

@@ -117,8 +117,6 @@ def test_reports_that_cannot_be_written_are_told_from_those_that_fail(tmp_path, 
     assert (reports[0], reports[2]) == able
     assert isinstance(missing, MissingExtraError)
     assert "a_module_that_nobody_has" in str(missing)
-    with pytest.raises(
-        PluginError, match="report raising of counting .*: write raised Key"
-    ):
+    with pytest.raises(PluginError, match=r"report raising of counting .*: write raised Key"):
         write_reports(results, able)
     assert (tmp_path / "counted.txt").is_file(), "that of the one before"

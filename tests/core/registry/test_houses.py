@@ -76,7 +76,8 @@ def test_deleting_a_file_breaks_only_what_it_offered(states):
         offered = {
             key
             for key, place in everything.items()
-            if place == module or (shared and place.startswith(folder + "."))
+            if f"{module}.".startswith(f"{place}.")  # it is a file, or a folder with this one in it
+            or (shared and place.startswith(folder + "."))
         }
         if lost := set(everything) - offered - set(loads):
             broken[path] = lost

@@ -7,6 +7,7 @@ import random
 import time
 from typing import ClassVar
 
+import click
 import torch
 from attrs import evolve, frozen
 
@@ -15,6 +16,7 @@ from aios_core.contracts import Dataset, Estimate, Metric, Outcome, Tracker
 from aios_core.contracts.tracker import Tracking
 from aios_core.kinds import KINDS
 from aios_core.scaffold.examples.backbone import Averages
+from aios_core.scaffold.examples.command import FirstText
 from aios_core.scaffold.examples.corruption import Mixture
 from aios_core.scaffold.examples.embedding import Letters
 from aios_core.scaffold.examples.executor import InOrder
@@ -408,6 +410,30 @@ class Complete(Lines):
     def write(self, results):
         assert all(trial.result["metrics"] for trial in results.trials)
         return super().write(results)
+
+
+@click.command()
+def terse():
+    """Print the first text that a configuration trains on."""
+
+
+@offer("command", "terse")
+class Terse(FirstText):
+    """Print the first text that a configuration trains on."""
+
+    def build(self):
+        return terse
+
+
+@offer("command", "other")
+class OtherLine(FirstText):
+    """Print another text."""
+
+
+@offer("command", "nothing")
+class NoCommand(FirstText):
+    def build(self):
+        return None
 
 
 @offer("level", "touching")

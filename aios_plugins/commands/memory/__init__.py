@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import click
+from attrs import frozen
 
-from aios_core.cli.memory.care import compact, restore, snapshot, stats, verify
-from aios_core.cli.memory.moving import export, migrate
-from aios_core.cli.memory.rows import add, delete, search
+from aios_core.contracts import Command
+from aios_plugins.commands.memory.care import compact, restore, snapshot, stats, verify
+from aios_plugins.commands.memory.moving import export, migrate
+from aios_plugins.commands.memory.rows import add, delete, search
 
 
 @click.group()
@@ -27,3 +29,12 @@ def command() -> None:
 
 for _one in (add, search, delete, stats, verify, compact, snapshot, restore, export, migrate):
     command.add_command(_one)
+
+
+@frozen
+class Memory(Command):
+    """Fill, search, check and move stores of memories."""
+
+    def build(self) -> click.Command:
+        """The command."""
+        return command

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import frozen
 
 from aios_core.cli.common import json_option, print_json, print_table, progress
 from aios_core.cli.network import network_argument
 from aios_core.cli.numbers import COUNT
+from aios_core.contracts import Command
 from aios_core.redaction import redacted
 
 if TYPE_CHECKING:
@@ -73,8 +75,8 @@ def calibrate(
     from aios_core.errors import require_extra
 
     require_extra("aios uncertainty calibrate", "ablate", "jinja2", "matplotlib")
-    from aios_core.experiment import uncertainty_report
-    from aios_core.experiment.calibrate import calibrate_run
+    from aios_plugins.commands.uncertainty import page
+    from aios_plugins.commands.uncertainty.calibrate import calibrate_run
 
     with progress("reading texts", (3 + (against is not None)) * windows) as on_progress:
         found = calibrate_run(
@@ -85,7 +87,7 @@ def calibrate(
             on_progress=on_progress,
         )
     path = folder / "uncertainty.html"
-    uncertainty_report.write(path, folder.resolve().name, found, estimator)
+    page.write(path, folder.resolve().name, found, estimator)
     if as_json:
         print_json(found | {"report": str(path)})
         return
@@ -234,3 +236,12 @@ def _print(found: dict[str, Any]) -> None:
                 f"{one['rate']:.0%} masks: the temperature {one['temperature_fitted']:.2f} makes "
                 "the texts that measure less likely, so it is not kept"
             )
+
+
+@frozen
+class Uncertainty(Command):
+    """Calibrate and measure how unsure a model is of texts."""
+
+    def build(self) -> click.Command:
+        """The command."""
+        return command

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from attrs import frozen
 from click.core import ParameterSource
 
 from aios_core.cli.common import (
@@ -22,6 +23,7 @@ from aios_core.cli.common import (
 )
 from aios_core.cli.network import network_argument
 from aios_core.cli.numbers import COUNT, Number, whole
+from aios_core.contracts import Command
 
 if TYPE_CHECKING:
     from aios_core.contracts import Quantizer
@@ -271,3 +273,12 @@ def _part(entries: Sequence[Entry]) -> dict[str, Any]:
         "bits_per_weight": round(8 * sum(entry.nbytes for entry in entries) / max(weights, 1), 4),
         "largest": max(entries, key=lambda entry: entry.numel).name if entries else None,
     }
+
+
+@frozen
+class Quantize(Command):
+    """Write a model with fewer bits per weight into one weight file."""
+
+    def build(self) -> click.Command:
+        """The command."""
+        return command

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import frozen
 
 from aios_core.cli.common import json_option, print_json, print_table, set_option
 from aios_core.cli.network import network_argument
 from aios_core.cli.numbers import COUNT
+from aios_core.contracts import Command
 
 if TYPE_CHECKING:
     from aios_core.evolution.loop import Attempt
@@ -332,3 +334,12 @@ def _changes(verdict: dict[str, Any]) -> tuple[str, str]:
         else f"{one['delta']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]"
         for one in (target, base)
     )  # type: ignore[return-value]  # two
+
+
+@frozen
+class Evolve(Command):
+    """Adapt a trained model to texts, keep what a test finds better, and undo it."""
+
+    def build(self) -> click.Command:
+        """The command."""
+        return command

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aios_core.experiment.pages import environment
-from aios_core.experiment.svg import FAINT, INK, MARKERS, SERIES, picture, style
 from aios_core.files import replace_text
+from aios_plugins._drawing import FAINT, INK, MARKERS, SERIES, environment, picture, style
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -25,7 +24,7 @@ def write(path: Path, name: str, found: dict[str, Any], estimator: str) -> None:
         estimator: the one whose scores are drawn.
     """
     page = (
-        environment("aios_core.experiment")
+        environment("aios_plugins.commands.uncertainty")
         .get_template("uncertainty.html.jinja")
         .render(
             name=name,

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import feather
 
-from aios_core.cli import corpus
 from aios_core.errors import TokenizerError
+from aios_plugins.commands.tokenizer import corpus
 from aios_plugins.tokenizers.bpe import Bpe
 
 TEXTS = ["the thesis\n", "", "é 香蕉"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from attrs import frozen
 
 from aios_core.cli.common import json_option, print_json
 from aios_core.cli.network import network_argument
+from aios_core.contracts import Command
 
 
 @click.command(name="verify")
@@ -26,7 +28,7 @@ def command(folder: Path, *, as_json: bool) -> None:
       aios verify runs/demo
       aios verify runs/demo --json
     """  # noqa: D301  # \b is for click
-    from aios_core.experiment.verify import verify_run
+    from aios_plugins.commands.verify.run import verify_run
 
     found = []
     for part in verify_run(folder):
@@ -41,3 +43,12 @@ def command(folder: Path, *, as_json: bool) -> None:
         print_json({"parts": {p.name: list(p.faults) for p in found}, "faults": wrong})
     if wrong:
         raise SystemExit(1)
+
+
+@frozen
+class Verify(Command):
+    """Verify the files of a run against their checksums."""
+
+    def build(self) -> click.Command:
+        """The command."""
+        return command

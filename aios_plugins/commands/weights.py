@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import frozen
 
 from aios_core.cli.common import (
     check_new,
@@ -15,6 +16,7 @@ from aios_core.cli.common import (
     print_table,
     tensor_bar,
 )
+from aios_core.contracts import Command
 
 if TYPE_CHECKING:
     from aios_core.weights import Entry
@@ -182,3 +184,12 @@ def _row(entry: Entry, facts: dict[str, Any]) -> tuple[str, ...]:
     name = entry.name if entry.part == "weights" else f"{entry.part}: {entry.name}"
     shape = " x ".join(map(str, entry.shape)) or "scalar"
     return name, shape, kind, "" if bits is None else f"{bits:.3g}", str(entry.nbytes)
+
+
+@frozen
+class Weights(Command):
+    """List, verify, convert and compare weight files."""
+
+    def build(self) -> click.Command:
+        """The command."""
+        return command

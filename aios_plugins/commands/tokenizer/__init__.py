@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import frozen
 
 from aios_core.cli.common import check_new, json_option, overwrite_option, print_json
 from aios_core.cli.numbers import COUNT, whole
+from aios_core.contracts import Command
 from aios_core.errors import TokenizerError, refusal
 
 if TYPE_CHECKING:
@@ -84,9 +86,9 @@ def train(
       aios tokenizer train *.md --vocab-size 1000 --output runs/tokenizer.json
       aios tokenizer train examples/notes.jsonl --field text --vocab-size 300 --output runs/t.json
     """  # noqa: D301  # \b is for click
-    from aios_core.cli.tokenizer_progress import TokenizerProgress
     from aios_core.files import new_file
     from aios_core.registry import Registry
+    from aios_plugins.commands.tokenizer.progress import TokenizerProgress
 
     kind = Registry.discover().get("tokenizer", "bpe").load()
     try:
@@ -298,3 +300,12 @@ def _text(value: Any, field: str, where: str) -> str:
             f"another key), got {type(value).__name__}{keys}"
         )
     return text
+
+
+@frozen
+class Tokenizer(Command):
+    """Train tokenizers, and use any tokenizer.json."""
+
+    def build(self) -> click.Command:
+        """The command."""
+        return command

@@ -13,8 +13,8 @@ from aios_core.cli.common import (
     progress,
     set_option,
 )
-from aios_core.cli.memory.place import Where, config_option, filter_option, store_options
 from aios_core.redaction import redacted
+from aios_plugins.commands.memory.place import Where, config_option, filter_option, store_options
 
 
 @click.command()

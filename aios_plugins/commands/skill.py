@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 import click
+from attrs import frozen
 
 from aios_core.cli.common import json_option, print_json, print_table
 from aios_core.cli.network import network_argument
+from aios_core.contracts import Command
 
 if TYPE_CHECKING:
     from aios_core.evolution.card import Card
@@ -233,3 +235,12 @@ def _folder(run: Path, skill: str) -> Path:
             "base is not a skill; expected the beginning of an id, see `aios skill ls`"
         )
     return journal.version(found)
+
+
+@frozen
+class Skill(Command):
+    """List, show, merge, export, import and revoke the skills that a model has learned."""
+
+    def build(self) -> click.Command:
+        """The command."""
+        return command

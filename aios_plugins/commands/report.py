@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from attrs import frozen
+
+from aios_core.contracts import Command
 
 
 @click.command(name="report")
@@ -36,3 +39,12 @@ def command(folder: Path, names: tuple[str, ...]) -> None:
     for report in reports_of(results, names):  # the tables, also where the page needs an extra
         for path in write_reports(results, [report]):
             click.echo(f"report: {path}")
+
+
+@frozen
+class Report(Command):
+    """Write the report of an ablation again."""
+
+    def build(self) -> click.Command:
+        """The command."""
+        return command

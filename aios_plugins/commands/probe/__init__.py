@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
+from attrs import frozen
 
 from aios_core.cli.common import (
     check_new,
@@ -18,6 +19,7 @@ from aios_core.cli.common import (
     tensor_bar,
 )
 from aios_core.cli.network import network_argument
+from aios_core.contracts import Command
 
 if TYPE_CHECKING:
     from aios_core.evolution.probe import Row
@@ -110,7 +112,7 @@ def command(
     if output is not None:
         _write(rows, output)
     if heatmap is not None:
-        from aios_core.experiment.heat import heat_map
+        from aios_plugins.commands.probe.heat import heat_map
 
         heat_map(_table(rows), heatmap)
     if as_json:
@@ -198,3 +200,12 @@ def _write(rows: list[Row], output: Path) -> None:
     table = pa.Table.from_pylist([attrs.asdict(row) | {"shape": list(row.shape)} for row in rows])
     with new_file(output) as temporary:
         pq.write_table(table, temporary)
+
+
+@frozen
+class Probe(Command):
+    """Measure the tensors of a model: norms, ranks, spectra, outliers, gradients."""
+
+    def build(self) -> click.Command:
+        """The command."""
+        return command

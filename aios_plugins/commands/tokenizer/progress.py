@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from aios_core.cli.corpus import texts
 from aios_core.terminal import Shown
+from aios_plugins.commands.tokenizer.corpus import texts
 
 
 class TokenizerProgress(Shown):
@@ -44,7 +44,7 @@ class TokenizerProgress(Shown):
         self._merging = self._bar.add_task("merging pairs", total=vocab_size, start=False)
 
     def read(self, field: str | None) -> Iterator[str]:
-        """The texts of all files, as `aios_core.cli.corpus.texts` has them."""
+        """The texts of all files, as `aios_plugins.commands.tokenizer.corpus.texts` has them."""
         before = 0
         for file in self._files:
             for text, done in texts(file, field):

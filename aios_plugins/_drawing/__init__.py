@@ -1,6 +1,8 @@
-"""Matplotlib figures as SVG that takes its colours and fonts from the page around it.
+"""Pages and pictures, shared by the plugins that draw, as `_native` is by those that compute.
 
-So one picture serves light and dark mode, its text stays text, and it weighs a few kilobytes.
+Matplotlib figures become SVG that takes its colours and fonts from the page around it. So one
+picture serves light and dark mode, its text stays text, and it weighs a few kilobytes. The style
+sheet is among the templates.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -57,6 +60,25 @@ _STYLE: Final[dict[Any, Any]] = {
     "lines.linewidth": 1.8,
     "lines.markersize": 5.5,
 }
+
+
+def environment(package: str) -> Environment:
+    """Templates of a package; every text in them is escaped, and what is missing is an error.
+
+    Args:
+        package: has a folder ``templates``; those of this one come behind.
+    """
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(name) for name in (package, "aios_plugins._drawing")]
+        ),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
 
 
 @contextmanager
