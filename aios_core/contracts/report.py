@@ -36,13 +36,33 @@ class Summary(Protocol):
         """Its upper bound."""
         ...
 
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside the interval; never, where there is none."""
+        ...
+
 
 class Trial(Protocol):
     """One combination of settings and a seed."""
 
     @property
+    def key(self) -> str:
+        """Digest of what decides it."""
+        ...
+
+    @property
+    def training_key(self) -> str:
+        """Of the training that its network comes from."""
+        ...
+
+    @property
     def arm(self) -> str:
         """Label of its arm."""
+        ...
+
+    @property
+    def baseline(self) -> bool:
+        """Whether its arm is the one that others are compared with."""
         ...
 
     @property
@@ -66,6 +86,11 @@ class Trial(Protocol):
         ...
 
     @property
+    def model(self) -> Mapping[str, Any]:
+        """All that is stored of its network; empty where there is none."""
+        ...
+
+    @property
     def result(self) -> Mapping[str, Any]:
         """All that is stored of it, its texts or the ``reason`` of its failure among it."""
         ...
@@ -77,6 +102,11 @@ class Arm(Protocol):
     @property
     def label(self) -> str:
         """What tells it from other arms."""
+        ...
+
+    @property
+    def baseline(self) -> bool:
+        """Whether it is the arm that others are compared with."""
         ...
 
     @property
@@ -117,6 +147,11 @@ class AblationResults(Protocol):
         ...
 
     @property
+    def models(self) -> Mapping[str, Mapping[str, Any]]:
+        """By key, the networks of trials and their twins: ``settings``, ``seed``, ``twin``, ..."""
+        ...
+
+    @property
     def arms(self) -> Sequence[Arm]:
         """The trials by their settings."""
         ...
@@ -136,8 +171,28 @@ class AblationResults(Protocol):
         """The first of them of which one value may be better."""
         ...
 
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """Name to ``unit`` and ``better`` of what was measured of samples."""
+        ...
+
+    def model_metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """The same of networks."""
+        ...
+
     def reference(self, name: str) -> float | None:
         """What held-out texts have for a metric of samples."""
+        ...
+
+    def by_distance(self, name: str) -> bool:
+        """Whether arms are compared by how far they are from held-out texts, not by the value."""
+        ...
+
+    def judged(self, arm: Any, name: str) -> Mapping[int, float]:
+        """What an arm is compared by, one number a seed: its values or, see above, distances."""
+        ...
+
+    def distance(self, arm: Any, name: str) -> Summary | None:
+        """The same over seeds; None where no trial has it."""
         ...
 
     def difference(self, arm: Any, name: str) -> Summary | None:
@@ -146,6 +201,18 @@ class AblationResults(Protocol):
 
     def verdict(self, arm: Any, name: str) -> Literal["better", "worse"] | None:
         """Whether an arm differs from the baseline by more than its seeds do."""
+        ...
+
+    def scores(self, arm: Any, name: str) -> Mapping[int, float]:
+        """How bad an arm is by a metric, one number a seed, lower being better; may be empty."""
+        ...
+
+    def best(self, name: str) -> tuple[Arm, bool] | None:
+        """The arm with the best mean, and whether seeds tell it from every other arm."""
+        ...
+
+    def rivals(self, label: str, name: str) -> Sequence[Arm]:
+        """The other arms that seeds do not tell to be worse than an arm."""
         ...
 
 

@@ -10,9 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from statistics import fmean, stdev
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
+
+if TYPE_CHECKING:
+    from aios_core.contracts.report import Summary as AnySummary
 
 LEVEL: Final = 0.95
 """Of every interval."""
@@ -86,7 +89,7 @@ def paired(values: Mapping[int, float], others: Mapping[int, float]) -> Summary 
     return summarise(differences) if differences else None
 
 
-def interval(summary: Summary | None, sign: str = "") -> str:
+def interval(summary: AnySummary | None, sign: str = "") -> str:
     """``1.234 ± 0.056``, or the mean alone where one seed gives no interval.
 
     It has as many digits as it takes to see whether the interval excludes zero.

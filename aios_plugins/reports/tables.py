@@ -17,14 +17,14 @@ from aios_core.experiment.statistics import interval
 from aios_core.files import new_file, replace_text
 
 if TYPE_CHECKING:
-    from aios_core.experiment.results import Arm, Results, TrialResult
+    from aios_core.contracts.report import AblationResults, Arm, Trial
 
 
 @frozen
 class Tables(Report):
     """A row a trial in ``trials.parquet``, a row an arm in ``table.csv`` and ``table.md``."""
 
-    def write(self, results: Results) -> Path:
+    def write(self, results: AblationResults) -> Path:
         """Write all three; ``table.md`` is for people."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -40,7 +40,7 @@ class Tables(Report):
         return path
 
 
-def _row(results: Results, trial: TrialResult) -> dict[str, Any]:
+def _row(results: AblationResults, trial: Trial) -> dict[str, Any]:
     row: dict[str, Any] = {"arm": trial.arm, **trial.settings, "seed": trial.seed}
     row |= {"baseline": trial.baseline, "status": trial.status}
     row |= {"reason": trial.result.get("reason")}
@@ -62,7 +62,7 @@ def _column(values: list[Any]) -> list[Any]:
     return [None if value is None else json.dumps(value) for value in values]
 
 
-def _csv(results: Results) -> str:
+def _csv(results: AblationResults) -> str:
     names = [*results.metrics(), NFE, "seconds", *results.model_metrics()]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -87,7 +87,7 @@ def _csv(results: Results) -> str:
     return file.getvalue()
 
 
-def _statistics(results: Results, name: str) -> list[str]:
+def _statistics(results: AblationResults, name: str) -> list[str]:
     """Columns of a measure: differences are of distances where arms are compared by these."""
     difference = "distance_difference" if results.by_distance(name) else "difference"
     return [
@@ -98,7 +98,7 @@ def _statistics(results: Results, name: str) -> list[str]:
     ]
 
 
-def markdown(results: Results) -> str:
+def markdown(results: AblationResults) -> str:
     """The table for people: means with 95 % intervals, and differences to the baseline."""
     metrics = results.compared
     head = ["arm", "n", "NFE"]
@@ -147,13 +147,13 @@ def _cell(arm: Arm, name: str) -> str:
     return text if summary is None or summary.sd is None else f"{text} (sd {summary.sd:.3f})"
 
 
-def _difference(results: Results, arm: Arm, name: str) -> str:
+def _difference(results: AblationResults, arm: Arm, name: str) -> str:
     """What an arm is judged by less the baseline's, with its interval and its mark."""
     text = interval(results.difference(arm, name), sign="+")
     return f"{text} {MARKS[results.verdict(arm, name)]}".rstrip()
 
 
-def _dtypes(results: Results) -> str:
+def _dtypes(results: AblationResults) -> str:
     found = {t.result["dtype"] for t in results.trials if t.status == "done"}
     return f"Probabilities were sampled from in {', '.join(sorted(found))}." if found else ""
 

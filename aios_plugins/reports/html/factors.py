@@ -6,13 +6,13 @@ one choice), a number is a factor of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from aios_core.experiment.results import Arm
+    from aios_core.contracts.report import Arm
 
 
 @frozen
@@ -42,7 +42,7 @@ def choices(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {section: " · ".join(parts) for section, parts in words.items()} | numbers
 
 
-def factors(arms: tuple[Arm, ...]) -> list[Factor]:
+def factors(arms: Sequence[Arm]) -> list[Factor]:
     """Everything of which the arms have two levels or more."""
     levels: dict[str, dict[Any, None]] = {}
     for arm in arms:
@@ -62,7 +62,7 @@ class Curves:
     """Names of all lines, so that a line has one colour in every panel."""
 
 
-def curves(arms: tuple[Arm, ...], section: str) -> Curves:
+def curves(arms: Sequence[Arm], section: str) -> Curves:
     """One line for each choice of a section, one panel for every combination of what else varies.
 
     Where nothing is chosen in the section, the lines are the levels of what varies.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.axes import Axes
 
-    from aios_core.experiment.results import Arm, Results
+    from aios_core.contracts.report import AblationResults, Arm
     from aios_plugins.reports.html.factors import Factor
 
 SIZE = (5.6, 3.6)
@@ -51,12 +51,12 @@ CALLS = Cost(NFE, "sampler", "network calls a batch (NFE)")
 MEMORY = Cost(BITS, "quantizer", "bits a weight")
 
 
-def axis_label(name: str, about: dict[str, Any]) -> str:
+def axis_label(name: str, about: Mapping[str, Any]) -> str:
     """A metric with its unit."""
     return f"{name} ({about['unit']})" if about.get("unit") else name
 
 
-def against_cost(results: Results, metric: str, cost: Cost) -> list[Panel]:
+def against_cost(results: AblationResults, metric: str, cost: Cost) -> list[Panel]:
     """A metric against what it costs."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
@@ -124,7 +124,7 @@ def _line(
     return x[-1], points[-1][1].mean
 
 
-def main_effects(results: Results, metric: str) -> list[Panel]:
+def main_effects(results: AblationResults, metric: str) -> list[Panel]:
     """For each factor, the mean over all arms of each of its levels, with intervals over seeds.
 
     Where nearer to held-out texts is better, the mean is that of distances from them.
@@ -181,7 +181,7 @@ def _wrapped(level: str, levels: int) -> str:
     return textwrap.fill(level.replace(" · ", " "), max(8, 42 // levels))
 
 
-def _effect(results: Results, factor: Factor, level: Any, metric: str) -> Summary | None:
+def _effect(results: AblationResults, factor: Factor, level: Any, metric: str) -> Summary | None:
     """Mean over the arms of a level, seed by seed; only seeds that all these arms have count."""
     arms = [arm for arm in results.arms if choices(arm.settings).get(factor.name) == level]
     own = [results.judged(arm, metric) for arm in arms]

@@ -17,7 +17,8 @@ from aios_plugins.reports.html.prose import number, scope, sentences, tiles
 from aios_plugins.reports.html.training import training_curves
 
 if TYPE_CHECKING:
-    from aios_core.experiment.results import Arm, Results, TrialResult, Verdict
+    from aios_core.contracts.report import AblationResults, Arm, Trial
+    from aios_core.experiment.results import Verdict
     from aios_plugins.reports.html.figures import Cost, Panel
 
 TEXTS: Final = 3
@@ -41,7 +42,7 @@ class Cell:
     best: bool
 
 
-def render(results: Results) -> str:
+def render(results: AblationResults) -> str:
     """The page; every text in it is escaped, for a sample may hold anything."""
     pages = environment("aios_plugins.reports.html")
     pages.filters["number"] = number
@@ -76,20 +77,22 @@ def render(results: Results) -> str:
 
 
 def _plots(
-    results: Results, cost: Cost, metrics: Mapping[str, dict[str, Any]]
+    results: AblationResults, cost: Cost, metrics: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, list[Panel]]:
     """Those of metrics of which one value may be better, the headline first, against a cost."""
     names = [name for name, about in metrics.items() if about["better"]]
     return {name: figures.against_cost(results, name, cost) for name in names}
 
 
-def _own_first(results: Results) -> dict[str, dict[str, Any]]:
+def _own_first(results: AblationResults) -> dict[str, Mapping[str, Any]]:
     """What arms are compared by; what is measured of networks themselves before their texts."""
     texts = results.metrics()
     return dict(sorted(results.compared.items(), key=lambda item: item[0] in texts))
 
 
-def _arm(results: Results, arm: Arm, best: Mapping[str, tuple[Arm, bool] | None]) -> dict[str, Any]:
+def _arm(
+    results: AblationResults, arm: Arm, best: Mapping[str, tuple[Arm, bool] | None]
+) -> dict[str, Any]:
     done = [trial for trial in arm.trials if trial.status == "done"]
     cost, seconds = arm.summary(NFE), arm.summary("seconds")
     return {
@@ -103,7 +106,7 @@ def _arm(results: Results, arm: Arm, best: Mapping[str, tuple[Arm, bool] | None]
     }
 
 
-def _cell(results: Results, arm: Arm, name: str, best: tuple[Arm, bool] | None) -> Cell:
+def _cell(results: AblationResults, arm: Arm, name: str, best: tuple[Arm, bool] | None) -> Cell:
     summary = arm.summary(name)
     baseline = arm is results.baseline
     return Cell(
@@ -116,7 +119,7 @@ def _cell(results: Results, arm: Arm, name: str, best: tuple[Arm, bool] | None) 
     )
 
 
-def _names(results: Results) -> dict[str, str]:
+def _names(results: AblationResults) -> dict[str, str]:
     """Metrics of networks, the twin's among them, with their units."""
     found: dict[str, str] = {}
     for model in sorted(results.models.values(), key=lambda model: bool(model["twin"])):
@@ -125,7 +128,7 @@ def _names(results: Results) -> dict[str, str]:
     return found
 
 
-def _models(results: Results) -> list[dict[str, Any]]:
+def _models(results: AblationResults) -> list[dict[str, Any]]:
     rows = []
     for model in results.models.values():
         words = " · ".join(str(level) for level in choices(model["settings"]).values())
@@ -142,12 +145,12 @@ def _models(results: Results) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: bool(row["twin"]))
 
 
-def _shown(arm: Arm) -> TrialResult | None:
+def _shown(arm: Arm) -> Trial | None:
     """The trial whose texts stand for an arm: the first that is done."""
     return next((trial for trial in arm.trials if trial.status == "done"), None)
 
 
-def _films(results: Results) -> list[dict[str, Any]]:
+def _films(results: AblationResults) -> list[dict[str, Any]]:
     shown = [(arm, trial) for arm in results.arms if (trial := _shown(arm))]
     return [
         {"label": arm.label, "seed": trial.seed, **trial.result["film"]}
@@ -155,7 +158,7 @@ def _films(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def _lanes(results: Results) -> list[int]:
+def _lanes(results: AblationResults) -> list[int]:
     """Which films stand side by side at first: the baseline, the best, and the cheapest other."""
     labels = [film["label"] for film in _films(results)]
     metric = results.headline
@@ -167,7 +170,7 @@ def _lanes(results: Results) -> list[int]:
     return found[:3]
 
 
-def _samples(results: Results) -> list[dict[str, Any]]:
+def _samples(results: AblationResults) -> list[dict[str, Any]]:
     metric = results.headline
     best = results.best(metric) if metric else None
     opened = {results.baseline.label, *([best[0].label] if best else [])}
@@ -181,7 +184,7 @@ def _samples(results: Results) -> list[dict[str, Any]]:
     return found
 
 
-def _facts(results: Results) -> list[tuple[str, str]]:
+def _facts(results: AblationResults) -> list[tuple[str, str]]:
     """How it was run, as pairs of a name and a value."""
     done = [trial.result for trial in results.trials if trial.status == "done"]
     measured = [model["result"] for model in results.models.values() if model["result"]]

@@ -13,7 +13,7 @@ from aios_core.experiment.statistics import interval, paired
 from aios_plugins.reports.html.factors import factors
 
 if TYPE_CHECKING:
-    from aios_core.experiment.results import Arm, Results
+    from aios_core.contracts.report import AblationResults, Arm
 
 
 @frozen
@@ -25,7 +25,7 @@ class Tile:
     note: str
 
 
-def sentences(results: Results) -> list[Markup]:
+def sentences(results: AblationResults) -> list[Markup]:
     """The summary, a sentence each: what was found first, with the numbers it rests on."""
     metric = results.headline
     found: list[Markup] = []
@@ -46,7 +46,7 @@ def sentences(results: Results) -> list[Markup]:
     return found
 
 
-def scope(results: Results) -> str:
+def scope(results: AblationResults) -> str:
     """What was compared."""
     varied = [f"{one.name}: {', '.join(map(str, one.levels))}" for one in factors(results.arms)]
     seeds = len({trial.seed for trial in results.trials})
@@ -54,7 +54,7 @@ def scope(results: Results) -> str:
     return ". ".join((many, "; ".join(varied) or "nothing varied but the seed"))
 
 
-def tiles(results: Results) -> list[Tile]:
+def tiles(results: AblationResults) -> list[Tile]:
     """The main numbers."""
     found = []
     metric = results.headline
@@ -85,7 +85,7 @@ def number(value: float) -> str:
     return f"{value:#.3g}".rstrip(".") if abs(value) < 100 and value % 1 else f"{value:.0f}"
 
 
-def _finding(results: Results, metric: str, best: Arm) -> list[Markup]:
+def _finding(results: AblationResults, metric: str, best: Arm) -> list[Markup]:
     """Which arm is best by a metric, and whether the seeds say so."""
     rivals = results.rivals(best.label, metric)
     if not rivals:
@@ -106,14 +106,14 @@ def _finding(results: Results, metric: str, best: Arm) -> list[Markup]:
     return found
 
 
-def _value(results: Results, metric: str, arm: Arm) -> Markup:
+def _value(results: AblationResults, metric: str, arm: Arm) -> Markup:
     """What an arm is judged by, its mean in bold."""
     mean = fmean(results.judged(arm, metric).values())
     what = " from held-out text" if results.by_distance(metric) else ""
     return Markup("<strong>{}</strong>{}").format(number(mean), what)
 
 
-def _against_baseline(results: Results, metric: str, best: Arm) -> Markup:
+def _against_baseline(results: AblationResults, metric: str, best: Arm) -> Markup:
     baseline = results.baseline.label
     difference = results.difference(best, metric)
     if difference is None:
@@ -127,7 +127,7 @@ def _against_baseline(results: Results, metric: str, best: Arm) -> Markup:
     return text + f", an interval that {'ex' if difference.excludes_zero else 'in'}cludes zero."
 
 
-def _contradicted(results: Results, metric: str, best: Arm) -> list[Markup]:
+def _contradicted(results: AblationResults, metric: str, best: Arm) -> list[Markup]:
     """Where other metrics speak for the baseline: a text that repeats itself is a likely one."""
     scores = {
         name: [results.scores(arm, name) for arm in (best, results.baseline)]
@@ -147,7 +147,7 @@ def _contradicted(results: Results, metric: str, best: Arm) -> list[Markup]:
     return [text.format(", ".join(against))]
 
 
-def _cheapest(results: Results, metric: str, best: Arm) -> list[Markup]:
+def _cheapest(results: AblationResults, metric: str, best: Arm) -> list[Markup]:
     """What the lowest cost buys, and how far it is from the best."""
     costs = {arm.label: nfe.mean for arm in results.arms if (nfe := arm.summary(NFE))}
     lowest = min(costs.values())
@@ -164,7 +164,7 @@ def _cheapest(results: Results, metric: str, best: Arm) -> list[Markup]:
     return [text + ("." if gap is None else f" ({interval(gap)} worse).")]
 
 
-def _networks(results: Results) -> list[Tile]:
+def _networks(results: AblationResults) -> list[Tile]:
     """How well the networks know held-out text, next to their twin."""
     found: dict[bool, list[float]] = {}
     for model in results.models.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,10 @@ from aios_plugins.reports.html.factors import choices
 from aios_plugins.reports.html.figures import SIZE, Panel, padded
 
 if TYPE_CHECKING:
-    from aios_core.experiment.results import Results
+    from aios_core.contracts.report import AblationResults
 
 
-def training_curves(results: Results) -> Panel | None:
+def training_curves(results: AblationResults) -> Panel | None:
     """Loss against steps of every network, smoothed; faint as recorded, dashed on held-out text."""
     from matplotlib.figure import Figure
 
@@ -55,15 +55,15 @@ def training_curves(results: Results) -> Panel | None:
         return Panel("", picture(figure, f"Training loss against steps. {said}"))
 
 
-def _trainings(results: Results) -> dict[str, list[dict[str, Any]]]:
+def _trainings(results: AblationResults) -> dict[str, list[Mapping[str, Any]]]:
     """The networks of each training: those that are quantized in several ways share theirs."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Mapping[str, Any]]] = {}
     for model in results.models.values():
         found.setdefault(model["training_key"], []).append(model)
     return found
 
 
-def _common(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _common(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The settings that networks have in common."""
     first, *others = (model["settings"] for model in models)
     return {
