@@ -25,10 +25,8 @@ from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.model import (
     AnyNetwork,
     Denoiser,
-    Draws,
     HeldOutTokens,
     Network,
-    Process,
     Randomness,
     Recalled,
 )
@@ -37,6 +35,7 @@ from aios_core.contracts.objective import Noisy, Objective, Prediction, Training
 from aios_core.contracts.optimizer import Optimizer, Stepper, Weight
 from aios_core.contracts.padding import Padding
 from aios_core.contracts.policy import EvolutionPolicy
+from aios_core.contracts.process import Draws, Process, TokenProcess
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.report import AblationResults, Report
@@ -125,6 +124,7 @@ __all__ = [
     "Stepper",
     "StorageBackend",
     "Texts",
+    "TokenProcess",
     "Tokenizer",
     "Tracker",
     "TrainedTokenizer",

@@ -49,7 +49,8 @@ class Condition:
     """(L, P + L) bool: True where a position of the input may see another; for backbones that say
     ``serves_masks``. None: all is seen, or all before where the module is causal."""
     positions: Tensor | None = None
-    """(L,) int64: where in the text the input stands, likewise. None: P, P + 1, ..."""
+    """(B, L, A) int64, or (1, L, A) where all rows are alike: where each position of the input
+    stands on A axes, likewise. A text has one, and stands at P, P + 1, ... where this is None."""
     part: slice | None = None
     """Of the L positions of the input, those whose states are wanted. A module may answer for these
     alone, (B, stop - start, D); one that does not know of it answers for all. None: all."""
@@ -76,6 +77,9 @@ class Backbone(ABC):
     serves_masks: ClassVar[bool] = False
     """Whether its module obeys `Condition.mask` and `Condition.positions`, and takes a time for
     each position (B, L) where it takes times: what block diffusion needs."""
+
+    axes: ClassVar[int] = 1
+    """Most axes A of `Condition.positions` that its module knows."""
 
     @property
     def injections(self) -> int:

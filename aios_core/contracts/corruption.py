@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts.space import Vocabulary
+    from aios_core.contracts.process import Process
+    from aios_core.contracts.space import Space, Vocabulary
 
 
 class Corruption(ABC):
@@ -38,3 +39,17 @@ class Corruption(ABC):
         Returns:
             (..., V) float64, each row a distribution.
         """
+
+    def process(self, space: Space) -> Process | None:
+        """The forward process on the states of a space.
+
+        Args:
+            space: what a position is.
+
+        Returns:
+            None, unless it is overridden: the process on tokens that follows from `noise`, and none
+            on any other space. A corruption of numbers gives one of its own, with the same alpha: a
+            number is sqrt(alpha) x + sqrt(1 - alpha) eps where a token survives with probability
+            alpha, so that one schedule serves both; it refuses a vocabulary in `noise`.
+        """
+        return None

@@ -1,4 +1,4 @@
-"""What others may ask of a network, its noise, a source of random numbers, and held-out tokens.
+"""What others may ask of a network, a source of random numbers, and held-out tokens.
 
 Protocols, so that a contract names no class of ours: whatever has these methods will do. Shapes: B
 rows, L positions, D width, V tokens, K memories.
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
-    from torch import Generator, Tensor, nn
+    from torch import Tensor, nn
 
     from aios_core.contracts.backbone import Condition
-    from aios_core.contracts.corruption import Corruption
     from aios_core.contracts.noise import NoiseScheduler
+    from aios_core.contracts.process import TokenProcess
     from aios_core.contracts.space import Vocabulary
 
 
@@ -64,91 +64,6 @@ class Randomness(Protocol):
 
         None: nothing was drawn but from answers that the loop around a sampler checks itself.
         """
-        ...
-
-
-class Draws(Protocol):
-    """What a process draws with: a `SamplingContext`, or less."""
-
-    @property
-    def free(self) -> Tensor:
-        """(B, L) bool: positions that may change."""
-        ...
-
-    def uniform(self) -> Tensor:
-        """(B, L) float64 uniforms in [0, 1)."""
-        ...
-
-    def categorical(
-        self, log_probs: Tensor, where: Tensor, bonus: tuple[Tensor, Tensor] | None = None
-    ) -> Tensor:
-        """As of `Randomness`, at the temperature of the sample."""
-        ...
-
-
-class Process(Protocol):
-    """A forward process at any level of noise, and its way back."""
-
-    @property
-    def corruption(self) -> Corruption:
-        """The component that it is made of."""
-        ...
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Of the tokens."""
-        ...
-
-    @property
-    def absorbing(self) -> bool:
-        """Whether noise is the mask and nothing else."""
-        ...
-
-    def mass(self, alpha: Tensor) -> Tensor:
-        """Probability (..., V) of each token as noise, at survival probabilities (...)."""
-        ...
-
-    def prior(self, u: Tensor) -> Tensor:
-        """Pure noise from uniforms in [0, 1) of any shape, int64 on their device."""
-        ...
-
-    def draw(self, alpha: Tensor, u: Tensor) -> Tensor:
-        """Noise (B, L) of the level of () alpha, from uniforms (B, L) in [0, 1)."""
-        ...
-
-    def corrupt(self, x0: Tensor, alpha: Tensor, generator: Generator) -> Tensor:
-        """Noisy tokens (B, L) int64 of clean ones, at (B,) float64 survival probabilities.
-
-        The generator is on the CPU.
-        """
-        ...
-
-    def guess(self, z: Tensor, log_probs: Tensor, alpha: Tensor, draws: Draws) -> Tensor:
-        """A draw of the clean tokens (B, L), each given all of z (B, L), itself included.
-
-        ``log_probs`` (B, L, V) is the prediction, ``alpha`` () or (B,) the level of noise of z.
-        """
-        ...
-
-    def between(
-        self, z: Tensor, x0: Tensor, alpha: Tensor, earlier: Tensor, draws: Draws
-    ) -> Tensor:
-        """A draw of the state (B, L) at ``earlier``, given z at the level ``alpha``, and x0."""
-        ...
-
-    def integrand(
-        self, z: Tensor, x0: Tensor, log_probs: Tensor, alpha: Tensor, slope: Tensor
-    ) -> Tensor:
-        """What the NELBO integrates over time, (B, L) float64 nats.
-
-        ``alpha`` and ``slope``, its derivative, are (B,) float64.
-        """
-        ...
-
-    def step_loss(
-        self, z: Tensor, x0: Tensor, log_probs: Tensor, alpha: Tensor, earlier: Tensor
-    ) -> Tensor:
-        """Relative entropy of a reverse step of the data and of the model, (B, L) nats."""
         ...
 
 
@@ -225,7 +140,7 @@ class Network(Protocol):
         ...
 
     @property
-    def process(self) -> Process:
+    def process(self) -> TokenProcess:
         """The forward process that it is trained under."""
         ...
 

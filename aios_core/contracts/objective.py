@@ -13,8 +13,8 @@ from aios_core.contracts import former
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from aios_core.contracts.model import Process
     from aios_core.contracts.noise import NoiseScheduler
+    from aios_core.contracts.process import TokenProcess
 
 
 @frozen
@@ -23,7 +23,7 @@ class TrainingContext:
 
     noise: NoiseScheduler
     """The schedule that the network is trained under."""
-    process: Process
+    process: TokenProcess
     """The forward process likewise; it knows the vocabulary."""
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aios_core.contracts.denoising import Denoising
-    from aios_core.contracts.model import Denoiser, Process, Randomness
+    from aios_core.contracts.model import Denoiser, Randomness
+    from aios_core.contracts.process import TokenProcess
 
 
 @frozen
@@ -72,7 +73,7 @@ class SamplingContext:
     """Divides log-probabilities before a token is drawn; 0 takes the most probable token."""
     spacing: Spacing | Curve = "uniform"
     """Of the time grid."""
-    process: Process | None = None
+    process: TokenProcess | None = None
     """The corruption that the network was trained under; None: masks."""
     time_conditioned: bool = True
     """Whether predictions depend on the time; if not, an unchanged x keeps its prediction."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen, validators
 
-from aios_core.errors import TokenizerError
+from aios_core.errors import PluginError, TokenizerError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,19 @@ class Vocabulary(Space):
     pad_id: int
     bos_id: int
     eos_id: int
+
+    @classmethod
+    def of(cls, space: Space, part: object) -> Self:
+        """A space as a vocabulary, for a part of a model that knows tokens alone.
+
+        Raises:
+            PluginError: it is none; the message names the part.
+        """
+        if not isinstance(space, cls):
+            raise PluginError(
+                f"{type(part).__name__} is for tokens; expected a vocabulary, got {space}"
+            )
+        return space
 
     @property
     def width(self) -> int:

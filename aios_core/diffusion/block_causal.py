@@ -45,7 +45,7 @@ def two_streams(model: Network, z: Tensor, x0: Tensor, t: Tensor, valid: Tensor 
     condition = Condition(
         valid=None if valid is None else torch.cat((valid, valid), 1),
         mask=mask,
-        positions=torch.cat((position, position)),
+        positions=torch.cat((position, position))[None, :, None],
     )
     times = torch.cat((times, torch.zeros_like(times)), 1)
     return model.states(torch.cat((z, x0), 1), times, condition)[:, :length]

@@ -29,7 +29,7 @@ from aios_core.errors import InferenceError
 from aios_core.tensor_cache import count, differences, masks
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Process
+    from aios_core.contracts import TokenProcess
     from aios_core.diffusion.caching import Caching
 
 GIVEN = 0
@@ -107,7 +107,7 @@ class DiffusionCore:
         controls: Controls = Controls(),  # noqa: B008 - frozen
         block_size: int | None = None,
         cache: Caching = "none",
-        process: Process | None = None,
+        process: TokenProcess | None = None,
     ) -> None:
         if isinstance(model, Model) and model.mode != "diffusion":
             raise InferenceError(

@@ -16,7 +16,7 @@ from aios_core.diffusion.block_causal import BlockDenoiser
 from aios_core.diffusion.caching import CachingDenoiser
 from aios_core.diffusion.denoiser import ModelDenoiser
 from aios_core.diffusion.memory_attention import MemoryAttention
-from aios_core.diffusion.process import Process
+from aios_core.diffusion.process import tokens_of
 from aios_core.diffusion.soundness import check
 from aios_core.errors import InferenceError, PluginError
 
@@ -76,8 +76,8 @@ class Model(nn.Module):
             self.backbone = backbone.build(causal=mode == "ar")
         with blamed(noise, "build"):
             self.noise = noise.build() if mode == "diffusion" else noise  # maybe a module
-        self._makers = head, backbone, noise
-        self.process = Process(corruption, vocabulary)
+        self._makers, self._axes = (head, backbone, noise), backbone.axes
+        self.process = tokens_of(corruption, vocabulary)
         self.vocabulary = vocabulary
         self.mode = mode
         self.length = length
@@ -161,6 +161,12 @@ class Model(nn.Module):
         return (self.head, head), (self.backbone, backbone), (self.noise, noise)
 
     def _run(self, x: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
+        places = None if condition is None else condition.positions
+        if places is not None and places.shape[-1] > self._axes:
+            raise PluginError(
+                f"{named(self._makers[1])} knows positions on {self._axes} axes; got "
+                f"{places.shape[-1]}"
+            )
         states: Tensor = self.head.encode(x)
         if states.ndim != 3 or states.shape[:2] != x.shape:
             raise PluginError(

@@ -11,19 +11,29 @@ trained by these bounds learns. For masks that makes no difference.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from attrs import frozen
 from torch import Tensor
 
+from aios_core.component import blamed, named
+from aios_core.contracts import Vocabulary
+from aios_core.errors import PluginError
 from aios_core.tensor_cache import cached_by_tensor
 
 if TYPE_CHECKING:
     from torch import Generator
 
-    from aios_core import contracts
-    from aios_core.contracts import Corruption, Draws, NoiseScheduler, SamplingContext, Vocabulary
+    from aios_core.contracts import (
+        Corruption,
+        Draws,
+        NoiseScheduler,
+        Process,
+        SamplingContext,
+        Space,
+        TokenProcess,
+    )
 
 _TINY = torch.finfo(torch.float64).tiny
 _LEAST = 1e-100
@@ -31,11 +41,16 @@ _LEAST = 1e-100
 
 
 @frozen
-class Process:
-    """A corruption of the tokens of a vocabulary."""
+class DiscreteProcess:
+    """A corruption of the tokens of a vocabulary: what follows from `Corruption.noise`."""
 
     corruption: Corruption
     vocabulary: Vocabulary
+
+    @property
+    def space(self) -> Vocabulary:
+        """The vocabulary."""
+        return self.vocabulary
 
     @property
     def absorbing(self) -> bool:
@@ -219,6 +234,32 @@ class Process:
         return both - spread - level * own
 
 
+def process_of(corruption: Corruption, space: Space) -> Process:
+    """The forward process of a corruption on the states of a space.
+
+    Raises:
+        PluginError: the corruption has none for it.
+    """
+    with blamed(corruption, "process"):
+        process = corruption.process(space)
+    if process is None and isinstance(space, Vocabulary):
+        return DiscreteProcess(corruption, space)
+    if process is None or process.space != space:
+        raise PluginError(
+            f"{named(corruption)} has no process for {space}; expected a corruption of such states"
+        )
+    return process
+
+
+def tokens_of(corruption: Corruption, vocabulary: Vocabulary) -> TokenProcess:
+    """Likewise, on tokens.
+
+    Raises:
+        PluginError: the corruption has none for tokens.
+    """
+    return cast("TokenProcess", process_of(corruption, vocabulary))
+
+
 def levels(t: Tensor, s: Tensor, context: SamplingContext) -> tuple[Tensor, Tensor]:
     """Survival probabilities () to t and to s, at which nothing is noise any more if it is 0."""
     return _level(t, context.noise), _level(s, context.noise)
@@ -249,7 +290,7 @@ def lift(x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingCo
 
 
 @cached_by_tensor
-def _mass(alpha: Tensor, process: Process) -> Tensor:
+def _mass(alpha: Tensor, process: DiscreteProcess) -> Tensor:
     alpha = alpha.double()
     return (1 - alpha)[..., None] * process.corruption.noise(alpha, process.vocabulary)
 
@@ -280,5 +321,5 @@ def inverse(noise: Tensor, u: Tensor) -> Tensor:
 
 if TYPE_CHECKING:
 
-    def _offers(process: Process) -> contracts.Process:
+    def _offers(process: DiscreteProcess) -> TokenProcess:
         return process

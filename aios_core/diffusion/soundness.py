@@ -13,7 +13,7 @@ import torch
 from aios_core.component import blamed, described
 from aios_core.contracts.soundness import fault as schedule_fault
 from aios_core.contracts.space import Vocabulary
-from aios_core.diffusion.process import Process
+from aios_core.diffusion.process import DiscreteProcess
 from aios_core.errors import PluginError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _fault(corruption: Corruption) -> str | None:
         problem = _breach(corruption, levels)
         if problem or corruption.absorbing:
             return problem
-        told = _told(Process(corruption, _STAND_IN), alpha, share)
+        told = _told(DiscreteProcess(corruption, _STAND_IN), alpha, share)
     if abs(told - 1) <= UNSEEN:
         return None
     return (
@@ -96,7 +96,7 @@ def _breach(corruption: Corruption, levels: Tensor) -> str | None:
     return None
 
 
-def _told(process: Process, alpha: Tensor, share: Tensor) -> float:
+def _told(process: DiscreteProcess, alpha: Tensor, share: Tensor) -> float:
     """What the NELBO is of a predictor that knows nothing, in units of ln V a token."""
     every = torch.arange(_STAND_IN.size).expand(len(alpha), -1)
     clean = torch.ones_like(every)

@@ -22,10 +22,11 @@ from aios_core.contracts import (
     Corruption,
     NoiseScheduler,
     ProjectionHead,
+    Space,
     Vocabulary,
 )
 from aios_core.diffusion.model import Model
-from aios_core.diffusion.process import Process
+from aios_core.diffusion.process import DiscreteProcess
 
 
 class Oracle:
@@ -62,7 +63,7 @@ class Oracle:
         self.time_conditioned = time_conditioned
         self.nfe = 0
         self.vocabulary = Vocabulary(vocab + 1, self.mask_id, pad_id=0, bos_id=0, eos_id=0)
-        self.process = Process(_Masks(), self.vocabulary)
+        self.process = DiscreteProcess(_Masks(), self.vocabulary)
         self.texts = _all_rows(vocab, length)
         generator = Generator().manual_seed(seed)
         weights = torch.randn(len(self.texts), generator=generator, dtype=torch.float64)
@@ -161,7 +162,7 @@ class NoisyOracle(Oracle):
         seed: int = 0,
     ) -> None:
         super().__init__(vocab, length, seed, time_conditioned=True)
-        self.process, self.noise = Process(corruption, self.vocabulary), noise
+        self.process, self.noise = DiscreteProcess(corruption, self.vocabulary), noise
         self._tables: dict[float, Tensor] = {}
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
@@ -277,7 +278,7 @@ class _NumbersModule(nn.Module):
 
 
 class _Numbers(ProjectionHead):
-    def build(self, dim: int, vocabulary: Vocabulary) -> nn.Module:
+    def build(self, dim: int, space: Space) -> nn.Module:
         return _NumbersModule(dim)
 
 

@@ -69,7 +69,7 @@ class View(NamedTuple):
     """What every layer is told of the positions."""
 
     rotary: tuple[Tensor, Tensor]
-    """Cosines and sines, (L, D / H / 2) each."""
+    """Cosines and sines, (L, D / H / 2) each; (B, 1, L, D / H / 2) where rows stand apart."""
     mask: Tensor | None
     """Broadcasts to (B, 1, L, P + L + S) bool, True where a query sees a key."""
     causal: bool
@@ -95,7 +95,8 @@ class Attention(nn.Module):
         turns, mask = view.rotary, view.mask
         k = rotate(k, *turns)
         if view.part is not None:
-            q, turns = q[:, :, view.part], (turns[0][view.part], turns[1][view.part])
+            q, (cos, sin) = q[:, :, view.part], turns
+            turns = cos[..., view.part, :], sin[..., view.part, :]
             mask = mask if mask is None or mask.shape[-2] == 1 else mask[..., view.part, :]
         q = rotate(q, *turns)
         if view.cache is not None:
@@ -193,7 +194,8 @@ class TransformerModule(nn.Module):
         mask, places = None, slice(past, past + length)
         if condition is not None:
             mask = condition.mask
-            places = places if condition.positions is None else condition.positions
+            # Rows may stand in places of their own; all heads of a row stand in the same.
+            places = places if condition.positions is None else condition.positions[:, None, :, 0]
         if condition is not None and condition.valid is not None:
             # Padding sees itself, for attention to nothing at all is not a number.
             seen = condition.valid[:, None, None, :] | (key == query)
@@ -201,7 +203,7 @@ class TransformerModule(nn.Module):
             mask = mask & (key <= query) if self.causal else mask
         elif mask is None and self.causal and past and length > 1:
             mask = key <= query
-        cos, sin = self.angles[places].to(h.dtype).unbind(1)
+        cos, sin = self.angles[places].to(h.dtype).unbind(-2)
         view = View(
             rotary=(cos, sin),
             mask=mask,

@@ -7,7 +7,7 @@ import math
 from attrs import frozen
 from torch import Tensor, nn
 
-from aios_core.contracts import ProjectionHead, Vocabulary
+from aios_core.contracts import ProjectionHead, Space, Vocabulary
 
 
 class TextModule(nn.Module):
@@ -43,6 +43,6 @@ class Text(ProjectionHead):
     tied: bool = True
     """Decode with the embedding itself, which halves the parameters that grow with V."""
 
-    def build(self, dim: int, vocabulary: Vocabulary) -> TextModule:
+    def build(self, dim: int, space: Space) -> TextModule:
         """A freshly initialised head for V tokens."""
-        return TextModule(dim, vocabulary.size, tied=self.tied)
+        return TextModule(dim, Vocabulary.of(space, self).size, tied=self.tied)

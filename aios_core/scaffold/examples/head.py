@@ -27,9 +27,9 @@ class _Module(nn.Module):
 class Tied(contracts.ProjectionHead):
     """One matrix for both ways."""
 
-    def build(self, dim, vocabulary):
+    def build(self, dim, space):
         """A new module for states of width dim."""
-        return _Module(dim, vocabulary.size)
+        return _Module(dim, contracts.Vocabulary.of(space, self).size)
 
 
 @aios_core.hookimpl

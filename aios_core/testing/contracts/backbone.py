@@ -112,7 +112,8 @@ class BackboneContract(Contract["Backbone"]):
         t = _t(2)
         assert t is not None
         own = torch.arange(2 * LENGTH) // LENGTH
-        condition = Condition(mask=own[:, None] == own, positions=torch.arange(LENGTH).repeat(2))
+        positions = torch.arange(LENGTH).repeat(2)[None, :, None]
+        condition = Condition(mask=own[:, None] == own, positions=positions)
         times = t[:, None].expand(-1, 2 * LENGTH)
         together = module(torch.cat((first, second), 1), times, condition)
         apart = torch.cat((module(first, t, None), module(second, t, None)), 1)
@@ -127,6 +128,25 @@ class BackboneContract(Contract["Backbone"]):
         )
         expected = module(first[:, : LENGTH - 2], t, None)
         assert_close(padded[:, : LENGTH - 2], expected, rtol=1e-3, atol=1e-4)
+
+    @pytest.mark.parametrize("part", [None, slice(2, 5)])
+    def test_each_row_stands_where_it_is_said_to(
+        self, instance: Backbone, part: slice | None
+    ) -> None:
+        """Two rows read in two orders, each position with its place, are read as they stand."""
+        if not instance.serves_masks:
+            pytest.skip("this backbone takes no positions, which is allowed")
+        module = stir(seeded(instance.build))
+        h, t = _states(instance, 2), _t(2)
+        order = torch.stack((torch.arange(LENGTH).flip(0), torch.arange(LENGTH).roll(2)))
+        mixed = torch.stack([row[places] for row, places in zip(h, order, strict=True)])
+        condition = Condition(positions=order[..., None].expand(-1, -1, 1), part=part)
+        out, expected = module(mixed, t, condition), module(h, t, None)
+        expected = torch.stack([row[places] for row, places in zip(expected, order, strict=True)])
+        if part is not None:
+            expected = expected[:, part]
+            out = out[:, part] if out.shape[1] == LENGTH else out
+        assert_close(out, expected, rtol=1e-3, atol=1e-4)
 
     @pytest.mark.parametrize("padding", [0, 3])
     def test_reads_once_as_it_reads_twice(self, instance: Backbone, padding: int) -> None:

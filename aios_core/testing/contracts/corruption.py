@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.testing import assert_close
 
-from aios_core.contracts import Vocabulary
-from aios_core.diffusion.process import Process
+from aios_core.contracts import Continuous, Vocabulary
+from aios_core.diffusion.process import DiscreteProcess, process_of
 from aios_core.testing.contracts.base import Contract, expect
 from aios_core.testing.oracle import NoisyOracle
 
@@ -65,16 +65,22 @@ class CorruptionContract(Contract["Corruption"]):
         rows, clean = 20_000, torch.tensor([0, 1, 2, 6])
         x0 = clean.expand(rows, -1).contiguous()
         level = torch.full((rows,), alpha, dtype=torch.float64)
-        process = Process(instance, VOCABULARY)
+        process = DiscreteProcess(instance, VOCABULARY)
         z = process.corrupt(x0, level, torch.Generator().manual_seed(0))
         assert torch.equal(clean.expand(rows, -1), x0), "the clean tokens were overwritten"
         assert (x0.shape, torch.int64) == (z.shape, z.dtype)
         expected = alpha * one_hot(clean, 7) + process.mass(level[:1])
         assert_close(one_hot(z, 7).double().mean(0), expected, atol=0.015, rtol=0)
 
+    def test_process_is_of_the_space(self, instance: Corruption) -> None:
+        """It has one on tokens; on numbers too, or none."""
+        assert process_of(instance, VOCABULARY).space == VOCABULARY
+        numbers = instance.process(Continuous(channels=3))
+        assert numbers is None or numbers.space == Continuous(channels=3)
+
     def test_corruption_is_seeded(self, instance: Corruption) -> None:
         """The generator that is passed is the only source of noise."""
-        process = Process(instance, VOCABULARY)
+        process = DiscreteProcess(instance, VOCABULARY)
         x0, half = torch.zeros(8, 64, dtype=torch.int64), torch.full((8,), 0.5).double()
         first, again, other = (
             process.corrupt(x0, half, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
@@ -84,14 +90,14 @@ class CorruptionContract(Contract["Corruption"]):
 
     def test_prior_is_noise_at_its_end(self, instance: Corruption) -> None:
         """What sampling starts from is what nothing survives in."""
-        process = Process(instance, VOCABULARY)
+        process = DiscreteProcess(instance, VOCABULARY)
         u = (torch.arange(70_000, dtype=torch.float64) + 0.5) / 70_000
         shares = one_hot(process.prior(u), 7).double().mean(0)
         assert_close(shares, process.mass(torch.zeros(())), atol=1e-4, rtol=0)
 
     def test_posterior_is_bayes_rule(self, instance: Corruption) -> None:
         """T21: the routes of a reverse step add up to 1, and to q(y | x0) q(z | y) / q(z | x0)."""
-        process = Process(instance, VOCABULARY)
+        process = DiscreteProcess(instance, VOCABULARY)
         alpha, earlier = torch.tensor([0.3]).double(), torch.tensor([0.7]).double()
         now, before = process.mass(alpha)[0], process.mass(earlier)[0]
         survival = alpha / earlier

@@ -17,7 +17,7 @@ from aios_core.diffusion.constraints import (
 )
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.denoiser import substitute
-from aios_core.diffusion.process import Process
+from aios_core.diffusion.process import DiscreteProcess
 from aios_core.diffusion.random import RowRandom
 from aios_core.errors import InferenceError
 from aios_core.grammar import compile_pattern, compile_schema, parse
@@ -173,7 +173,7 @@ def test_draws_follow_the_model_restricted_to_the_language(sampler):
 @pytest.mark.parametrize("sampler", [Ancestral(steps=1), Ancestral(steps=4), DDIM(steps=4)])
 def test_under_other_noise_draws_follow_the_model_too(sampler):
     """However many steps: the clean text is drawn as a whole, given all of the noisy one."""
-    n, process = 20_000, Process(uniform.Uniform(), ORACLE.vocabulary)
+    n, process = 20_000, DiscreteProcess(uniform.Uniform(), ORACLE.vocabulary)
     expected = Independent().joint().exp()
 
     class Noisy(Independent):

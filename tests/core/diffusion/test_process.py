@@ -9,7 +9,7 @@ from attrs import evolve
 from torch.nn.functional import one_hot
 
 from aios_core.contracts import Vocabulary
-from aios_core.diffusion.process import Process, levels, lift
+from aios_core.diffusion.process import DiscreteProcess, levels, lift
 from aios_core.diffusion.random import RowRandom
 from aios_core.testing.contracts.sampler import context
 from aios_core.testing.oracle import NoisyOracle, Oracle
@@ -48,7 +48,7 @@ def odds(process, alpha):
 @pytest.mark.parametrize("level", [0.02, 0.4, 0.97])
 def test_integrand_is_the_relative_entropy_of_the_rates(corruption, level):
     """T21: the sum over other states of r' - r + r log(r / r'), written out."""
-    process, slope = Process(corruption, VOCABULARY), -0.7
+    process, slope = DiscreteProcess(corruption, VOCABULARY), -0.7
     alpha = torch.tensor(level, dtype=torch.float64)
     rise = torch.autograd.functional.jacobian(lambda a: odds(process, a), alpha) * slope
     z, x0 = pairs(process, alpha)
@@ -69,7 +69,7 @@ def test_integrand_is_the_relative_entropy_of_the_rates(corruption, level):
 
 def test_integrand_of_masks_is_cross_entropy():
     """MDLM's equation 10: -alpha' / (1 - alpha) times -log p, at masks."""
-    process, n = Process(Absorbing(), VOCABULARY), 4
+    process, n = DiscreteProcess(Absorbing(), VOCABULARY), 4
     z, x0 = torch.tensor([[4], [4], [1], [4]]), torch.tensor([[0], [1], [1], [3]])
     log_probs, alpha = prediction(n), torch.linspace(0.1, 0.9, n).double()
     found = process.integrand(z, x0, log_probs, alpha, torch.full((n,), -2.0).double())
@@ -79,7 +79,11 @@ def test_integrand_of_masks_is_cross_entropy():
 
 def test_integrand_of_uniform_noise_is_udlm():
     """The closed form of UDLM (arXiv 2412.10193, eq. 18), with xbar = K alpha x + 1 - alpha."""
-    process, alpha, slope = Process(Uniform(), VOCABULARY), torch.tensor(0.35).double(), -1.3
+    process, alpha, slope = (
+        DiscreteProcess(Uniform(), VOCABULARY),
+        torch.tensor(0.35).double(),
+        -1.3,
+    )
     tokens = K - 1
     z, x0 = pairs(process, alpha)
     log_probs = prediction(len(z))
@@ -100,7 +104,7 @@ def test_integrand_of_uniform_noise_is_udlm():
 @corruptions
 def test_step_loss_is_the_relative_entropy_of_the_posteriors(corruption):
     """D3PM: KL(q(y | z, x0) | sum over x of p(x) q(y | z, x)), written out."""
-    process = Process(corruption, VOCABULARY)
+    process = DiscreteProcess(corruption, VOCABULARY)
     for level, before in ((0.3, 0.6), (0.0, 0.2), (0.7, 1.0)):
         alpha, earlier = (torch.tensor(one, dtype=torch.float64) for one in (level, before))
         z, x0 = pairs(process, alpha)
@@ -124,7 +128,7 @@ def test_step_loss_is_the_relative_entropy_of_the_posteriors(corruption):
 @corruptions
 def test_many_steps_are_continuous_time(corruption):
     """D3PM's loss of a short step over its length is the integrand."""
-    process, alpha, h = Process(corruption, VOCABULARY), torch.tensor(0.4).double(), 1e-5
+    process, alpha, h = DiscreteProcess(corruption, VOCABULARY), torch.tensor(0.4).double(), 1e-5
     z, x0 = pairs(process, alpha)
     log_probs = prediction(len(z))
     short = process.step_loss(z, x0, log_probs, alpha.expand(len(z)), (alpha + h).expand(len(z)))
@@ -136,7 +140,7 @@ def test_many_steps_are_continuous_time(corruption):
 @pytest.mark.parametrize("corruption", CORRUPTIONS[1:], ids=repr)
 def test_losses_are_finite_at_the_ends(corruption):
     """In float32, with a prediction as sure and as wrong as can be; so are the gradients."""
-    process = Process(corruption, VOCABULARY)
+    process = DiscreteProcess(corruption, VOCABULARY)
     for level in (0.0, 1e-9, 1 - 1e-12):
         alpha = torch.full((2,), level, dtype=torch.float64)
         z, x0 = torch.tensor([[1], [2]]), torch.tensor([[1], [1]])
@@ -217,7 +221,7 @@ def test_a_mask_stays_by_the_share_of_masks_that_is_left(u, lifted, monkeypatch)
 @corruptions
 def test_an_earlier_state_is_drawn_as_the_posterior_says(corruption):
     """By counts of 40,000 draws: what is noise by then is noise of the earlier time."""
-    process, rows = Process(corruption, VOCABULARY), 40_000
+    process, rows = DiscreteProcess(corruption, VOCABULARY), 40_000
     alpha, earlier = torch.tensor(0.3).double(), torch.tensor(0.7).double()
     for seen in (K - 1,) if corruption.absorbing else (1, K - 1):
         z, x0 = torch.full((rows, 1), seen), torch.zeros(rows, 1, dtype=torch.long)
