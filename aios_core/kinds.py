@@ -274,6 +274,18 @@ _ROWS: Final = (
         """,
     ),
     _of_core(
+        "reader",
+        hook="aios_file_readers",
+        contract="aios_core.contracts.reader:FileReader",
+        promise="""
+        Readers of files, subclasses of `aios_core.contracts.FileReader`, by the suffix of such
+        files: memories, data sets and texts of commands are read by them.
+
+        Whatever bytes a file holds, there are rows and texts, or an error with file and line. A
+        reader of a suffix that had none changes what such files mean, which were text before.
+        """,
+    ),
+    _of_core(
         "storage",
         hook="aios_storage_backends",
         contract="aios_core.contracts.storage:StorageBackend",

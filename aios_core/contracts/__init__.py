@@ -37,6 +37,7 @@ from aios_core.contracts.padding import Padding
 from aios_core.contracts.policy import EvolutionPolicy
 from aios_core.contracts.process import Draws, Process, TokenProcess
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
+from aios_core.contracts.reader import FileReader, TextSettings
 from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.report import AblationResults, Report
 from aios_core.contracts.sampler import (
@@ -86,6 +87,7 @@ __all__ = [
     "EvolutionPolicy",
     "Executor",
     "Experience",
+    "FileReader",
     "HeldOutTokens",
     "Id",
     "Injection",
@@ -123,6 +125,7 @@ __all__ = [
     "StepSampler",
     "Stepper",
     "StorageBackend",
+    "TextSettings",
     "Texts",
     "TokenProcess",
     "Tokenizer",

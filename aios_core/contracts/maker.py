@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from aios_core.contracts.embedding import EmbeddingProvider
 
+MADE_BY: Final = "_embedding"
+"""Of a line of JSON: who made its vector, as `Maker.plain` says it. No column has such a name."""
+
 _KEY: Final = b"aios.embedding"
 """In the metadata of a schema, of a store or of a Parquet file."""
 

@@ -15,11 +15,10 @@ from typing import IO, TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aios_core.contracts.maker import Maker
+from aios_core.contracts.maker import MADE_BY, Maker
 from aios_core.contracts.records import missing_column
 from aios_core.errors import StorageError
 from aios_core.files import new_file
-from aios_core.memory.reading import MADE_BY
 from aios_core.memory.surveying import METRIC
 
 if TYPE_CHECKING:

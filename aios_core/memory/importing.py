@@ -16,17 +16,18 @@ from aios_core.contracts.maker import Maker
 from aios_core.contracts.maker import told as whose
 from aios_core.contracts.records import Metric, conform
 from aios_core.errors import AIOSError, DataError, InferenceError, RowError, StorageError
-from aios_core.memory import reading
 from aios_core.memory.opening import UnknownMakerError, embedder, is_set, open_store
+from aios_core.memory.reading import RowFile
 from aios_core.memory.surveying import batches, check_new, survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from aios_core.contracts import VectorStore
+    from aios_core.contracts.reader import FileRow
     from aios_core.memory.embedding import Embedder
     from aios_core.memory.place import Place
-    from aios_core.memory.reading import Nan, Row
+    from aios_core.memory.reading import Nan
     from aios_core.memory.surveying import Survey
     from aios_core.registry import Registry
 
@@ -70,13 +71,13 @@ def import_file(
 
     Args:
         place: of the store.
-        path: see `aios_core.memory.reading.rows`.
+        path: of any kind that has a reader (the kind ``reader``); what has none is text.
         existing: what becomes of rows whose id is there already.
         metric: of the store; unset: of an exported file, that of its store, else cosine.
         nan: what NaN in a column other than the vector is.
         config: a TOML file whose ``[embedding]`` counts.
         overrides: ``key=value`` each, on top of it.
-        registry: where providers are looked up; None discovers the installed ones.
+        registry: where providers and readers are looked up; None discovers the installed ones.
         batch_size: rows in one commit.
         on_progress: called with the fraction of the file, in thousandths, that has been read since.
 
@@ -85,15 +86,16 @@ def import_file(
         StorageError: a row does not fit, is there already, or has a vector of another maker. Says
             which, and how many were added before, which stay.
     """
+    file = RowFile.of(path, registry)
     settings: dict[str, Any] = {"config": config, "overrides": overrides, "registry": registry}
     if place.backend.exists(place.uri):
         store = open_store(place)
         schema, metric_, made = store.schema, store.metric, False
     else:
-        found = survey(path, nan=nan, unique=existing == "refuse")
-        store, schema = None, _schema(found, path, settings)
+        found = survey(file, nan=nan, unique=existing == "refuse")
+        store, schema = None, _schema(found, file, settings)
         metric_, made = metric or found.metric or "cosine", True
-    filling = _Filling(path, place, existing, schema, metric_, settings, store, made)
+    filling = _Filling(file, place, existing, schema, metric_, settings, store, made)
     try:
         filling.check(metric, nan)
         filling.run(nan, batch_size, on_progress)
@@ -104,7 +106,7 @@ def import_file(
     return filling.done
 
 
-def _schema(found: Survey, path: Path, settings: dict[str, Any]) -> pa.Schema:
+def _schema(found: Survey, file: RowFile, settings: dict[str, Any]) -> pa.Schema:
     """Of a new store for a file."""
     provider, set_to = None, None
     if found.dim is None or is_set(settings["config"], settings["overrides"]):
@@ -112,12 +114,12 @@ def _schema(found: Survey, path: Path, settings: dict[str, Any]) -> pa.Schema:
         provider, set_to = made.provider, Maker.of(made.provider, values)
     if found.dim is not None and provider is not None and provider.dim != found.dim:
         raise StorageError(
-            f"{path}: has vectors of {found.dim} numbers, but [embedding], which says who made "
+            f"{file}: has vectors of {found.dim} numbers, but [embedding], which says who made "
             f"them, makes {provider.dim}; expected the one that made them, or none"
         )
     if found.maker is not None and set_to not in (None, found.maker):
         raise StorageError(
-            f"{path}: has vectors of {whose(found.maker)}, but [embedding] is set to {set_to}; "
+            f"{file}: has vectors of {whose(found.maker)}, but [embedding] is set to {set_to}; "
             "expected the same, or leave it"
         )
     maker = found.maker or set_to
@@ -139,7 +141,7 @@ def fitted(row: dict[str, Any], texts: Collection[str]) -> dict[str, Any]:
 class _Filling:
     """One import."""
 
-    path: Path
+    file: RowFile
     place: Place
     existing: Existing
     schema: pa.Schema
@@ -159,7 +161,7 @@ class _Filling:
         if metric not in (None, self.metric):
             raise StorageError(f"{self.place.uri}: its metric is {self.metric}, got {metric}")
         if self.store is not None and self.existing == "refuse":
-            check_new(self.path, self.store, nan=nan)
+            check_new(self.file, self.store, nan=nan)
 
     def run(self, nan: Nan, batch_size: int, on_progress: Callable[[int], None]) -> None:
         """Add the rows of the file."""
@@ -168,13 +170,13 @@ class _Filling:
             self._set = Maker.of(made.provider, values)
         maker = Maker.read(self.schema) or self._set
         try:
-            for batch in batches(reading.rows(self.path, on_progress, nan=nan), batch_size):
+            for batch in batches(self.file.rows(on_progress, nan=nan), batch_size):
                 self._take(batch, maker)
         except AIOSError as error:
             kind = DataError if isinstance(error, DataError) else StorageError
             raise kind(f"{error}{self._so_far()}") from error
         except KeyboardInterrupt:
-            log.warning("%s: stopped%s", self.path, self._so_far())
+            log.warning("%s: stopped%s", self.file, self._so_far())
             raise
         self.done.rows = self._ready().count()
 
@@ -206,11 +208,11 @@ class _Filling:
         if not count:
             return ""
         return (
-            f"\n{count} rows of {self.path} were added before, and stay; to go on from there, "
+            f"\n{count} rows of {self.file} were added before, and stay; to go on from there, "
             "`existing` = skip"
         )
 
-    def _take(self, batch: list[Row], maker: Maker | None) -> None:
+    def _take(self, batch: list[FileRow], maker: Maker | None) -> None:
         unique = self._unique(batch)
         known: set[Any] = set()
         if self.existing != "refuse" and self.store is not None:
@@ -236,10 +238,10 @@ class _Filling:
         else:
             self.done.added += len(rows)
 
-    def _unique(self, batch: list[Row]) -> dict[Any, Row]:
+    def _unique(self, batch: list[FileRow]) -> dict[Any, FileRow]:
         """Rows by their ids as the store has them, each once."""
         text = str(self.schema.field("id").type) == "string"
-        unique: dict[Any, Row] = {}
+        unique: dict[Any, FileRow] = {}
         for row in batch:
             one = str(row.values["id"]) if text else row.values["id"]
             if not text and not isinstance(one, int):
@@ -250,7 +252,7 @@ class _Filling:
                 unique[one] = row
         return unique
 
-    def _embed(self, rows: list[Row], maker: Maker | None) -> None:
+    def _embed(self, rows: list[FileRow], maker: Maker | None) -> None:
         """Look at who made the vectors, and make those that are missing."""
         bare = []
         for row in rows:
@@ -276,11 +278,11 @@ class _Filling:
         for row, vector in zip(bare, vectors, strict=True):
             row.values["vector"] = vector
 
-    def _at(self, row: Row) -> str:
-        return reading.where(self.path, row.number)
+    def _at(self, row: FileRow) -> str:
+        return self.file.at(row.number)
 
     def _located(
-        self, error: StorageError, rows: list[Row], values: list[dict[str, Any]]
+        self, error: StorageError, rows: list[FileRow], values: list[dict[str, Any]]
     ) -> StorageError:
         """An error that says which line of the file is meant."""
         if isinstance(error, RowError) and error.row is not None:

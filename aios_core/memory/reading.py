@@ -1,156 +1,92 @@
-"""Files as rows: JSON lines, Parquet, and plain text."""
+"""Files as rows that can be kept, whatever reads them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from aios_core.contracts.maker import Maker
+from attrs import frozen
+
+from aios_core.contracts.reader import FileRow, OnProgress, unseen
 from aios_core.errors import DataError
-from aios_core.memory.arrow_rows import parquet_rows
+from aios_core.formats import reader_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_LINE: Final = 1 << 24
-"""Longest line that is read, in bytes: 16 MiB is no memory but a file of another kind."""
-
-MADE_BY: Final = "_embedding"
-"""Of a line of JSON: who made its vector, as `Maker.plain` says it. No column has such a name."""
+    from aios_core.contracts import FileReader
+    from aios_core.registry import Registry
 
 Nan: TypeAlias = Literal["refuse", "missing"]
 """What NaN in a column other than the vector is: an error, or pandas' way to say that there is no
 value."""
 
 
-class Row(NamedTuple):
-    """A row of a file."""
+@frozen
+class RowFile:
+    """A file whose rows become memories."""
 
-    number: int
-    """Of its line, or of the row of a Parquet file, from 1 on."""
-    values: dict[str, Any]
-    """``id``, ``text`` and ``vector`` where they are given, and metadata: texts, numbers, truth
-    values, None. The vector is a list or an array."""
-    maker: Maker | None
-    """Who made the vector, where the file says so."""
+    path: Path
+    reader: FileReader
 
+    @classmethod
+    def of(cls, path: Path, registry: Registry | None = None) -> RowFile:
+        """A file, with the reader of its suffix, or that of text.
 
-def where(path: Path, number: int) -> str:
-    """A row of a file in a message."""
-    return f"{path}: row {number}" if _is_parquet(path) else f"{path}:{number}"
+        Args:
+            path: the file.
+            registry: where readers are looked up; None discovers the installed ones.
 
+        Raises:
+            PluginError: the reader cannot be used.
+        """
+        return cls(path, reader_of(path, registry))
 
-def rows(
-    path: Path, on_progress: Callable[[int], None] = lambda _: None, *, nan: Nan = "refuse"
-) -> Iterator[Row]:
-    """The rows of a file.
+    def __str__(self) -> str:
+        return str(self.path)
 
-    ``.jsonl``, ``.ndjson``: an object a line. ``.parquet``: its columns. Anything else is text, and
-    every paragraph is a row, with ``source`` and ``line``. A row without an id gets a hash of its
-    content, so that the same content is the same row; of equal ones only the first counts.
+    def at(self, number: int) -> str:
+        """A row of it in a message."""
+        return self.reader.where(self.path, number)
 
-    Args:
-        path: the file.
-        on_progress: called with the fraction of the file, in thousandths, that has been read since.
-        nan: what NaN is.
+    def rows(self, on_progress: OnProgress = unseen, *, nan: Nan = "refuse") -> Iterator[FileRow]:
+        """Its rows: ``id``, ``text`` and ``vector`` where they are given, and metadata.
 
-    Raises:
-        DataError: it cannot be read, with file and line.
-    """
-    seen: set[str] = set()
-    try:
-        for number, row, maker in _raw(path, on_progress):
-            try:
-                checked = _checked(row, nan)
-            except DataError as error:
-                raise DataError(f"{where(path, number)}: {error}") from error.__cause__
-            if checked.get("id") is None:
-                checked["id"] = _digest(checked)
-                if checked["id"] in seen:
-                    continue
-                seen.add(checked["id"])
-            yield Row(number, checked, None if checked.get("vector") is None else maker)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+        Values of metadata are texts, numbers, truth values or None. A row without an id gets a hash
+        of its content, so that the same content is the same row; of equal ones only the first
+        counts.
 
+        Args:
+            on_progress: called with the fraction of the file, in thousandths, that has been read
+                since.
+            nan: what NaN is.
 
-_Raw: TypeAlias = Iterator[tuple[int, dict[str, Any], Maker | None]]
-
-
-def _is_parquet(path: Path) -> bool:
-    return path.suffix.lower() == ".parquet"
-
-
-def _raw(path: Path, on_progress: Callable[[int], None]) -> _Raw:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; expected JSON lines, Parquet or text")
-    if _is_parquet(path):
-        return parquet_rows(path, on_progress)
-    if (suffix := path.suffix.lower()) in (".csv", ".tsv"):
-        raise DataError(
-            f"{path}: expected JSON lines, Parquet or text, got a table in {suffix}; "
-            "pyarrow.csv and pyarrow.parquet make Parquet of it"
-        )
-    json_lines = suffix in (".jsonl", ".ndjson")
-    return (_json_lines if json_lines else _paragraphs)(path, on_progress)
-
-
-def _lines(path: Path, on_progress: Callable[[int], None]) -> Iterator[tuple[int, str]]:
-    size, read, before = max(path.stat().st_size, 1), 0, 0
-    with path.open("rb") as file:
-        for number in range(1, 1 << 62):
-            line = file.readline(MAX_LINE + 1)
-            if not line:
-                break
-            if len(line) > MAX_LINE:
-                raise DataError(f"{path}:{number}: is longer than {MAX_LINE} bytes")
-            read += len(line)
-            try:
-                yield number, line.decode()
-            except UnicodeDecodeError as error:
-                raise DataError(f"{path}:{number}: is not UTF-8: {error.reason}") from error
-            if (now := read * 1000 // size) > before:
-                on_progress(now - before)
-                before = now
-
-
-def _json_lines(path: Path, on_progress: Callable[[int], None]) -> _Raw:
-    for number, line in _lines(path, on_progress):
-        if not line.strip():
-            continue
+        Raises:
+            DataError: it cannot be read, with file and line.
+        """
+        if not self.path.is_file():
+            raise DataError(f"{self.path}: no such file; expected JSON lines, Parquet or text")
+        seen: set[str] = set()
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}:{number}: is not JSON: {error}") from error
-        if not isinstance(row, dict):
-            got = type(row).__name__
-            raise DataError(f"{path}:{number}: expected an object with text, got {got}")
-        maker = None
-        if MADE_BY in row:
-            try:
-                maker = Maker.parse(row.pop(MADE_BY))
-            except ValueError as error:
-                raise DataError(f"{path}:{number}: {MADE_BY!r}: {error}") from None
-        yield number, row, maker
-
-
-def _paragraphs(path: Path, on_progress: Callable[[int], None]) -> _Raw:
-    lines: list[str] = []
-    first = 1
-    for number, line in _lines(path, on_progress):
-        if line.strip():
-            first = first if lines else number
-            lines.append(line.strip())
-        elif lines:
-            yield first, {"text": "\n".join(lines), "source": path.name, "line": first}, None
-            lines = []
-    if lines:
-        yield first, {"text": "\n".join(lines), "source": path.name, "line": first}, None
+            for number, row, maker in self.reader.rows(self.path, on_progress):
+                try:
+                    checked = _checked(row, nan)
+                except DataError as error:
+                    raise DataError(f"{self.at(number)}: {error}") from error.__cause__
+                if checked.get("id") is None:
+                    checked["id"] = _digest(checked)
+                    if checked["id"] in seen:
+                        continue
+                    seen.add(checked["id"])
+                its = None if checked.get("vector") is None else maker
+                yield FileRow(number, checked, its)
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read: {error.strerror or error}") from error
 
 
 def _checked(row: dict[str, Any], nan: Nan) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -13,14 +12,13 @@ from attrs import define, field, frozen
 from aios_core.contracts.maker import Maker
 from aios_core.contracts.records import Metric, check_schema, dimension, store_schema
 from aios_core.errors import DataError, StorageError
-from aios_core.memory import reading
-from aios_core.memory.arrow_rows import parquet_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from aios_core.contracts import VectorStore
-    from aios_core.memory.reading import Nan, Row
+    from aios_core.contracts.reader import FileRow
+    from aios_core.memory.reading import Nan, RowFile
 
 METRIC: Final = b"aios.metric"
 """In the schema of an exported file: the metric of the store that it was."""
@@ -59,25 +57,25 @@ class Survey:
         return store_schema(self.dim or dim, self.metadata, id_type=self.id_type)
 
 
-def survey(path: Path, *, nan: Nan = "refuse", unique: bool = True) -> Survey:
+def survey(file: RowFile, *, nan: Nan = "refuse", unique: bool = True) -> Survey:
     """Read a file for which there is no store yet.
 
     Args:
-        path: see `aios_core.memory.reading.rows`.
+        file: to read.
         nan: what NaN is.
         unique: whether an id that comes twice is an error.
 
     Raises:
         DataError: it cannot be read, holds no rows, rows do not fit together, or an id comes twice.
     """
-    columns, ids = _Columns(path), Ids(path, nan)
-    for row in reading.rows(path, nan=nan):
+    columns, ids = _Columns(file), Ids(file, nan)
+    for row in file.rows(nan=nan):
         columns.look(row)
         if unique:
             ids.look(row)
-    exported, metric = _exported(path)
+    exported, metric = _exported(file)
     if not columns.rows and exported is None:
-        raise DataError(f"{path}: expected rows, got none")
+        raise DataError(f"{file}: expected rows, got none")
     if unique:
         ids.check()
     return Survey(
@@ -91,15 +89,15 @@ def survey(path: Path, *, nan: Nan = "refuse", unique: bool = True) -> Survey:
     )
 
 
-def check_new(path: Path, store: VectorStore, *, nan: Nan = "refuse") -> None:
+def check_new(file: RowFile, store: VectorStore, *, nan: Nan = "refuse") -> None:
     """Make sure that no id of a file comes twice in it, or is in a store.
 
     Raises:
         DataError: the file cannot be read, or an id comes twice.
         StorageError: one is in the store.
     """
-    ids, text = Ids(path, nan), str(store.schema.field("id").type) == "string"
-    for rows in batches(reading.rows(path, nan=nan), 1024):
+    ids, text = Ids(file, nan), str(store.schema.field("id").type) == "string"
+    for rows in batches(file.rows(nan=nan), 1024):
         numbers = {
             str(row.values["id"]) if text else row.values["id"]: row.number
             for row in rows
@@ -109,7 +107,7 @@ def check_new(path: Path, store: VectorStore, *, nan: Nan = "refuse") -> None:
         if known:
             one = known[0]
             raise StorageError(
-                f"{reading.where(path, numbers[one])}: id {one!r} is in the store already; "
+                f"{file.at(numbers[one])}: id {one!r} is in the store already; "
                 "expected new ids, or `existing` = skip or replace"
             )
         for row in rows:
@@ -121,11 +119,11 @@ def check_new(path: Path, store: VectorStore, *, nan: Nan = "refuse") -> None:
 class Ids:
     """Finds ids that come twice, in eight bytes a row."""
 
-    path: Path
+    file: RowFile
     nan: Nan
     _hashes: array[int] = field(factory=lambda: array("q"), init=False)
 
-    def look(self, row: Row) -> None:
+    def look(self, row: FileRow) -> None:
         """Remember an id; 1 and "1" are the same, since texts are ids of most stores."""
         self._hashes.append(hash(str(row.values["id"])))
 
@@ -138,19 +136,19 @@ class Ids:
         values, counts = np.unique(np.frombuffer(self._hashes, np.int64), return_counts=True)
         suspects = set(values[counts > 1].tolist())
         first: dict[str, int] = {}
-        for row in reading.rows(self.path, nan=self.nan) if suspects else ():
+        for row in self.file.rows(nan=self.nan) if suspects else ():
             one = str(row.values["id"])
             if hash(one) in suspects and first.setdefault(one, row.number) != row.number:
                 raise DataError(
-                    f"{reading.where(self.path, row.number)}: id {one!r} comes twice, first in "
-                    f"{reading.where(self.path, first[one])}; expected each id once, or `existing` "
+                    f"{self.file.at(row.number)}: id {one!r} comes twice, first in "
+                    f"{self.file.at(first[one])}; expected each id once, or `existing` "
                     "= replace, which takes the last, or skip, which takes the first"
                 )
 
 
-def batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+def batches(rows: Iterator[FileRow], size: int) -> Iterator[list[FileRow]]:
     """Rows in lists of so many; the last may be shorter."""
-    batch: list[Row] = []
+    batch: list[FileRow] = []
     for row in rows:
         batch.append(row)
         if len(batch) == size:
@@ -164,7 +162,7 @@ def batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
 class _Columns:
     """The columns of rows, as far as they were looked at."""
 
-    path: Path
+    file: RowFile
     rows: int = 0
     dims: dict[int | None, int] = field(factory=dict)
     """Numbers in a vector, or None, to the first row that has so many."""
@@ -174,7 +172,7 @@ class _Columns:
     wide: dict[str, int] = field(factory=dict)
     """Columns to the first row whose whole number has more than 64 bits."""
 
-    def look(self, row: Row) -> None:
+    def look(self, row: FileRow) -> None:
         self.rows += 1
         vector = row.values.get("vector")
         self.dims.setdefault(None if vector is None else len(vector), row.number)
@@ -201,7 +199,7 @@ class _Columns:
             found[key] = one or ("float64" if kinds == numbers else "string")
             if key in self.wide and found[key] != "string":
                 raise DataError(
-                    f"{reading.where(self.path, self.wide[key])}: expected a whole number of at "
+                    f"{self.file.at(self.wide[key])}: expected a whole number of at "
                     f"most 64 bits under {key!r}; write all of them as texts"
                 )
         return found
@@ -210,16 +208,16 @@ class _Columns:
         (one, first), (other, second) = found.items()
         words = [none if it is None else some.format(it) for it in (one, other)]
         raise DataError(
-            f"{reading.where(self.path, second)}: has {words[1]}, and "
-            f"{reading.where(self.path, first)} has {words[0]}; expected the same in all rows"
+            f"{self.file.at(second)}: has {words[1]}, and "
+            f"{self.file.at(first)} has {words[0]}; expected the same in all rows"
         )
 
 
-def _exported(path: Path) -> tuple[pa.Schema | None, Metric | None]:
+def _exported(file: RowFile) -> tuple[pa.Schema | None, Metric | None]:
     """Schema and metric of the store that `export_file` wrote to a file, if it did."""
-    if path.suffix.lower() != ".parquet":
+    schema = file.reader.schema(file.path)
+    if schema is None:
         return None, None
-    schema = parquet_schema(path)
     metric: Any = (schema.metadata or {}).get(METRIC, b"").decode(errors="replace")
     if metric not in ("cosine", "dot", "l2"):
         return None, None

@@ -119,8 +119,9 @@ def score(
 ) -> None:
     """Measure how unsure the model in DIR is of texts: of each --text, or each line of FILE.
 
-    In a FILE that ends with .jsonl each line is an object with the key "text". A text longer than
-    the context of the model is read in windows. The noise is the standard error of the score.
+    In a FILE that ends with .jsonl each line is an object with the key "text"; other kinds of files
+    have readers too (`aios plugins list`). A text longer than the context of the model is read in
+    windows. The noise is the standard error of the score.
 
     \b
     Examples:
@@ -163,29 +164,21 @@ def score(
 
 
 def _lines(file: Path) -> Iterator[tuple[str, str]]:
-    """Texts of a file, each with the line that it is from, counted from 1."""
-    import json
-
+    """Texts of a file, each with where it is; of plain text each line."""
+    from aios_core.contracts import TextSettings
     from aios_core.errors import DataError
+    from aios_core.formats import reader_of
 
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: expected UTF-8, got another encoding: {error}") from None
-    for number, line in enumerate(text.split("\n"), 1):
-        where = f"{file}:{number}"
-        if not line.strip():
+    reader = reader_of(file)
+    for where, text in reader.texts(file, TextSettings()):
+        if not reader.plain:
+            if not text:
+                raise DataError(f'{where}: expected an object with a text under the key "text"')
+            yield where, text
             continue
-        if file.suffix != ".jsonl":
-            yield where, line.rstrip("\r")
-            continue
-        try:
-            found = json.loads(line)["text"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            found = None
-        if not isinstance(found, str) or not found:
-            raise DataError(f'{where}: expected an object with a text under the key "text"')
-        yield where, found
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                yield f"{file}:{number}", line.rstrip("\r")
 
 
 def _plain(one: TextScore) -> dict[str, Any]:

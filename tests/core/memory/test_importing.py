@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from aios_core.contracts import store_schema
 from aios_core.errors import AIOSError, DataError, StorageError
 from aios_core.memory import Place, importing, open_store
-from aios_core.memory.arrow_rows import parquet_rows
 from aios_core.memory.importing import import_file
+from aios_plugins.readers.parquet import Parquet
 from aios_plugins.storage.arrow import Arrow
 from aios_plugins.storage.numpy import Numpy
 
@@ -231,7 +231,7 @@ def test_times_of_a_zone_sort_as_they_came(tmp_path):
         column = pa.compute.add(column, pa.scalar(1729987200, pa.int64()).cast(pa.duration("s")))
         column = column.cast(pa.timestamp(unit)).cast(pa.timestamp(unit, tz="Europe/Berlin"))
         pq.write_table(pa.table({"t": column}), path)
-        times = [row["t"] for _, row, _ in parquet_rows(path, lambda _: None)]
+        times = [row["t"] for _, row, _ in Parquet().rows(path)]
         found = [one if isinstance(one, str) else one.isoformat() for one in times]
 
         assert sorted(found) == found
@@ -360,7 +360,7 @@ def test_fine_times_of_parquet_are_those_that_were_written(tmp_path_factory, tim
     path = tmp_path_factory.mktemp("times") / "a.parquet"
     column = pa.array(times, pa.timestamp("ns", tz="UTC" if zone else None))
     pq.write_table(pa.table({"t": column}), path)
-    found = [row["t"] for _, row, _ in parquet_rows(path, lambda _: None)]
+    found = [row["t"] for _, row, _ in Parquet().rows(path)]
 
     read = [None if one is None else one.removesuffix("+00:00") for one in found]
     assert times == [None if one is None else int(np.datetime64(one, "ns").astype("i8"))

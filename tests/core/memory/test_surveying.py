@@ -12,14 +12,20 @@ import pytest
 
 from aios_core.contracts import store_schema
 from aios_core.errors import DataError
-from aios_core.memory import reading
-from aios_core.memory.arrow_rows import parquet_rows
+from aios_core.formats import reader_of
+from aios_core.memory.reading import RowFile
 from aios_core.memory.surveying import METRIC, batches, survey
+from aios_plugins.readers import _text
+from aios_plugins.readers.parquet import Parquet
 
 
 def lines(path, *rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def file_of(path, *rows):
+    return RowFile.of(lines(path, *rows))
 
 
 def test_columns_have_the_type_of_all_their_values(tmp_path):
@@ -29,14 +35,14 @@ def test_columns_have_the_type_of_all_their_values(tmp_path):
         {"id": 1, "text": "x", "n": 1, "f": 1, "s": 1, "b": True, "m": None, "c": True, "l": [1]},
         {"id": 2, "text": "x", "n": None, "f": 0.5, "s": "a", "b": False, "m": None, "c": 1},
     )
-    found = survey(path)
+    found = survey(RowFile.of(path))
     types = {"n": "int64", "f": "float64", "s": "string", "b": "bool"}
 
     assert types | {"m": "string", "c": "string", "l": "string"} == found.metadata
     assert (2, None, "int64") == (found.rows, found.dim, found.id_type)
     assert ["id", "text", *"nfsbmcl", "vector"] == found.schema(7).names
     assert 7 == found.schema(7).field("vector").type.list_size
-    assert "string" == survey(lines(path, {"id": 1, "text": "x"}, {"id": "1", "text": "x"}),
+    assert "string" == survey(file_of(path, {"id": 1, "text": "x"}, {"id": "1", "text": "x"}),
                               unique=False).id_type  # fmt: skip
 
 
@@ -51,7 +57,7 @@ def test_vectors_of_a_file_are_alike(tmp_path, second, message):
     rows = ({"id": 1, "vector": [1, 2]}, {"id": 2, "vector": [2, 3]}, {"id": 3, **second})
 
     with pytest.raises(DataError, match=message):
-        survey(lines(tmp_path / "a.jsonl", *rows))
+        survey(file_of(tmp_path / "a.jsonl", *rows))
 
 
 def test_rows_without_an_id_are_named_by_their_content(tmp_path):
@@ -64,9 +70,9 @@ def test_rows_without_an_id_are_named_by_their_content(tmp_path):
         {"vector": [1.0, 2.0]},
         {"vector": [1.0, 2.5]},
     )
-    found = list(reading.rows(path))
+    found = list(RowFile.of(path).rows())
     pq.write_table(pa.table({"vector": [[1.0, 2.0]]}), tmp_path / "a.parquet")
-    (same,) = reading.rows(tmp_path / "a.parquet")
+    (same,) = RowFile.of(tmp_path / "a.parquet").rows()
 
     assert [1, 3, 4, 5] == [row.number for row in found]
     assert 4 == len({row.values["id"] for row in found})
@@ -84,7 +90,7 @@ def test_paragraphs_know_their_first_line(tmp_path):
         (8, "four", 8, "notes.txt"),
     ] == [
         (row.number, row.values["text"], row.values["line"], row.values["source"])
-        for row in reading.rows(path)
+        for row in RowFile.of(path).rows()
     ]
 
 
@@ -95,10 +101,7 @@ def test_progress_is_told_in_thousandths_and_once(tmp_path, suffix):
         pq.write_table(pa.table({"text": ["x"] * 5000}), path)
     else:
         path.write_text("".join(f'{{"text": "{n}"}}\n' for n in range(5000)))
-    rows = (
-        parquet_rows(path, told.append) if suffix == "parquet" else reading._raw(path, told.append)
-    )
-    assert 0 < len(list(rows)) <= 5000
+    assert 0 < len(list(reader_of(path).rows(path, told.append))) <= 5000
 
     assert 1000 == sum(told)
     assert len(told) > 4
@@ -109,7 +112,7 @@ def test_rows_of_a_list_keep_their_places(tmp_path):
     """Also beside one that is missing, and in a slice."""
     vectors = pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32()))
     pq.write_table(pa.table({"id": ["a", "b", "c"], "vector": vectors}), tmp_path / "a.parquet")
-    found = [values["vector"] for _, values, _ in parquet_rows(tmp_path / "a.parquet", print)]
+    found = [values["vector"] for _, values, _ in Parquet().rows(tmp_path / "a.parquet")]
 
     assert found[1] is None
     assert [[1, 2], [3, 4]] == np.stack([found[0], found[2]]).tolist()
@@ -127,7 +130,7 @@ def test_an_infinite_number_is_never_missing(tmp_path, suffix, bad, nan):
         lines(path, {"text": "x", "n": 1.5}, {"text": "y", "n": bad})
 
     with pytest.raises(DataError, match=rf"2: .*expected a finite number under 'n'.* got {bad}$"):
-        list(reading.rows(path, nan=nan))
+        list(RowFile.of(path).rows(nan=nan))
 
 
 def test_values_are_plain(tmp_path):
@@ -135,11 +138,11 @@ def test_values_are_plain(tmp_path):
     given = {"i": -3, "f": 0.5, "b": True, "s": "ü", "l": [1, "ü"], "o": {"a": None}, "z": None}
     nothing = {"n": math.nan}
     path = lines(tmp_path / "a.jsonl", {"id": "a", "text": "x", **given, **nothing})
-    (row,) = reading.rows(path, nan="missing")
+    (row,) = RowFile.of(path).rows(nan="missing")
     expected = {**given, "l": '[1, "ü"]', "o": '{"a": null}', "n": None}
     times = {"d": [date(2024, 2, 29)], "t": [time(1, 2, 3)], "u": [datetime(2024, 2, 29, 1)]}  # noqa: DTZ001
     pq.write_table(pa.table({"text": ["x"], **times}), tmp_path / "a.parquet")
-    (timed,) = reading.rows(tmp_path / "a.parquet")
+    (timed,) = RowFile.of(tmp_path / "a.parquet").rows()
 
     assert {"id": "a", "text": "x", **expected} == row.values
     assert [*map(type, expected.values())] == [type(row.values[key]) for key in expected]
@@ -156,7 +159,7 @@ def test_values_are_plain(tmp_path):
 )
 def test_an_id_is_the_hash_of_the_content_in_every_version(tmp_path, row, content):
     """Else the same file would come in twice after an update."""
-    (found,) = reading.rows(lines(tmp_path / "a.jsonl", row))
+    (found,) = RowFile.of(lines(tmp_path / "a.jsonl", row)).rows()
 
     assert hashlib.sha256(content.encode()).hexdigest()[:32] == found.values["id"]
 
@@ -164,24 +167,24 @@ def test_an_id_is_the_hash_of_the_content_in_every_version(tmp_path, row, conten
 def test_numbers_too_wide_for_a_column_of_numbers_may_be_texts(tmp_path):
     """Where another row has a text there, all of them are texts."""
     path = lines(tmp_path / "a.jsonl", {"text": "x", "n": 2**70}, {"text": "y", "n": "a text"})
-    assert {"n": "string"} == survey(path).metadata
+    assert {"n": "string"} == survey(RowFile.of(path)).metadata
     for wide, fits in ((2**63, False), (-(2**63) - 1, False), (2**63 - 1, True), (-(2**63), True)):
         lines(path, {"text": "x", "n": 1}, {"text": "y", "n": wide})
         if fits:
-            assert {"n": "int64"} == survey(path).metadata
+            assert {"n": "int64"} == survey(RowFile.of(path)).metadata
             continue
         with pytest.raises(DataError, match=r"a\.jsonl:2: expected a whole number of at most 64"):
-            survey(path)
+            survey(RowFile.of(path))
 
 
 def test_ids_have_64_bits_and_are_no_truth_values(tmp_path):
     path = tmp_path / "a.jsonl"
     for one in (2**63 - 1, -(2**63)):
-        (row,) = reading.rows(lines(path, {"id": one, "text": "x"}))
+        (row,) = RowFile.of(lines(path, {"id": one, "text": "x"})).rows()
         assert one == row.values["id"]
     for one in (2**63, -(2**63) - 1, True, 1.0, ["a"]):
         with pytest.raises(DataError, match=r"a\.jsonl:1: expected a .* under 'id', got"):
-            list(reading.rows(lines(path, {"id": one, "text": "x"})))
+            list(RowFile.of(lines(path, {"id": one, "text": "x"})).rows())
 
 
 @pytest.mark.parametrize("value", ["\\ud800", "a \\udfff"])
@@ -191,13 +194,13 @@ def test_half_of_a_surrogate_pair_is_no_text(tmp_path, value):
         row = {"text": "x", key: "?"}
         path.write_text(json.dumps(row).replace("?", value) + "\n")
         with pytest.raises(DataError, match=r"a\.jsonl:1: cannot be kept: .*surrogates"):
-            list(reading.rows(path))
+            list(RowFile.of(path).rows())
 
 
 @pytest.mark.parametrize("vector", [["1", 2], [True, 2], [None, 2], [[1], [2]], 7, "ab", {"a": 1}])
 def test_a_vector_is_a_list_of_numbers(tmp_path, vector):
     with pytest.raises(DataError, match=r"a\.jsonl:1: expected numbers under 'vector'"):
-        list(reading.rows(lines(tmp_path / "a.jsonl", {"vector": vector})))
+        list(RowFile.of(lines(tmp_path / "a.jsonl", {"vector": vector})).rows())
 
 
 def test_a_parquet_column_comes_once(tmp_path):
@@ -205,7 +208,7 @@ def test_a_parquet_column_comes_once(tmp_path):
     pq.write_table(table, tmp_path / "a.parquet")
 
     with pytest.raises(DataError, match=r"a\.parquet: expected each column once, got 'text'"):
-        list(reading.rows(tmp_path / "a.parquet"))
+        list(RowFile.of(tmp_path / "a.parquet").rows())
 
 
 @pytest.mark.parametrize("make", [pa.list_, pa.large_list, lambda kind: pa.list_(kind, 2)])
@@ -213,7 +216,7 @@ def test_vectors_of_parquet_are_arrays(tmp_path, make):
     """Of whichever kind of list: each vector has its own numbers."""
     column = pa.array([[1, 2], [3, 4], [5, 6]], make(pa.float32()))
     pq.write_table(pa.table({"vector": column}), tmp_path / "a.parquet")
-    found = [row.values["vector"] for row in reading.rows(tmp_path / "a.parquet")]
+    found = [row.values["vector"] for row in RowFile.of(tmp_path / "a.parquet").rows()]
 
     assert {np.ndarray} == {*map(type, found)}
     assert [[1, 2], [3, 4], [5, 6]] == np.stack(found).tolist()
@@ -230,7 +233,7 @@ def test_an_exported_file_keeps_its_metric(tmp_path, metric, changed):
         table = table.append_column("n", pa.array([1], pa.int32()))
     pq.write_table(table, path)
 
-    found = survey(path)
+    found = survey(RowFile.of(path))
     assert (metric, 2) == (found.metric, found.dim)
     assert changed == (found.exported is None)
 
@@ -242,11 +245,11 @@ def test_batches_are_full_but_the_last():
 
 def test_a_line_has_a_bound(tmp_path, monkeypatch):
     """The newline belongs to it."""
-    monkeypatch.setattr(reading, "MAX_LINE", 20)
+    monkeypatch.setattr(_text, "MAX_LINE", 20)
     path = tmp_path / "a.txt"
     path.write_text("x" * 19 + "\n")
 
-    assert 1 == len(list(reading.rows(path)))
+    assert 1 == len(list(RowFile.of(path).rows()))
     path.write_text("one\n" + "x" * 20 + "\n")
     with pytest.raises(DataError, match=r"a\.txt:2: is longer than 20 bytes"):
-        list(reading.rows(path))
+        list(RowFile.of(path).rows())

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 
 import aios_core
 from aios_core.contracts import Dataset, Estimate, Metric, Outcome, Tracker
+from aios_core.contracts.reader import FileRow
 from aios_core.contracts.tracker import Tracking
 from aios_core.kinds import KINDS
 from aios_core.scaffold.examples.backbone import Averages
@@ -27,6 +28,7 @@ from aios_core.scaffold.examples.objective import Tempered
 from aios_core.scaffold.examples.optimizer import Lion
 from aios_core.scaffold.examples.policy import Largest
 from aios_core.scaffold.examples.quantizer import Clipped
+from aios_core.scaffold.examples.reader import Entries
 from aios_core.scaffold.examples.report import Lines
 from aios_core.scaffold.examples.storage import Exact
 from aios_core.scaffold.examples.tokenizer import Utf8, _Trained
@@ -487,6 +489,26 @@ class WorstFirst(Exact):
 @offer("storage", "unfiltered")
 class Unfiltered(Exact):
     index = searching(lambda own: lambda v, q, k, allowed, *a, **o: own(v, q, k, None, *a, **o))
+
+
+@offer("reader", "forgetful")
+class FirstEntry(Entries):
+    def rows(self, path, on_progress=None):
+        yield from [*super().rows(path)][:1]
+
+
+@offer("reader", "raw")
+class RawEntries(Entries):
+    def rows(self, path, on_progress=None):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if line.strip():
+                yield FileRow(number, {"text": line}, None)
+
+
+@offer("reader", "nameless")
+class Nameless(Entries):
+    def texts(self, path, settings, on_progress=None):
+        return (("somewhere", text) for _, text in super().texts(path, settings))
 
 
 @offer("policy", "stubborn")

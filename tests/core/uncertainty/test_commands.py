@@ -85,7 +85,7 @@ def test_files_of_long_texts_are_scored_by_windows(aios, found, folder, tmp_path
     assert rows[0]["noise"] < rows[1]["noise"], "more tokens are surer"
     assert "a.jsonl:2" in aios(*words).stdout
     (tmp_path / "a.jsonl").write_text('{"text": "milk"}\n\nmilk\n')
-    assert "a.jsonl:3: expected an object" in aios(*words, code=2).stderr
+    assert "a.jsonl:3: is not JSON: " in aios(*words, code=2).stderr
 
 
 def test_what_triggers_is_kept_once_as_evidence(aios, found, folder, tmp_path):

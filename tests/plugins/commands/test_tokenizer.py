@@ -157,7 +157,10 @@ def test_fields_of_json_lines_are_texts(file, tmp_path):
     assert (0, file.read_text()) == (result.exit_code, (tmp_path / "t.json").read_text())
     result = run(*arguments, tmp_path / "other.json", "--field", "text")
     assert 2 == result.exit_code
-    assert "texts.jsonl:1: expected a JSON object with the field 'text'" in result.stderr
+    assert (
+        "texts.jsonl:1: expected an object with text under 'text', got no such key among ['body']"
+        in result.stderr
+    )
 
 
 def test_lines_of_config_ablate_tokenizers(file, tmp_path):
