@@ -13,9 +13,9 @@ from aios_core.errors import DataError
 from aios_core.experiment.evaluate import Subject
 from aios_core.training import checkpoint
 from aios_core.uncertainty.calibration import NAME
-from aios_core.uncertainty.calibration_study import study
 from aios_core.uncertainty.estimators import DEFAULT, estimators
 from aios_core.uncertainty.estimators import estimator as estimator_of
+from aios_plugins.commands.uncertainty.study import study
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,10 @@ import torch
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
 from aios_core.registry import Registry
-from aios_core.uncertainty import calibration_study
 from aios_core.uncertainty.calibration import Calibration
-from aios_core.uncertainty.calibration_study import (
+from aios_core.uncertainty.estimators import RATES, estimators, read
+from aios_plugins.commands.uncertainty import study
+from aios_plugins.commands.uncertainty.study import (
     TextMeasures,
     TokenPredictions,
     _measure,
@@ -20,7 +21,6 @@ from aios_core.uncertainty.calibration_study import (
     risk_coverage,
     summary,
 )
-from aios_core.uncertainty.estimators import RATES, estimators, read
 
 ESTIMATORS = estimators(Registry.discover())
 
@@ -167,12 +167,10 @@ def test_what_is_measured_of_texts_is_of_each_of_them(model):
 def test_no_two_batches_and_no_two_halves_are_hidden_alike(monkeypatch):
     """Every batch of 32 texts has a seed of its own, and each text is read once."""
     seen, counted = [], []
-    monkeypatch.setattr(
-        calibration_study, "read", lambda _, rows, __, *, seed: seen.append((seed, rows))
-    )
+    monkeypatch.setattr(study, "read", lambda _, rows, __, *, seed: seen.append((seed, rows)))
     ids = torch.arange(70)[:, None]
     for seed in (0, 1, 2):
-        list(calibration_study._levels(None, ids, seed=seed, on_progress=counted.append))
+        list(study._levels(None, ids, seed=seed, on_progress=counted.append))
     seeds = [seed for seed, _ in seen]
 
     assert [0, 1, 2, 100_003, 100_004, 100_005, 200_006, 200_007, 200_008] == seeds
@@ -188,9 +186,9 @@ def test_an_error_is_the_mean_bound_of_a_token_on_noise_of_its_own(monkeypatch):
         asked.append((ids.shape, bool(valid.all()), times.tolist(), generator.initial_seed()))
         return torch.arange(3).double() * 8 * len(asked)
 
-    monkeypatch.setattr(calibration_study, "nelbo", nelbo)
-    found = calibration_study._error(None, torch.zeros(3, 4, dtype=torch.long), seed=6)
-    draws = calibration_study.DRAWS
+    monkeypatch.setattr(study, "nelbo", nelbo)
+    found = study._error(None, torch.zeros(3, 4, dtype=torch.long), seed=6)
+    draws = study.DRAWS
 
     assert [((3, 4), True, 7)] * draws == [(tuple(one[0]), one[1], one[3]) for one in asked]
     assert draws == len({tuple(one[2]) for one in asked}) > 1
