@@ -195,7 +195,7 @@ def _answer(
 ) -> Any:
     """What an implementation returns."""
     manager = pluggy.PluginManager(aios_core.PROJECT)
-    manager.add_hookspecs(_specs(tuple(known)))
+    manager.add_hookspecs(_specs(tuple(kind for kind in known if kind.hook == hook)))
     # Each implementation is registered by itself: a faulty one does not cost its neighbours.
     holder = ModuleType(attribute)
     setattr(holder, attribute, function)
