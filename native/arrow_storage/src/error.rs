@@ -144,6 +144,12 @@ pub enum Error {
     },
 }
 
+impl From<files::Failure> for Error {
+    fn from(files::Failure { path, source }: files::Failure) -> Self {
+        Self::Io { path, source }
+    }
+}
+
 impl Error {
     /// Name the file that an operation was about.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {

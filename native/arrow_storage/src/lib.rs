@@ -7,7 +7,7 @@
 //!
 //! Opening reads the manifest, the tombstones, the log and the checksums of segments. Segments are
 //! mapped, and each block of them is compared with its checksum when a column or vector in it is first
-//! wanted; [`Store::verify`] compares all. A thread joins segments that have become small
+//! read; [`Store::verify`] compares all. A thread joins segments that have become small
 //! ([`Compaction`]).
 
 mod backup;
@@ -17,7 +17,6 @@ mod compaction;
 mod dead;
 pub mod error;
 mod export;
-pub mod files;
 mod filter;
 mod found;
 #[cfg(any(fuzzing, test))]
@@ -43,6 +42,7 @@ mod verify;
 
 pub use compaction::Compaction;
 pub use error::{Error, Result};
+pub use files;
 pub use filter::Filter;
 pub use id::Id;
 pub use manifest::Columns;

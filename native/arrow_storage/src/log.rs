@@ -355,7 +355,9 @@ mod tests {
         syncs: std::sync::atomic::AtomicUsize,
     }
 
-    impl Sink for Arc<Busy> {
+    struct Shared(Arc<Busy>);
+
+    impl Sink for Shared {
         fn write(&self, _: &[u8], _: u64) -> io::Result<()> {
             Ok(())
         }
@@ -367,8 +369,8 @@ mod tests {
         }
 
         fn sync(&self) -> io::Result<()> {
-            if self.syncs.fetch_add(1, Ordering::Relaxed) == 0 {
-                let log = self.log.get().unwrap().upgrade().unwrap();
+            if self.0.syncs.fetch_add(1, Ordering::Relaxed) == 0 {
+                let log = self.0.log.get().unwrap().upgrade().unwrap();
                 log.append(&Record::Put(batch(9))).unwrap();
             }
             Ok(())
@@ -378,7 +380,11 @@ mod tests {
     #[test]
     fn what_is_written_during_a_sync_is_synced_by_the_next() {
         let busy = Arc::new(Busy::default());
-        let log = Arc::new(Log::new("log".into(), Box::new(busy.clone()), MAGIC.len() as u64));
+        let log = Arc::new(Log::new(
+            "log".into(),
+            Box::new(Shared(Arc::clone(&busy))),
+            MAGIC.len() as u64,
+        ));
         busy.log.set(Arc::downgrade(&log)).unwrap();
         let first = log.append(&Record::Put(batch(0))).unwrap();
         log.commit(first).unwrap();

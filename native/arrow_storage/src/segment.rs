@@ -1,7 +1,7 @@
 //! Segments: immutable Arrow IPC files, mapped, with a checksum for each block.
 
 use crate::blocks::{BLOCK, Blocks};
-use crate::files::{Files, Sink};
+use crate::files::{Files, Writing};
 use crate::manifest::Segment;
 use crate::rows::Rows;
 use crate::{Error, Result};
@@ -23,17 +23,15 @@ fn paths(folder: &Path, number: u64) -> (PathBuf, PathBuf) {
 
 /// Passes bytes on in whole blocks and keeps their checksums.
 struct Summing<'a> {
-    sink: &'a dyn Sink,
+    file: Writing<'a>,
     block: Vec<u8>,
     sums: Vec<u8>,
-    bytes: u64,
 }
 
 impl Summing<'_> {
     fn end_block(&mut self) -> io::Result<()> {
-        self.sink.write(&self.block, self.bytes)?;
+        self.file.write_all(&self.block)?;
         self.sums.extend(crc32fast::hash(&self.block).to_le_bytes());
-        self.bytes += self.block.len() as u64;
         self.block.clear();
         Ok(())
     }
@@ -64,7 +62,7 @@ pub(crate) fn write(
 ) -> Result<Segment> {
     let (path, sums_path) = paths(folder, number);
     let sink = files.create(&path).map_err(Error::io(&path))?;
-    let summing = Summing { sink: &*sink, block: Vec::new(), sums: Vec::new(), bytes: 0 };
+    let summing = Summing { file: Writing::new(&*sink), block: Vec::new(), sums: Vec::new() };
     let options = IpcWriteOptions::try_new(64, false, MetadataVersion::V5)?;
     let mut writer = FileWriter::try_new_with_options(summing, schema, options)?;
     for batch in batches {
@@ -77,7 +75,7 @@ pub(crate) fn write(
     sink.sync().map_err(Error::io(&path))?;
     let sums = files.create(&sums_path).map_err(Error::io(&sums_path))?;
     sums.write(&summing.sums, 0).and_then(|()| sums.sync()).map_err(Error::io(&sums_path))?;
-    Ok(Segment { number, bytes: summing.bytes, sums: crc32fast::hash(&summing.sums) })
+    Ok(Segment { number, bytes: summing.file.at(), sums: crc32fast::hash(&summing.sums) })
 }
 
 /// Remove a segment's files; best effort, since recovery removes what no manifest lists.

@@ -54,7 +54,7 @@ pub enum Error {
     #[error("row {0} is already in the index")]
     DuplicateRow(u32),
     /// A setting out of its range.
-    #[error("{name} is {value}; {expected}")]
+    #[error("{name}: expected {expected}, got {value}")]
     Setting {
         /// The setting.
         name: &'static str,
@@ -69,4 +69,10 @@ pub enum Error {
     /// The file system failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl From<files::Failure> for Error {
+    fn from(failure: files::Failure) -> Self {
+        Self::Io(failure.source)
+    }
 }

@@ -7,9 +7,9 @@
 use super::table::Table;
 use super::{Entry, Hnsw, Settings, set_bit};
 use crate::{Error, Metric, Result};
+use files::{Disk, replace};
 use memmap2::Mmap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -186,7 +186,8 @@ impl Hnsw {
     /// # Errors
     /// If the disk fails; the file is as it was then.
     pub fn save(&mut self, path: &Path) -> Result<()> {
-        replace(path, &self.to_bytes(), File::sync_all)
+        let bytes = self.to_bytes();
+        replace(&Disk, path, |file| Ok(file.write(&bytes, 0)?))
     }
 
     /// Map a graph from a file: all of it is checked now, links are copied, and codes stay in the
@@ -206,61 +207,12 @@ impl Hnsw {
     }
 }
 
-/// Replace a file as a whole: what is new is synced before it has the name, and the folder after.
-fn replace(path: &Path, bytes: &[u8], sync: impl Fn(&File) -> io::Result<()>) -> Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let temporary = Path::new(&name);
-    let mut file = File::create(temporary)?;
-    file.write_all(bytes)?;
-    sync(&file)?;
-    fs::rename(temporary, path)?;
-    if cfg!(unix)
-        && let Some(folder) = path.parent()
-    {
-        let here = folder.as_os_str().is_empty();
-        sync(&File::open(if here { Path::new(".") } else { folder })?)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Vectors;
-    use std::cell::RefCell;
-
-    /// The file under a temporary name, then the folder in which it has its own.
-    #[test]
-    #[cfg(unix)]
-    fn what_is_saved_is_on_disk_before_it_replaces_what_was_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("graph");
-        fs::write(&path, b"old").unwrap();
-        let seen = RefCell::new(Vec::new());
-        let names = || {
-            let names = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name());
-            let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
-            names.sort();
-            names
-        };
-        let watch = |file: &File| {
-            let (about, content) = (file.metadata()?, fs::read(&path)?);
-            let length = if about.is_dir() { None } else { Some(about.len()) };
-            seen.borrow_mut().push((length, content, names()));
-            Ok(())
-        };
-        replace(&path, b"newer", watch).unwrap();
-
-        let [before, after] = seen.take().try_into().unwrap();
-        let both = vec!["graph".to_owned(), "graph.new".to_owned()];
-        assert_eq!((Some(5), b"old".to_vec(), both), before);
-        assert_eq!((None, b"newer".to_vec(), vec!["graph".to_owned()]), after);
-
-        let fails = |_: &File| Err(io::Error::other("the disk is full"));
-        assert!(matches!(replace(&path, b"newest", fails), Err(Error::Io(_))));
-        assert_eq!(b"newer".to_vec(), fs::read(&path).unwrap());
-    }
+    use files::Files;
+    use std::fs;
 
     /// Two vectors of three values on the bottom level alone, byte by byte.
     #[test]
@@ -322,8 +274,10 @@ mod tests {
         assert_eq!(bytes, back.to_bytes());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph");
+        fs::write(&path, b"what was there").unwrap();
         graph.save(&path).unwrap();
         assert_eq!(bytes, fs::read(&path).unwrap());
+        assert_eq!(["graph"], Disk.list(folder.path()).unwrap()[..]);
         let mut mapped = Hnsw::load(&path).unwrap();
         assert_eq!(bytes, mapped.to_bytes());
         mapped.insert(&vectors, &[100, 101]).unwrap();

@@ -1,10 +1,26 @@
-//! The file system as the store uses it, so that tests can make it fail.
+#![doc = include_str!("../README.md")]
 
-use crate::{Error, Result};
 use bytes::Bytes;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What the file system said about a file or folder.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}")]
+pub struct Failure {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What it said.
+    pub source: io::Error,
+}
+
+impl Failure {
+    /// Name the file that an operation was about.
+    fn of(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self { path: path.to_owned(), source }
+    }
+}
 
 /// A file that is being written, by one thread or several.
 pub trait Sink: Send + Sync {
@@ -30,7 +46,7 @@ pub trait Sink: Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// What a store asks of a file system.
+/// What a format asks of a file system.
 #[allow(clippy::missing_errors_doc, reason = "all fail as the file system does")]
 pub trait Files: Send + Sync {
     /// A new, empty file; one of that name is replaced.
@@ -39,7 +55,8 @@ pub trait Files: Send + Sync {
     fn append(&self, path: &Path, length: u64) -> io::Result<Box<dyn Sink>>;
     /// The whole content, copied.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// The whole content, mapped; the file is never changed once it has its name in a manifest.
+    /// The whole content, mapped. A format maps only files that it never changes in place; it may
+    /// replace and remove them, which leaves a map intact.
     fn map(&self, path: &Path) -> io::Result<Bytes>;
     /// Give a file another name, replacing what has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -53,26 +70,33 @@ pub trait Files: Send + Sync {
 
 /// Replace a file as a whole: once this returns, it is on disk with all files made in its folder
 /// before it. What fails leaves the file as it was.
-pub(crate) fn replace<T>(
+///
+/// # Errors
+///
+/// If `write` or the file system fails.
+pub fn replace<T, E: From<Failure>>(
     files: &dyn Files,
     path: &Path,
-    write: impl FnOnce(&dyn Sink) -> Result<T>,
-) -> Result<T> {
+    write: impl FnOnce(&dyn Sink) -> Result<T, E>,
+) -> Result<T, E> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let temporary = Path::new(&name);
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = files.create(temporary).map_err(Error::io(temporary))?;
+    let file = files.create(temporary).map_err(Failure::of(temporary))?;
     let written = write(&*file).and_then(|done| {
-        file.sync().map_err(Error::io(temporary))?;
+        file.sync().map_err(Failure::of(temporary))?;
         // The names of files made before must be there before the one that may list them.
-        files.sync_folder(folder).map_err(Error::io(path))?;
-        files.rename(temporary, path).map_err(Error::io(path))?;
+        files.sync_folder(folder).map_err(Failure::of(path))?;
+        files.rename(temporary, path).map_err(Failure::of(path))?;
         Ok(done)
     });
     drop(file);
     match written {
-        Ok(done) => files.sync_folder(folder).map_err(Error::io(path)).map(|()| done),
+        Ok(done) => {
+            files.sync_folder(folder).map_err(Failure::of(path))?;
+            Ok(done)
+        }
         Err(error) => {
             let _ = files.remove(temporary);
             Err(error)
@@ -81,14 +105,22 @@ pub(crate) fn replace<T>(
 }
 
 /// A sink that is written from its start on.
-pub(crate) struct Writing<'a> {
+pub struct Writing<'a> {
     sink: &'a dyn Sink,
     at: u64,
 }
 
 impl<'a> Writing<'a> {
+    /// A sink of which nothing is written yet.
+    #[must_use]
     pub fn new(sink: &'a dyn Sink) -> Self {
         Self { sink, at: 0 }
+    }
+
+    /// Bytes written so far.
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.at
     }
 }
 
@@ -169,9 +201,8 @@ impl Files for Disk {
         if file.metadata()?.len() == 0 {
             return Ok(Bytes::new());
         }
-        // SAFETY: segments are immutable: the store only ever creates them under new names and
-        // unlinks them, which leaves a map intact. Changing one in place from outside is excluded
-        // by the store's documentation, as for every memory-mapped format.
+        // SAFETY: the file is open and not empty. Nobody changes it in place while it is mapped,
+        // which `Files::map` demands of formats, and formats of whoever uses their files.
         let map = unsafe { memmap2::Mmap::map(&file) }?;
         Ok(Bytes::from_owner(map))
     }
@@ -197,6 +228,7 @@ impl Files for Disk {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
 
     // Neither can be synced, so that whoever does not try finds no error.
     #[test]
@@ -206,5 +238,101 @@ mod tests {
         assert_eq!(io::ErrorKind::InvalidInput, Sink::sync(&file).unwrap_err().kind());
         let folder = Disk.sync_folder(Path::new("/proc/self")).unwrap_err();
         assert_eq!(io::ErrorKind::InvalidInput, folder.kind());
+    }
+
+    /// Passes everything on to the disk, and notes what each sync finds there.
+    struct Watch<'a> {
+        path: &'a Path,
+        seen: Arc<Mutex<Vec<Seen>>>,
+        fails: bool,
+    }
+
+    /// What is synced, the content of the watched file, and the names beside it.
+    type Seen = (&'static str, String, Vec<String>);
+
+    struct Watched {
+        sink: Box<dyn Sink>,
+        note: Box<dyn Fn() + Send + Sync>,
+        fails: bool,
+    }
+
+    impl Sink for Watched {
+        fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+            self.sink.write(bytes, at)
+        }
+        fn start(&self, at: u64, length: u64) {
+            self.sink.start(at, length);
+        }
+        fn cut(&self, length: u64) -> io::Result<()> {
+            self.sink.cut(length)
+        }
+        fn sync(&self) -> io::Result<()> {
+            (self.note)();
+            if self.fails { Err(io::Error::other("the disk is full")) } else { self.sink.sync() }
+        }
+    }
+
+    fn look(path: &Path, what: &'static str) -> Seen {
+        let mut names = Disk.list(path.parent().unwrap()).unwrap();
+        names.sort();
+        (what, fs::read_to_string(path).unwrap(), names)
+    }
+
+    impl Files for Watch<'_> {
+        fn create(&self, path: &Path) -> io::Result<Box<dyn Sink>> {
+            let (seen, watched) = (Arc::clone(&self.seen), self.path.to_owned());
+            let note = move || seen.lock().unwrap().push(look(&watched, "file"));
+            let sink = Disk.create(path)?;
+            Ok(Box::new(Watched { sink, note: Box::new(note), fails: self.fails }))
+        }
+        fn append(&self, path: &Path, length: u64) -> io::Result<Box<dyn Sink>> {
+            Disk.append(path, length)
+        }
+        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+            Disk.read(path)
+        }
+        fn map(&self, path: &Path) -> io::Result<Bytes> {
+            Disk.map(path)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            Disk.rename(from, to)
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            Disk.remove(path)
+        }
+        fn sync_folder(&self, path: &Path) -> io::Result<()> {
+            self.seen.lock().unwrap().push(look(self.path, "folder"));
+            Disk.sync_folder(path)
+        }
+        fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+            Disk.list(path)
+        }
+    }
+
+    /// The file under a temporary name, then the folder in which it has its own.
+    #[test]
+    fn what_is_written_is_on_disk_before_it_replaces_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graph");
+        fs::write(&path, b"old").unwrap();
+        let mut files = Watch { path: &path, seen: Arc::default(), fails: false };
+        let write = |content: &'static [u8]| {
+            move |sink: &dyn Sink| sink.write(content, 0).map_err(Failure::of(Path::new("graph")))
+        };
+        replace(&files, &path, write(b"newer")).unwrap();
+
+        let seen = std::mem::take(&mut *files.seen.lock().unwrap());
+        let both = || vec!["graph".to_owned(), "graph.new".to_owned()];
+        let expected = [
+            ("file", "old".to_owned(), both()),
+            ("folder", "old".to_owned(), both()),
+            ("folder", "newer".to_owned(), vec!["graph".to_owned()]),
+        ];
+        assert_eq!(expected, seen[..]);
+
+        files.fails = true;
+        let failure = replace(&files, &path, write(b"newest")).unwrap_err();
+        assert!(failure.to_string().ends_with("graph.new: the disk is full"));
+        assert_eq!(("", "newer".to_owned(), vec!["graph".to_owned()]), look(&path, ""));
     }
 }
