@@ -66,7 +66,7 @@ pub fn relative_error(
         return Err(Error::Setting {
             name: "shape of the weight",
             value: format!("{} x {}", weight.rows(), weight.columns()),
-            expected: "want that of the quantized matrix",
+            expected: "that of the quantized matrix",
         });
     }
     let importance = importance.map(|h| check(h, columns)).transpose()?;

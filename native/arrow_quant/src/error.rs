@@ -7,7 +7,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting that is not offered, alone or beside another.
-    #[error("{name} is {value}; {expected}")]
+    #[error("{name}: expected {expected}, got {value}")]
     Setting {
         /// The setting.
         name: &'static str,
@@ -48,7 +48,7 @@ pub enum Error {
         value: f32,
     },
     /// An importance, or an entry of a Hessian, that is negative or not finite.
-    #[error("{what} at position {position} is {value}; want {expected}")]
+    #[error("{what} at position {position}: expected {expected}, got {value}")]
     Statistic {
         /// Which statistic.
         what: &'static str,

@@ -58,20 +58,20 @@ impl Scheme {
     ) -> Result<Self> {
         let wrong = |name, value, expected| Err(Error::Setting { name, value, expected });
         if !matches!(bits, 2 | 3 | 4 | 8) {
-            return wrong("bits", bits.to_string(), "want 2, 3, 4 or 8");
+            return wrong("bits", bits.to_string(), "2, 3, 4 or 8");
         }
         let group = group_size.map_or_else(|| "a row".to_owned(), |size| size.to_string());
         if params == ParamFormat::F16 {
             if !matches!(group_size, None | Some(32 | 64 | 128)) {
-                return wrong("group_size", group, "with f16 parameters want 32, 64, 128 or a row");
+                return wrong("group_size", group, "32, 64, 128 or a row with f16 parameters");
             }
         } else if !matches!(group_size, Some(16 | 32 | 64 | 128)) {
-            return wrong("group_size", group, "with u6 or u4 parameters want 16, 32, 64 or 128");
+            return wrong("group_size", group, "16, 32, 64 or 128 with u6 or u4 parameters");
         } else if symmetric {
-            let expected = "symmetric schemes take f16 parameters";
+            let expected = "f16 for a symmetric scheme";
             return wrong("param_format", format!("{params:?}").to_lowercase(), expected);
         } else if bits == 8 {
-            let expected = "8 bits take f16 parameters";
+            let expected = "f16 for 8 bits";
             return wrong("param_format", format!("{params:?}").to_lowercase(), expected);
         }
         Ok(Self { bits, group_size, symmetric, params, exponents: false })

@@ -245,7 +245,7 @@ fn settings_that_do_not_go_together_are_refused() {
         Scheme::new(bits, group, symmetric, params).unwrap_err().to_string()
     };
 
-    assert!(refused(5, None, false, ParamFormat::F16).contains("want 2, 3, 4 or 8"));
+    assert!(refused(5, None, false, ParamFormat::F16).contains("expected 2, 3, 4 or 8, got 5"));
     assert!(refused(4, Some(16), false, ParamFormat::F16).contains("32, 64, 128 or a row"));
     assert!(refused(4, None, false, ParamFormat::U4).contains("16, 32, 64 or 128"));
     assert!(refused(4, Some(32), true, ParamFormat::U4).contains("f16"));

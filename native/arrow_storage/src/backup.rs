@@ -25,18 +25,18 @@ impl Store {
     /// If the folder is no store, is damaged, or has another schema or metric; nothing has changed
     /// then. If the disk fails.
     pub fn restore_snapshot(&self, folder: &Path) -> Result<()> {
-        let wanted = Self::open_read_only(folder, self.options)?;
-        let (wanted, now) = (wanted.snapshot(), self.snapshot());
-        if wanted.schema.fields() != now.schema.fields()
-            || wanted.columns != now.columns
-            || wanted.metric != now.metric
+        let copy = Self::open_read_only(folder, self.options)?;
+        let (copy, now) = (copy.snapshot(), self.snapshot());
+        if copy.schema.fields() != now.schema.fields()
+            || copy.columns != now.columns
+            || copy.metric != now.metric
         {
             let folder = folder.display();
             return Err(Error::Schema(format!(
-                "{folder} has other columns or another metric than this store; want a snapshot of it"
+                "expected a snapshot of this store, got {folder}, of other columns or another metric"
             )));
         }
-        self.replace(State::of(&wanted.parts))
+        self.replace(State::of(&copy.parts))
     }
 
     /// Write other rows as the only segment.

@@ -85,26 +85,26 @@ fn filters_take_what_sql_takes() {
 #[test]
 fn mistakes_are_told_with_their_place() {
     for (filter, at, part) in [
-        ("", 1, "want a column or a value, found the end"),
-        ("year = ", 8, "want a column or a value, found the end"),
+        ("", 1, "expected a column or a value, got the end"),
+        ("year = ", 8, "expected a column or a value, got the end"),
         ("year = 'x'", 8, "cannot be compared with the text 'x'"),
         ("jahr = 1", 1, "no column \"jahr\"; there are [\"year\""),
         ("year = NULL", 8, "IS NULL"),
-        ("year IS 3", 9, "want NULL or NOT NULL"),
-        ("year 3", 6, "3 is one too many"),
-        ("(year = 3", 10, "want ')'"),
-        ("year NOT 3", 10, "want IN, LIKE, ILIKE or BETWEEN"),
-        ("lang LIKE 3", 11, "want a pattern in quotes"),
+        ("year IS 3", 9, "expected NULL or NOT NULL"),
+        ("year 3", 6, "expected AND or OR, got 3"),
+        ("(year = 3", 10, "expected ')'"),
+        ("year NOT 3", 10, "expected IN, LIKE, ILIKE or BETWEEN"),
+        ("lang LIKE 3", 11, "expected a pattern in quotes"),
         ("year LIKE 'x'", 1, "column \"year\" is Int64; it cannot be compared with a pattern"),
         ("lang = 'x", 8, "' is not closed"),
         ("year = 1x", 8, "'1x' is no number"),
         ("year; DROP", 5, "';' has no meaning"),
-        ("year", 1, "want a comparison"),
-        ("'é' = 'x' AND jahr", 1, "want a column"),
+        ("year", 1, "expected a comparison"),
+        ("'é' = 'x' AND jahr", 1, "expected a column"),
         ("lang = 'é' AND jahr", 16, "no column"),
         ("day > 'soon'", 7, "the text 'soon' is no Date32"),
-        ("year IN ()", 10, "want a column or a value, found ')'"),
-        ("1 = 1", 1, "want a column"),
+        ("year IN ()", 10, "expected a column or a value, got ')'"),
+        ("1 = 1", 1, "expected a column"),
     ] {
         let found = Filter::parse(filter).and_then(|f| f.mask(&batch()));
         match found {

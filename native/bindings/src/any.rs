@@ -227,7 +227,7 @@ impl Tokenizer {
             "bytes" => false,
             "characters" => true,
             _ => {
-                let problem = format!("unit is {unit:?}; want \"bytes\" or \"characters\"");
+                let problem = format!("unit: expected \"bytes\" or \"characters\", got {unit:?}");
                 return Err(FastTokenizerError::new_err(problem));
             }
         };

@@ -24,7 +24,7 @@ pub(crate) fn rows<'a>(
 ) -> Result<Cow<'a, [f32]>, String> {
     let shape = array.shape();
     if !matches!(*shape, [d] | [_, d] if d == dim) {
-        return Err(format!("{what} is of shape {shape:?}; want ({dim},) or (any, {dim})"));
+        return Err(format!("{what}: expected shape ({dim},) or (any, {dim}), got {shape:?}"));
     }
     Ok(match array.as_slice() {
         Ok(values) if array.is_c_contiguous() => Cow::Borrowed(values),
@@ -54,8 +54,8 @@ impl<'py> FromPyObject<'_, 'py> for Array<'py> {
             (b'i', 1) => object.extract().map(Self::I8),
             (b'u', 1) => object.extract().map(Self::Signs),
             _ => Err(unfit(format!(
-                "vectors are of {dtype}; want float32, float16, int8, uint16 (bfloat16) or \
-                 uint8 (packed signs)"
+                "vectors: expected float32, float16, int8, uint16 (bfloat16) or uint8 (packed \
+                 signs), got {dtype}"
             ))),
         }
     }

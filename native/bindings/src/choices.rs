@@ -30,7 +30,7 @@ fn choose<T: Copy>(what: &str, found: &str, known: &[(&str, T)]) -> Result<T, St
     let hit = known.iter().find(|(name, _)| *name == found).map(|&(_, value)| value);
     hit.ok_or_else(|| {
         let names: Vec<_> = known.iter().map(|(name, _)| format!("{name:?}")).collect();
-        format!("{what} is {found:?}; want one of {}", names.join(", "))
+        format!("{what}: expected one of {}, got {found:?}", names.join(", "))
     })
 }
 

@@ -36,7 +36,8 @@ type Fields = ((usize, usize), u8, i64, bool, &'static str);
 /// The bytes of a buffer; the caller sees to it that nothing writes to them meanwhile.
 fn slice(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
     let bytes = buffer.as_slice_ptr();
-    let bytes = bytes.ok_or_else(|| problem("buffer is not contiguous; want one piece".into()))?;
+    let bytes =
+        bytes.ok_or_else(|| problem("expected a buffer in one piece, got one with gaps".into()))?;
     // SAFETY: the buffer is contiguous and, while it is held, stays where it is. That nobody
     // writes to it is what `from_buffers` asks of those who call it; codes and parameters are
     // integers whose every value is allowed.
@@ -111,8 +112,8 @@ impl QuantizedMatrix {
             ("calibrated", None, Some(hessian)) => Quality::Calibrated(hessian),
             _ => {
                 let message = format!(
-                    "quality is {quality:?}; want \"fast\", \"search\" with or without importance, \
-                     or \"calibrated\" with a hessian"
+                    "quality: expected \"fast\", \"search\" with or without importance, or \
+                     \"calibrated\" with a hessian, got {quality:?}"
                 );
                 return Err(problem(message));
             }

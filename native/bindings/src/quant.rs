@@ -47,8 +47,9 @@ pub(crate) mod arrow_quant {
         let same = |a: usize, b: usize| a == b;
         if !same(weights.len(), bits.len()) || !same(weights.len(), damage.len()) {
             let lengths = (weights.len(), bits.len(), damage.len());
-            let message =
-                format!("weights, bits and damage are of {lengths:?} tensors; want as many each");
+            let message = format!(
+                "expected weights, bits and damage of as many tensors each, got {lengths:?}"
+            );
             return Err(problem(message));
         }
         let mut tensors = Vec::with_capacity(weights.len());
@@ -57,7 +58,7 @@ pub(crate) mod arrow_quant {
             if !same(bits.len(), damage.len()) {
                 let lengths = (bits.len(), damage.len());
                 let message = format!(
-                    "bits and damage of tensor {t} are of {lengths:?} choices; want as many each"
+                    "tensor {t}: expected bits and damage of as many choices each, got {lengths:?}"
                 );
                 return Err(problem(message));
             }

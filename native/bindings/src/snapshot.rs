@@ -171,7 +171,9 @@ pub(crate) fn ids(values: &[Bound<'_, PyAny>]) -> PyResult<Vec<Id>> {
             return Ok(Id::from(text));
         }
         value.extract::<i64>().map(Id::from).map_err(|_| {
-            PyTypeError::new_err(format!("{value} is no id; want an integer of 64 bits or a text"))
+            PyTypeError::new_err(format!(
+                "expected an id, an integer of 64 bits or a text, got {value}"
+            ))
         })
     };
     values.iter().map(id).collect()

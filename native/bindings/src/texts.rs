@@ -33,7 +33,7 @@ impl<'py> FromPyObject<'_, 'py> for Texts {
         let kind = array.field()?.data_type().clone();
         if !matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) {
             return Err(refusal(format!(
-                "the Arrow array is of {kind}; want string, large_string or string_view"
+                "expected an Arrow array of string, large_string or string_view, got {kind}"
             )));
         }
         Ok(Self::Arrow(array.into_chunked_array()?.into_inner().0))
@@ -51,7 +51,9 @@ impl Texts {
         for chunk in chunks {
             if let Some(row) = (0..chunk.len()).find(|&row| chunk.is_null(row)) {
                 let row = views.len() + row;
-                return Err(refusal(format!("row {row} is null; want a text in every row")));
+                return Err(refusal(format!(
+                    "expected a text in every row, got null in row {row}"
+                )));
             }
             // Nobody else has asked whether what claims to be text is UTF-8.
             let first = views.len();

@@ -34,7 +34,7 @@ pub(crate) fn with_weight<T>(
         let bits = values("weight", &array)?;
         work(&view(Values::Bf16(bits.reinterpret_cast()), array.shape())?)
     } else {
-        let expected = "want a matrix of float32, float16 or, for bfloat16, uint16";
-        Err(problem(format!("weight is {}; {expected}", weight.get_type().name()?)))
+        let expected = "a matrix of float32, float16 or, for bfloat16, uint16";
+        Err(problem(format!("weight: expected {expected}, got {}", weight.get_type().name()?)))
     }
 }

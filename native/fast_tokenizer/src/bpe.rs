@@ -27,14 +27,17 @@ impl Bpe {
         let error = |problem| Err(Error::entry("model.vocab", problem));
         if !(MIN_VOCAB..=MAX_VOCAB).contains(&tokens.len()) {
             let found = tokens.len();
-            return error(format!("holds {found} tokens; want {MIN_VOCAB} to {MAX_VOCAB}"));
+            return error(format!("expected {MIN_VOCAB} to {MAX_VOCAB} tokens, got {found}"));
         }
         let mut bytes: Vec<Box<[u8]>> = Vec::with_capacity(tokens.len());
         for (id, token) in tokens.iter().enumerate() {
             bytes.push(match (SPECIAL_TOKENS.get(id), alphabet::to_bytes(token)) {
                 (Some(name), _) if name == token => name.as_bytes().into(),
                 (Some(name), _) => {
-                    return error(format!("token {id} is {:?}; want {name:?}", shorten(token)));
+                    return error(format!(
+                        "expected {name:?} as token {id}, got {:?}",
+                        shorten(token)
+                    ));
                 }
                 (None, Some(bytes)) if !bytes.is_empty() => bytes,
                 (None, _) => {
@@ -44,7 +47,7 @@ impl Bpe {
         }
         let singles = bytes.iter().filter(|bytes| bytes.len() == 1).count();
         if singles != 256 {
-            return error(format!("has a token for {singles} of the 256 bytes; want all"));
+            return error(format!("expected a token for each of the 256 bytes, got {singles}"));
         }
         let ids: HashMap<&str, u32> = tokens.iter().map(String::as_str).zip(0..).collect();
         let rule = |(i, (a, b)): (usize, &Merge)| {

@@ -13,14 +13,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// A vocabulary that cannot be asked for.
     #[error(
-        "vocab_size is {0}; want {MIN_VOCAB} (256 bytes and the special tokens) to {MAX_VOCAB}"
+        "expected vocab_size from {MIN_VOCAB} (256 bytes and the special tokens) to {MAX_VOCAB}, got {0}"
     )]
     VocabSize(usize),
 
     /// Training ran out of pairs to merge.
     #[error(
-        "the texts give {reached} tokens when pairs occur at least {min_frequency} times, and \
-         vocab_size is {wanted}; want more text, vocab_size <= {reached} or a lower min_frequency"
+        "expected more text, vocab_size <= {reached} or a lower min_frequency, got vocab_size \
+         {wanted}: the texts give {reached} tokens when pairs occur at least {min_frequency} times"
     )]
     TooLittleText {
         /// Tokens asked for.
@@ -50,7 +50,7 @@ pub enum Error {
     },
 
     /// Something that is not a regular file, or far larger than any tokenizer.
-    #[error("want a regular file of at most {0} bytes")]
+    #[error("expected a regular file of at most {0} bytes, got another or a larger one")]
     NotAFile(u64),
 
     /// Text that is not JSON; the message holds line and column.
@@ -67,7 +67,7 @@ pub enum Error {
     },
 
     /// An id outside the vocabulary.
-    #[error("id {id} is not in the vocabulary; want 0 to {}", size - 1)]
+    #[error("id {id} is not in the vocabulary; expected 0 to {}", size - 1)]
     UnknownId {
         /// The id.
         id: i32,

@@ -72,25 +72,31 @@ pub(crate) fn parts(model: &mut Value) -> Result<(Vec<String>, Vec<Merge>)> {
 }
 
 /// Names the first entry that differs.
-fn compare(path: &str, want: &Value, found: &Value) -> Result<()> {
-    match (want, found) {
-        (Value::Object(want), Value::Object(found)) => {
+fn compare(path: &str, expected: &Value, found: &Value) -> Result<()> {
+    match (expected, found) {
+        (Value::Object(expected), Value::Object(found)) => {
             let at = |key: &str| if path.is_empty() { key.into() } else { format!("{path}.{key}") };
-            if let Some(key) = found.keys().find(|key| !want.contains_key(*key)) {
+            if let Some(key) = found.keys().find(|key| !expected.contains_key(*key)) {
                 return Err(Error::entry(shorten(&at(key)), "not an entry of this file"));
             }
-            want.iter().try_for_each(|(key, want)| match found.get(key) {
-                Some(found) => compare(&at(key), want, found),
+            expected.iter().try_for_each(|(key, expected)| match found.get(key) {
+                Some(found) => compare(&at(key), expected, found),
                 None => Err(Error::entry(at(key), "missing")),
             })
         }
-        (Value::Array(want), Value::Array(found)) if want.len() == found.len() => (0..)
-            .zip(want.iter().zip(found))
-            .try_for_each(|(i, (want, found))| compare(&format!("{path}[{i}]"), want, found)),
-        _ if want == found => Ok(()),
+        (Value::Array(expected), Value::Array(found)) if expected.len() == found.len() => {
+            (0..).zip(expected.iter().zip(found)).try_for_each(|(i, (expected, found))| {
+                compare(&format!("{path}[{i}]"), expected, found)
+            })
+        }
+        _ if expected == found => Ok(()),
         _ => Err(Error::entry(
             path,
-            format!("want {}, found {}", shorten(&want.to_string()), shorten(&found.to_string())),
+            format!(
+                "expected {}, got {}",
+                shorten(&expected.to_string()),
+                shorten(&found.to_string())
+            ),
         )),
     }
 }
@@ -98,7 +104,7 @@ fn compare(path: &str, want: &Value, found: &Value) -> Result<()> {
 fn read_vocab(vocab: Value) -> Result<Vec<String>> {
     let error = |problem: String| Error::entry("model.vocab", problem);
     let Value::Object(vocab) = vocab else {
-        return Err(error(format!("want an object, found {}", shorten(&vocab.to_string()))));
+        return Err(error(format!("expected an object, got {}", shorten(&vocab.to_string()))));
     };
     let mut tokens = vec![None; vocab.len()];
     for (token, id) in vocab {
@@ -113,7 +119,7 @@ fn read_vocab(vocab: Value) -> Result<Vec<String>> {
                 let (token, id) = (shorten(&token), shorten(&id.to_string()));
                 let last = tokens.len() - 1;
                 return Err(error(format!(
-                    "the id of {token:?} is {id}; want 0 to {last}, each once"
+                    "expected ids 0 to {last}, each once, got {id} for {token:?}"
                 )));
             }
         }
@@ -124,11 +130,11 @@ fn read_vocab(vocab: Value) -> Result<Vec<String>> {
 fn read_merges(merges: Value) -> Result<Vec<Merge>> {
     let error = |i: usize, found: &Value| {
         let found = shorten(&found.to_string());
-        Error::entry(format!("model.merges[{i}]"), format!("want [left, right], found {found}"))
+        Error::entry(format!("model.merges[{i}]"), format!("expected [left, right], got {found}"))
     };
     let Value::Array(merges) = merges else {
         let found = shorten(&merges.to_string());
-        return Err(Error::entry("model.merges", format!("want an array, found {found}")));
+        return Err(Error::entry("model.merges", format!("expected an array, got {found}")));
     };
     (merges.into_iter().enumerate())
         .map(|(i, merge)| match merge.as_array().map(Vec::as_slice) {

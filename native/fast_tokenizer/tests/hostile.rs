@@ -25,22 +25,34 @@ fn changed_entries_are_named() {
     let regex = json!({"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated"});
     let cases = [
         ("/pre_tokenizer", regex, "pre_tokenizer.pattern: not an entry"),
-        ("/pre_tokenizer/use_regex", json!(false), "pre_tokenizer.use_regex: want true, found f"),
-        ("/normalizer", json!({"type": "NFC"}), "normalizer: want null, found {\"type\":\"NFC\"}"),
-        ("/decoder", json!(null), "decoder: want {"),
-        ("/added_tokens/0/id", json!(7), "added_tokens[0].id: want 0, found 7"),
-        ("/added_tokens", json!([]), "added_tokens: want [{"),
-        ("/version", json!("x".repeat(1 << 20)), "version: want \"1.0\", found \"xxx"),
+        ("/pre_tokenizer/use_regex", json!(false), "pre_tokenizer.use_regex: expected true, got f"),
+        (
+            "/normalizer",
+            json!({"type": "NFC"}),
+            "normalizer: expected null, got {\"type\":\"NFC\"}",
+        ),
+        ("/decoder", json!(null), "decoder: expected {"),
+        ("/added_tokens/0/id", json!(7), "added_tokens[0].id: expected 0, got 7"),
+        ("/added_tokens", json!([]), "added_tokens: expected [{"),
+        ("/version", json!("x".repeat(1 << 20)), "version: expected \"1.0\", got \"xxx"),
         ("/model", json!([]), "model.vocab: missing"),
-        ("/model/dropout", json!(0.5), "model.dropout: want null, found 0.5"),
-        ("/model/vocab", json!({}), "model.vocab: holds 0 tokens; want 260 to"),
-        ("/model/vocab", json!([1]), "model.vocab: want an object, found [1]"),
-        ("/model/vocab/a", json!(-1), "model.vocab: the id of \"a\" is -1; want 0 to 299"),
-        ("/model/vocab/a", json!(1_000_000), "the id of \"a\" is 1000000; want 0 to 299"),
+        ("/model/dropout", json!(0.5), "model.dropout: expected null, got 0.5"),
+        ("/model/vocab", json!({}), "model.vocab: expected 260 to 524288 tokens, got 0"),
+        ("/model/vocab", json!([1]), "model.vocab: expected an object, got [1]"),
+        (
+            "/model/vocab/a",
+            json!(-1),
+            "model.vocab: expected ids 0 to 299, each once, got -1 for \"a\"",
+        ),
+        (
+            "/model/vocab/a",
+            json!(1_000_000),
+            "expected ids 0 to 299, each once, got 1000000 for \"a\"",
+        ),
         ("/model/vocab/a", json!(5), "have the same id 5"),
-        ("/model/vocab/a", json!("x"), "the id of \"a\" is \"x\"; want 0 to 299"),
-        ("/model/merges", json!({}), "model.merges: want an array"),
-        ("/model/merges/0", json!("a b"), "model.merges[0]: want [left, right], found \"a b\""),
+        ("/model/vocab/a", json!("x"), "expected ids 0 to 299, each once, got \"x\" for \"a\""),
+        ("/model/merges", json!({}), "model.merges: expected an array"),
+        ("/model/merges/0", json!("a b"), "model.merges[0]: expected [left, right], got \"a b\""),
         ("/model/merges/3", json!(["a", "zz"]), "model.merges[3]: \"zz\" is not an ordinary"),
         ("/model/merges/3", json!(["z", "z"]), "model.merges[3]: \"zz\" is not an ordinary"),
         ("/model/merges/3", json!(["<mask>", "a"]), "model.merges[3]: \"<mask>\" is not an ord"),
@@ -58,10 +70,16 @@ fn vocabularies_that_lack_a_byte_or_rename_a_token_are_refused() {
     let json = train(&[], 260, 1).expect("no text is needed").to_json();
     let renamed = |from: &str, to: &str| refusal(&json.replacen(from, to, 1));
 
-    assert!(renamed("\"a\":", "\"aa\":").contains("a token for 255 of the 256 bytes"));
+    assert!(
+        renamed("\"a\":", "\"aa\":")
+            .contains("expected a token for each of the 256 bytes, got 255")
+    );
     assert!(renamed("\"a\":", "\"\\u4e00\":").contains("\"一\" is not in the byte alphabet"));
     assert!(renamed("\"a\":", "\"\":").contains("\"\" is not in the byte alphabet"));
-    assert!(renamed("\"<pad>\":1", "\"<PAD>\":1").contains("token 1 is \"<PAD>\"; want \"<pad>\""));
+    assert!(
+        renamed("\"<pad>\":1", "\"<PAD>\":1")
+            .contains("expected \"<pad>\" as token 1, got \"<PAD>\"")
+    );
     assert!(renamed("{", "{\"more\":1,").contains("more: not an entry"));
     assert!(renamed("\"version\":\"1.0\",", "").contains("version: missing"));
 }
@@ -93,7 +111,7 @@ fn files_that_cannot_be_are_named() {
     let message = |path: &Path| Bpe::load(path).expect_err("must be refused").to_string();
 
     assert!(message(&missing).contains("no-such-folder/tokenizer.json: No such file"));
-    assert!(message(&folder).contains("want a regular file"));
+    assert!(message(&folder).contains("expected a regular file"));
     let bpe = train(&[], 260, 1).expect("no text is needed");
     assert!(matches!(bpe.save(&missing), Err(Error::Io { path, .. }) if path == missing));
     // Fault T8 of the changes that no test noticed: nothing of what is too large is read.
@@ -101,7 +119,7 @@ fn files_that_cannot_be_are_named() {
     let large = folder.path().join("large");
     let file = std::fs::File::create(&large).expect("a file");
     file.set_len((1 << 26) + 1).expect("a hole");
-    assert!(message(&large).contains("large: want a regular file of at most 67108864 bytes"));
+    assert!(message(&large).contains("large: expected a regular file of at most 67108864 bytes"));
 }
 
 #[test]
@@ -110,7 +128,7 @@ fn ids_outside_the_vocabulary_are_errors() -> Result<()> {
     for id in [-1, 260, i32::MIN, i32::MAX] {
         let message = bpe.decode(&[id]).expect_err("must be refused").to_string();
 
-        assert_eq!(format!("id {id} is not in the vocabulary; want 0 to 259"), message);
+        assert_eq!(format!("id {id} is not in the vocabulary; expected 0 to 259"), message);
     }
     Ok(())
 }

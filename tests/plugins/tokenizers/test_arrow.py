@@ -93,7 +93,7 @@ def test_training_takes_them_too():
     assert (
         expected == Bpe(vocab_size=400).train(pa.chunked_array([texts[:5], texts[5:]])).fingerprint
     )
-    with pytest.raises(TokenizerError, match="row 1 is null"):
+    with pytest.raises(TokenizerError, match="got null in row 1"):
         Bpe(vocab_size=400).train(pa.array(["a", None]))
 
 
@@ -115,13 +115,16 @@ def damaged(old, new):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (pa.array(["a", None, "b"]), "row 1 is null; want a text in every row"),
-        (pa.chunked_array([["a", "b"], ["c", None]]), "row 3 is null"),
-        (pa.array([1, 2]), "is of Int64; want string, large_string or string_view"),
-        (pa.array([b"a"]), "is of Binary; want string"),
-        (pa.array(["a"]).dictionary_encode(), "is of Dictionary"),
-        (pa.table({"text": ["a"]}), "is of Struct"),
-        (pa.record_batch({"text": ["a"]}), "is of Struct"),
+        (pa.array(["a", None, "b"]), "expected a text in every row, got null in row 1"),
+        (pa.chunked_array([["a", "b"], ["c", None]]), "got null in row 3"),
+        (
+            pa.array([1, 2]),
+            "expected an Arrow array of string, large_string or string_view, got Int64",
+        ),
+        (pa.array([b"a"]), "or string_view, got Binary"),
+        (pa.array(["a"]).dictionary_encode(), "got Dictionary"),
+        (pa.table({"text": ["a"]}), "got Struct"),
+        (pa.record_batch({"text": ["a"]}), "got Struct"),
         (damaged("dé".encode(), b"d\xff\xfe"), "rows 0 to 2 are no texts: .*UTF-?8"),
         (damaged([3, 7, 8], [3, 5, 8]), "rows 0 to 2 are no texts: "),  # amid a character
         (damaged([3, 7, 8], [8, 3, 8]), "rows 0 to 2 are no texts: .*[Oo]ffset"),

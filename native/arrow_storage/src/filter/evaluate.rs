@@ -59,7 +59,10 @@ pub(super) fn evaluate(expression: &Expression, batch: &RecordBatch) -> Result<B
             }
             (column, place) => {
                 let (name, kind) = (name(side), column.data_type());
-                fault(place, format!("column {name:?} is {kind}; want a comparison with it"))
+                fault(
+                    place,
+                    format!("expected a comparison with column {name:?}, got {kind} alone"),
+                )
             }
         },
     }
@@ -69,7 +72,7 @@ pub(super) fn evaluate(expression: &Expression, batch: &RecordBatch) -> Result<B
 fn column(batch: &RecordBatch, side: &Operand) -> Result<(ArrayRef, usize)> {
     let (name, place) = match side {
         Operand::Column(name, place) => (name, *place),
-        Operand::Value(_, place) => return fault(*place, "want a column here"),
+        Operand::Value(_, place) => return fault(*place, "expected a column, got a value"),
     };
     let Some(column) = batch.column_by_name(name) else {
         let schema = batch.schema();

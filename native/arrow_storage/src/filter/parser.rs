@@ -15,7 +15,7 @@ pub(super) fn parse(text: &str) -> Result<Expression, Fault> {
     let expression = parser.or()?;
     match parser.peek() {
         (_, Token::End) => Ok(expression),
-        (at, token) => fault(at, format!("{} is one too many; want AND or OR", token.show())),
+        (at, token) => fault(at, format!("expected AND or OR, got {}", token.show())),
     }
 }
 
@@ -55,12 +55,12 @@ impl Parser {
     }
 
     fn expect(&mut self, sign: &str) -> Result<(), Fault> {
-        if self.sign(sign) { Ok(()) } else { self.wanted(&format!("'{sign}'")) }
+        if self.sign(sign) { Ok(()) } else { self.expected(&format!("'{sign}'")) }
     }
 
-    fn wanted<T>(&self, what: &str) -> Result<T, Fault> {
+    fn expected<T>(&self, what: &str) -> Result<T, Fault> {
         let (at, token) = self.peek();
-        fault(at, format!("want {what}, found {}", token.show()))
+        fault(at, format!("expected {what}, got {}", token.show()))
     }
 
     fn or(&mut self) -> Result<Expression, Fault> {
@@ -122,7 +122,7 @@ impl Parser {
         if self.keyword("is") {
             let negated = self.keyword("not");
             if !self.keyword("null") {
-                return self.wanted(if negated { "NULL" } else { "NULL or NOT NULL" });
+                return self.expected(if negated { "NULL" } else { "NULL or NOT NULL" });
             }
             return Ok(negate(negated, Expression::IsNull(left)));
         }
@@ -139,7 +139,7 @@ impl Parser {
         if self.keyword("between") {
             let low = self.operand()?;
             if !self.keyword("and") {
-                return self.wanted("AND and the upper end");
+                return self.expected("AND and the upper end");
             }
             let high = self.operand()?;
             let lower = Expression::Compare(left.clone(), Op::GtEq, low);
@@ -153,12 +153,12 @@ impl Parser {
                         Ok(negate(negated, Expression::Like { side: left, pattern, any_case }))
                     }
                     (at, token) => {
-                        fault(at, format!("want a pattern in quotes, found {}", token.show()))
+                        fault(at, format!("expected a pattern in quotes, got {}", token.show()))
                     }
                 };
             }
         }
-        if negated { self.wanted("IN, LIKE, ILIKE or BETWEEN") } else { Ok(Expression::Is(left)) }
+        if negated { self.expected("IN, LIKE, ILIKE or BETWEEN") } else { Ok(Expression::Is(left)) }
     }
 
     fn operand(&mut self) -> Result<Operand, Fault> {
@@ -185,14 +185,17 @@ impl Parser {
         let value = match self.peek().1.clone() {
             Token::Number(number) if negative => Value::Number(number.negated()),
             Token::Number(number) => Value::Number(number),
-            _ if negative => return self.wanted("a number after '-'"),
+            _ if negative => return self.expected("a number after '-'"),
             Token::Text(text) => Value::Text(text),
             Token::Word(word) if word.eq_ignore_ascii_case("true") => Value::Bool(true),
             Token::Word(word) if word.eq_ignore_ascii_case("false") => Value::Bool(false),
             Token::Word(word) if word.eq_ignore_ascii_case("null") => {
-                return fault(at, "nothing equals NULL; want IS NULL or IS NOT NULL");
+                return fault(
+                    at,
+                    "expected IS NULL or IS NOT NULL, got NULL, which nothing equals",
+                );
             }
-            _ => return self.wanted("a column or a value"),
+            _ => return self.expected("a column or a value"),
         };
         self.take();
         Ok((value, at))

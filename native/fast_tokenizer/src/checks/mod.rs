@@ -96,12 +96,12 @@ impl Walk {
         match (key, value) {
             ("Regex" | "String", Value::String(pattern)) => {
                 if pattern.len() > PATTERN {
-                    return Err(format!("{} bytes; want at most {PATTERN}", pattern.len()));
+                    return Err(format!("expected at most {PATTERN} bytes, got {}", pattern.len()));
                 }
                 if key == "Regex" {
                     self.regexes += 1;
                     if self.regexes > REGEXES {
-                        return Err(format!("one too many; want at most {REGEXES} in a file"));
+                        return Err(format!("expected at most {REGEXES} in a file, got more"));
                     }
                     probe(pattern, &mut self.slow)?;
                 }
@@ -114,7 +114,7 @@ impl Walk {
                 pair.get(1).map_or(Ok(()), |id| number(id, 0, last))
             }
             ("single" | "pair", Value::Array(parts)) if parts.len() > PARTS => {
-                Err(format!("{} parts; want at most {PARTS}", parts.len()))
+                Err(format!("expected at most {PARTS} parts, got {}", parts.len()))
             }
             ("Fixed", _) => number(value, 0, PADDED),
             ("pad_to_multiple_of", Value::Number(_)) => number(value, 1, PADDED),
@@ -134,20 +134,22 @@ impl Walk {
 fn number(value: &Value, first: u64, last: u64) -> std::result::Result<(), String> {
     match value.as_u64() {
         Some(number) if (first..=last).contains(&number) => Ok(()),
-        _ => Err(format!("{}; want {first} to {last}", shorten(&value.to_string()))),
+        _ => Err(format!("expected {first} to {last}, got {}", shorten(&value.to_string()))),
     }
 }
 
 /// A map of SentencePiece: a size of four bytes, so many bytes of a tree, and texts that end with
 /// zeros. The reference takes memory for whatever the size says.
 fn charsmap(map: &str) -> std::result::Result<(), String> {
-    let bytes = base64(map).ok_or("want base 64")?;
-    let (size, rest) = bytes.split_first_chunk().ok_or("want at least four bytes")?;
+    let bytes = base64(map).ok_or("expected base 64, got other characters")?;
+    let short = || format!("expected at least 4 bytes, got {}", bytes.len());
+    let (size, rest) = bytes.split_first_chunk().ok_or_else(short)?;
     let size = u32::from_le_bytes(*size) as usize;
-    let texts = rest.get(size..).ok_or(format!("a tree of {size} bytes in {}", rest.len()))?;
+    let texts =
+        rest.get(size..).ok_or(format!("expected a tree of {size} bytes, got {}", rest.len()))?;
     match texts.split(|&byte| byte == 0).map(<[u8]>::len).max() {
         Some(most) if most > NORMAL => {
-            Err(format!("a character becomes {most} bytes; want at most {NORMAL}"))
+            Err(format!("expected a character to become at most {NORMAL} bytes, got {most}"))
         }
         _ => Ok(()),
     }
@@ -199,10 +201,10 @@ fn probe(pattern: &str, slow: &mut usize) -> std::result::Result<(), String> {
             *slow += 1;
             let most = if *slow > SLOW { FEW } else { PROBE };
             find(most).map_err(|error| {
-                let (size, told) = (text.len(), error.description());
+                let (size, reason) = (text.len(), error.description());
                 format!(
-                    "backtracks for too long on {size} bytes of text ({told}); want a pattern \
-                     without nested repetition"
+                    "expected a pattern without nested repetition, got one that backtracks for too \
+                     long on {size} bytes of text ({reason})"
                 )
             })?;
         }

@@ -36,7 +36,7 @@ pub(super) fn check(file: &Value) -> Result<u64, Problem> {
     let contents = added.iter().filter_map(|token| token.get("content")?.as_str());
     let size: usize = contents.map(str::len).sum();
     if size > ADDED {
-        let problem = format!("{size} bytes of text; want at most {ADDED}");
+        let problem = format!("expected at most {ADDED} bytes of text, got {size}");
         return Err(("added_tokens".into(), problem));
     }
     Ok(ids)
@@ -55,7 +55,7 @@ fn vocabulary(vocab: &Value, ids: u64) -> Result<(), Problem> {
             if size <= TOKEN {
                 return Ok(());
             }
-            let problem = format!("{size} characters; want at most {TOKEN}");
+            let problem = format!("expected at most {TOKEN} characters, got {size}");
             Err((format!("model.vocab[{i}]"), problem))
         }),
         _ => Ok(()),
@@ -65,8 +65,9 @@ fn vocabulary(vocab: &Value, ids: u64) -> Result<(), Problem> {
 /// All that both sides read of an added token.
 fn added_token(token: &Value) -> Result<(), (&'static str, String)> {
     let found = |key| token.get(key).unwrap_or(&Value::Null);
-    let problem =
-        |key, want| Err((key, format!("{}; want {want}", shorten(&found(key).to_string()))));
+    let problem = |key, expected| {
+        Err((key, format!("expected {expected}, got {}", shorten(&found(key).to_string()))))
+    };
     if !found("content").is_string() {
         return problem("content", "a text");
     }
@@ -81,7 +82,10 @@ fn added_token(token: &Value) -> Result<(), (&'static str, String)> {
 fn merges(vocab: &Map<String, Value>, model: &Map<String, Value>) -> Result<(), Problem> {
     let list = match (model.get("merges"), model.get("type").and_then(Value::as_str)) {
         (Some(Value::Array(list)), _) => list,
-        (_, Some("BPE")) => return Err(("model.merges".into(), "want a list".into())),
+        (found, Some("BPE")) => {
+            let found = shorten(&found.unwrap_or(&Value::Null).to_string());
+            return Err(("model.merges".into(), format!("expected a list, got {found}")));
+        }
         _ => return Ok(()),
     };
     let prefix = model.get("continuing_subword_prefix").and_then(Value::as_str).unwrap_or("");
@@ -95,7 +99,7 @@ fn merges(vocab: &Map<String, Value>, model: &Map<String, Value>) -> Result<(), 
         };
         let Some([left, right]) = pair.as_deref() else {
             let found = shorten(&merge.to_string());
-            return Err((at(), format!("want a pair of tokens, found {found}")));
+            return Err((at(), format!("expected a pair of tokens, got {found}")));
         };
         let Some(rest) = right.get(prefix.len()..) else {
             return Err((at(), format!("{:?} does not begin with {prefix:?}", shorten(right))));

@@ -111,7 +111,7 @@ fn read<'a, T: Deserialize<'a>>(
 
 fn merges(value: &Value) -> Result<Vec<(String, String)>, Unfit> {
     let Value::Array(entries) = value else {
-        return Unfit::broken("model.merges: want a list");
+        return Unfit::broken("model.merges: expected a list");
     };
     let mut merges = Vec::with_capacity(entries.len());
     for (rank, entry) in entries.iter().enumerate() {
@@ -125,7 +125,9 @@ fn merges(value: &Value) -> Result<Vec<(String, String)>, Unfit> {
         };
         match pair {
             Some(pair) => merges.push(pair),
-            None => return Unfit::broken(format!("model.merges[{rank}]: want a pair of tokens")),
+            None => {
+                return Unfit::broken(format!("model.merges[{rank}]: expected a pair of tokens"));
+            }
         }
     }
     Ok(merges)
@@ -177,7 +179,7 @@ fn added(tokens: &Value, vocabulary: &HashMap<String, u32>) -> Result<Vec<Added>
     let tokens = match tokens {
         Value::Null => &[],
         Value::Array(tokens) => &tokens[..],
-        _ => return Unfit::broken("added_tokens: want a list"),
+        _ => return Unfit::broken("added_tokens: expected a list"),
     };
     let mut next = vocabulary.len() as u32;
     let (mut added, mut seen) = (Vec::with_capacity(tokens.len()), HashSet::new());

@@ -53,13 +53,13 @@ pub struct Padded {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
     /// What surrounds every text leaves no room.
-    #[error("max_length is {0}; want at least {1}, which the ids around every text take")]
+    #[error("expected max_length of at least {1}, which the ids around every text take, got {0}")]
     TooNarrow(usize, usize),
     /// Nothing to round to.
-    #[error("pad_to_multiple_of is 0; want at least 1")]
+    #[error("expected pad_to_multiple_of of at least 1, got 0")]
     NoMultiple,
     /// One long text makes all rows long.
-    #[error("{0} rows of {1} ids do not fit into memory; want max_length")]
+    #[error("expected max_length, got none: {0} rows of {1} ids do not fit into memory")]
     TooLarge(usize, usize),
 }
 

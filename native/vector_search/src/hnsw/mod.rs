@@ -82,11 +82,11 @@ impl Hnsw {
             return Err(Error::Dimension(dim));
         }
         if !(2..=256).contains(&settings.degree) {
-            let expected = "it must be from 2 to 256";
+            let expected = "2 to 256";
             return Err(Error::Setting { name: "degree", value: settings.degree, expected });
         }
         if !(1..=1 << 16).contains(&settings.build_width) {
-            let (name, expected) = ("build_width", "it must be from 1 to 65536");
+            let (name, expected) = ("build_width", "1 to 65536");
             return Err(Error::Setting { name, value: settings.build_width, expected });
         }
         Ok(Self {
