@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,13 @@ def test_each_submodule_says_of_which_sources_it_is():
 
     assert len(modules) == len(digests)
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
+
+
+def test_the_example_of_the_bindings_runs():
+    readme = Path(__file__).parents[2] / "native" / "bindings" / "README.md"
+    (example,) = re.findall("^```python\n(.*?)^```", readme.read_text(), re.DOTALL | re.MULTILINE)
+
+    exec(example, {})
 
 
 def test_classes_are_frozen():

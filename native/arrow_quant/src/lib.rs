@@ -1,10 +1,4 @@
-//! Weights of 2, 3, 4 and 8 bits, and products computed from them as they are packed.
-//!
-//! [`quantize()`] makes a [`QuantizedMatrix`] from floats, which gives them back ([`dequantize`]) and
-//! multiplies with them ([`linear()`]) without ever expanding them. What codes mean is a [`Scheme`],
-//! where they lie is a [`Geometry`]; both are what a file of weights records.
-//!
-//! What takes a while takes a number of threads, of which the caller is one; 0 is one for each core.
+#![doc = include_str!("../README.md")]
 
 pub mod dequantize;
 pub mod error;

@@ -1,14 +1,4 @@
-//! An embedded store in one folder: rows with an id, a vector and any other columns, as Arrow.
-//!
-//! A write goes to a log with checksums and, under [`Durability::Commit`], is on disk when the call
-//! returns. From time to time the log becomes an immutable Arrow IPC segment, listed in a manifest
-//! that is replaced by a rename. Readers hold a [`Snapshot`], which never changes. One process
-//! writes at a time; any number read.
-//!
-//! Opening reads the manifest, the tombstones, the log and the checksums of segments. Segments are
-//! mapped, and each block of them is compared with its checksum when a column or vector in it is first
-//! read; [`Store::verify`] compares all. A thread joins segments that have become small
-//! ([`Compaction`]).
+#![doc = include_str!("../README.md")]
 
 mod backup;
 mod blocks;

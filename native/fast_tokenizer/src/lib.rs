@@ -1,19 +1,4 @@
-//! Byte-level BPE without Python: train, save, load, encode, decode.
-//!
-//! Any text survives a round trip, because every byte is a token. Four special tokens take the ids
-//! 0 to 3; no text ever encodes to one of them, not even their names. What is
-//! saved is a `tokenizer.json` that Hugging Face tokenizers read and encode with alike. Merges are
-//! learned and applied by [`engine`], which also serves byte-level files from elsewhere.
-//!
-//! ```
-//! use fast_tokenizer::{Bpe, Settings, Trainer};
-//!
-//! let mut trainer = Trainer::new(Settings { vocab_size: 262, min_frequency: 2, threads: 1 })?;
-//! trainer.feed(&["banana bandana"])?;
-//! let bpe: Bpe = trainer.finish()?;
-//! assert_eq!(bpe.decode(&bpe.encode("a <mask>, 香蕉")?)?, "a <mask>, 香蕉");
-//! # Ok::<(), fast_tokenizer::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod alphabet;
 mod any;

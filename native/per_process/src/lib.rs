@@ -1,9 +1,4 @@
-//! What a forked process must make anew.
-//!
-//! A fork copies memory and the calling thread alone. A pool of threads that the parent started has
-//! no threads in the child, so that whoever gives it work there waits for ever; a mutex that another
-//! thread held is never released. [`PerProcess`] keeps such a value for each process, and [`spread`]
-//! runs parallel work on threads that exist.
+#![doc = include_str!("../README.md")]
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::ptr;
@@ -27,13 +22,15 @@ impl<T: Send + Sync> PerProcess<T> {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// The value of this process; `make` is told whether there was one of a parent.
+    /// The value of this process; `make` gets whether there was one of a parent.
     ///
     /// Where several threads come first together, each makes one, and all get the same.
     pub fn get(&'static self, make: impl FnOnce(bool) -> T) -> &'static T {
         let process = std::process::id();
         let before = self.0.load(Ordering::Acquire);
-        // SAFETY: it is null, or came from `Box::into_raw` below; nothing that was stored is freed.
+        // SAFETY: the pointer is null, or was stored by the exchange below and came from
+        // `Box::into_raw`; what was stored is never freed, and only shared references are made of
+        // it.
         let inherited = unsafe { before.as_ref() };
         if let Some(made) = inherited.filter(|made| made.process == process) {
             return &made.value;
@@ -42,12 +39,15 @@ impl<T: Send + Sync> PerProcess<T> {
         let made = Box::into_raw(Box::new(Made { process, value }));
         let order = Ordering::AcqRel;
         match self.0.compare_exchange(before, made, order, Ordering::Acquire) {
-            // SAFETY: it was just made, and what is stored is never freed.
+            // SAFETY: `made` came from `Box::into_raw` just now, and is stored, so never freed.
             Ok(_) => unsafe { &(*made).value },
             Err(first) => {
-                // SAFETY: ours was never stored, so nobody else has it.
+                // SAFETY: `made` came from `Box::into_raw` just now, and the exchange failed, so
+                // nobody else has it.
                 drop(unsafe { Box::from_raw(made) });
-                // SAFETY: `first` replaced `before` in this process, and is never freed.
+                // SAFETY: `first` is not `before`, so a thread of this process stored it (only
+                // threads of one process share this memory) from `Box::into_raw`, and what is
+                // stored is never freed.
                 unsafe { &(*first).value }
             }
         }

@@ -1,9 +1,4 @@
-//! For build scripts: a digest of all sources that a crate of this workspace is compiled from.
-//!
-//! Two builds with one digest compute the same. It covers the crate, the crates of the workspace
-//! that it depends on, and the versions that `Cargo.lock` pins for all others. It does not cover
-//! tests, nor what only tests depend on. Paths are relative and sorted, and nothing comes from the
-//! machine or the target, so a checkout, an archive of sources and any computer agree.
+#![doc = include_str!("../README.md")]
 
 mod lock;
 mod manifest;
