@@ -139,8 +139,9 @@ impl<const BITS: u8> Job for Expand<'_, BITS> {
                 let column = self.first + t * COLUMNS + h * COLUMNS / 2;
                 // What pads the last group has its parameters.
                 let group = (column / self.geometry.group).min(self.geometry.groups() - 1);
-                // SAFETY: the caller has the instructions; the tile is whole, and an array holds the
-                // 16 floats written.
+                // SAFETY: the machine has the instructions of `I` (contract of `Job::run`);
+                // `chunks_exact` gives whole tiles, `h` is 0 or 1 since `out` is one tile, and
+                // arrays of 16 floats are read and written.
                 unsafe {
                     let (scale, minimum) = read::<I>(self.geometry, self.params, group);
                     let factors = I::load(self.factors.as_ptr());

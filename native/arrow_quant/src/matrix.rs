@@ -63,7 +63,7 @@ impl<'a> QuantizedMatrix<'a> {
         bits as f64 / (self.geometry.rows * self.geometry.columns).max(1) as f64
     }
 
-    /// Codes and parameters of one sixteen of rows.
+    /// Codes and parameters of one 16-row panel.
     pub(crate) fn block(&self, block: usize) -> (&[u8], &[u8]) {
         let Geometry { code_bytes, param_bytes, .. } = self.geometry;
         (
@@ -72,7 +72,7 @@ impl<'a> QuantizedMatrix<'a> {
         )
     }
 
-    /// What the floats of one sixteen of rows are multiplied by; None where rows have no exponents.
+    /// What the floats of one 16-row panel are multiplied by; None where rows have no exponents.
     pub(crate) fn factors(&self, block: usize) -> Option<[f32; ROWS]> {
         let exponents = &self.params[self.geometry.blocks() * self.geometry.param_bytes..];
         let own = exponents.as_chunks::<ROWS>().0.get(block)?;

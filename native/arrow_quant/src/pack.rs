@@ -10,10 +10,11 @@ pub(crate) const QUAD: usize = ROWS * 4;
 /// A tile with a byte a code: eight quads.
 pub(crate) type Tile = [u8; QUADS * QUAD];
 
-/// Store a tile.
+/// Pack the codes of a tile.
 ///
 /// # Safety
-/// The machine has the instructions of `I`.
+///
+/// The machine must have the instructions of `I`.
 ///
 /// # Panics
 /// If there is not room for a tile.
@@ -21,7 +22,9 @@ pub(crate) type Tile = [u8; QUADS * QUAD];
 pub(crate) unsafe fn pack<I: Isa>(bits: u8, codes: &Tile, out: &mut [u8]) {
     assert!(out.len() >= QUAD * QUADS * usize::from(bits) / 8);
     let out = out.as_mut_ptr();
-    // SAFETY: the caller's; lines are those of a tile, for which there is room.
+    // SAFETY: the machine has the instructions of `I` (this function's contract). `codes` holds 8
+    // quads, all with `q` below 8; lines written are below `bits`, and of 64 bytes `out` holds as
+    // many, as was just checked.
     unsafe {
         let quad = |q: usize| I::quad(codes.as_ptr().add(q * QUAD));
         let put = |line: usize, x: I::Quad| I::put_quad(out.add(line * QUAD), x);
@@ -52,13 +55,16 @@ pub(crate) unsafe fn pack<I: Isa>(bits: u8, codes: &Tile, out: &mut [u8]) {
     }
 }
 
-/// The quads `4 * half` to `4 * half + 3` of a stored tile.
+/// Unpack the quads `4 * half` to `4 * half + 3` of a packed tile; `half` is 0 or 1.
 ///
 /// # Safety
-/// The machine has the instructions of `I`, and the tile's bytes are there.
+///
+/// The machine must have the instructions of `I`, and `tile` be valid for reads of the `64 * BITS`
+/// bytes of a tile.
 #[inline(always)]
 pub(crate) unsafe fn half<I: Isa, const BITS: u8>(tile: *const u8, half: usize) -> [I::Quad; 4] {
-    // SAFETY: the caller's; offsets stay below the bytes of a tile.
+    // SAFETY: the machine has the instructions of `I`, and `tile` is valid for the bytes of a tile
+    // (this function's contract); since `half` is 0 or 1, quads are read at lines below `BITS`.
     unsafe {
         match BITS {
             8 => std::array::from_fn(|j| I::quad(tile.add((4 * half + j) * QUAD))),
@@ -112,7 +118,8 @@ mod tests {
         unsafe fn run<I: Isa>(self) -> (Vec<u8>, Tile) {
             let mut packed = vec![0; QUADS * QUAD * usize::from(BITS) / 8];
             let mut back = [0; QUADS * QUAD];
-            // SAFETY: the caller has the instructions; both buffers hold a tile.
+            // SAFETY: the machine has the instructions of `I` (contract of `Job::run`); `packed`
+            // has the bytes of a tile, and `back` is cut into whole quads.
             unsafe {
                 pack::<I>(BITS, self.0, &mut packed);
                 for h in 0..2 {

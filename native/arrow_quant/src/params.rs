@@ -47,10 +47,15 @@ pub(crate) fn unit(format: ParamFormat) -> f32 {
     format.levels().map_or(1.0, |levels| 1.0 / (f32::from(levels) + 1.0))
 }
 
-/// Scale and minimum of a group, from the parameters of its sixteen rows.
+/// Dequantize the scale and minimum of a group, from the parameters of its sixteen rows.
 ///
 /// # Safety
-/// The machine has the instructions of `I`.
+///
+/// The machine must have the instructions of `I`.
+///
+/// # Panics
+///
+/// If the parameters are not as long as the geometry says, or there is no such group.
 #[inline(always)]
 pub(crate) unsafe fn read<I: Isa>(
     geometry: &Geometry,
@@ -58,7 +63,9 @@ pub(crate) unsafe fn read<I: Isa>(
     group: usize,
 ) -> (I::Floats, I::Floats) {
     assert!(params.len() == geometry.param_bytes && group < geometry.groups());
-    // SAFETY: `Geometry` puts all that is read of an existing group into its `param_bytes`.
+    // SAFETY: the machine has the instructions of `I` (this function's contract). The group exists
+    // and `params` has `param_bytes`, as was just checked, and `Geometry` puts all that is read
+    // here of a group, 32 to 64 bytes at `group_at` and 64 at `super_at`, into these.
     unsafe {
         let at = params.as_ptr().add(geometry.group_at(group));
         if geometry.scheme.params() == ParamFormat::F16 {
@@ -81,13 +88,16 @@ pub(crate) unsafe fn read<I: Isa>(
     }
 }
 
-/// The integers of a group in U6 or U4.
+/// Unpack the integer scales and minima of a group in U6 or U4.
 ///
 /// # Safety
-/// The machine has the instructions of `I`; 24 or 16 bytes are read.
+///
+/// The machine must have the instructions of `I`, and `at` be valid for reads of 24 bytes in U6, or
+/// of 16 in U4.
 #[inline(always)]
 pub(crate) unsafe fn integers<I: Isa>(format: ParamFormat, at: *const u8) -> (I::Ints, I::Ints) {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has the instructions of `I`, and `at` is valid for 16 bytes, in U6 for 8
+    // more (this function's contract).
     unsafe {
         let (scale, minimum) = I::nibbles(I::bytes(at));
         if format == ParamFormat::U4 {

@@ -145,7 +145,8 @@ impl Job for Turn<'_> {
         let Self { from, stride, out } = self;
         assert!(from.len() >= (ROWS - 1) * stride + out.len().next_multiple_of(ROWS));
         let mut lanes = [[0.0; ROWS]; 3];
-        // SAFETY: the caller has the instructions; all squares are there, and arrays hold the lanes.
+        // SAFETY: the machine has the instructions of `I` (contract of `Job::run`). `from` has 16
+        // rows for each square of `out`, as was just checked, and arrays of 16 floats are written.
         unsafe {
             let zero = I::splat(0.0);
             let (mut low, mut high, mut wrong) = (zero, zero, zero);

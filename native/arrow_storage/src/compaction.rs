@@ -139,7 +139,8 @@ impl Store {
 /// Let other threads go first.
 #[cfg(target_os = "linux")]
 fn give_way() {
-    // SAFETY: it changes the priority of this thread (Linux has one for each) and nothing else.
+    // SAFETY: the call takes integers and no memory. On Linux it changes the priority of this
+    // thread alone, and a refusal is no more than an error code.
     unsafe {
         libc::setpriority(libc::PRIO_PROCESS, 0, 10);
     }

@@ -33,14 +33,16 @@ enum Bytes {
 type View<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<u8>>, Bound<'py, PyArray1<u8>>, Fields);
 type Fields = ((usize, usize), u8, i64, bool, &'static str);
 
-/// The bytes of a buffer; the caller sees to it that nothing writes to them meanwhile.
+/// The bytes of a buffer.
+///
+/// Python's docs of `from_buffers` demand that nothing writes to them while the matrix is there.
 fn slice(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
     let bytes = buffer.as_slice_ptr();
     let bytes =
         bytes.ok_or_else(|| problem("expected a buffer in one piece, got one with gaps".into()))?;
-    // SAFETY: the buffer is contiguous and, while it is held, stays where it is. That nobody
-    // writes to it is what `from_buffers` asks of those who call it; codes and parameters are
-    // integers whose every value is allowed.
+    // SAFETY: `as_slice_ptr` returns a pointer only to a contiguous buffer, which stays where it is
+    // while `buffer` holds it, and the slice borrows `buffer`. Nobody writes to it (contract of
+    // `from_buffers`, in its docs); every bit pattern is a `u8`.
     Ok(unsafe { bytes.as_ref() })
 }
 
@@ -75,8 +77,9 @@ impl QuantizedMatrix {
     ) -> PyResult<Bound<'py, PyArray1<u8>>> {
         slf.get().with(|matrix| {
             let bytes = ArrayView1::from(of(matrix));
-            // SAFETY: the bytes belong to the matrix or to a buffer that it holds, and the array
-            // holds the matrix.
+            // SAFETY: `bytes` are of the matrix, or of a buffer that it holds, and stay where they
+            // are, for `QuantizedMatrix` is frozen; the array holds `slf`, and so the matrix. It is
+            // made read-only below before anyone else has it.
             let array = unsafe { PyArray1::borrow_from_array(&bytes, slf.clone().into_any()) };
             array.readwrite().make_nonwriteable();
             Ok(array)
@@ -125,7 +128,7 @@ impl QuantizedMatrix {
         })
     }
 
-    /// A matrix from packed bytes, which it borrows.
+    /// A matrix from packed bytes, which it borrows: nobody may change them while it is there.
     #[staticmethod]
     #[pyo3(signature = (codes, params, *, shape, bits, group_size, symmetric, param_format))]
     fn from_buffers(

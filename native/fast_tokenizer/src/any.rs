@@ -187,7 +187,7 @@ impl Any {
 
     /// Ids of a file of text, which is mapped and not read: it may be larger than memory.
     ///
-    /// The file must not shrink meanwhile.
+    /// Nobody may change or shorten the file meanwhile.
     ///
     /// # Errors
     /// If the file cannot be read, or is not UTF-8 where the engine does not do the work.
@@ -199,8 +199,8 @@ impl Any {
             return Err(Error::File { path: path.into(), source });
         }
         let file = File::open(path).map_err(io)?;
-        // SAFETY: the mapping is private and only read; that nobody shortens the file is asked of
-        // the caller above.
+        // SAFETY: the file is open for reading, and the mapping is private and only read. That
+        // nobody changes or shortens the file meanwhile is demanded in the docs of this function.
         let text = unsafe { Mmap::map(&file) }.map_err(io)?;
         if let Backend::Engine(engine) = &self.backend {
             return Ok(engine.encode_batch(&[&text[..]], true, threads(wish)).ids);

@@ -122,7 +122,8 @@ pub(crate) fn limited(
     region.clear();
     let mut limits = MatchParam::default();
     limits.set_retry_limit_in_match(steps);
-    // SAFETY: the pointer is that of `limits`, which is alive, and one number is stored there.
+    // SAFETY: `limits` owns the structure that `as_raw` points to, and is alive until it is given
+    // away below; the function stores one number in it.
     unsafe {
         let steps = c_ulong::from(steps);
         onig_sys::onig_set_retry_limit_in_search_of_match_param(limits.as_raw(), steps);

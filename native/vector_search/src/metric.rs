@@ -15,7 +15,7 @@ impl Metric {
     /// Every metric.
     pub const ALL: [Self; 3] = [Self::Cosine, Self::InnerProduct, Self::L2];
 
-    /// The query as the kernels want it: of unit length for cosine, unchanged otherwise.
+    /// The query in the form that the kernels read: of unit length for cosine, unchanged otherwise.
     ///
     /// The length is found in float64, so no finite query overflows.
     #[must_use]

@@ -78,13 +78,15 @@ impl Job for Round<'_> {
         let unit = self.geometry.unit();
         let rows = self.x.chunks_exact(self.geometry.columns).zip(self.scales);
         for (row, (x, scale)) in rows.enumerate() {
-            // SAFETY: the caller has the instructions.
+            // SAFETY: the machine has the instructions of `I` (contract of `Job::run`).
             *scale = unsafe { scale_of::<I>(x) };
             // Of numbers whose reciprocal is infinite only zeros are exact, and they are within 1e-36.
             let inverse = if *scale > 1e-36 { 1.0 / *scale } else { 0.0 };
             for (x, lines) in x.chunks(STRIP).zip(&mut self.lines) {
                 if !scale.is_nan() {
-                    // SAFETY: the caller has the instructions; all are finite.
+                    // SAFETY: the machine has the instructions of `I` (contract of `Job::run`). A
+                    // scale that is no NaN is the largest size over 127 of numbers that are all
+                    // finite, so numbers times its inverse are from -127 to 127.
                     unsafe { round::<I>(x, inverse, unit, &mut lines[row]) };
                 }
             }
@@ -92,14 +94,19 @@ impl Job for Round<'_> {
     }
 }
 
-/// What a code of a row stands for.
+/// What a code of a row stands for; NaN if the row holds NaN or an infinity.
+///
+/// # Safety
+///
+/// The machine must have the instructions of `I`.
 #[inline(always)]
 unsafe fn scale_of<I: Isa>(x: &[f32]) -> f32 {
     let (whole, rest) = x.as_chunks::<{ 2 * ROWS }>();
     let mut last = [0.0; 2 * ROWS];
     last[..rest.len()].copy_from_slice(rest);
     let mut lanes = [[0.0; ROWS]; 4];
-    // SAFETY: the caller has the instructions; arrays hold the lanes.
+    // SAFETY: the machine has the instructions of `I` (this function's contract); 16 floats are
+    // read at 0 and at 16 of arrays of 32, and arrays of 16 are written.
     unsafe {
         let zero = I::splat(0.0);
         // Two of each, for one would wait for itself.
@@ -124,6 +131,11 @@ unsafe fn scale_of<I: Isa>(x: &[f32]) -> f32 {
 }
 
 /// Round the columns of one line.
+///
+/// # Safety
+///
+/// The machine must have the instructions of `I`, and numbers times `inverse` be from -127 to 127
+/// once they are rounded.
 #[inline(always)]
 unsafe fn round<I: Isa>(x: &[f32], inverse: f32, unit: usize, line: &mut Line) {
     let (units, codes) = (x.chunks(unit), line.codes.chunks_mut(unit));
@@ -133,7 +145,8 @@ unsafe fn round<I: Isa>(x: &[f32], inverse: f32, unit: usize, line: &mut Line) {
         last[..rest.len()].copy_from_slice(rest);
         let last = (!rest.is_empty()).then_some(&last);
         let mut lanes = [0.0; ROWS];
-        // SAFETY: the caller has the instructions; arrays hold the lanes.
+        // SAFETY: the machine has the instructions of `I`, and numbers are in range (this
+        // function's contract); arrays of 16 floats and 16 codes are read and written.
         unsafe {
             let (inverse, mut sums) = (I::splat(inverse), I::splat(0.0));
             for (x, codes) in whole.iter().chain(last).zip(codes.as_chunks_mut::<ROWS>().0) {

@@ -1,4 +1,4 @@
-//! Sixteen rows of packed weights by rows of float activations.
+//! Panels of 16 rows of packed weights times float activations.
 
 use crate::QuantizedMatrix;
 use crate::dequantize::expand;
@@ -10,7 +10,7 @@ const STRIP: usize = 256;
 /// Rows of activations whose sums are in registers together.
 const TILE: usize = 4;
 
-/// Products of one sixteen of rows with all rows of `x`.
+/// Multiply one 16-row panel with all activation rows of `x`.
 pub(super) fn products(
     matrix: &QuantizedMatrix<'_>,
     block: usize,
@@ -44,7 +44,7 @@ impl Job for Strip<'_> {
     unsafe fn run<I: Isa>(self) {
         let rows = self.x.chunks_exact(TILE * self.columns);
         let (tiles, rest) = self.out.as_chunks_mut::<TILE>();
-        // SAFETY: the caller has the instructions.
+        // SAFETY: the machine has the instructions of `I` (contract of `Job::run`).
         unsafe {
             for (out, x) in rest.iter_mut().zip(rows.remainder().chunks_exact(self.columns)) {
                 add::<I, 1>(
@@ -61,7 +61,15 @@ impl Job for Strip<'_> {
     }
 }
 
-/// Add the products of `B` rows, `stride` apart.
+/// Accumulate a 16-row panel times `B` activation rows, `stride` apart.
+///
+/// # Safety
+///
+/// The machine must have the instructions of `I`.
+///
+/// # Panics
+///
+/// If `x` does not hold so many rows.
 #[inline(always)]
 unsafe fn add<I: Isa, const B: usize>(
     weights: &[[f32; ROWS]],
@@ -70,7 +78,9 @@ unsafe fn add<I: Isa, const B: usize>(
     out: &mut [[f32; ROWS]; B],
 ) {
     assert!(x.len() >= (B - 1) * stride + weights.len());
-    // SAFETY: the caller has the instructions; arrays hold the lanes, and the length of `x` was checked.
+    // SAFETY: the machine has the instructions of `I` (this function's contract); arrays of 16
+    // floats are read and written, and `x` is as long as was just checked, with `b` below `B` and
+    // `column` below the number of weights.
     unsafe {
         let mut sums: [I::Floats; B] = std::array::from_fn(|b| I::load(out[b].as_ptr()));
         for (column, w) in weights.iter().enumerate() {

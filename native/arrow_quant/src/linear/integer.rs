@@ -1,4 +1,4 @@
-//! Some sixteens of rows of packed weights by all rows of int8 activations.
+//! Panels of 16 rows of packed weights times all rows of int8 activations.
 
 use super::activations::{Line, Rounded};
 use super::source::{Packed, STRIP, Strip};
@@ -7,7 +7,7 @@ use crate::QuantizedMatrix;
 use crate::scheme::ROWS;
 use crate::simd::{Isa, Job, Level, run};
 
-/// Products of sixteens of rows from one on with the integers of all rows of activations.
+/// Multiply 16-row panels, from one on, with the integers of all activation rows.
 pub(super) fn products(
     matrix: &QuantizedMatrix<'_>,
     first: usize,
@@ -46,7 +46,7 @@ impl<const BITS: u8> Job for Products<'_, BITS> {
         for (block, out) in blocks.zip(self.out.chunks_mut(wide * batch)) {
             for (strip, x) in self.x.strips().enumerate() {
                 let place = Place { matrix: self.matrix, block, strip };
-                // SAFETY: the caller has the instructions.
+                // SAFETY: the machine has the instructions of `I` (contract of `Job::run`).
                 unsafe { place.multiply::<I, BITS>(&mut strips, x, out) };
             }
             for (block, sums) in (block..).zip(out.chunks_mut(batch)) {
@@ -60,7 +60,7 @@ impl<const BITS: u8> Job for Products<'_, BITS> {
     }
 }
 
-/// A strip of one sixteen, or of two.
+/// A strip of columns of one 16-row panel, or of two.
 struct Place<'a> {
     matrix: &'a QuantizedMatrix<'a>,
     block: usize,
@@ -76,10 +76,11 @@ impl Place<'_> {
         Packed::new(self.matrix.geometry(), self.matrix.block(self.block + w), self.strip)
     }
 
-    /// Add products with all rows of activations.
+    /// Accumulate the products with all activation rows.
     ///
     /// # Safety
-    /// The machine has the instructions of `I`.
+    ///
+    /// The machine must have the instructions of `I`.
     #[inline(always)]
     unsafe fn multiply<I: Isa, const BITS: u8>(
         &self,
@@ -88,7 +89,7 @@ impl Place<'_> {
         out: &mut [[f32; ROWS]],
     ) {
         let two = I::WIDE == 2 && out.len() == 2 * x.len();
-        // SAFETY: the caller has the instructions.
+        // SAFETY: the machine has the instructions of `I` (this function's contract).
         unsafe {
             match strips {
                 Some(strips) if two => self.unpacked::<I, BITS, 2>(strips, x, out),
@@ -99,10 +100,11 @@ impl Place<'_> {
         }
     }
 
-    /// Add products with weights as they are stored.
+    /// Accumulate the products of packed weights.
     ///
     /// # Safety
-    /// The machine has the instructions of `I`.
+    ///
+    /// The machine must have the instructions of `I`.
     #[inline(always)]
     unsafe fn packed<I: Isa, const BITS: u8, const W: usize>(
         &self,
@@ -111,14 +113,16 @@ impl Place<'_> {
     ) {
         let sources: [Packed<'_, BITS>; W] = std::array::from_fn(|w| self.source(w));
         let (geometry, columns) = (self.matrix.geometry(), self.columns());
-        // SAFETY: the caller has the instructions; the matrix has the columns.
+        // SAFETY: the machine has the instructions of `I` (this function's contract); `columns` are
+        // those that the matrix has in this strip, and its tiles are stored whole.
         unsafe { Tile { geometry, sources: sources.each_ref(), columns }.all::<I>(x, out) }
     }
 
-    /// Unpack weights and add products with them.
+    /// Unpack weights and accumulate their products.
     ///
     /// # Safety
-    /// The machine has the instructions of `I`.
+    ///
+    /// The machine must have the instructions of `I`.
     #[inline(always)]
     unsafe fn unpacked<I: Isa, const BITS: u8, const W: usize>(
         &self,
@@ -127,7 +131,9 @@ impl Place<'_> {
         out: &mut [[f32; ROWS]],
     ) {
         let (geometry, columns) = (self.matrix.geometry(), self.columns());
-        // SAFETY: the caller has the instructions; the matrix has the columns.
+        // SAFETY: the machine has the instructions of `I` (this function's contract); `columns` are
+        // those that the matrix has in this strip, its tiles are stored whole, and `fill` unpacks
+        // all of them.
         unsafe {
             for (w, strip) in strips.iter_mut().enumerate().take(W) {
                 strip.fill::<I>(&self.source(w), columns);

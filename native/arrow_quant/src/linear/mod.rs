@@ -105,18 +105,18 @@ fn length(what: &'static str, found: usize, batch: usize, width: usize) -> Resul
     }
 }
 
-/// The outputs of consecutive sixteens of rows, for each row of activations.
+/// The outputs of consecutive 16-row panels, for each activation row.
 struct Share<'a> {
     first: usize,
     out: Vec<&'a mut [f32]>,
 }
 
 impl Share<'_> {
-    /// Let products of some sixteens after the other be computed, and take those of rows that
-    /// exist, times the scale of their activations.
+    /// Compute the products of some panels after the others, and take those of rows that exist,
+    /// times the scale of their activations.
     fn fill(mut self, level: Level, scales: &[f32], products: impl Fn(usize, &mut [[f32; ROWS]])) {
         let (batch, width) = (self.out.len(), self.out[0].len());
-        // Rows of the output lie pages apart: each is visited once for some sixteens.
+        // Rows of the output lie pages apart: each is visited once for some panels.
         let mut sums = vec![[0.0; ROWS]; SIXTEENS * batch];
         for at in (0..width).step_by(SIXTEENS * ROWS) {
             let columns = at..width.min(at + SIXTEENS * ROWS);
@@ -154,7 +154,7 @@ impl Job for Give<'_, '_> {
     }
 }
 
-/// Divide outputs among threads, by whole sixteens of rows.
+/// Divide outputs among threads, by whole panels.
 fn shares<'a>(geometry: &Geometry, out: &'a mut [f32], threads: usize) -> Vec<Share<'a>> {
     let count = if threads == 1 { 1 } else { threads * SHARES };
     let blocks = geometry.blocks().div_ceil(count);

@@ -1,4 +1,4 @@
-//! Where the inner loop has codes and parameters of sixteen rows from.
+//! Operands of the inner loop: codes and parameters of 16-row panels, packed or unpacked.
 
 use super::activations::Line;
 use crate::Geometry;
@@ -12,21 +12,23 @@ use std::ops::Range;
 pub(super) const STRIP: usize = 512;
 /// The smallest number of columns with parameters of their own.
 pub(super) const LEAST: usize = 16;
-/// Bytes between the codes in use and those fetched meanwhile.
+/// Prefetch distance of codes, in bytes.
 const AHEAD: usize = 4096;
-/// The same of parameters.
+/// Prefetch distance of parameters, in bytes.
 const PARAMS_AHEAD: usize = 1024;
 
-/// Codes and parameters of a strip of sixteen rows; columns and units are counted from its first.
+/// Codes and parameters of a strip of a 16-row panel; columns and units are counted from its first.
 pub(super) trait Source {
     /// Bits of a code.
     const BITS: u8;
 
-    /// Add the products of some columns of `W` sixteens with `B` lines.
+    /// Accumulate `W` 16-row panels times `B` activation rows over a column range: whole tiles, or
+    /// half of one, and no more than accumulators hold before [`Isa::settle`].
     ///
     /// # Safety
-    /// The machine has the instructions of `I`. The columns are there and as many as have sums
-    /// that need not settle: whole tiles, or a half of one.
+    ///
+    /// The machine must have the instructions of `I`, every source have the columns, up to the end
+    /// of the last tile, at most [`STRIP`], and `x` be valid for reads of `B` lines.
     unsafe fn multiply<I: Isa, const B: usize, const W: usize>(
         sources: &[&Self; W],
         columns: Range<usize>,
@@ -37,14 +39,17 @@ pub(super) trait Source {
     /// Scales and minima of a unit of columns.
     ///
     /// # Safety
-    /// The machine has the instructions of `I`, and the unit is there.
+    ///
+    /// The machine must have the instructions of `I`, and the strip have the unit.
     unsafe fn grid<I: Isa>(&self, unit: usize) -> (I::Floats, I::Floats);
 }
 
-/// Add the products of a quad of each of two sixteens, or of the first.
+/// Accumulate a quad of each of two panels, or of the first, times `B` activation rows.
 ///
 /// # Safety
-/// The machine has the instructions of `I`, and `x` is `B` lines.
+///
+/// The machine must have the instructions of `I`, `x` be valid for reads of `B` lines, and `column`
+/// be at most `STRIP - 4`.
 #[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "a line is multiplied with both")]
 unsafe fn quad<I: Isa, S: Source, const B: usize, const W: usize>(
@@ -53,7 +58,8 @@ unsafe fn quad<I: Isa, S: Source, const B: usize, const W: usize>(
     x: *const Line,
     dots: &mut [[I::Sums; B]; W],
 ) {
-    // SAFETY: the caller's; a line has more columns.
+    // SAFETY: the machine has the instructions of `I`, `x` is valid for `B` lines, and a line holds
+    // `STRIP` codes, so 4 at `column` (this function's contract).
     unsafe {
         for b in 0..B {
             let x = (*x.add(b)).codes.as_ptr().add(column);
@@ -68,7 +74,7 @@ unsafe fn quad<I: Isa, S: Source, const B: usize, const W: usize>(
     }
 }
 
-/// As they are stored.
+/// A panel as it is stored.
 pub(super) struct Packed<'a, const BITS: u8> {
     geometry: &'a Geometry,
     codes: &'a [u8],
@@ -96,14 +102,17 @@ impl<'a, const BITS: u8> Packed<'a, BITS> {
         Self { geometry, codes, params, unit, last }
     }
 
-    /// The quads of the first or the second half of the tile that starts at a column.
+    /// Unpack the quads of the first or the second half of the tile that starts at a column.
     ///
     /// # Safety
-    /// The machine has the instructions of `I`, and the tile is there.
+    ///
+    /// The machine must have the instructions of `I`, and the strip have the tile.
     #[inline(always)]
     unsafe fn half<I: Isa>(&self, column: usize, second: usize) -> [I::Quad; 4] {
         let tile = ROWS * COLUMNS * usize::from(BITS) / 8;
-        // SAFETY: the caller's, whose column is one of the padded ones.
+        // SAFETY: the machine has the instructions of `I`, and the strip has the tile (this
+        // function's contract); `new` checked that codes are as long as the geometry says, which is
+        // whole tiles. Prefetches take any address.
         unsafe {
             let tile = self.codes.as_ptr().add(column / COLUMNS * tile);
             for line in 0..usize::from(BITS).div_ceil(2) {
@@ -114,9 +123,10 @@ impl<'a, const BITS: u8> Packed<'a, BITS> {
         }
     }
 
-    /// Add the products of half a tile.
+    /// Accumulate half a tile of `W` panels times `B` activation rows.
     ///
     /// # Safety
+    ///
     /// As [`Source::multiply`].
     #[inline(always)]
     unsafe fn multiply_half<I: Isa, const B: usize, const W: usize>(
@@ -126,7 +136,9 @@ impl<'a, const BITS: u8> Packed<'a, BITS> {
         x: *const Line,
         dots: &mut [[I::Sums; B]; W],
     ) {
-        // SAFETY: the caller's.
+        // SAFETY: the machine has the instructions of `I`, all sources have the tile, and `x` is
+        // valid for `B` lines (this function's contract); columns are at most 12 behind the tile's
+        // half.
         unsafe {
             let [a, b, c, d] = sources[0].half::<I>(tile, second);
             let [e, f, g, h] =
@@ -151,7 +163,7 @@ impl<const BITS: u8> Source for Packed<'_, BITS> {
         x: *const Line,
         dots: &mut [[I::Sums; B]; W],
     ) {
-        // SAFETY: the caller's.
+        // SAFETY: the same contract, for tiles that the columns touch.
         unsafe {
             if columns.len() < COLUMNS {
                 let (tile, second) = (columns.start / COLUMNS, columns.start / (COLUMNS / 2) % 2);
@@ -168,7 +180,8 @@ impl<const BITS: u8> Source for Packed<'_, BITS> {
     unsafe fn grid<I: Isa>(&self, unit: usize) -> (I::Floats, I::Floats) {
         // All units of a row that is one group have its parameters.
         let group = (self.unit + unit).min(self.last);
-        // SAFETY: the caller's.
+        // SAFETY: the machine has the instructions of `I` (contract of `Source::grid`); `read`
+        // checks lengths itself, and prefetches take any address.
         unsafe {
             let at = self.params.as_ptr().wrapping_add(self.geometry.group_at(group));
             I::prefetch(at.wrapping_add(PARAMS_AHEAD));
@@ -193,11 +206,14 @@ impl<const BITS: u8> Strip<BITS> {
     /// Unpack the first columns of a strip.
     ///
     /// # Safety
-    /// The machine has the instructions of `I`, and the columns are there.
+    ///
+    /// The machine must have the instructions of `I`, and the packed strip have the columns.
     #[inline(always)]
     pub unsafe fn fill<I: Isa>(&mut self, packed: &Packed<'_, BITS>, columns: usize) {
         let tiles = (0..columns).step_by(COLUMNS);
-        // SAFETY: the caller's; chunks hold a tile, and arrays the lanes.
+        // SAFETY: the machine has the instructions of `I`, and the strip has the columns (this
+        // function's contract); each chunk of codes is the 8 quads of a tile, and arrays of 16
+        // floats are written.
         unsafe {
             for (tile, codes) in tiles.zip(self.codes.as_chunks_mut::<COLUMNS>().0) {
                 let codes = codes.as_mut_ptr().cast::<u8>();
@@ -231,7 +247,9 @@ impl<const BITS: u8> Source for Strip<BITS> {
         dots: &mut [[I::Sums; B]; W],
     ) {
         for column in columns.step_by(4) {
-            // SAFETY: the caller's, whose columns are those filled, or beside them to pad a tile.
+            // SAFETY: the machine has the instructions of `I`, `x` is valid for `B` lines, and
+            // columns end with a tile, at most at `STRIP` (contract of `Source::multiply`), so 4 x 16
+            // codes are there; `W` is 1 or 2.
             unsafe {
                 let codes = |strip: &Self| I::quad(strip.codes.as_ptr().add(column).cast());
                 let quads = [codes(sources[0]), codes(sources[W - 1])];
@@ -242,7 +260,9 @@ impl<const BITS: u8> Source for Strip<BITS> {
 
     #[inline(always)]
     unsafe fn grid<I: Isa>(&self, unit: usize) -> (I::Floats, I::Floats) {
-        // SAFETY: the caller's; arrays hold the lanes.
+        // SAFETY: the machine has the instructions of `I`, and the strip has the unit, of which
+        // there are at most `STRIP / LEAST` (contract of `Source::grid`); arrays of 16 floats are
+        // read.
         unsafe {
             let grid = self.grids.get_unchecked(unit);
             (I::load(grid.scale.as_ptr()), I::load(grid.minimum.as_ptr()))

@@ -1,4 +1,4 @@
-//! The inner loop: one or two sixteens of rows of weights by some rows of int8 activations.
+//! The inner loop: one or two 16-row panels of weights times some rows of int8 activations.
 
 use super::activations::Line;
 use super::source::{STRIP, Source};
@@ -6,7 +6,7 @@ use crate::Geometry;
 use crate::scheme::{COLUMNS, ROWS};
 use crate::simd::Isa;
 
-/// A strip of `W` sixteens of rows.
+/// A strip of columns of `W` 16-row panels.
 pub(super) struct Tile<'a, S, const W: usize> {
     pub geometry: &'a Geometry,
     pub sources: [&'a S; W],
@@ -15,12 +15,15 @@ pub(super) struct Tile<'a, S, const W: usize> {
 }
 
 impl<S: Source, const W: usize> Tile<'_, S, W> {
-    /// Add the products with rows of activations: `out` has all of the first sixteen, then of the next.
+    /// Accumulate the panels times all activation rows: `out` has all rows of the first panel, then
+    /// of the next.
     ///
     /// # Safety
-    /// The machine has the instructions of `I`, and the sources the columns.
+    ///
+    /// The machine must have the instructions of `I`, and the sources the columns.
     ///
     /// # Panics
+    ///
     /// If there are not as many outputs.
     #[inline(always)]
     pub unsafe fn all<I: Isa>(&self, x: &[Line], out: &mut [[f32; ROWS]]) {
@@ -29,7 +32,9 @@ impl<S: Source, const W: usize> Tile<'_, S, W> {
         let mut row = 0;
         while row < x.len() {
             let left = x.len() - row;
-            // SAFETY: the caller's; so many rows are left, of lines and of outputs.
+            // SAFETY: the machine has the instructions of `I`, and the sources the columns (this
+            // function's contract). `out` is `W` times as long as `x`, as was checked, so `left`
+            // lines and outputs of each panel are there, and at most `left` are used.
             unsafe {
                 let outs = std::array::from_fn(|w| out.add(w * x.len() + row));
                 let x = x.as_ptr().add(row);
@@ -43,6 +48,12 @@ impl<S: Source, const W: usize> Tile<'_, S, W> {
         }
     }
 
+    /// Accumulate the panels times the `B` activation rows at `x`; returns `B`.
+    ///
+    /// # Safety
+    ///
+    /// As [`Tile::all`]; and `x` must be valid for reads of `B` lines, and each of `out` for reads
+    /// and writes of `B` outputs.
     #[inline(always)]
     unsafe fn some<I: Isa, const B: usize>(
         &self,
@@ -55,7 +66,8 @@ impl<S: Source, const W: usize> Tile<'_, S, W> {
         let unit = self.geometry.unit();
         let settled = if I::SETTLES { settled(S::BITS) } else { unit };
         let padded = self.columns.next_multiple_of(COLUMNS);
-        // SAFETY: the caller's: all columns are there, in weights and in activations.
+        // SAFETY: this function's contract is that of `multiply` and `give`: columns end with a
+        // tile, at most at `STRIP`, which `all` checked, and units are those of the columns.
         unsafe {
             for (u, column) in (0..self.columns).step_by(unit).enumerate() {
                 let end = (column + unit).min(padded);
@@ -84,7 +96,11 @@ impl<S: Source, const W: usize> Tile<'_, S, W> {
         B
     }
 
-    /// Add what the integers of a unit stand for to the outputs of one sixteen.
+    /// Scale the integers of a unit and accumulate them in the outputs of one panel.
+    ///
+    /// # Safety
+    ///
+    /// As [`Tile::some`], with the outputs of the panel `w`, which must have the unit.
     #[inline(always)]
     unsafe fn give<I: Isa, const B: usize>(
         &self,
@@ -94,7 +110,9 @@ impl<S: Source, const W: usize> Tile<'_, S, W> {
         x: *const Line,
         out: *mut [f32; ROWS],
     ) {
-        // SAFETY: the caller's.
+        // SAFETY: the machine has the instructions of `I`, the panel has the unit, and `x` and
+        // `out` are valid for `B` (this function's contract); a line has sums of as many units as
+        // a strip can have.
         unsafe {
             let (scale, mut minimum) = self.sources[w].grid::<I>(unit);
             if S::BITS == 8 {

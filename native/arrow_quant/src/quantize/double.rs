@@ -15,7 +15,8 @@ type Lanes = [f32; ROWS];
 /// Store integer parameters under exponents; grids become what was stored.
 ///
 /// # Safety
-/// The machine has the instructions of `I`.
+///
+/// The machine must have the instructions of `I`.
 #[inline(always)]
 pub(super) unsafe fn write<I: Isa>(
     geometry: &Geometry,
@@ -49,11 +50,11 @@ pub(super) unsafe fn write<I: Isa>(
                 .chunks(geometry.group)
                 .zip(importance[first..].chunks(geometry.group))
                 .take(grids.len())
-                // SAFETY: the caller's.
+                // SAFETY: the machine has the instructions of `I` (this function's contract).
                 .map(|(group, importance)| unsafe { Fit::new(geometry, group, importance) })
                 .collect();
             for round in 0..ROUNDS {
-                // SAFETY: the caller's.
+                // SAFETY: the machine has the instructions of `I` (this function's contract).
                 unsafe {
                     if round > 0 {
                         above.refit(&fits, &integers, format);
@@ -111,6 +112,10 @@ impl Above {
     }
 
     /// The least-squares float16s for the integers, and for the codes that they give.
+    ///
+    /// # Safety
+    ///
+    /// As [`write`].
     #[inline(always)]
     unsafe fn refit<I: Isa>(
         &mut self,
@@ -118,7 +123,8 @@ impl Above {
         integers: &[Grid],
         format: ParamFormat,
     ) {
-        // SAFETY: the caller has the instructions; arrays hold the lanes.
+        // SAFETY: the machine has the instructions of `I` (this function's contract), and arrays of
+        // 16 floats are read and written.
         unsafe {
             // w = scale * u q - minimum * v, summed over all groups.
             let none = I::splat(0.0);
@@ -156,6 +162,10 @@ impl Above {
 }
 
 /// Try the integers beside those of a group, and keep the best in each row.
+///
+/// # Safety
+///
+/// As [`write`].
 #[inline(always)]
 unsafe fn nearby<I: Isa>(
     fit: &Fit<'_, I>,
@@ -164,7 +174,8 @@ unsafe fn nearby<I: Isa>(
     format: ParamFormat,
     levels: f32,
 ) {
-    // SAFETY: the caller has the instructions; arrays hold the lanes.
+    // SAFETY: the machine has the instructions of `I` (this function's contract), and arrays of 16
+    // floats are read and written.
     unsafe {
         let unit = unit(format);
         let (zero, largest) = (I::splat(0.0), I::splat(levels));

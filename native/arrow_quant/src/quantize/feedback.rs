@@ -73,7 +73,8 @@ impl Feedback {
     /// Round every weight and pack it.
     ///
     /// # Safety
-    /// The machine has the instructions of `I`.
+    ///
+    /// The machine must have the instructions of `I`.
     #[inline(always)]
     pub unsafe fn round<I: Isa>(
         &self,
@@ -85,7 +86,8 @@ impl Feedback {
         let largest = geometry.scheme.max_code();
         let mut codes = vec![[0.0; ROWS]; weights.len()];
         let mut errors = vec![[0.0; ROWS]; weights.len()];
-        // SAFETY: the caller's; arrays hold the lanes.
+        // SAFETY: the machine has the instructions of `I` (this function's contract); arrays of 16
+        // floats are read and written, and codes are from 0 to `largest`, at most 255.
         unsafe {
             for (k, &column) in self.order.iter().enumerate() {
                 let factors = &self.factors[k * k.saturating_sub(1) / 2..][..k];

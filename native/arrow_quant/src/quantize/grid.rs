@@ -33,10 +33,12 @@ const ROUNDS: usize = 2;
 /// A symmetric grid spans the weight of the largest size, which gets the code 0.
 ///
 /// # Safety
-/// The machine has the instructions of `I`.
+///
+/// The machine must have the instructions of `I`.
 #[inline(always)]
 pub(super) unsafe fn range<I: Isa>(geometry: &Geometry, group: &[[f32; ROWS]]) -> Grid {
-    // SAFETY: the caller's; arrays hold the lanes that are read and written.
+    // SAFETY: the machine has the instructions of `I` (this function's contract), and arrays of 16
+    // floats are read.
     unsafe {
         // Four at a time, for each waits for the one before it.
         let first = I::load(group[0].as_ptr());
@@ -67,6 +69,7 @@ pub(super) unsafe fn range<I: Isa>(geometry: &Geometry, group: &[[f32; ROWS]]) -
 /// The grid of the least squared error that was found, starting at the one that spans the group.
 ///
 /// # Safety
+///
 /// As [`range`].
 #[inline(always)]
 pub(super) unsafe fn search<I: Isa>(
@@ -75,7 +78,8 @@ pub(super) unsafe fn search<I: Isa>(
     importance: &[f32],
     ends: &Grid,
 ) -> Grid {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has the instructions of `I` (this function's contract), and arrays of 16
+    // floats are read.
     unsafe {
         let fit = Fit::<I>::new(geometry, group, importance);
         let (scale, minimum) = (I::load(ends.scale.as_ptr()), I::load(ends.minimum.as_ptr()));
@@ -103,10 +107,16 @@ pub(super) unsafe fn search<I: Isa>(
     }
 }
 
+/// A grid from registers.
+///
+/// # Safety
+///
+/// As [`range`].
 #[inline(always)]
 unsafe fn grid<I: Isa>(scale: I::Floats, minimum: I::Floats) -> Grid {
     let mut grid = Grid::default();
-    // SAFETY: the caller has the instructions; both arrays hold the lanes.
+    // SAFETY: the machine has the instructions of `I` (this function's contract), and arrays of 16
+    // floats are written.
     unsafe {
         I::store(grid.scale.as_mut_ptr(), scale);
         I::store(grid.minimum.as_mut_ptr(), minimum);
@@ -118,9 +128,13 @@ unsafe fn grid<I: Isa>(scale: I::Floats, minimum: I::Floats) -> Grid {
 type Found<I> = (<I as Isa>::Floats, <I as Isa>::Floats, <I as Isa>::Floats);
 
 /// In each row the one that explains more.
+///
+/// # Safety
+///
+/// As [`range`].
 #[inline(always)]
 unsafe fn better<I: Isa>(a: Found<I>, b: Found<I>) -> Found<I> {
-    // SAFETY: the caller has the instructions.
+    // SAFETY: the machine has the instructions of `I` (this function's contract).
     unsafe {
         (I::less(a.2, b.2, b.0, a.0), I::less(a.2, b.2, b.1, a.1), I::less(a.2, b.2, b.2, a.2))
     }
@@ -148,8 +162,11 @@ pub(super) struct Sums<I: Isa> {
 }
 
 impl<'a, I: Isa> Fit<'a, I> {
+    /// Sums over a group that do not depend on codes.
+    ///
     /// # Safety
-    /// The machine has the instructions of `I`; so for all methods.
+    ///
+    /// The machine must have the instructions of `I`.
     #[inline(always)]
     pub unsafe fn new(
         geometry: &Geometry,
@@ -157,7 +174,8 @@ impl<'a, I: Isa> Fit<'a, I> {
         importance: &'a [f32],
     ) -> Self {
         let importance = &importance[..group.len()];
-        // SAFETY: the caller's.
+        // SAFETY: the machine has the instructions of `I` (this function's contract), and weights
+        // are arrays of 16 floats.
         unsafe {
             let (mut ones, mut weights) = (I::splat(0.0), I::splat(0.0));
             for (w, &h) in group.iter().zip(importance) {
@@ -179,10 +197,15 @@ impl<'a, I: Isa> Fit<'a, I> {
         (self.ones, self.weights)
     }
 
-    /// Sums under a grid; the error only where it is wanted.
+    /// Sums under a grid; the error only with `ERROR`.
+    ///
+    /// # Safety
+    ///
+    /// As [`Fit::new`].
     #[inline(always)]
     pub unsafe fn sums<const ERROR: bool>(&self, scale: I::Floats, minimum: I::Floats) -> Sums<I> {
-        // SAFETY: the caller's; arrays hold the lanes that are read.
+        // SAFETY: the machine has the instructions of `I` (this function's contract), and arrays of
+        // 16 floats are read.
         unsafe {
             let rounding = Rounding::<I>::new(scale, minimum, self.largest);
             let none = I::splat(0.0);
@@ -205,12 +228,17 @@ impl<'a, I: Isa> Fit<'a, I> {
     }
 
     /// Scale and minimum as they are stored, and the squared error under them.
+    ///
+    /// # Safety
+    ///
+    /// As [`Fit::new`].
     #[inline(always)]
     unsafe fn stored(&self, scheme: &Scheme, mut grid: Grid) -> Found<I> {
         if self.signed {
             grid.round_halves(scheme);
         }
-        // SAFETY: the caller's; arrays hold the lanes that are read.
+        // SAFETY: the machine has the instructions of `I` (this function's contract), and arrays of
+        // 16 floats are read.
         unsafe {
             let (scale, minimum) = (I::load(grid.scale.as_ptr()), I::load(grid.minimum.as_ptr()));
             (scale, minimum, self.sums::<true>(scale, minimum).error)
@@ -218,9 +246,13 @@ impl<'a, I: Isa> Fit<'a, I> {
     }
 
     /// The least-squares scale and minimum for the codes that a grid gives.
+    ///
+    /// # Safety
+    ///
+    /// As [`Fit::new`].
     #[inline(always)]
     unsafe fn refit(&self, scale: I::Floats, minimum: I::Floats) -> Found<I> {
-        // SAFETY: the caller's.
+        // SAFETY: the machine has the instructions of `I` (this function's contract).
         unsafe {
             let sums = self.sums::<false>(scale, minimum);
             let none = I::splat(0.0);

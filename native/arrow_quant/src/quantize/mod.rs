@@ -187,7 +187,7 @@ impl Job for Block<'_> {
     #[inline(always)]
     unsafe fn run<I: Isa>(self) -> Exponents {
         let Self { geometry, weights, importance, feedback, shifts, codes, params } = self;
-        // SAFETY: the caller's: the machine has the instructions.
+        // SAFETY: the machine has the instructions of `I` (contract of `Job::run`).
         unsafe {
             let mut grids = Vec::with_capacity(geometry.groups());
             for (g, group) in weights.chunks(geometry.group).enumerate() {

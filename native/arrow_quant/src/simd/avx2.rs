@@ -11,23 +11,27 @@ use std::arch::x86_64::*;
 /// Sixteen lanes with AVX2, FMA and F16C, and with AVX-VNNI or without.
 pub(crate) struct Avx2<const VNNI: bool>;
 
-/// Do a job.
+/// Run a job with AVX2, FMA and F16C.
 ///
 /// # Safety
+///
 /// The machine must have what is enabled here.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn run<J: Job>(job: J) -> J::Output {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has what is enabled here (this function's contract), all that the lanes
+    // need.
     unsafe { job.run::<Avx2<false>>() }
 }
 
-/// Do a job with AVX-VNNI.
+/// Run a job with AVX-VNNI too.
 ///
 /// # Safety
+///
 /// The machine must have what is enabled here.
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
 pub(super) unsafe fn run_vnni<J: Job>(job: J) -> J::Output {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has what is enabled here (this function's contract), all that the lanes
+    // need.
     unsafe { job.run::<Avx2<true>>() }
 }
 
@@ -35,14 +39,14 @@ macro_rules! both {
     ($name:ident, $intrinsic:ident, $v:ty) => {
         #[inline(always)]
         unsafe fn $name(a: [$v; 2], b: [$v; 2]) -> [$v; 2] {
-            // SAFETY: inlined into a function of this level.
+            // SAFETY: the machine has AVX2 (contract of `Isa`); only registers are used.
             unsafe { [$intrinsic(a[0], b[0]), $intrinsic(a[1], b[1])] }
         }
     };
 }
 
-// SAFETY: used only in functions that enable AVX2, FMA, F16C and what `VNNI` says; loads and stores are unaligned and
-// of the bytes that the trait says.
+// SAFETY: the methods use AVX2, FMA, F16C and, where `VNNI` is true, AVX-VNNI, which are the set;
+// loads and stores allow any alignment, and are of the bytes that `Isa` names.
 unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
     type Floats = [__m256; 2];
     type Ints = [__m256i; 2];
@@ -62,17 +66,19 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> [__m256; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe { [_mm256_set1_ps(x); 2] }
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> [__m256; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C, and `from` is valid for reads of 16 floats
+        // (contract of `Isa`).
         unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
     }
     #[inline(always)]
     unsafe fn store(to: *mut f32, x: [__m256; 2]) {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C, and `to` is valid for writes of 16 floats
+        // (contract of `Isa`).
         unsafe {
             _mm256_storeu_ps(to, x[0]);
             _mm256_storeu_ps(to.add(8), x[1]);
@@ -80,7 +86,8 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
     }
     #[inline(always)]
     unsafe fn halves(from: *const u8) -> [__m256; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C, and `from` is valid for reads of 32 bytes
+        // (contract of `Isa`).
         unsafe {
             let [a, b] = [_mm_loadu_si128(from.cast()), _mm_loadu_si128(from.add(16).cast())];
             [_mm256_cvtph_ps(a), _mm256_cvtph_ps(b)]
@@ -88,12 +95,12 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
     }
     #[inline(always)]
     unsafe fn fma(a: [__m256; 2], b: [__m256; 2], c: [__m256; 2]) -> [__m256; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
     #[inline(always)]
     unsafe fn less(a: [__m256; 2], b: [__m256; 2], x: [__m256; 2], y: [__m256; 2]) -> [__m256; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe {
             let first = _mm256_cmp_ps::<_CMP_LT_OQ>(a[0], b[0]);
             let second = _mm256_cmp_ps::<_CMP_LT_OQ>(a[1], b[1]);
@@ -103,11 +110,12 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
 
     #[inline(always)]
     unsafe fn turn(from: *const f32, stride: usize) -> [[__m256; 2]; 16] {
-        // SAFETY: as below.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         let mut columns = [[unsafe { _mm256_setzero_ps() }; 2]; 16];
         for half in 0..2 {
             for first in [0, 8] {
-                // SAFETY: inlined into a function of this level; memory is the caller's.
+                // SAFETY: the machine has AVX2, FMA and F16C, and `from` is valid for reads of 16
+                // floats in each of 16 rows, `stride` apart (contract of `Isa`).
                 let square = unsafe { eight(from.add(8 * half * stride + first), stride) };
                 for (column, x) in columns[first..].iter_mut().zip(square) {
                     column[half] = x;
@@ -119,7 +127,8 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
 
     #[inline(always)]
     unsafe fn bytes(from: *const u8) -> [__m256i; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C, and `from` is valid for reads of 16 bytes
+        // (contract of `Isa`).
         unsafe {
             let bytes = _mm_loadu_si128(from.cast());
             [_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(bytes))]
@@ -127,7 +136,7 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
     }
     #[inline(always)]
     unsafe fn nibbles(x: [__m256i; 2]) -> ([__m256i; 2], [__m256i; 2]) {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe {
             let mask = _mm256_set1_epi32(15);
             let low = [_mm256_and_si256(x[0], mask), _mm256_and_si256(x[1], mask)];
@@ -136,7 +145,8 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
     }
     #[inline(always)]
     unsafe fn spread(from: *const u8) -> [__m256i; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C, and `from` is valid for reads of 8 bytes
+        // (contract of `Isa`).
         unsafe {
             let bytes = _mm_loadl_epi64(from.cast());
             let (low, high) = (_mm256_cvtepu8_epi32(bytes), _mm256_set1_epi32(15));
@@ -145,10 +155,10 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
     }
     #[inline(always)]
     unsafe fn with_upper<const FROM: u32>(x: [__m256i; 2], upper: [__m256i; 2]) -> [__m256i; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe {
             let mask = _mm256_set1_epi32(3 << FROM);
-            // The bits wanted are 4 and 5, and `FROM` is constant.
+            // The bits to set are 4 and 5, and `FROM` is constant.
             let shift = _mm_cvtsi32_si128(4 - FROM.cast_signed());
             let first = _mm256_sll_epi32(_mm256_and_si256(upper[0], mask), shift);
             let second = _mm256_sll_epi32(_mm256_and_si256(upper[1], mask), shift);
@@ -157,12 +167,13 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
     }
     #[inline(always)]
     unsafe fn to_floats(x: [__m256i; 2]) -> [__m256; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
     }
     #[inline(always)]
     unsafe fn write_bytes(to: *mut i8, x: [__m256; 2]) {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C, and `to` is valid for writes of 16 bytes
+        // (contract of `Isa`).
         unsafe {
             let [a, b] = [_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1])];
             // Both pack within halves of registers: rows 0 to 3, 8 to 11, 4 to 7, 12 to 15.
@@ -174,7 +185,8 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
 
     #[inline(always)]
     unsafe fn prefetch(at: *const u8) {
-        // SAFETY: inlined into a function of this level; a prefetch never faults.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`), and a prefetch faults at
+        // no address.
         unsafe {
             _mm_prefetch::<_MM_HINT_T0>(at.cast());
         }
@@ -182,12 +194,14 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
 
     #[inline(always)]
     unsafe fn quad(from: *const u8) -> [__m256i; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C, and `from` is valid for reads of 64 bytes
+        // (contract of `Isa`).
         unsafe { [_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(32).cast())] }
     }
     #[inline(always)]
     unsafe fn put_quad(to: *mut u8, x: [__m256i; 2]) {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C, and `to` is valid for writes of 64 bytes
+        // (contract of `Isa`).
         unsafe {
             _mm256_storeu_si256(to.cast(), x[0]);
             _mm256_storeu_si256(to.add(32).cast(), x[1]);
@@ -195,17 +209,17 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
     }
     #[inline(always)]
     unsafe fn right<const N: i32>(x: [__m256i; 2]) -> [__m256i; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe { [_mm256_srli_epi16::<N>(x[0]), _mm256_srli_epi16::<N>(x[1])] }
     }
     #[inline(always)]
     unsafe fn left<const N: i32>(x: [__m256i; 2]) -> [__m256i; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe { [_mm256_slli_epi16::<N>(x[0]), _mm256_slli_epi16::<N>(x[1])] }
     }
     #[inline(always)]
     unsafe fn and(x: [__m256i; 2], mask: u8) -> [__m256i; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe {
             let mask = _mm256_set1_epi8(mask.cast_signed());
             [_mm256_and_si256(x[0], mask), _mm256_and_si256(x[1], mask)]
@@ -214,7 +228,8 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
 
     #[inline(always)]
     unsafe fn write_quad(to: *mut u8, columns: [[__m256; 2]; 4]) {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C, and `to` is valid for writes of 64 bytes
+        // (contract of `Isa`).
         unsafe {
             let [a, b, c, d] = columns;
             for half in 0..2 {
@@ -229,7 +244,7 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
     }
     #[inline(always)]
     unsafe fn columns(x: [__m256i; 2]) -> [[__m256i; 2]; 4] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe {
             let mask = _mm256_set1_epi32(255);
             let [a, b] = x;
@@ -246,27 +261,29 @@ unsafe impl<const VNNI: bool> Isa for Avx2<VNNI> {
 
     #[inline(always)]
     unsafe fn no_sums() -> Self::Sums {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe { ([_mm256_setzero_si256(); 2], [_mm256_setzero_si256(); 2]) }
     }
     #[inline(always)]
     unsafe fn dot(sums: Self::Sums, codes: [__m256i; 2], x: *const i8) -> Self::Sums {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C, and `x` is valid for reads of 4 bytes
+        // (contract of `Isa`).
         unsafe { if VNNI { dots::vnni(sums, codes, x) } else { dots::pairs(sums, codes, x) } }
     }
     #[inline(always)]
     unsafe fn dot_bytes(sums: Self::Sums, codes: [__m256i; 2], x: *const i8) -> Self::Sums {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C, and `x` is valid for reads of 4 bytes
+        // (contract of `Isa`).
         unsafe { if VNNI { dots::vnni(sums, codes, x) } else { dots::signed(sums, codes, x) } }
     }
     #[inline(always)]
     unsafe fn settle(sums: Self::Sums) -> Self::Sums {
-        // SAFETY: inlined into a function of this level.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe { if VNNI { sums } else { dots::settle(sums) } }
     }
     #[inline(always)]
     unsafe fn total((ints, _): Self::Sums) -> [__m256; 2] {
-        // SAFETY: inlined into a function of this level; memory is the caller's.
+        // SAFETY: the machine has AVX2, FMA and F16C (contract of `Isa`).
         unsafe { Self::to_floats(ints) }
     }
 }

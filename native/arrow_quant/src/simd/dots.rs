@@ -9,23 +9,27 @@ use std::arch::x86_64::*;
 /// Integers, and pairs of 16 bits on their way to them: eight quads of 15 * 127 * 2 are 30,480.
 pub(super) type Sums = ([__m256i; 2], [__m256i; 2]);
 
-/// Four bytes in all places.
+/// Broadcast four bytes.
 ///
 /// # Safety
-/// Four bytes are read; the level is AVX2.
+///
+/// The machine must have AVX2, and `x` be valid for reads of 4 bytes.
 #[inline(always)]
 unsafe fn broadcast(x: *const i8) -> __m256i {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has AVX2, and `x` is valid for reads of 4 bytes: this function's
+    // contract.
     unsafe { _mm256_set1_epi32(x.cast::<i32>().read_unaligned()) }
 }
 
-/// Add products to the integers.
+/// Accumulate the products of four codes a row with four activations.
 ///
 /// # Safety
-/// Four bytes are read; the level is AVX2 with AVX-VNNI.
+///
+/// The machine must have AVX2 and AVX-VNNI, and `x` be valid for reads of 4 bytes.
 #[inline(always)]
 pub(super) unsafe fn vnni((ints, pairs): Sums, codes: [__m256i; 2], x: *const i8) -> Sums {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has AVX2 and AVX-VNNI, and `x` is valid for reads of 4 bytes: this
+    // function's contract.
     unsafe {
         let x = broadcast(x);
         let first = _mm256_dpbusd_avx_epi32(ints[0], codes[0], x);
@@ -33,13 +37,15 @@ pub(super) unsafe fn vnni((ints, pairs): Sums, codes: [__m256i; 2], x: *const i8
     }
 }
 
-/// Add products of codes of at most 4 bits to the pairs.
+/// Accumulate the products of codes of at most 4 bits in the pairs.
 ///
 /// # Safety
-/// Four bytes are read; the level is AVX2.
+///
+/// The machine must have AVX2, and `x` be valid for reads of 4 bytes.
 #[inline(always)]
 pub(super) unsafe fn pairs((ints, pairs): Sums, codes: [__m256i; 2], x: *const i8) -> Sums {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has AVX2, and `x` is valid for reads of 4 bytes: this function's
+    // contract.
     unsafe {
         let x = broadcast(x);
         let first = _mm256_add_epi16(pairs[0], _mm256_maddubs_epi16(codes[0], x));
@@ -47,13 +53,16 @@ pub(super) unsafe fn pairs((ints, pairs): Sums, codes: [__m256i; 2], x: *const i
     }
 }
 
-/// Add products of codes less 128 to the integers; of unsigned codes the sum of two would saturate.
+/// Accumulate the products of codes less 128 in the integers; with unsigned codes the sum of two
+/// products would saturate.
 ///
 /// # Safety
-/// Four bytes are read; the level is AVX2.
+///
+/// The machine must have AVX2, and `x` be valid for reads of 4 bytes.
 #[inline(always)]
 pub(super) unsafe fn signed((ints, _): Sums, codes: [__m256i; 2], x: *const i8) -> Sums {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has AVX2, and `x` is valid for reads of 4 bytes: this function's
+    // contract.
     unsafe {
         let x = broadcast(x);
         let less = _mm256_set1_epi8(i8::MIN);
@@ -64,13 +73,14 @@ pub(super) unsafe fn signed((ints, _): Sums, codes: [__m256i; 2], x: *const i8) 
     }
 }
 
-/// Add the pairs to the integers.
+/// Accumulate the pairs in the integers, and clear them.
 ///
 /// # Safety
-/// The level is AVX2.
+///
+/// The machine must have AVX2.
 #[inline(always)]
 pub(super) unsafe fn settle((ints, pairs): Sums) -> Sums {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has AVX2 (this function's contract); only registers are used.
     unsafe {
         let one = _mm256_set1_epi16(1);
         let first = _mm256_add_epi32(ints[0], _mm256_madd_epi16(pairs[0], one));

@@ -1,4 +1,4 @@
-//! Sixteen rows at a time, in the registers of each instruction set, chosen at run time.
+//! Vectors of sixteen rows, in the registers of each instruction set, chosen at run time.
 //!
 //! An algorithm is written once, as a [`Job`] generic over [`Isa`], and compiled once for each level.
 
@@ -81,19 +81,25 @@ pub(crate) fn run<J: Job>(level: Level, job: J) -> J::Output {
 pub(crate) trait Job {
     /// What it gives.
     type Output;
-    /// Do it; to be inlined always, and so everything it calls with an `Isa`.
+    /// Do it. Each implementation, and each function that it calls with an `Isa`, is
+    /// `#[inline(always)]`, so that it is compiled with the instructions of `I`.
     ///
     /// # Safety
-    /// The machine must have the instructions of `I`.
+    ///
+    /// The machine must have the instructions of `I`; [`run`] sees to it.
     unsafe fn run<I: Isa>(self) -> Self::Output;
 }
 
-/// One instruction set's registers for sixteen rows.
+/// One instruction set's vectors of sixteen rows.
 ///
 /// # Safety
-/// Methods may use instructions that only the functions of their level enable, and are to be
-/// inlined into those. A pointer must be good for the bytes that a method says it reads or writes,
-/// at any alignment.
+///
+/// An implementation uses no instructions beyond its set, and reads and writes exactly the bytes
+/// that each method names, at any alignment.
+///
+/// Who calls a method guarantees that the machine has the instructions of the set, and that each
+/// pointer is valid for the bytes that the method names. [`run`] gives a [`Job`] only an `Isa`
+/// whose instructions the machine has.
 pub(crate) unsafe trait Isa {
     /// A float a row.
     type Floats: Copy;
@@ -104,14 +110,14 @@ pub(crate) unsafe trait Isa {
     /// An integer a row, and what products need on their way to it.
     type Sums: Copy;
 
-    /// What the products of 8-bit codes lack: codes are multiplied less this.
+    /// The zero point of products of 8-bit codes: they are computed with codes less this.
     const CENTER: f32;
-    /// Rows of activations that are multiplied with [`Isa::WIDE`] sixteens of rows at once, so many that
-    /// all sums find room in registers: 8 or 4.
+    /// Activation rows that are multiplied with [`Isa::WIDE`] panels at once, so many that all
+    /// accumulators fit into registers: 8 or 4.
     const TILE: usize = 4;
-    /// One or two.
+    /// Panels of 16 rows that are multiplied at once: one or two.
     const WIDE: usize = 1;
-    /// Whether sums need settle.
+    /// Whether accumulators need [`Isa::settle`].
     const SETTLES: bool = false;
 
     /// The same float in all rows.
@@ -143,23 +149,26 @@ pub(crate) unsafe trait Isa {
         x: Self::Floats,
         y: Self::Floats,
     ) -> Self::Floats;
-    /// The 16 columns of a square of floats whose rows are `stride` apart.
+    /// Transpose: read 16 floats in each of 16 rows that are `stride` apart, and return the
+    /// columns.
     #[inline(always)]
     unsafe fn turn(from: *const f32, stride: usize) -> [Self::Floats; 16] {
         let mut columns = [[0.0; 16]; 16];
         for row in 0..16 {
             for (column, out) in columns.iter_mut().enumerate() {
-                // SAFETY: the caller's 16 floats in each of 16 rows.
+                // SAFETY: `from` is valid for 16 floats in each of 16 rows (this method's
+                // contract), and `row` and `column` are below 16.
                 out[row] = unsafe { *from.add(row * stride + column) };
             }
         }
-        // SAFETY: arrays hold the lanes.
+        // SAFETY: the machine has the set (contract of `Isa`), and each column is an array of 16
+        // floats.
         columns.map(|column| unsafe { Self::load(column.as_ptr()) })
     }
     /// The nearest integer, of two the even one; of numbers below 2^22.
     #[inline(always)]
     unsafe fn round(x: Self::Floats) -> Self::Floats {
-        // SAFETY: the caller's.
+        // SAFETY: the machine has the set (contract of `Isa`); only registers are used.
         unsafe {
             let large = Self::splat(12_582_912.0); // 1.5 * 2^23, whose neighbours are integers
             Self::sub(Self::add(x, large), large)
@@ -180,7 +189,8 @@ pub(crate) unsafe trait Isa {
     #[inline(always)]
     unsafe fn write_bytes(to: *mut i8, x: Self::Floats) {
         let mut floats = [0f32; 16];
-        // SAFETY: an array holds the lanes; the caller's 16 bytes, and numbers that fit.
+        // SAFETY: the machine has the set, `to` is valid for writes of 16 bytes, and numbers are
+        // from -127 to 127 (contract of this method); the array holds the 16 floats stored.
         unsafe {
             Self::store(floats.as_mut_ptr(), x);
             let bytes = floats.map(|x| x.to_int_unchecked::<i32>() as i8);
@@ -188,13 +198,14 @@ pub(crate) unsafe trait Isa {
         }
     }
 
-    /// Bring the cache line of an address near, where there is one; any address will do.
+    /// Prefetch the cache line of an address, where there is such an instruction; any address will
+    /// do.
     #[inline(always)]
     unsafe fn prefetch(_: *const u8) {}
 
-    /// Read 64 codes.
+    /// Read 64 codes, a byte each.
     unsafe fn quad(from: *const u8) -> Self::Quad;
-    /// Write 64 codes.
+    /// Write 64 codes, a byte each.
     unsafe fn put_quad(to: *mut u8, x: Self::Quad);
     /// Shift all bits right; from the byte above come bits that a mask must take away.
     unsafe fn right<const N: i32>(x: Self::Quad) -> Self::Quad;
@@ -205,20 +216,20 @@ pub(crate) unsafe trait Isa {
     /// All bits of both.
     unsafe fn or(a: Self::Quad, b: Self::Quad) -> Self::Quad;
 
-    /// Write 64 codes: of each row its four columns, numbers from 0 to 255 that are rounded.
+    /// Round numbers from 0 to 255 and write them as 64 codes: the four columns of each row.
     unsafe fn write_quad(to: *mut u8, columns: [Self::Floats; 4]);
     /// The codes of each of the four columns.
     unsafe fn columns(x: Self::Quad) -> [Self::Ints; 4];
 
     /// All zero.
     unsafe fn no_sums() -> Self::Sums;
-    /// Add the products of a quad of at most 4 bits a code with 4 signed bytes, none of them -128;
-    /// after eight quads at most comes [`Isa::settle`].
+    /// Accumulate the products of a quad of at most 4 bits a code with the 4 signed bytes at `x`,
+    /// none of them -128; call [`Isa::settle`] after eight quads at most.
     unsafe fn dot(sums: Self::Sums, codes: Self::Quad, x: *const i8) -> Self::Sums;
-    /// The same with 8 bits a code, less [`Isa::CENTER`] each, and without need to settle.
+    /// The same with 8 bits a code, less [`Isa::CENTER`] each; it needs no [`Isa::settle`].
     unsafe fn dot_bytes(sums: Self::Sums, codes: Self::Quad, x: *const i8) -> Self::Sums;
-    /// Make room for eight more quads.
+    /// Widen the accumulators, so that eight more quads fit.
     unsafe fn settle(sums: Self::Sums) -> Self::Sums;
-    /// Sums that are settled, as floats.
+    /// Accumulators that are settled, as floats.
     unsafe fn total(sums: Self::Sums) -> Self::Floats;
 }

@@ -7,8 +7,8 @@ use std::array::from_fn;
 /// Sixteen lanes in arrays.
 pub(crate) struct Portable;
 
-// SAFETY: no special instructions; pointers are read and written unaligned, for as many bytes as
-// the trait says.
+// SAFETY: the methods use what the target always has; pointers are read and written unaligned, for
+// the bytes that `Isa` names.
 unsafe impl Isa for Portable {
     type Floats = [f32; 16];
     type Ints = [i32; 16];
@@ -23,17 +23,17 @@ unsafe impl Isa for Portable {
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> [f32; 16] {
-        // SAFETY: the caller's 16 floats.
+        // SAFETY: `from` is valid for reads of 16 floats (contract of `Isa`).
         unsafe { from.cast::<[f32; 16]>().read_unaligned() }
     }
     #[inline(always)]
     unsafe fn store(to: *mut f32, x: [f32; 16]) {
-        // SAFETY: the caller's 16 floats.
+        // SAFETY: `to` is valid for writes of 16 floats (contract of `Isa`).
         unsafe { to.cast::<[f32; 16]>().write_unaligned(x) }
     }
     #[inline(always)]
     unsafe fn halves(from: *const u8) -> [f32; 16] {
-        // SAFETY: the caller's 32 bytes.
+        // SAFETY: `from` is valid for reads of 32 bytes (contract of `Isa`).
         let halves = unsafe { from.cast::<[[u8; 2]; 16]>().read_unaligned() };
         halves.map(|bytes| f16::from_le_bytes(bytes).to_f32())
     }
@@ -72,7 +72,7 @@ unsafe impl Isa for Portable {
 
     #[inline(always)]
     unsafe fn bytes(from: *const u8) -> [i32; 16] {
-        // SAFETY: the caller's 16 bytes.
+        // SAFETY: `from` is valid for reads of 16 bytes (contract of `Isa`).
         unsafe { from.cast::<[u8; 16]>().read_unaligned() }.map(i32::from)
     }
     #[inline(always)]
@@ -81,7 +81,7 @@ unsafe impl Isa for Portable {
     }
     #[inline(always)]
     unsafe fn spread(from: *const u8) -> [i32; 16] {
-        // SAFETY: the caller's 8 bytes.
+        // SAFETY: `from` is valid for reads of 8 bytes (contract of `Isa`).
         let bytes = unsafe { from.cast::<[u8; 8]>().read_unaligned() };
         from_fn(|i| i32::from(bytes[i % 8] >> (i / 8 * 4) & 15))
     }
@@ -96,12 +96,12 @@ unsafe impl Isa for Portable {
     }
     #[inline(always)]
     unsafe fn quad(from: *const u8) -> [u8; 64] {
-        // SAFETY: the caller's 64 bytes.
+        // SAFETY: `from` is valid for reads of 64 bytes (contract of `Isa`).
         unsafe { from.cast::<[u8; 64]>().read_unaligned() }
     }
     #[inline(always)]
     unsafe fn put_quad(to: *mut u8, x: [u8; 64]) {
-        // SAFETY: the caller's 64 bytes.
+        // SAFETY: `to` is valid for writes of 64 bytes (contract of `Isa`).
         unsafe { to.cast::<[u8; 64]>().write_unaligned(x) }
     }
     #[inline(always)]
@@ -123,7 +123,8 @@ unsafe impl Isa for Portable {
 
     #[inline(always)]
     unsafe fn write_quad(to: *mut u8, columns: [[f32; 16]; 4]) {
-        // SAFETY: the caller's 64 bytes, and numbers that fit.
+        // SAFETY: `to` is valid for writes of 64 bytes, and numbers are from 0 to 255 (contract of
+        // `Isa`).
         unsafe {
             let columns = columns.map(|column| Self::round(column));
             let code = |c: usize, r: usize| columns[c][r].to_int_unchecked::<i32>() as u8;
@@ -142,13 +143,13 @@ unsafe impl Isa for Portable {
     }
     #[inline(always)]
     unsafe fn dot(sums: [i32; 16], codes: [u8; 64], x: *const i8) -> [i32; 16] {
-        // SAFETY: the caller's 4 bytes.
+        // SAFETY: `x` is valid for reads of 4 bytes (contract of `Isa`).
         let x = unsafe { x.cast::<[i8; 4]>().read_unaligned() }.map(i32::from);
         from_fn(|i| (0..4).fold(sums[i], |sum, j| sum + i32::from(codes[4 * i + j]) * x[j]))
     }
     #[inline(always)]
     unsafe fn dot_bytes(sums: [i32; 16], codes: [u8; 64], x: *const i8) -> [i32; 16] {
-        // SAFETY: the caller's.
+        // SAFETY: `x` is valid for reads of 4 bytes (contract of `Isa`).
         unsafe { Self::dot(sums, codes, x) }
     }
     #[inline(always)]
@@ -157,7 +158,7 @@ unsafe impl Isa for Portable {
     }
     #[inline(always)]
     unsafe fn total(sums: [i32; 16]) -> [f32; 16] {
-        // SAFETY: the caller's.
+        // SAFETY: this portable code needs no instructions of a set, and touches no memory.
         unsafe { Self::to_floats(sums) }
     }
 }

@@ -1,4 +1,4 @@
-//! Squares of floats from rows to columns.
+//! Transposes of square blocks of floats.
 
 #[allow(
     clippy::wildcard_imports,
@@ -6,13 +6,15 @@
 )]
 use std::arch::x86_64::*;
 
-/// The 8 columns of a square of floats.
+/// Transpose 8 x 8 floats whose rows are `stride` apart.
 ///
 /// # Safety
-/// Eight floats are read in each of eight rows; the level is AVX2.
+///
+/// The machine must have AVX2, and `from` be valid for reads of 8 floats in each of 8 rows.
 #[inline(always)]
 pub(super) unsafe fn eight(from: *const f32, stride: usize) -> [__m256; 8] {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has AVX2, and reads are of 4 floats at columns 0 and 4 of rows 0 to 7,
+    // for which `from` is valid: both are this function's contract.
     unsafe {
         // Four rows by two halves: of row i, columns 0 to 3 below, of row i + 4 above; then 4 to 7.
         let mut low = [_mm256_setzero_ps(); 4];
@@ -30,13 +32,14 @@ pub(super) unsafe fn eight(from: *const f32, stride: usize) -> [__m256; 8] {
     }
 }
 
-/// In each half of the registers, the 4 columns of a square.
+/// Transpose 4 x 4 floats in each half of the registers.
 ///
 /// # Safety
-/// The level is AVX2.
+///
+/// The machine must have AVX2.
 #[inline(always)]
 unsafe fn four(rows: [__m256; 4]) -> [__m256; 4] {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has AVX2 (this function's contract); only registers are used.
     unsafe {
         let [a, b] = [_mm256_unpacklo_ps(rows[0], rows[1]), _mm256_unpackhi_ps(rows[0], rows[1])];
         let [c, d] = [_mm256_unpacklo_ps(rows[2], rows[3]), _mm256_unpackhi_ps(rows[2], rows[3])];
@@ -49,13 +52,15 @@ unsafe fn four(rows: [__m256; 4]) -> [__m256; 4] {
     }
 }
 
-/// The 16 columns of a square of floats.
+/// Transpose 16 x 16 floats whose rows are `stride` apart.
 ///
 /// # Safety
-/// Sixteen floats are read in each of sixteen rows; the level is AVX-512.
+///
+/// The machine must have AVX-512 F, and `from` be valid for reads of 16 floats in each of 16 rows.
 #[inline(always)]
 pub(super) unsafe fn sixteen(from: *const f32, stride: usize) -> [__m512; 16] {
-    // SAFETY: the caller's.
+    // SAFETY: the machine has AVX-512 F, and reads are of 4 floats at columns 0, 4, 8 and 12 of
+    // rows 0 to 15, for which `from` is valid: both are this function's contract.
     unsafe {
         let mut columns = [_mm512_setzero_ps(); 16];
         for (c, columns) in columns.as_chunks_mut::<4>().0.iter_mut().enumerate() {

@@ -57,7 +57,8 @@ impl View<'_> {
     /// The ids of a short piece, if its own bucket has them.
     #[inline(always)]
     pub fn get(self, key: Key, hash: u32) -> Option<Hit> {
-        // SAFETY: the mask is one less than the count of buckets, a power of two.
+        // SAFETY: `mask` is one less than the number of buckets, a power of two (see
+        // `Cache::view`), so the index is below it.
         let bucket = unsafe { self.buckets.get_unchecked(hash as usize & self.mask) };
         let differs = |way: usize| {
             let stored = bucket.keys[way];
@@ -71,12 +72,12 @@ impl View<'_> {
         Some(Hit { ids: bucket.ids[way], count: (bucket.keys[way].high >> 60) as usize })
     }
 
-    /// Asks for the memory of a bucket that is about to be looked up.
+    /// Prefetches a bucket that is about to be looked up.
     #[inline(always)]
     pub fn prefetch(self, hash: u32) {
         let bucket = self.buckets.as_ptr().wrapping_add(hash as usize & self.mask);
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing, whatever the address.
+        // SAFETY: SSE is there on every x86-64, and a prefetch faults at no address.
         unsafe {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             _mm_prefetch::<_MM_HINT_T0>(bucket.cast());

@@ -89,18 +89,21 @@ impl Decoder {
             for &id in block {
                 let slot = self.short.get(id as usize).copied().unwrap_or_default();
                 if slot[SHORT] == LONG {
-                    // SAFETY: the bytes up to `length` were written.
+                    // SAFETY: `length` grew only by bytes that were written below, within the room
+                    // reserved.
                     unsafe { out.set_len(length) };
                     out.extend_from_slice(self.token(id));
                     out.reserve((BLOCK + 1) * 16);
                     length = out.len();
                     continue;
                 }
-                // SAFETY: 16 bytes of room were reserved for each id of a block, and 16 more.
+                // SAFETY: since the last reservation at most `BLOCK` ids of a block came, each of
+                // at most 15 bytes, and room for 16 bytes of each, and 16 more, was reserved.
                 unsafe { out.as_mut_ptr().add(length).cast::<[u8; 16]>().write_unaligned(slot) };
                 length += usize::from(slot[SHORT]);
             }
-            // SAFETY: the bytes up to `length` were written.
+            // SAFETY: `length` grew only by bytes that were written above, within the room
+            // reserved.
             unsafe { out.set_len(length) };
         }
     }

@@ -83,12 +83,16 @@ impl<'a> Encode<'a> {
                 if hit.count > INLINE {
                     break;
                 }
-                // SAFETY: room for `INLINE` ids of each waiting piece and `INLINE` more was reserved.
+                // SAFETY: `INLINE` ids of room for each waiting piece, and `INLINE` more, were
+                // reserved above; each piece before this one took at most `INLINE` of it, as was
+                // just checked.
                 unsafe { start.add(count).cast::<[u32; INLINE]>().write_unaligned(hit.ids) };
                 count += hit.count;
                 done += 1;
             }
-            // SAFETY: the ids up to `count` were written.
+            // SAFETY: the writes above were within the room reserved, and each piece's ids up to
+            // its `count` are initialized: a write of `INLINE` ids begins where the ids before it
+            // end.
             unsafe { self.out.set_len(count) };
             if done < waiting {
                 self.look_further(done);
@@ -142,7 +146,8 @@ impl Sink for Encode<'_> {
             let to = rest.trailing_zeros() as usize;
             rest &= rest - 1;
             let length = to - from;
-            // SAFETY: `from` is below 64, and a window is 80 bytes long.
+            // SAFETY: `from` is a bit of a `u64`, so at most 63, and `bytes` is an array of 80, so
+            // 16 are there; `[u8; 16]` has no alignment.
             let piece = unsafe { bytes.as_ptr().add(from).cast::<[u8; 16]>().read() };
             let key = if length > SHORT {
                 Key { low: (origin + from) as u64, high: length as u64 }
@@ -151,7 +156,8 @@ impl Sink for Encode<'_> {
             };
             let hash = key.hash();
             table.prefetch(hash);
-            // SAFETY: fewer than `ENOUGH` pieces wait before a window, and it brings at most 64.
+            // SAFETY: fewer than `ENOUGH` pieces waited before this window, or they would have been
+            // looked up, and it brings at most 64, for which the queue has room behind `ENOUGH`.
             unsafe {
                 *queue.keys.get_unchecked_mut(at) = key;
                 *queue.hashes.get_unchecked_mut(at) = hash;

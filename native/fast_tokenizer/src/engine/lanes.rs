@@ -106,7 +106,7 @@ mod x86 {
     impl Lanes for Avx512 {
         #[inline(always)]
         unsafe fn masks(bytes: &[u8; 64]) -> Masks {
-            // SAFETY: the caller vouches for the instructions.
+            // SAFETY: the processor has AVX-512 F and BW (contract of `Lanes::masks`).
             unsafe { avx512(bytes) }
         }
     }
@@ -117,7 +117,7 @@ mod x86 {
     impl Lanes for Avx2 {
         #[inline(always)]
         unsafe fn masks(bytes: &[u8; 64]) -> Masks {
-            // SAFETY: the caller vouches for the instructions.
+            // SAFETY: the processor has AVX2 (contract of `Lanes::masks`).
             unsafe { avx2(bytes) }
         }
     }
@@ -193,7 +193,8 @@ mod tests {
     fn every_instruction_set_agrees_on_every_byte() {
         for shift in 0..=255_u8 {
             let bytes: [u8; 64] = std::array::from_fn(|i| (i as u8).wrapping_mul(7) ^ shift);
-            // SAFETY: portable lanes need nothing, and each other level has what its lanes need.
+            // SAFETY: portable lanes need nothing, and the machine has what each other level needs,
+            // which is more than its lanes do.
             let masks = |level: Level| unsafe {
                 match level.set() {
                     #[cfg(target_arch = "x86_64")]

@@ -197,7 +197,9 @@ fn join(portions: Vec<Batch>, texts: usize, threads: usize) -> Batch {
         }
     });
     drop(places);
-    // SAFETY: the places were the first `total` values, and each was taken and written.
+    // SAFETY: the places are the first `total` values of the room reserved, cut by the lengths of
+    // the portions. Threads took every place, since each ends only when none is left, and wrote as
+    // many ids as it is long; the scope has joined them.
     unsafe { joined.ids.set_len(total) };
     joined
 }

@@ -64,7 +64,7 @@ fn split_avx2<S: Sink>(text: &[u8], pattern: Pattern, sink: &mut S) {
 /// The processor must have the instructions of `L`.
 #[inline(always)]
 unsafe fn split_with<L: Lanes, S: Sink>(text: &[u8], pattern: Pattern, sink: &mut S) {
-    // SAFETY: this function's own condition, three times.
+    // SAFETY: the processor has the instructions of `L` (this function's contract).
     unsafe {
         match pattern {
             Pattern::Gpt2 => windows::<L, S>(text, Pattern::Gpt2, sink),
@@ -87,7 +87,7 @@ unsafe fn windows<L: Lanes, S: Sink>(text: &[u8], pattern: Pattern, sink: &mut S
     let classes = Classes::get();
     let mut at = 0;
     while let Some(bytes) = text[at..].first_chunk::<READABLE>() {
-        // SAFETY: this function's own condition.
+        // SAFETY: the processor has the instructions of `L` (this function's contract).
         let next = unsafe { window::<L, S>(bytes, at, 64, pattern, sink) };
         at = if next > at { next } else { pieces(text, at, pattern, classes, sink) };
     }
@@ -97,7 +97,7 @@ unsafe fn windows<L: Lanes, S: Sink>(text: &[u8], pattern: Pattern, sink: &mut S
     while at < text.len() {
         let bytes = tail[at - base..].first_chunk::<READABLE>().expect("the copy is padded");
         let length = (text.len() - at).min(64) as u32;
-        // SAFETY: this function's own condition.
+        // SAFETY: the processor has the instructions of `L` (this function's contract).
         let next = unsafe { window::<L, S>(bytes, at, length, pattern, sink) };
         at = if next > at { next } else { pieces(text, at, pattern, classes, sink) };
     }
@@ -117,7 +117,7 @@ unsafe fn window<L: Lanes, S: Sink>(
     sink: &mut S,
 ) -> usize {
     let bytes64 = bytes.first_chunk::<64>().expect("a window is longer");
-    // SAFETY: this function's own condition.
+    // SAFETY: the processor has the instructions of `L` (this function's contract).
     let masks = unsafe { L::masks(bytes64) };
     let ascii = masks.high.trailing_zeros().min(length);
     let last = length < 64 && ascii == length;

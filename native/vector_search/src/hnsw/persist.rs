@@ -200,8 +200,8 @@ impl Hnsw {
         if file.metadata()?.len() == 0 {
             return corrupt("it is empty");
         }
-        // SAFETY: graphs are replaced by a rename and never changed in place; changing one from
-        // outside is excluded by the documentation, as for every format that is mapped.
+        // SAFETY: the file is open and not empty. `save` replaces files by a rename and never
+        // changes one in place, and the docs above ask the same of everyone else.
         let map = Arc::new(unsafe { Mmap::map(&file) }?);
         Self::parse(&map, Some(&map))
     }

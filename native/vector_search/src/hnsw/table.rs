@@ -20,7 +20,9 @@ impl Deref for Table {
             Self::Own(codes) => codes,
             Self::Mapped(map, range) => {
                 let bytes: *const [u8] = &raw const map[range.clone()];
-                // SAFETY: every byte is an `i8` too, and the map is borrowed as long as the view.
+                // SAFETY: the pointer comes from a slice of the map just now, `u8` and `i8` have
+                // one layout and allow all bit patterns, and the view borrows `self`, which holds
+                // the map.
                 unsafe { &*(bytes as *const [i8]) }
             }
         }

@@ -1,4 +1,4 @@
-//! A quantized query against sign bits: weighted counts of common bits.
+//! Dot products of a 4-bit query with sign bits: weighted population counts of common bits.
 
 use super::Level;
 

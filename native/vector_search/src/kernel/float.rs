@@ -16,9 +16,13 @@ pub type Block<T> = fn(query: &[f32], rows: &[T], out: &mut [f32]);
 trait Op {
     /// Where what `finish` gives is not finite, the distance is this metric's, summed widely.
     const METRIC: Option<Metric>;
+    /// Accumulate one vector of the query and one of a row.
+    ///
     /// # Safety
-    /// The caller is compiled for `S`.
+    ///
+    /// The machine must have the instructions of `S`.
     unsafe fn step<S: Simd>(sums: [S::V; 2], q: S::V, x: S::V) -> [S::V; 2];
+    /// The distance, from the two sums.
     fn finish(sums: [f32; 2]) -> f32;
 }
 
@@ -32,7 +36,7 @@ macro_rules! op {
             const METRIC: Option<Metric> = $metric;
             #[inline(always)]
             unsafe fn step<S: Simd>([$a, $b]: [S::V; 2], $q: S::V, $x: S::V) -> [S::V; 2] {
-                // SAFETY: the caller's promise.
+                // SAFETY: the machine has the instructions of `S` (contract of `Op::step`).
                 unsafe { $step }
             }
             #[inline(always)]
@@ -67,15 +71,18 @@ fn inverse_length(square: f32) -> f32 {
     if square >= LEAST && square.is_finite() { square.sqrt().recip() } else { f32::NAN }
 }
 
-/// One row, in four chains of sums: enough work in flight to hide what a sum waits for.
+/// The distance of one row, with four independent accumulators to hide the latency of additions.
 ///
 /// # Safety
-/// The caller is compiled for `S`; the row is of the query's dimension.
+///
+/// The machine must have the instructions of `S`, and the row be of the query's dimension.
 #[inline(always)]
 unsafe fn one<S: Simd, O: Op, E: Element>(query: &[f32], row: &[E::Item]) -> f32 {
     const CHAINS: usize = 4;
     let vectors = query.len() / S::LANES;
-    // SAFETY: all reads are of whole vectors below the dimension.
+    // SAFETY: the machine has the instructions of `S`, and the row is of the query's dimension
+    // (this function's contract); `at` is at most `(vectors - 1) * LANES`, so all reads end within
+    // both. The portable lanes need no instructions.
     unsafe {
         let mut sums = [[S::zero(); 2]; CHAINS];
         let mut step = |chain: usize, at: usize| {
@@ -113,11 +120,12 @@ unsafe fn one<S: Simd, O: Op, E: Element>(query: &[f32], row: &[E::Item]) -> f32
     }
 }
 
-/// All rows, one after another: machines read a single stream fastest. Memory is asked for `AHEAD`
-/// bytes before it is needed, or never where that is 0.
+/// The distances of all rows, one after another: machines read a single stream fastest. Memory is
+/// prefetched `AHEAD` bytes before it is needed, or never where that is 0.
 ///
 /// # Safety
-/// The caller is compiled for `S`.
+///
+/// The machine must have the instructions of `S`.
 #[inline(always)]
 unsafe fn rows<S: Simd, O: Op, E: Element, const AHEAD: usize>(
     query: &[f32],
@@ -131,13 +139,14 @@ unsafe fn rows<S: Simd, O: Op, E: Element, const AHEAD: usize>(
         if stream {
             prefetch::<AHEAD, _>(row);
         }
-        // SAFETY: the row is cut to the dimension.
+        // SAFETY: the machine has the instructions of `S` (this function's contract), and
+        // `chunks_exact` cuts rows to the query's dimension.
         *out = unsafe { one::<S, O, E>(query, row) };
     }
 }
 
 fn portable<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
-    // SAFETY: needs no special instructions.
+    // SAFETY: portable lanes need no instructions of a set.
     unsafe { rows::<Portable, O, E, 4096>(query, values, out) };
 }
 
@@ -145,7 +154,7 @@ fn portable<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn avx2<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
-    // SAFETY: compiled for it.
+    // SAFETY: this function enables AVX2, FMA and F16C, which `Avx2` needs.
     unsafe { rows::<Avx2, O, E, 0>(query, values, out) };
 }
 
@@ -153,14 +162,14 @@ fn avx2<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx2,fma,f16c")]
 fn avx512<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
-    // SAFETY: compiled for it.
+    // SAFETY: this function enables AVX-512 F and BW, which `Avx512` needs.
     unsafe { rows::<Avx512, O, E, 6144>(query, values, out) };
 }
 
 #[cfg(target_arch = "aarch64")]
 #[target_feature(enable = "neon")]
 fn neon<O: Op, E: Element>(query: &[f32], values: &[E::Item], out: &mut [f32]) {
-    // SAFETY: compiled for it.
+    // SAFETY: this function enables NEON, which `Neon` needs.
     unsafe { rows::<Neon, O, E, 4096>(query, values, out) };
 }
 

@@ -84,7 +84,8 @@ fn avx512(query: &[i8], table: &[i8], slots: &[u32], out: &mut [i32]) {
         let rows = [row(slot(0)), row(slot(1)), row(slot(2)), row(slot(3))].map(<[i8]>::as_ptr);
         let mut sums = [_mm512_setzero_si512(); 4];
         for (i, q) in query.iter().enumerate() {
-            // SAFETY: the array holds the 64 bytes read, and each row as many as the query.
+            // SAFETY: `q` is an array of the 64 bytes read; `row` cut each row to the `width` of
+            // the query, of which chunk `i` of 64 exists.
             unsafe {
                 let q = _mm512_loadu_si512(q.as_ptr().cast());
                 for r in 0..4 {

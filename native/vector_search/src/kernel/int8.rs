@@ -4,7 +4,7 @@ use super::Level;
 #[cfg(target_arch = "x86_64")]
 use super::simd::prefetch;
 
-/// A query as the kernels of every level want it.
+/// A query in the form that the kernels of every level read.
 #[derive(Clone, Debug)]
 pub struct Query {
     dim: usize,
@@ -84,7 +84,7 @@ pub(super) fn avx2_dot<const AHEAD: usize>(query: &[i8], row: &[i8]) -> i32 {
     };
     let ones = _mm256_set1_epi16(1);
     let product = |q: &[i8], x: &[i8]| {
-        // SAFETY: only called with 32 bytes each.
+        // SAFETY: all calls below pass 32 bytes each: halves of 64, or a rest of at least 32.
         let (q, x) = unsafe {
             (_mm256_loadu_si256(q.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().cast()))
         };

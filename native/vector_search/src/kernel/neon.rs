@@ -15,10 +15,11 @@ pub struct Neon;
 /// exponent survive, and infinities and NaN get theirs back.
 ///
 /// # Safety
-/// Inlined into a function of this level.
+///
+/// The machine must have NEON, as every 64-bit ARM has.
 #[inline(always)]
 unsafe fn widen(halves: uint16x4_t) -> float32x4_t {
-    // SAFETY: the caller's.
+    // SAFETY: every 64-bit ARM has NEON.
     unsafe {
         let bits = vmovl_u16(halves);
         let size = vandq_u32(bits, vdupq_n_u32(0x7fff));
@@ -31,48 +32,51 @@ unsafe fn widen(halves: uint16x4_t) -> float32x4_t {
     }
 }
 
-// SAFETY: every machine of this target has NEON; loads read eight values.
+// SAFETY: the methods use NEON, which every 64-bit ARM has; loads and stores allow any alignment,
+// and are of eight values.
 unsafe impl Simd for Neon {
     type V = [float32x4_t; 2];
     const LANES: usize = 8;
     #[inline(always)]
     unsafe fn zero() -> Self::V {
-        // SAFETY: inlined into a function of this level.
+        // SAFETY: every 64-bit ARM has NEON (contract of `Simd`).
         unsafe { [vdupq_n_f32(0.0); 2] }
     }
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::V {
-        // SAFETY: as above.
+        // SAFETY: every 64-bit ARM has NEON (contract of `Simd`).
         unsafe { [vdupq_n_f32(x); 2] }
     }
     #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        // SAFETY: as above.
+        // SAFETY: every 64-bit ARM has NEON (contract of `Simd`).
         unsafe { [vfmaq_f32(c[0], a[0], b[0]), vfmaq_f32(c[1], a[1], b[1])] }
     }
     #[inline(always)]
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
-        // SAFETY: as above.
+        // SAFETY: every 64-bit ARM has NEON (contract of `Simd`).
         unsafe { [vaddq_f32(a[0], b[0]), vaddq_f32(a[1], b[1])] }
     }
     #[inline(always)]
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
-        // SAFETY: as above.
+        // SAFETY: every 64-bit ARM has NEON (contract of `Simd`).
         unsafe { [vsubq_f32(a[0], b[0]), vsubq_f32(a[1], b[1])] }
     }
     #[inline(always)]
     unsafe fn sum(v: Self::V) -> f32 {
-        // SAFETY: as above.
+        // SAFETY: every 64-bit ARM has NEON (contract of `Simd`).
         unsafe { vaddvq_f32(vaddq_f32(v[0], v[1])) }
     }
     #[inline(always)]
     unsafe fn f32(from: *const f32) -> Self::V {
-        // SAFETY: as above; the caller has values for all lanes.
+        // SAFETY: every 64-bit ARM has NEON, and `from` is valid for reads of `LANES` values
+        // (contract of `Simd`).
         unsafe { [vld1q_f32(from), vld1q_f32(from.add(4))] }
     }
     #[inline(always)]
     unsafe fn store(to: *mut f32, v: Self::V) {
-        // SAFETY: as above; the caller has room for all lanes.
+        // SAFETY: every 64-bit ARM has NEON, and `to` is valid for writes of `LANES` values
+        // (contract of `Simd`).
         unsafe {
             vst1q_f32(to, v[0]);
             vst1q_f32(to.add(4), v[1]);
@@ -80,7 +84,8 @@ unsafe impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn f16(from: *const f16) -> Self::V {
-        // SAFETY: as above; sixteen bytes are read.
+        // SAFETY: every 64-bit ARM has NEON, and `from` is valid for reads of `LANES` values
+        // (contract of `Simd`).
         unsafe {
             let halves = vld1q_u16(from.cast());
             [widen(vget_low_u16(halves)), widen(vget_high_u16(halves))]
@@ -88,7 +93,8 @@ unsafe impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn bf16(from: *const bf16) -> Self::V {
-        // SAFETY: as above; sixteen bytes are read.
+        // SAFETY: every 64-bit ARM has NEON, and `from` is valid for reads of `LANES` values
+        // (contract of `Simd`).
         unsafe {
             let halves = vld1q_u16(from.cast());
             [vget_low_u16(halves), vget_high_u16(halves)]
@@ -97,7 +103,8 @@ unsafe impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn i8(from: *const i8) -> Self::V {
-        // SAFETY: as above; eight bytes are read.
+        // SAFETY: every 64-bit ARM has NEON, and `from` is valid for reads of `LANES` values
+        // (contract of `Simd`).
         unsafe {
             let words = vmovl_s8(vld1_s8(from));
             [vget_low_s16(words), vget_high_s16(words)].map(|x| vcvtq_f32_s32(vmovl_s16(x)))
@@ -105,7 +112,8 @@ unsafe impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn signs(from: *const u8) -> Self::V {
-        // SAFETY: as above; one byte is read.
+        // SAFETY: every 64-bit ARM has NEON, and `from` is valid for reads of `LANES` bits
+        // (contract of `Simd`).
         unsafe {
             let bits = vdupq_n_u32(u32::from(*from));
             let one = vdupq_n_f32(1.0);
@@ -117,7 +125,7 @@ unsafe impl Simd for Neon {
     }
 }
 
-/// The product of small integers, of which as many are whole sixteens.
+/// The dot product of small integers, up to the last multiple of 16.
 ///
 /// Two products of values up to 127 just fit into 16 bits.
 #[inline]

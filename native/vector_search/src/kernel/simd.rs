@@ -5,8 +5,13 @@ use half::{bf16, f16};
 /// One instruction set's vector of `f32`.
 ///
 /// # Safety
-/// Methods may use instructions that only the functions of their level enable, and are to be
-/// inlined into those; loads read `LANES` values from where they are told.
+///
+/// An implementation uses no instructions beyond its set, and reads and writes exactly the `LANES`
+/// values that a method names, at any alignment.
+///
+/// Who calls a method guarantees that the machine has the instructions of the set, and that each
+/// pointer is valid for `LANES` values. The functions of each level in this module enable the set
+/// that they use, and run only on a machine that has it (see [`super::Set`]).
 pub unsafe trait Simd {
     /// The register.
     type V: Copy;
@@ -47,7 +52,9 @@ pub trait Element {
     /// Read `LANES` values starting at value `at`, a multiple of `LANES`.
     ///
     /// # Safety
-    /// They must be there, and the caller compiled for `S`.
+    ///
+    /// The machine must have the instructions of `S`, and `from` be valid for reads of values up to
+    /// `at + LANES`.
     unsafe fn load<S: Simd>(from: *const Self::Item, at: usize) -> S::V;
     /// The value at a position.
     fn one(items: &[Self::Item], at: usize) -> f32;
@@ -62,7 +69,8 @@ macro_rules! element {
             const VALUES: usize = $values;
             #[inline(always)]
             unsafe fn load<S: Simd>(from: *const $item, at: usize) -> S::V {
-                // SAFETY: the caller's promise, which is the same.
+                // SAFETY: the machine has the instructions of `S`, and `from` is valid up to the
+                // last of the values read (contract of `Element::load`).
                 unsafe { S::$load(from.add(at / $values)) }
             }
             #[inline(always)]
@@ -88,7 +96,7 @@ fn sign(byte: u8, bit: usize) -> f32 {
 /// Eight lanes in plain Rust; the compiler uses whatever the target always has.
 pub struct Portable;
 
-// SAFETY: uses no special instructions; every load reads exactly eight values.
+// SAFETY: the methods use what the target always has, and read or write eight values, unaligned.
 unsafe impl Simd for Portable {
     type V = [f32; 8];
     const LANES: usize = 8;
@@ -119,51 +127,51 @@ unsafe impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn f32(from: *const f32) -> [f32; 8] {
-        // SAFETY: the caller's eight values.
+        // SAFETY: `from` is valid for reads of 8 values (contract of `Simd`).
         unsafe { from.cast::<[f32; 8]>().read_unaligned() }
     }
     #[inline(always)]
     unsafe fn store(to: *mut f32, v: [f32; 8]) {
-        // SAFETY: the caller's room for eight values.
+        // SAFETY: `to` is valid for writes of 8 values (contract of `Simd`).
         unsafe { to.cast::<[f32; 8]>().write_unaligned(v) };
     }
     #[inline(always)]
     unsafe fn f16(from: *const f16) -> [f32; 8] {
-        // SAFETY: the caller's eight values.
+        // SAFETY: `from` is valid for reads of 8 values (contract of `Simd`).
         unsafe { from.cast::<[f16; 8]>().read_unaligned() }.map(f16::to_f32)
     }
     #[inline(always)]
     unsafe fn bf16(from: *const bf16) -> [f32; 8] {
-        // SAFETY: the caller's eight values.
+        // SAFETY: `from` is valid for reads of 8 values (contract of `Simd`).
         let values = unsafe { from.cast::<[bf16; 8]>().read_unaligned() };
         values.map(|x| f32::from_bits(u32::from(x.to_bits()) << 16))
     }
     #[inline(always)]
     unsafe fn i8(from: *const i8) -> [f32; 8] {
-        // SAFETY: the caller's eight values.
+        // SAFETY: `from` is valid for reads of 8 values (contract of `Simd`).
         unsafe { from.cast::<[i8; 8]>().read_unaligned() }.map(f32::from)
     }
     #[inline(always)]
     unsafe fn signs(from: *const u8) -> [f32; 8] {
-        // SAFETY: the caller's eight bits are one byte.
+        // SAFETY: `from` is valid for reads of 8 bits, which are one byte (contract of `Simd`).
         let byte = unsafe { *from };
         std::array::from_fn(|i| sign(byte, i))
     }
 }
 
-/// Ask for a whole row that will be read soon, or for what lies as far as `AHEAD` bytes behind it;
-/// whether anything lies there does not matter.
+/// Prefetch a whole row, or what lies as far as `AHEAD` bytes behind it; whether anything lies
+/// there does not matter.
 #[inline(always)]
 pub fn prefetch<const AHEAD: usize, T>(row: &[T]) {
     for line in row.chunks(64 / size_of::<T>().max(1)) {
         let at = line.as_ptr().cast::<i8>().wrapping_add(AHEAD);
-        // SAFETY: a prefetch reads nothing, so no address is wrong.
+        // SAFETY: SSE is there on every x86-64, and a prefetch faults at no address.
         #[cfg(target_arch = "x86_64")]
         unsafe {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             _mm_prefetch::<_MM_HINT_T0>(at);
         }
-        // SAFETY: as above.
+        // SAFETY: a prefetch faults at no address, and changes neither memory nor registers.
         #[cfg(target_arch = "aarch64")]
         unsafe {
             std::arch::asm!("prfm pldl1keep, [{}]", in(reg) at,

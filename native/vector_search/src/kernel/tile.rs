@@ -1,4 +1,4 @@
-//! A few rows against a panel of queries, held in registers: the inner loop of a batch.
+//! A register tile of a few rows times a panel of queries: the inner loop of a batch.
 
 #[cfg(target_arch = "aarch64")]
 use super::neon::Neon;
@@ -56,18 +56,21 @@ fn choose<const SQUARES: bool>(level: Level) -> Tile {
     }
 }
 
-/// A tile of `R` rows and `H` vectors of queries, whose sums find room in registers.
+/// Multiply `R` rows with `H` vectors of queries, all accumulators in registers.
 ///
 /// # Safety
-/// The caller is compiled for `S`, and there are `R` rows, each of the panel's dimension.
+///
+/// The machine must have the instructions of `S`, and there be `R` rows, each of the panel's
+/// dimension. `H * LANES` must be at most [`MAX_QUERIES`].
 #[inline(always)]
 unsafe fn tile<S: Simd, const R: usize, const H: usize, const SQUARES: bool>(
     rows: &[&[f32]],
     panel: &[f32],
     out: &mut Sums,
 ) {
-    // SAFETY: the panel holds `H` vectors for each dimension, each row one value, and a row of `out`
-    // `MAX_QUERIES` values, which are at least `H` vectors.
+    // SAFETY: the machine has the instructions of `S`, and there are `R` rows of the panel's
+    // dimension (this function's contract). The panel holds `H` vectors for each dimension, each
+    // row one value, and a row of `out` `MAX_QUERIES` values, which are at least `H` vectors.
     unsafe {
         let pointers: [*const f32; R] = std::array::from_fn(|r| rows[r].as_ptr());
         let mut sums = [[S::zero(); H]; R];
@@ -95,27 +98,35 @@ unsafe fn tile<S: Simd, const R: usize, const H: usize, const SQUARES: bool>(
 }
 
 fn portable<const SQUARES: bool>(rows: &[&[f32]], panel: &[f32], out: &mut Sums) {
-    // SAFETY: needs no special instructions; `Tile::run` has compared the lengths.
+    // SAFETY: portable lanes need no instructions of a set, `Tile::run` compared the number of rows
+    // and their lengths with the 4 and the panel that `choose` names, and 1 x 8 is at most
+    // `MAX_QUERIES`.
     unsafe { tile::<Portable, 4, 1, SQUARES>(rows, panel, out) };
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn avx2<const SQUARES: bool>(rows: &[&[f32]], panel: &[f32], out: &mut Sums) {
-    // SAFETY: compiled for it; `Tile::run` has compared the lengths.
+    // SAFETY: this function enables AVX2 and FMA, all that is used of `Avx2`; `Tile::run` compared
+    // the number of rows and their lengths with the 6 and the panel that `choose` names, and 2 x 8
+    // is at most `MAX_QUERIES`.
     unsafe { tile::<Avx2, 6, 2, SQUARES>(rows, panel, out) };
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512<const SQUARES: bool>(rows: &[&[f32]], panel: &[f32], out: &mut Sums) {
-    // SAFETY: compiled for it; `Tile::run` has compared the lengths.
+    // SAFETY: this function enables AVX-512 F, all that is used of `Avx512`; `Tile::run` compared
+    // the number of rows and their lengths with the 12 and the panel that `choose` names, and 2 x
+    // 16 is at most `MAX_QUERIES`.
     unsafe { tile::<Avx512, 12, 2, SQUARES>(rows, panel, out) };
 }
 
 #[cfg(target_arch = "aarch64")]
 #[target_feature(enable = "neon")]
 fn neon<const SQUARES: bool>(rows: &[&[f32]], panel: &[f32], out: &mut Sums) {
-    // SAFETY: compiled for it; `Tile::run` has compared the lengths.
+    // SAFETY: this function enables NEON, which `Neon` needs; `Tile::run` compared the number of
+    // rows and their lengths with the 6 and the panel that `choose` names, and 2 x 8 is at most
+    // `MAX_QUERIES`.
     unsafe { tile::<Neon, 6, 2, SQUARES>(rows, panel, out) };
 }
