@@ -110,13 +110,13 @@ class Component(Source):
     @cached_property
     def _class(self) -> type[Any]:
         try:
-            found = resolve(self.reference) if isinstance(self.reference, str) else self.reference
-            problem = _breach(found, resolve(self.contract))
+            offered = resolve(self.reference) if isinstance(self.reference, str) else self.reference
+            problem = _breach(offered, resolve(self.contract))
         except PluginError as error:
             problem = str(error)
         if problem:
             raise PluginError(f"{self.key} of {self.source} cannot be used: {problem}")
-        cls: type[Any] = found
+        cls: type[Any] = offered
         _LOADED.setdefault(cls, self)
         return cls
 
@@ -139,7 +139,9 @@ def described(part: object) -> str:
     cls: Any = type(part)
     if not attrs.has(cls):
         return named(part)
-    values = (f"{one.name}={getattr(part, one.name)!r}" for one in attrs.fields(cls))
+    values = (
+        f"{attribute.name}={getattr(part, attribute.name)!r}" for attribute in attrs.fields(cls)
+    )
     listed = ", ".join(values)
     return f"{named(part)} ({listed})" if listed else named(part)
 
@@ -157,14 +159,14 @@ def blamed(
             those that the error came through is named instead.
 
     Raises:
-        PluginError: from whatever was raised, but for errors of ours and for want of memory.
+        PluginError: from whatever was raised, but for errors of ours and where memory runs out.
     """
     try:
         yield
     except (AIOSError, MemoryError):
         raise
     except Exception as error:
-        # Of torch's two kinds, one is a class of its own; whoever runs the command tells of both.
+        # Of torch's two kinds, one is a class of its own; whoever runs the command names both.
         if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
             raise
         for frame in _frames(error):
@@ -197,17 +199,17 @@ def resolve(reference: str) -> Any:
     module_name, _, path = reference.partition(":")
     try:
         with contextlib.redirect_stdout(sys.stderr):  # what it prints is no answer of a command
-            found = importlib.import_module(module_name)
+            target = importlib.import_module(module_name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # foreign code: SystemExit and Rust's panics are no Exception
         raise PluginError(import_fault(error, module_name)) from error
     for attribute in filter(None, path.split(".")):
         try:
-            found = getattr(found, attribute)
+            target = getattr(target, attribute)
         except AttributeError:
             raise PluginError(f"{module_name} has no {path}, named by {reference!r}") from None
-    return found
+    return target
 
 
 def import_fault(error: BaseException, module_name: str) -> str:
@@ -238,14 +240,14 @@ def describe(error: BaseException) -> str:
 _LOADERS = {__file__, importlib.__file__}  # frames of ours, no news to a plugin's author
 
 
-def _breach(found: Any, contract: type) -> str | None:
+def _breach(cls: Any, contract: type) -> str | None:
     """How an object breaks its contract, or None where it keeps it."""
-    if not inspect.isclass(found):
-        return f"it is {found!r}; expected a class"
-    if "__attrs_attrs__" not in vars(found) or not attrs.inspect(found).is_frozen:
-        return f"{found.__qualname__} is not a frozen attrs class; expected @attrs.frozen above it"
-    if not issubclass(found, contract):
-        return f"{found.__qualname__} does not subclass {contract.__module__}.{contract.__name__}"
-    if missing := sorted(getattr(found, "__abstractmethods__", ())):
-        return f"{found.__qualname__} does not write {', '.join(missing)} of {contract.__name__}"
+    if not inspect.isclass(cls):
+        return f"it is {cls!r}; expected a class"
+    if "__attrs_attrs__" not in vars(cls) or not attrs.inspect(cls).is_frozen:
+        return f"{cls.__qualname__} is not a frozen attrs class; expected @attrs.frozen above it"
+    if not issubclass(cls, contract):
+        return f"{cls.__qualname__} does not subclass {contract.__module__}.{contract.__name__}"
+    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+        return f"{cls.__qualname__} does not write {', '.join(missing)} of {contract.__name__}"
     return None

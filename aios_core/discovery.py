@@ -47,16 +47,16 @@ def entry_points() -> tuple[list[tuple[Source, str]], list[Failure]]:
     """
     failures = []
     try:
-        found = list(metadata.entry_points(group=GROUP))
+        points = list(metadata.entry_points(group=GROUP))
     except Exception:  # noqa: BLE001  # one distribution's file is malformed: find out which
-        found = []
+        points = []
         for distribution in metadata.distributions():
             try:
-                found += distribution.entry_points.select(group=GROUP)
+                points += distribution.entry_points.select(group=GROUP)
             except Exception as error:  # noqa: BLE001  # the parser lets all kinds of them out
                 reason = f"its entry_points.txt cannot be read: {describe(error)}"
                 failures.append(Failure(*_origin(distribution), "-", reason))
-    plugins = [(Source(*_origin(point.dist), point.name), point.value) for point in found]
+    plugins = [(Source(*_origin(point.dist), point.name), point.value) for point in points]
     return sorted(plugins, key=lambda plugin: (*_order(plugin[0]), plugin[1])), failures
 
 
@@ -253,8 +253,8 @@ def _known(hooks: Collection[str]) -> str:
 
 def _origin(distribution: metadata.Distribution | None) -> tuple[str, str]:
     """Name and version; half-removed distributions have neither."""
-    found = distribution.metadata if distribution else None
-    name, version = (found[key] if found and key in found else None for key in ("Name", "Version"))
+    facts = distribution.metadata if distribution else None
+    name, version = (facts[key] if facts and key in facts else None for key in ("Name", "Version"))
     return name or "unknown", version or "unknown"
 
 

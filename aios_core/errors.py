@@ -34,7 +34,12 @@ class AIOSError(Exception):
     """Root of every error that a user can cause and mend; it never shows a password of a URI."""
 
     def __init__(self, *arguments: object) -> None:
-        super().__init__(*(redacted(one) if isinstance(one, str) else one for one in arguments))
+        super().__init__(
+            *(
+                redacted(argument) if isinstance(argument, str) else argument
+                for argument in arguments
+            )
+        )
 
 
 class ConfigError(AIOSError):

@@ -9,7 +9,7 @@ import textwrap
 
 def field_docs(cls: type) -> dict[str, str]:
     """The strings below the fields of a class and of its bases, read from the source."""
-    found: dict[str, str] = {}
+    docs: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
         try:
             source = textwrap.dedent(inspect.getsource(base))
@@ -25,5 +25,5 @@ def field_docs(cls: type) -> dict[str, str]:
                 and isinstance(below.value, ast.Constant)
                 and isinstance(below.value.value, str)
             ):
-                found[above.target.id] = inspect.cleandoc(below.value.value)
-    return found
+                docs[above.target.id] = inspect.cleandoc(below.value.value)
+    return docs

@@ -24,7 +24,7 @@ def cache_folder() -> Path:
     """``$AIOS_CACHE``, else ``$XDG_CACHE_HOME/aios``, else ``~/.cache/aios``.
 
     Where that cannot be written, as in many containers, it is a folder that goes with this
-    process, which is told once.
+    process, which is logged once.
     """
     try:
         folder = _named_cache()

@@ -62,8 +62,8 @@ class Registry:
             PluginError: a pin that cannot be honoured; under strictness, any fault.
         """
         registry = cls()
-        wanted = environ.get("AIOS_DISABLE_PLUGINS", "").split(",")
-        blocked = {canonical(name) for name in wanted if name.strip()}
+        blocking = environ.get("AIOS_DISABLE_PLUGINS", "").split(",")
+        blocked = {canonical(name) for name in blocking if name.strip()}
         unused = set(blocked)
         installed, unreadable = discovery.entry_points()
         registry._record((), unreadable)
@@ -169,14 +169,14 @@ class Registry:
     def conflicts(self) -> dict[str, tuple[Component, ...]]:
         """Names that more than one plugin offers and no pin settles, such as ``"noise.cosine"``."""
         return {
-            ".".join(key): tuple(found)
+            ".".join(key): tuple(offers)
             for key in sorted(self._offers)
-            if len(found := self._candidates(*key)) > 1
+            if len(offers := self._candidates(*key)) > 1
         }
 
     def conflict_messages(self) -> list[str]:
         """For each conflict, who is part of it and what settles it."""
-        return [_conflict(key, found) for key, found in self.conflicts.items()]
+        return [_conflict(key, offers) for key, offers in self.conflicts.items()]
 
     def get(self, kind: str, name: str) -> Component:
         """The component of a kind that has a name.
@@ -187,11 +187,11 @@ class Registry:
         """
         if kind not in self._kinds:
             raise PluginError(f"there is no kind {kind!r}; {_near(kind, self._kinds)}")
-        found = self._candidates(kind, name)
-        if len(found) > 1:
-            raise PluginError(_conflict(f"{kind}.{name}", found))
-        if found:
-            return found[0]
+        candidates = self._candidates(kind, name)
+        if len(candidates) > 1:
+            raise PluginError(_conflict(f"{kind}.{name}", candidates))
+        if candidates:
+            return candidates[0]
         known = [name for known_kind, name in self._offers if known_kind == kind]
         raise self.miss(kind, name, known)
 
@@ -214,12 +214,12 @@ class Registry:
     def components(self, kind: str | None = None) -> list[Component]:
         """Every component that `get` gives, sorted by kind and name; conflicts are left out."""
         conflicts = self.conflicts
-        return [one for one in self.offers(kind) if one.key not in conflicts]
+        return [component for component in self.offers(kind) if component.key not in conflicts]
 
     def offers(self, kind: str | None = None) -> list[Component]:
         """Every component that is offered and not pinned away, conflicts among them."""
         keys = [key for key in sorted(self._offers) if kind in (None, key[0])]
-        return [one for key in keys for one in self._candidates(*key)]
+        return [component for key in keys for component in self._candidates(*key)]
 
     def _bring(self, plugin: object, source: Source) -> None:
         """Take the kinds that a plugin brings, but for what others have."""
@@ -242,9 +242,13 @@ class Registry:
 
     def _candidates(self, kind: str, name: str) -> list[Component]:
         """Who offers a name, once the pins have spoken."""
-        found = self._offers.get((kind, name), [])
+        offers = self._offers.get((kind, name), [])
         pin = self._pins.get(f"{kind}.{name}")
-        return [one for one in found if pin in (None, one.distribution) or _same(pin, one)]
+        return [
+            component
+            for component in offers
+            if pin in (None, component.distribution) or _same(pin, component)
+        ]
 
     def _pin_fault(self, key: str, distribution: str) -> str | None:
         """Why a pin cannot be honoured."""
@@ -252,10 +256,10 @@ class Registry:
         if kind not in self._kinds or not name:
             expected = f"kind.name, as in 'noise.cosine', with a kind of: {_list(self._kinds)}"
             return f"cannot pin {key!r}; expected {expected}"
-        found = self._offers.get((kind, name), [])
-        if any(_same(distribution, one) for one in found):
+        offers = self._offers.get((kind, name), [])
+        if any(_same(distribution, component) for component in offers):
             return None
-        offered = _list(one.distribution for one in found) or "no plugin that loads"
+        offered = _list(component.distribution for component in offers) or "no plugin that loads"
         return f"cannot pin {key!r} to {distribution!r}, which does not offer it; {offered} does"
 
 
@@ -271,10 +275,10 @@ def _taken(row: Kind, known: Iterable[Kind]) -> str | None:
     return None
 
 
-def _conflict(key: str, found: Iterable[Component]) -> str:
+def _conflict(key: str, offers: Iterable[Component]) -> str:
     """A conflict, and what would settle it."""
-    text = f"{key} is offered more than once: by {', and by '.join(o.source for o in found)}"
-    pins = sorted({one.distribution for one in found})
+    text = f"{key} is offered more than once: by {', and by '.join(o.source for o in offers)}"
+    pins = sorted({component.distribution for component in offers})
     if len(pins) == 1:
         return f"{text}; {pins[0]} must be mended, or one of them named in AIOS_DISABLE_PLUGINS"
     lines = " or ".join(f'"{key}" = "{pin}"' for pin in pins)
@@ -291,6 +295,6 @@ def _list(names: Iterable[str]) -> str:
 
 def _near(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
-    near = [f"{one!r}" for one in get_close_matches(name, known, n=3)]
+    near = [f"{match!r}" for match in get_close_matches(name, known, n=3)]
     meant = f"did you mean {' or '.join(near)}? " if near else ""
     return f"{meant}known: {_list(known) or 'none'}"

@@ -1,7 +1,7 @@
 """Results about a tensor, cached while it lives: a device is not asked twice.
 
 Whoever reads a number from a graphics card waits until all that was launched is done, so the parts
-of a step that want to know the same of the same tensor wait once, and read it once.
+of a step that read the same from the same tensor wait once, and read it once.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class cached_by_tensor(Generic[*Rest, Answer]):  # noqa: N801 - a decorator, as 
 
     def known(self, tensor: Tensor, *rest: *Rest) -> Answer | None:
         """The answer if it is known."""
-        for one in self._kept:
-            of, version, others, answer = one
+        for entry in self._kept:
+            of, version, others, answer = entry
             same = of() is tensor and version == tensor._version  # noqa: SLF001
             if same and all(map(_equal, others, rest)):
-                if one is not self._kept[0]:  # what was asked for last is kept longest
-                    self._kept = (one, *(other for other in self._kept if other is not one))
+                if entry is not self._kept[0]:  # what was asked for last is kept longest
+                    self._kept = (entry, *(other for other in self._kept if other is not entry))
                 return answer
         return None
 
@@ -53,13 +53,13 @@ class cached_by_tensor(Generic[*Rest, Answer]):  # noqa: N801 - a decorator, as 
         """Keep an answer that was found in another way, and return it."""
         # The one kind does not say when it changes; the other's graph should not outlive its use.
         if not (tensor.is_inference() or tensor.requires_grad):
-            one = ref(tensor), tensor._version, rest, answer  # noqa: SLF001
-            self._kept = (one, *self._kept[: _KEPT - 1])
+            entry = ref(tensor), tensor._version, rest, answer  # noqa: SLF001
+            self._kept = (entry, *self._kept[: _KEPT - 1])
         return answer
 
 
-def _equal(one: object, other: object) -> bool:
-    return one is other or (isinstance(one, int) and one == other)
+def _equal(first: object, other: object) -> bool:
+    return first is other or (isinstance(first, int) and first == other)
 
 
 @cached_by_tensor
@@ -71,8 +71,8 @@ def count(where: Tensor) -> int:
 @cached_by_tensor
 def masks(x: Tensor, mask_id: int) -> Tensor:
     """Where a state (B, L) holds a mask, bool."""
-    found: Tensor = x == mask_id
-    return found
+    equal: Tensor = x == mask_id
+    return equal
 
 
 @cached_by_tensor

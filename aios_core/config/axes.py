@@ -57,13 +57,13 @@ def sweep(ablate: Node, schema: Any) -> Sweep:
     together = [[entry] for entry in _entries(ablate.without("zip", "baseline"), problems)]
     together += [list(_entries(table, problems)) for table in _tables(ablate.get("zip"), problems)]
     axes = [_axis(entries, schema, problems) for entries in together]
-    found = tuple(axis for axis in axes if axis is not None)
-    _unique(found, problems)
+    varied = tuple(axis for axis in axes if axis is not None)
+    _unique(varied, problems)
     baseline = ablate.get("baseline")
-    chosen = _baseline(baseline, found, problems) if baseline is not None else {}
+    chosen = _baseline(baseline, varied, problems) if baseline is not None else {}
     if problems:
         raise ConfigError(*problems)
-    return Sweep(found, chosen)
+    return Sweep(varied, chosen)
 
 
 def _entries(table: Node, problems: list[str]) -> Iterator[tuple[Setting, Node]]:
@@ -84,7 +84,7 @@ def _tables(zips: Node | None, problems: list[str]) -> list[Node]:
     if zips is None:
         return []
     tables = zips.value if isinstance(zips.value, list) else [zips]
-    if isinstance(zips.value, list) and all(isinstance(one.value, dict) for one in tables):
+    if isinstance(zips.value, list) and all(isinstance(table.value, dict) for table in tables):
         return tables
     problems.append(zips.source.problem(("ablate", "zip"), "expected tables, [[ablate.zip]]"))
     return []

@@ -76,8 +76,8 @@ def json_schema(registry: Registry) -> Schema:
             continue
         default = None if meta.get("many") else meta["default"]
         offered = registry.components(meta["kind"])
-        one = {"anyOf": [_component(component, default) for component in offered]}
-        properties[key] = {"type": "array", "items": one} if meta.get("many") else one
+        item = {"anyOf": [_component(component, default) for component in offered]}
+        properties[key] = {"type": "array", "items": item} if meta.get("many") else item
     return {
         "$schema": "http://json-schema.org/draft-04/schema#",
         "title": "A configuration of ai-os-diffusion",
@@ -145,12 +145,12 @@ def _type(hint: Any) -> Schema:
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin in (typing.Union, types.UnionType):
-        members = [_type(one) for one in arguments if one is not types.NoneType]
+        members = [_type(member) for member in arguments if member is not types.NoneType]
         return members[0] if len(members) == 1 else {"anyOf": members}
     if origin is tuple and Ellipsis in arguments:
         return {"type": "array", "items": _type(arguments[0])}
     if origin is tuple:
-        items = [_type(one) for one in arguments]
+        items = [_type(item) for item in arguments]
         return {"type": "array", "items": items, "minItems": len(items), "maxItems": len(items)}
     if origin is dict:
         return {"type": "object", "additionalProperties": _type(arguments[1])}
@@ -166,8 +166,8 @@ def _bounds(validator: Any, schema: Schema) -> None:
             if "=" not in validator.compare_op:
                 schema[f"exclusive{word.capitalize()}"] = True
         case "_AndValidator":
-            for one in validator._validators:  # noqa: SLF001
-                _bounds(one, schema)
+            for part in validator._validators:  # noqa: SLF001
+                _bounds(part, schema)
         case "_OptionalValidator":
             _bounds(validator.validator, schema)
         case "_InValidator":

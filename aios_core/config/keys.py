@@ -167,10 +167,10 @@ def _of_code(resolved: Resolved, sections: Iterable[str], roots: tuple[str, ...]
     """What a key covers of the core and of the components in some sections, as JSON."""
     schema = fields(_schema(resolved))
     kinds = {schema[name].metadata.get("kind") for name in sections}
-    components = [one for one in resolved.components if one.kind in kinds]
-    others = {(one.distribution, one.version) for one in components}
+    components = [component for component in resolved.components if component.kind in kinds]
+    others = {(component.distribution, component.version) for component in components}
     facts = {
-        **_code((*roots, *sorted({one.load().__module__ for one in components}))),
+        **_code((*roots, *sorted({component.load().__module__ for component in components}))),
         "versions": sorted(other for other in others if other[0] != DISTRIBUTION),
     }
     return {name: canonical(fact).decode() for name, fact in facts.items()}
@@ -181,7 +181,9 @@ def _code(roots: tuple[str, ...]) -> dict[str, Any]:
     """The meaning of some modules and of all that they use, and the libraries that they use."""
     modules = meaning.closure(roots, _CHANGES_NOTHING)
     used = {
-        _LIBRARIES[name] for one in modules.values() for name in one.libraries & set(_LIBRARIES)
+        _LIBRARIES[name]
+        for module in modules.values()
+        for name in module.libraries & set(_LIBRARIES)
     }
     return {"code": meaning.digests(modules), "libraries": {name: _release(name) for name in used}}
 
@@ -208,7 +210,7 @@ def _sections(
     resolved: Resolved, affects: tuple[str, ...], data: str | None
 ) -> dict[str, _Section]:
     """The sections that count, and what counts of each."""
-    mode, made, found = resolved.config.mode, resolved.memo.counted, {}
+    mode, made, sections = resolved.config.mode, resolved.memo.counted, {}
     for name, (own, inner) in _affected(_schema(resolved)).items():
         if name not in resolved.values or (own or affects[0]) not in affects:
             continue
@@ -226,8 +228,8 @@ def _sections(
             if left_out:
                 counted = {key: value for key, value in counted.items() if key not in left_out}
             made[place] = _Section(whole, counted, canonical(counted).decode())
-        found[name] = made[place]
-    return found
+        sections[name] = made[place]
+    return sections
 
 
 def _schema(resolved: Resolved) -> Any:
@@ -235,11 +237,11 @@ def _schema(resolved: Resolved) -> Any:
 
 
 def _counted(cls: Any, values: Mapping[str, Any], affects: tuple[str, ...]) -> dict[str, Any]:
-    found = {}
+    counted = {}
     for name, (own, inner) in _affected(cls).items():
         if name in values and (own or affects[0]) in affects:
-            found[name] = _counted(inner, values[name], affects) if inner else values[name]
-    return found
+            counted[name] = _counted(inner, values[name], affects) if inner else values[name]
+    return counted
 
 
 def code(component: Component) -> str:
@@ -250,9 +252,9 @@ def code(component: Component) -> str:
 @cache
 def _affected(cls: Any) -> dict[str, tuple[str | None, Any]]:
     """What each field of a class affects, as far as it says, and its class if it is a table."""
-    found = {}
+    affected = {}
     for name, attribute in fields(cls).items():
         inner = None if "kind" in attribute.metadata else hints(cls)[attribute.name]
         table = inner is not None and attrs.has(inner)
-        found[name] = attribute.metadata.get("affects"), inner if table else None
-    return found
+        affected[name] = attribute.metadata.get("affects"), inner if table else None
+    return affected

@@ -54,9 +54,9 @@ class _Walk:
 
     def _sees(self, mark: str) -> bool:
         """Whether a mark comes next; if so, move past it."""
-        found = self._text.startswith(mark, self._at)
-        self._at += len(mark) * found
-        return found
+        here = self._text.startswith(mark, self._at)
+        self._at += len(mark) * here
+        return here
 
     def _document(self) -> None:
         table: KeyPath = ()

@@ -63,7 +63,7 @@ def write_lock(resolved: Resolved, path: Path, *, data: Mapping[str, Any]) -> No
         "seed": resolved.config.seed,
         "data": dict(data),
         "versions": {"python": platform.python_version(), **library_versions()},
-        "components": {one.key: _record(one) for one in resolved.components},
+        "components": {component.key: _record(component) for component in resolved.components},
     }
     git = _git()
     if git is not None:
@@ -75,8 +75,8 @@ def write_lock(resolved: Resolved, path: Path, *, data: Mapping[str, Any]) -> No
 def locked_tokenizer(path: Path) -> dict[str, dict[str, Any]]:
     """Size and SHA-256 of each file of the tokenizer, of a lock file without a fault."""
     data = tomllib.loads(path.read_text(encoding="utf-8"))["lock"].get("data", {})
-    found: dict[str, dict[str, Any]] = data.get("tokenizer", {})
-    return found
+    tokenizers: dict[str, dict[str, Any]] = data.get("tokenizer", {})
+    return tokenizers
 
 
 def lock_fault(path: Path) -> str | None:
@@ -135,7 +135,7 @@ def check_lock(file: Node, resolved: Resolved, *, allow_changes: bool) -> None:
         wrong = "damaged: it records no components; delete [lock] to take the values alone"
         raise ConfigError(lock.source.problem(("lock",), wrong))
     problems = []
-    for component in sorted(set(resolved.components), key=lambda one: one.key):
+    for component in sorted(set(resolved.components), key=lambda row: row.key):
         entry, now = recorded.get(component.key), _record(component)
         if entry is not None and entry.plain() != now:
             place = ("lock", "components", component.key)
@@ -196,11 +196,11 @@ def _relative(resolved: Resolved, folder: Path) -> dict[str, Any]:
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that may change a result, by distribution."""
-    found = {}
+    versions = {}
     for library in LIBRARIES:
         with suppress(PackageNotFoundError):
-            found[library] = version(library)
-    return found
+            versions[library] = version(library)
+    return versions
 
 
 def _git() -> dict[str, Any] | None:

@@ -43,20 +43,20 @@ def closure(roots: Iterable[str], ignored: tuple[str, ...] = ()) -> dict[str, Mo
     Raises:
         PluginError: one of them is missing, or is no Python.
     """
-    found: dict[str, Module] = {}
+    modules: dict[str, Module] = {}
     waiting = list(roots)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found[name] = read(name)
+        if name not in modules:
+            modules[name] = read(name)
             waiting += [at.module for at in targets(name) if not _under(at.module, ignored)]
-    return found
+    return modules
 
 
 def digests(modules: Mapping[str, Module]) -> list[str]:
     """Of each module of a closure, together with what its imports lead to; in order."""
 
-    def one(name: str) -> str:
+    def digest(name: str) -> str:
         leads = sorted(
             (at.bound, at.name, modules[at.module].digest)
             for at in targets(name)
@@ -64,7 +64,7 @@ def digests(modules: Mapping[str, Module]) -> list[str]:
         )
         return sha256(repr((modules[name].digest, leads)))
 
-    return sorted({one(name) for name in modules})
+    return sorted({digest(name) for name in modules})
 
 
 @cache
@@ -155,4 +155,4 @@ def _sources(name: str, file: Path) -> str:
 
 
 def _under(name: str, packages: tuple[str, ...]) -> bool:
-    return any(name == one or name.startswith(f"{one}.") for one in packages)
+    return any(name == package or name.startswith(f"{package}.") for package in packages)

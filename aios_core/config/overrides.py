@@ -19,7 +19,7 @@ def key_path(text: str) -> tuple[str, ...] | None:
     """The parts of a TOML key such as ``plugins.use."noise.cosine"``; None if it is no key."""
     try:
         table: Any = tomllib.loads(f"{text} = 0") if "\n" not in text else {}
-    except tomllib.TOMLDecodeError:  # TOML wants quotes around the letters of most languages
+    except tomllib.TOMLDecodeError:  # TOML requires quotes around the letters of most languages
         bare = text.split(".")
         return tuple(bare) if all(_WORD.fullmatch(part) for part in bare) else None
     parts = []

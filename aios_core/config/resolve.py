@@ -176,7 +176,7 @@ def pinned(root: Node, registry: Registry) -> Registry:
     plugins = root.get("plugins")
     use = plugins.get("use") if plugins is not None else None
     pins = use.plain() if use is not None else {}
-    if not isinstance(pins, dict) or not all(isinstance(one, str) for one in pins.values()):
+    if not isinstance(pins, dict) or not all(isinstance(pin, str) for pin in pins.values()):
         pins = {}
     try:
         registry = registry.pinned(pins) if pins else registry

@@ -170,12 +170,12 @@ class SamplingConfig(Controls):
 
 @frozen
 class MemoryConfig:
-    """Memories that a diffusion network is told of, by cross-attention (`MemoryConditioner`)."""
+    """Memories that a diffusion network is conditioned on, by cross-attention."""
 
     k: int = field(default=0, validator=[validators.ge(0), validators.le(65_536)])
-    """K, memories that a text is told of; 0: the network has no conditioner."""
+    """K, memories that a text is conditioned on; 0: the network has no conditioner."""
     store: Path | None = field(default=None, metadata=_NO_EFFECT)
-    """Folder of the store that training recalls from, and sampling unless told of another; of the
+    """Folder of the store that training recalls from, and sampling unless another is given; of the
     backend that ``[storage]`` names. What is in it counts, not where it is."""
     uri: str | None = field(default=None, metadata=_NO_EFFECT)
     """Instead of ``store``, where the backend is a server; without a password, since runs keep
@@ -187,7 +187,7 @@ class MemoryConfig:
     heads: int = field(default=4, validator=_size)
     """Attention heads; they divide the width of the backbone."""
     dropout: float = field(default=0.1, validator=_fraction)
-    """Share of the training texts that are told of none, so that guidance can lead away from it."""
+    """Share of the training texts that get none, so that guidance can lead away from it."""
 
     @property
     def place(self) -> str | None:
@@ -195,7 +195,7 @@ class MemoryConfig:
         return self.uri if self.store is None else str(self.store)
 
     @uri.validator
-    def _one(self, attribute: Attribute[Any], value: str | None) -> None:
+    def _single_place(self, attribute: Attribute[Any], value: str | None) -> None:
         if value is None:
             return
         if self.store is not None:
@@ -348,8 +348,8 @@ class Config:
             )
 
     @memory.validator
-    def _told(self, attribute: Attribute[Any], value: MemoryConfig) -> None:
-        if not value.k or self.mode == "ar":  # which is never told of any
+    def _conditioned(self, attribute: Attribute[Any], value: MemoryConfig) -> None:
+        if not value.k or self.mode == "ar":  # which has no memories
             return
         if value.place is None:
             raise ValueError("store: is missing; expected the folder of a store, or k = 0")
@@ -417,12 +417,22 @@ def config_class(kinds: tuple[Kind, ...]) -> type[Config]:
         if kind.section is not None
     }
 
-    def order(_cls: type, found: list[Attribute[Any]]) -> list[Attribute[Any]]:
+    def order(_cls: type, attributes: list[Attribute[Any]]) -> list[Attribute[Any]]:
         """Components before the settings of the core, as a file shows them."""
-        scalars = [one for one in found if one.name in {"name", "seed", "mode"}]
-        components = [one for one in found if "kind" in one.metadata]
-        rest = [one for one in found if one not in scalars and one not in components]
-        return scalars + sorted(components, key=lambda one: one.name not in sections) + rest
+        scalars = [
+            attribute for attribute in attributes if attribute.name in {"name", "seed", "mode"}
+        ]
+        components = [attribute for attribute in attributes if "kind" in attribute.metadata]
+        rest = [
+            attribute
+            for attribute in attributes
+            if attribute not in scalars and attribute not in components
+        ]
+        return (
+            scalars
+            + sorted(components, key=lambda attribute: attribute.name not in sections)
+            + rest
+        )
 
     made = attrs.make_class(
         "Config",

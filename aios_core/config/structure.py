@@ -86,7 +86,7 @@ class Reader:
         if self.problems:
             # By line within a file; files and overrides as they come.
             names = list(dict.fromkeys(source.name for source, _ in self.problems))
-            self.problems.sort(key=lambda one: (names.index(one[0].name), one[0].line))
+            self.problems.sort(key=lambda problem: (names.index(problem[0].name), problem[0].line))
             raise ConfigError(*(text for _, text in self.problems))
         for key, read in own:
             self._keep(key, read, getattr(config, key))
@@ -161,13 +161,15 @@ class Reader:
         """The components of an array of tables, and their values."""
         name = attribute.name
         if node is None:
-            node = tree([{"type": one} for one in attribute.metadata["default"]], root.source)
+            node = tree(
+                [{"type": default} for default in attribute.metadata["default"]], root.source
+            )
         if not isinstance(node.value, list):
             self.tell(
                 node, (name,), f"expected an array of tables, [[{name}]], got {show(node.value)}"
             )
             return WRONG, []
-        pairs = [self._component(attribute, one, (name, i)) for i, one in enumerate(node.value)]
+        pairs = [self._component(attribute, item, (name, i)) for i, item in enumerate(node.value)]
         made = [component for component, _ in pairs]
         return (WRONG if WRONG in made else tuple(made)), [values for _, values in pairs]
 
@@ -248,7 +250,7 @@ class Reader:
         if isinstance(value, Mapping):
             return {k: self._plain(v, (*key, k)) for k, v in value.items()}
         if isinstance(value, tuple | list):
-            return [self._plain(one, (*key, i)) for i, one in enumerate(value)]
+            return [self._plain(item, (*key, i)) for i, item in enumerate(value)]
         if isinstance(value, Path):
             self.paths.append(key)
             return str(value)

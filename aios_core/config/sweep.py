@@ -123,7 +123,7 @@ def _resolved(file: Node, shared: Layer, plan: Sweep, registry: Registry) -> lis
     applying = [_applying(file, layer, registry) for layer in layers]
     # What applies nowhere stays, so that it is reported as any unknown key is.
     nowhere = {key for layer in layers for key in layer}.difference(*applying)
-    found: dict[str, Trial] = {}
+    unique: dict[str, Trial] = {}
     problems: defaultdict[str, list[Layer]] = defaultdict(list)
     baseline, sections, memo = None, _Sections(file, registry.default_types), Memo()
     for point, layer, applies in zip(points, layers, applying, strict=True):
@@ -138,15 +138,15 @@ def _resolved(file: Node, shared: Layer, plan: Sweep, registry: Registry) -> lis
             problems[problem].append(point)
         settings = {dotted(key): _value(key, resolved, point[key]) for key in point if key in kept}
         identity = json.dumps(settings, default=str)
-        if identity in found:
-            found[identity] = evolve(found[identity], merged=found[identity].merged + 1)
+        if identity in unique:
+            unique[identity] = evolve(unique[identity], merged=unique[identity].merged + 1)
         else:
-            found[identity] = Trial(settings, resolved)
+            unique[identity] = Trial(settings, resolved)
         if baseline is None and all(point[k].plain() == v for k, v in plan.baseline.items()):
             baseline = _arm(settings)
     if problems:
-        raise ConfigError(*_told(problems, len(points)))
-    return [evolve(one, baseline=_arm(one.settings) == baseline) for one in found.values()]
+        raise ConfigError(*_worded(problems, len(points)))
+    return [evolve(trial, baseline=_arm(trial.settings) == baseline) for trial in unique.values()]
 
 
 def _applying(file: Node, layer: Layer, registry: Registry) -> set[Setting]:
@@ -232,7 +232,7 @@ def _arm(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key != "seed"}
 
 
-def _told(problems: Mapping[str, Sequence[Layer]], count: int) -> Iterator[str]:
+def _worded(problems: Mapping[str, Sequence[Layer]], count: int) -> Iterator[str]:
     """Each problem once; one that not every trial has, with the first trial that has it."""
     for problem, points in problems.items():
         first = ", ".join(f"{dotted(key)} = {show(node.value)}" for key, node in points[0].items())

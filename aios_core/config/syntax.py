@@ -81,7 +81,10 @@ class _Bare(ast.NodeTransformer):
         return self._body(node, in_class=True)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
-        if any(isinstance(one, ast.Name) and one.id == "overload" for one in node.decorator_list):
+        if any(
+            isinstance(decorator, ast.Name) and decorator.id == "overload"
+            for decorator in node.decorator_list
+        ):
             return None
         node.returns = None
         return self._body(node, in_class=False)
@@ -124,12 +127,12 @@ class _Bare(ast.NodeTransformer):
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         """Texts between values are one text, and none where it is empty: Pythons differ there."""
         parts: list[ast.expr] = []
-        for one in node.values:
+        for part in node.values:
             before = parts[-1] if parts else None
-            if isinstance(one, ast.Constant) and isinstance(before, ast.Constant):
-                parts[-1] = ast.Constant(str(before.value) + str(one.value))
-            elif not isinstance(one, ast.Constant) or one.value:
-                parts.append(one)
+            if isinstance(part, ast.Constant) and isinstance(before, ast.Constant):
+                parts[-1] = ast.Constant(str(before.value) + str(part.value))
+            elif not isinstance(part, ast.Constant) or part.value:
+                parts.append(part)
         node.values = parts
         return self.generic_visit(node)
 
@@ -176,8 +179,8 @@ def _write(node: Any, write: Callable[[str], None]) -> Iterator[str]:
             yield from _write(value, write)
         write(")")
     elif isinstance(node, list):
-        for one in node:
-            yield from _write(one, write)
+        for child in node:
+            yield from _write(child, write)
         write("]")
     else:
         write(f"{type(node).__name__} {node!r}")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aios_core.config.lines import KeyPath
 
 WRONG: Final[Any] = object()
-"""Returned instead of a value that could not be converted; the problem has been told."""
+"""Returned instead of a value that could not be converted; the problem has been recorded."""
 
 MAX_INT: Final = 2**63 - 1
 """What TOML, Arrow and torch can hold."""
@@ -74,10 +74,10 @@ def hints(cls: Any) -> dict[str, Any]:
 
 
 def convert(node: Node, hint: Any, key: KeyPath, reading: Reading) -> Any:
-    """The value of a node as a field of type ``hint`` wants it, or `WRONG`."""
+    """The value of a node as a field of type ``hint`` expects it, or `WRONG`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        members = [one for one in arguments if one is not types.NoneType]
+        members = [member for member in arguments if member is not types.NoneType]
         hint = members[0] if len(members) == 1 else _member(node.value, members)
         if hint is not None:
             return convert(node, hint, key, reading)
@@ -116,7 +116,9 @@ def _scalar(node: Node, hint: Any, literals: tuple[Any, ...]) -> Any:
     if textual and not isinstance(value, str) and node.source.raw is not None:
         value = node.source.raw  # a bare word on the command line that happens to look like TOML
     if literals:
-        same = (one for one in literals if type(one) is type(value) and one == value)
+        same = (
+            literal for literal in literals if type(literal) is type(value) and literal == value
+        )
         return next(same, WRONG)
     if hint is Any:
         return node.plain()
@@ -171,7 +173,7 @@ def _tuple(node: Node, hint: Any, key: KeyPath, reading: Reading) -> Any:
         reading.tell(node, key, f"expected {describe(hint)}, got {len(node.value)} values")
         return WRONG
     pairs = enumerate(zip(node.value, arguments, strict=True))
-    items = [convert(one, inner, (*key, i), reading) for i, (one, inner) in pairs]
+    items = [convert(item, inner, (*key, i), reading) for i, (item, inner) in pairs]
     return WRONG if WRONG in items else tuple(items)
 
 
@@ -181,7 +183,7 @@ def describe(hint: Any) -> str:
     if origin is Literal:
         return ("one of " if len(arguments) > 1 else "") + ", ".join(map(show, arguments))
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(describe(one) for one in arguments if one is not types.NoneType)
+        return " or ".join(describe(member) for member in arguments if member is not types.NoneType)
     if origin is tuple and Ellipsis in arguments:
         return f"an array, of each {describe(arguments[0])}"
     if origin is tuple:

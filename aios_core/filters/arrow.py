@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def mask(expression: Expression, rows: pa.Table | pa.RecordBatch) -> NDArray[np.bool_]:
     """Which rows a filter chooses: (N,), False where it is unknown."""
     chosen = pc.fill_null(_evaluate(expression, rows), False)
-    found: NDArray[np.bool_] = chosen.to_numpy(zero_copy_only=False)
-    return found
+    mask: NDArray[np.bool_] = chosen.to_numpy(zero_copy_only=False)
+    return mask
 
 
 _COMPARE = {

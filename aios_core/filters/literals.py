@@ -83,8 +83,8 @@ def pattern(text: str) -> str:
     takes the next one as it is, and at the end is itself.
     """
 
-    def plain(found: re.Match[str]) -> str:
-        taken = found[1] or "\\"
+    def plain(match: re.Match[str]) -> str:
+        taken = match[1] or "\\"
         return f"\\{taken}" if taken in "%_\\" else taken
 
     return re.sub(r"\\(.|\Z)", plain, text, flags=re.DOTALL)

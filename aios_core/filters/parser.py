@@ -37,7 +37,9 @@ _TOKEN: Final = re.compile(
 _KEYWORDS: Final = frozenset(
     ["AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"]
 )
-_OPERATORS: Final[Any] = {one: one for one in ("=", "!=", "<", "<=", ">", ">=")} | {"<>": "!="}
+_OPERATORS: Final[Any] = {operator: operator for operator in ("=", "!=", "<", "<=", ">", ">=")} | {
+    "<>": "!="
+}
 
 
 def parse(text: str, columns: Mapping[str, Kind]) -> Expression:
@@ -68,21 +70,21 @@ class _Parser:
         self._token = self._scan(0)
 
     def whole(self) -> Expression:
-        found = self._or()
+        expression = self._or()
         if self._token.kind != "end":
             raise self._error("AND, OR or the end")
-        return found
+        return expression
 
     def _scan(self, at: int) -> _Token:
         while at < len(self._text) and self._text[at].isspace():
             at += 1
-        found = _TOKEN.match(self._text, at)
-        if found is None:
+        match = _TOKEN.match(self._text, at)
+        if match is None:
             raise self._fault(
                 at, f"expected a column, a sign or a value; cannot read {self._text[at]!r}"
             )
-        assert found.lastgroup is not None
-        kind, text = found.lastgroup, found.group()
+        assert match.lastgroup is not None
+        kind, text = match.lastgroup, match.group()
         if kind == "word" and text.upper() in _KEYWORDS:
             kind, text = "keyword", text.upper()
         return _Token(kind, text, at)
@@ -100,7 +102,7 @@ class _Parser:
             return self._next().text
         return None
 
-    def _want(self, text: str) -> None:
+    def _expect(self, text: str) -> None:
         if self._take(text) is None:
             raise self._error(text)
 
@@ -123,20 +125,20 @@ class _Parser:
                 self._token.at, f"is nested deeper than {MAX_DEPTH} levels; expected a flatter one"
             )
         if self._take("NOT"):
-            found: Expression = Not(self._not())
+            expression: Expression = Not(self._not())
         elif self._take("("):
-            found = self._or()
-            self._want(")")
+            expression = self._or()
+            self._expect(")")
         else:
-            found = self._condition()
+            expression = self._condition()
         self._depth -= 1
-        return found
+        return expression
 
     def _condition(self) -> Expression:
         column, kind = self._column()
         if self._take("IS"):
             negated = self._take("NOT")
-            self._want("NULL")
+            self._expect("NULL")
             return Not(IsNull(column)) if negated else IsNull(column)
         if operator := self._take(*_OPERATORS):
             at = self._token.at
@@ -144,21 +146,21 @@ class _Parser:
                 raise self._fault(at, f"column {column!r} is bool, which has no order; expected =")
             return self._comparison(column, kind, _OPERATORS[operator])
         negated = self._take("NOT")
-        found = self._range(column, kind)
-        if found is None and (negated or kind != "bool"):
+        expression = self._range(column, kind)
+        if expression is None and (negated or kind != "bool"):
             raise self._error("IN, LIKE or BETWEEN" if negated else f"an operator after {column!r}")
-        if found is None:
+        if expression is None:
             return Compare(column, "=", value=True)
-        return Not(found) if negated else found
+        return Not(expression) if negated else expression
 
     def _range(self, column: str, kind: Kind) -> Expression | None:
         """What NOT may stand before."""
         if self._take("IN"):
-            self._want("(")
+            self._expect("(")
             values = [self._literal(column, kind)]
             while self._take(","):
                 values.append(self._literal(column, kind))
-            self._want(")")
+            self._expect(")")
             if kind == "int64":
                 return literals.among_whole(column, values)
             return In(column, tuple(values))
@@ -173,7 +175,7 @@ class _Parser:
                     self._token.at, f"column {column!r} is bool, which has no order; expected ="
                 )
             low = self._comparison(column, kind, ">=")
-            self._want("AND")
+            self._expect("AND")
             return And((low, self._comparison(column, kind, "<=")))
         return None
 
@@ -230,9 +232,9 @@ class _Parser:
         if "\0" in value:
             raise self._fault(at, "expected a text without NUL (U+0000), which no store keeps")
 
-    def _error(self, want: str) -> StorageError:
+    def _error(self, expected: str) -> StorageError:
         got = self._token.text or "the end"
-        return self._fault(self._token.at, f"expected {want}; got {got}")
+        return self._fault(self._token.at, f"expected {expected}; got {got}")
 
     def _fault(self, at: int, what: str) -> StorageError:
         return StorageError(f"filter: {what} (at character {at + 1} of {self._text!r})")

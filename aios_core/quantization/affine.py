@@ -80,19 +80,19 @@ class AffineQuantizer(Quantizer):
             scaled = torch.ldexp(
                 weight if weight.dtype == torch.float64 else weight.float(), -exponents
             )
-            found = self.fit(grouped(scaled.float(), size), statistics)
-            params, param_fmt = _stored(found, exponents)
+            fitted = self.fit(grouped(scaled.float(), size), statistics)
+            params, param_fmt = _stored(fitted, exponents)
         else:
-            found = Affine(weight.new_zeros(rows, 0, 1), *weight.new_zeros(2, rows, 0).float())
+            fitted = Affine(weight.new_zeros(rows, 0, 1), *weight.new_zeros(2, rows, 0).float())
             params, param_fmt = torch.empty(0, dtype=torch.uint8, device=weight.device), PARAM_FMT
         return QuantizedTensor(
-            codes=pack(found.codes.flatten(1)[:, :columns], self.bits).flatten(),
+            codes=pack(fitted.codes.flatten(1)[:, :columns], self.bits).flatten(),
             params=params,
             shape=(rows, columns),
             dtype=str(weight.dtype).removeprefix("torch."),
             bits=self.bits,
             group_size=self.group_size,
-            scheme="symmetric" if found.offset is None else "asymmetric",
+            scheme="symmetric" if fitted.offset is None else "asymmetric",
             method=self.method,
             layout=LAYOUT,
             param_fmt=param_fmt,
@@ -149,11 +149,11 @@ def _exponents(weight: Tensor) -> Tensor:
     """(rows, 1) int32: of the powers of two that rows are divided by before they are fitted."""
     size = weight if weight.dtype == torch.float64 else weight.float()
     reach = size.abs().amax(1, keepdim=True)
-    found = torch.frexp(reach).exponent - 1 - _TOP
-    return found.clamp(-126, 127).where(reach > 0, 0)
+    exponent = torch.frexp(reach).exponent - 1 - _TOP
+    return exponent.clamp(-126, 127).where(reach > 0, 0)
 
 
-def _stored(found: Affine, exponents: Tensor) -> tuple[Tensor, str]:
+def _stored(affine: Affine, exponents: Tensor) -> tuple[Tensor, str]:
     """The bytes of the parameters of scaled rows, and their format.
 
     A row whose parameters are float16s of full precision without an exponent is stored so; where
@@ -162,13 +162,15 @@ def _stored(found: Affine, exponents: Tensor) -> tuple[Tensor, str]:
     Raises:
         QuantizationError: an offset is far beyond the weights; naming the row.
     """
-    scale, offset = found.scale, found.offset
+    scale, offset = affine.scale, affine.offset
     own = [scale] if offset is None else [scale, offset]
-    real = [torch.ldexp(one, exponents) for one in own]
+    real = [torch.ldexp(params, exponents) for params in own]
     # Beside a scale of full precision an offset is off by less than a step in 2000.
     fine = real[0].abs() >= _NORMAL
     fine |= (real[0] == 0) & ((real[-1] == 0) | (real[-1].abs() >= _NORMAL))
-    plain = torch.stack([fine, *(one.abs() <= _MOST for one in real)]).all(0).all(1, keepdim=True)
+    plain = (
+        torch.stack([fine, *(params.abs() <= _MOST for params in real)]).all(0).all(1, keepdim=True)
+    )
     halves = torch.cat([a.where(plain, b).reshape(-1) for a, b in zip(real, own, strict=True)])
     params = halves.half()
     if not params.isfinite().all():
@@ -235,12 +237,12 @@ def dequantize(tensor: QuantizedTensor) -> Tensor:
     several = 2 if tensor.scheme == "asymmetric" else 1
     halves = 2 * several * rows * groups
     powers = rows if tensor.param_fmt == WITH_EXPONENTS else 0
-    wanted = (rows * width, halves + powers)
-    found = (tensor.codes.numel(), tensor.params.numel())
-    if found != wanted or not 1 <= tensor.bits <= 8:
+    expected = (rows * width, halves + powers)
+    actual = (tensor.codes.numel(), tensor.params.numel())
+    if actual != expected or not 1 <= tensor.bits <= 8:
         raise QuantizationError(
-            f"{tensor.bits} bits of shape {tensor.shape} in groups of {size} take {wanted} bytes "
-            f"of codes and parameters, got {found}"
+            f"{tensor.bits} bits of shape {tensor.shape} in groups of {size} take {expected} bytes "
+            f"of codes and parameters, got {actual}"
         )
     if not rows * columns:
         return torch.zeros(rows, columns, device=tensor.codes.device)

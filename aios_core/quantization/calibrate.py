@@ -80,7 +80,7 @@ def calibrate(
         for hook in hooks:
             hook.remove()
     return {
-        name: Statistics(one.total / one.count, one.count)
-        for name, one in sums.items()
-        if one.count
+        name: Statistics(total.total / total.count, total.count)
+        for name, total in sums.items()
+        if total.count
     }

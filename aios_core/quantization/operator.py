@@ -99,9 +99,9 @@ def reader(method: str) -> Quantizer:
 
 @lru_cache(maxsize=4096)
 def _parsed(packing: str) -> tuple[Quantizer, dict[str, Any]]:
-    found = json.loads(packing)
-    words = {**found["packing"], "shape": tuple(found["packing"]["shape"])}
-    return _reader(words["method"], json.dumps(found["settings"])), words
+    values = json.loads(packing)
+    words = {**values["packing"], "shape": tuple(values["packing"]["shape"])}
+    return _reader(words["method"], json.dumps(values["settings"])), words
 
 
 @lru_cache(maxsize=64)

@@ -83,7 +83,7 @@ def quantized(
 
 def _asked(name: str, exclude: Sequence[str]) -> bool:
     """Whether a matrix of this name is to be quantized."""
-    return name.endswith("weight") and not any(fnmatchcase(name, one) for one in exclude)
+    return name.endswith("weight") and not any(fnmatchcase(name, pattern) for pattern in exclude)
 
 
 def dequantized(source: TensorSource) -> TensorSource:
