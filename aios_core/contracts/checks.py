@@ -23,12 +23,12 @@ def ids(given: list[Any]) -> None:
     """Each comes once."""
     if len(set(given)) < len(given):
         seen = dict[Any, int]()
-        for row, one in enumerate(given):
-            if one in seen:
+        for row, value in enumerate(given):
+            if value in seen:
                 raise BadValueError(
-                    row, f"expected each id once, got {one!r} in row {seen[one]} as well"
+                    row, f"expected each id once, got {value!r} in row {seen[value]} as well"
                 )
-            seen[one] = row
+            seen[value] = row
 
 
 def vectors(given: NDArray[np.float32], metric: Metric) -> None:

@@ -67,10 +67,10 @@ def from_values(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
             pass  # some value is out of range: which, is found one by one
     kept = []
     for row, value in enumerate(values):
-        one = None if value is None else _exact(value, name)
-        if value is not None and one is None:
+        exact = None if value is None else _exact(value, name)
+        if value is not None and exact is None:
             raise BadValueError(row, f"expected {EXPECTED[name]}, got {shown(value)}")
-        kept.append(one)
+        kept.append(exact)
     return pa.array(kept, kind)
 
 
@@ -267,12 +267,12 @@ def rounded(vectors: NDArray[Any]) -> NDArray[np.float32]:
     import numpy as np
 
     with np.errstate(over="ignore"):
-        found: NDArray[np.float32] = vectors.astype(np.float32, copy=False)
-    finite = np.isfinite(found)
+        narrow: NDArray[np.float32] = vectors.astype(np.float32, copy=False)
+    finite = np.isfinite(narrow)
     if not finite.all():
         row = int(np.argmin(finite.all(axis=1)))
         value = vectors[row][~finite[row]][0]
         raise BadValueError(
             row, f"its vector holds {value}; expected finite numbers, up to 3.4e38 in size"
         )
-    return found
+    return narrow

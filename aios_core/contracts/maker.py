@@ -78,6 +78,6 @@ class Maker:
         return schema.with_metadata({**(schema.metadata or {}), _KEY: said.encode()})
 
 
-def told(maker: Maker | None) -> str:
+def described(maker: Maker | None) -> str:
     """A maker in a message."""
     return "an embedding that is not recorded" if maker is None else f"the embedding {maker}"

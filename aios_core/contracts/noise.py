@@ -156,5 +156,5 @@ def _interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
         return values.expand_as(x)
     i = torch.searchsorted(knots, x.contiguous()).clamp(1, len(knots) - 1)
     share = ((x - knots[i - 1]) / (knots[i] - knots[i - 1])).clamp(0, 1)
-    found: Tensor = values[i - 1] + share * (values[i] - values[i - 1])
-    return found
+    curve: Tensor = values[i - 1] + share * (values[i] - values[i - 1])
+    return curve

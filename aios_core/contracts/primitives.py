@@ -107,7 +107,9 @@ class StorePrimitives(ABC):
     def remove_where(self, where: Expression) -> int:
         """Delete what a filter chooses; returns how many."""
         ids = [
-            one for part in self.scan_rows(["id"], where) for one in part.column("id").to_pylist()
+            row_id
+            for part in self.scan_rows(["id"], where)
+            for row_id in part.column("id").to_pylist()
         ]
         return self.remove_rows(ids) if ids else 0
 
@@ -171,22 +173,22 @@ class StorePrimitives(ABC):
         """Let go of everything."""
 
 
-def id_taken(store: StorePrimitives, one: Id) -> StorageError:
+def id_taken(store: StorePrimitives, row_id: Id) -> StorageError:
     """The error for an id that `write_rows` may not replace."""
     return StorageError(
-        f"id {one!r} is in {store.uri} already; nothing was added (upsert replaces)"
+        f"id {row_id!r} is in {store.uri} already; nothing was added (upsert replaces)"
     )
 
 
 def scored_rows(
-    store: StorePrimitives, found: Sequence[tuple[Id, float]], columns: Sequence[str]
+    store: StorePrimitives, scored: Sequence[tuple[Id, float]], columns: Sequence[str]
 ) -> pa.Table:
     """Rows with their scores in ``_score``, for `match_text` of those that find ids first."""
     import pyarrow as pa
 
-    by_id = dict(found)
+    by_id = dict(scored)
     rows = store.fetch_rows(list(by_id), list(dict.fromkeys([*columns, "id"])))
-    scores = [by_id[one] for one in rows.column("id").to_pylist()]
+    scores = [by_id[row_id] for row_id in rows.column("id").to_pylist()]
     return rows.select(columns).append_column("_score", pa.array(scores, pa.float32()))
 
 
@@ -194,6 +196,6 @@ def fuse(*rankings: Sequence[Id]) -> list[tuple[Id, float]]:
     """Ids by the sum of 1 / (60 + rank), best first; ties as the first ranking has them."""
     scores: defaultdict[Id, float] = defaultdict(float)
     for ranking in rankings:
-        for rank, one in enumerate(ranking, 1):
-            scores[one] += 1 / (60 + rank)
+        for rank, row_id in enumerate(ranking, 1):
+            scores[row_id] += 1 / (60 + rank)
     return sorted(scores.items(), key=lambda item: -item[1])

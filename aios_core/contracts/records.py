@@ -272,8 +272,8 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _id(given: Any, row: int) -> Any:
     """The id of a row, to name it; None where it has none."""
-    one: Any = None if given is None else given[row]
-    return one.as_py() if hasattr(one, "as_py") else one
+    value: Any = None if given is None else given[row]
+    return value.as_py() if hasattr(value, "as_py") else value
 
 
 def _column(given: Any, part: pa.Field, count: int) -> Any:
@@ -289,7 +289,7 @@ def _column(given: Any, part: pa.Field, count: int) -> Any:
         return pa.nulls(count, part.type) if not needed else pa.array([], part.type)
     arrow = isinstance(given, pa.ChunkedArray)
     if needed:
-        empty = given.is_null().to_pylist() if arrow else [one is None for one in given]
+        empty = given.is_null().to_pylist() if arrow else [value is None for value in given]
         if True in empty:
             raise BadValueError(
                 empty.index(True), f"expected {part.name!r}, which every row needs, got none"

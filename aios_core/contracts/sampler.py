@@ -54,7 +54,7 @@ class Controls:
     @property
     def active(self) -> bool:
         """Whether they change anything."""
-        return any(getattr(self, one.name) != one.default for one in fields(Controls))
+        return any(getattr(self, control.name) != control.default for control in fields(Controls))
 
 
 @frozen
@@ -100,8 +100,8 @@ class SamplingContext:
         import torch
 
         free = self.free.sum(-1).clamp(min=1)
-        one = torch.ones(len(x), dtype=torch.float64, device=x.device)
-        return self.noise.inverse(1 - self.masked(x).sum(-1) / free * self.noise.mask_rate(one))
+        start = torch.ones(len(x), dtype=torch.float64, device=x.device)
+        return self.noise.inverse(1 - self.masked(x).sum(-1) / free * self.noise.mask_rate(start))
 
     def uniform(self) -> Tensor:
         """(B, L) float64 uniforms in [0, 1), each row from its own generator."""

@@ -23,7 +23,7 @@ def check_class(cls: type, base: type, primitives: type) -> None:
     for name in (*_own(base, primitives), *_methods(primitives)):
         value = inspect.getattr_static(cls, name, missing)
         if value is not inspect.getattr_static(base, name, missing):
-            owner = next(one for one in cls.__mro__ if name in vars(one))
+            owner = next(base for base in cls.__mro__ if name in vars(base))
             _check(owner, base, primitives, name, value)
 
 
@@ -68,4 +68,4 @@ def _methods(cls: type) -> frozenset[str]:
 def _own(base: type, primitives: type) -> frozenset[str]:
     """Names for the base alone: fields, and methods from the base down to the primitives."""
     between = base.__mro__[: base.__mro__.index(primitives)]
-    return _fields(primitives).union(*(_methods(one) for one in between))
+    return _fields(primitives).union(*(_methods(base) for base in between))

@@ -77,7 +77,7 @@ def _elementwise(noise: NoiseScheduler, _: float) -> None:
     if not torch.equal(together, _ask(noise.alpha, t)):
         raise _Unsound("alpha differs between two calls at the same times; expected one answer")
     table = _ask(noise.alpha, t.reshape(2, 3)).flatten()
-    alone = torch.stack([_ask(noise.alpha, one) for one in t])
+    alone = torch.stack([_ask(noise.alpha, time) for time in t])
     for other in (table, alone):
         if not torch.allclose(together, other, rtol=1e-9, atol=1e-12):
             raise _Unsound("alpha at a time depends on what else is asked; expected it elementwise")
@@ -120,8 +120,8 @@ def _integral(noise: NoiseScheduler, epsilon: float) -> None:
                 "values for which alpha falls where times are drawn, or a smaller "
                 "diffusion.time_epsilon"
             )
-        found = seen.reshape(_BINS, -1).sum(-1) * (1 - epsilon)
-        if (off := float((found - fallen).abs().sum())) > UNSEEN:
+        mass = seen.reshape(_BINS, -1).sum(-1) * (1 - epsilon)
+        if (off := float((mass - fallen).abs().sum())) > UNSEEN:
             raise _Unsound(
                 f"{name} is not the slope of alpha: they differ by {off:.6g} of its fall; expected "
                 "them to agree"
@@ -157,7 +157,7 @@ def _grids(noise: NoiseScheduler, _: float) -> None:
         grid = _ask(timesteps, _span(0, 1, 8))
         if grid[0] != 1 or grid[-1] != 0 or not bool((grid.diff() < 0).all()):
             raise _Unsound(
-                f"timesteps(8, {spacing!r}) is {[round(one, 4) for one in grid.tolist()]}; "
+                f"timesteps(8, {spacing!r}) is {[round(time, 4) for time in grid.tolist()]}; "
                 "expected times that fall from 1 to 0"
             )
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from aios_core.contracts.exact import BadValueError, from_values, shown
-from aios_core.contracts.maker import Maker, told
+from aios_core.contracts.maker import Maker, described
 from aios_core.contracts.primitives import StorePrimitives, fuse, scored_rows
 from aios_core.contracts.records import (
     Id,
@@ -80,8 +80,8 @@ class VectorStore(SharedStore):
             where = self.__where(filter)
             assert where is not None
             return self.remove_where(where)
-        wanted = self.__ids(ids)
-        return self.remove_rows(wanted) if wanted else 0
+        rows = self.__ids(ids)
+        return self.remove_rows(rows) if rows else 0
 
     @turn()
     def get(self, ids: Iterable[Id], *, columns: Sequence[str] | None = None) -> pa.Table:
@@ -117,8 +117,8 @@ class VectorStore(SharedStore):
             StorageError: the query does not fit, or the backend cannot search approximately.
         """
         query = query_vector(vector, self.dim, self.metric)
-        (found,) = self.__search(query, k, filter, exact, columns)
-        return found
+        (table,) = self.__search(query, k, filter, exact, columns)
+        return table
 
     @turn()
     def search_batch(
@@ -255,8 +255,8 @@ class VectorStore(SharedStore):
             theirs, ours = Maker.read(copy.schema), Maker.read(self.schema)
         if theirs != ours:
             raise StorageError(
-                f"{uri} has vectors of {told(theirs)}, and {self.uri} of {told(ours)}; expected a "
-                "snapshot of this store"
+                f"{uri} has vectors of {described(theirs)}, and {self.uri} of {described(ours)}; "
+                "expected a snapshot of this store"
             )
         self.restore_snapshot(uri)
 
@@ -370,12 +370,12 @@ class VectorStore(SharedStore):
         if isinstance(ids, str | bytes | Mapping) or not isinstance(ids, Iterable):
             raise StorageError(f"expected a list of ids, got {shown(ids)}")
         try:
-            wanted = from_values(list(ids), self.schema.field("id").type)
+            requested = from_values(list(ids), self.schema.field("id").type)
         except BadValueError as error:
             raise StorageError(f"id at index {error.row}: {error.what}") from None
-        if wanted.null_count:
+        if requested.null_count:
             raise StorageError(f"expected a list of ids, got {shown(ids)} with a missing one")
-        return list(dict.fromkeys(wanted.to_pylist()))
+        return list(dict.fromkeys(requested.to_pylist()))
 
 
 _INSTEAD: Final[Mapping[Capability, str]] = {

@@ -109,10 +109,10 @@ class TrainedTokenizer(ABC):
             beside = next((i for i, token in enumerate(tokens) if token.isalpha()), None)
             for i, token in enumerate(tokens):
                 for row in ([i, i], [beside or 0, i], [i, beside or 0]) if token else ():
-                    expected = b"".join(tokens[one] for one in row).decode()
-                    if expected != (found := self.decode(row)):
+                    expected = b"".join(tokens[token] for token in row).decode()
+                    if expected != (decoded := self.decode(row)):
                         raise TokenizerError(
-                            f"{type(self).__name__}: ids {row} decode to {found!r}, and one by one "
+                            f"{type(self).__name__}: ids {row} decode to {decoded!r}, and singly "
                             f"to {expected!r}; constraints on texts need a tokenizer that "
                             "overrides its method token_bytes or spelling"
                         )

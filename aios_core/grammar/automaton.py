@@ -102,10 +102,10 @@ class _Machine:
         """All states that are reached without reading."""
         todo = list(states)
         while todo:
-            for one in self.free[todo.pop()]:
-                if one not in states:
-                    states.add(one)
-                    todo.append(one)
+            for state in self.free[todo.pop()]:
+                if state not in states:
+                    states.add(state)
+                    todo.append(state)
         return frozenset(states)
 
 
@@ -119,7 +119,7 @@ def compile_pattern(pattern: Pattern) -> Automaton:
     start = machine.state()
     end = machine.build(pattern, start)
     cuts = sorted(
-        {0, 256} | {cut for one in machine.moves for a, b, _ in one for cut in (a, b + 1)}
+        {0, 256} | {cut for moves in machine.moves for a, b, _ in moves for cut in (a, b + 1)}
     )
     place = {cut: number for number, cut in enumerate(cuts)}
     known = {machine.closure({start}): 0}

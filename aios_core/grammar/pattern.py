@@ -53,7 +53,7 @@ EMPTY: Final = Cat(())
 def union(*sets: Ranges) -> Ranges:
     """Characters in any of the sets."""
     merged: list[tuple[int, int]] = []
-    for low, high in sorted(one for ranges in sets for one in ranges):
+    for low, high in sorted(span for ranges in sets for span in ranges):
         if merged and low <= merged[-1][1] + 1:
             merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
         else:
@@ -71,15 +71,15 @@ def complement(ranges: Ranges) -> Ranges:
     return intersection(tuple(left), ANY)
 
 
-def intersection(one: Ranges, other: Ranges) -> Ranges:
+def intersection(first: Ranges, other: Ranges) -> Ranges:
     """Characters in both sets."""
-    pairs = ((max(a, c), min(b, d)) for a, b in one for c, d in other)
+    pairs = ((max(a, c), min(b, d)) for a, b in first for c, d in other)
     return tuple(sorted(pair for pair in pairs if pair[0] <= pair[1]))
 
 
 def literal(text: str) -> Pattern:
     """Exactly this text."""
-    return Cat(tuple(Chars(((ord(one), ord(one)),)) for one in text))
+    return Cat(tuple(Chars(((ord(char), ord(char)),)) for char in text))
 
 
 def cat(*parts: Pattern) -> Pattern:
@@ -119,11 +119,11 @@ def encodings(ranges: Ranges) -> list[tuple[tuple[int, int], ...]]:
     A range of code points is cut where the length of its encoding changes, and then so that all
     bytes but the first ones run through whole ranges.
     """
-    found: list[tuple[tuple[int, int], ...]] = []
+    sequences: list[tuple[tuple[int, int], ...]] = []
     for start, end in _SIZES:
         for low, high in intersection(ranges, ((start, end),)):
-            found += _split(low, high)
-    return found
+            sequences += _split(low, high)
+    return sequences
 
 
 def _split(low: int, high: int) -> list[tuple[tuple[int, int], ...]]:

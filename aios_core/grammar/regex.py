@@ -21,7 +21,9 @@ _DIGIT: Final[Ranges] = ((48, 57),)
 _WORD: Final[Ranges] = ((48, 57), (65, 90), (95, 95), (97, 122))
 _SPACE: Final[Ranges] = ((9, 13), (32, 32))
 _CLASSES: Final = {"d": _DIGIT, "w": _WORD, "s": _SPACE}
-_CLASSES_ALL: Final = _CLASSES | {key.upper(): complement(one) for key, one in _CLASSES.items()}
+_CLASSES_ALL: Final = _CLASSES | {
+    key.upper(): complement(ranges) for key, ranges in _CLASSES.items()
+}
 _CONTROLS: Final = {"n": 10, "t": 9, "r": 13, "f": 12, "v": 11, "a": 7, "0": 0}
 _HEX_DIGITS: Final = {"x": 2, "u": 4, "U": 8}
 _DOT: Final = complement(((10, 10),))
@@ -48,10 +50,10 @@ class _Parser:
     def parse(self) -> Pattern:
         if self.text.startswith("^"):
             self.place = 1
-        found = self.alternatives()
+        pattern = self.alternatives()
         if self.place < len(self.text):
             self.fail("a ) closes nothing")
-        return found
+        return pattern
 
     def fail(self, reason: str) -> NoReturn:
         raise InferenceError(f"regex {self.text[:80]!r}, position {self.place}: {reason}")
@@ -86,28 +88,28 @@ class _Parser:
         return Cat(tuple(parts))
 
     def atom(self) -> Pattern:
-        one = self.take()
-        if one == "(":
+        char = self.take()
+        if char == "(":
             if self.peek("?:"):
                 self.place += 2
             elif self.peek("?"):
                 self.fail("of the extensions (?...) only (?:...) is known")
-            found = self.alternatives()
+            inner = self.alternatives()
             if not self.peek(")"):
                 self.fail("a group is not closed")
             self.place += 1
-            return found
-        if one == "[":
+            return inner
+        if char == "[":
             return Chars(self.set())
-        if one == ".":
+        if char == ".":
             return Chars(_DOT)
-        if one == "\\":
+        if char == "\\":
             return Chars(self.escape())
-        if one in "*+?":
-            self.fail(f"there is nothing to repeat before {one}")
-        if one in "^$":
-            self.fail(f"{one} can only stand at the {'start' if one == '^' else 'end'}")
-        return Chars(((ord(one), ord(one)),))
+        if char in "*+?":
+            self.fail(f"there is nothing to repeat before {char}")
+        if char in "^$":
+            self.fail(f"{char} can only stand at the {'start' if char == '^' else 'end'}")
+        return Chars(((ord(char), ord(char)),))
 
     def repeated(self, part: Pattern) -> Pattern:
         bounds = self.bounds()
@@ -120,16 +122,16 @@ class _Parser:
         return Repeat(part, *bounds)
 
     def bounds(self) -> tuple[int, int | None] | None:
-        for sign, found in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
+        for sign, bounds in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
             if self.peek(sign):
                 self.place += 1
-                return found
+                return bounds
         end = self.text.find("}", self.place)
         inner = self.text[self.place + 1 : end]
         least, comma, most = inner.partition(",")
         if not self.peek("{") or end < 0 or not (least or comma):
             return None
-        if not all(one in "0123456789" for one in least + most) or len(inner) > 11:
+        if not all(digit in "0123456789" for digit in least + most) or len(inner) > 11:
             return None
         self.place = end + 1
         low = int(least or 0)
@@ -139,45 +141,45 @@ class _Parser:
         return low, high
 
     def escape(self) -> Ranges:
-        one = self.take()
-        if one in _CLASSES_ALL:
-            return _CLASSES_ALL[one]
-        if one in _HEX_DIGITS:
-            digits = self.text[self.place : self.place + _HEX_DIGITS[one]]
+        char = self.take()
+        if char in _CLASSES_ALL:
+            return _CLASSES_ALL[char]
+        if char in _HEX_DIGITS:
+            digits = self.text[self.place : self.place + _HEX_DIGITS[char]]
             try:
                 code = int(digits, 16)
             except ValueError:
-                self.fail(f"expected {_HEX_DIGITS[one]} hexadecimal digits after \\{one}")
-            if len(digits) < _HEX_DIGITS[one] or not any(a <= code <= b for a, b in ANY):
-                self.fail(f"\\{one}{digits} is no character")
+                self.fail(f"expected {_HEX_DIGITS[char]} hexadecimal digits after \\{char}")
+            if len(digits) < _HEX_DIGITS[char] or not any(a <= code <= b for a, b in ANY):
+                self.fail(f"\\{char}{digits} is no character")
             self.place += len(digits)
-        elif one in _CONTROLS:
-            code = _CONTROLS[one]
-        elif one.isascii() and one.isalnum():
-            self.fail(f"\\{one} is not supported")
+        elif char in _CONTROLS:
+            code = _CONTROLS[char]
+        elif char.isascii() and char.isalnum():
+            self.fail(f"\\{char} is not supported")
         else:
-            code = ord(one)
+            code = ord(char)
         return ((code, code),)
 
     def set(self) -> Ranges:
         negated = self.peek("^")
         self.place += negated
-        found: Ranges = ()
+        ranges: Ranges = ()
         first = True
         while first or not self.peek("]"):
             low = self.member()
             if self.peek("-") and not self.peek("-]"):
                 self.place += 1
                 high = self.member()
-                if any(a != b or len(one) > 1 for one in (low, high) for a, b in one):
+                if any(a != b or len(ends) > 1 for ends in (low, high) for a, b in ends):
                     self.fail("a range of a set goes from one character to another")
                 if low[0][0] > high[0][0]:
                     self.fail("a range of a set goes up")
                 low = ((low[0][0], high[0][0]),)
-            found, first = union(found, low), False
+            ranges, first = union(ranges, low), False
         self.place += 1
-        return complement(found) if negated else found
+        return complement(ranges) if negated else ranges
 
     def member(self) -> Ranges:
-        one = self.take()
-        return self.escape() if one == "\\" else ((ord(one), ord(one)),)
+        char = self.take()
+        return self.escape() if char == "\\" else ((ord(char), ord(char)),)

@@ -92,12 +92,12 @@ class _Compiler:
             self.only(schema, keys, {"anyOf"}, where)
             parts = self.listed(schema, "anyOf", where)
             return alt(
-                [self.of(one, f"{where}/anyOf/{i}", depth + 1) for i, one in enumerate(parts)]
+                [self.of(part, f"{where}/anyOf/{i}", depth + 1) for i, part in enumerate(parts)]
             )
         kinds = schema.get("type")
         kinds = [kinds] if isinstance(kinds, str) else kinds
         if kinds is not None and not (
-            isinstance(kinds, Sequence) and kinds and all(one in _KEYWORDS for one in kinds)
+            isinstance(kinds, Sequence) and kinds and all(kind in _KEYWORDS for kind in kinds)
         ):
             raise self.fail(
                 where, f"type is {kinds!r}; expected one or some of {', '.join(_KEYWORDS)}"
@@ -106,8 +106,8 @@ class _Compiler:
             return self.values(schema, keys, kinds, where)
         if kinds is None:
             raise self.fail(where, "expected a type; a pattern cannot hold any document at all")
-        self.only(schema, keys, {"type"}.union(*(_KEYWORDS[one] for one in kinds)), where)
-        return alt([getattr(self, f"_{one}")(schema, where, depth) for one in kinds])
+        self.only(schema, keys, {"type"}.union(*(_KEYWORDS[kind] for kind in kinds)), where)
+        return alt([getattr(self, f"_{kind}")(schema, where, depth) for kind in kinds])
 
     def only(self, schema: Mapping[str, Any], keys: set[str], known: set[str], where: str) -> None:
         if unknown := sorted(keys - known):
@@ -117,16 +117,16 @@ class _Compiler:
             )
 
     def listed(self, schema: Mapping[str, Any], key: str, where: str) -> Sequence[Any]:
-        found = schema[key]
-        if not isinstance(found, list | tuple) or not found:
+        value = schema[key]
+        if not isinstance(value, list | tuple) or not value:
             raise self.fail(where, f"{key}: expected an array that is not empty")
-        return found
+        return value
 
     def count(self, schema: Mapping[str, Any], key: str, where: str) -> int | None:
-        found = schema.get(key)
-        if found is not None and (type(found) is not int or found < 0):
-            raise self.fail(where, f"{key} is {found!r}; expected a whole number from 0 on")
-        return found
+        value = schema.get(key)
+        if value is not None and (type(value) is not int or value < 0):
+            raise self.fail(where, f"{key} is {value!r}; expected a whole number from 0 on")
+        return value
 
     def counts(self, schema: Mapping[str, Any], what: str, where: str) -> tuple[int, int | None]:
         least = self.count(schema, f"min{what}", where) or 0
@@ -140,24 +140,24 @@ class _Compiler:
     def find(self, reference: Any, where: str) -> Any:
         if not isinstance(reference, str) or not reference.startswith("#"):
             raise self.fail(where, f"$ref {reference!r} leads out of the schema")
-        found: Any = self.root
+        target: Any = self.root
         for part in reference[1:].split("/")[1:]:
             name = part.replace("~1", "/").replace("~0", "~")
-            if not isinstance(found, Mapping) or name not in found:
+            if not isinstance(target, Mapping) or name not in target:
                 raise self.fail(where, f"$ref {reference!r} leads nowhere")
-            found = found[name]
-        return found
+            target = target[name]
+        return target
 
     def values(self, schema: Mapping[str, Any], keys: set[str], kinds: Any, where: str) -> Pattern:
         self.only(schema, keys, {"enum", "const", "type"}, where)
-        found = list(self.listed(schema, "enum", where)) if "enum" in keys else [schema["const"]]
+        values = list(self.listed(schema, "enum", where)) if "enum" in keys else [schema["const"]]
         if "const" in keys:
-            found = [one for one in found if _same(one, schema["const"])]
+            values = [value for value in values if _same(value, schema["const"])]
         if kinds is not None:
-            found = [one for one in found if any(_is(one, kind) for kind in kinds)]
-        if not found:
+            values = [value for value in values if any(_is(value, kind) for kind in kinds)]
+        if not values:
             raise self.fail(where, "no value is left, so no document satisfies it")
-        return choice([_dump(one) for one in found])
+        return choice([_dump(value) for value in values])
 
     def _string(self, schema: Mapping[str, Any], where: str, depth: int) -> Pattern:
         inner: Pattern = Repeat(_CHARACTER, *self.counts(schema, "Length", where))
@@ -209,17 +209,20 @@ class _Compiler:
             raise self.fail(
                 where, "expected an object of properties and an array of those required"
             )
-        if missing := [one for one in required if one not in properties]:
+        if missing := [name for name in required if name not in properties]:
             raise self.fail(where, f"{missing[0]!r} is required and not among the properties")
         pairs = [
-            cat(literal(_dump(name) + ":"), self.of(one, f"{where}/properties/{name}", depth + 1))
-            for name, one in properties.items()
+            cat(
+                literal(_dump(name) + ":"),
+                self.of(property_schema, f"{where}/properties/{name}", depth + 1),
+            )
+            for name, property_schema in properties.items()
         ]
         needed = [name in required for name in properties]
         rest: list[Pattern] = [EMPTY]  # what may follow from each property on, commas in front
         for pair, must in zip(reversed(pairs), reversed(needed), strict=True):
-            one = cat(literal(","), pair)
-            rest.append(cat(one if must else Repeat(one, 0, 1), rest[-1]))
+            member = cat(literal(","), pair)
+            rest.append(cat(member if must else Repeat(member, 0, 1), rest[-1]))
         rest.reverse()
         firsts = []
         for place, (pair, must) in enumerate(zip(pairs, needed, strict=True)):
@@ -238,8 +241,8 @@ def _dump(value: Any) -> str:
         raise InferenceError(f"json_schema: {value!r:.40} is no JSON: {error}") from error
 
 
-def _same(one: Any, other: Any) -> bool:
-    return _dump(one) == _dump(other)
+def _same(first: Any, other: Any) -> bool:
+    return _dump(first) == _dump(other)
 
 
 def _is(value: Any, kind: str) -> bool:

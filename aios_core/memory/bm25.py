@@ -50,8 +50,8 @@ class Bm25:
         """
         scores = np.zeros(len(self._lengths))
         for word in set(words(query)):
-            if found := self._postings.get(word):
-                rows, counts = (np.array(one) for one in zip(*found, strict=True))
+            if postings := self._postings.get(word):
+                rows, counts = (np.array(column) for column in zip(*postings, strict=True))
                 n = len(rows)
                 idf = np.log1p((len(scores) - n + 0.5) / (n + 0.5))
                 long = 1 - B + B * self._lengths[rows] / self._mean

@@ -50,11 +50,11 @@ class Embedder:
             new = dict(zip(missing, made, strict=True))
             self._write(new)
             known |= new
-        found = [known[key] for key in keys]
-        return np.stack(found) if found else np.empty((0, self.provider.dim), np.float32)
+        vectors = [known[key] for key in keys]
+        return np.stack(vectors) if vectors else np.empty((0, self.provider.dim), np.float32)
 
     def _read(self, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        found, size = {}, 4 * self.provider.dim
+        vectors, size = {}, 4 * self.provider.dim
         with self._told(), closing(self._database()) as database:
             for key in keys:
                 row = database.execute(
@@ -63,8 +63,8 @@ class Embedder:
                 if row and isinstance(row[0], bytes) and len(row[0]) == size:
                     vector = np.frombuffer(row[0], "<f4").astype(np.float32)
                     if abs(float(vector @ vector) - 1) < 1e-3:  # untrusted, as every file is
-                        found[key] = vector
-        return found
+                        vectors[key] = vector
+        return vectors
 
     def _write(self, vectors: dict[bytes, NDArray[np.float32]]) -> None:
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]

@@ -95,17 +95,17 @@ class Folder:
         Raises:
             StorageError: one is missing or not as it was written.
         """
-        found = {}
+        manifests = {}
         for name, entry in self.manifest["files"].items():
             path = self.path / name
             inside = path.parent == self.path
             if problem := files.fault(path, entry) if inside else "is outside of its store":
                 raise StorageError(f"{path} {problem}")
-            found[name.partition(".")[0]] = path
-        if "rows" not in found:
-            listed = ", ".join(found) or "none"
+            manifests[name.partition(".")[0]] = path
+        if "rows" not in manifests:
+            listed = ", ".join(manifests) or "none"
             raise StorageError(f"{self.path / MANIFEST}: expected a file of rows, got {listed}")
-        return found
+        return manifests
 
     def save(self, writers: Mapping[str, Callable[[Path], None]]) -> None:
         """Write the next generation.
@@ -166,7 +166,7 @@ class Folder:
             sound = newer or (
                 isinstance(manifest["generation"], int)
                 and manifest["metric"] in ("cosine", "dot", "l2")
-                and all(isinstance(one, dict) for one in manifest["files"].values())
+                and all(isinstance(entry, dict) for entry in manifest["files"].values())
             )
         except (FileNotFoundError, NotADirectoryError):
             raise StorageError(f"{self.path} is not a store: it has no {MANIFEST}") from None
@@ -186,7 +186,7 @@ class Folder:
 def _check_free(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-        names = {one.name for one in path.iterdir()}
+        names = {file.name for file in path.iterdir()}
         if names and not ("LOCK" in names and all(map(_OURS.fullmatch, names))):
             raise StorageError(f"{path} cannot become a store: it is not empty")
     except OSError as error:

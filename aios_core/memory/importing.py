@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from attrs import define, field
 
 from aios_core.contracts.maker import Maker
-from aios_core.contracts.maker import told as whose
+from aios_core.contracts.maker import described as whose
 from aios_core.contracts.records import Metric, conform
 from aios_core.errors import AIOSError, DataError, InferenceError, RowError, StorageError
 from aios_core.memory.opening import UnknownMakerError, embedder, is_set, open_store

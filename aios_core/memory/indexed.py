@@ -170,7 +170,7 @@ class IndexedStore(VectorStore):
         self._rows, self._index = rows.combine_chunks(), index
         self._alive = np.ones(rows.num_rows, np.bool_) if alive is None else alive.copy()
         ids = rows.column("id").to_pylist()
-        self._place = {one: row for row, one in enumerate(ids) if self._alive[row]}
+        self._place = {row_id: row for row, row_id in enumerate(ids) if self._alive[row]}
         self._changed()
         self._dirty = not saved
 
@@ -182,9 +182,9 @@ class IndexedStore(VectorStore):
     def write_rows(self, rows: pa.Table, *, replace: bool) -> None:
         """Append rows; those that they replace are marked as dead."""
         ids = rows.column("id").to_pylist()
-        old = [self._place[one] for one in ids if one in self._place]
+        old = [self._place[row_id] for row_id in ids if row_id in self._place]
         if old and not replace:
-            raise id_taken(self, next(one for one in ids if one in self._place))
+            raise id_taken(self, next(row_id for row_id in ids if row_id in self._place))
         self._index.add(vectors_of(rows))
         start = self._rows.num_rows
         self._rows = pa.concat_tables([self._rows, rows])
@@ -197,7 +197,7 @@ class IndexedStore(VectorStore):
 
     def remove_rows(self, ids: Sequence[Id]) -> int:
         """Mark rows as dead."""
-        gone = [self._place.pop(one) for one in ids if one in self._place]
+        gone = [self._place.pop(row_id) for row_id in ids if row_id in self._place]
         if gone:
             self._alive[gone] = False
             self._changed()
@@ -205,7 +205,7 @@ class IndexedStore(VectorStore):
 
     def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
         """Rows by the place of their ids."""
-        return self._take([self._place[one] for one in ids if one in self._place], columns)
+        return self._take([self._place[row_id] for row_id in ids if row_id in self._place], columns)
 
     def _take(self, rows: Any, columns: Sequence[str]) -> pa.Table:
         return self._rows.select(columns).take(pa.array(rows, pa.int64()))
@@ -241,11 +241,11 @@ class IndexedStore(VectorStore):
             return [self._ranked([], [], columns) for _ in queries]
         among = None if matches == len(allowed) else allowed
         k = min(k, matches)
-        found = [
+        hits = [
             self._index.search(self._vectors, query, k, among, matches, exact=exact)
             for query in queries
         ]
-        return [self._ranked(rows, scores, columns) for rows, scores in found]
+        return [self._ranked(rows, scores, columns) for rows, scores in hits]
 
     def _ranked(self, rows: Any, scores: Any, columns: Sequence[str]) -> pa.Table:
         column = pa.array(np.asarray(scores, np.float32))

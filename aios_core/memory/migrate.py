@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from aios_core.contracts.maker import Maker, told
+from aios_core.contracts.maker import Maker, described
 from aios_core.contracts.records import vectors_of
 from aios_core.errors import StorageError
 from aios_core.files import replace_text
@@ -72,8 +72,8 @@ def target_of(source: VectorStore, from_: Place, to: Place) -> Iterator[VectorSt
         to.mark.unlink(missing_ok=True)
 
 
-def _nested(one: Place, other: Place) -> bool:
-    return other.folder is not None and one.folder in other.folder.parents
+def _nested(first: Place, other: Place) -> bool:
+    return other.folder is not None and first.folder in other.folder.parents
 
 
 def migrate(
@@ -105,14 +105,14 @@ def migrate(
         )
     if (ours := Maker.read(source.schema)) != (theirs := Maker.read(target.schema)):
         raise StorageError(
-            f"{source.uri} has vectors of {told(ours)}, and {target.uri} of {told(theirs)}; "
-            "expected a place where nothing is"
+            f"{source.uri} has vectors of {described(ours)}, and {target.uri} of "
+            f"{described(theirs)}; expected a place where nothing is"
         )
     copied, fresh = 0, target.count() == 0
     for batch in source.to_batches(batch_size=batch_size):
         ids = batch.column("id").to_pylist()
         there = set() if fresh else set(ids) - _different(batch, target, ids)
-        missing = [row for row, one in enumerate(ids) if one not in there]
+        missing = [row for row, row_id in enumerate(ids) if row_id not in there]
         if missing:
             target.upsert(batch.take(missing))
             copied += len(missing)
@@ -141,12 +141,12 @@ def _told(store: VectorStore) -> str:
 
 def _different(batch: pa.RecordBatch, target: VectorStore, ids: list[Id]) -> set[Id]:
     """Ids whose rows the target has not, or has in another way."""
-    found = target.get(ids)
-    place = {one: row for row, one in enumerate(found.column("id").to_pylist())}
-    wrong = {one for one in ids if one not in place}
-    rows = np.array([row for row, one in enumerate(ids) if one in place], np.int64)
+    copies = target.get(ids)
+    place = {row_id: row for row, row_id in enumerate(copies.column("id").to_pylist())}
+    wrong = {row_id for row_id in ids if row_id not in place}
+    rows = np.array([row for row, row_id in enumerate(ids) if row_id in place], np.int64)
     ours = batch.take(rows)
-    theirs = found.take(np.array([place[ids[row]] for row in rows], np.int64))
+    theirs = copies.take(np.array([place[ids[row]] for row in rows], np.int64))
     same = _alike(vectors_of(ours), vectors_of(theirs), target.metric)
     for name in target.schema.names:
         if name != "vector":
@@ -160,7 +160,9 @@ def _alike(
 ) -> NDArray[np.bool_]:
     """Which rows are equal, where cosine up to length: the contract lets a backend normalise."""
     if metric == "cosine":
-        ours, theirs = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in (ours, theirs))
+        ours, theirs = (
+            vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (ours, theirs)
+        )
     close: NDArray[np.bool_] = np.isclose(ours, theirs, rtol=1e-4, atol=1e-6)
     same: NDArray[np.bool_] = np.all(close if metric == "cosine" else ours == theirs, axis=1)
     return same

@@ -67,7 +67,7 @@ class Place:
         uri = text
         if match := _TYPED.fullmatch(text):
             kind, uri = match.groups()
-            known = {one.name for one in registry.offers("storage")}
+            known = {component.name for component in registry.offers("storage")}
             if kind not in known:
                 raise StorageError(
                     f"{registry.miss('storage backend', kind, known)}\n"
@@ -85,7 +85,7 @@ class Place:
         found = _SCHEME.match(uri)
         scheme = found.group(1).lower() if found else None
         if scheme and backend.schemes is not None and scheme not in backend.schemes:
-            able = sorted(f"{one}://" for one in backend.schemes)
+            able = sorted(f"{scheme}://" for scheme in backend.schemes)
             able += ["a folder"] if backend.embedded else []
             raise StorageError(
                 f"{uri}: the storage backend {values['type']!r} has no stores at {scheme}://; "
@@ -106,14 +106,14 @@ def _others(scheme: str, uri: str, registry: Registry) -> str:
 
 def keepers(place: Place) -> list[str]:
     """The names of the installed backends that have a store in the folder of a place."""
-    found = []
+    backends = []
     for name, backend in _backends(Registry.discover()):
         try:
             if backend.embedded and backend().exists(place.uri):
-                found.append(name)
+                backends.append(name)
         except (TypeError, AIOSError):  # it wants settings, or what is not installed
             continue
-    return found
+    return backends
 
 
 def _backends(registry: Registry) -> Iterator[tuple[str, type[StorageBackend]]]:

@@ -48,8 +48,8 @@ def suite(kind: Kind) -> type[Any] | None:
         return None
     if (module := kind.suite.partition(":")[0]) not in sys.modules:
         pytest.register_assert_rewrite(module)  # failed asserts show the values on both sides
-    found: type[Any] = resolve(kind.suite)
-    return found
+    tests: type[Any] = resolve(kind.suite)
+    return tests
 
 
 def _contract_test(name: str, component: Component, kind: Kind) -> type:

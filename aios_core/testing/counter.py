@@ -111,19 +111,21 @@ class Counter(TorchDispatchMode):
     def _count(self, func: Any, name: str, given: tuple[Any, Any], out: Any) -> None:
         self.syncs += name in WAITS
         if name in BY_MASK:
-            indices = [one for one in tree_leaves(given[0][1]) if isinstance(one, Tensor)]
-            self.syncs += sum(one.dtype == torch.bool for one in indices)
+            indices = [leaf for leaf in tree_leaves(given[0][1]) if isinstance(leaf, Tensor)]
+            self.syncs += sum(index.dtype == torch.bool for index in indices)
         if func.is_view or name in SILENT:
             return
-        tensors = [one for one in tree_leaves((given, out)) if isinstance(one, Tensor)]
-        if all(one.ndim == 0 for one in tensors):
+        tensors = [leaf for leaf in tree_leaves((given, out)) if isinstance(leaf, Tensor)]
+        if all(tensor.ndim == 0 for tensor in tensors):
             return
         self.launches += 1
         self.names[name] += 1
         if name in TAKE:
             tensors = [out, out]
         elif name in PUT:
-            tensors = [one for one in tensors if one is not given[0][0] and one is not out]
+            tensors = [
+                tensor for tensor in tensors if tensor is not given[0][0] and tensor is not out
+            ]
         for one in tensors:
             if one.numel() >= self.large:
                 self.bytes[str(one.dtype).removeprefix("torch.")] += one.nbytes

@@ -76,19 +76,19 @@ def _quoted(text: str) -> str:
 
 
 def _not(part: Truth) -> Truth:
-    def found(row: dict[str, Any]) -> bool | None:
+    def holds(row: dict[str, Any]) -> bool | None:
         inner = part(row)
         return None if inner is None else not inner
 
-    return found
+    return holds
 
 
 def _all(parts: list[Truth]) -> Truth:
-    def found(row: dict[str, Any]) -> bool | None:
+    def holds(row: dict[str, Any]) -> bool | None:
         seen = [part(row) for part in parts]
         return False if False in seen else None if None in seen else True
 
-    return found
+    return holds
 
 
 Filter = tuple[str, Truth]
@@ -124,35 +124,37 @@ def either(*parts: Filter) -> Filter:
 
 def _texts() -> list[Filter]:
     odd = [text for text in (*_TEXTS[1:], *_ODD) if text is not None]
-    found: list[Filter] = [
+    filters: list[Filter] = [
         (f"lang = {_quoted(text)}", _about("lang", partial(operator.eq, text))) for text in odd
     ]
-    found += [
+    filters += [
         ("lang != 'en'", _about("lang", lambda x: x != "en")),
         ("lang IN ('en', 'it''s', 'no')", _about("lang", lambda x: x in ("en", "it's"))),
         ("lang NOT IN ('en', '')", _about("lang", lambda x: x not in ("en", ""))),
         ("lang IS NULL", lambda row: row["lang"] is None),
         ("lang IS NOT NULL", lambda row: row["lang"] is not None),
     ]
-    return [*found, *map(negated, found[-5:-3])]
+    return [*filters, *map(negated, filters[-5:-3])]
 
 
 def _patterns() -> list[Filter]:
     """Those for backends that declare ``text filters``."""
     patterns = ["%", "_", "", "a%", "%b%", r"a\%b%", r"a\_c", "a_c", r"100\%", "\\\\", "a\\", "a%b"]
     patterns += [r"\a\b\c", "%'%", "%_%", "en", "%\n%", "__", "%s", "香_"]
-    found: list[Filter] = [
-        (f"lang LIKE {_quoted(one)}", _about("lang", _like(one))) for one in patterns
+    filters: list[Filter] = [
+        (f"lang LIKE {_quoted(pattern)}", _about("lang", _like(pattern))) for pattern in patterns
     ]
-    found += [(f"lang NOT LIKE {_quoted(p)}", _not(_about("lang", _like(p)))) for p in ("a%", "%")]
+    filters += [
+        (f"lang NOT LIKE {_quoted(p)}", _not(_about("lang", _like(p)))) for p in ("a%", "%")
+    ]
     for text in ("en", "a", "Z"):
-        found += [
+        filters += [
             (f"lang < '{text}'", _about("lang", partial(_before, text))),
             (f"lang >= '{text}'", _not(_about("lang", partial(_before, text)))),
             (f"lang > '{text}'", _about("lang", partial(_after, text))),
             (f"lang <= '{text}'", _not(_about("lang", partial(_after, text)))),
         ]
-    return found
+    return filters
 
 
 def _before(text: str, value: str) -> bool:
@@ -166,7 +168,7 @@ def _after(text: str, value: str) -> bool:
 def _logic() -> list[Filter]:
     new, dear = compared("year", ">", "2020"), compared("price", ">=", "1")
     draft: Filter = ("draft", _about("draft", bool))
-    found = [
+    filters = [
         draft,
         ("draft = FALSE", _about("draft", operator.not_)),
         ("draft != TRUE", _about("draft", operator.not_)),
@@ -189,25 +191,25 @@ def _logic() -> list[Filter]:
         ("id IN ('f03', 'f04', 'x')", lambda r: r["id"] in ("f03", "f04")),
         ("id != 'f03'", lambda r: r["id"] != "f03"),
     ]
-    return [*found, negated(draft)]
+    return [*filters, negated(draft)]
 
 
 def _numbers() -> list[Filter]:
-    found = []
+    filters = []
     for column, texts in {
         "year": ["0", "2020", "2020.0", "2.02e3", "2020.5", "-0.5", "9007199254740993", "-3"],
         "price": ["0", "-0", "1", "1.0", "2020", "2.5", "0.1", "9007199254740993", "1e300", "-1"],
     }.items():
         for text in texts:
             signs = ["=", "!="] if "9007" in text and column == "year" else [*_COMPARE]
-            found += [compared(column, sign, text) for sign in signs if sign != "<>"]
-        found += [
-            negated(compared(column, sign, one)) for sign in _COMPARE for one in ("1", "2020")
+            filters += [compared(column, sign, text) for sign in signs if sign != "<>"]
+        filters += [
+            negated(compared(column, sign, number)) for sign in _COMPARE for number in ("1", "2020")
         ]
         for texts_in in (["2020"], ["0"], ["1.0", "2021"], ["2020.5"], ["0.5", "1"], ["1e0", "-3"]):
-            found += [among(column, texts_in), negated(among(column, texts_in))]
-    found += [compared("year", "=", str(n)) for n in (2**53, 2**53 + 1, 2**63 - 1, -(2**63))]
-    return [*found, among("year", [str(2**53 + 1), "9007199254740992.0"])]
+            filters += [among(column, texts_in), negated(among(column, texts_in))]
+    filters += [compared("year", "=", str(n)) for n in (2**53, 2**53 + 1, 2**63 - 1, -(2**63))]
+    return [*filters, among("year", [str(2**53 + 1), "9007199254740992.0"])]
 
 
 FILTERS: Final = [*_numbers(), *_texts(), *_logic()]
@@ -303,13 +305,13 @@ class FilteringContract:
         wrong = {}
         for text, truth in [*FILTERS, *(TEXT_FILTERS if texts else [])]:
             right = {row["id"] for row in ROWS if truth(row)}
-            if right != (found := _found(chosen, text)):
-                wrong[text] = found ^ right
+            if right != (ids := _found(chosen, text)):
+                wrong[text] = ids ^ right
         assert {} == wrong
         for text, truth in FILTERS[::7]:
             gone = [row for row in ROWS if truth(row)]
             assert len(gone) == chosen.delete(filter=text), text
-            rest = {one for part in chosen.to_batches() for one in part["id"].to_pylist()}
+            rest = {row_id for part in chosen.to_batches() for row_id in part["id"].to_pylist()}
             assert {row["id"] for row in ROWS if not truth(row)} == rest, text
             chosen.add(gone)
 
@@ -342,12 +344,12 @@ class FilteringContract:
             for sign in ("<", "<=", ">", ">="):
                 text, truth = compared("year", sign, str(number))
                 try:
-                    found = _found(chosen, text)
+                    ids = _found(chosen, text)
                 except StorageError as error:
-                    found = {"refused"} if "2^53" in str(error) else set()
+                    ids = {"refused"} if "2^53" in str(error) else set()
                     assert abs(number) > 2**53, text
                 right = {row["id"] for row in ROWS if truth(row)}
-                assert found in (right, {"refused"}), text
+                assert ids in (right, {"refused"}), text
 
     def test_long_lists_are_filters(self, chosen: VectorStore) -> None:
         """Of thousands of literals."""
@@ -358,7 +360,9 @@ class FilteringContract:
 
 def _found(store: VectorStore, text: str) -> set[Any]:
     """Ids that a filter finds, which scanning, searching and counting agree about."""
-    scanned = {one for part in store.to_batches(filter=text) for one in part["id"].to_pylist()}
+    scanned = {
+        row_id for part in store.to_batches(filter=text) for row_id in part["id"].to_pylist()
+    }
     near = store.search([1, 1, 1, 1], 99, filter=text, exact=True)["id"].to_pylist()
     assert scanned == set(near), text
     assert len(scanned) == len(near) == store.count(text), text

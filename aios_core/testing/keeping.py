@@ -40,15 +40,15 @@ class KeepingContract:
             )
             @given(column=st.sampled_from([*MEMORY_COLUMNS, "text"]), value=values())
             def check(column: str, value: Any) -> None:
-                one = f"r{len(rows)}"
-                whole = {"id": f"{one} whole", "vector": [1, 2, 3, 4]}
-                given_rows = [whole, {"id": one, "vector": [1, 0, 0, 0], column: value}]
+                row_id = f"r{len(rows)}"
+                whole = {"id": f"{row_id} whole", "vector": [1, 2, 3, 4]}
+                given_rows = [whole, {"id": row_id, "vector": [1, 0, 0, 0], column: value}]
                 if (error := _refused(store, given_rows)) is not None:
                     assert 1 == error.row, error
-                    assert 0 == store.get([one, f"{one} whole"]).num_rows
+                    assert 0 == store.get([row_id, f"{row_id} whole"]).num_rows
                     return
-                rows[one] = {"column": column, "value": value}
-                kept = store.get([one])[column][0].as_py()
+                rows[row_id] = {"column": column, "value": value}
+                kept = store.get([row_id])[column][0].as_py()
                 assert value == kept
                 assert isinstance(value, bool | np.bool_) == isinstance(kept, bool)
 
@@ -84,10 +84,10 @@ class KeepingContract:
         with instance.create(new_uri(), schema(), metric=metric) as store:
             for power in (-45, -30, -25, -20, -16, -14, -8, -1, 0, 1, 8, 14, 16, 20, 25, 30, 37):
                 for name, vector in base.items():
-                    one = f"{name}{power}"
+                    row_id = f"{name}{power}"
                     scaled = np.array(vector) * 10.0**power
-                    if (error := _refused(store, [{"id": one, "vector": scaled}])) is None:
-                        taken[one] = scaled.astype(np.float32)
+                    if (error := _refused(store, [{"id": row_id, "vector": scaled}])) is None:
+                        taken[row_id] = scaled.astype(np.float32)
                     else:
                         assert "its vector" in str(error)
             assert len(taken) >= 15
@@ -101,14 +101,14 @@ class KeepingContract:
                         store.search(query)
                     continue
                 for exact in ways:
-                    found = store.search(query, 99, exact=exact)
+                    table = store.search(query, 99, exact=exact)
                     scores = dict(
-                        zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True)
+                        zip(table["id"].to_pylist(), table["_score"].to_pylist(), strict=True)
                     )
-                    right = {one: similarity(query, v, metric) for one, v in taken.items()}
+                    right = {row_id: similarity(query, v, metric) for row_id, v in taken.items()}
                     assert right.keys() == scores.keys()
-                    for one, score in right.items():
-                        assert score == pytest.approx(scores[one], rel=1e-4, abs=1e-6), one
+                    for row_id, score in right.items():
+                        assert score == pytest.approx(scores[row_id], rel=1e-4, abs=1e-6), row_id
 
     def test_any_number_of_rows_may_be_asked_for(self, filled: VectorStore) -> None:
         """Fault V12: numbers of numpy too, and far more than there are; nothing for no queries."""
@@ -145,7 +145,7 @@ class KeepingContract:
             assert [3, 6, 7, 8] == sorted(store.get(range(99))["id"].to_pylist())
             assert [0, 0, 0] == [store.add([]), store.upsert([]), store.delete([])]
         with instance.create(new_uri(), schema()) as store:
-            store.add([{"id": one, "vector": [1, 2, 3, 4]} for one in ("a", "b", "ab")])
+            store.add([{"id": row_id, "vector": [1, 2, 3, 4]} for row_id in ("a", "b", "ab")])
             with pytest.raises(StorageError, match="expected a list of ids, got 'ab'"):
                 store.delete("ab")
             assert 3 == store.count()

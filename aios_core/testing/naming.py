@@ -67,8 +67,8 @@ class NamingContract:
             assert given == store.schema
             for place, name in enumerate(NAMES):
                 where = f"{quoted(name)} = {place}"
-                found = store.search([1, 2, 3, 4], 5, filter=where, columns=[name])
-                assert [place] == found[name].to_pylist(), name
+                table = store.search([1, 2, 3, 4], 5, filter=where, columns=[name])
+                assert [place] == table[name].to_pylist(), name
             assert 2 == store.verify()
             for suffix in (".parquet", ".jsonl"):
                 export_file(store, tmp_path / f"all{suffix}")

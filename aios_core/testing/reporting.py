@@ -75,38 +75,38 @@ def cause(error: BaseException, item: pytest.Function) -> str:
 
 
 def _cause(error: BaseException, item: pytest.Function) -> str:
-    told = str(error)
-    first = told.partition("\n")[0]
+    message = str(error)
+    first = message.partition("\n")[0]
     if isinstance(error, (pytest.skip.Exception, pytest.fail.Exception)):
-        return told
+        return message
     entries = pytest.ExceptionInfo.from_exception(error).traceback
     source = _file(getattr(item.cls, "component", None))
     for entry in reversed(entries):
         if str(entry.path) == source and not isinstance(error, AssertionError):
             place = f"{entry.path}:{entry.lineno + 1}"
-            return f"{entry.name} raised {type(error).__name__}: {told} ({place})"
+            return f"{entry.name} raised {type(error).__name__}: {message} ({place})"
     ours = [entry for entry in entries if Path(__file__).parent in Path(entry.path).parents]
     statement = str(ours[-1].statement).strip() if ours else item.name
     if not isinstance(error, AssertionError):
-        return f"{type(error).__name__}: {told} (in the suite's {statement})"
+        return f"{type(error).__name__}: {message} (in the suite's {statement})"
     if statement.startswith("assert_close("):
-        return _difference(statement, told)
+        return _difference(statement, message)
     if first and not first.startswith("assert "):
         return first
     promise = (inspect.getdoc(item.obj) or "").partition("\n")[0]
     shown = statement.removeprefix("assert ")
-    found = first.removeprefix("assert ")
-    found = f"; got {found}" if found not in ("", shown) and len(found) < 100 else ""
-    return f"{promise} Expected {shown}{found}"
+    got = first.removeprefix("assert ")
+    got = f"; got {got}" if got not in ("", shown) and len(got) < 100 else ""
+    return f"{promise} Expected {shown}{got}"
 
 
-def _difference(statement: str, told: str) -> str:
+def _difference(statement: str, message: str) -> str:
     """Of an identity between two tensors: which one it is, and how far they are apart."""
     call: Any = ast.parse(textwrap.dedent(statement)).body[0]
-    found, expected = map(ast.unparse, call.value.args[:2])
-    far = re.search(r"[Aa]bsolute difference: (\S+)", told)
-    problem = f"they differ by {far[1]}" if far else told.partition("\n")[0]
-    return f"{found} is not {expected}: {problem}"
+    got, expected = map(ast.unparse, call.value.args[:2])
+    far = re.search(r"[Aa]bsolute difference: (\S+)", message)
+    problem = f"they differ by {far[1]}" if far else message.partition("\n")[0]
+    return f"{got} is not {expected}: {problem}"
 
 
 def _notes(error: BaseException) -> list[str]:

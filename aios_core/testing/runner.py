@@ -45,21 +45,21 @@ def check_distribution(registry: Registry, distribution: str, *, verbose: bool =
         MissingExtraError: the suites need what is not installed.
     """
     require_extra("aios plugins check", "test", "pytest", "hypothesis")
-    known = {one.distribution for one in (*registry.offers(), *registry.failures)}
+    known = {component.distribution for component in (*registry.offers(), *registry.failures)}
     same = {canonical(name): name for name in known}
     name = same.get(canonical(distribution))
     if name is None:
         raise registry.miss("distribution with plugins", distribution, known)
-    keys = [one.key for one in registry.offers() if one.distribution == name]
+    keys = [component.key for component in registry.offers() if component.distribution == name]
     failures = [str(failure) for failure in registry.failures if failure.distribution == name]
     if not keys:
         return Result(False, "\n".join((*failures, f"{name}: not loaded, so nothing was checked")))
     events, problem = _run(name, verbose=verbose)
-    told = [line for key in dict.fromkeys(keys) for line in _component(key, events)]
+    lines = [line for key in dict.fromkeys(keys) for line in _component(key, events)]
     verdict = problem or _verdict(keys, events, failures)
     kept = not (problem or failures or any(event["outcome"] == "failed" for event in events))
     return Result(
-        kept, "\n".join((*failures, *told, f"{name} offers {', '.join(keys)}: {verdict}"))
+        kept, "\n".join((*failures, *lines, f"{name} offers {', '.join(keys)}: {verdict}"))
     )
 
 
@@ -107,13 +107,13 @@ def _component(key: str, events: list[dict[str, Any]]) -> Iterator[str]:
 
 def _contracts(events: list[dict[str, Any]], outcome: str) -> dict[str, list[str]]:
     """Causes, and what each of them decided: one mistake often breaks several contracts."""
-    found: dict[str, list[str]] = {}
+    causes: dict[str, list[str]] = {}
     for event in events:
         if event["outcome"] == outcome:
-            contracts = found.setdefault(event["cause"], [])
+            contracts = causes.setdefault(event["cause"], [])
             if event["contract"] not in contracts:
                 contracts.append(event["contract"])
-    return found
+    return causes
 
 
 def _listed(contracts: list[str]) -> str:

@@ -53,8 +53,8 @@ class SearchContract:
             for query, k in itertools.product(([1, -2, 0.5, 3], [-1, 0, 0, 0]), (1, 5, 99)):
                 check_search(store, BY_ID, query, k, None)
             both = store.search_batch([[1.0, -2.0, 0.5, 3.0], [-1.0, 0, 0, 0]], 5, exact=True)
-            one = store.search([-1, 0, 0, 0], 5, exact=True)
-            assert one["_score"].to_pylist() == pytest.approx(both[1]["_score"].to_pylist())
+            table = store.search([-1, 0, 0, 0], 5, exact=True)
+            assert table["_score"].to_pylist() == pytest.approx(both[1]["_score"].to_pylist())
 
     def test_exactness_is_handed_on(
         self, filled: VectorStore, monkeypatch: pytest.MonkeyPatch
@@ -86,9 +86,9 @@ class SearchContract:
         query = [1, 0, 0, 0]
         names = [name for name in filled.schema.names if name != "vector"]
         assert [*names, "_score"] == filled.search(query, 2).column_names
-        found = filled.search(query, 2, columns=["year", "vector"])
-        assert ["year", "vector", "_score"] == found.column_names
-        assert pa.float32() == found.schema.field("_score").type
+        table = filled.search(query, 2, columns=["year", "vector"])
+        assert ["year", "vector", "_score"] == table.column_names
+        assert pa.float32() == table.schema.field("_score").type
         assert ["lang", "id"] == filled.get(["m1"], columns=["lang", "id"]).column_names
         assert filled.schema == filled.get(["nobody"]).schema
 
@@ -102,9 +102,9 @@ class SearchContract:
         )
         @given(where=strategies.filters(texts="text filters" in filled.backend.capabilities))
         def check(where: Any) -> None:
-            right = {one for one, row in BY_ID.items() if truth(where, row)}
+            right = {row_id for row_id, row in BY_ID.items() if truth(where, row)}
             batches = filled.to_batches(columns=["id"], filter=sql(where))
-            assert right == {one for batch in batches for one in batch["id"].to_pylist()}
+            assert right == {row_id for batch in batches for row_id in batch["id"].to_pylist()}
             assert len(right) == filled.count(sql(where))
             check_search(filled, BY_ID, [1, 1, 1, 1], 9, where)
 
@@ -114,13 +114,13 @@ class SearchContract:
         """Those with the word, rarer words first, deleted ones no more; and both ways fused."""
         if "text" not in store.backend.capabilities:
             pytest.skip("it does not declare text")
-        right = {one for one, row in BY_ID.items() if "cat" in (row["text"] or "")}
-        found = store.search_text("CAT", 50)
-        assert right == set(found["id"].to_pylist())
-        assert sorted(found["_score"].to_pylist(), reverse=True) == found["_score"].to_pylist()
+        right = {row_id for row_id, row in BY_ID.items() if "cat" in (row["text"] or "")}
+        table = store.search_text("CAT", 50)
+        assert right == set(table["id"].to_pylist())
+        assert sorted(table["_score"].to_pylist(), reverse=True) == table["_score"].to_pylist()
         assert "m16" == store.search_text("dog 16", 3)["id"][0].as_py()
         late = store.search_text("cat", 50, filter="year > 5")["id"].to_pylist()
-        assert {one for one in right if (BY_ID[one]["year"] or 0) > 5} == set(late)
+        assert {row_id for row_id in right if (BY_ID[row_id]["year"] or 0) > 5} == set(late)
         assert 0 == store.search_text("zebra").num_rows
         once, twice = (store.search_text(words, 50) for words in ("cat number", "cat number cat"))
         assert once["_score"].to_pylist() == pytest.approx(twice["_score"].to_pylist())
@@ -128,16 +128,16 @@ class SearchContract:
         store.add([{**GOOD, "text": "cat cat"}])
         assert {*right, "new"} - {"m3"} == set(store.search_text("cat", 50)["id"].to_pylist())
         query, ranks = [1, 2, 3, 4], dict[str, float]()
-        for found in (store.search(query, 50), store.search_text("dog 16", 50)):
-            for rank, one in enumerate(found["id"].to_pylist(), 1):
+        for table in (store.search(query, 50), store.search_text("dog 16", 50)):
+            for rank, one in enumerate(table["id"].to_pylist(), 1):
                 ranks[one] = ranks.get(one, 0) + 1 / (60 + rank)
         fused = store.search_hybrid(query, "dog 16", 4, columns=["id"])
         assert sorted(ranks.values())[:-5:-1] == pytest.approx(fused["_score"].to_pylist())
-        assert [ranks[one] for one in fused["id"].to_pylist()] == pytest.approx(
+        assert [ranks[row_id] for row_id in fused["id"].to_pylist()] == pytest.approx(
             fused["_score"].to_pylist()
         )
         fused = store.search_hybrid(query, "cat", 50, filter="year > 5")
-        assert {one for one, row in BY_ID.items() if (row["year"] or 0) > 5} == {
+        assert {row_id for row_id, row in BY_ID.items() if (row["year"] or 0) > 5} == {
             *fused["id"].to_pylist()
         }
 
@@ -152,8 +152,8 @@ class SearchContract:
         gone = [{**GOOD, "id": f"g{n}", "text": "red " * n + "blue"} for n in range(6)]
 
         def scores(store: VectorStore, query: str) -> dict[str, float]:
-            found = store.search_text(query, 50)
-            return dict(zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True))
+            table = store.search_text(query, 50)
+            return dict(zip(table["id"].to_pylist(), table["_score"].to_pylist(), strict=True))
 
         with (
             instance.create(new_uri(), schema()) as store,
@@ -185,7 +185,7 @@ class SearchContract:
                 hits = 0
                 for query in rng.normal(size=(10, 16)):
                     right = store.search(query, k, filter=where, exact=True)["id"].to_pylist()
-                    found = store.search(query, k, filter=where, exact=False)["id"].to_pylist()
-                    assert len(right) == len(found) == 10
-                    hits += len({*right} & {*found})
+                    ids = store.search(query, k, filter=where, exact=False)["id"].to_pylist()
+                    assert len(right) == len(ids) == 10
+                    hits += len({*right} & {*ids})
                 assert hits >= 90, f"{hits} of 100 under the filter {where}"

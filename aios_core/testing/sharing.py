@@ -51,8 +51,8 @@ def _together(work: Callable[[int], Any]) -> list[Any]:
         return list(pool.map(begin, range(_THREADS)))
 
 
-def _ids(found: pa.Table) -> list[Any]:
-    return list(found["id"].to_pylist())
+def _ids(table: pa.Table) -> list[Any]:
+    return list(table["id"].to_pylist())
 
 
 class SharingContract:
@@ -75,8 +75,8 @@ class SharingContract:
                 some = _rows(1000 * number + 5 * step, 5)
                 assert 5 == shared.upsert(some)
                 held |= {*_ids(some)}
-                found = shared.search(some["vector"][0].as_py(), 3)
-                assert 3 == found.num_rows
+                table = shared.search(some["vector"][0].as_py(), 3)
+                assert 3 == table.num_rows
                 if step % 3 == 2:
                     gone = held.pop()
                     assert 1 == shared.delete([gone])
@@ -90,7 +90,9 @@ class SharingContract:
         shared.close()
         with instance.open(shared.uri) as again:
             assert right == {
-                one for batch in again.to_batches(columns=["id"]) for one in batch["id"].to_pylist()
+                row_id
+                for batch in again.to_batches(columns=["id"])
+                for row_id in batch["id"].to_pylist()
             }
             assert len(right) == again.verify()
 
@@ -122,8 +124,8 @@ class SharingContract:
         shared.close()
         with instance.open(shared.uri, read_only=True) as reader:
             query = rows["vector"][7].as_py()
-            found = _together(lambda _: [_ids(reader.search(query, 1)) for _ in range(5)])
-            assert [[["m7"]] * 5] * _THREADS == found
+            answers = _together(lambda _: [_ids(reader.search(query, 1)) for _ in range(5)])
+            assert [[["m7"]] * 5] * _THREADS == answers
 
     def test_a_store_is_closed_while_threads_search(self, shared: VectorStore) -> None:
         """Fault V4: each search is answered, or refused because the store is closed."""
@@ -196,13 +198,13 @@ class SharingContract:
         words = "text" in instance.capabilities
 
         def read() -> list[Any]:
-            found: list[Any] = [
+            answers: list[Any] = [
                 _ids(shared.search(queries[0], 5, exact=exact)) for exact in (None, True)
             ]
-            found += [_ids(one) for one in shared.search_batch(queries, 3)]
-            found += [_ids(shared.get(["m5", "m8"])), shared.count("n < 100"), shared.count()]
-            found += [_ids(shared.search_text("row 5", 3))] if words else []
-            return [*found, sum(batch.num_rows for batch in shared.to_batches())]
+            answers += [_ids(table) for table in shared.search_batch(queries, 3)]
+            answers += [_ids(shared.get(["m5", "m8"])), shared.count("n < 100"), shared.count()]
+            answers += [_ids(shared.search_text("row 5", 3))] if words else []
+            return [*answers, sum(batch.num_rows for batch in shared.to_batches())]
 
         def refused(call: Callable[[], object]) -> str:
             with pytest.raises(StorageError) as error:
@@ -213,16 +215,16 @@ class SharingContract:
             said = [refused(lambda: shared.add(_rows(20_000, 1)))]
             said += [refused(lambda: shared.delete(["m1"])), refused(shared.compact)]
             try:
-                found = [read(), in_child(read)]
+                both = [read(), in_child(read)]
             except StorageError as error:
-                found = [str(error), refused(shared.flush)]
+                both = [str(error), refused(shared.flush)]
             shared.close()
-            return [said, *found]
+            return [said, *both]
 
         right = read()
         for _ in range(2):
             said, found, deeper = in_child(child)
-            assert 3 == len([one for one in said if "open it again in this process" in one])
+            assert 3 == len([line for line in said if "open it again in this process" in line])
             if isinstance(found, str):  # a backend may refuse to be read, always and in words
                 assert "forked" in found
                 assert found == deeper
@@ -253,20 +255,20 @@ class SharingContract:
         os.waitpid(child, 0)
         # The same beside a parent that is killed.
         os.close(reader)
-        (alive, told), (reader, writer) = os.pipe(), os.pipe()
+        (alive, reported), (reader, writer) = os.pipe(), os.pipe()
         if not (parent := fork()):
             try:
                 store = instance.open(shared.uri)
                 store.upsert(_rows(0, 1))
                 if fork():
                     signal.pause()
-                os.write(told, b"x")
-                os.close(told)
+                os.write(reported, b"x")
+                os.close(reported)
                 os.close(writer)
                 os.read(reader, 1)
             finally:
                 os._exit(0)
-        os.close(told)
+        os.close(reported)
         os.read(alive, 1)  # ends at once where the backend refuses to be opened there
         os.kill(parent, signal.SIGKILL)
         os.waitpid(parent, 0)

@@ -55,9 +55,9 @@ def truth(expression: Expression, row: dict[str, Any]) -> bool | None:
         case Like(name, pattern):
             return None if row[name] is None else bool(_like(pattern).fullmatch(row[name]))
         case _:
-            found = [truth(part, row) for part in expression.parts]
+            truths = [truth(part, row) for part in expression.parts]
             decisive = not isinstance(expression, And)
-            return decisive if decisive in found else None if None in found else not decisive
+            return decisive if decisive in truths else None if None in truths else not decisive
 
 
 def _like(pattern: str) -> re.Pattern[str]:
@@ -76,12 +76,12 @@ def similarity(a: Any, b: Any, metric: str) -> float:
 
 def plain(rows: Any, metric: str) -> dict[Any, dict[str, Any]]:
     """Rows by id, vectors at unit length where the metric lets a backend normalise them."""
-    found = {}
+    kept = {}
     for row in rows if isinstance(rows, list) else rows.to_pylist():
         vector = np.asarray(row["vector"], np.float64)
         vector /= np.linalg.norm(vector) if metric == "cosine" else 1
-        found[row["id"]] = {**row, "vector": [round(x, 5) + 0.0 for x in vector.tolist()]}
-    return found
+        kept[row["id"]] = {**row, "vector": [round(x, 5) + 0.0 for x in vector.tolist()]}
+    return kept
 
 
 def check_search(
@@ -94,14 +94,14 @@ def check_search(
     """An exact search gives the best k rows that match, in any order among equals."""
     text = None if where is None else sql(where)
     table = store.search(query, k, filter=text, exact=True)
-    found = dict(zip(table["id"].to_pylist(), table["_score"].to_pylist(), strict=True))
+    scores = dict(zip(table["id"].to_pylist(), table["_score"].to_pylist(), strict=True))
     right = {
-        one: similarity(query, row["vector"], store.metric)
-        for one, row in rows.items()
+        row_id: similarity(query, row["vector"], store.metric)
+        for row_id, row in rows.items()
         if where is None or truth(where, row)
     }
-    assert [*found.values()] == pytest.approx(sorted(right.values(), reverse=True)[:k], abs=1e-5)
-    assert {one: right.get(one) for one in found} == pytest.approx(found, abs=1e-5)
+    assert [*scores.values()] == pytest.approx(sorted(right.values(), reverse=True)[:k], abs=1e-5)
+    assert {row_id: right.get(row_id) for row_id in scores} == pytest.approx(scores, abs=1e-5)
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -136,10 +136,10 @@ class StoreMachine(RuleBasedStateMachine):
         return ids[0] if ids else "nothing"
 
     @rule(one=ids, other=ids)
-    def delete(self, one: str, other: str) -> None:
+    def delete(self, first: str, other: str) -> None:
         """Some that are there, and some that are not."""
-        known = {one, other} & self.rows.keys()
-        assert len(known) == self.store.delete([one, other])
+        known = {first, other} & self.rows.keys()
+        assert len(known) == self.store.delete([first, other])
         for gone in known:
             del self.rows[gone]
 
@@ -147,7 +147,7 @@ class StoreMachine(RuleBasedStateMachine):
     def delete_where(self, data: st.DataObject) -> None:
         """By filter."""
         where = data.draw(strategies.filters(texts=self.texts))
-        kept = {one: row for one, row in self.rows.items() if not truth(where, row)}
+        kept = {row_id: row for row_id, row in self.rows.items() if not truth(where, row)}
         assert len(self.rows) - len(kept) == self.store.delete(filter=sql(where))
         self.rows = kept
 
@@ -164,7 +164,7 @@ class StoreMachine(RuleBasedStateMachine):
     def get(self, ids: list[str]) -> None:
         """In the order asked for."""
         found = self.store.get(ids).column("id").to_pylist()
-        assert [one for one in dict.fromkeys(ids) if one in self.rows] == found
+        assert [row_id for row_id in dict.fromkeys(ids) if row_id in self.rows] == found
 
     @rule()
     def reopen(self) -> None:

@@ -230,7 +230,7 @@ class _TOML:
             return f"{{ {', '.join(pairs)} }}"
         if isinstance(value, list):
             gap = self._one_of("", " ", "\n  ", "\n# ], «\n")
-            inner = f"{gap},{gap}".join(self._value(one) for one in value)
+            inner = f"{gap},{gap}".join(self._value(item) for item in value)
             return f"[{gap}{inner}{gap}]"
         return self._leaf()
 
@@ -241,7 +241,7 @@ class _TOML:
             header = isinstance(value, dict) or (
                 isinstance(value, list)
                 and len(value) > 0
-                and all(isinstance(one, dict) for one in value)
+                and all(isinstance(item, dict) for item in value)
             )
             style = self._one_of("header", "dotted", "inline") if header else "inline"
             if style == "header":

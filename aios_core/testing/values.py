@@ -34,7 +34,9 @@ def components(cls: Any) -> st.SearchStrategy[Any]:
             their defaults.
     """
     return (
-        field_values(cls).map(lambda values: _made(cls, values)).filter(lambda one: one is not _NO)
+        field_values(cls)
+        .map(lambda values: _made(cls, values))
+        .filter(lambda value: value is not _NO)
     )
 
 
@@ -65,8 +67,8 @@ def _ends(hint: Any, schema: dict[str, Any]) -> Iterator[Any]:
     if "enum" in schema or origin is Literal:
         yield from schema.get("enum", arguments)
     elif origin in (typing.Union, types.UnionType):
-        for one in arguments:
-            yield from (None,) if one is types.NoneType else _ends(one, schema)
+        for argument in arguments:
+            yield from (None,) if argument is types.NoneType else _ends(argument, schema)
     elif hint is bool:
         yield from (False, True)
     elif hint in (int, float):
@@ -91,33 +93,34 @@ def _made(cls: Any, values: dict[str, Any]) -> Any:
 def _values(hint: Any, schema: dict[str, Any]) -> st.SearchStrategy[Any] | None:
     """Of a type within bounds; None where a drawn value would mean nothing."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    found: st.SearchStrategy[Any] | None = None
+    strategy: st.SearchStrategy[Any] | None = None
     if "enum" in schema or origin is Literal:
-        found = st.sampled_from(schema.get("enum", arguments))
+        strategy = st.sampled_from(schema.get("enum", arguments))
     elif origin in (typing.Union, types.UnionType):
         members = [
-            st.none() if one is types.NoneType else _values(one, schema) for one in arguments
+            st.none() if argument is types.NoneType else _values(argument, schema)
+            for argument in arguments
         ]
-        known = [one for one in members if one is not None]
-        found = st.one_of(known) if known else None
+        known = [member for member in members if member is not None]
+        strategy = st.one_of(known) if known else None
     elif origin is tuple:
-        found = _tuples(arguments)
+        strategy = _tuples(arguments)
     elif hint is bool:
-        found = st.booleans()
+        strategy = st.booleans()
     elif hint is int:
         low = schema.get("minimum", 0) + bool(schema.get("exclusiveMinimum"))
         high = schema.get("maximum", MOST) - bool(schema.get("exclusiveMaximum"))
-        found = st.integers(low, max(low, min(high, max(MOST, 2 * low))))
+        strategy = st.integers(low, max(low, min(high, max(MOST, 2 * low))))
     elif hint is float:
-        found = _floats(schema)
+        strategy = _floats(schema)
     elif attrs.has(hint):
-        found = components(hint)
-    return found
+        strategy = components(hint)
+    return strategy
 
 
 def _tuples(arguments: tuple[Any, ...]) -> st.SearchStrategy[Any] | None:
-    parts = [_values(one, {}) for one in arguments if one is not Ellipsis]
-    known = [one for one in parts if one is not None]
+    parts = [_values(argument, {}) for argument in arguments if argument is not Ellipsis]
+    known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
     if Ellipsis in arguments:

@@ -110,11 +110,11 @@ class CorruptionContract(Contract["Corruption"]):
             z = (seen > 0).nonzero()[:, 0]
             routes = process.posterior(z[None], torch.full_like(z, x)[None], alpha, earlier)
             assert_close(sum(routes), torch.ones(1, len(z)).double())
-            found = (
+            together = (
                 routes[0][0] * one_hot(z, 7).T + routes[1][0] * one_hot(torch.tensor(x), 7)[:, None]
             )
-            found = found + routes[2][0] * (before / (1 - earlier))[:, None]
-            assert_close(found, (expected / seen)[:, z])
+            together = together + routes[2][0] * (before / (1 - earlier))[:, None]
+            assert_close(together, (expected / seen)[:, z])
 
     def test_bound_is_the_likelihood(self, instance: Corruption) -> None:
         """T1: with a perfect prediction the bound is -log p(x), for every text."""

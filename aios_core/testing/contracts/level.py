@@ -123,11 +123,11 @@ class LevelContract(Contract["EvolutionLevel"]):
         x, t = torch.full((3, 8), VOCABULARY.mask_id), torch.ones(3).double()
         vectors = np.random.default_rng(0).normal(size=(3, 2, 4)).astype(np.float32)
         scores, valid = np.ones((3, 2), np.float32), np.ones((3, 2), np.bool_)
-        told = adapted.remembering(Memories(vectors, scores, valid, ((),) * 3))
-        for one in (adapted, told):
-            denoiser = one.denoiser()
+        conditioned = adapted.remembering(Memories(vectors, scores, valid, ((),) * 3))
+        for changed in (adapted, conditioned):
+            denoiser = changed.denoiser()
             torch.testing.assert_close(denoiser(x, t)[:, 2:5], denoiser.part(x, t, 2, 5))
-        assert not torch.allclose(adapted(x, t), told(x, t), atol=1e-4)
+        assert not torch.allclose(adapted(x, t), conditioned(x, t), atol=1e-4)
 
     def test_what_does_not_fit_is_refused(
         self, instance: EvolutionLevel, learned: tuple[Model, Adaptation, str]

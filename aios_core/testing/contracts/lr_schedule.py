@@ -40,8 +40,8 @@ class LrScheduleContract(Contract["LrSchedule"]):
     def test_in_proportion_to_the_peak(self, instance: LrSchedule) -> None:
         """Or ``training.learning_rate`` would not say what it says."""
         for steps, warmup in PLANS:
-            one, eight = (_rates(instance, steps, warmup, peak) for peak in (1.0, 8.0))
-            assert [8 * rate for rate in one] == pytest.approx(eight), "not 8 times as much"
+            single, eight = (_rates(instance, steps, warmup, peak) for peak in (1.0, 8.0))
+            assert [8 * rate for rate in single] == pytest.approx(eight), "not 8 times as much"
 
     def test_warms_up(self, instance: LrSchedule) -> None:
         """Rates rise until the warm-up ends, from less than the peak on."""

@@ -64,7 +64,9 @@ class ObjectiveContract(Contract["Objective"]):
     def test_teaches_every_parameter(self, instance: Objective) -> None:
         """Through a network of the defaults, for every corruption that it serves, in blocks too."""
         served = ("absorbing",) if instance.absorbing_only else ("absorbing", "uniform", "hybrid")
-        for corruption, blocks in [(one, None) for one in served] + [("absorbing", 2)]:
+        for corruption, blocks in [(corruption, None) for corruption in served] + [
+            ("absorbing", 2)
+        ]:
             model = _model(corruption, blocks)
             losses = _estimate(instance, model, 8, blocks)
             assert (8,) == tuple(losses.shape)

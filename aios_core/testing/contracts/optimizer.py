@@ -47,8 +47,8 @@ class OptimizerContract(Contract["Optimizer"]):
         for tensor in state.values():
             expect(tensor, Tensor, "state")
         _step(stepper, weights, 0)
-        for one in weights:
-            assert one.tensor.isfinite().all(), f"{one.name} is not finite after a step"
+        for weight in weights:
+            assert weight.tensor.isfinite().all(), f"{weight.name} is not finite after a step"
 
     def test_state_is_there_from_the_start(self, instance: Optimizer) -> None:
         """A checkpoint is read into the tensors of a stepper that has not seen a gradient."""
@@ -58,39 +58,43 @@ class OptimizerContract(Contract["Optimizer"]):
         _step(stepper, weights, 0)
         after = {name: tensor.shape for name, tensor in stepper.state.items()}
         assert before == after, "names or shapes change with the first step"
-        places = [one.data_ptr() for one in stepper.state.values() if one.numel()]
+        places = [tensor.data_ptr() for tensor in stepper.state.values() if tensor.numel()]
         assert len(places) == len({*places}), "two tensors share memory"
 
     def test_goes_on_from_its_state(self, instance: Optimizer) -> None:
         """Bit for bit: what is not in its state it does not remember."""
         weights, others = _weights(), _weights()
-        stepper, other = (instance.build(ones, weight_decay=0.1) for ones in (weights, others))
+        stepper, other = (instance.build(group, weight_decay=0.1) for group in (weights, others))
         for number in range(3):
             _step(stepper, weights, number)
         with torch.no_grad():
-            for one, copy in zip(weights, others, strict=True):
-                copy.tensor.copy_(one.tensor)
+            for weight, copy in zip(weights, others, strict=True):
+                copy.tensor.copy_(weight.tensor)
             for name, tensor in other.state.items():
                 tensor.copy_(stepper.state[name])
         for number in range(3, 5):
             _step(stepper, weights, number)
             _step(other, others, number)
-        for one, copy in zip(weights, others, strict=True):
-            assert torch.equal(one.tensor, copy.tensor), f"{one.name} is another after going on"
+        for weight, copy in zip(weights, others, strict=True):
+            assert torch.equal(weight.tensor, copy.tensor), (
+                f"{weight.name} is another after going on"
+            )
 
     def test_a_skipped_step_changes_nothing(self, instance: Optimizer) -> None:
         """Whatever the gradients are; one that is not skipped is a step like any other."""
         weights, others = _weights(), _weights()
-        stepper, other = (instance.build(ones, weight_decay=0.1) for ones in (weights, others))
+        stepper, other = (instance.build(group, weight_decay=0.1) for group in (weights, others))
         _step(stepper, weights, 0)
         _step(other, others, 0, skip=torch.zeros(()))
-        for one, copy in zip(weights, others, strict=True):
-            assert torch.equal(one.tensor, copy.tensor), f"skip = 0 is another step for {one.name}"
-        held = {**stepper.state, **{f"weight {one.name}": one.tensor for one in weights}}
+        for weight, copy in zip(weights, others, strict=True):
+            assert torch.equal(weight.tensor, copy.tensor), (
+                f"skip = 0 is another step for {weight.name}"
+            )
+        held = {**stepper.state, **{f"weight {weight.name}": weight.tensor for weight in weights}}
         before = {name: tensor.detach().clone() for name, tensor in held.items()}
         for value in (0.5, torch.inf, torch.nan):
-            for one in weights:
-                one.tensor.grad = torch.full_like(one.tensor, value)
+            for weight in weights:
+                weight.tensor.grad = torch.full_like(weight.tensor, value)
             stepper.step(0.01, skip=torch.ones(()))
             for name, tensor in held.items():
                 assert torch.equal(before[name], tensor), f"{name} changes in a skipped step"
@@ -100,7 +104,7 @@ class OptimizerContract(Contract["Optimizer"]):
         weights = _weights()
         stepper = instance.build(weights, weight_decay=0.1)
         _step(stepper, weights, 0)
-        before = [one.tensor.detach().clone() for one in weights]
+        before = [weight.tensor.detach().clone() for weight in weights]
         for one in weights:
             one.tensor.grad = None
         stepper.step(0.01)
@@ -110,7 +114,7 @@ class OptimizerContract(Contract["Optimizer"]):
     def test_decay_is_for_matrices(self, instance: Optimizer) -> None:
         """Where gradients are zero, decay alone moves a weight, and none of the others."""
         weights = _weights()
-        before = [one.tensor.detach().clone() for one in weights]
+        before = [weight.tensor.detach().clone() for weight in weights]
         for one in weights:
             one.tensor.grad = torch.zeros_like(one.tensor)
         instance.build(weights, weight_decay=0.5).step(0.1)
@@ -123,12 +127,12 @@ class OptimizerContract(Contract["Optimizer"]):
         weights = _weights()
         stepper = instance.build(weights, weight_decay=0.0)
         for number in range(400):
-            for one in weights:
-                one.tensor.grad = one.tensor.detach().clone()
+            for weight in weights:
+                weight.tensor.grad = weight.tensor.detach().clone()
             stepper.step(0.05 * (1 - number / 400))
-        for one, start in zip(weights, _weights(), strict=True):
-            height = float((one.tensor.norm() / start.tensor.norm()).detach() ** 2)
-            assert height < 0.1, f"{one.name} is still at {height:.2g} of its height"
+        for weight, start in zip(weights, _weights(), strict=True):
+            height = float((weight.tensor.norm() / start.tensor.norm()).detach() ** 2)
+            assert height < 0.1, f"{weight.name} is still at {height:.2g} of its height"
 
 
 def _weights() -> tuple[Weight, ...]:
@@ -144,6 +148,6 @@ def _step(
 ) -> None:
     """One step along drawn gradients."""
     generator = torch.Generator().manual_seed(number)
-    for one in weights:
-        one.tensor.grad = torch.randn(one.tensor.shape, generator=generator)
+    for weight in weights:
+        weight.tensor.grad = torch.randn(weight.tensor.shape, generator=generator)
     stepper.step(0.01, skip=skip)

@@ -137,9 +137,9 @@ class QuantizerContract(Contract["Quantizer"]):
         if packed is None:
             return
         expected = _lost(instance, same, instance.quantize(same))
-        found = _lost(instance, scaled, packed)
-        assert abs(found - expected) <= 0.1 * expected + 1e-12, (
-            f"at {factor} times the weights the relative error is {found}, expected {expected}"
+        lost = _lost(instance, scaled, packed)
+        assert abs(lost - expected) <= 0.1 * expected + 1e-12, (
+            f"at {factor} times the weights the relative error is {lost}, expected {expected}"
         )
         x = torch.randn(7, 130, generator=torch.Generator().manual_seed(1))
         y = x.double() @ instance.dequantize(packed).double().T
@@ -170,9 +170,9 @@ class QuantizerContract(Contract["Quantizer"]):
             return
         back = torch.ldexp(instance.dequantize(packed).double(), -powers)
         expected = instance.dequantize(instance.quantize(weight)).double()
-        found, wanted = ((one - weight).square().sum(1) for one in (back, expected))
-        assert ((found - wanted).abs() <= 0.1 * wanted + 1e-12).all(), (
-            f"squared errors of the rows are {found.tolist()}, expected {wanted.tolist()}"
+        error, most = ((rounded - weight).square().sum(1) for rounded in (back, expected))
+        assert ((error - most).abs() <= 0.1 * most + 1e-12).all(), (
+            f"squared errors of the rows are {error.tolist()}, expected {most.tolist()}"
         )
 
     def test_a_calibration_does_no_harm(self, instance: Quantizer) -> None:
@@ -184,8 +184,8 @@ class QuantizerContract(Contract["Quantizer"]):
         seen = Statistics(x.T @ x / len(x), len(x))
         nothing = Statistics(torch.eye(130), len(x))
         plain, calibrated = (
-            damage(weight, instance.dequantize(instance.quantize(weight, one)), seen)
-            for one in (nothing, seen)
+            damage(weight, instance.dequantize(instance.quantize(weight, statistics)), seen)
+            for statistics in (nothing, seen)
         )
         assert calibrated <= 1.05 * plain + 1e-12, (
             f"{calibrated:.3g} of the outputs is lost with statistics, {plain:.3g} without"

@@ -111,7 +111,9 @@ class StorageContract(
         with instance.open(store.uri) as again:
             assert 2 == again.delete(["m3", "nobody", "m20"])
         with instance.open(store.uri, read_only=True) as again:
-            left = {one for part in again.to_batches() for one in part.column("id").to_pylist()}
+            left = {
+                row_id for part in again.to_batches() for row_id in part.column("id").to_pylist()
+            }
             assert {row["id"] for row in ROWS} - {"m3", "m20"} == left, "deletions alone are kept"
 
     def test_ids_may_be_numbers(self, instance: StorageBackend, new_uri: Any, filled: Any) -> None:
@@ -132,7 +134,7 @@ class StorageContract(
     def test_ids_are_any_texts(self, store: VectorStore) -> None:
         """Quotes, spaces, other scripts, and what looks like SQL."""
         ids = ["it's", " ", '"; DROP TABLE x; --', "香蕉", "m0 ", "%", "a/b\\c", "M0"]
-        assert len(ids) == store.add([{**GOOD, "id": one} for one in ids])
+        assert len(ids) == store.add([{**GOOD, "id": row_id} for row_id in ids])
         assert ids == store.get(ids)["id"].to_pylist()
         assert 1 == store.count("id = 'it''s'")
         assert len(ids) == store.delete(ids)
@@ -251,7 +253,9 @@ class StorageContract(
         """Fault N6: a backend says which URIs of servers it knows, or refuses them itself."""
         uri = "unheard-of://host/notes?table=notes"
         if instance.schemes is not None:
-            assert all(one == one.lower() and "://" not in one for one in instance.schemes)
+            assert all(
+                scheme == scheme.lower() and "://" not in scheme for scheme in instance.schemes
+            )
             assert "unheard-of" not in instance.schemes
             return
         with pytest.raises(StorageError):

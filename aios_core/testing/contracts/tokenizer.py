@@ -94,8 +94,8 @@ class TokenizerContract(Contract["Tokenizer"]):
         vocabulary = trained.vocabulary
         names = [trained.token(i) for i in vocabulary.special_ids]
         for text in (*names, " ".join(names), "".join(names), f"a{names[0]}b"):
-            found = set(trained.encode(text).tolist()) & set(vocabulary.special_ids)
-            assert not found, f"{text!r} is encoded to the special ids {sorted(found)}"
+            special = set(trained.encode(text).tolist()) & set(vocabulary.special_ids)
+            assert not special, f"{text!r} is encoded to the special ids {sorted(special)}"
 
     @_property
     @given(data=st.data())
@@ -109,8 +109,8 @@ class TokenizerContract(Contract["Tokenizer"]):
             return
         tokens = st.integers(0, trained.vocabulary.size - 1)
         ids = data.draw(st.lists(tokens, min_size=1, max_size=6))
-        told = spelling.spell(ids)
-        if told is not None and (text := told.decode(errors="replace")).encode() == told:
+        spelled = spelling.spell(ids)
+        if spelled is not None and (text := spelled.decode(errors="replace")).encode() == spelled:
             assert trained.decode(ids) == text
 
     @_property

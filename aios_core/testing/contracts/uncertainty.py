@@ -57,8 +57,8 @@ class UncertaintyContract(Contract["UncertaintyEstimator"]):
         """At every level, also where tokens are impossible or certain."""
         some = level(rate=rate, first=first)
         sure = torch.full((40, SIZE), -torch.inf).scatter_(1, some.tokens[:, None], 0.0)
-        for one in (some, attrs.evolve(some, log_probs=sure)):
-            measured = instance.measure(one)
+        for prediction in (some, attrs.evolve(some, log_probs=sure)):
+            measured = instance.measure(prediction)
             assert measured.isfinite().all(), f"measure gives {measured[~measured.isfinite()][0]}"
 
     def test_a_token_depends_on_no_other(self, instance: UncertaintyEstimator) -> None:
