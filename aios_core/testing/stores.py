@@ -135,7 +135,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.rows |= {row["id"]: row for row in rows}
         return ids[0] if ids else "nothing"
 
-    @rule(one=ids, other=ids)
+    @rule(first=ids, other=ids)
     def delete(self, first: str, other: str) -> None:
         """Some that are there, and some that are not."""
         known = {first, other} & self.rows.keys()
