@@ -9,7 +9,6 @@ import gc
 import importlib
 import os
 import sys
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -32,12 +31,50 @@ COMMANDS: Final = {
 imports no command."""
 
 
+_REGISTRY: Final = f"{__name__}.registry"
+
+
+def _installed(ctx: click.Context) -> Registry:
+    """What is installed, once a command line; what is wrong with it is said by who uses it."""
+    if _REGISTRY not in ctx.meta:
+        from aios_core import registry
+
+        registry.logger.disabled = True
+        try:
+            ctx.meta[_REGISTRY] = registry.Registry.discover(insist=False)
+        finally:
+            registry.logger.disabled = False
+    found: Registry = ctx.meta[_REGISTRY]
+    return found
+
+
+def _offered(ctx: click.Context) -> dict[str, Component]:
+    """The commands of plugins by name."""
+    offered = _installed(ctx).components("command")
+    return {one.name: one for one in offered if one.name not in COMMANDS}
+
+
+def _check_missing(ctx: click.Context, name: str) -> None:
+    """Say why there is no command of a name where more is known than that nobody offers it."""
+    from aios_core.errors import PluginError
+
+    registry = _installed(ctx)
+    if found := registry.conflicts.get(f"command.{name}"):
+        sources = ", and by ".join(one.source for one in found)
+        raise PluginError(
+            f"the command {name!r} is offered more than once: by {sources}; expected one of "
+            "them named in AIOS_DISABLE_PLUGINS"
+        )
+    if registry.failures or registry.disabled:
+        raise registry.miss("command", name, [*COMMANDS, *_offered(ctx)])
+
+
 class Commands(click.Group):
     """A group that knows its commands by name and imports them when asked: ours, and plugins'."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Those of the core in the order of use, then those of plugins by name."""
-        return [*COMMANDS, *self._offered]
+        return [*COMMANDS, *_offered(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now.
@@ -50,13 +87,14 @@ class Commands(click.Group):
             command = importlib.import_module(f"aios_core.cli.{cmd_name}").command
             assert isinstance(command, click.Command)
             return command
-        if cmd_name not in self._offered:
-            self._check_missing(cmd_name)
+        offered = _offered(ctx)
+        if cmd_name not in offered:
+            _check_missing(ctx, cmd_name)
             return None
         from aios_core.component import blamed, named
         from aios_core.errors import PluginError
 
-        plugin = self._offered[cmd_name].load()()
+        plugin = offered[cmd_name].load()()
         with blamed(plugin, "build"):
             command = plugin.build()
         if not isinstance(command, click.Command):
@@ -65,42 +103,12 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
-        lines = {name: component.summary for name, component in self._offered.items()}
+        lines = {name: component.summary for name, component in _offered(ctx).items()}
         with formatter.section("Commands"):
             formatter.write_dl([*COMMANDS.items(), *lines.items()])
-        if self._registry.failures:
+        if _installed(ctx).failures:
             with formatter.indentation():
                 formatter.write_text("Some plugins could not be loaded: see `aios plugins list`.")
-
-    @cached_property
-    def _registry(self) -> Registry:
-        """What is installed; what is wrong with it is said by the command that uses it."""
-        from aios_core import registry
-
-        registry.logger.disabled = True
-        try:
-            return registry.Registry.discover(insist=False)
-        finally:
-            registry.logger.disabled = False
-
-    @property
-    def _offered(self) -> dict[str, Component]:
-        offered = {one.name: one for one in self._registry.components("command")}
-        return {name: one for name, one in offered.items() if name not in COMMANDS}
-
-    def _check_missing(self, name: str) -> None:
-        """Say why there is no command of a name where more is known than that nobody offers it."""
-        from aios_core.errors import PluginError
-
-        registry = self._registry
-        if found := registry.conflicts.get(f"command.{name}"):
-            sources = ", and by ".join(one.source for one in found)
-            raise PluginError(
-                f"the command {name!r} is offered more than once: by {sources}; expected one of "
-                "them named in AIOS_DISABLE_PLUGINS"
-            )
-        if registry.failures or registry.disabled:
-            raise registry.miss("command", name, self.list_commands(click.Context(self)))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; whatever it raises becomes words and an exit code, Ctrl-C 130."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import aios_core
 import aios_plugins
 
 CODE = """
@@ -54,7 +55,8 @@ def states(tmp_path_factory):
     original = Path(aios_plugins.__file__).parent
     house = root / "aios_plugins"
     shutil.copytree(original, house, ignore=shutil.ignore_patterns("__pycache__"))
-    environ = {**os.environ, "PYTHONPATH": str(root)}
+    path = os.pathsep.join((str(root), str(Path(aios_core.__file__).parents[1])))
+    environ = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", CODE, str(house)]
     done = subprocess.run(
         command, env=environ, capture_output=True, text=True, check=True, cwd=root
