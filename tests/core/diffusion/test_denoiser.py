@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 
 from aios_core.contracts import Condition
+from aios_core.contracts.denoising import ask
 from aios_core.diffusion import chunking
-from aios_core.diffusion.denoiser import ask, substitute
+from aios_core.diffusion.denoiser import substitute
 from aios_core.testing.strategies import states
 
 

@@ -264,8 +264,8 @@ class Head(ProjectionHead):
     encoded: object = None
     decoded: object = None
 
-    def build(self, dim, vocabulary):
-        module = Text().build(dim, vocabulary)
+    def build(self, dim, space):
+        module = Text().build(dim, space)
         for name, bend in (("encode", self.encoded), ("decode", self.decoded)):
             if bend:
                 inner = getattr(module, name)

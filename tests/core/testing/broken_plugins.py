@@ -98,20 +98,20 @@ def changed(module, name, change):
 
 @offer("head", "narrow")
 class Narrow(Tied):
-    def build(self, dim, vocabulary):
-        return changed(super().build(dim, vocabulary), "decode", lambda logits: logits[..., 1:])
+    def build(self, dim, space):
+        return changed(super().build(dim, space), "decode", lambda logits: logits[..., 1:])
 
 
 @offer("head", "mixing")
 class Mixing(Tied):
-    def build(self, dim, vocabulary):
-        return changed(super().build(dim, vocabulary), "decode", lambda y: y - y.mean(1, True))
+    def build(self, dim, space):
+        return changed(super().build(dim, space), "decode", lambda y: y - y.mean(1, True))
 
 
 @offer("head", "idle")
 class Idle(Tied):
-    def build(self, dim, vocabulary):
-        module = super().build(dim, vocabulary)
+    def build(self, dim, space):
+        module = super().build(dim, space)
         module.unused = torch.nn.Parameter(torch.ones(3))
         return module
 
