@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aios_core.component import blamed
+from aios_core.errors import PluginError
 from aios_core.registry import Registry
 
 if TYPE_CHECKING:
-    from aios_core.contracts import FileReader
+    from os import PathLike
+
+    from aios_core.contracts import FileReader, TensorFormat
+    from aios_core.contracts.tensor_format import TensorSource
+
+logger = logging.getLogger(__name__)
 
 TEXT: Final = "txt"
 """The reader of files whose suffix has none."""
+WEIGHTS: Final = "parquet"
+"""The format of files of tensors whose suffix has none, and that no format recognizes."""
 
 
 def of_suffix(kind: str, path: Path, registry: Registry) -> Any:
@@ -79,3 +89,68 @@ def reader_named(name: str, registry: Registry | None = None) -> FileReader:
     """
     found: FileReader = built("reader", name, registry or Registry.discover(insist=False))
     return found
+
+
+def open_tensors(path: str | PathLike[str], registry: Registry | None = None) -> TensorSource:
+    """Open a file of tensors: by the format of its suffix, or else by that which recognizes it.
+
+    Args:
+        path: the file.
+        registry: where formats are looked up; None discovers the installed ones.
+
+    Raises:
+        ModelLoadError: it is missing, damaged, or holds something else than tensors by name.
+        PluginError: its format cannot be used.
+    """
+    found, registry = Path(path), registry or Registry.discover(insist=False)
+    chosen: TensorFormat | None = of_suffix("tensor_format", found, registry)
+    weights: TensorFormat = built("tensor_format", WEIGHTS, registry)
+    if chosen is None or type(chosen) is type(weights):
+        chosen = _recognized(found, registry) or weights
+    return chosen.open(found)
+
+
+def save_tensors(
+    source: TensorSource,
+    path: str | PathLike[str],
+    on_progress: Callable[[str], None] = lambda _: None,
+    registry: Registry | None = None,
+) -> Path:
+    """Write all tensors into a file of the format that its suffix says, or a weight file of ours.
+
+    Args:
+        source: what to write.
+        path: where.
+        on_progress: called with the name of each tensor that is done.
+        registry: as for `open_tensors`.
+
+    Returns:
+        The file that opens it: `path`, or the index of shards where it is too large for one.
+
+    Raises:
+        ModelLoadError: a tensor of the source is damaged.
+        ModelSaveError: the format has no such tensors, or it cannot be written.
+        PluginError: the format cannot be used.
+    """
+    target, registry = Path(path), registry or Registry.discover(insist=False)
+    chosen: TensorFormat | None = of_suffix("tensor_format", target, registry)
+    chosen = chosen or built("tensor_format", WEIGHTS, registry)
+    return chosen.save(source, target, on_progress)
+
+
+def _recognized(path: Path, registry: Registry) -> TensorFormat | None:
+    """The first format that knows a file by its first bytes; None where there are none to read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return None
+    for component in registry.components("tensor_format"):
+        try:
+            known: TensorFormat = built("tensor_format", component.name, registry)
+            with blamed(known, "recognizes"):
+                if known.recognizes(head):
+                    return known
+        except PluginError as error:  # its files are known by their suffix, if at all
+            logger.warning("%s", error)
+    return None

@@ -286,6 +286,18 @@ _ROWS: Final = (
         """,
     ),
     _of_core(
+        "tensor_format",
+        hook="aios_tensor_formats",
+        contract="aios_core.contracts.tensor_format:TensorFormat",
+        promise="""
+        Formats of files of tensors, subclasses of `aios_core.contracts.TensorFormat`, by the suffix
+        of such files.
+
+        What is read is what was written, bit for bit, or writing it was refused; whatever bytes a
+        file holds, nothing of it is run.
+        """,
+    ),
+    _of_core(
         "storage",
         hook="aios_storage_backends",
         contract="aios_core.contracts.storage:StorageBackend",

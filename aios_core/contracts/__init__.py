@@ -51,6 +51,7 @@ from aios_core.contracts.space import Continuous, Space, Vocabulary
 from aios_core.contracts.spelling import Spelling, SpellingContext
 from aios_core.contracts.storage import Capability, Stats, StorageBackend
 from aios_core.contracts.store import VectorStore
+from aios_core.contracts.tensor_format import TensorFormat, TensorSource
 from aios_core.contracts.tokenizer import (
     Texts,
     Tokenizer,
@@ -125,6 +126,8 @@ __all__ = [
     "StepSampler",
     "Stepper",
     "StorageBackend",
+    "TensorFormat",
+    "TensorSource",
     "TextSettings",
     "Texts",
     "TokenProcess",

@@ -15,8 +15,7 @@ from aios_core.errors import QuantizationError
 from aios_core.quantization.operator import reader
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Quantizer, Statistics
-    from aios_core.weights.convert import TensorSource
+    from aios_core.contracts import Quantizer, Statistics, TensorSource
 
 EXCLUDED: Final = ("*embed*", "*wte*", "*wpe*", "*norm*", "*lm_head*")
 """Names of matrices that are not linear layers, or are the same as an embedding, as most name

@@ -12,7 +12,7 @@ from torch import Tensor
 from aios_core.contracts import QuantizedTensor
 
 if TYPE_CHECKING:
-    from aios_core.weights.convert import TensorSource
+    from aios_core.contracts import TensorSource
 
 
 def differences(

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, for the words of an error and for files without a suffix."""
+"""What a file is by its first bytes, for the words of an error and for formats of tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAGIC: Final = {
 }
 
 READ: Final = ("safetensors", "torch")
-"""Kinds beside our own that `aios weights convert` reads."""
+"""Kinds beside our own of which `aios weights convert` makes a weight file."""
 
 
 def kind(head: bytes) -> str | None:

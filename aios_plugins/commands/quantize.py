@@ -218,17 +218,17 @@ def _run(
 def _file(
     file: Path, quantizer: Quantizer, target: Path, exclude: tuple[str, ...]
 ) -> dict[str, Any]:
+    from aios_core.formats import open_tensors, save_tensors
     from aios_core.quantization.tensors import EXCLUDED, quantized
     from aios_core.weights import WeightLoader
-    from aios_core.weights.convert import open_source, save
     from aios_core.weights.layout import DTYPES
 
-    source = open_source(file)
+    source = open_tensors(file)
     _check_excluded(exclude, source.names, file)
     with tensor_bar("measuring") as measured:
         planned = quantized(source, quantizer, exclude or EXCLUDED, measured)
     with tensor_bar("quantizing", len(source.names)) as on_progress:
-        save(planned, target, on_progress)
+        save_tensors(planned, target, on_progress)
     loader = WeightLoader.open(target, verify=False)
     entries = [loader.entry(name) for name in loader]
     after, weights = sum(e.nbytes for e in entries), sum(e.numel for e in entries)

@@ -112,17 +112,17 @@ def convert(
       aios weights convert runs/model.safetensors runs/model.parquet
       aios weights convert runs/model.parquet runs/model.pt
     """  # noqa: D301  # \b is for click
-    from aios_core.weights.convert import open_source, save
+    from aios_core.formats import open_tensors, save_tensors
     from aios_core.weights.layout import opens
 
     check_new(opens(target), overwrite=overwrite)
-    opened = open_source(source)
+    opened = open_tensors(source)
     if dequantize:
         from aios_core.quantization.tensors import dequantized
 
         opened = dequantized(opened)
     with tensor_bar("converting", len(opened.names)) as on_progress:
-        written = save(opened, target, on_progress)
+        written = save_tensors(opened, target, on_progress)
     if as_json:
         print_json({"output": str(written), "tensors": len(opened.names)})
     else:
@@ -141,10 +141,10 @@ def diff(first: Path, second: Path, *, as_json: bool) -> None:
       aios weights diff runs/int4.parquet runs/model.parquet
       aios weights diff runs/model.safetensors runs/model.parquet --json
     """  # noqa: D301  # \b is for click
+    from aios_core.formats import open_tensors
     from aios_core.weights.compare import differences
-    from aios_core.weights.convert import open_source
 
-    opened = open_source(first), open_source(second)
+    opened = open_tensors(first), open_tensors(second)
     with tensor_bar("comparing", len({*opened[0].names, *opened[1].names})) as on_progress:
         found = dict(differences(*opened, on_progress))
     if as_json:

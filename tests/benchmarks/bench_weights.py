@@ -23,8 +23,8 @@ from result import Bar
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from aios_core.formats import open_tensors, save_tensors
 from aios_core.weights import WeightLoader
-from aios_core.weights.convert import open_source, save
 
 BAR = Bar("ratio", least=0.667)
 
@@ -108,7 +108,7 @@ def main() -> None:
         count = len(tensors)
         del tensors
         began = time.perf_counter()
-        save(open_source(theirs), own)
+        save_tensors(open_tensors(theirs), own)
         size = f"a float32 model of {payload / 1e9:.2f} GB in {count} tensors"
         record(
             "convert from safetensors", time.perf_counter() - began, unit="s", how=f"once, {size}"

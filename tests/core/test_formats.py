@@ -1,17 +1,20 @@
 """Readers of files by their suffix: of ours, and of a third party in every use."""
 
 import json
+import subprocess
 import sys
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
 from pyarrow import feather
 
 from aios_core.cli import cli
-from aios_core.errors import PluginError
-from aios_core.formats import reader_named, reader_of
+from aios_core.errors import ModelSaveError, PluginError
+from aios_core.formats import open_tensors, reader_named, reader_of, save_tensors
 from aios_core.memory import Place, open_store
 from aios_core.memory.importing import import_file
 from aios_core.registry import Registry
@@ -116,10 +119,10 @@ def test_every_kind_serves_memories_and_data_sets(tmp_path):
 
 def test_to_ask_for_a_reader_imports_only_that(tmp_path):
     """A data set of text needs no Arrow."""
-    import subprocess
 
     code = """
 import sys
+from itertools import pairwise
 from pathlib import Path
 from aios_core.formats import reader_of
 reader_of(Path("a.jsonl"))
@@ -128,3 +131,46 @@ print([name for name in ("torch", "numpy", "pyarrow") if name in sys.modules])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "[]" == done.stdout.strip()
+
+
+HEX = """
+import aios_core
+from attrs import frozen
+from aios_core.scaffold.examples.tensor_format import Hexadecimal as Base
+
+AIOS_API = 1
+
+@frozen
+class Hexadecimal(Base):
+    def recognizes(self, head):
+        return head.startswith(b'{')
+
+@aios_core.hookimpl
+def aios_tensor_formats():
+    return {"hexa": Hexadecimal, "gone": "no_such_module:Gone"}
+"""
+
+
+def test_a_third_party_s_format_converts_there_and_back(tmp_plugin, tmp_path):
+    """By its suffix, and by what a file of another suffix begins with."""
+    tmp_plugin(HEX, module="hexa")
+    names = ("m.pt", "m.hexa", "n.parquet", "n.safetensors")
+    tensors = {"a": torch.randn(3, 4), "b": torch.arange(5, dtype=torch.int16)}
+    torch.save(tensors, tmp_path / names[0])
+    for before, after in pairwise(names):
+        words = ("weights", "convert", str(tmp_path / before), str(tmp_path / after))
+        done = CliRunner().invoke(cli, words)
+        assert 0 == done.exit_code, done.output
+    (tmp_path / "m.hexa").rename(tmp_path / "m.unknown")
+    for name in ("m.unknown", "n.safetensors"):
+        opened = open_tensors(tmp_path / name)
+        assert all(torch.equal(tensor, opened.get(key)) for key, tensor in tensors.items())
+    with pytest.raises(PluginError, match="no_such_module is gone"):
+        open_tensors(tmp_path / "m.gone")
+
+
+def test_an_index_of_shards_is_only_read(tmp_path):
+    torch.save({"a": torch.ones(2)}, tmp_path / "m.pt")
+    with pytest.raises(ModelSaveError, match="an index of shards is only read; expected"):
+        save_tensors(open_tensors(tmp_path / "m.pt"), tmp_path / "m.safetensors.index.json")
+    assert [tmp_path / "m.pt"] == list(tmp_path.iterdir())

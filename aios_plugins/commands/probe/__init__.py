@@ -166,10 +166,10 @@ def _tensors(source: Path) -> tuple[dict[str, Any], Any]:
 
         found = checkpoint.load(source)
         return checkpoint.named_tensors(found.model), found
+    from aios_core.formats import open_tensors
     from aios_core.quantization.tensors import dequantized
-    from aios_core.weights.convert import open_source
 
-    opened = dequantized(open_source(source))
+    opened = dequantized(open_tensors(source))
     return {name: opened.get(name) for name in opened.names}, None
 
 

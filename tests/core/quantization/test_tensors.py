@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from aios_core.contracts import QuantizedTensor
+from aios_core.contracts import QuantizedTensor, TensorSource
 from aios_core.errors import QuantizationError
 from aios_core.quantization.tensors import dequantized, quantized
-from aios_core.weights.convert import TensorSource
 from aios_plugins.quantizers.rtn import Rtn
 
 

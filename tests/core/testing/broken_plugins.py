@@ -31,6 +31,7 @@ from aios_core.scaffold.examples.quantizer import Clipped
 from aios_core.scaffold.examples.reader import Entries
 from aios_core.scaffold.examples.report import Lines
 from aios_core.scaffold.examples.storage import Exact
+from aios_core.scaffold.examples.tensor_format import Hexadecimal
 from aios_core.scaffold.examples.tokenizer import Utf8, _Trained
 from aios_core.scaffold.examples.uncertainty import Surprise
 
@@ -509,6 +510,26 @@ class RawEntries(Entries):
 class Nameless(Entries):
     def texts(self, path, settings, on_progress=None):
         return (("somewhere", text) for _, text in super().texts(path, settings))
+
+
+@offer("tensor_format", "rounding")
+class Rounding(Hexadecimal):
+    def open(self, path):
+        made = super().open(path)
+        return evolve(made, get=lambda name: made.get(name).nan_to_num())
+
+
+@offer("tensor_format", "trusting")
+class TrustingFormat(Hexadecimal):
+    def open(self, path):
+        tensors = torch.load(path, weights_only=False)
+        return evolve(super().open(path), names=tuple(tensors), get=tensors.__getitem__)
+
+
+@offer("tensor_format", "silent")
+class Silent(Hexadecimal):
+    def save(self, source, path, on_progress):
+        return super().save(source, path, lambda _: None)
 
 
 @offer("policy", "stubborn")

@@ -228,6 +228,12 @@ OTHERS = {
     "reader.forgetful": ("rows_of_the_example", "'second'"),
     "reader.raw": ("damaged_files_are_refused_or_read", "UnicodeDecodeError"),
     "reader.nameless": ("texts_of_the_example", "a place does not name the file"),
+    "tensor_format.rounding": ("what_is_read_is_what_was_written", "has other bits"),
+    "tensor_format.trusting": (
+        "nothing_is_unpickled",
+        "UnpicklingError|RuntimeError|Err",
+    ),
+    "tensor_format.silent": ("progress_names_each_tensor", "Once, in any order"),
     "policy.stubborn": ("what_failed_is_not_tried_again", "has one that failed"),
     "policy.idle": ("levels_are_those_of_the_situation", "no level is tried though none has fail"),
     "policy.forgetful": ("the_same_situation_gives_the_same_choice", "A policy keeps no state"),

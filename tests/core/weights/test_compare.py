@@ -6,8 +6,9 @@ import attrs
 import pytest
 import torch
 
+from aios_core.contracts import TensorSource
+from aios_core.formats import open_tensors
 from aios_core.weights.compare import differences
-from aios_core.weights.convert import TensorSource, open_source
 from aios_plugins.quantizers.rtn import Rtn
 
 NAN, INF = torch.nan, torch.inf
@@ -36,7 +37,7 @@ def test_the_difference_is_exact(tmp_path, recwarn, a, b, expected):
     for name, values in (("a.pt", a), ("b.pt", b)):
         dtype = torch.float64 if isinstance(values[0], float) else None
         torch.save({"x": torch.tensor(values, dtype=dtype)}, tmp_path / name)
-    found = dict(differences(*(open_source(tmp_path / name) for name in ("a.pt", "b.pt"))))
+    found = dict(differences(*(open_tensors(tmp_path / name) for name in ("a.pt", "b.pt"))))
 
     assert [] == list(recwarn)
     assert found["x"].startswith(expected)
@@ -49,7 +50,7 @@ def test_two_kinds_of_nan_differ_in_bits_alone(tmp_path):
         torch.save(
             {"x": torch.tensor([bits], dtype=torch.int32).view(torch.float32)}, tmp_path / name
         )
-    found = dict(differences(*(open_source(tmp_path / name) for name in ("a.pt", "b.pt"))))
+    found = dict(differences(*(open_tensors(tmp_path / name) for name in ("a.pt", "b.pt"))))
 
     assert {"x": "1 of 1 values differ, 1 in the bits of nan alone"} == found
 
@@ -59,7 +60,7 @@ def test_views_of_conjugates_are_their_values(tmp_path):
     torch.save({"x": x.conj()}, tmp_path / "a.pt")
     torch.save({"x": torch.tensor([1 - 2j])}, tmp_path / "b.pt")
 
-    assert {} == dict(differences(*(open_source(tmp_path / name) for name in ("a.pt", "b.pt"))))
+    assert {} == dict(differences(*(open_tensors(tmp_path / name) for name in ("a.pt", "b.pt"))))
 
 
 def test_packed_tensors_are_alike_in_every_part():

@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError, ModelSaveError
+from aios_core.formats import open_tensors, save_tensors
 from aios_core.quantization.tensors import quantized
 from aios_core.testing import strategies
 from aios_core.weights import WeightLoader, index, writer
 from aios_core.weights.compare import differences
-from aios_core.weights.convert import open_source, save
 from aios_core.weights.pages import walk
 from aios_core.weights.rows import SCHEMA
 from aios_core.weights.verify import faults
@@ -35,11 +35,11 @@ def test_a_round_trip_through_every_kind_is_exact(tmp_path_factory, tensors):
     save_file(tensors, folder / "a.safetensors")
     names = ["a.safetensors", "b.parquet", "c.pt", "d.parquet", "e.safetensors"]
     for before, after in pairwise(names):
-        save(open_source(folder / before), folder / after)
+        save_tensors(open_tensors(folder / before), folder / after)
 
     for name in names[1:]:
         assert [] == list(
-            differences(open_source(folder / "a.safetensors"), open_source(folder / name))
+            differences(open_tensors(folder / "a.safetensors"), open_tensors(folder / name))
         )
     for key, tensor in WeightLoader.open(folder / "d.parquet").items():
         assert_same(tensors[key], tensor)
@@ -59,28 +59,30 @@ def test_tensors_that_are_one_stay_one(tied, tmp_path, monkeypatch, options):
     """Fault E5: each is written once, and found under each of its names, there and back."""
     monkeypatch.setattr(WeightWriter.__init__, "__kwdefaults__", {
         **WeightWriter.__init__.__kwdefaults__, **options})  # fmt: skip
-    written = save(open_source(tied), tmp_path / "m.parquet")
+    written = save_tensors(open_tensors(tied), tmp_path / "m.parquet")
     loader = WeightLoader.open(written)
     sizes = [entry.nbytes for file in loader.files for entry in file.entries.values()]
 
-    assert {"head.weight": "wte.weight"} == loader.tied == open_source(written).tied
+    assert {"head.weight": "wte.weight"} == loader.tied == open_tensors(written).tied
     assert {"wte.weight", "h.weight", "head.weight", "turned", "none"} == set(loader)
     assert 2 * 12800 + 324 == sum(sizes)
     assert loader["wte.weight"].data_ptr() == loader["head.weight"].data_ptr()
     assert [] == list(faults(written))
-    save(open_source(written), tmp_path / "again.bin")
-    save(open_source(written), tmp_path / "again.safetensors")
+    save_tensors(open_tensors(written), tmp_path / "again.bin")
+    save_tensors(open_tensors(written), tmp_path / "again.safetensors")
     again = torch.load(tmp_path / "again.bin", weights_only=True)
     assert again["wte.weight"].data_ptr() == again["head.weight"].data_ptr()
     for name in ("m.parquet", "again.bin", "again.safetensors"):
-        assert [] == list(differences(open_source(tied), open_source(tmp_path / name)))
+        assert [] == list(differences(open_tensors(tied), open_tensors(tmp_path / name)))
 
 
 def test_a_turned_view_is_another_tensor(tmp_path):
     """Fault E5: it has the memory and the shape of the square matrix that it shows."""
     square = torch.arange(9.0).view(3, 3)
     torch.save({"a": square, "b": square.T}, tmp_path / "m.bin")
-    loader = WeightLoader.open(save(open_source(tmp_path / "m.bin"), tmp_path / "m.parquet"))
+    loader = WeightLoader.open(
+        save_tensors(open_tensors(tmp_path / "m.bin"), tmp_path / "m.parquet")
+    )
 
     assert {} == loader.tied
     assert torch.equal(square.T, loader["b"])
@@ -91,7 +93,9 @@ def test_other_views_of_the_same_memory_are_tensors_of_their_own(tmp_path):
     matrix = torch.arange(12.0).view(4, 3)
     tensors = {"a": matrix, "c": matrix[:2], "d": matrix[:, :3]}
     torch.save(tensors, tmp_path / "m.bin")
-    loader = WeightLoader.open(save(open_source(tmp_path / "m.bin"), tmp_path / "m.parquet"))
+    loader = WeightLoader.open(
+        save_tensors(open_tensors(tmp_path / "m.bin"), tmp_path / "m.parquet")
+    )
 
     assert {"d": "a"} == loader.tied
     for name, tensor in tensors.items():
@@ -100,7 +104,7 @@ def test_other_views_of_the_same_memory_are_tensors_of_their_own(tmp_path):
 
 def test_only_names_that_are_tied_need_the_newer_format(tied, tmp_path, write, tensors):
     """Fault E5: versions that know no tied names read all other files as before."""
-    written = save(open_source(tied), tmp_path / "m.parquet")
+    written = save_tensors(open_tensors(tied), tmp_path / "m.parquet")
 
     assert b'"format":2,"tied":{"head.weight":"wte.weight"}' in written.read_bytes()
     assert b'"format":1,' in write(tensors).read_bytes()
@@ -109,7 +113,7 @@ def test_only_names_that_are_tied_need_the_newer_format(tied, tmp_path, write, t
 @pytest.mark.parametrize(("exclude", "expected"), [("h.*", True), ("wte*", False)])
 def test_tied_tensors_are_quantized_alike_or_apart(tied, tmp_path, exclude, expected):
     """Fault E5: where only one of the names is to be quantized, they are two tensors."""
-    made = save(quantized(open_source(tied), Rtn(), (exclude,)), tmp_path / "m.parquet")
+    made = save_tensors(quantized(open_tensors(tied), Rtn(), (exclude,)), tmp_path / "m.parquet")
     loader = WeightLoader.open(made)
 
     assert isinstance(loader["head.weight"], QuantizedTensor)
@@ -129,11 +133,11 @@ def test_a_name_is_tied_once_and_to_a_tensor(tmp_path):
 
 def test_the_card_goes_with_the_tensors(tmp_path):
     save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors", {"format": "pt", "by": "us"})
-    save(open_source(tmp_path / "a.safetensors"), tmp_path / "b.parquet")
-    save(open_source(tmp_path / "b.parquet"), tmp_path / "c.safetensors")
+    save_tensors(open_tensors(tmp_path / "a.safetensors"), tmp_path / "b.parquet")
+    save_tensors(open_tensors(tmp_path / "b.parquet"), tmp_path / "c.safetensors")
 
     assert {"format": "pt", "by": "us"} == WeightLoader.open(tmp_path / "b.parquet").card
-    assert {"format": "pt", "by": "us"} == dict(open_source(tmp_path / "c.safetensors").card)
+    assert {"format": "pt", "by": "us"} == dict(open_tensors(tmp_path / "c.safetensors").card)
 
 
 def test_a_card_is_kept_as_texts_where_a_file_holds_no_other(tmp_path):
@@ -141,9 +145,9 @@ def test_a_card_is_kept_as_texts_where_a_file_holds_no_other(tmp_path):
     path = tmp_path / "m.parquet"
     with WeightWriter(path, {"n": 3, "list": ["ü", None], "on": True, "text": "a b"}) as file:
         file.add("a", torch.ones(2))
-    save(open_source(path), tmp_path / "m.safetensors")
+    save_tensors(open_tensors(path), tmp_path / "m.safetensors")
 
-    card = open_source(tmp_path / "m.safetensors").card
+    card = open_tensors(tmp_path / "m.safetensors").card
     assert {"n": 3, "list": ["ü", None], "on": True} == {
         key: json.loads(card[key]) for key in ("n", "list", "on")
     }
@@ -156,7 +160,7 @@ def test_shards_of_safetensors_are_one_source(tmp_path):
     index = tmp_path / "model.safetensors.index.json"
     where = {"b": "2.safetensors", "a": "1.safetensors"}
     index.write_text(json.dumps({"weight_map": where}))
-    save(open_source(index), tmp_path / "m.parquet")
+    save_tensors(open_tensors(index), tmp_path / "m.parquet")
 
     loader = WeightLoader.open(tmp_path / "m.parquet")
     assert ["b", "a"] == list(loader)
@@ -165,17 +169,17 @@ def test_shards_of_safetensors_are_one_source(tmp_path):
     for wrong in ({"c": "1.safetensors"}, {"a": "../1.safetensors"}, {"a": 3}):
         index.write_text(json.dumps({"weight_map": wrong}))
         with pytest.raises(ModelLoadError, match=r"index\.json: "):
-            open_source(index)
+            open_tensors(index)
 
 
 def test_quantized_tensors_and_other_parts_stay_as_they_are(tmp_path, path):
-    save(open_source(path), tmp_path / "copy.parquet")
+    save_tensors(open_tensors(path), tmp_path / "copy.parquet")
 
-    assert [] == list(differences(open_source(path), open_source(tmp_path / "copy.parquet")))
+    assert [] == list(differences(open_tensors(path), open_tensors(tmp_path / "copy.parquet")))
     with pytest.raises(
         ModelSaveError, match=r"'packed' is quantized, and \.safetensors has no such"
     ):
-        save(open_source(path), tmp_path / "copy.safetensors")
+        save_tensors(open_tensors(path), tmp_path / "copy.safetensors")
 
 
 class Trap:
@@ -196,7 +200,7 @@ def test_torch_files_hold_tensors_alone(tmp_path, capsys, content, message):
     torch.save(content, tmp_path / "a.pt")
 
     with pytest.raises(ModelLoadError, match=message):
-        open_source(tmp_path / "a.pt")
+        open_tensors(tmp_path / "a.pt")
     assert "unpickled" not in capsys.readouterr().out
 
 
@@ -207,7 +211,7 @@ def test_what_is_no_such_file_is_refused(tmp_path, name, content):
         (tmp_path / name).write_bytes(content)
 
     with pytest.raises(ModelLoadError, match=name):
-        open_source(tmp_path / name)
+        open_tensors(tmp_path / name)
 
 
 def test_differences_are_told(write):
@@ -219,7 +223,7 @@ def test_differences_are_told(write):
     }
     second = {"same": torch.ones(2), "new": torch.ones(1), "value": torch.tensor([0, 0, 0, -2.0])}
     second["type"] = torch.ones(2).half()
-    told = differences(open_source(write(first)), open_source(write(second)))
+    told = differences(open_tensors(write(first)), open_tensors(write(second)))
 
     assert {
         "gone": "only in the first",
@@ -293,7 +297,7 @@ def test_a_file_of_any_suffix_is_known_by_its_bytes(tmp_path):
     torch.save({"a": torch.ones(2)}, tmp_path / "b.ckpt")
 
     for name in ("a.weights", "b.ckpt"):
-        assert torch.equal(torch.ones(2), open_source(tmp_path / name).get("a"))
+        assert torch.equal(torch.ones(2), open_tensors(tmp_path / name).get("a"))
 
 
 @pytest.mark.parametrize(
@@ -309,7 +313,7 @@ def test_a_sparse_tensor_is_named(tmp_path, make, message):
     tensor = make(torch.eye(3))
     torch.save({"a": tensor}, tmp_path / "a.pt")
     with pytest.raises(ModelLoadError, match=message):
-        open_source(tmp_path / "a.pt")
+        open_tensors(tmp_path / "a.pt")
     with (
         pytest.raises(ModelSaveError, match=r"'a' is a tensor of torch\.sparse"),
         WeightWriter(tmp_path / "m.parquet") as file,
@@ -323,7 +327,7 @@ def test_a_tensor_that_the_index_does_not_say_is_not_dropped(tmp_path):
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "1.safetensors"}}))
     with pytest.raises(ModelLoadError, match=r"1\.safetensors holds 'b' \(1 such tensors\), which"):
-        open_source(index)
+        open_tensors(index)
 
 
 @pytest.mark.parametrize("column", ["padding", "params_padding"])
