@@ -238,7 +238,7 @@ _ROWS: Final = (
     _of_core(
         "level",
         hook="aios_evolution_levels",
-        contract="aios_core.contracts.evolution:EvolutionLevel",
+        contract="aios_core.contracts.level:EvolutionLevel",
         default=("l1-control", "l2-lora", "l3-unfreeze"),
         affects="evaluation",
         promise="""

@@ -11,15 +11,15 @@ from aios_core.contracts.corruption import Corruption
 from aios_core.contracts.dataset import Dataset, Split
 from aios_core.contracts.denoising import Denoising, Question
 from aios_core.contracts.embedding import EmbeddingProvider, Side
-from aios_core.contracts.evolution import (
+from aios_core.contracts.executor import Executor, Outcome
+from aios_core.contracts.head import ProjectionHead
+from aios_core.contracts.level import (
     Adaptation,
     Budget,
     EvolutionLevel,
     Experience,
     Windows,
 )
-from aios_core.contracts.executor import Executor, Outcome
-from aios_core.contracts.head import ProjectionHead
 from aios_core.contracts.lr_schedule import LrSchedule
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
 from aios_core.contracts.model import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from aios_core.contracts.evolution import EvolutionLevel
+    from aios_core.contracts.level import EvolutionLevel
 
 
 @frozen

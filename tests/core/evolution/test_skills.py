@@ -20,7 +20,7 @@ from aios_core.evolution.skill_index import find_skills
 from aios_core.evolution.skills import hand_out, merge, revoke, take_in
 from aios_core.inference import ArrowEngine
 from aios_core.memory import Place, open_store
-from aios_plugins.evolution.unfreeze import Unfreeze
+from aios_plugins.levels.unfreeze import Unfreeze
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from aios_core.config import resolve
 from aios_core.contracts import Adaptation, Budget, Experience, Vocabulary, Windows
 from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
-from aios_plugins.evolution.lora import Lora
+from aios_plugins.levels.lora import Lora
 
 VOCABULARY = Vocabulary(size=20, mask_id=16, pad_id=17, bos_id=18, eos_id=19)
 

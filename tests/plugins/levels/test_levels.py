@@ -19,10 +19,10 @@ from aios_core.evolution.gate import score
 from aios_core.evolution.probe import PROMISE, with_data
 from aios_core.memory import Memories
 from aios_core.testing.modules import stir
-from aios_plugins.evolution import control, mixing, unfreeze
-from aios_plugins.evolution.control import Control
-from aios_plugins.evolution.mixing import Mixing, _Cached, _fitted, _predictions, pooled
-from aios_plugins.evolution.unfreeze import PROBES, Full, Random, Unfreeze
+from aios_plugins.levels import control, mixing, unfreeze
+from aios_plugins.levels.control import Control
+from aios_plugins.levels.mixing import Mixing, _Cached, _fitted, _predictions, pooled
+from aios_plugins.levels.unfreeze import PROBES, Full, Random, Unfreeze
 
 VOCABULARY = Vocabulary(size=260, mask_id=256, pad_id=257, bos_id=258, eos_id=259)
 SMALL = Budget(share=0.1, steps=3, batch_size=4)
