@@ -51,7 +51,7 @@ def serve_objective(cls: type[Any]) -> None:
 
 
 def is_former_objective(objective: object) -> bool:
-    """Whether it writes `losses`; then it is told of."""
+    """Whether it writes `losses`; if so, a warning shows the new form."""
     former = getattr(type(objective), "score", None) is _score
     if former:
         warn(objective, OBJECTIVE)
