@@ -171,6 +171,19 @@ _ROWS: Final = (
         """,
     ),
     _of_core(
+        "conditioner",
+        hook="aios_conditioners",
+        contract="aios_core.contracts.conditioner:Conditioner",
+        default="none",
+        affects="training",
+        promise="""
+        Conditioners, subclasses of `aios_core.contracts.Conditioner`.
+
+        A row without a cue is as in a network without the module; the cues of a row depend on
+        nothing that only its end tells. What is drawn comes from the generator that is given.
+        """,
+    ),
+    _of_core(
         "optimizer",
         hook="aios_optimizers",
         contract="aios_core.contracts.optimizer:Optimizer",

@@ -100,7 +100,8 @@ def told(error: BaseException, command: click.Command | None = None) -> UserErro
 _ALSO: Final = {
     "context": "length",
     "max_new_tokens": "length",
-    "memory_guided": "memory",
+    "condition": "num_memories",
+    "conditioned": "memory",
     "num_return_sequences": "num",
 }
 """Parameters of the engine to the option that sets them besides other things."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
 
 _SECTIONS: Final = (
-    *("sampler", "sampling", "memory", "storage", "embedding", "seed", "training", "plugins"),
+    *("sampler", "sampling", "conditioner", "storage", "embedding", "seed", "training"),
+    *("plugins", "memory"),
 )
 """What a configuration says of writing."""
 
@@ -38,6 +38,8 @@ _KEYS: Final = {
     "seed": "seed",
     "memory.store": "memory",
     "memory.k": "num_memories",
+    "conditioner.store": "memory",
+    "conditioner.k": "num_memories",
     **{
         f"sampling.{name}": name
         for name in (
@@ -202,7 +204,7 @@ def _remembers(engine: ArrowEngine, mode: Mode | None, generation: dict[str, Any
         StorageError: it was, and the store cannot be used.
     """
     found = engine.models.get(mode or engine.mode)
-    if found is None or found.model.memory is None:
+    if found is None or found.model.conditioner is None:
         return False
     if generation["negative_prompt"] is not None:
         raise click.UsageError(
@@ -210,7 +212,7 @@ def _remembers(engine: ArrowEngine, mode: Mode | None, generation: dict[str, Any
             "--negative-prompt, or add --no-memory"
         )
     try:
-        return engine.recall is not None
+        return engine.cues is not None
     except StorageError as error:
         raise StorageError(
             f"{error}. --memory names another store, --no-memory writes without"
@@ -222,13 +224,8 @@ def _print(output: Output, seed: int) -> None:
         if len(output.texts) > 1:
             click.secho(f"--- {number + 1} of {len(output.texts)}, seed {seed}", dim=True)
         click.echo(_shown(text))
-        for one in output.memories[number]:
-            told = shorten(printable(one.text), 60) or one.id
-            click.secho(
-                f"    score {one.score:.3f}, influence {one.influence:+.3f} nats: {told}",
-                dim=True,
-                err=True,
-            )
+        for one in output.cues[number]:
+            click.secho(f"    {printable(str(one))}", dim=True, err=True)
 
 
 def _check_stream(*, several: bool, other: bool) -> None:
@@ -257,7 +254,7 @@ def _rows(output: Output) -> list[dict[str, Any]]:
             "given": output.given[i],
             "log_probs": output.log_probs[i],
             "uncertainty": output.uncertainty[i],
-            "memories": [attrs.asdict(one) for one in output.memories[i]],
+            "memories": [attrs.asdict(one) for one in output.cues[i]],
             "nfe": output.nfe,
             "seconds": output.seconds,
         }

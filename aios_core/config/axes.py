@@ -122,6 +122,8 @@ def _fault(key: Setting, schema: Any) -> str | None:
     """Why a key cannot vary, as far as the schema tells."""
     attribute = fields(schema).get(key[0])
     if attribute is None:
+        if key[0] == "memory":
+            return f"is conditioner.{'.'.join(key[1:])} today, with conditioner.type = 'memory'"
         return f"unknown section; known: {', '.join(fields(schema))}"
     if attribute.metadata.get("affects") == "nothing":
         return "changes nothing that is measured, so it cannot vary"

@@ -13,14 +13,17 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from packaging.version import Version
 
 from aios_core.config import meaning
+from aios_core.config.document import Origin, tree
 from aios_core.config.schema import config_class
 from aios_core.config.types import fields, hints
+from aios_core.config.upgrade import upgraded
 
 if TYPE_CHECKING:
     from aios_core.config.resolve import Resolved
@@ -76,7 +79,7 @@ version to its second number, where code that it covers uses them; others hand o
 _NOISELESS: Final = ("times", "time_epsilon", "mask_rates", "block_size")
 """Of the section diffusion: what an autoregressive network, which sees no noise, does not use."""
 
-_OF_NOISE: Final = ("noise", "corruption", "objective", "memory")
+_OF_NOISE: Final = ("noise", "corruption", "objective", "conditioner")
 """Sections that such a network does not use."""
 
 
@@ -115,11 +118,12 @@ def training_values(values: Mapping[str, Any], registry: Registry) -> dict[str, 
     """The sections of a resolved configuration that decide the trained weights, and no others.
 
     Args:
-        values: of the configuration.
+        values: of the configuration, as they were stored.
         registry: whose kinds have sections.
     """
     cls: Any = config_class(tuple(registry.kinds.values()))
     schema = fields(cls)
+    values = upgraded(tree(values, Origin("", Path.cwd()))).plain()
     kept = {
         name: value
         for name, value in values.items()
@@ -220,7 +224,7 @@ def _sections(
         place = name, id(whole), affects, mode, data is None
         if place not in made:
             counted = _counted(inner, whole, affects) if inner else whole
-            left_out: set[object] = set()
+            left_out: set[object] = set(_without_effect(getattr(resolved.config, name)))
             if mode == "ar" and name == "diffusion":
                 left_out.update(_NOISELESS)
             if data is not None and name == "dataset":
@@ -230,6 +234,14 @@ def _sections(
             made[place] = _Section(whole, counted, canonical(counted).decode())
         sections[name] = made[place]
     return sections
+
+
+def _without_effect(made: Any) -> Iterable[str]:
+    """Keys of a component that say of themselves that they make nothing void."""
+    if not attrs.has(type(made)):
+        return ()
+    own = fields(type(made)).items()
+    return (key for key, one in own if one.metadata.get("affects") == "nothing")
 
 
 def _schema(resolved: Resolved) -> Any:

@@ -18,6 +18,7 @@ from attrs import Attribute, field, frozen, validators
 from aios_core.component import described
 from aios_core.contracts import (
     Backbone,
+    Conditioner,
     Controls,
     Corruption,
     Curve,
@@ -42,7 +43,6 @@ from aios_core.contracts import (
 )
 from aios_core.contracts.soundness import fault
 from aios_core.kinds import Affects, Kind
-from aios_core.redaction import without_password
 
 _NO_EFFECT: Final = {"affects": "nothing"}
 """On a single field: unlike the rest of its section, it makes nothing void."""
@@ -169,41 +169,6 @@ class SamplingConfig(Controls):
 
 
 @frozen
-class MemoryConfig:
-    """Memories that a diffusion network is conditioned on, by cross-attention."""
-
-    k: int = field(default=0, validator=[validators.ge(0), validators.le(65_536)])
-    """K, memories that a text is conditioned on; 0: the network has no conditioner."""
-    store: Path | None = field(default=None, metadata=_NO_EFFECT)
-    """Folder of the store that training recalls from, and sampling unless another is given; of the
-    backend that ``[storage]`` names. What is in it counts, not where it is."""
-    uri: str | None = field(default=None, metadata=_NO_EFFECT)
-    """Instead of ``store``, where the backend is a server; without a password, since runs keep
-    their configuration."""
-    dim: int = field(default=384, validator=_size)
-    """E, numbers in a vector of the store; that of the embedding."""
-    num_tokens: int = field(default=4, validator=_size)
-    """What a vector is projected to, for attention to read (the name is that of IP-Adapter)."""
-    heads: int = field(default=4, validator=_size)
-    """Attention heads; they divide the width of the backbone."""
-    dropout: float = field(default=0.1, validator=_fraction)
-    """Share of the training texts that get none, so that guidance can lead away from it."""
-
-    @property
-    def place(self) -> str | None:
-        """Where the store is."""
-        return self.uri if self.store is None else str(self.store)
-
-    @uri.validator
-    def _single_place(self, attribute: Attribute[Any], value: str | None) -> None:
-        if value is None:
-            return
-        if self.store is not None:
-            raise ValueError("is another place than store; expected one of them")
-        without_password(self, attribute, value)
-
-
-@frozen
 class EvaluationConfig:
     """How a trained network and its samples are measured."""
 
@@ -298,6 +263,7 @@ class Config:
         objective: Objective
         head: ProjectionHead
         backbone: Backbone
+        conditioner: Conditioner
         optimizer: Optimizer
         lr_schedule: LrSchedule
         sampler: Sampler
@@ -317,7 +283,6 @@ class Config:
     """Data sets that evolution adapts to."""
     diffusion: DiffusionConfig = section(DiffusionConfig, "training")
     training: TrainingConfig = section(TrainingConfig, "training")
-    memory: MemoryConfig = section(MemoryConfig, "training")
     sampling: SamplingConfig = section(SamplingConfig, "evaluation")
     evaluation: EvaluationConfig = section(EvaluationConfig, "evaluation")
     evolution: EvolutionConfig = section(EvolutionConfig, "evaluation")
@@ -345,23 +310,6 @@ class Config:
             raise ValueError(
                 f"block_size: {type(self.backbone).__name__} cannot limit what each position sees; "
                 "expected another backbone, or no blocks"
-            )
-
-    @memory.validator
-    def _conditioned(self, attribute: Attribute[Any], value: MemoryConfig) -> None:
-        if not value.k or self.mode == "ar":  # which has no memories
-            return
-        if value.place is None:
-            raise ValueError("store: is missing; expected the folder of a store, or k = 0")
-        if not self.backbone.injections:
-            raise ValueError(
-                f"k: {type(self.backbone).__name__} cannot use memories; expected another "
-                "backbone, or k = 0"
-            )
-        if self.backbone.dim % value.heads:
-            raise ValueError(
-                f"heads: expected a divisor of the backbone's dim = {self.backbone.dim}, got "
-                f"{value.heads}"
             )
 
     @sampling.validator
@@ -392,7 +340,17 @@ def _serves(self: Config, _attribute: Attribute[Any], value: Sampler | Objective
         )
 
 
-_AGREES: Final[Mapping[str, Any]] = {"noise": _bounded, "objective": _serves, "sampler": _serves}
+def _heard(self: Config, _attribute: Attribute[Any], value: Conditioner) -> None:
+    if self.mode == "diffusion" and (problem := value.fault(self.backbone)):
+        raise ValueError(problem)
+
+
+_AGREES: Final[Mapping[str, Any]] = {
+    "noise": _bounded,
+    "objective": _serves,
+    "conditioner": _heard,
+    "sampler": _serves,
+}
 """What some components must agree with, by their section."""
 
 

@@ -19,10 +19,33 @@ def upgraded(layer: Node) -> Node:
     """A layer in the keys of today; the same object where it has no others.
 
     ``evolution.policy`` and ``evolution.thresholds`` are ``policy.type`` and ``policy.thresholds``.
+    ``[memory]`` is ``[conditioner]`` with the type ``memory``; with ``k = 0`` it is the type
+    ``none``, of which its other keys said nothing.
 
     Raises:
         ConfigError: it says a thing in the old and in the new way.
     """
+    return _of_policy(_of_memory(layer))
+
+
+def _of_memory(layer: Node) -> Node:
+    memory = layer.get("memory")
+    if memory is None or not isinstance(memory.value, dict):
+        return layer
+    rest = layer.without("memory")
+    if not memory.value:
+        return rest
+    if layer.get("conditioner") is not None:
+        wrong = "is [conditioner] today, and there is one; expected it alone"
+        raise ConfigError(memory.source.problem(("memory",), wrong))
+    k = memory.get("k")
+    off = k is not None and type(k.value) is int and k.value == 0
+    keys = {} if off else memory.value
+    conditioner = {"type": Node("none" if off else "memory", memory.source), **keys}
+    return Node({**rest.value, "conditioner": Node(conditioner, memory.source)}, layer.source)
+
+
+def _of_policy(layer: Node) -> Node:
     evolution = layer.get("evolution")
     old = {} if evolution is None else {key: evolution.get(key) for key in _OF_POLICY}
     moved = {_OF_POLICY[key]: node for key, node in old.items() if node is not None}

@@ -7,6 +7,7 @@ the work. Nothing here imports torch or numpy when it is imported.
 
 from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition, Injection
 from aios_core.contracts.command import Command
+from aios_core.contracts.conditioner import Conditioner, Cues, CueSource
 from aios_core.contracts.corruption import Corruption
 from aios_core.contracts.dataset import Dataset, Split
 from aios_core.contracts.denoising import Denoising, Question
@@ -28,7 +29,6 @@ from aios_core.contracts.model import (
     HeldOutTokens,
     Network,
     Randomness,
-    Recalled,
 )
 from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
 from aios_core.contracts.objective import Noisy, Objective, Prediction, TrainingContext
@@ -73,9 +73,12 @@ __all__ = [
     "Capability",
     "Command",
     "Condition",
+    "Conditioner",
     "Continuous",
     "Controls",
     "Corruption",
+    "CueSource",
+    "Cues",
     "Curve",
     "Dataset",
     "Denoiser",
@@ -109,7 +112,6 @@ __all__ = [
     "Quantizer",
     "Question",
     "Randomness",
-    "Recalled",
     "Report",
     "Rows",
     "Sampler",

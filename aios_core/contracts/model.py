@@ -1,7 +1,7 @@
 """What others may ask of a network, a source of random numbers, and held-out tokens.
 
 Protocols, so that a contract names no class of ours: whatever has these methods will do. Shapes: B
-rows, L positions, D width, V tokens, K memories.
+rows, L positions, D width, V tokens.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from aios_core.contracts.backbone import Condition
+    from aios_core.contracts.conditioner import Cues
     from aios_core.contracts.noise import NoiseScheduler
     from aios_core.contracts.process import TokenProcess
     from aios_core.contracts.space import Vocabulary
@@ -70,7 +71,7 @@ class Randomness(Protocol):
 class Denoiser(Protocol):
     """What a sampler asks: the distribution of the clean tokens, given a noisy state.
 
-    Memory, guidance and constraints wrap this callable; a sampler never knows which are active.
+    Conditions, guidance and constraints wrap this callable; a sampler never knows which are active.
 
     It may also have ``part(x, t, start, stop)``, which says of the positions from start to stop
     what the call says of them, (B, stop - start, V): block by block that is all one needs to know.
@@ -91,25 +92,6 @@ class Denoiser(Protocol):
             token, and, when noise is masks alone, a one-hot at every position of x that is not
             masked. Under other noise they are those given all of x but the position itself.
         """
-        ...
-
-
-class Recalled(Protocol):
-    """Memories that were found for each of B texts, as many as K for one."""
-
-    @property
-    def vectors(self) -> NDArray[np.float32]:
-        """(B, K, E); zero where there is none."""
-        ...
-
-    @property
-    def scores(self) -> NDArray[np.float32]:
-        """(B, K) similarities."""
-        ...
-
-    @property
-    def valid(self) -> NDArray[np.bool_]:
-        """(B, K) whether there is a memory."""
         ...
 
 
@@ -165,8 +147,8 @@ class Network(Protocol):
         ...
 
     @property
-    def memory(self) -> nn.Module | None:
-        """What reads memories, in a network that can."""
+    def conditioner(self) -> nn.Module | None:
+        """What reads cues, in a network that was made with a conditioner."""
         ...
 
     @property
@@ -176,7 +158,7 @@ class Network(Protocol):
 
     @property
     def made(self) -> tuple[tuple[object, object], ...]:
-        """Head, backbone and noise, each with the component that made it."""
+        """Head, backbone, noise and conditioner, each with the component that made it."""
         ...
 
     def __call__(
@@ -218,8 +200,8 @@ class Network(Protocol):
         """A tensor on the network's device."""
         ...
 
-    def remembering(self, memories: Recalled) -> Self:
-        """The same network, sharing its weights, which attends to memories in every call."""
+    def conditioned(self, cues: Cues | None) -> Self:
+        """The same network, sharing its weights, which attends to cues in every call."""
         ...
 
     def denoiser(self, condition: Condition | None = None) -> Denoiser:

@@ -15,21 +15,21 @@ from aios_core.contracts import Condition
 from aios_core.diffusion.block_causal import BlockDenoiser
 from aios_core.diffusion.caching import CachingDenoiser
 from aios_core.diffusion.denoiser import ModelDenoiser
-from aios_core.diffusion.memory_attention import MemoryAttention
 from aios_core.diffusion.process import tokens_of
 from aios_core.diffusion.soundness import check
 from aios_core.errors import InferenceError, PluginError
 
 if TYPE_CHECKING:
-    from aios_core.config.schema import Config, MemoryConfig
+    from aios_core.config.schema import Config
     from aios_core.contracts import (
         Backbone,
+        Conditioner,
         Corruption,
+        Cues,
         Injection,
         Network,
         NoiseScheduler,
         ProjectionHead,
-        Recalled,
         Vocabulary,
     )
     from aios_core.diffusion.caching import Caching
@@ -52,7 +52,6 @@ class Model(nn.Module):
         block_size: tokens of a block where it is trained block by block, otherwise ``length``.
         in_blocks: whether it is.
         time_conditioned: whether logits depend on t.
-        memory: what reads memories, in a network that can be told of them.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class Model(nn.Module):
         mode: Literal["diffusion", "ar"] = "diffusion",
         length: int = 128,
         block_size: int | None = None,
-        memory: MemoryConfig | None = None,
+        conditioner: Conditioner | None = None,
     ) -> None:
         super().__init__()
         # Typed as Any, for nn.Module has no `encode`; `HeadModule` says what is promised.
@@ -76,7 +75,8 @@ class Model(nn.Module):
             self.backbone = backbone.build(causal=mode == "ar")
         with blamed(noise, "build"):
             self.noise = noise.build() if mode == "diffusion" else noise  # maybe a module
-        self._makers, self._axes = (head, backbone, noise), backbone.axes
+        self._makers: tuple[object, ...] = head, backbone, noise
+        self._axes = backbone.axes
         self.process = tokens_of(corruption, vocabulary)
         self.vocabulary = vocabulary
         self.mode = mode
@@ -84,10 +84,10 @@ class Model(nn.Module):
         self.in_blocks = block_size is not None and mode == "diffusion"
         self.block_size = block_size if block_size is not None and self.in_blocks else length
         self.time_conditioned = backbone.time_conditioned and mode == "diffusion"
-        self.memory: MemoryAttention | None = None
-        if memory is not None and memory.k and mode == "diffusion":  # last: others start as without
-            self.memory = MemoryAttention(backbone.dim, backbone.injections, memory)
-        self._memory_context: Injection | None = None
+        self._conditioned_by = ""
+        self._injection: Injection | None = None
+        if conditioner is not None and mode == "diffusion":  # last: others start as without
+            self._add(conditioner, backbone)
 
     @classmethod
     def build(cls, config: Config, vocabulary: Vocabulary) -> Model:
@@ -109,8 +109,22 @@ class Model(nn.Module):
                 mode=config.mode,
                 length=config.diffusion.length,
                 block_size=config.diffusion.block_size,
-                memory=config.memory,
+                conditioner=config.conditioner,
             )
+
+    def _add(self, conditioner: Conditioner, backbone: Backbone) -> None:
+        """Take in the module of a conditioner, under the name that its tensors have in files."""
+        with blamed(conditioner, "build"):
+            module = conditioner.build(backbone.dim, backbone.injections)
+        if module is not None:
+            self.add_module(conditioner.prefix, module)
+            self._conditioned_by = conditioner.prefix
+            self._makers = (*self._makers, conditioner)
+
+    @property
+    def conditioner(self) -> Any:
+        """The module of the conditioner, a `ConditionModule`; None: it has none."""
+        return self._modules.get(self._conditioned_by)
 
     @property
     def device(self) -> torch.device:
@@ -136,8 +150,8 @@ class Model(nn.Module):
         self, x: Tensor, t: Tensor | None = None, condition: Condition | None = None
     ) -> Tensor:
         """What the head decodes, (B, L, D); the arguments are those of `forward`."""
-        if self._memory_context is not None:
-            condition = evolve(condition or Condition(), inject=self._memory_context)
+        if self._injection is not None:
+            condition = evolve(condition or Condition(), inject=self._injection)
         return self._run(x, t, condition)
 
     def decode(self, h: Tensor) -> Tensor:
@@ -157,8 +171,8 @@ class Model(nn.Module):
     @property
     def made(self) -> tuple[tuple[object, object], ...]:
         """Each part that a component made, with the component, for `blamed`."""
-        head, backbone, noise = self._makers
-        return (self.head, head), (self.backbone, backbone), (self.noise, noise)
+        parts = (self.head, self.backbone, self.noise, self.conditioner)
+        return tuple(zip(parts, self._makers, strict=False))
 
     def _run(self, x: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
         places = None if condition is None else condition.positions
@@ -185,22 +199,25 @@ class Model(nn.Module):
             )
         return h
 
-    def remembering(self, memories: Recalled) -> Model:
-        """The same network, sharing its weights, told of memories in every call.
+    def conditioned(self, cues: Cues | None) -> Model:
+        """The same network, sharing its weights, which attends to cues in every call.
 
         Args:
-            memories: of the rows of every batch that it is given.
+            cues: of the rows of every batch that it is given; None: there are none.
 
         Raises:
             InferenceError: it was made without a conditioner.
         """
-        if self.memory is None:
+        if cues is None:
+            return self
+        if self.conditioner is None:
             raise InferenceError(
-                "the network cannot use memories; expected one that was trained with "
-                "memory.k of at least 1"
+                "the network attends to its row alone; expected one that was trained with a "
+                "[conditioner]"
             )
         twin = copy(self)
-        twin._memory_context = self.memory.context(memories)  # noqa: SLF001 - its own class
+        with blamed(self._makers[-1], "context"):
+            twin._injection = self.conditioner.context(cues)  # noqa: SLF001 - its own class
         return twin
 
     def losses(self, h: Tensor, targets: Tensor) -> Tensor:

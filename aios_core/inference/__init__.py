@@ -2,16 +2,13 @@
 
 from aios_core.inference.autoregressive import InferenceCore
 from aios_core.inference.engine import ArrowEngine
-from aios_core.inference.memory import MemoryConditioner, UsedMemory
 from aios_core.inference.output import Output, Update
 from aios_core.inference.settings import Settings
 
 __all__ = [
     "ArrowEngine",
     "InferenceCore",
-    "MemoryConditioner",
     "Output",
     "Settings",
     "Update",
-    "UsedMemory",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from aios_core.allocation import answer_bytes, enough_memory
-from aios_core.errors import InferenceError, StorageError
+from aios_core.errors import InferenceError
 from aios_core.inference import package
 from aios_core.inference.embed import embed
 from aios_core.inference.loading import ready, switched
@@ -26,15 +26,14 @@ from aios_core.inference.prompts import (
     rows_from_ids,
 )
 from aios_core.inference.settings import DIFFUSION_ONLY, Settings
-from aios_core.memory import Recall
-from aios_core.training import checkpoint
+from aios_core.training import checkpoint, cues
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from aios_core.config.schema import Config
-    from aios_core.contracts import TrainedTokenizer
+    from aios_core.contracts import CueSource, TrainedTokenizer
     from aios_core.inference.causal import CausalRun
     from aios_core.inference.masked import MaskedRun
     from aios_core.registry import Registry
@@ -64,7 +63,7 @@ class ArrowEngine:
         engine.generate("Return the", max_new_tokens=20, mode="ar").texts
         engine.diffuse("Return the", num_inference_steps=16, temperature=0.8).texts
         engine.infill("Return ___ if the file <mask:4> exists.").texts
-        engine.diffuse("The gate", memory_guided=True, guidance_scale=2).memories
+        engine.diffuse("The gate", conditioned=True, guidance_scale=2).cues
 
     Prompts are a text, several texts, token ids, or several rows of them; answers have an entry
     for each row. Names of special tokens in a text are text; who means the tokens gives ids.
@@ -76,8 +75,9 @@ class ArrowEngine:
         mode: of `generate` and `stream` where the caller names none; unset: the only one, or
             diffusion.
         context: most tokens of a text, prompt and all; unset: as many as in training.
-        memory: store of the memories that ``memory_guided`` texts are written with, opened when
-            there is one: ``"notes"``, ``"lancedb:notes"``; unset: the one of the training.
+        memory: place that the cues of ``conditioned`` texts come from, opened when there is such a
+            text; for memories a store: ``"notes"``, ``"lancedb:notes"``; unset: that of the
+            training.
 
     Attributes:
         models: what was loaded, by mode.
@@ -103,7 +103,7 @@ class ArrowEngine:
         if context is not None and context < 1:
             raise InferenceError(f"context is {context}; expected 1 token or more")
         self.context = context or first.model.length
-        self._memory = None if memory is None else str(memory)
+        self._place = None if memory is None else str(memory)
         self._trained: Checkpoint | None = None
         for name, one in self.models.items():
             if one.model.mode != name:
@@ -373,21 +373,15 @@ class ArrowEngine:
         return None if settings.ignore_eos else self.tokenizer.vocabulary.eos_id
 
     @cached_property
-    def recall(self) -> Recall:
-        """The store of memories with its embedding, open for reading.
+    def cues(self) -> CueSource:
+        """Where the cues of ``conditioned`` texts come from, open for reading.
 
         Raises:
-            StorageError: there is none, or its vectors are not what the network is told of.
+            AIOSError: it cannot be used, or is not of what the network was trained with.
         """
         found = self.models["diffusion"]
-        recall = Recall.open(found.resolved.config, self._memory)
-        trained = found.state.embedding
-        if trained and trained != recall.embedder.provider.fingerprint:
-            raise StorageError(
-                f"{recall.store.uri}: its vectors were made by another embedding than those that "
-                f"{found.folder} was trained with; expected memories of the same embedding"
-            )
-        return recall
+        config, maker = found.resolved.config, found.state.embedding
+        return cues.source(config, self.tokenizer, place=self._place, maker=maker)
 
     def _plan(
         self, mode: Mode, rows: list[Row], settings: Settings, *, whole: bool
@@ -398,7 +392,7 @@ class ArrowEngine:
             rows,
             whole=whole,
             context=self.context,
-            recall=lambda: self.recall,
+            cues=lambda: self.cues,
         )
 
     def _write(

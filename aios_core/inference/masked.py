@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
+from aios_core.component import blamed
 from aios_core.contracts import Condition
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.inference.flips import FlipCounter
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from aios_core.config.schema import Config
-    from aios_core.contracts import Controls, Denoiser, Sampler
+    from aios_core.contracts import Controls, Cues, CueSource, Denoiser, Sampler
     from aios_core.diffusion.caching import Caching
     from aios_core.diffusion.model import Model
     from aios_core.inference.constraints import TextConstraint
-    from aios_core.inference.memory import MemoryConditioner
-    from aios_core.inference.output import Update
+    from aios_core.inference.output import Output, Update
     from aios_core.inference.progress import Progress
     from aios_core.inference.prompts import Row
 
@@ -73,8 +76,10 @@ class MaskedRun:
     block_size: int | None
     cache: Caching
     wrap: Callable[[Denoiser, Batch], Denoiser]
-    """Guidance by the prompt."""
-    memory: MemoryConditioner | None
+    """Guidance, by the prompt or by the cues."""
+    cues: CueSource
+    options: Mapping[str, Any]
+    """Of the conditioner."""
     constraint: TextConstraint | None
     count_flips: bool = False
 
@@ -90,12 +95,9 @@ class MaskedRun:
         """
         vocabulary = self.model.vocabulary
         batch = Batch.of(progress.rows, vocabulary.pad_id, self.model.device)
-        memories = None
-        if self.memory is None:
-            denoiser = self.wrap(self.model.denoiser(batch.condition, cache=self.cache), batch)
-        else:
-            memories = self.memory.memories(progress.rows)
-            denoiser = self.memory.denoiser(memories, batch.condition, self.cache)
+        cues = self._cues(progress.rows)
+        model = self.model.conditioned(cues)
+        denoiser = self.wrap(model.denoiser(batch.condition, cache=self.cache), batch)
         counter = FlipCounter(denoiser, vocabulary.mask_id) if self.count_flips else None
         draws, denoiser = None, counter or denoiser
         if self.constraint is not None:
@@ -128,13 +130,54 @@ class MaskedRun:
                 break
         log_probs = state.confidence.log().masked_fill(batch.fixed, 0.0)
         output = progress.output(state.nfe, rows, batch.rows(log_probs), batch.rows(state.entropy))
-        if self.memory is not None and memories is not None:
-            lengths = [len(ids) for ids in output.token_ids]
-            used = self.memory.used(memories, batch, state.ids, lengths)
-            output = evolve(output, memories=tuple(used))
+        output = self._with_cues(output, cues, batch, state.ids)
         if counter is not None and counter.flips is not None:
             counted = zip(batch.rows(counter.flips), output.token_ids, strict=True)
             output = evolve(output, flips=tuple(tuple(row[: len(ids)]) for row, ids in counted))
         if self.constraint is not None:
             self.constraint.verify(progress.rows, output)
         yield progress.finish(state.step, output)
+
+    def _cues(self, rows: Sequence[Row]) -> Cues | None:
+        """Those of a batch, by what is given of each row."""
+        given = [
+            [token for token, fixed in zip(row.ids, row.fixed, strict=True) if fixed]
+            for row in rows
+        ]
+        with blamed(self.config.conditioner, "for_sampling"):
+            return self.cues.for_sampling(given, self.options)
+
+    def _with_cues(self, output: Output, cues: Cues | None, batch: Batch, ids: Tensor) -> Output:
+        """An output that says what its texts were written with."""
+        if cues is None:
+            return output
+        lengths = [len(row) for row in output.token_ids]
+        with blamed(self.config.conditioner, "used"):
+            used = self.cues.used(cues, lambda given: self._score(given, batch, ids, lengths))
+        return evolve(output, cues=tuple(used) or output.cues)
+
+    @torch.no_grad()
+    def _score(
+        self, cues: Cues, batch: Batch, ids: Tensor, lengths: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Log-probability (B,) of what was written, all of it predicted at once.
+
+        Args:
+            cues: of the rows.
+            batch: as it was before.
+            ids: (B, L) int64, as it was written.
+            lengths: tokens of each row that count.
+        """
+        process = self.model.process
+        denoiser = self.model.conditioned(cues).denoiser(batch.condition)
+        t, x = torch.ones(len(ids), dtype=torch.float64, device=ids.device), batch.x
+        if not process.absorbing:  # noise is tokens then, the same ones for every question
+            u = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)).double()
+            noise = process.prior(u.to(x.device))
+            x = torch.where(x == self.model.vocabulary.mask_id, noise, x)
+        log_probs = denoiser(x, t).gather(-1, ids[..., None])[..., 0]
+        ends = torch.tensor(lengths, device=ids.device)[:, None]
+        counted = ~batch.fixed & (torch.arange(ids.shape[1], device=ids.device) < ends)
+        total = log_probs.double().masked_fill(~counted, 0).sum(-1)
+        written: NDArray[np.float64] = total.cpu().numpy()
+        return written

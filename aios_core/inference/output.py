@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import fields, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aios_core.inference.memory import UsedMemory
 
 Mode = Literal["ar", "diffusion"]
 
@@ -44,12 +43,18 @@ class Output:
     finish_reasons: tuple[FinishReason, ...]
     seeds: tuple[int, ...]
     """With these as ``seeds`` a row is written again, alone or in any batch."""
-    memories: tuple[tuple[UsedMemory, ...], ...]
-    """What each text was written with, the nearest first; nothing unless ``memory_guided``."""
+    cues: tuple[tuple[Any, ...], ...]
+    """What each text was written with, in the conditioner's own words (`CueSource.used`); nothing
+    unless ``conditioned``."""
     nfe: int
     """Evaluations of the network's function, each for a whole batch."""
     seconds: float
     """Wall-clock time."""
+
+    @property
+    def memories(self) -> tuple[tuple[Any, ...], ...]:
+        """The ``cues``, of a network that is conditioned on memories: the nearest first."""
+        return self.cues
 
     @classmethod
     def join(cls, parts: Sequence[Output]) -> Output:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from aios_core.contracts import CueSource
 from aios_core.errors import InferenceError
 from aios_core.inference.autoregressive import InferenceCore
 from aios_core.inference.causal import CausalRun
 from aios_core.inference.constraints import TextConstraint
 from aios_core.inference.masked import MaskedRun
-from aios_core.inference.memory import MemoryConditioner
-from aios_core.inference.prompt_guidance import guided_by_prompt
+from aios_core.inference.prompt_guidance import guided_by_cues, guided_by_prompt
 from aios_core.inference.prompts import encoded
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from aios_core.inference.masked import Batch
     from aios_core.inference.prompts import Row
     from aios_core.inference.settings import Settings
-    from aios_core.memory import Recall
     from aios_core.training.checkpoint import Checkpoint
 
 
@@ -35,7 +34,7 @@ def plan(
     *,
     whole: bool,
     context: int,
-    recall: Callable[[], Recall],
+    cues: Callable[[], CueSource],
 ) -> CausalRun | MaskedRun:
     """How a model writes batches.
 
@@ -45,7 +44,7 @@ def plan(
         rows: all that is to be completed.
         whole: texts are filled as they are; otherwise prompts are continued.
         context: most tokens of a text.
-        recall: opens the store of memories.
+        cues: opens where the cues of rows come from.
 
     Raises:
         InferenceError: an option is out of its range, or cannot be honoured for these rows.
@@ -78,23 +77,21 @@ def plan(
         block_size=found.model.sampled_in(settings.block_size or sampling.block_size),
         cache=_cache(settings, sampling),
         wrap=_guidance(found, settings, rows, whole=whole, context=context),
-        memory=_memory(found, settings, recall) if settings.memory_guided else None,
+        cues=_cues(found, cues) if settings.conditioned else CueSource(),
+        options=settings.condition or {},
         constraint=constraint,
         count_flips=settings.count_flips,
     )
 
 
-def _memory(
-    found: Checkpoint, settings: Settings, recall: Callable[[], Recall]
-) -> MemoryConditioner:
-    """What finds memories for the rows."""
-    if found.model.memory is None:
+def _cues(found: Checkpoint, cues: Callable[[], CueSource]) -> CueSource:
+    """Where the cues of rows come from, for a network that reads any."""
+    if found.model.conditioner is None:
         raise InferenceError(
-            f"memory_guided: {found.folder} was trained without memories; expected a run with "
-            "memory.k of at least 1"
+            f"`conditioned`: {found.folder} was trained without cues, as memories; expected a run "
+            "with a [conditioner]"
         )
-    k = settings.num_memories or found.resolved.config.memory.k
-    return MemoryConditioner(recall(), found.model, found.tokenizer, k=k, gamma=settings.gamma)
+    return cues()
 
 
 def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:
@@ -118,8 +115,10 @@ def _guidance(
     found: Checkpoint, settings: Settings, rows: Sequence[Row], *, whole: bool, context: int
 ) -> Callable[[Denoiser, Batch], Denoiser]:
     gamma, negative = settings.gamma, None
-    if gamma == 1 or settings.memory_guided:
+    if gamma == 1:
         return lambda denoiser, _: denoiser
+    if settings.conditioned:
+        return lambda denoiser, batch: guided_by_cues(found.model, denoiser, batch, gamma)
     if not all(any(row.fixed) for row in rows):
         raise InferenceError(
             "guidance leads to what is given, and a row gives nothing; expected prompts"

@@ -137,7 +137,7 @@ class Progress:
             flips=((),) * len(kept),
             finish_reasons=tuple("stop" if stopped else "length" for _, stopped in ends),
             seeds=tuple(self.seeds),
-            memories=((),) * len(kept),
+            cues=((),) * len(kept),
             nfe=nfe,
             seconds=time.perf_counter() - self._began,
         )

@@ -1,4 +1,4 @@
-"""Guidance by prompts: away from the same text without its prompt, or behind another one."""
+"""Guidance: away from the same text without its prompt or its cues, or behind another prompt."""
 
 from __future__ import annotations
 
@@ -53,3 +53,16 @@ def guided_by_prompt(
     other = model.denoiser(None if bool(valid.all()) else Condition(valid))
     away = Reprompted(other, extra.to(batch.x.device), take, back.clamp(0, len(places) - 1))
     return ClassifierFree(denoiser, away, gamma, vocabulary.mask_id, absorbing=absorbing)
+
+
+def guided_by_cues(model: Model, denoiser: Denoiser, batch: Batch, gamma: float) -> Denoiser:
+    """Lead a denoiser away from what it says without the cues of its rows.
+
+    Args:
+        model: of the denoiser, without cues.
+        denoiser: conditioned.
+        batch: the rows.
+        gamma: the scale.
+    """
+    alone, absorbing = model.denoiser(batch.condition), model.process.absorbing
+    return ClassifierFree(denoiser, alone, gamma, model.vocabulary.mask_id, absorbing=absorbing)

@@ -90,11 +90,13 @@ class Settings:
     negative_prompt: str | None = None
     """Diffusion only: guidance leads away from this prompt, instead of from none."""
 
-    memory_guided: bool = field(default=False, validator=validators.instance_of(bool))
-    """Diffusion only: write with memories that are near to what is given (`MemoryConditioner`);
-    guidance then leads away from what the network says without them."""
-    num_memories: int | None = field(default=None, validator=_at_least_1)
-    """Most memories for a text; unset: as many as in training."""
+    conditioned: bool = field(default=False, validator=validators.instance_of(bool))
+    """Diffusion only: write with what the run's conditioner has for what is given, as memories;
+    guidance then leads away from what the network says without. Also ``memory_guided``."""
+    condition: Mapping[str, Any] | None = field(
+        default=None, validator=validators.optional(validators.instance_of(dict))
+    )
+    """Options of the conditioner; unset: as in training. ``num_memories`` is its ``k``."""
     count_flips: bool = field(default=False, validator=validators.instance_of(bool))
     """Diffusion only, under masks: count how often each token's prediction changed on the way."""
 
@@ -111,11 +113,11 @@ class Settings:
                 "guidance_scale and cfg_scale are one setting in two conventions "
                 "(guidance_scale = cfg_scale + 1); expected one of them"
             )
-        if self.num_memories is not None and not self.memory_guided:
-            raise ValueError("num_memories has no effect without memory_guided")
-        if self.memory_guided and self.negative_prompt is not None:
+        if self.condition is not None and not self.conditioned:
+            raise ValueError("`condition` has no effect without `conditioned`")
+        if self.conditioned and self.negative_prompt is not None:
             raise ValueError(
-                "memory_guided and negative_prompt each say what guidance leads away from; "
+                "`conditioned` and negative_prompt each say what guidance leads away from; "
                 "expected one of them"
             )
         if self.negative_prompt is not None and self.gamma == 1:
@@ -167,14 +169,19 @@ class Settings:
         Raises:
             InferenceError: one is unknown, out of its range, or contradicts another.
         """
-        for name in options.keys() - fields_dict(cls).keys():
+        named = dict(options)
+        if "memory_guided" in named:
+            named["conditioned"] = named.pop("memory_guided")
+        if (k := named.pop("num_memories", None)) is not None:
+            named["condition"] = {"k": k}
+        for name in named.keys() - fields_dict(cls).keys():
             near = difflib.get_close_matches(name, fields_dict(cls), n=1)
             known = (
                 f"did you mean {near[0]}?" if near else f"known are {', '.join(fields_dict(cls))}"
             )
             raise InferenceError(f"{name}: is not an option; {known}")
         try:
-            return cls(**options)
+            return cls(**named)
         except (ValueError, TypeError) as error:
             raise InferenceError(refusal(error)) from error
 
@@ -197,8 +204,8 @@ DIFFUSION_ONLY = (
     "guidance_scale",
     "cfg_scale",
     "negative_prompt",
-    "memory_guided",
-    "num_memories",
+    "conditioned",
+    "condition",
     "count_flips",
 )
 """Fields of `Settings` that autoregressive generation cannot honour."""

@@ -8,14 +8,10 @@ from aios_core.memory.embedding import Embedder
 from aios_core.memory.migrate import migrate, target_of
 from aios_core.memory.opening import embedder, open_store, with_embedding_metadata
 from aios_core.memory.place import Place
-from aios_core.memory.recall import Memories, Memory, Recall
 
 __all__ = [
     "Embedder",
-    "Memories",
-    "Memory",
     "Place",
-    "Recall",
     "embedder",
     "migrate",
     "open_store",

@@ -23,7 +23,7 @@ from aios_core.files import (
     remove_folder,
     replace_text,
 )
-from aios_core.memory import Recall
+from aios_core.training import cues
 from aios_core.training.corpus import SPLITS, Corpus
 
 if TYPE_CHECKING:
@@ -96,18 +96,9 @@ class Prepared:
         return digest(self.train.fingerprint + self.held_out.fingerprint)
 
     def trained_on(self, config: Config) -> str:
-        """Hex digest of all that a network learns from: these texts, and memories it is told of."""
+        """Hex digest of all that a network learns from: these texts, and the cues of its rows."""
         content = self.train.fingerprint + self.held_out.fingerprint
-        if config.mode == "diffusion" and config.memory.k:
-            content += Recall.open(config).fingerprint()
-        return digest(content)
-
-
-def remembered_by(config: Config) -> str:
-    """Fingerprint of what made the vectors of the memories that training is told of, or nothing."""
-    if config.mode == "diffusion" and config.memory.k:
-        return Recall.open(config).embedder.provider.fingerprint
-    return ""
+        return digest(content + cues.source(config, self.tokenizer).fingerprint())
 
 
 def prepare(resolved: Resolved, corpus: Corpus | None = None) -> Prepared:

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from aios_core.component import blamed
 from aios_core.diffusion.objective import nelbo, nll
 from aios_core.diffusion.times import draw_times
 from aios_core.training import device as devices
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config, TrainingConfig
+    from aios_core.contracts import CueSource
     from aios_core.diffusion.model import Model
     from aios_core.training.checkpoint import State
     from aios_core.training.data import Tokens
-    from aios_core.training.memory_batches import MemoryBatches
 
 
 class HeldOut:
@@ -26,21 +27,18 @@ class HeldOut:
     Args:
         config: ``training.evaluate_windows`` says how many, spread evenly over the split.
         tokens: the held-out split.
-        memory_batches: what retrieves the memories of the windows; None: there are none.
+        cues: where those of the windows come from.
     """
 
-    def __init__(
-        self, config: Config, tokens: Tokens, memory_batches: MemoryBatches | None = None
-    ) -> None:
+    def __init__(self, config: Config, tokens: Tokens, cues: CueSource) -> None:
         self._config = config
         self._ids, self._valid = tokens.windows(
             config.diffusion.length, config.training.evaluate_windows
         )
         size = config.training.batch_size
         starts = range(0, len(self._ids), size)
-        self._memories = memory_batches and [
-            memory_batches.halfway(self._ids[i : i + size]) for i in starts
-        ]
+        with blamed(config.conditioner, "for_evaluation"):
+            self._cues = [cues.for_evaluation(self._ids[i : i + size]) for i in starts]
 
     @torch.no_grad()
     def loss(self, model: Model) -> float:
@@ -57,7 +55,7 @@ class HeldOut:
         for number, start in enumerate(range(0, len(self._ids), size)):
             part = slice(start, start + size)
             ids, valid = self._ids[part], self._valid[part]
-            network = model.remembering(self._memories[number]) if self._memories else model
+            network = model.conditioned(self._cues[number])
             with devices.autocast(config.training, model.device):
                 if config.mode == "ar":
                     nats = nll(network, ids, valid)

@@ -17,11 +17,11 @@ from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import training_loss
 from aios_core.diffusion.times import clip_times, draw_times
 from aios_core.errors import TrainingError
+from aios_core.training import cues
 from aios_core.training import device as devices
 from aios_core.training.checkpoint import PARTS, Part, State, named_tensors, read_tensors
 from aios_core.training.ema import Average
 from aios_core.training.held_out import HeldOut
-from aios_core.training.memory_batches import MemoryBatches
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
@@ -69,9 +69,8 @@ class Learner:
 
     def __init__(self, config: Config, prepared: Prepared) -> None:
         self._config, self._tokens = config, prepared.train
-        remembers = config.mode == "diffusion" and config.memory.k > 0
-        self._memory_batches = MemoryBatches(config, prepared.tokenizer) if remembers else None
-        self._held_out = HeldOut(config, prepared.held_out, self._memory_batches)
+        self._cues = cues.source(config, prepared.tokenizer)
+        self._held_out = HeldOut(config, prepared.held_out, self._cues)
         self._device = devices.choose(config.training)
         self._ahead = self._device.type == "cuda"  # of the device, which is not waited for
         self.model = Model.build(config, prepared.tokenizer.vocabulary).to(self._device)
@@ -115,14 +114,11 @@ class Learner:
             torch.manual_seed(dropout_seed)
             for start in range(0, rows, training.batch_size):
                 part = slice(start, start + training.batch_size)
-                memories = None
-                if self._memory_batches is not None:
-                    memories = self._memory_batches.for_training(ids[part], generator)
+                with blamed(config.conditioner, "for_training"):
+                    given = self._cues.for_training(ids[part], generator)
                 with devices.autocast(training, self._device):
-                    network = self._network
-                    network = network if memories is None else network.remembering(memories)
                     loss = training_loss(
-                        network,
+                        self._network.conditioned(given),
                         ids[part],
                         valid,
                         times[part],

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from aios_core.config import resolve
 from aios_core.errors import DataError
-from aios_core.memory import Recall
+from aios_core.training import cues
 from aios_core.training.corpus import SPLITS, Corpus
 from aios_core.training.data import Tokens, digest, fingerprint, tokens, whole
 
@@ -56,9 +56,10 @@ def own_corpus(
     """
     corpus, state = corpus or Corpus(resolved or found.resolved), found.state
     splits = "".join(fingerprint(corpus, split, found.tokenizer) for split in SPLITS)
-    known, config = {digest(splits)}, found.resolved.config
-    if not state.texts and config.mode == "diffusion" and config.memory.k:
-        known.add(digest(splits + Recall.open(config).fingerprint()))  # of format 2, which has one
+    known = {digest(splits)}
+    if not state.texts:  # of format 2, which has one digest of texts and cues
+        given = cues.source(found.resolved.config, found.tokenizer)
+        known.add(digest(splits + given.fingerprint()))
     expected = state.texts or state.data
     if expected not in known:
         raise OtherTextsError(

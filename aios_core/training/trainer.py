@@ -19,9 +19,9 @@ from aios_core.config.keys import training_values
 from aios_core.config.lock import LOCK, lock_fault
 from aios_core.errors import ConfigError, TrainingError
 from aios_core.files import manifest, new_folder, remove_folder, sweep
-from aios_core.training import checkpoint
+from aios_core.training import checkpoint, cues
 from aios_core.training.corpus import Corpus
-from aios_core.training.data import Prepared, prepare, remembered_by
+from aios_core.training.data import Prepared, prepare
 from aios_core.training.held_out import is_over
 from aios_core.training.interrupt import Interruption
 from aios_core.training.learner import Learner, Step
@@ -109,7 +109,7 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
         tokenizer=prepared.tokenizer.fingerprint,
         data=data,
         texts=prepared.fingerprint,
-        embedding=remembered_by(config),
+        embedding=cues.source(config, prepared.tokenizer).maker,
     )
     lock = folder / LOCK
     if not (found and before):

@@ -11,7 +11,7 @@ from attrs import frozen
 from aios_core.contracts import Estimate, Evidence, Metric
 from aios_core.diffusion.conditional import conditional_nelbo
 from aios_core.diffusion.times import draw_times
-from aios_core.training.memory_batches import MemoryBatches
+from aios_core.training import cues
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,15 +38,17 @@ class Memory(Metric):
     def measure(self, evidence: Evidence) -> dict[str, Estimate]:
         """``memory_gain`` with the memories of each text, ``memory_gain_random`` with others."""
         model, config = evidence.model, evidence.config
-        if model.memory is None or not model.process.absorbing or model.in_blocks:
+        if model.conditioner is None or not model.process.absorbing or model.in_blocks:
             return {}
-        memory_batches = MemoryBatches(cast("Config", config), evidence.tokenizer)
+        source = cues.source(cast("Config", config), evidence.tokenizer)
         ids, valid = evidence.held_out.windows(config.diffusion.length)
         ids, valid = ids[valid.all(-1)], valid[valid.all(-1)]
         if len(ids) < 2:  # there is no other text
             return {}
         free = torch.arange(ids.shape[1]).expand_as(ids) >= -(-ids.shape[1] // 2)
-        right = memory_batches.halfway(ids)
+        right = source.for_evaluation(ids)
+        if right is None:
+            return {}
         other = right.taken(np.roll(np.arange(len(ids)), len(ids) // 2))
         draws, size = config.evaluation.draws, config.evaluation.batch_size
         generator = torch.Generator().manual_seed(config.seed)
@@ -57,8 +59,8 @@ class Memory(Metric):
             seed = int(torch.randint(2**62, (), generator=generator))
             batch = tuple(one[start : start + size] for one in (ids, valid, free))
             alone = _nats(model, batch, times, seed)
-            for name, memories in zip(gains, (right, other), strict=True):
-                gain = alone - _nats(model.remembering(memories.taken(rows)), batch, times, seed)
+            for name, given in zip(gains, (right, other), strict=True):
+                gain = alone - _nats(model.conditioned(given.taken(rows)), batch, times, seed)
                 gains[name] += gain.tolist()
         tokens = free.sum(-1).tolist()
         return {name: Estimate.ratio(values, tokens) for name, values in gains.items()}

@@ -56,10 +56,9 @@ def nelbo(engine, asked):
     place = torch.arange(width).expand_as(ids)
     valid = place < torch.tensor([len(row) for row in texts])[:, None]
     free = valid & (place >= torch.tensor(given)[:, None])
-    k = engine.models["diffusion"].resolved.config.memory.k
-    right = engine.recall([prompt(*one[:2]) for one in asked], k)
+    right = engine.cues.for_sampling([row[:n] for row, n in zip(texts, given, strict=True)], {})
     other = right.taken(np.roll(np.arange(len(asked)), len(asked) // 2))
-    arms = {"right": model.remembering(right), "random": model.remembering(other), "none": model}
+    arms = {"right": model.conditioned(right), "random": model.conditioned(other), "none": model}
     nats = {name: torch.zeros(len(asked), dtype=torch.float64) for name in arms}
     with torch.no_grad():
         for draw in range(DRAWS):
@@ -80,7 +79,7 @@ def generations(engine, asked, scale):
     prompts = [prompt(who, relation) for who, relation, _ in asked]
     values = " ".join(VALUES.values()).split()
     most = max(len(engine.tokenizer.encode(f" {what}.")) for what in values)
-    told = {"memory_guided": True}
+    told = {"conditioned": True}
     settings = {
         "without": {},
         "without, temperature 0": {"temperature": 0},
@@ -94,8 +93,8 @@ def generations(engine, asked, scale):
         pairs = zip(output.completions, asked, strict=True)
         shares[name] = interval(np.array([what in text for text, (*_, what) in pairs], float))
         if name == "with":
-            first = [used[0].influence for used in output.memories]
-            others = [one.influence for used in output.memories for one in used[1:]]
+            first = [used[0].influence for used in output.cues]
+            others = [one.influence for used in output.cues for one in used[1:]]
             shares["influence of the nearest, nats"] = interval(np.array(first))
             shares["influence of the others, nats"] = interval(np.array(others))
     return shares

@@ -24,7 +24,7 @@ from result import Bar
 from aios_core.config import resolve
 from aios_core.contracts import store_schema
 from aios_core.diffusion.model import Model
-from aios_core.memory import Embedder, Place, Recall, open_store, with_embedding_metadata
+from aios_core.memory import Embedder, Place, open_store, with_embedding_metadata
 
 PROMPT = "The colour of Marbelor is"
 SYLLABLES = "bel bor dan dor eth fal fen gar gul hal jor kal lan mar nim quin zor"
@@ -98,10 +98,16 @@ def main() -> None:
     of, bar = f"8 of {arguments.rows:,} memories", Bar("ours", most=10)
     with tempfile.TemporaryDirectory() as temporary, torch.no_grad():
         uri = filled(record, Path(temporary), arguments.rows, 384)
-        resolved = resolve({"memory": {"k": 8, "store": uri}, "tokenizer": {"type": "bytes"}})
+        resolved = resolve(
+            {
+                "conditioner": {"type": "memory", "k": 8, "store": uri},
+                "tokenizer": {"type": "bytes"},
+            }
+        )
         config = resolved.config
-        model = Model.build(config, config.tokenizer.train([]).vocabulary).eval()
-        recall = Recall.open(config)
+        tokenizer = config.tokenizer.train([])
+        model = Model.build(config, tokenizer.vocabulary).eval()
+        recall = config.conditioner.open(config, tokenizer).recall
         embedder: Embedder = recall.embedder
         memories = recall([PROMPT], 8)
         rounds = arguments.rounds
@@ -115,13 +121,13 @@ def main() -> None:
                 rounds,
                 lambda exact=exact: recall([PROMPT], 8, exact=exact),
             )
-        timed(record, "project 8 memories", rounds, lambda: model.remembering(memories), bar)
+        timed(record, "project 8 memories", rounds, lambda: model.conditioned(memories), bar)
         for exact, by in ((True, "exactly"), (False, "by the graph")):
             timed(
                 record,
                 f"embed, search {of} {by}, and project",
                 rounds,
-                lambda exact=exact: model.remembering(recall([PROMPT], 8, exact=exact)),
+                lambda exact=exact: model.conditioned(recall([PROMPT], 8, exact=exact)),
                 bar,
             )
         prompts = [sentence(number).rsplit(" ", 1)[0] for number in range(7, 200 * 97, 97)]

@@ -27,14 +27,6 @@ KNOTS = {
         "config.resolve",
     ): "a lock is read as a configuration is, and keys are of what was read",
     ("evolution.card", "evolution.readme"): "a card writes its own page",
-    (
-        "inference.constraints",
-        "inference.masked",
-        "inference.memory",
-        "inference.output",
-        "inference.progress",
-        "inference.settings",
-    ): "memories condition a batch and are part of its output; a conditioner of its own unties it",
 }
 """Files that need each other, and why."""
 

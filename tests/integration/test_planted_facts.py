@@ -8,8 +8,9 @@ import pytest
 
 from aios_core.config import load
 from aios_core.contracts import store_schema
-from aios_core.memory import Embedder, Place, Recall, open_store, with_embedding_metadata
+from aios_core.memory import Embedder, Place, open_store, with_embedding_metadata
 from aios_plugins.datasets.file import File
+from aios_plugins.tokenizers.bytes import TrainedBytes
 
 FOLDER = Path(__file__).parents[2] / "examples" / "planted-facts"
 
@@ -53,7 +54,11 @@ def test_a_prompt_finds_its_fact(facts, planted):
         vectors = Embedder(provider).embed([one["text"] for one in memories])
         store.add([one | {"vector": v} for one, v in zip(memories, vectors, strict=True)])
     asked = [(who, relation) for who, known in facts.people()[-39:] for relation in known]
-    found = Recall.open(resolved.config, place.uri)([facts.prompt(*one) for one in asked], 8)
+    config = resolved.config
+    tokens = TrainedBytes()
+    prompts = [tokens.encode(facts.prompt(*one)).tolist() for one in asked]
+    source = config.conditioner.open(config, tokens, place=place.uri)
+    found = source.for_sampling(prompts, {"k": 8})
 
     first = [used[0].id for used in found.rows]
     assert [f"{who}.{relation}" for who, relation in asked] == first

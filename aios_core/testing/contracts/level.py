@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
@@ -17,14 +16,14 @@ from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import model_digest, tensors_digest
 from aios_core.evolution.gate import score
-from aios_core.memory import Memories
+from aios_core.scaffold.examples.conditioner import Opening
 from aios_core.testing.contracts.base import Contract
 from aios_core.testing.modules import stir
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts import Adaptation, EvolutionLevel
+    from aios_core.contracts import Adaptation, Conditioner, EvolutionLevel
 
 VOCABULARY = Vocabulary(size=20, mask_id=16, pad_id=17, bos_id=18, eos_id=19)
 BUDGET = Budget(share=1.0, steps=40, batch_size=8)
@@ -114,20 +113,17 @@ class LevelContract(Contract["EvolutionLevel"]):
         assert logits[..., : VOCABULARY.mask_id].isfinite().all()
 
     def test_it_is_asked_as_the_model_is(self, instance: EvolutionLevel) -> None:
-        """For a part of the text, as block by block, and with memories, which still matter."""
-        model, budget = (
-            _model(memory={"k": 2, "dim": 4, "store": "-"}),
-            attrs.evolve(BUDGET, steps=2),
-        )
+        """For a part of the text, as block by block, and with cues, which still matter."""
+        model, budget = _model(Opening()), attrs.evolve(BUDGET, steps=2)
         adapted = instance.apply(model, instance.adapt(model, _experience(), budget)).eval()
         x, t = torch.full((3, 8), VOCABULARY.mask_id), torch.ones(3).double()
-        vectors = np.random.default_rng(0).normal(size=(3, 2, 4)).astype(np.float32)
-        scores, valid = np.ones((3, 2), np.float32), np.ones((3, 2), np.bool_)
-        conditioned = adapted.remembering(Memories(vectors, scores, valid, ((),) * 3))
-        for changed in (adapted, conditioned):
-            denoiser = changed.denoiser()
+        opening: Any = Opening()
+        source = opening.open(resolve({}).config, None)
+        heard = adapted.conditioned(source.for_evaluation(torch.tensor([[1], [2], [3]])))
+        for one in (adapted, heard):
+            denoiser = one.denoiser()
             torch.testing.assert_close(denoiser(x, t)[:, 2:5], denoiser.part(x, t, 2, 5))
-        assert not torch.allclose(adapted(x, t), conditioned(x, t), atol=1e-4)
+        assert not torch.allclose(adapted(x, t), heard(x, t), atol=1e-4)
 
     def test_what_does_not_fit_is_refused(
         self, instance: EvolutionLevel, learned: tuple[Model, Adaptation, str]
@@ -149,10 +145,13 @@ class LevelContract(Contract["EvolutionLevel"]):
             instance.adapt(_model(), attrs.evolve(_experience(), target=nothing), BUDGET)
 
 
-def _model(**sections: Any) -> Model:
+def _model(conditioner: Conditioner | None = None, **sections: Any) -> Model:
     values = {"backbone": {"dim": 16, "layers": 2, "heads": 2}, "diffusion": {"length": 8}}
     values |= sections
-    model: Model = stir(Model.build(resolve(values).config, VOCABULARY))
+    config: Any = resolve(values).config
+    if conditioner is not None:
+        config = attrs.evolve(config, conditioner=conditioner)
+    model: Model = stir(Model.build(config, VOCABULARY))
     return model
 
 

@@ -141,6 +141,7 @@ NAMES = {
     "sampler": {"ancestral": Steps, "confidence": Greedy, "first-hitting": First},
     "head": "text",
     "backbone": "transformer",
+    "conditioner": "none",
     "optimizer": "adamw",
     "lr_schedule": "cosine",
     "tokenizer": "bpe",

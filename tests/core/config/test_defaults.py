@@ -44,13 +44,6 @@ CONFIG = {
     "training.evaluate_windows": (64, "[1, 10**9]", "training"),
     "training.keep": ("last", "", "training"),
     "training.patience": (None, "[1, 10**9]", "training"),
-    "memory.k": (0, "[0, 2**16]", "training"),
-    "memory.store": (None, "", "nothing"),
-    "memory.uri": (None, "", "nothing"),
-    "memory.dim": (384, "[1, 2**20]", "training"),
-    "memory.num_tokens": (4, "[1, 2**20]", "training"),
-    "memory.heads": (4, "[1, 2**20]", "training"),
-    "memory.dropout": (0.1, "[0.0, 1.0)", "training"),
     "sampling.top_k": (None, "[1, 2**31 - 1]", "evaluation"),
     "sampling.top_p": (1.0, "(0.0, 1.0]", "evaluation"),
     "sampling.min_p": (0.0, "[0.0, 1.0]", "evaluation"),
@@ -92,6 +85,13 @@ COMPONENTS = {
     "backbone.transformer.expansion": (3.0, "(0.0, 64.0]"),
     "backbone.transformer.dropout": (0.0, "[0.0, 1.0)"),
     "backbone.transformer.time_conditioned": (False, ""),
+    "conditioner.memory.k": (..., "[1, 2**16]"),
+    "conditioner.memory.store": (None, ""),
+    "conditioner.memory.uri": (None, ""),
+    "conditioner.memory.dim": (384, "[1, 2**20]"),
+    "conditioner.memory.num_tokens": (4, "[1, 2**20]"),
+    "conditioner.memory.heads": (4, "[1, 2**20]"),
+    "conditioner.memory.dropout": (0.1, "[0.0, 1.0)"),
     "corruption.hybrid.uniform": (0.1, "(0.0, 1.0)"),
     "dataset.file.path": (..., ""),
     "dataset.file.key": ("text", ""),
@@ -246,6 +246,7 @@ KINDS = {
     "objective": ("nelbo", "training"),
     "head": ("text", "training"),
     "backbone": ("transformer", "training"),
+    "conditioner": ("none", "training"),
     "optimizer": ("adamw", "training"),
     "lr_schedule": ("cosine", "training"),
     "sampler": ("ancestral", "evaluation"),
@@ -270,7 +271,6 @@ UNSET = {
     "sampling.block_size",
     "evaluation.max_tokens",
     "evolution.level",
-    "memory.store",
 }
 
 BESIDE = {
@@ -354,9 +354,9 @@ def test_what_a_key_makes_void_is_what_was_promised():
     given: dict = {}
     for name in UNSET:
         section, _, key = name.partition(".")
-        value = {"evolution.level": "l2-lora", "memory.store": "somewhere"}.get(name, 128)
+        value = {"evolution.level": "l2-lora"}.get(name, 128)
         given.setdefault(section, {})[key] = value
-    resolved, elsewhere = resolve(given), resolve({"memory": {"uri": "somewhere"}})
+    resolved = resolve(given)
 
     def holds(values, name):
         for key in name.split("."):
@@ -367,10 +367,9 @@ def test_what_a_key_makes_void_is_what_was_promised():
 
     found = {}
     for name in CONFIG:
-        one = elsewhere if name == "memory.uri" else resolved
-        assert holds(one.values, name), name
+        assert holds(resolved.values, name), name
         trained, measured = (
-            keys._values(one, affects, None)
+            keys._values(resolved, affects, None)
             for affects in (("training",), ("training", "evaluation"))
         )
         found[name] = (
@@ -401,3 +400,16 @@ def test_what_a_kind_makes_void_and_its_default_are_what_was_promised():
         for name, attribute in fields(CLASS).items()
         if "kind" in attribute.metadata
     }
+
+
+def test_where_memories_lie_makes_nothing_void():
+    """What is in a store counts, by its fingerprint."""
+    values = {"type": "memory", "k": 2, "dim": 8}
+    trained = [
+        keys._values(resolve({"conditioner": {**values, **place}}), ("training",), None)
+        for place in ({"store": "here"}, {"store": "there"}, {"uri": "elsewhere"})
+    ]
+    counted = {"type", "k", "dim", "num_tokens", "heads", "dropout"}
+
+    assert [counted] * 3 == [set(one["conditioner"]) for one in trained]
+    assert trained[0] == trained[1] == trained[2]

@@ -193,6 +193,7 @@ def both(forget):
 
 
 EVOLVED = {"metrics": [{"type": "evolution"}]}
+REMINDED = {"conditioner": {"type": "memory", "k": 2, "store": "notes"}}
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ EVOLVED = {"metrics": [{"type": "evolution"}]}
         ("contracts/noise.py", {}, (True, True)),
         ("diffusion/objective.py", {}, (True, True)),
         ("diffusion/random.py", {}, (True, True)),
-        ("memory/recall.py", {}, (True, True)),
+        ("memory/opening.py", REMINDED, (True, True)),
         ("training/learner.py", {}, (True, True)),
         ("training/data.py", {}, (True, True)),
         ("contracts/sampler.py", {}, (False, True)),

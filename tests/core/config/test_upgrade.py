@@ -89,3 +89,31 @@ def test_a_layer_without_old_keys_stays_itself():
 
     layer = tree({"evolution": {"steps": 3}, "policy": {"type": "ladder"}}, Origin("", None))
     assert layer is upgraded(layer)
+
+
+MEMORY = {"k": 2, "store": "/notes", "dim": 64, "num_tokens": 4, "heads": 4, "dropout": 0.5}
+
+
+def conditioner(*words, **sections):
+    return resolve(sections, overrides=words).values["conditioner"]
+
+
+def test_stored_runs_have_the_memories_that_they_had():
+    """As ``state.json`` had them, with those of a network that had none."""
+    none = {"k": 0, "dim": 384, "num_tokens": 4, "heads": 4, "dropout": 0.1}
+
+    assert {"type": "none"} == conditioner(memory=none) == conditioner()
+    assert {"type": "none"} == conditioner(memory={})
+    assert {"type": "memory", **MEMORY} == conditioner(memory=MEMORY)
+    assert {"type": "memory", **MEMORY, "k": 3} == conditioner("memory.k=3", memory=MEMORY)
+    assert {"type": "none"} == conditioner("memory.k=0", memory=MEMORY)
+    said = ("memory.k=2", "memory.store='/notes'", "memory.dim=64", "memory.dropout=0.5")
+    assert {"type": "memory", **MEMORY} == conditioner(*said)
+
+
+def test_memories_in_both_forms_at_once_are_refused(write):
+    path = write('[memory]\nk = 2\n[conditioner]\ntype = "memory"\n')
+    with pytest.raises(ConfigError, match=r"toml:1: memory: is \[conditioner\] today"):
+        load(path)
+    with pytest.raises(ConfigError, match=r"is conditioner\.k today, with conditioner\.type = "):
+        trials({"ablate": {"memory.k": [1, 2]}})

@@ -46,7 +46,7 @@ def planned(engine, mode="diffusion", **options):
     found = attrs.evolve(found, resolved=resolved)
     rows = [prompted(list(b"milk"), 4, found.model.vocabulary.mask_id)]
     settings = Settings.of(options)
-    return plan(found, settings, rows, whole=False, context=24, recall=lambda: None)
+    return plan(found, settings, rows, whole=False, context=24, cues=lambda: None)
 
 
 def used(run):
@@ -147,7 +147,7 @@ def test_a_negative_prompt_fits_before_the_longest_answer(engine):
 
     def planned_with(negative, rows):
         settings = Settings(guidance_scale=2.0, negative_prompt=negative)
-        return plan(found, settings, rows, whole=False, context=24, recall=lambda: None)
+        return plan(found, settings, rows, whole=False, context=24, cues=lambda: None)
 
     for order in (rows, rows[::-1]):
         assert planned_with("y", order)

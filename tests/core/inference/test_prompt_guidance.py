@@ -1,11 +1,12 @@
 """What guidance leads away from, beside other rows and behind other prompts."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from aios_core.inference import MemoryConditioner
 from aios_core.inference.prompts import infilling
+from aios_plugins.conditioners.memory import Memory, MemorySource
 
 
 def test_a_negative_prompt_beside_rows_of_other_lengths(engine):
@@ -56,6 +57,8 @@ def test_memories_are_found_by_all_that_is_given_and_by_the_index(engine, capabi
         infilling(found.tokenizer, "the <mask:2> milk", 8, 24),
         infilling(found.tokenizer, "rain___", 3, 24),
     ]
-    MemoryConditioner(Asked(), found.model, found.tokenizer, k=5).memories(rows)
+    Asked.embedder = SimpleNamespace(provider=SimpleNamespace(fingerprint=""))
+    given = [[i for i, fixed in zip(row.ids, row.fixed, strict=True) if fixed] for row in rows]
+    MemorySource(Memory(k=5, store=Path("x")), Asked(), found.tokenizer).for_sampling(given, {})
 
     assert [(["the  milk", "rain"], 5, exact)] == asked

@@ -20,7 +20,7 @@ def test_names_of_settings_are_reserved():
     """Also those that a file may have beside the sections."""
     own = {one.name for one in attrs.fields(Config)}
 
-    assert RESERVED == own | {"extends", "ablate", "lock"}
+    assert RESERVED == own | {"extends", "ablate", "lock", "memory"}  # which was a section
 
 
 def test_a_configuration_has_a_section_for_each_kind():

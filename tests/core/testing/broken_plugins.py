@@ -18,6 +18,7 @@ from aios_core.contracts.tracker import Tracking
 from aios_core.kinds import KINDS
 from aios_core.scaffold.examples.backbone import Averages
 from aios_core.scaffold.examples.command import FirstText
+from aios_core.scaffold.examples.conditioner import Opening
 from aios_core.scaffold.examples.corruption import Mixture
 from aios_core.scaffold.examples.embedding import Letters
 from aios_core.scaffold.examples.executor import InOrder
@@ -321,6 +322,46 @@ class Sleepy(Tracker):
     def start(self, folder, config, *, step=0):
         time.sleep(0.2)
         return Quiet()
+
+
+def sourced(name, change):
+    """Open a source of which a method gives something else."""
+
+    def open_source(self, *given, **named):
+        return changed(Opening.open(self, *given, **named), name, change)
+
+    return open_source
+
+
+@offer("conditioner", "foretelling")
+class Foretelling(Opening):
+    def open(self, *given, **named):
+        source = super().open(*given, **named)
+        first = source.for_evaluation
+        source.for_evaluation = lambda ids: first(ids.flip(1))
+        return source
+
+
+@offer("conditioner", "insistent")
+class Insistent(Opening):
+    open = sourced("for_training", lambda cues: evolve(cues, known=cues.known | True))
+
+
+@offer("conditioner", "careless")
+class Careless(Opening):
+    def open(self, *given, **named):
+        source = super().open(*given, **named)
+        source.for_sampling = lambda given, options: source.for_evaluation(torch.tensor([[1]]))
+        return source
+
+
+@offer("conditioner", "shared")
+class Shared(Opening):
+    def build(self, dim, layers):
+        module = super().build(dim, layers)
+        context = module.context
+        module.context = lambda cues: context(evolve(cues, kinds=cues.kinds.roll(1)))
+        return module
 
 
 @offer("optimizer", "forgetful")

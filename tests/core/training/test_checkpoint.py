@@ -7,6 +7,7 @@ import pytest
 import torch
 from attrs import evolve
 
+from aios_core.contracts import CueSource
 from aios_core.diffusion.model import Model
 from aios_core.errors import ModelLoadError, TrainingError
 from aios_core.files import manifest
@@ -216,7 +217,7 @@ def test_a_loaded_run_is_as_likely_as_was_told(tiny, tmp_path, mode):
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     told = [json.loads(line).get("held_out_loss") for line in lines][-1]
     prepared = prepare(resolved)
-    held_out = HeldOut(resolved.config, prepared.held_out)
+    held_out = HeldOut(resolved.config, prepared.held_out, CueSource())
     new = Model.build(resolved.config, prepared.tokenizer.vocabulary)
 
     assert pytest.approx(told, rel=1e-6) == held_out.loss(load(tmp_path / "run").model)

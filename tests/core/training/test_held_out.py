@@ -10,6 +10,7 @@ import pytest
 import torch
 from attrs import evolve
 
+from aios_core.contracts import CueSource
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo, nll
 from aios_core.diffusion.times import draw_times
@@ -117,7 +118,7 @@ def test_the_loss_is_the_bound_a_token_of_all_windows(tiny):
                     "diffusion.time_epsilon=1e-3")  # fmt: skip
     tokens, config = prepare(resolved).held_out, resolved.config
     model = Model.build(config, prepare(resolved).tokenizer.vocabulary)
-    found = HeldOut(config, tokens).loss(model)
+    found = HeldOut(config, tokens, CueSource()).loss(model)
     ids, valid = tokens.windows(16)
     generator = torch.Generator().manual_seed(3)
     times = draw_times(len(ids), generator, "stratified", 1e-3)
@@ -127,7 +128,7 @@ def test_the_loss_is_the_bound_a_token_of_all_windows(tiny):
     assert not valid.all()
     assert pytest.approx(float(nats.sum()) / len(tokens.ids)) == found
     small = evolve(config, training=evolve(config.training, batch_size=7))
-    assert pytest.approx(found, rel=0.05) == HeldOut(small, tokens).loss(model)
+    assert pytest.approx(found, rel=0.05) == HeldOut(small, tokens, CueSource()).loss(model)
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("best", True), ("last", False)])

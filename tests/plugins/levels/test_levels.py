@@ -17,8 +17,8 @@ from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
 from aios_core.evolution.gate import score
 from aios_core.evolution.probe import PROMISE, with_data
-from aios_core.memory import Memories
 from aios_core.testing.modules import stir
+from aios_plugins.conditioners._recall import Memories
 from aios_plugins.levels import control, mixing, unfreeze
 from aios_plugins.levels.control import Control
 from aios_plugins.levels.mixing import Mixing, _Cached, _fitted, _predictions, pooled
@@ -291,7 +291,7 @@ def test_a_mixture_is_no_worse_than_either(model, tmp_path, tiny_run, pool):
     mixed.head.weights.fill_(0.5)
     x, t = torch.full((1, 16), 256), torch.ones(1).double()
     vectors, ones = np.ones((1, 2, 4), np.float32), np.ones((1, 2), np.float32)
-    told = mixed.remembering(Memories(vectors, ones, ones > 0, ((),)))
+    told = mixed.conditioned(Memories(vectors, ones, ones > 0, ((),)))
     assert not torch.allclose(mixed(x, t), told(x, t), atol=1e-3)
     for one in (mixed.denoiser(), told.denoiser()):
         torch.testing.assert_close(one(x, t)[:, 3:9], one.part(x, t, 3, 9))

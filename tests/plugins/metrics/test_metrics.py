@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax
 
-from aios_core.config.schema import EvaluationConfig, EvolutionConfig, MemoryConfig
+from aios_core.config.schema import EvaluationConfig, EvolutionConfig
 from aios_core.contracts import Adaptation, Estimate, Metric, Samples, store_schema
 from aios_core.diffusion.conditional import conditional_nelbo
 from aios_core.diffusion.model import Model
@@ -20,7 +20,8 @@ from aios_core.evolution.proposal import Proposal
 from aios_core.experiment.evaluate import measure
 from aios_core.memory import Embedder, Place, open_store, with_embedding_metadata
 from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
-from aios_core.training.memory_batches import MemoryBatches
+from aios_core.training import cues
+from aios_plugins.conditioners.memory import Memory as Memories
 from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.metrics import evolution
 from aios_plugins.metrics.distinct import Distinct
@@ -138,8 +139,8 @@ def reminded(tmp_path):
         vectors = Embedder(Hashing(dim=8)).embed(texts)
         pairs = zip(texts, vectors, strict=True)
         store.add([{"id": text, "text": text, "vector": one} for text, one in pairs])
-    memory = MemoryConfig(k=1, store=tmp_path / "store", dim=8)
-    config = attrs.evolve(plain.config, memory=memory)
+    memory = Memories(k=1, store=tmp_path / "store", dim=8)
+    config = attrs.evolve(plain.config, conditioner=memory)
     model = Model.build(config, plain.tokenizer.vocabulary).eval()
     return attrs.evolve(plain, config=config, model=model)
 
@@ -152,7 +153,7 @@ def test_memories_that_are_not_heard_gain_nothing(reminded, size, draws):
     nothing = dict.fromkeys(("memory_gain", "memory_gain_random"), Estimate(0.0, 0.0))
 
     assert nothing == Memory().measure(evidence)
-    for layer in evidence.model.memory.layers:
+    for layer in evidence.model.conditioner.layers:
         torch.nn.init.normal_(layer.gate.weight)
     assert all(one.value != 0 for one in Memory().measure(evidence).values())
 
@@ -226,13 +227,13 @@ def test_a_gain_is_how_much_likelier_second_halves_are_with_memories(reminded, s
     evaluation = EvaluationConfig(batch_size=size, draws=1)
     evidence = attrs.evolve(reminded, config=attrs.evolve(reminded.config, evaluation=evaluation))
     model, config = evidence.model, evidence.config
-    for layer in model.memory.layers:
+    for layer in model.conditioner.layers:
         torch.nn.init.normal_(layer.gate.weight)
     ids, valid = evidence.held_out.windows(config.diffusion.length)
     ids, valid = ids[valid.all(-1)], valid[valid.all(-1)]
     half = ids.shape[1] // 2
     free = torch.arange(ids.shape[1]).expand_as(ids) >= half
-    told = MemoryBatches(config, evidence.tokenizer).halfway(ids)
+    told = cues.source(config, evidence.tokenizer).for_evaluation(ids)
     source = torch.Generator().manual_seed(config.seed)
     draws = []
     for start in range(0, len(ids), size):
@@ -243,7 +244,7 @@ def test_a_gain_is_how_much_likelier_second_halves_are_with_memories(reminded, s
     def nats(memories=None):
         parts = []
         for rows, times, seed in draws:
-            network = model if memories is None else model.remembering(memories.taken(rows))
+            network = model.conditioned(memories and memories.taken(rows))
             noise, batch = torch.Generator().manual_seed(seed), (ids[rows], valid[rows], times)
             parts.append(conditional_nelbo(network, *batch, noise, free=free[rows]))
         return torch.cat(parts)

@@ -12,12 +12,14 @@ from aios_core.config import resolve
 from aios_core.contracts import store_schema
 from aios_core.diffusion.model import Model
 from aios_core.errors import ConfigError, InferenceError, StorageError, TrainingError
-from aios_core.inference import ArrowEngine, MemoryConditioner
+from aios_core.inference import ArrowEngine
 from aios_core.inference.masked import Batch
 from aios_core.inference.prompts import prompted
-from aios_core.memory import Embedder, Memories, Place, Recall, open_store, with_embedding_metadata
+from aios_core.inference.settings import Settings
+from aios_core.memory import Embedder, Place, open_store, with_embedding_metadata
 from aios_core.training import checkpoint
 from aios_core.training.trainer import train
+from aios_plugins.conditioners._recall import Memories
 from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.storage.arrow import Arrow
 from aios_plugins.tokenizers.bytes import TrainedBytes
@@ -67,6 +69,11 @@ def engine(folder):
     return ArrowEngine.load(folder / "run")
 
 
+def opened(config, place):
+    """A store, as where cues come from."""
+    return config.conditioner.open(config, TrainedBytes(), place=str(place))
+
+
 def network(folder, seed=0, **sections):
     config = resolve(values(folder, **sections), overrides=(f"seed={seed}",)).config
     return Model.build(config, TrainedBytes().vocabulary).eval()
@@ -84,18 +91,18 @@ def test_an_untrained_conditioner_changes_nothing(folder):
     model, plain = network(folder), network(folder, memory={})
     x, t = torch.randint(0, 256, (3, 24)), torch.full((3,), 0.5).double()
 
-    assert plain.memory is None
+    assert plain.conditioner is None
     assert all(torch.equal(one, model.state_dict()[n]) for n, one in plain.state_dict().items())
     assert torch.equal(plain(x, t), model(x, t))
-    assert torch.equal(plain(x, t), model.remembering(found(3))(x, t))
+    assert torch.equal(plain(x, t), model.conditioned(found(3))(x, t))
 
 
 def test_a_row_that_is_told_of_nothing_is_as_if_there_were_no_memories(folder):
     model = network(folder)
-    torch.nn.init.normal_(model.memory.layers[0].gate.weight)
+    torch.nn.init.normal_(model.conditioner.layers[0].gate.weight)
     x, t = torch.randint(0, 256, (2, 24)), torch.full((2,), 0.5).double()
     told = found(2).where(np.array([[True], [False]]))
-    heard = model.remembering(told)(x, t)
+    heard = model.conditioned(told)(x, t)
 
     assert not torch.allclose(model(x, t)[0], heard[0])
     assert torch.equal(model(x, t)[1], heard[1])
@@ -104,26 +111,26 @@ def test_a_row_that_is_told_of_nothing_is_as_if_there_were_no_memories(folder):
 
 def test_memories_that_are_not_valid_are_not_heard(folder):
     model = network(folder)
-    torch.nn.init.normal_(model.memory.layers[1].gate.weight)
+    torch.nn.init.normal_(model.conditioner.layers[1].gate.weight)
     x, t = torch.randint(0, 256, (2, 24)), torch.full((2,), 0.5).double()
     one = found(2).where(np.array([[True, False]]))
     other = attrs.evolve(one, vectors=one.vectors + np.array([[[0.0], [9.0]]], np.float32))
 
-    assert torch.equal(model.remembering(one)(x, t), model.remembering(other)(x, t))
+    assert torch.equal(model.conditioned(one)(x, t), model.conditioned(other)(x, t))
 
 
 def test_every_part_of_the_conditioner_learns(folder):
     model = network(folder)
-    for layer in model.memory.layers:
+    for layer in model.conditioner.layers:
         torch.nn.init.normal_(layer.gate.weight)
     x, t = torch.randint(0, 256, (2, 24)), torch.full((2,), 0.5).double()
-    model.remembering(found(2))(x, t).logsumexp(-1).sum().backward()
+    model.conditioned(found(2))(x, t).logsumexp(-1).sum().backward()
 
-    assert all(one.grad is not None and one.grad.any() for one in model.memory.parameters())
+    assert all(one.grad is not None and one.grad.any() for one in model.conditioner.parameters())
 
 
 def test_training_opens_the_gate(engine):
-    gates = [layer.gate.weight for layer in engine.models["diffusion"].model.memory.layers]
+    gates = [layer.gate.weight for layer in engine.models["diffusion"].model.conditioner.layers]
 
     assert all(gate.any() for gate in gates)
 
@@ -155,24 +162,24 @@ def test_the_output_says_what_was_used(engine):
 def test_influence_is_of_the_tokens_that_were_written(engine):
     """Neither of what was given, nor of what stands behind the end of a text, nor of padding."""
     found = engine.models["diffusion"]
-    recall = Recall.open(found.resolved.config)
-    conditioner = MemoryConditioner(recall, found.model, found.tokenizer, k=2)
     mask_id, ends = found.model.vocabulary.mask_id, [18, 9]
     rows = [
         prompted(found.tokenizer.encode(prompt).tolist(), wanted, mask_id)
         for prompt, wanted in (("the milk", 12), ("rain", 6))
     ]
     batch = Batch.of(rows, found.model.vocabulary.pad_id, found.model.device)
-    memories = conditioner.memories(rows)
+    settings = Settings.of({"memory_guided": True})
+    run = engine._plan("diffusion", rows, settings, whole=False)
+    memories = run._cues(rows)
     ids = torch.where(batch.fixed, batch.x, 97)
     written = ~batch.fixed & (torch.arange(20) < torch.tensor(ends)[:, None])
 
     def influence(ids):
-        used = conditioner.used(memories, batch, ids, ends)
+        used = run.cues.used(memories, lambda cues: run._score(cues, batch, ids, ends))
         return np.array([[one.influence for one in row] for row in used])
 
     def said(told):
-        denoiser = found.model.remembering(told).denoiser(batch.condition)
+        denoiser = found.model.conditioned(told).denoiser(batch.condition)
         with torch.no_grad():
             log_probs = denoiser(batch.x, torch.ones(2).double()).gather(-1, ids[..., None])
         return log_probs[..., 0].double().where(written, 0.0).sum(-1).numpy()
@@ -246,8 +253,9 @@ def test_another_store(folder, tmp_path):
     [
         ({"prompt": ""}, "row 0 gives nothing; expected a prompt"),
         ({"prompt": "x", "negative_prompt": "y", "guidance_scale": 2}, "expected one of them"),
-        ({"prompt": "x", "num_memories": 0}, "num_memories"),
-        ({"prompt": "x", "memory_guided": "yes"}, "memory_guided"),
+        ({"prompt": "x", "num_memories": 0}, "k: expected a number of memories >= 1, got 0"),
+        ({"prompt": "x", "condition": {"kk": 1}}, "'kk' is no option of it; known: k"),
+        ({"prompt": "x", "memory_guided": "yes"}, "conditioned"),
     ],
 )
 def test_what_cannot_be_done_is_said(engine, options, message):
@@ -258,34 +266,35 @@ def test_what_cannot_be_done_is_said(engine, options, message):
 
 
 def test_num_memories_alone_has_no_effect(engine):
-    with pytest.raises(InferenceError, match="num_memories has no effect without memory_guided"):
+    with pytest.raises(InferenceError, match="`condition` has no effect without `conditioned`"):
         engine.diffuse("x", num_memories=3)
 
 
 def test_a_network_without_conditioner_cannot_be_told(folder, tmp_path):
     train(resolve(values(folder, memory={})), tmp_path / "plain", progress=False)
 
-    with pytest.raises(InferenceError, match=r"trained without memories; expected .* memory\.k"):
+    with pytest.raises(InferenceError, match=r"trained without cues, .*; expected a run with"):
         ArrowEngine.load(tmp_path / "plain").diffuse("x", memory_guided=True)
 
 
 def test_a_store_of_other_vectors_is_refused(folder, tmp_path):
     fill(Place(Arrow(), str(tmp_path / "wide")), FACTS, dim=96)
 
-    with pytest.raises(StorageError, match=r"vectors of 96 numbers, and memory\.dim is 64"):
+    with pytest.raises(StorageError, match=r"vectors of 96 numbers, and conditioner\.dim is 64"):
         ArrowEngine.load(folder / "run", memory=tmp_path / "wide").diffuse("x", memory_guided=True)
 
 
 @pytest.mark.parametrize(
     ("memory", "message"),
     [
-        ({"k": 2}, r"memory: store: is missing; expected the folder of a store, or k = 0"),
+        ({"k": 2}, r"conditioner: store: is missing; expected the folder of a store, or the type"),
         (
             {"k": 2, "store": "x", "heads": 3},
             "expected a divisor of the backbone's dim = 32, got 3",
         ),
         ({"k": 2, "store": "x", "uri": "y"}, "another place than store"),
-        ({"k": -1}, "expected a number >= 0, got -1"),
+        ({"k": -1}, "expected a number >= 1, got -1"),
+        ({"store": "x"}, r"conditioner\.k: is missing; expected an integer"),
     ],
 )
 def test_faults_of_the_configuration_are_told(folder, memory, message):
@@ -315,7 +324,7 @@ def test_a_fingerprint_knows_content_and_not_order(tmp_path):
         ("c", FACTS | {"rain": "rain falls up"}),
     ):
         fill(Place(Arrow(), str(tmp_path / name)), facts)
-        prints.append(Recall.open(config, str(tmp_path / name)).fingerprint())
+        prints.append(opened(config, tmp_path / name).fingerprint())
 
     assert prints[0] == prints[1] != prints[2]
 
@@ -406,7 +415,7 @@ def test_vectors_of_nobody_knows_whom_are_not_recalled(folder, tmp_path, sample)
     code, _, message = sample("--prompt", "the milk", "--memory", str(tmp_path / "own"))
     assert (2, True) == (code, "does not say which embedding made its vectors" in message)
     chosen = resolve(values(folder, embedding={"type": "hashing", "dim": 64})).config
-    assert 64 == Recall.open(chosen, str(tmp_path / "own")).embedder.provider.dim
+    assert 64 == opened(chosen, tmp_path / "own").recall.embedder.provider.dim
 
 
 def test_memories_of_another_embedding_than_in_training_are_refused(folder):

@@ -6,7 +6,6 @@ import torch
 from aios_core.config import resolve
 from aios_core.contracts import store_schema
 from aios_core.memory import Embedder, Place, open_store, with_embedding_metadata
-from aios_core.training.memory_batches import MemoryBatches
 from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.storage.arrow import Arrow, _ArrowStore
 from aios_plugins.tokenizers.bytes import TrainedBytes
@@ -26,7 +25,8 @@ def memory_batches(tmp_path):
 
     def memory_batches(dropout):
         memory = {"k": 1, "store": str(tmp_path / "store"), "dim": 64, "dropout": dropout}
-        return MemoryBatches(resolve({"memory": memory}).config, TrainedBytes())
+        config = resolve({"conditioner": {"type": "memory", **memory}}).config
+        return config.conditioner.open(config, TrainedBytes())
 
     return memory_batches
 
@@ -36,7 +36,7 @@ def rows(texts):
 
 
 def test_a_share_of_the_texts_is_told_of_nothing(memory_batches):
-    """The share that memory.dropout says, and not the others."""
+    """The share that conditioner.dropout says, and not the others."""
     ids = rows(["milk"] * 200)
     for dropout, told in ((0.0, 200), (0.2, 160), (0.9, 20)):
         found = memory_batches(dropout).for_training(ids, torch.Generator().manual_seed(0))
@@ -58,13 +58,13 @@ def test_memories_are_found_by_a_beginning_of_any_length(memory_batches):
 
 def test_half_way_is_the_first_half(memory_batches):
     """Rounded up: the second of three tokens belongs to it."""
-    found = memory_batches(0.5).halfway(rows(["milk wine", "wine milk", "xxxxxmilk"]))
+    found = memory_batches(0.5).for_evaluation(rows(["milk wine", "wine milk", "xxxxxmilk"]))
 
     assert ["milk", "wine"] == [row[0].id for row in found.rows[:2]]
     assert found.valid.all(), "none is left out"
     assert found.scores[0] == pytest.approx(1)
     assert found.scores[2] < 0.9
-    assert "ab" == memory_batches(0.5).halfway(rows(["abc"])).rows[0][0].id
+    assert "ab" == memory_batches(0.5).for_evaluation(rows(["abc"])).rows[0][0].id
 
 
 def test_memories_do_not_depend_on_how_an_index_was_built(memory_batches, monkeypatch):
@@ -77,6 +77,6 @@ def test_memories_do_not_depend_on_how_an_index_was_built(memory_batches, monkey
 
     monkeypatch.setattr(_ArrowStore, "search_batch", recorded)
     memory_batches(0.0).for_training(rows(["milk"]), torch.Generator().manual_seed(0))
-    memory_batches(0.0).halfway(rows(["milk"]))
+    memory_batches(0.0).for_evaluation(rows(["milk"]))
 
     assert [True, True] == asked

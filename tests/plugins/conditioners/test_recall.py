@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 from aios_core.contracts import EmbeddingProvider, store_schema
 from aios_core.errors import StorageError
 from aios_core.memory import Embedder
-from aios_core.memory.recall import Recall
+from aios_plugins.conditioners._recall import Recall
 from aios_plugins.storage.numpy import Numpy
 
 

@@ -5,14 +5,13 @@ import math
 import pytest
 import torch
 
-from aios_core.config.schema import MemoryConfig
-from aios_core.diffusion.memory_attention import MemoryAttention, MemoryContext
+from aios_plugins.conditioners._attention import MemoryAttention, MemoryContext
 
 
 def parts():
     """Cross-attention of a network of width 4, whose memories are two tokens each; two texts."""
     torch.manual_seed(0)
-    memory = MemoryAttention(4, 1, MemoryConfig(k=3, dim=5, num_tokens=2, heads=2)).double()
+    memory = MemoryAttention(4, 1, width=5, num_tokens=2, heads=2).double()
     torch.nn.init.normal_(memory.layers[0].gate.weight)
     vectors = torch.randn(2, 3, 5).double()
     scores = torch.tensor([[0.9, 0.2, 0.7], [0.4, 0.3, 0.0]]).double()
@@ -72,7 +71,7 @@ def test_told_of_nothing_a_layer_adds_nothing():
     h = torch.randn(2, 3, 4).double()
 
     assert h.equal(MemoryContext(memory, vectors, scores, valid & False)(h, 0))
-    fresh = MemoryAttention(4, 1, MemoryConfig(k=3, dim=5, num_tokens=2, heads=2)).double()
+    fresh = MemoryAttention(4, 1, width=5, num_tokens=2, heads=2).double()
     assert h.equal(MemoryContext(fresh, vectors, scores, valid)(h, 0))
     with pytest.raises(IndexError):
         MemoryContext(fresh, vectors, scores, valid)(h, 1)

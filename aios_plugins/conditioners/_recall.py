@@ -18,8 +18,7 @@ from aios_core.memory.place import Place, typed
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from aios_core.config.schema import Config
-    from aios_core.contracts import Id, StorageBackend, VectorStore
+    from aios_core.contracts import EmbeddingProvider, Id, StorageBackend, VectorStore
     from aios_core.memory.embedding import Embedder
 
 
@@ -78,36 +77,46 @@ class Recall:
             )
 
     @classmethod
-    def open(cls, config: Config, place: str | None = None) -> Self:
+    def open(
+        cls,
+        place: str | None,
+        storage: StorageBackend,
+        embedding: EmbeddingProvider,
+        *,
+        dim: int,
+        instead: str | None = None,
+    ) -> Self:
         """The store of a configuration, for reading.
 
         Args:
-            config: its ``[memory]`` says where, its ``[storage]`` by which backend, and its
-                ``[embedding]`` counts where the store does not say who made its vectors.
-            place: another store, as in ``"notes"`` or ``"lancedb:notes"``.
+            place: where the store is, of the backend ``storage``.
+            storage: that of the configuration.
+            embedding: counts where the store does not say who made its vectors.
+            dim: E, of the vectors that the network reads.
+            instead: another store, as in ``"notes"`` or ``"lancedb:notes"``.
 
         Raises:
             StorageError: there is none, nobody knows who made its vectors, or they are not what the
-                network is told of.
+                network reads.
         """
-        uri = config.memory.place if place is None else place
+        uri = place if instead is None else instead
         if uri is None:
-            raise StorageError("no store is named; expected memory.store, or another place")
-        backend = config.storage
-        if place is not None:
-            other = Place.of(place)
-            if place != other.uri:  # its type is named
+            raise StorageError("no store is named; expected conditioner.store, or another place")
+        backend = storage
+        if instead is not None:
+            other = Place.of(instead)
+            if instead != other.uri:  # its type is named
                 backend, uri = other.backend, other.uri
         elif not backend.exists(uri):
             raise _moved(uri, backend)
         store = open_store(Place(backend, uri), read=True)
-        dim = dimension(store.schema)
-        if dim != config.memory.dim:
+        width = dimension(store.schema)
+        if width != dim:
             raise StorageError(
-                f"{uri}: has vectors of {dim} numbers, and memory.dim is {config.memory.dim}, for "
-                "which the network is made; expected the same"
+                f"{uri}: has vectors of {width} numbers, and conditioner.dim is {dim}, for which "
+                "the network is made; expected the same"
             )
-        return cls(store, embedder_of(store.schema, config.embedding))
+        return cls(store, embedder_of(store.schema, embedding))
 
     def __call__(self, texts: Sequence[str], k: int, *, exact: bool | None = None) -> Memories:
         """The k memories nearest to each text.
@@ -138,7 +147,7 @@ class Recall:
         return Memories(vectors, scores, valid, tuple(rows))
 
     def fingerprint(self) -> str:
-        """Hex digest of all ids and vectors: what a training is told depends on nothing else."""
+        """Hex digest of all ids and vectors: what a training recalls depends on nothing else."""
         digest = hashlib.sha256(self.embedder.provider.fingerprint.encode())
         rows = []
         for batch in self.store.to_batches(columns=["id", "vector"]):
@@ -153,7 +162,8 @@ class Recall:
 def _moved(uri: str, backend: StorageBackend) -> StorageError:
     """The error for a configured store that is not there."""
     text = (
-        f"{uri}, which memory.store or memory.uri names, is not a store of {type(backend).__name__}"
+        f"{uri}, which conditioner.store or conditioner.uri names, is not a store of "
+        f"{type(backend).__name__}"
     )
     if kind := next(filter(None, map(typed, Path(uri).parts)), None):
         return StorageError(

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 if TYPE_CHECKING:
-    from aios_core.config.schema import MemoryConfig
-    from aios_core.contracts import Recalled
+    from aios_plugins.conditioners._recall import Memories
 
 SCORE_SCALE = 5.0
 """What a score of 1 adds to the first head's logits before anything is learned; twice as much to
@@ -90,22 +89,24 @@ class MemoryContext:
 
 
 class MemoryAttention(nn.Module):
-    """The learned part of a `MemoryConditioner`: a projection, and cross-attention for each layer.
+    """The learned part: a projection, and cross-attention for each layer.
 
     Args:
         dim: D, the width of the backbone.
         layers: how many layers attend to memories.
-        config: E, T and heads.
+        width: E, numbers in a vector.
+        num_tokens: T, what a vector is projected to.
+        heads: of attention; they divide D.
     """
 
-    def __init__(self, dim: int, layers: int, config: MemoryConfig) -> None:
+    def __init__(self, dim: int, layers: int, *, width: int, num_tokens: int, heads: int) -> None:
         super().__init__()
-        self.num_tokens = config.num_tokens
-        self.project = nn.Linear(config.dim, config.num_tokens * dim)
+        self.num_tokens = num_tokens
+        self.project = nn.Linear(width, num_tokens * dim)
         self.norm = nn.RMSNorm(dim)
-        self.layers = nn.ModuleList(MemoryCrossAttention(dim, config.heads) for _ in range(layers))
+        self.layers = nn.ModuleList(MemoryCrossAttention(dim, heads) for _ in range(layers))
 
-    def context(self, memories: Recalled) -> MemoryContext:
+    def context(self, memories: Memories) -> MemoryContext:
         """Memories of B texts, on the device of the weights."""
         device = self.project.weight.device
         parts = (memories.vectors, memories.scores, memories.valid)
