@@ -141,9 +141,9 @@ def command(
 
     \b
       aios memory add examples/notes.jsonl --store runs/store
-      aios run examples/demo.toml --set memory.k=4 --set memory.store=runs/store --output runs/told
+      aios run examples/demo.toml --set 'conditioner={type="memory",k=4,store="runs/store"}' --output runs/told
       aios sample runs/told --prompt "The gate" --memory runs/store --guidance-scale 2
-    """  # noqa: D301  # \b is for click
+    """  # noqa: D301, E501  # \b is for click
     check_overrides(overrides, _KEYS, _SECTIONS)
     _check_infill(infill, whole=prompt is None and length is None, mode=mode)
     _check_memory(memory, generation["num_memories"], no_memory=no_memory)

@@ -368,7 +368,7 @@ def sample(folder):
 
 
 def test_the_memories_of_the_run_are_written_with(sample):
-    """`memory.store` says: and sampling unless told of another."""
+    """`conditioner.store` says: and sampling unless another is named."""
     code, (row,), _ = sample("--prompt", "the milk")
     assert (0, ["milk", "wine"]) == (code, [one["id"] for one in row["memories"]])
     assert 1 == len(sample("--prompt", "the milk", "--num-memories", "1")[1][0]["memories"])
@@ -439,7 +439,7 @@ def test_a_place_of_memories_is_what_it_says(sample, place):
 
 
 def test_a_store_of_training_is_a_folder(folder, tmp_path):
-    """Fault N6: ``memory.store`` names no type, ``storage.type`` does."""
+    """Fault N6: ``conditioner.store`` names no type, ``storage.type`` does."""
     named = values(folder, memory={"k": 2, "store": f"{tmp_path}/sqlite:oops", "dim": 64})
 
     with pytest.raises(StorageError, match=r"under storage\.type what keeps it, as in 'sqlite'"):
