@@ -114,8 +114,8 @@ class BlockDenoiser(ModelDenoiser):
         if condition.valid is not None:
             valid = condition.valid[:, :stop]
         size = self.model.block_size
-        one = start // size == (stop - 1) // size  # which sees everything; no mask is faster
-        mask = None if one else sight(self.model, stop, x.device)[start:]
+        in_block = start // size == (stop - 1) // size  # which sees everything; no mask is faster
+        mask = None if in_block else sight(self.model, stop, x.device)[start:]
         inside = evolve(condition, valid=valid, cache=cache, mask=mask)
         h: Tensor = self.model.states(x[:, start:stop], times[:, start:], inside)
         if cache is not None:

@@ -23,7 +23,7 @@ class Blocks(Sampler):
     A block is finished before the next begins, while the network sees all of the text (LLaDA,
     arXiv 2502.09992), or all before it when it is block-causal (BD3-LM, arXiv 2503.09573). Blocks
     begin at multiples of their size, as they do in training. Each has the sampler's whole number
-    of steps and its own time from 1 to 0, which is also what the network is told. It is exact when
+    of steps and its own time from 1 to 0, which the network gets, too. It is exact when
     the sampler is, for the chain rule holds for blocks as for tokens.
     """
 
@@ -49,11 +49,11 @@ class Blocks(Sampler):
         streams of its own, so that a row does not depend on how long its batch mates keep a block
         busy.
         """
-        wanted = context.free.any(0).tolist()
+        unfilled = context.free.any(0).tolist()
         for number, start in enumerate(range(0, x.shape[1], self.size)):
             stop = min(start + self.size, x.shape[1])
             fixed = context.fixed[:, start:stop]
-            if not any(wanted[start:stop]):
+            if not any(unfilled[start:stop]):
                 continue
             random = context.random.fork(number).window(start, stop)
             inside = evolve(context, fixed=fixed, random=random)

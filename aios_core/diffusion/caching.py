@@ -67,6 +67,6 @@ class CachingDenoiser(ModelDenoiser):
             begin, end = start, stop if self.caching == "dual" else length
         self._block = start, stop
         self._cache.length, self._cache.behind = begin, length - end
-        wanted = slice(start - begin, stop - begin)
-        condition = evolve(self.condition or Condition(), cache=self._cache, part=wanted)
-        return narrowed(self.model.states(x[:, begin:end], t, condition), wanted)
+        kept = slice(start - begin, stop - begin)
+        condition = evolve(self.condition or Condition(), cache=self._cache, part=kept)
+        return narrowed(self.model.states(x[:, begin:end], t, condition), kept)

@@ -305,12 +305,12 @@ class DiffusionCore:
             count.put(known, asked)
         rows, places = torch.nonzero_static(asked, size=count(asked)).unbind(1)
         at = (rows, places + start if start else places)
-        found = (
+        fresh = (
             answer[rows, places, ids[at]].double().exp(),
             entropies_at(answer, rows, places).double(),
         )
         confidence, entropy = (
-            old.index_put(at, new) for old, new in zip(scores, found, strict=True)
+            old.index_put(at, new) for old, new in zip(scores, fresh, strict=True)
         )
         if taken is not None:
             confidence, entropy = confidence.masked_fill(taken, 0), entropy.masked_fill(taken, 0)

@@ -82,25 +82,25 @@ class ModelDenoiser:
         """(B, stop - start, D) the network's states at some positions."""
         if start == 0 and stop == x.shape[1]:
             return self.model.states(x, t, self.condition)
-        wanted = slice(start, stop)
-        asked = evolve(self.condition or Condition(), part=wanted)
-        return narrowed(self.model.states(x, t, asked), wanted)
+        kept = slice(start, stop)
+        asked = evolve(self.condition or Condition(), part=kept)
+        return narrowed(self.model.states(x, t, asked), kept)
 
     def _decode(self, h: Tensor, x: Tensor) -> Tensor:
         """What `substitute` makes of the logits of states h (B, L, D)."""
         vocabulary = self.model.vocabulary
         dtype = self.dtype or torch.promote_types(h.dtype, torch.float32)
         h, size = h.flatten(0, 1), vocabulary.size
-        found = masks(x, vocabulary.mask_id)
+        is_masked = masks(x, vocabulary.mask_id)
         # Other noise looks as clean as any token.
-        if not self.model.process.absorbing or count(found) == len(h):
+        if not self.model.process.absorbing or count(is_masked) == len(h):
             out = h.new_empty(len(h), size, dtype=dtype)
             for chunk in chunks(len(h), size, entries_on(h.device)):
                 self._log_probs(h[chunk], dtype, out=out[chunk])
         else:
             out = h.new_full((len(h), size), -torch.inf, dtype=dtype)
             out.scatter_(1, x.reshape(-1, 1), 0.0)  # what is masked is overwritten
-            masked = indices(found)
+            masked = indices(is_masked)
             # Half as large, for there are two at once: logits, and what becomes of them.
             for chunk in chunks(len(masked), size, entries_on(h.device) // 2):
                 out.index_copy_(0, masked[chunk], self._log_probs(h[masked[chunk]], dtype))

@@ -27,8 +27,8 @@ class ClassifierFree:
     impossible stays so. (arXiv 2207.12598; for discrete diffusion arXiv 2412.10193.)
 
     Args:
-        conditional: told the condition.
-        unconditional: told none, or one to lead away from.
+        conditional: conditioned.
+        unconditional: without a condition, or with another to lead away from.
         gamma: the scale; LLaDA's ``cfg_scale`` w is gamma - 1.
         mask_id: token id of the mask.
         absorbing: whether noise is masks alone, so that all other tokens are clean.
@@ -73,7 +73,7 @@ class ClassifierFree:
 
 
 class Reprompted:
-    """A denoiser that is told of another prompt, or of none, than stands in the text.
+    """A denoiser conditioned on another prompt, or on none, than stands in the text.
 
     It answers for the positions behind the prompt, wherever the other prompt has moved them.
 

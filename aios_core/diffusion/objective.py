@@ -190,11 +190,11 @@ class Answer:
             return loss(z, x0, model.log_probs(h), *levels)
 
         parts = list(chunks(len(h), h.shape[1] * model.vocabulary.size, LOGITS_AT_ONCE))
-        given = [[one[p] for one in (h, *rows)] for p in parts]
+        given = [[tensor[p] for tensor in (h, *rows)] for p in parts]
         if len(parts) <= 1:
-            losses = [part(*one) for one in given]
+            losses = [part(*chunk) for chunk in given]
         else:  # logits are made again for their gradient: some time for most of the memory
-            losses = [checkpoint(part, *one, use_reentrant=False) for one in given]
+            losses = [checkpoint(part, *chunk, use_reentrant=False) for chunk in given]
         return torch.cat(losses).masked_fill(~self.place(self.noisy.valid), 0)
 
 

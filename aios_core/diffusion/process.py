@@ -307,8 +307,8 @@ def _column(alpha: Tensor) -> Tensor:
 
 @cached_by_tensor
 def _entries(z: Tensor, mass: Tensor) -> Tensor:
-    found: Tensor = mass.expand(len(z), -1).gather(1, z)
-    return found
+    probability: Tensor = mass.expand(len(z), -1).gather(1, z)
+    return probability
 
 
 def inverse(noise: Tensor, u: Tensor) -> Tensor:

@@ -122,9 +122,9 @@ class RowRandom:
         None: all draws were from answers that are looked after by `doubtful`, as the loop around a
         sampler does with what the network says.
         """
-        found = torch.stack(self._doubts).any() if self._doubts else None
+        uncertain = torch.stack(self._doubts).any() if self._doubts else None
         self._doubts.clear()
-        return found
+        return uncertain
 
     def _doubt(self, log_probs: Tensor, where: Tensor) -> None:
         if doubtful.known(log_probs) is None:
@@ -164,20 +164,20 @@ class RowRandom:
             uniforms = []
         else:
             uniforms = [self.uniform().flatten(), self.uniform().flatten()]
-        wanted, flat = count(where), log_probs.flatten(0, 1)
-        if not wanted:
+        number, flat = count(where), log_probs.flatten(0, 1)
+        if not number:
             return torch.full_like(where, mask_id, dtype=torch.int64)
-        at = None if wanted == len(flat) else indices(where)
-        added = None if bonus is None else [one.flatten() for one in bonus]
+        at = None if number == len(flat) else indices(where)
+        added = None if bonus is None else [part.flatten() for part in bonus]
         if at is not None:
-            uniforms = [one[at] for one in uniforms]
-            added = None if added is None else [one[at] for one in added]
+            uniforms = [part[at] for part in uniforms]
+            added = None if added is None else [part[at] for part in added]
         if self._process is None:
             drawn = draw(flat, uniforms, temperature, at, added)
         else:
             at = torch.arange(len(flat), device=flat.device) if at is None else at
             drawn = self._processed(flat, at, uniforms, temperature, added)
-        if at is None or wanted == len(flat):
+        if at is None or number == len(flat):
             return drawn.view_as(where)
         tokens = torch.full_like(flat[:, 0], mask_id, dtype=torch.int64)
         return tokens.index_copy_(0, at, drawn).view_as(where)
@@ -197,7 +197,7 @@ class RowRandom:
         for chunk in chunks(len(at), flat.shape[-1], entries_on(flat.device) // 4):
             weights = flat[at[chunk]].to(torch.float64, copy=True)
             if added is not None:
-                token, gain = (one[chunk, None] for one in added)
+                token, gain = (part[chunk, None] for part in added)
                 weights.scatter_add_(-1, token, gain.log1p())
             rows = at[chunk] // len(self._positions)
             weights = self._process(weights, rows, temperature)
@@ -244,7 +244,7 @@ def draw(
 
     if temperature == 0:
         best = [part(chunk).max(-1) for chunk in cut]
-        highest, drawn = joined([one.values for one in best]), joined([one.indices for one in best])
+        highest, drawn = joined([row.values for row in best]), joined([row.indices for row in best])
         if token is None or gain is None:
             return drawn
         own = joined([part(chunk).gather(-1, token[chunk]) for chunk in cut]) + gain.log1p()
@@ -254,7 +254,7 @@ def draw(
         _shares(part(chunk), temperature, length, None if token is None else token[chunk])
         for chunk in cut
     ]
-    shares = joined([one for one, _ in weighed])
+    shares = joined([share for share, _ in weighed])
     number = shares.shape[-1]
     if gain is not None:  # one run more, in float64, which no certainty overflows
         if temperature != 1:
@@ -289,8 +289,10 @@ def _inverse(weights: Tensor, u: Tensor) -> Tensor:
     """The entry (N, 1) at which the sum of weights (N, M) goes beyond a share u (N,) of all."""
     cumulative = weights.cumsum(-1, dtype=torch.float64)
     # To the right of equal values: a token without probability adds nothing to the sum.
-    found = torch.searchsorted(cumulative, cumulative[:, -1:] * u[:, None], right=True)
-    return found.clamp_(max=weights.shape[-1] - 1)  # not a number goes anywhere; it is told later
+    place = torch.searchsorted(cumulative, cumulative[:, -1:] * u[:, None], right=True)
+    return place.clamp_(
+        max=weights.shape[-1] - 1
+    )  # not a number goes anywhere; it is reported later
 
 
 @cache

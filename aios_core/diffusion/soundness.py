@@ -68,11 +68,11 @@ def _fault(corruption: Corruption) -> str | None:
         problem = _breach(corruption, levels)
         if problem or corruption.absorbing:
             return problem
-        told = _told(DiscreteProcess(corruption, _STAND_IN), alpha, share)
-    if abs(told - 1) <= UNSEEN:
+        measured = _share(DiscreteProcess(corruption, _STAND_IN), alpha, share)
+    if abs(measured - 1) <= UNSEEN:
         return None
     return (
-        f"a predictor that knows nothing would get {told:.6g} of L ln V; expected {1 - UNSEEN} "
+        f"a predictor that knows nothing would get {measured:.6g} of L ln V; expected {1 - UNSEEN} "
         f"to {1 + UNSEEN}"
     )
 
@@ -83,11 +83,11 @@ _known = lru_cache(maxsize=256)(_fault)
 def _breach(corruption: Corruption, levels: Tensor) -> str | None:
     """Why its noise is no distribution at each level, or not the one that it says it is."""
     shares = corruption.noise(levels, _STAND_IN)
-    wanted = (len(levels), _STAND_IN.size)
-    if shares.shape != wanted or shares.dtype != torch.float64:
+    shape = (len(levels), _STAND_IN.size)
+    if shares.shape != shape or shares.dtype != torch.float64:
         return (
             f"noise gives {shares.dtype} of shape {tuple(shares.shape)}; expected torch.float64 "
-            f"of shape {wanted}"
+            f"of shape {shape}"
         )
     if not bool((shares >= 0).all()) or not bool(((shares.sum(-1) - 1).abs() < 1e-9).all()):
         return "noise is not a distribution; expected probabilities that add up to 1"
@@ -96,7 +96,7 @@ def _breach(corruption: Corruption, levels: Tensor) -> str | None:
     return None
 
 
-def _told(process: DiscreteProcess, alpha: Tensor, share: Tensor) -> float:
+def _share(process: DiscreteProcess, alpha: Tensor, share: Tensor) -> float:
     """What the NELBO is of a predictor that knows nothing, in units of ln V a token."""
     every = torch.arange(_STAND_IN.size).expand(len(alpha), -1)
     clean = torch.ones_like(every)

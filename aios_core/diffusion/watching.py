@@ -24,7 +24,7 @@ class Watched:
 
     Args:
         denoiser: what is asked.
-        observe: told of every state that it is asked about.
+        observe: called with every state that it is asked about.
         random: what tokens are drawn with.
         sampler: who asks and draws.
         fixed: (B, L) bool, what must not change.

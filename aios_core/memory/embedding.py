@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class Embedder:
     """An embedding provider with a cache, one file for each of its fingerprints.
 
-    Safe in several processes at once. A cache that cannot be read or written is told of and done
+    Safe in several processes at once. A cache that cannot be read or written is logged and done
     without.
 
     Args:
@@ -55,7 +55,7 @@ class Embedder:
 
     def _read(self, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         vectors, size = {}, 4 * self.provider.dim
-        with self._told(), closing(self._database()) as database:
+        with self._reported(), closing(self._database()) as database:
             for key in keys:
                 row = database.execute(
                     "SELECT vector FROM vectors WHERE key = ?", (key,)
@@ -68,7 +68,7 @@ class Embedder:
 
     def _write(self, vectors: dict[bytes, NDArray[np.float32]]) -> None:
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
-        with self._told(), closing(self._database()) as database, database:
+        with self._reported(), closing(self._database()) as database, database:
             database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
 
     def _database(self) -> sqlite3.Connection:
@@ -80,8 +80,8 @@ class Embedder:
         return database
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What fails inside is told and left: a cache is no condition."""
+    def _reported(self) -> Iterator[None]:
+        """What fails inside is logged and left: nothing depends on a cache."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:

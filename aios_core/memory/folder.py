@@ -25,7 +25,7 @@ FORMAT: Final = 1
 _OURS: Final = re.compile(rf"LOCK|[A-Za-z]\w*\.\d+|\.{MANIFEST}\.[0-9a-f]{{8}}(\.part)?")
 """What a writer leaves when it is killed before the manifest lists it; ``.part`` are folders."""
 
-_Found = TypeVar("_Found")
+_Answer = TypeVar("_Answer")
 
 
 class Folder:
@@ -67,7 +67,7 @@ class Folder:
         self._tidy()
         return self
 
-    def read(self, use: Callable[[dict[str, Path]], _Found]) -> _Found:
+    def read(self, use: Callable[[dict[str, Path]], _Answer]) -> _Answer:
         """What is made of the files of one generation, which a writer may replace meanwhile.
 
         Args:

@@ -92,9 +92,9 @@ def import_file(
         store = open_store(place)
         schema, metric_, made = store.schema, store.metric, False
     else:
-        found = survey(file, nan=nan, unique=existing == "refuse")
-        store, schema = None, _schema(found, file, settings)
-        metric_, made = metric or found.metric or "cosine", True
+        surveyed = survey(file, nan=nan, unique=existing == "refuse")
+        store, schema = None, _schema(surveyed, file, settings)
+        metric_, made = metric or surveyed.metric or "cosine", True
     filling = _Filling(file, place, existing, schema, metric_, settings, store, made)
     try:
         filling.check(metric, nan)
@@ -106,24 +106,24 @@ def import_file(
     return filling.done
 
 
-def _schema(found: Survey, file: RowFile, settings: dict[str, Any]) -> pa.Schema:
+def _schema(surveyed: Survey, file: RowFile, settings: dict[str, Any]) -> pa.Schema:
     """Of a new store for a file."""
     provider, set_to = None, None
-    if found.dim is None or is_set(settings["config"], settings["overrides"]):
+    if surveyed.dim is None or is_set(settings["config"], settings["overrides"]):
         made, values = embedder(None, **settings)
         provider, set_to = made.provider, Maker.of(made.provider, values)
-    if found.dim is not None and provider is not None and provider.dim != found.dim:
+    if surveyed.dim is not None and provider is not None and provider.dim != surveyed.dim:
         raise StorageError(
-            f"{file}: has vectors of {found.dim} numbers, but [embedding], which says who made "
+            f"{file}: has vectors of {surveyed.dim} numbers, but [embedding], which says who made "
             f"them, makes {provider.dim}; expected the one that made them, or none"
         )
-    if found.maker is not None and set_to not in (None, found.maker):
+    if surveyed.maker is not None and set_to not in (None, surveyed.maker):
         raise StorageError(
-            f"{file}: has vectors of {whose(found.maker)}, but [embedding] is set to {set_to}; "
+            f"{file}: has vectors of {whose(surveyed.maker)}, but [embedding] is set to {set_to}; "
             "expected the same, or leave it"
         )
-    maker = found.maker or set_to
-    schema = found.schema(0 if provider is None else provider.dim)
+    maker = surveyed.maker or set_to
+    schema = surveyed.schema(0 if provider is None else provider.dim)
     return schema if maker is None else maker.write(schema)
 
 
@@ -216,16 +216,16 @@ class _Filling:
         unique = self._unique(batch)
         known: set[Any] = set()
         if self.existing != "refuse" and self.store is not None:
-            found = self.store.get(list(unique), columns=["id"])
-            known = set(found.column("id").to_pylist())
+            stored = self.store.get(list(unique), columns=["id"])
+            known = set(stored.column("id").to_pylist())
         twice = len(batch) - len(unique)
         if self.existing == "skip":
             self.done.skipped += twice + len(known)
-            unique = {one: row for one, row in unique.items() if one not in known}
+            unique = {row_id: row for row_id, row in unique.items() if row_id not in known}
         rows = list(unique.values())
         self._embed(rows, maker)
         texts = {part.name for part in self.schema if str(part.type) == "string"}
-        values = [fitted({**row.values, "id": one}, texts) for one, row in unique.items()]
+        values = [fitted({**row.values, "id": row_id}, texts) for row_id, row in unique.items()]
         try:
             table = conform(values, self.schema, self.metric)
             store = self._ready()
@@ -243,13 +243,14 @@ class _Filling:
         text = str(self.schema.field("id").type) == "string"
         unique: dict[Any, FileRow] = {}
         for row in batch:
-            one = str(row.values["id"]) if text else row.values["id"]
-            if not text and not isinstance(one, int):
+            row_id = str(row.values["id"]) if text else row.values["id"]
+            if not text and not isinstance(row_id, int):
                 raise StorageError(
-                    f"{self._at(row)}: expected a whole number as id, as the store has, got {one!r}"
+                    f"{self._at(row)}: expected a whole number as id, as in the store, "
+                    f"got {row_id!r}"
                 )
-            if self.existing != "skip" or one not in unique:
-                unique[one] = row
+            if self.existing != "skip" or row_id not in unique:
+                unique[row_id] = row
         return unique
 
     def _embed(self, rows: list[FileRow], maker: Maker | None) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from aios_core.filters import Expression
 
-Found: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.float32]]"
+Hits: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.float32]]"
 """Rows and their scores as `VectorStore` defines them, best first."""
 
 
@@ -53,7 +53,7 @@ class VectorIndex(ABC):
         matches: int,
         *,
         exact: bool | None,
-    ) -> Found:
+    ) -> Hits:
         """The best k rows that are allowed.
 
         Args:

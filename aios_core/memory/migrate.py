@@ -38,7 +38,7 @@ def target_of(source: VectorStore, from_: Place, to: Place) -> Iterator[VectorSt
     """The store that another one moves to, made where there is none.
 
     A new one in a folder is marked until the block ends without an exception: whoever opens it
-    before is told that it is filled in part.
+    before learns that it is filled in part.
 
     Args:
         source: open.
@@ -93,15 +93,16 @@ def migrate(
         target: of the same schema, metric and embedding; may hold rows of the source, and no
             others.
         batch_size: rows in memory at a time, and in one commit.
-        advance: told how many rows more have been copied or compared; twice each in all.
+        advance: called with how many rows more have been copied or compared; twice each in all.
 
     Raises:
         StorageError: the stores do not fit together, or a copy is not like its original.
     """
     if source.schema != target.schema or source.metric != target.metric:
         raise StorageError(
-            f"{source.uri} ({_told(source)}) cannot move to {target.uri} ({_told(target)}), which "
-            "is of another schema or metric; expected a place where nothing is"
+            f"{source.uri} ({_maker_of(source)}) cannot move to {target.uri} "
+            f"({_maker_of(target)}), which is of another schema or metric; expected a place where "
+            "nothing is"
         )
     if (ours := Maker.read(source.schema)) != (theirs := Maker.read(target.schema)):
         raise StorageError(
@@ -122,10 +123,10 @@ def migrate(
     for batch in source.to_batches(batch_size=batch_size):
         ids = batch.column("id").to_pylist()
         if wrong := _different(batch, target, ids):
-            one = min(wrong, key=str)
+            first = min(wrong, key=str)
             raise StorageError(
                 f"{len(wrong)} of {len(ids)} rows in {target.uri} are not like those of "
-                f"{source.uri}; the first is {one!r}. Was one of them written meanwhile?"
+                f"{source.uri}; the first is {first!r}. Was one of them written meanwhile?"
             )
         rows += len(ids)
         advance(len(ids))
@@ -134,7 +135,7 @@ def migrate(
     return Migration(rows, copied)
 
 
-def _told(store: VectorStore) -> str:
+def _maker_of(store: VectorStore) -> str:
     columns = ", ".join(f"{column.name}: {column.type}" for column in store.schema)
     return f"{store.metric}; {columns}"
 

@@ -82,8 +82,8 @@ class Place:
                 "for a folder of that name"
             )
         backend, values = section("storage", path=config, overrides=overrides, registry=registry)
-        found = _SCHEME.match(uri)
-        scheme = found.group(1).lower() if found else None
+        matched = _SCHEME.match(uri)
+        scheme = matched.group(1).lower() if matched else None
         if scheme and backend.schemes is not None and scheme not in backend.schemes:
             able = sorted(f"{scheme}://" for scheme in backend.schemes)
             able += ["a folder"] if backend.embedded else []
@@ -111,7 +111,7 @@ def keepers(place: Place) -> list[str]:
         try:
             if backend.embedded and backend().exists(place.uri):
                 backends.append(name)
-        except (TypeError, AIOSError):  # it wants settings, or what is not installed
+        except (TypeError, AIOSError):  # it requires settings, or what is not installed
             continue
     return backends
 

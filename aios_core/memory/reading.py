@@ -93,19 +93,19 @@ def _checked(row: dict[str, Any], nan: Nan) -> dict[str, Any]:
     """A row of plain values; what is neither text, number nor truth becomes JSON.
 
     Raises:
-        DataError: it is no row; the message does not say where.
+        DataError: it is not a row; the message does not say where.
     """
-    text, vector, one = row.get("text"), row.get("vector"), row.get("id")
+    text, vector, row_id = row.get("text"), row.get("vector"), row.get("id")
     if not isinstance(text, str) and (text is not None or vector is None):
         if "text" not in row:
             columns = ", ".join(map(repr, sorted(row))) or "nothing"
             raise DataError(f"expected a text under 'text', or a 'vector'; got {columns}")
         raise DataError(f"expected a text under 'text', got {_json(text)}")
-    if one is not None and (not isinstance(one, int | str) or isinstance(one, bool)):
-        raise DataError(f"expected a text or a whole number under 'id', got {_json(one)}")
-    if isinstance(one, int) and not -(2**63) <= one < 2**63:
+    if row_id is not None and (not isinstance(row_id, int | str) or isinstance(row_id, bool)):
+        raise DataError(f"expected a text or a whole number under 'id', got {_json(row_id)}")
+    if isinstance(row_id, int) and not -(2**63) <= row_id < 2**63:
         raise DataError(
-            f"expected a whole number of at most 64 bits under 'id', got {one}; write it as text"
+            f"expected a whole number of at most 64 bits under 'id', got {row_id}; write it as text"
         )
     if vector is not None:
         _check_vector(vector)

@@ -101,13 +101,13 @@ def check_new(file: RowFile, store: VectorStore, *, nan: Nan = "refuse") -> None
         numbers = {
             str(row.values["id"]) if text else row.values["id"]: row.number
             for row in rows
-            if text or isinstance(row.values["id"], int)  # others are told of when they are added
+            if text or isinstance(row.values["id"], int)  # others are named when they are added
         }
         known = store.get(list(numbers), columns=["id"]).column("id").to_pylist()
         if known:
-            one = known[0]
+            first = known[0]
             raise StorageError(
-                f"{file.at(numbers[one])}: id {one!r} is in the store already; "
+                f"{file.at(numbers[first])}: id {first!r} is in the store already; "
                 "expected new ids, or `existing` = skip or replace"
             )
         for row in rows:
@@ -137,11 +137,11 @@ class Ids:
         suspects = set(values[counts > 1].tolist())
         first: dict[str, int] = {}
         for row in self.file.rows(nan=self.nan) if suspects else ():
-            one = str(row.values["id"])
-            if hash(one) in suspects and first.setdefault(one, row.number) != row.number:
+            row_id = str(row.values["id"])
+            if hash(row_id) in suspects and first.setdefault(row_id, row.number) != row.number:
                 raise DataError(
-                    f"{self.file.at(row.number)}: id {one!r} comes twice, first in "
-                    f"{self.file.at(first[one])}; expected each id once, or `existing` "
+                    f"{self.file.at(row.number)}: id {row_id!r} comes twice, first in "
+                    f"{self.file.at(first[row_id])}; expected each id once, or `existing` "
                     "= replace, which takes the last, or skip, which takes the first"
                 )
 
@@ -193,20 +193,20 @@ class _Columns:
 
     def metadata(self) -> dict[str, str]:
         """Type by column."""
-        numbers, found = {"int64", "float64"}, {}
+        numbers, types = {"int64", "float64"}, {}
         for key, kinds in self.types.items():
-            one = next(iter(kinds)) if len(kinds) == 1 else None
-            found[key] = one or ("float64" if kinds == numbers else "string")
-            if key in self.wide and found[key] != "string":
+            only = next(iter(kinds)) if len(kinds) == 1 else None
+            types[key] = only or ("float64" if kinds == numbers else "string")
+            if key in self.wide and types[key] != "string":
                 raise DataError(
                     f"{self.file.at(self.wide[key])}: expected a whole number of at "
                     f"most 64 bits under {key!r}; write all of them as texts"
                 )
-        return found
+        return types
 
-    def _differ(self, found: dict[Any, int], some: str, none: str) -> None:
-        (one, first), (other, second) = found.items()
-        words = [none if it is None else some.format(it) for it in (one, other)]
+    def _differ(self, lines: dict[Any, int], some: str, none: str) -> None:
+        (value, first), (other, second) = lines.items()
+        words = [none if it is None else some.format(it) for it in (value, other)]
         raise DataError(
             f"{self.file.at(second)}: has {words[1]}, and "
             f"{self.file.at(first)} has {words[0]}; expected the same in all rows"

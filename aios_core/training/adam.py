@@ -79,13 +79,13 @@ class AdamStepper:
             weight_decay: of those that decay.
             betas: of the averages of gradients and of their squares.
         """
-        decayed = [one.tensor for one in weights if one.decays]
-        kept = [one.tensor for one in weights if not one.decays]
+        decayed = [weight.tensor for weight in weights if weight.decays]
+        kept = [weight.tensor for weight in weights if not weight.decays]
         return cls.of(
             [Group(decayed, weight_decay), Group(kept, 0.0)],
             betas,
-            fused=any(one.tensor.device.type == "cuda" for one in weights),
-            names={one.name: one.tensor for one in weights},
+            fused=any(weight.tensor.device.type == "cuda" for weight in weights),
+            names={weight.name: weight.tensor for weight in weights},
         )
 
     @property

@@ -190,10 +190,10 @@ def _copy(path: Path, into: Mapping[str, Tensor]) -> None:
                     f"{path}: {name!r} has shape {shape}; expected {tuple(tensor.shape)}"
                 )
         for name, tensor in into.items():
-            found = file.get_tensor(name)
-            if found.dtype != tensor.dtype:
-                raise ModelLoadError(f"{path}: {name!r} is {found.dtype}; expected {tensor.dtype}")
-            tensor.copy_(found)
+            stored = file.get_tensor(name)
+            if stored.dtype != tensor.dtype:
+                raise ModelLoadError(f"{path}: {name!r} is {stored.dtype}; expected {tensor.dtype}")
+            tensor.copy_(stored)
 
 
 def faults(folder: Path) -> list[str]:
@@ -210,8 +210,8 @@ def faults(folder: Path) -> list[str]:
 def checkpoints(run: Path) -> list[Path]:
     """Every checkpoint of a run, the oldest first."""
     folder = run / "checkpoints"
-    found = folder.iterdir() if folder.is_dir() else ()
-    names = (path for path in found if _NAME.fullmatch(path.name))
+    entries = folder.iterdir() if folder.is_dir() else ()
+    names = (path for path in entries if _NAME.fullmatch(path.name))
     return sorted(names, key=lambda path: int(path.name.removeprefix("step-")))
 
 
@@ -278,22 +278,22 @@ def load(folder: Path, *, registry: Registry | None = None) -> Checkpoint:
         )
     back = None if single else run
     with going_back(back):
-        found = folder if single else chosen(folder)
-        if found is None:
+        step = folder if single else chosen(folder)
+        if step is None:
             raise ModelLoadError(f"{folder}: holds no checkpoint; expected the folder of a run")
-        state = read_state(found)
+        state = read_state(step)
     resolved = resolve(state.values, registry=registry)
-    place = found.absolute().parent.parent / "tokenizer"
+    place = step.absolute().parent.parent / "tokenizer"
     try:
         tokenizer = resolved.config.tokenizer.load(place)
     except TokenizerError as error:
         raise ModelLoadError(f"{place}: {error}") from error
     if tokenizer.fingerprint != state.tokenizer:
         raise ModelLoadError(
-            f"{place}: is not the tokenizer that {found} was trained with: its fingerprint is "
+            f"{place}: is not the tokenizer that {step} was trained with: its fingerprint is "
             f"{tokenizer.fingerprint[:12]}, expected {state.tokenizer[:12]}"
         )
     model = Model.build(resolved.config, tokenizer.vocabulary)
     with going_back(back):
-        read_tensors(found, state, "ema", into=named_tensors(model))
-    return Checkpoint(model.eval(), tokenizer, resolved, state, found)
+        read_tensors(step, state, "ema", into=named_tensors(model))
+    return Checkpoint(model.eval(), tokenizer, resolved, state, step)

@@ -92,14 +92,14 @@ class Corpus:
         Raises:
             DataError: the texts cannot be read, or a split is empty.
         """
-        found = {split: self._contents[split] for split in SPLITS}
-        for split, content in found.items():
+        contents = {split: self._contents[split] for split in SPLITS}
+        for split, content in contents.items():
             if not content.num_bytes:
                 raise DataError(
                     f"{self}: the {split} split of the data set is empty; expected a text of at "
                     "least two tokens in both its first nine tenths and its last tenth"
                 )
-        return found
+        return contents
 
     @property
     def whole(self) -> Content:
@@ -136,10 +136,10 @@ class Corpus:
         known = None if before is None else _known(before)
         if known is not None:
             return known
-        found = self._spool.contents
+        spooled = self._spool.contents
         if before is not None and before == self._stamp() and _settled(before, began):
-            _keep(before, found)
-        return found
+            _keep(before, spooled)
+        return spooled
 
     def _checked(self) -> Spool:
         if self._contents != self._spool.contents:
@@ -266,7 +266,7 @@ def _known(stamp: dict[str, Any]) -> dict[str, Content] | None:
 
 
 def _keep(stamp: dict[str, Any], contents: dict[str, Content]) -> None:
-    plain = {part: [one.sha256, one.num_bytes] for part, one in contents.items()}
+    plain = {part: [content.sha256, content.num_bytes] for part, content in contents.items()}
     place = _place(stamp)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -276,7 +276,9 @@ def _keep(stamp: dict[str, Any], contents: dict[str, Content]) -> None:
 
 
 def _seal(contents: dict[str, Content]) -> str:
-    return _digest([[part, one.sha256, one.num_bytes] for part, one in contents.items()])
+    return _digest(
+        [[part, content.sha256, content.num_bytes] for part, content in contents.items()]
+    )
 
 
 def _place(stamp: dict[str, Any]) -> Path:

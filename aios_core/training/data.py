@@ -125,7 +125,7 @@ def prepare(resolved: Resolved, corpus: Corpus | None = None) -> Prepared:
         ],
     }
     name = digest(json.dumps(settings, sort_keys=True))
-    with _told():
+    with _naming_cache():
         folder = cache_folder() / "tokenizers" / name
         _cached(folder, lambda to: config.tokenizer.train(corpus.texts("train")).save(to))
         tokenizer = config.tokenizer.load(folder)
@@ -171,7 +171,7 @@ def _tokens(
                     file.write(np.array(vocabulary.eos_id, "<i4").tobytes())
                 file.write(tokenizer.encode(text).astype("<i4").tobytes())
 
-    with _told():
+    with _naming_cache():
         folder = cache_folder() / "tokens" / name
         _cached(folder, write)
         ids = np.memmap(folder / "ids.i32", dtype="<i4", mode="r")
@@ -184,7 +184,7 @@ def fingerprint(corpus: Corpus, split: Split, tokenizer: TrainedTokenizer) -> st
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _naming_cache() -> Iterator[None]:
     """Say of a disk that refuses where it is."""
     try:
         yield

@@ -36,8 +36,8 @@ def choose(training: TrainingConfig) -> torch.device:
 
 def autocast(training: TrainingConfig, device: torch.device) -> AbstractContextManager[object]:
     """The precision of forward passes: bfloat16 on CUDA unless ``training.precision`` says else."""
-    wanted = training.precision
-    if wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda"):
+    precision = training.precision
+    if precision == "bfloat16" or (precision == "auto" and device.type == "cuda"):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 

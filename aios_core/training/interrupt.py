@@ -19,12 +19,14 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        self.wanted = False
+        self.requested = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            heard = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+            heard = [
+                number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
+            ]
             self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
@@ -37,7 +39,7 @@ class Interruption:
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.wanted = True
+        self.requested = True
         self._restore()
 
     def _restore(self) -> None:

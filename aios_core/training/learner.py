@@ -184,7 +184,9 @@ def weights_of(model: Model) -> tuple[Weight, ...]:
             return "vector"
         return "head" if name.startswith(("head.", "noise.")) else "matrix"
 
-    return tuple(Weight(name, one, role(name, one)) for name, one in model.named_parameters())
+    return tuple(
+        Weight(name, tensor, role(name, tensor)) for name, tensor in model.named_parameters()
+    )
 
 
 def _seeds(seed: int, step: int) -> tuple[int, int]:

@@ -41,12 +41,12 @@ class Measured:
 
 
 def own_corpus(
-    found: Checkpoint, resolved: Resolved | None = None, corpus: Corpus | None = None
+    trained: Checkpoint, resolved: Resolved | None = None, corpus: Corpus | None = None
 ) -> Corpus:
     """The texts that a network was trained on, which are shown to be the same still.
 
     Args:
-        found: the network.
+        trained: the network.
         resolved: says where the texts are; None: the network's own configuration does.
         corpus: the texts, where they were read already.
 
@@ -54,51 +54,51 @@ def own_corpus(
         OtherTextsError: they have changed since.
         DataError: they cannot be read.
     """
-    corpus, state = corpus or Corpus(resolved or found.resolved), found.state
-    splits = "".join(fingerprint(corpus, split, found.tokenizer) for split in SPLITS)
+    corpus, state = corpus or Corpus(resolved or trained.resolved), trained.state
+    splits = "".join(fingerprint(corpus, split, trained.tokenizer) for split in SPLITS)
     known = {digest(splits)}
     if not state.texts:  # of format 2, which has one digest of texts and cues
-        given = cues.source(found.resolved.config, found.tokenizer)
+        given = cues.source(trained.resolved.config, trained.tokenizer)
         known.add(digest(splits + given.fingerprint()))
     expected = state.texts or state.data
     if expected not in known:
         raise OtherTextsError(
-            f"{corpus}: is not the text that {found.folder} was trained on: expected one with the "
-            f"digest {expected[:12]}, got {digest(splits)[:12]}; put it back as it was"
+            f"{corpus}: is not the text that {trained.folder} was trained on: expected one "
+            f"with the digest {expected[:12]}, got {digest(splits)[:12]}; put it back as it was"
         )
     return corpus
 
 
 def own(
-    found: Checkpoint, resolved: Resolved | None = None, corpus: Corpus | None = None
+    trained: Checkpoint, resolved: Resolved | None = None, corpus: Corpus | None = None
 ) -> Measured:
     """The held-out texts of a run.
 
     Args:
-        found: its network.
+        trained: its network.
         resolved: as for `own_corpus`.
         corpus: likewise.
 
     Raises:
         DataError: as for `own_corpus`.
     """
-    corpus = own_corpus(found, resolved, corpus)
-    return Measured(tokens(corpus, "validation", found.tokenizer), corpus=corpus)
+    corpus = own_corpus(trained, resolved, corpus)
+    return Measured(tokens(corpus, "validation", trained.tokenizer), corpus=corpus)
 
 
-def others(found: Checkpoint, file: Path, overrides: Sequence[str] = ()) -> Measured:
+def others(trained: Checkpoint, file: Path, overrides: Sequence[str] = ()) -> Measured:
     """All texts of a file, in place of the run's own.
 
     Args:
-        found: the network, whose tokenizer encodes them.
+        trained: the network, whose tokenizer encodes them.
         file: as the data set ``file`` reads it, with the run's own settings where it has that one.
         overrides: of the data set, as in ``dataset.encoding=latin-1``.
 
     Raises:
         DataError: it cannot be read, or holds no text.
     """
-    before = found.state.values["dataset"]
+    before = trained.state.values["dataset"]
     kept = before if before.get("type") == "file" else {"type": "file"}
-    values = {**found.state.values, "dataset": {**kept, "path": str(file)}}
-    resolved = resolve(values, overrides=overrides, registry=found.resolved.registry)
-    return Measured(whole(Corpus(resolved), found.tokenizer), str(file))
+    values = {**trained.state.values, "dataset": {**kept, "path": str(file)}}
+    resolved = resolve(values, overrides=overrides, registry=trained.resolved.registry)
+    return Measured(whole(Corpus(resolved), trained.tokenizer), str(file))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aios_core.training.data import Tokens
 
 TEXTS: Final = 128
-"""Texts that a calibration sees, unless told otherwise."""
+"""Texts that a calibration sees, unless another number is given."""
 
 _ID: Final = 8
 """Bytes of a token id."""
@@ -38,7 +38,7 @@ def quantize(
     Args:
         model: trained.
         quantizer: how; one that changes nothing leaves the model as it is.
-        train: texts to calibrate with; None: without, whatever the quantizer wants.
+        train: texts to calibrate with; None: without, whatever the quantizer asks for.
         seed: of the texts that are taken, of their times and their noise.
         texts: how many are taken.
         exclude: patterns of weights that stay as they are.

@@ -35,7 +35,7 @@ class State:
     tokenizer: str = field(validator=_text)
     """Fingerprint of the tokenizer."""
     data: str = field(validator=_text)
-    """Fingerprint of the tokens trained on, and of the memories that the network was told of."""
+    """Fingerprint of the tokens trained on, and of the memories that conditioned the network."""
     texts: str = field(default="", validator=_text)
     """Fingerprint of those tokens alone; empty before format 3."""
     embedding: str = field(default="", validator=_text)

@@ -79,8 +79,8 @@ def check_same(resolved: Resolved, folder: Path) -> checkpoint.State | None:
         ModelLoadError: it is damaged.
     """
     with checkpoint.going_back(folder):
-        found = checkpoint.latest(folder)
-        before = checkpoint.read_state(found) if found else None
+        newest = checkpoint.latest(folder)
+        before = checkpoint.read_state(newest) if newest else None
     if before and not _same_settings(before, resolved):
         raise TrainingError(
             f"{folder}: holds a run of another configuration, which is kept as it is; expected "
@@ -91,7 +91,7 @@ def check_same(resolved: Resolved, folder: Path) -> checkpoint.State | None:
 
 def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progress: bool) -> Path:
     config, before = resolved.config, check_same(resolved, folder)
-    found = checkpoint.latest(folder)
+    newest = checkpoint.latest(folder)
     prepared = prepared or prepare(resolved)
     data = prepared.trained_on(config)
     if before and before.data != data:
@@ -112,7 +112,7 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
         embedding=cues.source(config, prepared.tokenizer).maker,
     )
     lock = folder / LOCK
-    if not (found and before):
+    if not (newest and before):
         _keep_tokenizer(prepared, folder / "tokenizer")
     facts = {
         "fingerprint": data,
@@ -121,13 +121,13 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
         "held_out_tokens": len(prepared.held_out.ids),
         "tokenizer": manifest(folder / "tokenizer"),
     }
-    if found and before and is_over(before, config.training):
+    if newest and before and is_over(before, config.training):
         # What does not affect training may have changed: evaluations go by the new settings.
-        kept = checkpoint.chosen(folder) or found
+        kept = checkpoint.chosen(folder) or newest
         changed = before.values != resolved.values
-        for one in {found, kept} if changed else ():
-            own = checkpoint.read_state(one)
-            checkpoint.write_state(one, attrs.evolve(own, values=resolved.values))
+        for step in {newest, kept} if changed else ():
+            own = checkpoint.read_state(step)
+            checkpoint.write_state(step, attrs.evolve(own, values=resolved.values))
         # One that is as it was says with what the run was made, which nobody knows better now.
         if changed or (reason := lock_fault(lock)) is not None:
             if not changed:
@@ -139,9 +139,9 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
         learner = Learner(config, prepared)
     if progress:
         announce(config, prepared, learner.model.num_parameters())
-    if found and before:
+    if newest and before:
         with checkpoint.going_back(folder):
-            learner.restore(found, before)
+            learner.restore(newest, before)
         log.info("%s: going on after step %d", folder, before.step)
         if before.training_key != state.training_key:
             log.warning(
@@ -149,7 +149,7 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
                 "what either of them makes alone",
                 folder,
             )
-    return _Loop(resolved, folder, learner, state, found).run(progress=progress)
+    return _Loop(resolved, folder, learner, state, newest).run(progress=progress)
 
 
 def _same_settings(before: checkpoint.State, resolved: Resolved) -> bool:
@@ -190,9 +190,9 @@ class _Loop:
                 for done in range(first + 1, training.steps + 1):
                     self._steps.append(self._begin(done))
                     self._state = attrs.evolve(self._state, step=done)
-                    if self._finish(bar, stop=interruption.wanted):
+                    if self._finish(bar, stop=interruption.requested):
                         break
-                if interruption.wanted:
+                if interruption.requested:
                     log.warning(
                         "%s: stopped after step %d of %d, which is saved; the same command goes on "
                         "from there",

@@ -47,7 +47,7 @@ def _difference(a: Tensor | QuantizedTensor, b: Tensor | QuantizedTensor) -> str
     differ = (_bits(a) != _bits(b)).any(-1)
     if not differ.any():
         return None
-    a, b = (one.resolve_conj().resolve_neg().reshape(-1)[differ] for one in (a, b))
+    a, b = (tensor.resolve_conj().resolve_neg().reshape(-1)[differ] for tensor in (a, b))
     return f"{len(a)} of {len(differ)} values differ{_amount(a, b)}"
 
 
@@ -60,11 +60,11 @@ def _amount(a: Tensor, b: Tensor) -> str:
     wide = torch.complex128 if a.is_complex() else torch.float64
     a, b = a.to(wide), b.to(wide)
     lost = (a.isnan(), b.isnan())
-    both, one = lost[0] & lost[1], lost[0] ^ lost[1]
+    both, either = lost[0] & lost[1], lost[0] ^ lost[1]
     zeros = a == b
-    size = (a - b)[~(both | one | zeros)].abs()
+    size = (a - b)[~(both | either | zeros)].abs()
     parts = [f"by at most {float(size.max()):.3g}"] if len(size) else []
-    parts += [f"{int(one.sum())} where one of both is nan"] if one.any() else []
+    parts += [f"{int(either.sum())} where one of both is nan"] if either.any() else []
     parts += [f"{int(both.sum())} in the bits of nan alone"] if both.any() else []
     parts += [f"{int(zeros.sum())} in the sign of zero alone"] if zeros.any() else []
     return "".join(f", {part}" for part in parts)

@@ -61,9 +61,9 @@ class WeightFile:
             except (OSError, ValueError) as error:
                 raise ModelLoadError(f"cannot be opened: {error}") from error
             self.end = self._footer()
-            index, card, told = (self._metadata(key) for key in (INDEX, CARD, DIGEST))
+            index, card, digests = (self._metadata(key) for key in (INDEX, CARD, DIGEST))
             self.digest = digest(card + index)
-            if self.digest.encode() != told:
+            if self.digest.encode() != digests:
                 raise ModelLoadError("its index or its model card is changed: XXH3 differs")
             self.entries = Index(index, self.end)
             self.card = read_object(card, "the model card")
@@ -103,23 +103,23 @@ class WeightFile:
             ModelLoadError: they differ.
         """
         with memoryview(self.data) as view, view[run.offset : run.offset + run.size] as own:
-            found = digest(own)
-        if found != run.xxh3:
+            actual = digest(own)
+        if actual != run.xxh3:
             raise ModelLoadError(
-                f"a byte of its {column} is changed: XXH3 is {found}, was {run.xxh3} when written"
+                f"a byte of its {column} is changed: XXH3 is {actual}, was {run.xxh3} when written"
             )
 
     def _footer(self) -> int:
         """Where the footer begins."""
         size = len(self.data)
-        found = kind(self.data[:16])
-        if found in READ:
+        sort = kind(self.data[:16])
+        if sort in READ:
             raise ModelLoadError(
-                f"is a {found} file; expected a weight file, which `aios weights convert "
+                f"is a {sort} file; expected a weight file, which `aios weights convert "
                 f"{self.path} {self.path.with_suffix('.parquet').name}` makes of it"
             )
-        if found not in (None, "Parquet"):
-            raise ModelLoadError(f"is of the kind {found}; expected a weight file (Parquet)")
+        if sort not in (None, "Parquet"):
+            raise ModelLoadError(f"is of the kind {sort}; expected a weight file (Parquet)")
         if self.data[: len(_MAGIC)] != _MAGIC or self.data[-len(_MAGIC) :] != _MAGIC:
             raise ModelLoadError("is truncated, or no Parquet file: it does not end in PAR1")
         length = int.from_bytes(self.data[-_TAIL : -len(_MAGIC)], "little")

@@ -61,10 +61,10 @@ def write(rows: Iterable[Mapping[str, Any]], tied: Mapping[str, str]) -> bytes:
         rows: of the file.
         tied: other names of tensors among them, with the names in the rows.
     """
-    found = list(rows)
-    columns: dict[str, Any] = {name: [row[name] for row in found] for name in COLUMNS}
+    listed = list(rows)
+    columns: dict[str, Any] = {name: [row[name] for row in listed] for name in COLUMNS}
     for name, values in columns.items():
-        if found and values.count(values[0]) == len(values) and name != "name":
+        if listed and values.count(values[0]) == len(values) and name != "name":
             columns[name] = {"all": values[0]}
     head = {"format": FORMAT, "tied": dict(tied)} if tied else {"format": PLAIN}
     return json.dumps({**head, **columns}, separators=(",", ":")).encode()
@@ -85,8 +85,8 @@ class Index(Mapping[tuple[str, str], Entry]):
     """
 
     def __init__(self, data: bytes, end: int) -> None:
-        found = read_object(data, "the index")
-        version = found.get("format")
+        values = read_object(data, "the index")
+        version = values.get("format")
         if type(version) is not int or version < 1:
             raise ModelLoadError(f"the index has the format {version!r:.40}; expected a number")
         if version > FORMAT:
@@ -94,12 +94,12 @@ class Index(Mapping[tuple[str, str], Entry]):
                 f"written in format {version} by a newer version of ai-os-diffusion; this one "
                 f"reads up to {FORMAT}"
             )
-        self._columns = _columns(found)
+        self._columns = _columns(values)
         self._first = self._gather()
         self._check_empty()
         self._check_sizes()
         self._check_places(end)
-        self.tied: dict[str, str] = self._tied(found.get("tied", {}))
+        self.tied: dict[str, str] = self._tied(values.get("tied", {}))
 
     def __getitem__(self, key: tuple[str, str]) -> Entry:
         first, columns = self._first[key], self._columns
@@ -154,18 +154,18 @@ class Index(Mapping[tuple[str, str], Entry]):
                 raise ModelLoadError(f"{names[row]!r:.200}: chunk {chunk} of it is out of place")
         return first
 
-    def _tied(self, found: Any) -> Any:
+    def _tied(self, groups: Any) -> Any:
         """What the index says of tied names, checked."""
-        if not isinstance(found, dict):
+        if not isinstance(groups, dict):
             raise ModelLoadError("the tied names of the index are no object")
-        for name, other in found.items():
+        for name, other in groups.items():
             taken = (WEIGHTS, name) in self._first
             if taken or not isinstance(other, str) or (WEIGHTS, other) not in self._first:
                 raise ModelLoadError(
                     f"the index ties {name!r:.200} to {other!r:.200}; expected a name that no "
                     "tensor has, and one that a tensor has"
                 )
-        return found
+        return groups
 
     def _check_empty(self) -> None:
         """A shape without elements has no bytes that would keep its other sizes in bounds."""
@@ -232,14 +232,14 @@ class Index(Mapping[tuple[str, str], Entry]):
                 raise ModelLoadError(f"{both} overlap in the file")
 
 
-def _columns(found: Mapping[str, Any]) -> dict[str, list[Any]]:
+def _columns(table: Mapping[str, Any]) -> dict[str, list[Any]]:
     """The columns, as many values in each, of the right types, no number negative."""
-    names = found.get("name")
+    names = table.get("name")
     if not isinstance(names, list):
         raise ModelLoadError("the index names no tensors")
     columns: dict[str, list[Any]] = {}
     for name, kind in COLUMNS.items():
-        values = found.get(name)
+        values = table.get(name)
         if isinstance(values, dict) and "all" in values:
             _check(name, [values["all"]], kind)
             columns[name] = [values["all"]] * len(names)
@@ -270,11 +270,11 @@ def read_object(data: bytes, what: str) -> dict[str, Any]:
         ModelLoadError: it is none.
     """
     try:
-        found = json.loads(data)
+        values = json.loads(data)
         if b"\\u" in data:  # half of a pair of surrogates is no text that could be shown
-            json.dumps(found, ensure_ascii=False).encode()
+            json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ModelLoadError(f"{what} is no JSON: {error!s:.200}") from error
-    if not isinstance(found, dict):
+    if not isinstance(values, dict):
         raise ModelLoadError(f"{what} is no JSON object")
-    return found
+    return values

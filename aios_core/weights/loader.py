@@ -75,12 +75,12 @@ class WeightLoader(Mapping[str, "Tensor | QuantizedTensor"]):
         Raises:
             ModelLoadError: a file is missing, truncated, changed, or no weight file.
         """
-        found = Path(path)
-        index = found if found.name.endswith(".index.json") else index_path(found)
+        place = Path(path)
+        index = place if place.name.endswith(".index.json") else index_path(place)
         while True:
             before = _state(index)
             try:
-                files = _files(found, index, mapped=mmap)
+                files = _files(place, index, mapped=mmap)
             except ModelLoadError:
                 if _state(index) == before:
                     raise
@@ -169,16 +169,16 @@ def _typed(payload: Tensor, entry: Entry) -> Tensor:
 def _state(index: Path) -> object:
     """What changes whenever shards are written anew."""
     try:
-        found = index.stat()
+        stat = index.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return stat.st_ino, stat.st_mtime_ns
 
 
-def _files(found: Path, index: Path, *, mapped: bool) -> tuple[WeightFile, ...]:
+def _files(place: Path, index: Path, *, mapped: bool) -> tuple[WeightFile, ...]:
     """A file, or the shards that an index names."""
-    if found != index and not index.exists():
-        return (WeightFile(found, mapped=mapped),)
+    if place != index and not index.exists():
+        return (WeightFile(place, mapped=mapped),)
     shards = _shards(index)
     files = tuple(WeightFile(index.with_name(name), mapped=mapped) for name in shards)
     for file, expected in zip(files, shards.values(), strict=True):
@@ -190,15 +190,15 @@ def _files(found: Path, index: Path, *, mapped: bool) -> tuple[WeightFile, ...]:
 def _shards(index: Path) -> dict[str, str]:
     """Names of the shards and their digests."""
     try:
-        found = json.loads(index.read_text(encoding="utf-8"))
-        version, shards = found["format"], found["shards"]
+        values = json.loads(index.read_text(encoding="utf-8"))
+        version, shards = values["format"], values["shards"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelLoadError(f"{index}: is not an index of shards: {error!r:.200}") from error
     if type(version) is not int or version > FORMAT:
         raise ModelLoadError(f"{index}: has format {version!r:.20}; this version reads {FORMAT}")
     if not isinstance(shards, dict) or not shards:
         raise ModelLoadError(f"{index}: names no shards")
-    for name, told in shards.items():
-        if not name or Path(name).name != name or not isinstance(told, str):
+    for name, shard_digest in shards.items():
+        if not name or Path(name).name != name or not isinstance(shard_digest, str):
             raise ModelLoadError(f"{index}: {name!r:.80} is not the name of a file beside it")
     return shards

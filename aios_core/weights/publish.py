@@ -60,19 +60,23 @@ def publish(path: Path, files: Sequence[Path], digests: Sequence[str]) -> Path:
 def named(index: Path) -> dict[str, str]:
     """Shards beside an index, with their digests; none where it is no index of ours."""
     try:
-        found = json.loads(index.read_text(encoding="utf-8"))["shards"]
+        shards = json.loads(index.read_text(encoding="utf-8"))["shards"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(shards, dict):
         return {}
-    return {name: told for name, told in found.items() if name and Path(name).name == name}
+    return {
+        name: shard_digest
+        for name, shard_digest in shards.items()
+        if name and Path(name).name == name
+    }
 
 
 def _names(path: Path, digests: Sequence[str]) -> Iterator[list[str]]:
     """Names that shards may have, the plainest first."""
     for number in count():
-        told = digest(repr((number, *digests)).encode())[:8]
-        own = path.with_stem(f"{path.stem}-{told}") if number else path
+        short = digest(repr((number, *digests)).encode())[:8]
+        own = path.with_stem(f"{path.stem}-{short}") if number else path
         yield [shard_name(own, n, len(digests)) for n in range(len(digests))]
 
 
@@ -109,19 +113,19 @@ def _shards(path: Path, files: Mapping[str, Path], digests: Sequence[str]) -> No
 
 def _sweep(folder: Path) -> None:
     """Remove what writers that were killed left between their first shard and their index."""
-    for one in folder.iterdir():
-        hidden = _HIDDEN.fullmatch(one.name)
-        if hidden is None or one.is_symlink() or not one.is_file():
+    for entry in folder.iterdir():
+        hidden = _HIDDEN.fullmatch(entry.name)
+        if hidden is None or entry.is_symlink() or not entry.is_file():
             continue
-        with one.open("rb") as file, suppress(BlockingIOError):  # someone is writing it
+        with entry.open("rb") as file, suppress(BlockingIOError):  # someone is writing it
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             own = named(folder / hidden[1])
-            for name, told in named(one).items():
+            for name, shard_digest in named(entry).items():
                 shard = folder / name
                 with suppress(ModelLoadError):  # it never had that name
-                    if name not in own and WeightFile(shard).digest == told:
+                    if name not in own and WeightFile(shard).digest == shard_digest:
                         shard.unlink()
-            one.unlink()
+            entry.unlink()
 
 
 @contextmanager

@@ -69,20 +69,20 @@ def _check_rows(file: WeightFile) -> None:
         raise ModelLoadError(f"is no Parquet file: {error!s:.200}") from error
     listed = list(file.entries.rows())
     if not len(listed) == len(rows) == len(starts):
-        raise ModelLoadError(f"the index tells of {len(listed)} rows, and there are {len(rows)}")
-    for row, found, start in zip(listed, rows, starts, strict=True):
+        raise ModelLoadError(f"the index lists {len(listed)} rows, and the file has {len(rows)}")
+    for row, actual, start in zip(listed, rows, starts, strict=True):
         pages = dict(zip(SCHEMA.names, walk(file.data, start, len(SCHEMA)), strict=True))
         for column in ("payload", "params"):
             place = (row[f"{column}_offset"], row[f"{column}_size"])
             offset, size = pages[column].binary(file.data)
             if (offset if size else 0, size) != place:
                 raise ModelLoadError(f"{row['name']!r}: its {column} lies elsewhere than indexed")
-        if fault := _contradiction(row, found):
+        if fault := _contradiction(row, actual):
             raise ModelLoadError(f"{row['name']!r}: its {fault}")
 
 
-def _contradiction(row: dict[str, Any], found: dict[str, Any]) -> str | None:
-    for name, value in found.items():
+def _contradiction(row: dict[str, Any], actual: dict[str, Any]) -> str | None:
+    for name, value in actual.items():
         if name in BLOBS:
             if value.strip(b"\0"):
                 return f"{name} holds other than zeros"

@@ -82,7 +82,7 @@ class WeightWriter:
         """Write a tensor behind those that are there.
 
         Args:
-            name: told from all others of its part.
+            name: unlike all others of its part.
             value: on any device; one that is quantized stays packed.
             part: what the tensor belongs to.
 
@@ -101,7 +101,7 @@ class WeightWriter:
         """Give a weight that was added another name, under which readers find the same bytes.
 
         Args:
-            name: told from all others.
+            name: unlike all others.
             other: of the weight.
 
         Raises:
@@ -136,14 +136,14 @@ class WeightWriter:
             **(_packing(quantized) if quantized else {**_PLAIN, "bits": 8 * DTYPES[dtype]}),
         }
         for number, start in enumerate(range(0, max(payload.size, 1), self._max_chunk)):
-            pieces = {
+            buffers = {
                 "payload": payload.slice(start, min(self._max_chunk, payload.size - start)),
                 "params": params if number == 0 else pa.py_buffer(b""),
             }
-            digests = {f"{column}_xxh3": digest(piece) for column, piece in pieces.items()}
+            digests = {f"{column}_xxh3": digest(piece) for column, piece in buffers.items()}
             whole = {**row, "chunk": number, **digests}
-            offsets = shard.rows.write(whole, **pieces)
-            for (column, piece), offset in zip(pieces.items(), offsets, strict=True):
+            offsets = shard.rows.write(whole, **buffers)
+            for (column, piece), offset in zip(buffers.items(), offsets, strict=True):
                 where = offset if piece.size else 0  # so that no parameters are alike for all rows
                 whole |= {f"{column}_offset": where, f"{column}_size": piece.size}
             shard.index.append(whole)

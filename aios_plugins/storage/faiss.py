@@ -12,7 +12,7 @@ from attrs import field, frozen, validators
 from aios_core.contracts import Capability
 from aios_core.contracts.records import score
 from aios_core.errors import MissingExtraError, StorageError
-from aios_core.memory.indexed import Found, IndexedBackend, VectorIndex
+from aios_core.memory.indexed import Hits, IndexedBackend, VectorIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class _FaissIndex(VectorIndex):
         matches: int,
         *,
         exact: bool | None,
-    ) -> Found:
+    ) -> Hits:
         """By the graph, unless exactness is wanted, few rows are allowed, or it finds too few."""
         import faiss
 
@@ -106,7 +106,7 @@ class _FaissIndex(VectorIndex):
         scan = faiss.SearchParameters(sel=selector)
         return self._found(*storage.search(asked, k, params=scan))
 
-    def _found(self, raw: NDArray[np.float32], rows: NDArray[np.int64]) -> Found:
+    def _found(self, raw: NDArray[np.float32], rows: NDArray[np.int64]) -> Hits:
         there = rows[0] >= 0
         scores = raw[0][there]
         if self._metric == "l2":

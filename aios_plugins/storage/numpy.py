@@ -8,7 +8,7 @@ import numpy as np
 from attrs import frozen
 
 from aios_core.contracts.records import score
-from aios_core.memory.indexed import Found, IndexedBackend, VectorIndex
+from aios_core.memory.indexed import Hits, IndexedBackend, VectorIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class _Rows(VectorIndex):
         matches: int,
         *,
         exact: bool | None,
-    ) -> Found:
+    ) -> Hits:
         """The best rows; equal scores in the order of writing."""
         rows = np.arange(len(vectors)) if allowed is None else np.flatnonzero(allowed)
         scores = _similarity(vectors if allowed is None else vectors[rows], query, self.metric)

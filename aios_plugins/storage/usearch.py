@@ -10,7 +10,7 @@ from attrs import field, frozen, validators
 from aios_core.contracts import Capability
 from aios_core.contracts.records import score
 from aios_core.errors import MissingExtraError, StorageError
-from aios_core.memory.indexed import Found, IndexedBackend, VectorIndex
+from aios_core.memory.indexed import Hits, IndexedBackend, VectorIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +91,7 @@ class _Graph(VectorIndex):
         matches: int,
         *,
         exact: bool | None,
-    ) -> Found:
+    ) -> Hits:
         """By the graph while most rows are allowed, for it knows no filters; else by a scan."""
         from usearch.index import search
 

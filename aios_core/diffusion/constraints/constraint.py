@@ -176,28 +176,28 @@ class _Together(RowRandom):
         inside = slice(self.start, self.start + where.shape[1])
         active = constrained.active[:, inside]
         plain = super().categorical(log_probs, where & ~active, temperature, mask_id, bonus)
-        wanted = torch.zeros_like(constrained.active)
-        wanted[:, inside] = where & active
-        u = torch.zeros(wanted.shape, dtype=torch.float64, device=wanted.device)
+        asked = torch.zeros_like(constrained.active)
+        asked[:, inside] = where & active
+        u = torch.zeros(asked.shape, dtype=torch.float64, device=asked.device)
         u[:, inside] = self.uniform()
         answer = constrained.answer.to(torch.float64, copy=True)
         answer[:, inside] = log_probs.double()
         if bonus is not None:
-            token, gain = (one[..., None] for one in bonus)
+            token, gain = (part[..., None] for part in bonus)
             answer[:, inside].scatter_add_(-1, token, gain.log1p())
-        known = constrained.known.masked_fill(wanted, -1)
+        known = constrained.known.masked_fill(asked, -1)
         # What a sampler or a filter made of the answer, without what the language made of it.
         outside = constrained.outside[..., paths.classes]
         weights = (answer - outside).masked_fill(outside == -torch.inf, -torch.inf)
-        if self._process is not None and wanted.any():
-            seen = answer[wanted]
-            kept = self._process(seen.clone(), wanted.nonzero()[:, 0], temperature)
+        if self._process is not None and asked.any():
+            seen = answer[asked]
+            kept = self._process(seen.clone(), asked.nonzero()[:, 0], temperature)
             change = torch.where(kept == -torch.inf, _REFUSED * (temperature or 1), kept - seen)
-            weights[wanted] += change.nan_to_num(nan=0.0)
+            weights[asked] += change.nan_to_num(nan=0.0)
         weights = paths.weights(weights, known, temperature)
         drawn = _walk(paths, weights, constrained.active, u, greedy=temperature == 0)
         # What is drawn next from the same prediction must fit this draw as well.
-        constrained.known = torch.where(wanted, drawn, constrained.known)
+        constrained.known = torch.where(asked, drawn, constrained.known)
         return drawn[:, inside].where(where & active, plain)
 
 

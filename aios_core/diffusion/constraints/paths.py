@@ -80,29 +80,29 @@ class Paths:
             (L + 1, B, S + 1).
         """
         rows, length, _ = letters.shape
-        found = letters.new_empty((length + 1, rows, len(self.table)))
-        found[length] = self.accepting
+        backward = letters.new_empty((length + 1, rows, len(self.table)))
+        backward[length] = self.accepting
         for place in reversed(range(length)):
-            after = found[place + 1]
+            after = backward[place + 1]
             terms = letters[:, place, self._letter] + after[:, self._target]
             ways = _reduced(terms, self._source, len(self.table), best=best)
-            found[place] = torch.where(active[:, place, None], ways, after)
-        return found
+            backward[place] = torch.where(active[:, place, None], ways, after)
+        return backward
 
     def outside(self, letters: Tensor, backward: Tensor, active: Tensor) -> Tensor:
         """(B, L, C): weight of all that surrounds a token of each class."""
         rows, length, _ = letters.shape
-        found = torch.zeros_like(letters)
+        path = torch.zeros_like(letters)
         ways = letters.new_full((rows, len(self.table)), -torch.inf)
         ways[:, 0] = 0.0
         for place in range(length):
             before = ways[:, self._source]
             terms = before + backward[place + 1][:, self._target]
-            found[:, place] = _reduced(terms, self._letter, self.count)
+            path[:, place] = _reduced(terms, self._letter, self.count)
             terms = before + letters[:, place, self._letter]
             onward = _reduced(terms, self._target, len(self.table))
             ways = torch.where(active[:, place, None], onward, ways)
-        return found
+        return path
 
 
 def _reduced(terms: Tensor, index: Tensor, count: int, *, best: bool = False) -> Tensor:

@@ -48,11 +48,11 @@ class TokenAutomaton:
 
     def reachable(self, length: int) -> NDArray[np.bool_]:
         """(length + 1, S + 1) whether an end can be reached from a state in exactly n tokens."""
-        found = np.zeros((length + 1, len(self.table)), dtype=np.bool_)
-        found[0] = self.accepting
+        reachable = np.zeros((length + 1, len(self.table)), dtype=np.bool_)
+        reachable[0] = self.accepting
         for n in range(length):
-            found[n + 1] = found[n][self.table].any(1)
-        return found
+            reachable[n + 1] = reachable[n][self.table].any(1)
+        return reachable
 
 
 def lift(
@@ -126,16 +126,16 @@ class _Reader:
         self.live = [
             i
             for i in range(self.size)
-            if i not in never and any(one.texts[i] is not None for one in contexts)
+            if i not in never and any(context.texts[i] is not None for context in contexts)
         ]
         self.rows = max(_CELLS // max(len(self.live), 1), 1)
         self.contexts = [
             (
-                _Bytes(one.texts, self.live),
-                None if one.last is None else _Bytes(one.last, self.live),
-                np.asarray(one.after)[self.live].astype(np.int64),
+                _Bytes(context.texts, self.live),
+                None if context.last is None else _Bytes(context.last, self.live),
+                np.asarray(context.after)[self.live].astype(np.int64),
             )
-            for one in contexts
+            for context in contexts
         ]
         self.start = self._codes(np.zeros(1, np.int64), np.zeros(1, np.int64), None).item()
 
@@ -153,7 +153,7 @@ class _Reader:
 
     def read(self, codes: NDArray[np.int64], columns: NDArray[np.intp]) -> NDArray[np.int64]:
         """(states, columns) the state after each of some of the live tokens."""
-        found = np.empty((len(codes), len(columns)), dtype=np.int64)
+        after_token = np.empty((len(codes), len(columns)), dtype=np.int64)
         places, states = np.divmod(codes // 2, len(self.automaton.table))
         for place in np.unique(places):
             texts, last, after = self.contexts[place]
@@ -162,20 +162,22 @@ class _Reader:
             ends = None
             if last is not None:
                 ends = self.automaton.accepting[last.read(self.automaton, states[rows], columns)]
-            found[rows] = self._codes(after[columns], reached, ends)
-        return found
+            after_token[rows] = self._codes(after[columns], reached, ends)
+        return after_token
 
 
 class _Bytes:
     """Byte strings of tokens as an array."""
 
     def __init__(self, texts: Sequence[bytes | None], live: Sequence[int]) -> None:
-        found = [texts[i] for i in live]
-        self.never = np.array([one is None for one in found], dtype=np.bool_)
-        self.lengths = np.array([len(one or b"") for one in found], dtype=np.int64)
+        spelled = [texts[i] for i in live]
+        self.never = np.array([text is None for text in spelled], dtype=np.bool_)
+        self.lengths = np.array([len(text or b"") for text in spelled], dtype=np.int64)
         self.spelled = np.zeros((len(live), int(self.lengths.max(initial=0))), dtype=np.uint8)
         inside = np.arange(self.spelled.shape[1]) < self.lengths[:, None]
-        self.spelled[inside] = np.frombuffer(b"".join(one or b"" for one in found), dtype=np.uint8)
+        self.spelled[inside] = np.frombuffer(
+            b"".join(text or b"" for text in spelled), dtype=np.uint8
+        )
 
     def read(
         self, automaton: Automaton, states: NDArray[np.int64], columns: NDArray[np.intp]

@@ -264,7 +264,7 @@ def test_a_row_that_the_index_contradicts_is_a_fault(write):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a, b: [a], "the index tells of 1 rows, and there are 2"),
+        (lambda a, b: [a], "the index lists 1 rows, and the file has 2"),
         (lambda a, b: [a | {"dtype": "int32"}, b], "'a': its dtype is 'float32' in the row"),
         (lambda a, b: [a, b | {"bits": 8}], "'b': its bits is 32 in the row and 8 in the index"),
         (lambda a, b: [a | {"group_size": 7}, b], "'a': its group_size is 0 in the row"),
