@@ -183,7 +183,11 @@ def _model(
     # Trials share the values of the sections in which they do not differ.
     same = judge, *(id(value) for name, value in resolved.values.items() if name not in apart)
     if same not in known:
-        bare = (twin(resolved) if judge else resolved).changed("sampler", "sampling")
+        whole, registry = twin(resolved) if judge else resolved, resolved.registry
+        # Without the default sampler, that of the first trial stands for all.
+        default, offered = registry.default_types["sampler"], registry.components("sampler")
+        shared = ("sampler",) if default in {one.name for one in offered} else ()
+        bare = whole.changed(*shared, "sampling")
         known[same] = PlannedModel(trial_key(bare, data)[:16], training_key(bare, data), bare)
     return known[same]
 
