@@ -87,10 +87,13 @@ def _names(file: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _python_texts(file: Path) -> Iterator[tuple[int, str, str]]:
+    """Comments and texts; a text that is a single name is a value, which files may hold."""
     with file.open("rb") as source:
         for token in tokenize.tokenize(source.readline):
+            if token.type == tokenize.STRING and token.string.strip("\"'").isidentifier():
+                continue
             if token.type in {tokenize.COMMENT, tokenize.STRING}:
-                for word, better in _phrases(token.string):
+                for word, better in _phrases(re.sub(r"``.*?``", "", token.string)):
                     yield token.start[0], word, better
 
 

@@ -44,14 +44,14 @@ def _installed(ctx: click.Context) -> Registry:
             ctx.meta[_REGISTRY] = registry.Registry.discover(insist=False)
         finally:
             registry.logger.disabled = False
-    found: Registry = ctx.meta[_REGISTRY]
-    return found
+    installed: Registry = ctx.meta[_REGISTRY]
+    return installed
 
 
 def _offered(ctx: click.Context) -> dict[str, Component]:
     """The commands of plugins by name."""
     offered = _installed(ctx).components("command")
-    return {one.name: one for one in offered if one.name not in COMMANDS}
+    return {component.name: component for component in offered if component.name not in COMMANDS}
 
 
 def _check_missing(ctx: click.Context, name: str) -> None:
@@ -59,8 +59,8 @@ def _check_missing(ctx: click.Context, name: str) -> None:
     from aios_core.errors import PluginError
 
     registry = _installed(ctx)
-    if found := registry.conflicts.get(f"command.{name}"):
-        sources = ", and by ".join(one.source for one in found)
+    if rivals := registry.conflicts.get(f"command.{name}"):
+        sources = ", and by ".join(component.source for component in rivals)
         raise PluginError(
             f"the command {name!r} is offered more than once: by {sources}; expected one of "
             "them named in AIOS_DISABLE_PLUGINS"
@@ -129,9 +129,9 @@ class Commands(click.Group):
             click.echo("interrupted", err=True)
             ctx.exit(130)
         except BaseException as error:  # a panic of Rust is no Exception
-            from aios_core.cli.boundary import told
+            from aios_core.cli.boundary import user_error
 
-            raise told(error, self._chosen(ctx, words)) from error
+            raise user_error(error, self._chosen(ctx, words)) from error
 
     def _chosen(self, ctx: click.Context, words: list[str]) -> click.Command | None:
         """The command that words name, through the groups on the way."""
@@ -143,7 +143,7 @@ class Commands(click.Group):
                 break
             try:
                 chosen = chosen.get_command(ctx, word)
-            except AIOSError:  # which is what is being told
+            except AIOSError:  # the help command reports it itself
                 return None
         return chosen
 
@@ -152,9 +152,9 @@ class Commands(click.Group):
         try:
             return super().main(*args, **extra)
         except OSError as error:
-            from aios_core.cli.boundary import told
+            from aios_core.cli.boundary import user_error
 
-            problem = told(error)
+            problem = user_error(error)
             problem.show()
             sys.exit(problem.exit_code)
 

@@ -40,11 +40,11 @@ _LIBRARIES: Final = frozenset(
         "_lzma",
     }
 )
-"""Libraries whose own classes of errors tell of files and servers, and not of a defect of ours."""
+"""Libraries whose error classes describe problems of files and servers, not defects of ours."""
 
 
 class UserError(click.ClickException):
-    """A mistake that the user can mend: told in plain words, with exit code 2."""
+    """A mistake that the user can correct: printed without a traceback, with exit code 2."""
 
     exit_code = 2
 
@@ -64,7 +64,7 @@ class DefectError(UserError):
     exit_code = 70  # EX_SOFTWARE
 
 
-def told(error: BaseException, command: click.Command | None = None) -> UserError:
+def user_error(error: BaseException, command: click.Command | None = None) -> UserError:
     """What ends a command, in words.
 
     Args:
@@ -80,7 +80,7 @@ def told(error: BaseException, command: click.Command | None = None) -> UserErro
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     if isinstance(error, AIOSError):
         if isinstance(error, ConfigError):  # whose names are keys of the configuration
-            return UserError(*(spelled(one, command, _MARKED) for one in error.problems))
+            return UserError(*(spelled(problem, command, _MARKED) for problem in error.problems))
         return UserError(spelled(str(error), command))
     if (words := foreseen(error)) is not None:
         return UserError(words)
@@ -88,7 +88,7 @@ def told(error: BaseException, command: click.Command | None = None) -> UserErro
 
     raised = f"{type(error).__name__}: {error}".removesuffix(": ")
     place = traceback.extract_tb(error.__traceback__)[-1:]
-    where = "".join(f" ({one.filename}:{one.lineno})" for one in place)
+    where = "".join(f" ({frame.filename}:{frame.lineno})" for frame in place)
     again = f"{VARIABLE}=1 shows the traceback"
     if (plugin := culprit(error)) is not None:
         return DefectError(f"{plugin} raised {raised}{where}; its author should know; {again}")
@@ -122,9 +122,9 @@ def spelled(message: str, command: click.Command | None, names: re.Pattern[str] 
         names: what is taken for the name of a parameter.
     """
     options = {
-        str(one.name): max(one.opts, key=len)
-        for one in (command.params if command else ())
-        if isinstance(one, click.Option)
+        str(option.name): max(option.opts, key=len)
+        for option in (command.params if command else ())
+        if isinstance(option, click.Option)
     }
     options = {name: options[own] for name, own in _ALSO.items() if own in options} | options
 
@@ -158,7 +158,7 @@ def _no_memory(error: BaseException) -> str:
 
 
 def _system(error: Any) -> str:
-    names = [os.fsdecode(one) for one in (error.filename, error.filename2) if _is_name(one)]
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if _is_name(name)]
     what = error.strerror or str(error) or type(error).__name__
     return f"{' -> '.join(names)}: {what}" if names else f"the system says: {what}"
 
@@ -174,7 +174,7 @@ def _not_read(error: Any) -> str:
 
 def _not_written(error: Any) -> str:
     bad = error.object[error.start : error.end]
-    if any("\ud800" <= one <= "\udfff" for one in bad):
+    if any("\ud800" <= character <= "\udfff" for character in bad):
         near = error.object[max(error.start - 20, 0) : error.end + 20]
         return f"{near!a}: is not valid UTF-8; expected a name or a text in UTF-8"
     return (

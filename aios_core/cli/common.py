@@ -52,17 +52,17 @@ def check_overrides(
         UsageError: a key is of another section, or the option for it is given as well.
     """
     context, keys = click.get_current_context(), {own: key for key, own in options.items()}
-    for one in overrides:
-        key = one.partition("=")[0].strip()
+    for override in overrides:
+        key = override.partition("=")[0].strip()
         if sections is not None and key.partition(".")[0] not in sections:
             known = ", ".join(sections)
-            raise click.UsageError(f"--set {one}: expected a key of {known}, got {key}")
+            raise click.UsageError(f"--set {override}: expected a key of {known}, got {key}")
         for parameter in context.command.params:
             name = keys.get(str(parameter.name))
             given = context.get_parameter_source(str(parameter.name))
             if name and given is ParameterSource.COMMANDLINE and f"{key}.".startswith(f"{name}."):
                 raise click.UsageError(
-                    f"{parameter.opts[-1]} and --set {one} set the same; expected one of them"
+                    f"{parameter.opts[-1]} and --set {override} set the same; expected one of them"
                 )
 
 

@@ -88,12 +88,12 @@ def check(file: Path, overrides: tuple[str, ...], *, allow_changes: bool) -> Non
     """  # noqa: D301  # \b is for click
     from aios_core.config import load, trials
 
-    found = trials(file, overrides=overrides)
-    if not found[0].settings:
+    planned = trials(file, overrides=overrides)
+    if not planned[0].settings:
         load(
             file, overrides=overrides, allow_changes=allow_changes
         )  # which also holds a lock against what is installed
-    click.echo("ok" if len(found) == 1 else f"ok, {len(found)} trials")
+    click.echo("ok" if len(planned) == 1 else f"ok, {len(planned)} trials")
 
 
 @command.command()

@@ -17,20 +17,26 @@ def culprit(error: BaseException) -> str | None:
     """The component that an exception left last, as messages name it; None for ours alone."""
     from aios_core.registry import Registry
 
-    offered = [one for one in Registry.discover(environ={}).offers() if one.distribution != _OURS]
-    found = None
+    offered = [
+        component
+        for component in Registry.discover(environ={}).offers()
+        if component.distribution != _OURS
+    ]
+    faulty = None
     trace = error.__traceback__
     while trace is not None:
-        found = _component(trace.tb_frame, offered) or found
+        faulty = _component(trace.tb_frame, offered) or faulty
         trace = trace.tb_next
-    return found and f"{found.key} of {found.source}"
+    return faulty and f"{faulty.key} of {faulty.source}"
 
 
 def _component(frame: FrameType, offered: Iterable[Component]) -> Component | None:
     """What a frame runs a method of, or else the first component of its module."""
     module = frame.f_globals.get("__name__", "")
-    inside = [one for one in offered if one.place.partition(":")[0] == module]
+    inside = [component for component in offered if component.place.partition(":")[0] == module]
     classes = {
         f"{cls.__module__}:{cls.__qualname__}" for cls in type(frame.f_locals.get("self")).__mro__
     }
-    return next((one for one in inside if one.place in classes), next(iter(inside), None))
+    return next(
+        (component for component in inside if component.place in classes), next(iter(inside), None)
+    )

@@ -71,4 +71,4 @@ def _default(attribute: attrs.Attribute[Any]) -> str | None:
 
 def _bounds(attribute: attrs.Attribute[Any]) -> tuple[str, ...]:
     text = repr(attribute.validator)
-    return tuple(form.format(found) for one, form in _BOUNDS for found in one.findall(text))
+    return tuple(form.format(bound) for pattern, form in _BOUNDS for bound in pattern.findall(text))

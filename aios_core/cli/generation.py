@@ -19,12 +19,12 @@ def _schema(context: click.Context, parameter: click.Parameter, value: Path | No
     if value is None:
         return None
     try:
-        found = json.loads(value.read_text(encoding="utf-8"))
+        schema = json.loads(value.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise click.BadParameter(f"{value}: {error}", context, parameter) from error
-    if not isinstance(found, dict):
+    if not isinstance(schema, dict):
         raise click.BadParameter(f"{value}: holds no JSON object", context, parameter)
-    return found
+    return schema
 
 
 _OPTIONS: Final = (

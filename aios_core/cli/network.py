@@ -36,11 +36,11 @@ def _folder(context: click.Context, _: click.Parameter, value: Path | None) -> P
         return value
     from aios_core.experiment.arms import network
 
-    found = network(value, name)
-    context.meta[_NETWORK] = found
+    chosen = network(value, name)
+    context.meta[_NETWORK] = chosen
     other = "" if name else "; --arm NAME takes another"
-    click.echo(f"{value} is an ablation: {found}{other}", err=True)
-    return found.folder
+    click.echo(f"{value} is an ablation: {chosen}{other}", err=True)
+    return chosen.folder
 
 
 def network_argument(name: str, metavar: str, kind: click.Path) -> Callable[[Function], Function]:
@@ -70,5 +70,5 @@ def chosen() -> tuple[tuple[str, ...], Path | None]:
     Returns:
         Overrides, ``key=value`` each, and the folder of the autoregressive twin.
     """
-    found: Network | None = click.get_current_context().meta.get(_NETWORK)
-    return (found.overrides, found.twin) if found else ((), None)
+    chosen: Network | None = click.get_current_context().meta.get(_NETWORK)
+    return (chosen.overrides, chosen.twin) if chosen else ((), None)

@@ -32,15 +32,15 @@ class Number(click.ParamType[int | float]):
     ) -> int | float:
         """The number, if it is one and inside; NaN is neither."""
         try:
-            found: int | float = (int if self.whole else float)(value)
+            number: int | float = (int if self.whole else float)(value)
         except ValueError:
-            found = float("nan")
-        inside = self.least < found if self.above else self.least <= found
-        if not (inside and found <= self.most):
+            number = float("nan")
+        inside = self.least < number if self.above else self.least <= number
+        if not (inside and number <= self.most):
             kind = "a whole number" if self.whole else "a number"
             least = f"above {self.least:g}, at most" if self.above else f"from {self.least} to"
             self.fail(f"expected {kind} {least} {self.most}, got {str(value)[:40]}", param, ctx)
-        return found
+        return number
 
 
 def whole(least: int, most: int) -> Number:

@@ -74,7 +74,8 @@ def list_(as_json: bool) -> None:
         print_json(
             {
                 "components": [
-                    {**_plain(one), "status": _status(one, conflicts)} for one in registry.offers()
+                    {**_plain(component), "status": _status(component, conflicts)}
+                    for component in registry.offers()
                 ],
                 "failed": [attrs.asdict(failure) for failure in registry.failures],
                 "disabled": [attrs.asdict(plugin) for plugin in registry.disabled],
@@ -82,10 +83,17 @@ def list_(as_json: bool) -> None:
         )
         return
     rows, last = [], None
-    for one in registry.offers():
-        kind = one.kind if one.kind != last else ""  # the kind heads its group
-        last = one.kind
-        rows.append((kind, one.name, f"{one.distribution} {one.version}", _status(one, conflicts)))
+    for component in registry.offers():
+        kind = component.kind if component.kind != last else ""  # the kind heads its group
+        last = component.kind
+        rows.append(
+            (
+                kind,
+                component.name,
+                f"{component.distribution} {component.version}",
+                _status(component, conflicts),
+            )
+        )
     print_table(("kind", "name", "distribution", "status"), rows)
     _print_failures("failed to load:", registry.failures)
     _print_failures("disabled:", registry.disabled)
@@ -104,12 +112,12 @@ def show(name: str, as_json: bool) -> None:
       aios plugins show noise.cosine
       aios plugins show confidence --json
     """  # noqa: D301  # \b is for click
-    found = [_description(one) for one in _named(_registry(), name)]
+    described = [_description(component) for component in _named(_registry(), name)]
     if as_json:
-        print_json(found[0] if len(found) == 1 else found)
+        print_json(described[0] if len(described) == 1 else described)
     else:
-        click.echo("\n\n".join(map(_page, found)))
-    if any("problem" in one for one in found):
+        click.echo("\n\n".join(map(_page, described)))
+    if any("problem" in component for component in described):
         raise SystemExit(1)
 
 
@@ -129,9 +137,9 @@ def doctor(as_json: bool) -> None:
     offers = registry.offers()
     problems = [str(failure) for failure in registry.failures]
     problems += registry.conflict_messages()
-    for one in offers:
+    for component in offers:
         try:
-            _describe_fields(one.load())
+            _describe_fields(component.load())
         except PluginError as error:
             problems.append(str(error))
     if as_json:
@@ -186,17 +194,19 @@ def _check_conflicts(package: Package, *, allowed: bool) -> None:
     """Warn of names that installed plugins offer already, or refuse them."""
     keys = {part.key for part in package.parts}
     taken = [
-        f"{one.key} is offered by {one.source}" for one in _registry().offers() if one.key in keys
+        f"{component.key} is offered by {component.source}"
+        for component in _registry().offers()
+        if component.key in keys
     ]
     if not taken:
         return
-    told = "; ".join(taken)
+    conflicts = "; ".join(taken)
     if not allowed:
         raise PluginError(
-            f"expected a name that no plugin offers, got {package.parts[0].name!r}: {told}; "
+            f"expected a name that no plugin offers, got {package.parts[0].name!r}: {conflicts}; "
             "give the folder another name, or --allow-conflict"
         )
-    click.echo(f"warning: {told}; choose one of them under [plugins.use]", err=True)
+    click.echo(f"warning: {conflicts}; choose one of them under [plugins.use]", err=True)
 
 
 @command.command()
@@ -245,15 +255,15 @@ def _named(registry: Registry, name: str) -> list[Component]:
     """All that offer a name; more than one where they are in conflict."""
     if "." in name:
         kind, _, name = name.partition(".")
-        found = [one for one in registry.offers(kind) if one.name == name]
-        return found or [registry.get(kind, name)]  # which tells near names
-    found = [one for one in registry.offers() if one.name == name]
-    if not found:
-        known = sorted({one.name for one in registry.offers()})
+        named = [component for component in registry.offers(kind) if component.name == name]
+        return named or [registry.get(kind, name)]  # whose error names similar ones
+    named = [component for component in registry.offers() if component.name == name]
+    if not named:
+        known = sorted({component.name for component in registry.offers()})
         raise registry.miss("component", name, known)
-    if len(keys := sorted({one.key for one in found})) > 1:
+    if len(keys := sorted({component.key for component in named})) > 1:
         raise PluginError(f"{name!r} is the name of several components; expected one of {keys}")
-    return found
+    return named
 
 
 def _description(component: Component) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def command(
     with logs.to_file(folder / "run.log"):
         saved, results = run(resolved, folder, prepared, progress=not as_json)
     if as_json:
-        metrics = {part: found["metrics"] for part, found in results.items()}
+        metrics = {part: evaluated["metrics"] for part, evaluated in results.items()}
         head = results["model"]["head"]
         print_json(
             {"folder": str(folder), "checkpoint": str(saved), "head": head, "metrics": metrics}
@@ -100,8 +100,8 @@ def command(
 def _locked_data(file: Path) -> str | None:
     """Fingerprint of the data that a lock file names: it repeats its run on no other texts."""
     values = tomllib.loads(file.read_text("utf-8-sig"))
-    found = values.get("lock", {}).get("data", {}).get("fingerprint")
-    return str(found) if found else None
+    fingerprint = values.get("lock", {}).get("data", {}).get("fingerprint")
+    return str(fingerprint) if fingerprint else None
 
 
 def _clear(folder: Path) -> None:

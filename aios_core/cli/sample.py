@@ -141,8 +141,8 @@ def command(
 
     \b
       aios memory add examples/notes.jsonl --store runs/store
-      aios run examples/demo.toml --set 'conditioner={type="memory",k=4,store="runs/store"}' --output runs/told
-      aios sample runs/told --prompt "The gate" --memory runs/store --guidance-scale 2
+      aios run examples/demo.toml --set 'conditioner={type="memory",k=4,store="runs/store"}' --output runs/mem
+      aios sample runs/mem --prompt "The gate" --memory runs/store --guidance-scale 2
     """  # noqa: D301, E501  # \b is for click
     check_overrides(overrides, _KEYS, _SECTIONS)
     _check_infill(infill, whole=prompt is None and length is None, mode=mode)
@@ -203,8 +203,8 @@ def _remembers(engine: ArrowEngine, mode: Mode | None, generation: dict[str, Any
     Raises:
         StorageError: it was, and the store cannot be used.
     """
-    found = engine.models.get(mode or engine.mode)
-    if found is None or found.model.conditioner is None:
+    trained = engine.models.get(mode or engine.mode)
+    if trained is None or trained.model.conditioner is None:
         return False
     if generation["negative_prompt"] is not None:
         raise click.UsageError(
@@ -224,8 +224,8 @@ def _print(output: Output, seed: int) -> None:
         if len(output.texts) > 1:
             click.secho(f"--- {number + 1} of {len(output.texts)}, seed {seed}", dim=True)
         click.echo(_shown(text))
-        for one in output.cues[number]:
-            click.secho(f"    {printable(str(one))}", dim=True, err=True)
+        for cue in output.cues[number]:
+            click.secho(f"    {printable(str(cue))}", dim=True, err=True)
 
 
 def _check_stream(*, several: bool, other: bool) -> None:
@@ -254,7 +254,7 @@ def _rows(output: Output) -> list[dict[str, Any]]:
             "given": output.given[i],
             "log_probs": output.log_probs[i],
             "uncertainty": output.uncertainty[i],
-            "memories": [attrs.asdict(one) for one in output.cues[i]],
+            "memories": [attrs.asdict(cue) for cue in output.cues[i]],
             "nfe": output.nfe,
             "seconds": output.seconds,
         }

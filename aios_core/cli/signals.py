@@ -28,11 +28,11 @@ def interrupt() -> None:
     for number in _ENDING:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    receiver, sender = os.pipe()
+    os.set_blocking(sender, False)
+    signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
     os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # the pipe is shared
-    threading.Thread(target=_insist, args=(heard,), daemon=True).start()
+    threading.Thread(target=_insist, args=(receiver,), daemon=True).start()
 
 
 def _interrupt(*_: Any) -> None:

@@ -22,7 +22,10 @@ _STYLES: Final = {"given": "bold", "new": "bold black on green", "old": "", "mas
 
 def printable(text: str) -> str:
     """Text that does no harm to a terminal: a young network writes any byte, escapes included."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text)
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else "\ufffd"
+        for character in text
+    )
 
 
 class Screen(Shown):

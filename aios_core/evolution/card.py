@@ -43,7 +43,7 @@ def _verdict(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     numbers = ("before", "after", "delta", "low", "high")
     wrong = not isinstance(value, dict) or any(
         not isinstance(of := value.get(name), dict)
-        or any(type(of.get(one)) not in {float, int, type(None)} for one in numbers)
+        or any(type(of.get(name)) not in {float, int, type(None)} for name in numbers)
         for name in ("target", "base")
         if value
     )
@@ -162,10 +162,10 @@ def read(folder: Path) -> tuple[Card, Adaptation]:
     """
     card = read_card(folder)
     adaptation = read_adaptation(folder, card.parameters)
-    found = identified(card, adaptation).skill_id
-    if found != card.skill_id:
+    digest = identified(card, adaptation).skill_id
+    if digest != card.skill_id:
         raise EvolutionError(
-            f"{folder}: is changed: its content has the id {found[:12]}, and its card says "
+            f"{folder}: is changed: its content has the id {digest[:12]}, and its card says "
             f"{card.skill_id[:12]}"
         )
     return card, adaptation

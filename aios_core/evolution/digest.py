@@ -1,4 +1,4 @@
-"""Digests by which models and tensors are told apart, whatever file or device they are in."""
+"""Digests that identify models and tensors, whatever file or device holds them."""
 
 from __future__ import annotations
 

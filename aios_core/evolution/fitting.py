@@ -111,10 +111,10 @@ def gradients_of(
     rows = _rows(windows, min(16, len(windows)), generator)
     for _ in range(batches):
         loss = _loss(model, *next(rows), generator)
-        found = torch.autograd.grad(loss, tensors, allow_unused=True)
+        gradients = torch.autograd.grad(loss, tensors, allow_unused=True)
         yield [
             torch.zeros_like(tensor) if gradient is None else gradient
-            for tensor, gradient in zip(tensors, found, strict=True)
+            for tensor, gradient in zip(tensors, gradients, strict=True)
         ]
 
 

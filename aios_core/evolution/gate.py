@@ -56,7 +56,9 @@ def _finite(value: Any) -> Any:
 
 
 @torch.no_grad()
-def score(model: Network, found: Windows, *, draws: int, seed: int, batch_size: int = 64) -> Tensor:
+def score(
+    model: Network, windows: Windows, *, draws: int, seed: int, batch_size: int = 64
+) -> Tensor:
     """Nats of each window: (N,) float64, the mean over draws of the bound.
 
     Texts, times and noise follow from the arguments alone, so two models are measured on the same
@@ -65,9 +67,9 @@ def score(model: Network, found: Windows, *, draws: int, seed: int, batch_size: 
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     parts = []
-    for start in range(0, len(found), batch_size):
-        ids = found.ids[start : start + batch_size]
-        valid = found.valid[start : start + batch_size]
+    for start in range(0, len(windows), batch_size):
+        ids = windows.ids[start : start + batch_size]
+        valid = windows.valid[start : start + batch_size]
         if model.mode == "ar":
             parts.append(nll(model, ids, valid).double().cpu())
             continue
@@ -102,7 +104,7 @@ def compare(before: Tensor, after: Tensor, tokens: Tensor, *, alpha: float) -> C
 
     difference, tokens, number = after - before, tokens.double(), len(before)
     size = float(tokens.sum())
-    old, new, ratio = (float(one.sum()) / size for one in (before, after, difference))
+    old, new, ratio = (float(nats.sum()) / size for nats in (before, after, difference))
     residuals = (difference - ratio * tokens) / tokens.mean()
     if number < 2 or not bool(residuals.isfinite().all()):
         return Change(old, new, ratio, -math.inf, math.inf, math.inf)
@@ -152,15 +154,15 @@ def judge(
         EvolutionError: the model as it is has no finite score.
     """
     alpha = (1 - config.confidence) * 6 / (math.pi * (gatings + 1)) ** 2
-    found = {}
+    compared = {}
     for name, windows in (("target", held.target), ("base", held.base)):
         scores = [score(m, windows, draws=config.draws, seed=seed) for m in (before, after)]
         if not scores[0].isfinite().all():
             raise EvolutionError(f"the model as it is has no finite score on the {name} texts")
         if not scores[1].isfinite().all():
             scores[1] = torch.full_like(scores[0], torch.inf)
-        found[name] = compare(scores[0], scores[1], windows.valid.sum(1), alpha=alpha)
-    target, base = found["target"], found["base"]
+        compared[name] = compare(scores[0], scores[1], windows.valid.sum(1), alpha=alpha)
+    target, base = compared["target"], compared["base"]
     reason = _reason(target, base, config)
     return Verdict(reason is None, reason or _success(target, base), target, base, alpha)
 

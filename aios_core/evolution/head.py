@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from aios_core.training.checkpoint import Checkpoint
 
 
-def at_head(found: Checkpoint) -> Model:
+def at_head(trained: Checkpoint) -> Model:
     """A trained model with the skills that its run has kept.
 
     Raises:
         EvolutionError: a version is missing or damaged, or made for another model.
     """
-    journal = Journal.of(found.run_folder)
-    return at(found, journal, journal.head)
+    journal = Journal.of(trained.run_folder)
+    return at(trained, journal, journal.head)
 
 
-def at(found: Checkpoint, journal: Journal, tip: str | None, *, base: str | None = None) -> Model:
+def at(trained: Checkpoint, journal: Journal, tip: str | None, *, base: str | None = None) -> Model:
     """A trained model as it was at a version; None is the base.
 
     Args:
-        found: as it was trained.
+        trained: as it was trained.
         journal: of its run.
         tip: the version.
         base: digest of the model as it was trained, where it is known.
@@ -38,26 +38,26 @@ def at(found: Checkpoint, journal: Journal, tip: str | None, *, base: str | None
     Raises:
         EvolutionError: as for `at_head`.
     """
-    model = found.model
+    model = trained.model
     for card, adaptation in journal.chain(tip):
         if card.parent is None:
-            check_base(card, base or model_digest(found.model), found)
-        model = applied(model, card, adaptation, found.resolved.registry)
+            check_base(card, base or model_digest(trained.model), trained)
+        model = applied(model, card, adaptation, trained.resolved.registry)
     return model
 
 
-def check_base(card: Card, base: str, found: Checkpoint) -> None:
+def check_base(card: Card, base: str, trained: Checkpoint) -> None:
     """Whether a card was made for a model.
 
     Raises:
         EvolutionError: it was not; the message says what is different.
     """
-    if card.mode != found.model.mode:
+    if card.mode != trained.model.mode:
         raise EvolutionError(
             f"skill {card.name}: is for models of mode {card.mode!r}, and this one's is "
-            f"{found.model.mode!r}"
+            f"{trained.model.mode!r}"
         )
-    if card.tokenizer_sha256 != found.tokenizer.fingerprint:
+    if card.tokenizer_sha256 != trained.tokenizer.fingerprint:
         raise EvolutionError(f"skill {card.name}: was made with another tokenizer")
     if card.base_sha256 != base:
         raise EvolutionError(

@@ -3,7 +3,7 @@
 ``evolution/`` in the folder of a run holds ``versions/ID/``, a skill card each, never changed;
 ``journal.jsonl``, to which lines are added and nothing else; ``last``, the digest of a line that
 must be there, so that lines which are cut off are noticed; and ``HEAD``, the id of a version. A
-version appears under its name when it is whole, then the journal tells of it, and HEAD moves last:
+version appears under its name when it is whole, then the journal records it, and HEAD moves last:
 whatever stops the process, HEAD names a version that is there.
 """
 
@@ -100,7 +100,7 @@ class Journal:
 
     def _read(self) -> tuple[list[dict[str, Any]], int, str]:
         """Every whole line, how many bytes these are, and the digest of the last."""
-        path, found, end, previous = self.folder / "journal.jsonl", [], 0, ""
+        path, entries, end, previous = self.folder / "journal.jsonl", [], 0, ""
         last = self._last()  # first, for a writer adds a line and then moves it
         seen = last == ""
         try:
@@ -119,13 +119,13 @@ class Journal:
                 raise EvolutionError(
                     f"{path}:{number}: does not follow the line before it: one of them was changed"
                 )
-            found.append(entry)
+            entries.append(entry)
             end += len(line.encode()) + 1
             previous = text_digest([line])
             seen = seen or previous == last
         if not seen:
-            raise EvolutionError(f"{path}: lines at its end are gone: {len(found)} are left")
-        return found, end, previous
+            raise EvolutionError(f"{path}: lines at its end are gone: {len(entries)} are left")
+        return entries, end, previous
 
     def add(self, event: str, **facts: Any) -> None:
         """Add a line, on disk when this returns; only by who holds the lock.
@@ -203,12 +203,12 @@ class Journal:
             EvolutionError: HEAD or another version builds on it, or the disk refuses.
         """
         folder, head = self.version(skill_id), self.head
-        parents = {one: self._parent(one) for one in self.ids()}
-        above = [one for one, parent in parents.items() if parent == skill_id]
+        parents = {version: self._parent(version) for version in self.ids()}
+        above = [version for version, parent in parents.items() if parent == skill_id]
         if skill_id == head:
             raise EvolutionError(f"{folder}: HEAD names it; let HEAD name another version first")
         if above:
-            each = ", ".join(one[:12] for one in above)
+            each = ", ".join(version[:12] for version in above)
             raise EvolutionError(f"{folder}: these versions build on it: {each}; delete them first")
         self.add("delete", to=head, head=head, skill_id=skill_id)
         try:
@@ -267,15 +267,15 @@ class Journal:
             return None
         if prefix == "HEAD":
             return self.head
-        found = [one for one in self.ids() if one.startswith(prefix)]
-        found = found or [card.skill_id for card in self.versions() if card.name == prefix]
-        if len(found) != 1:
-            what = "no version" if not found else f"{len(found)} versions"
+        matches = [skill_id for skill_id in self.ids() if skill_id.startswith(prefix)]
+        matches = matches or [card.skill_id for card in self.versions() if card.name == prefix]
+        if len(matches) != 1:
+            what = "no version" if not matches else f"{len(matches)} versions"
             raise EvolutionError(
                 f"{self.folder}: {what} begins with {prefix!r:.80}, or is named so; "
                 "`aios skill ls` lists them"
             )
-        return found[0]
+        return matches[0]
 
     def chain(self, tip: str | None) -> list[tuple[Card, Adaptation]]:
         """A version and all that it was learned on, the first one first.
@@ -283,13 +283,13 @@ class Journal:
         Raises:
             EvolutionError: one is missing or damaged.
         """
-        found: list[tuple[Card, Adaptation]] = []
+        versions: list[tuple[Card, Adaptation]] = []
         while tip is not None:
             card, adaptation = read(self.version(tip))
-            if card.skill_id != tip or any(tip == one.skill_id for one, _ in found):
+            if card.skill_id != tip or any(tip == other.skill_id for other, _ in versions):
                 raise EvolutionError(
                     f"{self.version(tip)}: is not the version that it is named for"
                 )
-            found.append((card, adaptation))
+            versions.append((card, adaptation))
             tip = card.parent
-        return found[::-1]
+        return versions[::-1]

@@ -40,7 +40,7 @@ class Attempt:
 
 
 def evolve(
-    found: Checkpoint,
+    trained: Checkpoint,
     resolved: Resolved,
     *,
     material: Material | None = None,
@@ -49,8 +49,8 @@ def evolve(
     """Try levels until one passes the gate, or all have failed.
 
     Args:
-        found: the run's model as it was trained.
-        resolved: its configuration, with evidence, levels and what the gate wants.
+        trained: the run's model as it was trained.
+        resolved: its configuration, with evidence, levels and what the gate requires.
         material: its evidence and the texts of the run, where they were read already.
         on_progress: called with a line about what is done now.
 
@@ -61,23 +61,23 @@ def evolve(
         EvolutionError: there is no evidence, another evolution is at work, the disk refuses, ...;
             HEAD stays where it was.
     """
-    journal = Journal.of(found.run_folder)
+    journal = Journal.of(trained.run_folder)
     with journal.locked():
-        return _Round(found, resolved, journal, material).run(on_progress)
+        return _Round(trained, resolved, journal, material).run(on_progress)
 
 
 class _Round:
     """One round, from the HEAD that the journal has now."""
 
     def __init__(
-        self, found: Checkpoint, resolved: Resolved, journal: Journal, material: Material | None
+        self, trained: Checkpoint, resolved: Resolved, journal: Journal, material: Material | None
     ) -> None:
-        self.found, self.config, self.journal = found, resolved.config, journal
+        self.trained, self.config, self.journal = trained, resolved.config, journal
         self.registry = resolved.registry
-        self.head, self.base = journal.head, model_digest(found.model)
-        self.model = at(found, journal, self.head, base=self.base)
-        material = material or Material.of(self.config, own_corpus(found))
-        self.splits: Splits = split(self.config, found.tokenizer, material)
+        self.head, self.base = journal.head, model_digest(trained.model)
+        self.model = at(trained, journal, self.head, base=self.base)
+        material = material or Material.of(self.config, own_corpus(trained))
+        self.splits: Splits = split(self.config, trained.tokenizer, material)
         facts = {"head": self.head, "data": self.splits.fingerprint, "seed": self.config.seed}
         self.key = data_digest(facts)
 
@@ -125,17 +125,17 @@ class _Round:
         return attempt
 
     def _card(self, name: str, proposal: Proposal) -> Card:
-        config, found = self.config, self.found
-        vocabulary = found.tokenizer.vocabulary
+        config, trained = self.config, self.trained
+        vocabulary = trained.tokenizer.vocabulary
         card = Card(
             name=name,
             description=f"Learned by {name} from {len(self.splits.fitting.target)} windows.",
             level=name,
-            mode=found.model.mode,
+            mode=trained.model.mode,
             base_sha256=self.base,
             parent=self.head,
             result_sha256=model_digest(proposal.model),
-            tokenizer_sha256=found.tokenizer.fingerprint,
+            tokenizer_sha256=trained.tokenizer.fingerprint,
             mask_token_id=vocabulary.mask_id,
             vocab_size=vocabulary.size,
             parameters=proposal.adaptation.parameters,

@@ -111,8 +111,8 @@ def _allow(key: str, value: Any) -> None:
             f"{key!r:.80} = {value!r:.80}: is a key that may change what is computed, and is not "
             "supported; expected an adapter without it"
         )
-    if not any(type(value) is type(one) and value == one for one in known):
-        each = " or ".join(repr(one) for one in known)
+    if not any(type(value) is type(choice) and value == choice for choice in known):
+        each = " or ".join(repr(choice) for choice in known)
         raise EvolutionError(f"{key} = {value!r:.80}: is not supported; expected {each}")
 
 
@@ -128,7 +128,7 @@ def check_layers(config: Mapping[str, Any], layers: Iterable[str]) -> None:
         for key, chosen in (("target_modules", True), ("exclude_modules", False)):
             named = config.get(key)
             if isinstance(named, list) and chosen != any(
-                f".{layer}".endswith(f".{one}") for one in named
+                f".{layer}".endswith(f".{name}") for name in named
             ):
                 raise EvolutionError(
                     f"{key} = {named!r:.80}: PEFT would leave out {layer!r:.200}, for which the "

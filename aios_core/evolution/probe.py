@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aios_core.contracts import Network, Quantizer, Windows
 
 MIN_EIGENVALUES: Final = 50
-"""Below so many a power law cannot be told from anything else, so alpha is refused."""
+"""With fewer, a power law cannot be distinguished from other distributions: no alpha is given."""
 PROMISE: Final = "grad_mean_abs"
 """The measure by which `l3-unfreeze` chooses tensors."""
 OUTLIER: Final = 6.0
@@ -74,12 +74,12 @@ def with_data(
     fork = model.fork().eval()
     parameters = dict(fork.named_parameters())
     tensors = list(parameters.values())
-    mean = [torch.zeros_like(one) for one in tensors]
+    mean = [torch.zeros_like(tensor) for tensor in tensors]
     fisher = [0.0 for _ in tensors]
-    for found in gradients_of(fork, windows, tensors, batches=batches, seed=seed):
-        mean = [m + g / batches for m, g in zip(mean, found, strict=True)]
+    for gradients in gradients_of(fork, windows, tensors, batches=batches, seed=seed):
+        mean = [m + g / batches for m, g in zip(mean, gradients, strict=True)]
         fisher = [
-            f + float(g.square().mean()) / batches for f, g in zip(fisher, found, strict=True)
+            f + float(g.square().mean()) / batches for f, g in zip(fisher, gradients, strict=True)
         ]
     for (name, tensor), gradient, squares in zip(parameters.items(), mean, fisher, strict=True):
         norm, own = float(gradient.norm()), float(tensor.detach().norm())

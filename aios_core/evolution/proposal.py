@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aios_core.registry import Registry
 
 WINDOWS: Final = 64
-"""Of each domain, by which the size of the uncertainty is told."""
+"""Windows of each domain from which uncertainty is estimated."""
 
 
 @frozen(eq=False)
@@ -94,16 +94,16 @@ def evidence_uncertainty(model: Model, splits: Splits, registry: Registry) -> fl
     """
     seed = splits.fitting.seed
     target, base = (
-        _unsure(model, take(found, torch.arange(min(len(found), WINDOWS))), seed, registry)
-        for found in (splits.fitting.target, splits.gate.base)
+        _unsure(model, take(windows, torch.arange(min(len(windows), WINDOWS))), seed, registry)
+        for windows in (splits.fitting.target, splits.gate.base)
     )
     return float((target.mean() - base.mean()) / base.std().clamp(min=1e-6))
 
 
-def _unsure(model: Model, found: Windows, seed: int, registry: Registry) -> Tensor:
+def _unsure(model: Model, windows: Windows, seed: int, registry: Registry) -> Tensor:
     """(N,) of each window."""
     if model.mode == "ar" or not model.process.absorbing or model.in_blocks:
-        return score(model, found, draws=2, seed=seed) / found.valid.sum(1)
+        return score(model, windows, draws=2, seed=seed) / windows.valid.sum(1)
     default = {DEFAULT: estimator(registry)}
-    levels = read(model.eval(), found.ids, found.valid, seed=seed)
+    levels = read(model.eval(), windows.ids, windows.valid, seed=seed)
     return torch.from_numpy(scores(levels, default)[DEFAULT]).mean(1)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def readme(card: Card) -> str:
-    """Front matter as hubs want it, and a table of the scores."""
+    """Front matter as hubs expect it, and a table of the scores."""
     share = 100 * card.parameters / max(card.parameters_total, 1)
     trained = (
         f"trainable params: {card.parameters:,} || all params: {card.parameters_total:,} || "

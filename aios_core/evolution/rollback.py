@@ -28,12 +28,12 @@ class Rollback:
 
 
 def rollback(
-    found: Checkpoint, to: str | None = None, *, reason: str = "", event: str = "rollback"
+    trained: Checkpoint, to: str | None = None, *, reason: str = "", event: str = "rollback"
 ) -> Rollback:
     """Let HEAD name another version, once its tensors are shown to be those that were kept.
 
     Args:
-        found: the run's model as it was trained.
+        trained: the run's model as it was trained.
         to: the beginning of an id, a name, or ``"base"``; None: what HEAD was learned on.
         reason: for the journal.
         event: what the journal calls it.
@@ -41,7 +41,7 @@ def rollback(
     Raises:
         EvolutionError: there is no such version, or it is damaged; HEAD stays where it was.
     """
-    journal = Journal.of(found.run_folder)
+    journal = Journal.of(trained.run_folder)
     with journal.locked():
         head = journal.head
         if to is not None:
@@ -50,19 +50,19 @@ def rollback(
             raise EvolutionError(f"{journal.folder}: HEAD is the base, and nothing is before it")
         else:
             target = journal.chain(head)[-1][0].parent
-        digest = checked(found, journal, target)
+        digest = checked(trained, journal, target)
         journal.add(event, to=target, head=head, reason=reason)
         journal.move(target)
     return Rollback(head, target, digest)
 
 
-def checked(found: Checkpoint, journal: Journal, tip: str | None) -> str:
+def checked(trained: Checkpoint, journal: Journal, tip: str | None) -> str:
     """Digest of the model at a version.
 
     Raises:
         EvolutionError: it is not the one that was written when the version was made.
     """
-    digest = model_digest(at(found, journal, tip))
+    digest = model_digest(at(trained, journal, tip))
     if tip is not None:
         card = read_card(journal.version(tip))
         if digest != card.result_sha256:
@@ -73,9 +73,9 @@ def checked(found: Checkpoint, journal: Journal, tip: str | None) -> str:
     return digest
 
 
-def faults(found: Checkpoint) -> list[str]:
+def faults(trained: Checkpoint) -> list[str]:
     """What is wrong with the evolution of a run; nothing is repaired."""
-    journal, wrong = Journal.of(found.run_folder), []
+    journal, wrong = Journal.of(trained.run_folder), []
     try:
         entries = journal.entries()
         kept = _kept(entries)
@@ -83,27 +83,27 @@ def faults(found: Checkpoint) -> list[str]:
         return [str(error)]
     versions = journal.ids()
     wrong += [
-        f"{journal.version(one)}: is missing, and the journal kept it"
-        for one in sorted(kept - set(versions))
+        f"{journal.version(version)}: is missing, and the journal kept it"
+        for version in sorted(kept - set(versions))
     ]
     # A version that was deleted may be learned anew.
     last = {entry["skill_id"]: entry["event"] for entry in entries if entry["event"] in _ENDS}
-    for one in versions:
+    for version in versions:
         try:
-            if last.get(one) == "revoke" and not journal.revoked(one):
+            if last.get(version) == "revoke" and not journal.revoked(version):
                 wrong.append(
-                    f"{journal.version(one)}: was being revoked when the command ended, and can "
-                    "still be applied; revoke it again"
+                    f"{journal.version(version)}: was being revoked when the command ended, and "
+                    "can still be applied; revoke it again"
                 )
-            chain = [card for card, _ in journal.chain(one)]  # of revoked ones too
+            chain = [card for card, _ in journal.chain(version)]  # of revoked ones too
             if not any(card.revoked for card in chain):
-                checked(found, journal, one)
+                checked(trained, journal, version)
         except AIOSError as error:
             wrong.append(str(error))
     try:
         if journal.head is not None and journal.head not in kept:
             wrong.append(f"{journal.folder / 'HEAD'}: names a version that the journal never kept")
-        checked(found, journal, journal.head)
+        checked(trained, journal, journal.head)
     except AIOSError as error:
         wrong.append(str(error))
     return list(dict.fromkeys(wrong))

@@ -57,20 +57,22 @@ def find_skills(
         embedder = embedder_of(store.schema, provider)
         _synchronise(store, embedder, list(cards.values()))
         (query,) = embedder.embed([context], side="query")
-        found = store.search(query, min(k, len(cards)), columns=["id"])
-    pairs = zip(found.column("id").to_pylist(), found.column("_score").to_pylist(), strict=True)
-    return [(cards[one], score) for one, score in pairs]
+        nearest = store.search(query, min(k, len(cards)), columns=["id"])
+    pairs = zip(nearest.column("id").to_pylist(), nearest.column("_score").to_pylist(), strict=True)
+    return [(cards[skill_id], score) for skill_id, score in pairs]
 
 
 def _synchronise(store: VectorStore, embedder: Embedder, cards: list[Card]) -> None:
     """Synchronise the vector index with the journal: these cards, as they are now, alone."""
     texts = {card.skill_id: f"{card.name}: {card.description}" for card in cards}
     held = {
-        one: text
+        skill_id: text
         for batch in store.to_batches(columns=["id", "text"])
-        for one, text in zip(*(batch.column(c).to_pylist() for c in ("id", "text")), strict=True)
+        for skill_id, text in zip(
+            *(batch.column(c).to_pylist() for c in ("id", "text")), strict=True
+        )
     }
-    if gone := [one for one in held if one not in texts]:
+    if gone := [skill_id for skill_id in held if skill_id not in texts]:
         store.delete(gone)
     new = [card for card in cards if held.get(card.skill_id) != texts[card.skill_id]]
     if new:

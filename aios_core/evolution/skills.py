@@ -35,31 +35,31 @@ if TYPE_CHECKING:
     from aios_core.training.checkpoint import Checkpoint
 
 
-def take_in(found: Checkpoint, folder: Path, *, name: str | None = None) -> Card:
+def take_in(trained: Checkpoint, folder: Path, *, name: str | None = None) -> Card:
     """Make a card, or an adapter of PEFT, a version of a run; HEAD stays where it is.
 
     Args:
-        found: the run's model as it was trained.
+        trained: the run's model as it was trained.
         folder: of the card; with no ``skill.json`` it is taken for an adapter of PEFT.
         name: of the skill; None: the card's, or the folder's.
 
     Raises:
         EvolutionError: it is damaged, could run code, or is for another model.
     """
-    journal, base = Journal.of(found.run_folder), model_digest(found.model)
+    journal, base = Journal.of(trained.run_folder), model_digest(trained.model)
     if (folder / CARD).exists():
         card, adaptation = read(folder)
-        check_base(card, base, found)
-        model = found.model
+        check_base(card, base, trained)
+        model = trained.model
         for older, what in journal.chain(card.parent):
-            model = applied(model, older, what, found.resolved.registry)
-        changed = applied(model, card, adaptation, found.resolved.registry)
+            model = applied(model, older, what, trained.resolved.registry)
+        changed = applied(model, card, adaptation, trained.resolved.registry)
         if model_digest(changed) != card.result_sha256:
-            raise EvolutionError(f"{folder}: does not give the model that its card tells of")
+            raise EvolutionError(f"{folder}: does not give the model that its card describes")
     else:
         adaptation = read_adaptation(folder)
         try:
-            card = _of_peft(found, folder, adaptation, base)
+            card = _of_peft(trained, folder, adaptation, base)
         except EvolutionError as error:
             raise EvolutionError(f"{folder / CONFIG}: {error}") from error
     if name is not None:
@@ -98,7 +98,7 @@ def revoke(journal: Journal, skill_id: str, *, reason: str = "") -> str | None:
     """
     with journal.locked():
         card, head = read_card(journal.version(skill_id)), journal.head
-        if skill_id in [one.skill_id for one, _ in journal.chain(head)]:
+        if skill_id in [kept.skill_id for kept, _ in journal.chain(head)]:
             head = card.parent
         journal.add("revoke", to=head, skill_id=skill_id, head=journal.head, reason=reason)
         # Before HEAD moves: where that fails, a model with the skill is refused and not used.
@@ -118,11 +118,11 @@ def delete(journal: Journal, skill_id: str) -> None:
         journal.drop(skill_id)
 
 
-def merge(found: Checkpoint, weights: Mapping[str, float], *, name: str) -> Card:
+def merge(trained: Checkpoint, weights: Mapping[str, float], *, name: str) -> Card:
     """Make one skill of several, each with a weight; HEAD stays where it is.
 
     Args:
-        found: the run's model as it was trained.
+        trained: the run's model as it was trained.
         weights: of versions of the run, all of one level and learned on one parent; finite.
         name: of the new skill.
 
@@ -133,7 +133,7 @@ def merge(found: Checkpoint, weights: Mapping[str, float], *, name: str) -> Card
     for skill_id, weight in weights.items():
         if not math.isfinite(weight):
             raise EvolutionError(f"{skill_id[:12]}: expected a finite weight, got {weight}")
-    journal, registry = Journal.of(found.run_folder), found.resolved.registry
+    journal, registry = Journal.of(trained.run_folder), trained.resolved.registry
     parts = [read(journal.version(skill_id)) for skill_id in weights]
     if len({(card.level, card.parent) for card, _ in parts}) != 1:
         each = ", ".join(f"{c.name} ({c.level} on {(c.parent or BASE)[:12]})" for c, _ in parts)
@@ -144,7 +144,7 @@ def merge(found: Checkpoint, weights: Mapping[str, float], *, name: str) -> Card
     if revoked := next((card.name for card, _ in parts if card.revoked), None):
         raise EvolutionError(f"skill {revoked}: was revoked")
     level = registry.get("level", first.level).load()()
-    pairs = zip((one for _, one in parts), weights.values(), strict=True)
+    pairs = zip((adaptation_part for _, adaptation_part in parts), weights.values(), strict=True)
     adaptation: Adaptation = level.merge(list(pairs))
     said = " + ".join(
         f"{weight:g} {card.name} ({card.skill_id[:12]})"
@@ -161,7 +161,7 @@ def merge(found: Checkpoint, weights: Mapping[str, float], *, name: str) -> Card
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         versions=library_versions(),
     )
-    changed = applied(at(found, journal, first.parent), card, adaptation, registry)
+    changed = applied(at(trained, journal, first.parent), card, adaptation, registry)
     card = identified(attrs.evolve(card, result_sha256=model_digest(changed)), adaptation)
     with journal.locked():
         journal.keep(card, adaptation)
@@ -169,34 +169,34 @@ def merge(found: Checkpoint, weights: Mapping[str, float], *, name: str) -> Card
     return card
 
 
-def _of_peft(found: Checkpoint, folder: Path, adaptation: Adaptation, base: str) -> Card:
+def _of_peft(trained: Checkpoint, folder: Path, adaptation: Adaptation, base: str) -> Card:
     """A card for an adapter that has none."""
     config = adaptation.config
     task, named = config.get("task_type"), config.get("base_model_name_or_path")
-    if task is not None and found.model.mode == "diffusion":
+    if task is not None and trained.model.mode == "diffusion":
         raise EvolutionError(
             f"is an adapter for the task {task!r:.80}, of an autoregressive model or an "
             "encoder, and this model is a diffusion model; expected one that was learned on it"
         )
     if named and named != f"aios-{base[:16]}":
         raise EvolutionError(f"is for the base {named!r:.200}, and this one is 'aios-{base[:16]}'")
-    vocabulary = found.tokenizer.vocabulary
+    vocabulary = trained.tokenizer.vocabulary
     card = Card(
         name=_slug(folder.resolve().name),
         description="An adapter of PEFT.",
         level="l2-lora",
-        mode=found.model.mode,
+        mode=trained.model.mode,
         base_sha256=base,
         result_sha256=base,
-        tokenizer_sha256=found.tokenizer.fingerprint,
+        tokenizer_sha256=trained.tokenizer.fingerprint,
         mask_token_id=vocabulary.mask_id,
         vocab_size=vocabulary.size,
         parameters=adaptation.parameters,
-        parameters_total=found.model.num_parameters(),
+        parameters_total=trained.model.num_parameters(),
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         versions=library_versions(),
     )
-    changed = applied(found.model, card, adaptation, found.resolved.registry)
+    changed = applied(trained.model, card, adaptation, trained.resolved.registry)
     return identified(attrs.evolve(card, result_sha256=model_digest(changed)), adaptation)
 
 

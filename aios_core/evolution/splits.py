@@ -68,7 +68,7 @@ class Material:
         Raises:
             DataError: they cannot be read.
         """
-        evidence = tuple(Spool(one.documents(), "evidence") for one in config.evidence)
+        evidence = tuple(Spool(dataset.documents(), "evidence") for dataset in config.evidence)
         return cls(evidence, base or Spool(config.dataset.documents(), "dataset"))
 
 
@@ -98,7 +98,7 @@ def split(config: Config, tokenizer: TrainedTokenizer, material: Material | None
     count = evolution.windows
 
     def cut(sets: Sequence[Corpus | Spool], part: Split, most: int) -> Windows:
-        return windows((t for one in sets for t in one.texts(part)), tokenizer, length, most)
+        return windows((t for corpus in sets for t in corpus.texts(part)), tokenizer, length, most)
 
     material = material or Material.of(config)
     evidence, own = material.evidence, (material.base,)
@@ -114,22 +114,22 @@ def split(config: Config, tokenizer: TrainedTokenizer, material: Material | None
             "texts to fit on as well, so a gate could not tell learning from remembering; expected "
             "texts that do not repeat themselves"
         )
-    for name, sets, one in (
+    for name, sets, held_out in (
         ("evidence", evidence, held),
         ("data set of the model", own, known),
     ):
-        if (missing := 2 * MIN_WINDOWS - len(one)) > 0:
+        if (missing := 2 * MIN_WINDOWS - len(held_out)) > 0:
             texts = chain.from_iterable(c.texts("validation") for c in sets)
             sample = "".join(islice(chain.from_iterable(texts), 64 * length))
             each = len(sample) / max(1, len(tokenizer.encode(sample)))
             more = missing * length * (each or 1.0) / HELD_OUT
             also = ""
-            if one is held and dropped:
+            if held_out is held and dropped:
                 more *= (len(held) + dropped) / len(held)
                 also = f" ({dropped} more stand in the texts to fit on as well and are left out)"
             raise EvolutionError(
                 f"the {name}: expected {2 * MIN_WINDOWS} held-out windows of {length} tokens, half "
-                f"of which decide and half report, got {len(one)}{also}; about {more:,.0f} "
+                f"of which decide and half report, got {len(held_out)}{also}; about {more:,.0f} "
                 f"characters more are needed, of which {HELD_OUT:.0%} are held out"
             )
     held = take(held, torch.arange(min(len(held), 2 * count)))
@@ -163,14 +163,14 @@ def windows(texts: Iterable[str], tokenizer: TrainedTokenizer, length: int, most
     return Windows(torch.from_numpy(ids.reshape(shape)), torch.from_numpy(valid.reshape(shape)))
 
 
-def take(found: Windows, rows: torch.Tensor) -> Windows:
+def take(windows: Windows, rows: torch.Tensor) -> Windows:
     """Some rows."""
-    return evolve(found, ids=found.ids[rows], valid=found.valid[rows])
+    return evolve(windows, ids=windows.ids[rows], valid=windows.valid[rows])
 
 
-def _part(found: Windows, half: int) -> Windows:
-    middle = len(found) // 2
-    return take(found, torch.arange(len(found))[middle * half : middle + middle * half])
+def _part(windows: Windows, half: int) -> Windows:
+    middle = len(windows) // 2
+    return take(windows, torch.arange(len(windows))[middle * half : middle + middle * half])
 
 
 def _without(held: Windows, fitting: Windows) -> tuple[Windows, int]:

@@ -67,14 +67,14 @@ def network(folder: Path, arm: str | None = None) -> Network:
     else:
         metric = results.headline
         best = results.best(metric) if metric else None
-        done = [one for one in results.arms if any(trial.status == "done" for trial in one.trials)]
+        done = [arm for arm in results.arms if any(trial.status == "done" for trial in arm.trials)]
         if not done:
             raise DataError(f"{folder}: no trial is done; expected an ablation that ran")
         metric, chosen = (metric, best[0]) if best else (None, done[0])
     trials = [trial for trial in chosen.trials if trial.status == "done"]
     if not trials:
         raise DataError(f"{folder}: no trial of the arm {chosen.label!r} is done")
-    trial = min(trials, key=lambda one: one.seed)
+    trial = min(trials, key=lambda trial: trial.seed)
     return Network(
         folder=_models(folder) / trial.training_key,
         twin=_twin(folder, results, trial),
@@ -95,8 +95,8 @@ def judge(folder: Path) -> Path | None:
     if folder != _models(above) / folder.name or not is_ablation(above):
         return None
     results = read(above)
-    trials = (one for one in results.trials if one.training_key == folder.name)
-    return next((twin for one in trials if (twin := _twin(above, results, one))), None)
+    trials = (trial for trial in results.trials if trial.training_key == folder.name)
+    return next((twin for trial in trials if (twin := _twin(above, results, trial))), None)
 
 
 def _models(folder: Path) -> Path:
@@ -104,17 +104,20 @@ def _models(folder: Path) -> Path:
 
 
 def _named(results: Results, name: str) -> Arm:
-    found = [arm for arm in results.arms if arm.label == name]
-    found = found or [arm for arm in results.arms if name in arm.label]
-    if len(found) == 1:
-        return found[0]
-    what = f"{len(found)} arms hold {name!r}" if found else f"there is no arm {name!r}"
-    labels = ", ".join(repr(arm.label) for arm in found or results.arms)
+    named = [arm for arm in results.arms if arm.label == name]
+    named = named or [arm for arm in results.arms if name in arm.label]
+    if len(named) == 1:
+        return named[0]
+    what = f"{len(named)} arms hold {name!r}" if named else f"there is no arm {name!r}"
+    labels = ", ".join(repr(arm.label) for arm in named or results.arms)
     raise DataError(f"{results.folder}: {what}; expected one of {labels}")
 
 
 def _twin(folder: Path, results: Results, trial: TrialResult) -> Path | None:
-    key = next((one["twin"] for one in results.about["trials"] if one["key"] == trial.key), None)
+    key = next(
+        (planned["twin"] for planned in results.about["trials"] if planned["key"] == trial.key),
+        None,
+    )
     return _models(folder) / results.models[key]["training_key"] if key in results.models else None
 
 
@@ -122,7 +125,7 @@ def _sampling(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """The settings that training does not depend on."""
     schema = config_class(tuple(Registry.discover(insist=False).kinds.values()))
     sections = {
-        name for name, one in fields(schema).items() if one.metadata["affects"] != "training"
+        name for name, field in fields(schema).items() if field.metadata["affects"] != "training"
     }
     return tuple(
         f"{key}={json.dumps(value)}"

@@ -87,29 +87,29 @@ class Subject:
             EvolutionError: a skill is.
             DataError: the texts cannot be read, or are not those that it was trained on.
         """
-        found = checkpoint.load(folder, registry=resolved.registry)
-        return cls.of(found, resolved, evolved=evolved, measured=measured)
+        trained = checkpoint.load(folder, registry=resolved.registry)
+        return cls.of(trained, resolved, evolved=evolved, measured=measured)
 
     @classmethod
     def of(
         cls,
-        found: Checkpoint,
+        trained: Checkpoint,
         resolved: Resolved,
         *,
         evolved: bool = True,
         measured: Measured | None = None,
     ) -> Subject:
         """Like `load`, of a network that was read already."""
-        measured, config, train = measured or own(found, resolved), resolved.config, None
+        measured, config, train = measured or own(trained, resolved), resolved.config, None
         if config.quantizer.calibrated:
-            corpus = own_corpus(found, resolved, measured.corpus)
-            train = tokens(corpus, "train", found.tokenizer)
-        journal = Journal.of(found.run_folder)
+            corpus = own_corpus(trained, resolved, measured.corpus)
+            train = tokens(corpus, "train", trained.tokenizer)
+        journal = Journal.of(trained.run_folder)
         head = journal.head if evolved else None
-        held_out = _first(measured.held_out, config.evaluation.max_tokens, found.tokenizer)
-        model = at(found, journal, head).to(device.choose(config.training))
+        held_out = _first(measured.held_out, config.evaluation.max_tokens, trained.tokenizer)
+        model = at(trained, journal, head).to(device.choose(config.training))
         quantize(model, config.quantizer, train, seed=config.seed)
-        return cls(config, model, found.tokenizer, held_out, head, measured.other)
+        return cls(config, model, trained.tokenizer, held_out, head, measured.other)
 
 
 def evaluate_model(subject: Subject) -> dict[str, Any]:
@@ -135,9 +135,9 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
         "texts": subject.other,
         "metrics": metrics | {"bits_per_weight": bits},
         "perplexity": {
-            name: math.exp(found["value"])
-            for name, found in metrics.items()
-            if found["unit"] == "nats/token" and found["value"] < _MOST_NATS
+            name: math.exp(metric["value"])
+            for name, metric in metrics.items()
+            if metric["unit"] == "nats/token" and metric["value"] < _MOST_NATS
         },
         "yardsticks": yardsticks(subject.held_out, subject.tokenizer.vocabulary),
         "tokens": len(subject.held_out.ids),
@@ -233,20 +233,24 @@ def evaluate_run(
         ConfigError: an override is wrong, or would need another training.
         DataError: the texts cannot be read, or are not those that the run was trained on.
     """
-    found = checkpoint.load(folder, registry=registry)
-    reading = [] if texts is None else [one for one in overrides if one.startswith("dataset.")]
-    resolved = _overridden(found, [one for one in overrides if one not in reading])
+    trained = checkpoint.load(folder, registry=registry)
+    reading = (
+        []
+        if texts is None
+        else [override for override in overrides if override.startswith("dataset.")]
+    )
+    resolved = _overridden(trained, [override for override in overrides if override not in reading])
     if texts is not None:
-        measured = others(found, texts, reading)
+        measured = others(trained, texts, reading)
     elif prepared is not None:
         measured = Measured.of(prepared)
     else:
-        measured = own(found, resolved)
-    wanted = resolved.config.mode == "diffusion" and resolved.config.evaluation.twin
-    place = found.run_folder
+        measured = own(trained, resolved)
+    judged = resolved.config.mode == "diffusion" and resolved.config.evaluation.twin
+    place = trained.run_folder
     beside = twin or judge_of(place) or place / "twin"
-    of_twin = _twin(found, resolved, beside) if wanted else None
-    subject = Subject.of(found, resolved, evolved=evolved, measured=measured)
+    of_twin = _twin(trained, resolved, beside) if judged else None
+    subject = Subject.of(trained, resolved, evolved=evolved, measured=measured)
     results: dict[str, Any] = {"model": evaluate_model(subject)}
     if resolved.config.mode == "diffusion":
         judge = None
@@ -257,26 +261,28 @@ def evaluate_run(
     return results
 
 
-def _twin(found: Checkpoint, resolved: Resolved, place: Path) -> Checkpoint:
-    """The twin that is there, which must be the one that a configuration wants."""
+def _twin(trained: Checkpoint, resolved: Resolved, place: Path) -> Checkpoint:
+    """The twin that is there, which must be the one that a configuration requires."""
     remedy = (
         "`aios run` with the configuration of the run trains it, and --set evaluation.twin=false "
         "measures without a judge"
     )
     if checkpoint.latest(place) is None:
         raise ModelLoadError(f"{place}: there is no twin to judge the samples; {remedy}")
-    twin, wanted = checkpoint.load(place, registry=resolved.registry), twin_of(resolved)
-    there, here = (training_settings(one, twin.state.data) for one in (twin.resolved, wanted))
+    twin, expected = checkpoint.load(place, registry=resolved.registry), twin_of(resolved)
+    there, here = (training_settings(run, twin.state.data) for run in (twin.resolved, expected))
     if there != here:
-        key, one, other = _difference("", there, here)
-        raise ModelLoadError(f"{place}: was trained with {key} = {one}, expected {other}; {remedy}")
+        key, value, other = _difference("", there, here)
+        raise ModelLoadError(
+            f"{place}: was trained with {key} = {value}, expected {other}; {remedy}"
+        )
     training = twin.resolved.config.training
     if not is_over(twin.state, training):
         raise ModelLoadError(
             f"{place}: was trained for {twin.state.step} of {training.steps} steps; {remedy}"
         )
-    texts = {one.state.texts for one in (found, twin)} - {""}  # which older ones do not say
-    if twin.state.tokenizer != found.state.tokenizer or len(texts) > 1:
+    texts = {loaded.state.texts for loaded in (trained, twin)} - {""}  # which older ones do not say
+    if twin.state.tokenizer != trained.state.tokenizer or len(texts) > 1:
         raise ModelLoadError(f"{place}: was trained on other texts than the run; {remedy}")
     return twin
 
@@ -297,13 +303,13 @@ def machine(where: torch.device) -> str:
     return f"{platform.system()} {name}, device {where.type}"
 
 
-def _overridden(found: Checkpoint, overrides: Sequence[str]) -> Resolved:
-    resolved = found.resolved
+def _overridden(trained: Checkpoint, overrides: Sequence[str]) -> Resolved:
+    resolved = trained.resolved
     if not overrides:
         return resolved
     changed = resolve(resolved.values, overrides=overrides, registry=resolved.registry)
     # Where the texts lie does not count: what they are is compared when they are read.
-    data = found.state.data
+    data = trained.state.data
     if training_key(changed, data) != training_key(resolved, data):
         raise ConfigError(
             f"--set {' --set '.join(overrides)}: would need another training; an evaluation can "
@@ -373,8 +379,8 @@ def _estimates(metric: Metric, measured: Any) -> dict[str, Estimate]:
 
 
 def _lookup(metric: Metric, table: Literal["units", "better"], name: str) -> str | None:
-    found: str | None = getattr(metric, table).get(name)
-    return found
+    text: str | None = getattr(metric, table).get(name)
+    return text
 
 
 def _first(held_out: Tokens, count: int | None, tokenizer: TrainedTokenizer) -> Tokens:

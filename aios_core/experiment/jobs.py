@@ -76,12 +76,12 @@ def _trial(
     lock: Path,
     corpus: Corpus,
 ) -> dict[str, Any]:
-    found, judge = checkpoint.load(folder, registry=resolved.registry), None
-    texts = own(found, resolved, corpus)
+    trained, judge = checkpoint.load(folder, registry=resolved.registry), None
+    texts = own(trained, resolved, corpus)
     if twin is not None:
         values, twin_folder = twin
         judge = Subject.load(Path(twin_folder), resolve(values), measured=texts).model
-    measured = evaluate_samples(Subject.of(found, resolved, measured=texts), judge)
+    measured = evaluate_samples(Subject.of(trained, resolved, measured=texts), judge)
     measured["sampling_seconds"] = measured.pop("seconds")
-    write_lock(resolved, lock, data={"fingerprint": found.state.data})
+    write_lock(resolved, lock, data={"fingerprint": trained.state.data})
     return measured

@@ -92,7 +92,7 @@ ONLY: Final = "the only arm"
 
 
 def is_done(result: Path) -> bool:
-    """Whether a result is there and tells of success."""
+    """Whether a result is there and reports success."""
     return read_result(result).get("status") == "done"
 
 
@@ -123,20 +123,20 @@ def make_plan(
     Raises:
         ConfigError: with all that is wrong, or the folder is that of a run.
     """
-    found = trials(file, overrides=overrides, registry=registry)
-    name = found[0].resolved.config.name
+    configured = trials(file, overrides=overrides, registry=registry)
+    name = configured[0].resolved.config.name
     target = folder or RUNS / name
     if checkpoint.latest(target) is not None:
         raise ConfigError(
             f"{target}: holds a run, which an ablation must not be mixed with; expected another "
             f"`output`, or another name than {name!r}"
         )
-    label = labeller([trial.settings for trial in found])
+    label = labeller([trial.settings for trial in configured])
     corpora: dict[str, Corpus] = {}
     data: dict[str, str] = {}
     models: dict[tuple[object, ...], PlannedModel] = {}
     planned = []
-    for trial in found:
+    for trial in configured:
         resolved = trial.resolved
         dataset = dataset_of(resolved)
         if dataset not in data:
@@ -167,7 +167,9 @@ def dataset_of(resolved: Resolved) -> str:
 def _fingerprint(corpus: Corpus) -> str:
     """Digest of all texts, so that a changed file is not taken for the one that was measured."""
     contents = corpus.contents
-    return hashlib.sha256("".join(one.sha256 for one in contents.values()).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join(content.sha256 for content in contents.values()).encode()
+    ).hexdigest()
 
 
 def _model(
@@ -193,29 +195,29 @@ def _model(
 
 
 def labeller(settings: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any]], str]:
-    """A function from settings to the label of their arm, in as few words as tell arms apart."""
+    """A function from settings to the label of their arm, in as few words as distinguish arms."""
     seen: dict[str, set[str]] = {}
-    for one in settings:
-        for key, value in one.items():
+    for setting in settings:
+        for key, value in setting.items():
             seen.setdefault(key, set()).add(repr(value))
     varied = [
         key
         for key, values in seen.items()
-        if key != "seed" and (len(values) > 1 or any(key not in one for one in settings))
+        if key != "seed" and (len(values) > 1 or any(key not in setting for setting in settings))
     ]
     sections = list(dict.fromkeys(key.partition(".")[0] for key in varied))
 
-    def label(one: dict[str, Any]) -> str:
-        own = [key for key in varied if key in one]
+    def label(setting: dict[str, Any]) -> str:
+        own = [key for key in varied if key in setting]
         # A section's name first, then its other words, then its numbers.
         own.sort(
             key=lambda key: (
                 sections.index(key.partition(".")[0]),
                 not key.endswith(".type"),
-                not isinstance(one[key], str),
+                not isinstance(setting[key], str),
             )
         )
-        return " · ".join(_word(key, one[key]) for key in own) or ONLY
+        return " · ".join(_word(key, setting[key]) for key in own) or ONLY
 
     return label
 

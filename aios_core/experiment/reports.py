@@ -36,15 +36,15 @@ def reports_of(
 
 def usable(reports: Sequence[Report]) -> tuple[tuple[Report, ...], tuple[MissingExtraError, ...]]:
     """Those whose modules are installed, and what the others miss."""
-    found, missing = [], []
+    usable_reports, missing = [], []
     for report in reports:
         try:
             with blamed(report, "check"):
                 report.check()
-            found.append(report)
+            usable_reports.append(report)
         except MissingExtraError as error:
             missing.append(error)
-    return tuple(found), tuple(missing)
+    return tuple(usable_reports), tuple(missing)
 
 
 def write_reports(results: Results, reports: Sequence[Report] | None = None) -> tuple[Path, ...]:

@@ -116,22 +116,22 @@ class Results:
 
     @arms.default
     def _gather(self) -> tuple[Arm, ...]:
-        found: dict[str, list[TrialResult]] = {}
+        by_label: dict[str, list[TrialResult]] = {}
         for trial in self.trials:
-            found.setdefault(trial.arm, []).append(trial)
+            by_label.setdefault(trial.arm, []).append(trial)
         return tuple(
             Arm(label, trials[0].baseline, _without_seed(trials[0].settings), tuple(trials))
-            for label, trials in found.items()
+            for label, trials in by_label.items()
         )
 
     @compared.default
     def _differing(self) -> dict[str, dict[str, Any]]:
-        found = self.metrics()
+        differing = self.metrics()
         for name, about in self.model_metrics().items():
             values = [arm.by_seed(name) for arm in self.arms]
-            if any(one != values[0] for one in values):
-                found[name] = about
-        return found
+            if any(by_seed != values[0] for by_seed in values):
+                differing[name] = about
+        return differing
 
     @property
     def baseline(self) -> Arm:
@@ -145,25 +145,25 @@ class Results:
 
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Name to unit and direction of every value measured of samples, in their order."""
-        found: dict[str, dict[str, Any]] = {}
+        metrics: dict[str, dict[str, Any]] = {}
         for trial in self.trials:
-            found |= trial.result.get("metrics", {})
-        return found
+            metrics |= trial.result.get("metrics", {})
+        return metrics
 
     def model_metrics(self) -> dict[str, dict[str, Any]]:
         """The same of networks."""
-        found: dict[str, dict[str, Any]] = {}
+        metrics: dict[str, dict[str, Any]] = {}
         for model in self.models.values():
             if not model["twin"]:
-                found |= model["result"].get("metrics", {})
-        return found
+                metrics |= model["result"].get("metrics", {})
+        return metrics
 
     def reference(self, name: str) -> float | None:
         """What held-out texts have for a metric of samples.
 
         None also where arms differ in it, as those of other tokenizers or lengths do.
         """
-        values = {one for arm in self.arms for one in arm.references(name).values()}
+        values = {value for arm in self.arms for value in arm.references(name).values()}
         return values.pop() if len(values) == 1 else None
 
     def by_distance(self, name: str) -> bool:
@@ -188,8 +188,8 @@ class Results:
 
     def distance(self, arm: Arm, name: str) -> Summary | None:
         """What an arm is `judged` by over seeds; None where no trial has it."""
-        found = list(self.judged(arm, name).values())
-        return summarise(found) if found else None
+        distances = list(self.judged(arm, name).values())
+        return summarise(distances) if distances else None
 
     def difference(self, arm: Arm, name: str) -> Summary | None:
         """What an arm is `judged` by less the baseline's, seed by seed; None for the baseline."""
@@ -333,16 +333,16 @@ def read(folder: Path) -> Results:
     }
     trials = tuple(
         TrialResult(
-            key=one["key"],
-            arm=one["arm"],
-            baseline=one["baseline"],
-            seed=one["seed"],
-            settings=one["settings"],
-            training_key=models[one["model"]]["training_key"],
-            model=models[one["model"]]["result"],
-            result=read_result(folder / "trials" / one["key"] / "result.json"),
+            key=planned["key"],
+            arm=planned["arm"],
+            baseline=planned["baseline"],
+            seed=planned["seed"],
+            settings=planned["settings"],
+            training_key=models[planned["model"]]["training_key"],
+            model=models[planned["model"]]["result"],
+            result=read_result(folder / "trials" / planned["key"] / "result.json"),
         )
-        for one in about["trials"]
+        for planned in about["trials"]
     )
     return Results(folder, about, trials, models)
 

@@ -129,10 +129,10 @@ class InferenceCore:
             tokens = random.categorical(
                 log_probs[:, None], everywhere, self.temperature, vocabulary.mask_id
             )[:, 0].where(active, vocabulary.pad_id)
-            doubt = random.doubt()
-            doubts = torch.zeros_like(tokens) if doubt is None else doubt.long().expand(rows)
-            drawn, on, doubted = torch.stack((tokens, active.long(), doubts)).tolist()  # one wait
-            if any(doubted):
+            broken = random.doubt()
+            invalid = torch.zeros_like(tokens) if broken is None else broken.long().expand(rows)
+            drawn, on, refused = torch.stack((tokens, active.long(), invalid)).tolist()  # one wait
+            if any(refused):
                 raise InferenceError(
                     f"token {count + 1} was drawn from log-probabilities that are no distribution; "
                     "the network answered with one, so a constraint or a filter made it so"
@@ -170,7 +170,7 @@ class InferenceCore:
 
 
 class _Reader:
-    """The network, told all of a text each time, and reading what is new to it."""
+    """The network, given the whole text each time; with a cache it computes new positions alone."""
 
     def __init__(self, model: Model, capacity: int, *, cached: bool) -> None:
         self.model = model

@@ -105,17 +105,17 @@ class ArrowEngine:
         self.context = context or first.model.length
         self._place = None if memory is None else str(memory)
         self._trained: Checkpoint | None = None
-        for name, one in self.models.items():
-            if one.model.mode != name:
-                raise InferenceError(f"{one.folder}: is no {name} model but {one.model.mode}")
-            if one.model.vocabulary != one.tokenizer.vocabulary:
+        for name, loaded in self.models.items():
+            if loaded.model.mode != name:
+                raise InferenceError(f"{loaded.folder}: is no {name} model but {loaded.model.mode}")
+            if loaded.model.vocabulary != loaded.tokenizer.vocabulary:
                 raise InferenceError(
-                    f"{one.folder}: the model has {one.model.vocabulary}, its tokenizer "
-                    f"{one.tokenizer.vocabulary}; expected the one that it was trained with"
+                    f"{loaded.folder}: the model has {loaded.model.vocabulary}, its tokenizer "
+                    f"{loaded.tokenizer.vocabulary}; expected the one that it was trained with"
                 )
-            if one.tokenizer.fingerprint != self.tokenizer.fingerprint:
+            if loaded.tokenizer.fingerprint != self.tokenizer.fingerprint:
                 raise InferenceError(
-                    f"{one.folder}: has another tokenizer than {first.folder}; models that are "
+                    f"{loaded.folder}: has another tokenizer than {first.folder}; models that are "
                     "used together must read the same tokens"
                 )
 
@@ -152,14 +152,14 @@ class ArrowEngine:
         folder = Path(path)
         packed = package.is_package(folder)
         read = package.load if packed else checkpoint.load
-        found = read(folder, registry=registry)
-        first = ready(found, overrides, evolved=evolved and not packed)
+        trained = read(folder, registry=registry)
+        first = ready(trained, overrides, evolved=evolved and not packed)
         models = {first.model.mode: first}
         beside = twin if isinstance(twin, Path) else folder / "twin"
         if twin and "ar" not in models and checkpoint.latest(beside) is not None:
             models["ar"] = ready(checkpoint.load(beside, registry=registry), overrides)
         engine = cls(models, context=context, memory=memory)
-        engine._trained = None if packed else found
+        engine._trained = None if packed else trained
         return engine
 
     def use(self, skill: str | None = None) -> None:
@@ -288,7 +288,7 @@ class ArrowEngine:
         if gap < 1:
             raise InferenceError(f"gap is {gap}; expected 1 token or more")
         texts = [text] if isinstance(text, str) else text
-        rows = [infilling(self.tokenizer, one, gap, self.context) for one in texts]
+        rows = [infilling(self.tokenizer, row, gap, self.context) for row in texts]
         return self._write(mode, self._checked(rows, settings), settings, whole=True)
 
     def encode(
@@ -317,38 +317,40 @@ class ArrowEngine:
 
     def _mode(self, mode: Mode | None, settings: Settings, *, fallback: bool = False) -> Mode:
         """The mode that writes, all options of which it can honour."""
-        wanted = mode or self.mode
-        if wanted not in ("ar", "diffusion"):
-            raise InferenceError(f"mode {wanted!r} is unknown; expected 'ar' or 'diffusion'")
-        if wanted not in self.models and fallback:
-            wanted = self.mode
-        if wanted not in self.models:
+        chosen = mode or self.mode
+        if chosen not in ("ar", "diffusion"):
+            raise InferenceError(f"mode {chosen!r} is unknown; expected 'ar' or 'diffusion'")
+        if chosen not in self.models and fallback:
+            chosen = self.mode
+        if chosen not in self.models:
             raise InferenceError(
-                f"`mode`: expected {self.mode!r}, the only model here, got {wanted!r}; "
-                f"{_MADE_BY[wanted]}"
+                f"`mode`: expected {self.mode!r}, the only model here, got {chosen!r}; "
+                f"{_MADE_BY[chosen]}"
             )
-        if wanted == "ar":
+        if chosen == "ar":
             settings.reject(DIFFUSION_ONLY, "autoregressive generation has no such thing")
-        return wanted
+        return chosen
 
     def _prompted(self, prompt: Prompt, settings: Settings) -> list[Row]:
         """A row for each text that is wanted, prompts repeated side by side."""
         length = self._config.sampling.length or self._config.diffusion.length
         rows = []
         for ids in encoded(self.tokenizer, prompt):
-            wanted = settings.max_new_tokens or length - len(ids)
-            if wanted < 1:
+            count = settings.max_new_tokens or length - len(ids)
+            if count < 1:
                 raise InferenceError(
                     f"the prompt has {len(ids)} tokens and samples have {length}; expected a "
                     "shorter `prompt`, or a larger `max_new_tokens`"
                 )
-            rows.append(prompted(ids, wanted, self.tokenizer.vocabulary.mask_id))
+            rows.append(prompted(ids, count, self.tokenizer.vocabulary.mask_id))
         return self._checked(rows, settings)
 
     def _checked(self, rows: list[Row], settings: Settings) -> list[Row]:
-        """Rows that fit into the context, each as often as is wanted."""
+        """Rows that fit into the context, each as often as is requested."""
         if not rows:
-            raise InferenceError("there is no prompt; for none give ''")
+            raise InferenceError(
+                "expected at least 1 prompt, got none; for an empty prompt give ''"
+            )
         for number, row in enumerate(rows):
             if len(row.ids) > self.context:
                 raise InferenceError(
@@ -379,8 +381,8 @@ class ArrowEngine:
         Raises:
             AIOSError: it cannot be used, or is not of what the network was trained with.
         """
-        found = self.models["diffusion"]
-        config, maker = found.resolved.config, found.state.embedding
+        model = self.models["diffusion"]
+        config, maker = model.resolved.config, model.state.embedding
         return cues.source(config, self.tokenizer, place=self._place, maker=maker)
 
     def _plan(

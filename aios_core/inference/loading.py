@@ -17,26 +17,28 @@ if TYPE_CHECKING:
     from aios_core.training.checkpoint import Checkpoint
 
 
-def ready(found: Checkpoint, overrides: Sequence[str], *, evolved: bool = False) -> Checkpoint:
+def ready(trained: Checkpoint, overrides: Sequence[str], *, evolved: bool = False) -> Checkpoint:
     """A model on its device, under overrides, which must not touch what was trained.
 
     Args:
-        found: as it was trained.
+        trained: as it was trained.
         overrides: ``key=value`` each.
         evolved: with the skills that its run has kept.
 
     Raises:
         InferenceError: they would.
     """
-    resolved = resolve(found.state.values, overrides=overrides, registry=found.resolved.registry)
-    if training_key(resolved) != training_key(found.resolved):
+    resolved = resolve(
+        trained.state.values, overrides=overrides, registry=trained.resolved.registry
+    )
+    if training_key(resolved) != training_key(trained.resolved):
         raise InferenceError(
-            f"--set {' '.join(overrides)}: would change what {found.folder} was trained with; "
+            f"--set {' '.join(overrides)}: would change what {trained.folder} was trained with; "
             "expected keys of [sampler] and [sampling] only"
         )
-    model = at_head(found) if evolved else found.model
+    model = at_head(trained) if evolved else trained.model
     model = model.to(choose(resolved.config.training)).eval()
-    return attrs.evolve(found, model=model, resolved=resolved)
+    return attrs.evolve(trained, model=model, resolved=resolved)
 
 
 def switched(base: Checkpoint, now: Checkpoint, skill: str | None) -> Checkpoint:

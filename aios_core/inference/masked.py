@@ -55,7 +55,7 @@ class Batch:
 
     @property
     def condition(self) -> Condition | None:
-        """What the network must be told of the padding."""
+        """Condition that hides the padding; None where there is none."""
         return None if bool(self.valid.all()) else Condition(self.valid)
 
     def rows(self, values: Tensor) -> list[Any]:

@@ -38,7 +38,7 @@ class Output:
     uncertainty: tuple[tuple[float, ...], ...]
     """Entropy in nats of the prediction that each token was drawn from; 0 for what was given."""
     flips: tuple[tuple[int, ...], ...]
-    """How often the likeliest token of each position changed before it was written, which tells of
+    """How often the likeliest token of each position changed before it was written, which measures
     uncertainty too; 0 for what was given, and nothing unless ``count_flips``."""
     finish_reasons: tuple[FinishReason, ...]
     seeds: tuple[int, ...]
@@ -60,9 +60,9 @@ class Output:
     def join(cls, parts: Sequence[Output]) -> Output:
         """One output of several batches."""
         rows = {
-            one.name: tuple(chain.from_iterable(getattr(part, one.name) for part in parts))
-            for one in fields(cls)
-            if one.name not in ("mode", "nfe", "seconds")
+            field.name: tuple(chain.from_iterable(getattr(part, field.name) for part in parts))
+            for field in fields(cls)
+            if field.name not in ("mode", "nfe", "seconds")
         }
         return cls(
             mode=parts[0].mode,
@@ -90,4 +90,4 @@ class Update:
     """Text to append to what was shown before: what is now complete from the left. Joined, they
     are the completion, for each row. While a sampler may still change its mind they are empty."""
     output: Output | None = None
-    """After the last step, which is then told once more, cut where the texts end."""
+    """After the last step, whose update is repeated, cut where the texts end."""

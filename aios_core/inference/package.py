@@ -36,12 +36,12 @@ def is_package(path: Path) -> bool:
 
 
 def export(
-    found: Checkpoint, path: Path, on_progress: Callable[[str], None] = lambda _: None
+    trained: Checkpoint, path: Path, on_progress: Callable[[str], None] = lambda _: None
 ) -> Size:
     """Write a model into a weight file; whoever has the file needs nothing else to use it.
 
     Args:
-        found: a trained model, quantized or not.
+        trained: a trained model, quantized or not.
         path: of the file.
         on_progress: called with the name of each tensor that is written.
 
@@ -51,18 +51,18 @@ def export(
     Raises:
         ModelSaveError: it cannot be written.
     """
-    state = attrs.asdict(attrs.evolve(found.state, files={}))
-    size = Size.of(found.model)
+    state = attrs.asdict(attrs.evolve(trained.state, files={}))
+    size = Size.of(trained.model)
     card = {"model": state, "bits_per_weight": round(size.bits_per_weight, 3)}
     with WeightWriter(path, card) as file:
-        for name, tensor in named_weights(found.model):
+        for name, tensor in named_weights(trained.model):
             file.add(name, tensor)
             on_progress(name)
         with tempfile.TemporaryDirectory() as temporary:
-            found.tokenizer.save(Path(temporary))
-            for one in sorted(Path(temporary).iterdir()):
-                data = bytearray(one.read_bytes())
-                file.add(one.name, torch.from_numpy(np.array(data, np.uint8)), TOKENIZER)
+            trained.tokenizer.save(Path(temporary))
+            for part in sorted(Path(temporary).iterdir()):
+                data = bytearray(part.read_bytes())
+                file.add(part.name, torch.from_numpy(np.array(data, np.uint8)), TOKENIZER)
     return size
 
 
@@ -82,7 +82,7 @@ def load(path: Path, *, registry: Registry | None = None) -> Checkpoint:
         state = State(**loader.card["model"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelLoadError(
-            f"{path}: its card tells of no model: {error!r:.200}; expected a file that `aios "
+            f"{path}: its card describes no model: {error!r:.200}; expected a file that `aios "
             "quantize` wrote from a run"
         ) from error
     resolved = resolve(state.values, registry=registry)
@@ -111,25 +111,25 @@ def _tokenizer(
 
 def _fill(model: Model, loader: WeightLoader, path: Path) -> None:
     """Put the tensors of a file in the place of those of a model, all of them and no others."""
-    wanted = dict(named_weights(model))
-    for name in (*wanted, *loader):
+    expected = dict(named_weights(model))
+    for name in (*expected, *loader):
         if name not in loader:
             raise ModelLoadError(f"{path}: lacks the tensor {name!r} of this model")
-        if name not in wanted:
+        if name not in expected:
             raise ModelLoadError(f"{path}: holds {name!r:.200}, which this model has not")
-    for name, before in wanted.items():
-        found, (place, _, own) = loader[name], name.rpartition(".")
-        if tuple(found.shape) != tuple(before.shape):
+    for name, before in expected.items():
+        tensor, (place, _, own) = loader[name], name.rpartition(".")
+        if tuple(tensor.shape) != tuple(before.shape):
             raise ModelLoadError(
-                f"{path}: {name!r} has shape {tuple(found.shape)}; expected {tuple(before.shape)}"
+                f"{path}: {name!r} has shape {tuple(tensor.shape)}; expected {tuple(before.shape)}"
             )
         module = model.get_submodule(place)
-        if isinstance(found, QuantizedTensor):
+        if isinstance(tensor, QuantizedTensor):
             if type(module) is not nn.Linear or own != "weight":
                 raise ModelLoadError(f"{path}: {name!r} is quantized, and is not of a linear layer")
-            model.set_submodule(place, QuantizedLinear(found, module.bias))
+            model.set_submodule(place, QuantizedLinear(tensor, module.bias))
             continue
-        if found.dtype != before.dtype:
-            raise ModelLoadError(f"{path}: {name!r} is {found.dtype}; expected {before.dtype}")
+        if tensor.dtype != before.dtype:
+            raise ModelLoadError(f"{path}: {name!r} is {tensor.dtype}; expected {before.dtype}")
         parameter = getattr(module, own)
-        parameter.data = found
+        parameter.data = tensor

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def plan(
-    found: Checkpoint,
+    trained: Checkpoint,
     settings: Settings,
     rows: Sequence[Row],
     *,
@@ -39,7 +39,7 @@ def plan(
     """How a model writes batches.
 
     Args:
-        found: the model.
+        trained: the model.
         settings: options, the unset ones as its configuration has them.
         rows: all that is to be completed.
         whole: texts are filled as they are; otherwise prompts are continued.
@@ -49,46 +49,46 @@ def plan(
     Raises:
         InferenceError: an option is out of its range, or cannot be honoured for these rows.
     """
-    sampling = found.resolved.config.sampling
+    sampling = trained.resolved.config.sampling
     temperature = settings.temperature
     temperature = sampling.temperature if temperature is None else temperature
     controls = settings.controls(sampling)
-    size = found.model.vocabulary.size
+    size = trained.model.vocabulary.size
     if wrong := [token for token in controls.suppress_tokens if token >= size]:
         raise InferenceError(
             f"suppress_tokens: {wrong[0]} is not a token; expected 0 to {size - 1}"
         )
-    constraint = TextConstraint.of(settings, controls, found.tokenizer, whole=whole)
+    constraint = TextConstraint.of(settings, controls, trained.tokenizer, whole=whole)
     if constraint is not None:
         constraint.check(rows)
-    if found.model.mode == "ar":
-        core = InferenceCore(found.model, temperature=temperature, controls=controls)
+    if trained.model.mode == "ar":
+        core = InferenceCore(trained.model, temperature=temperature, controls=controls)
         return CausalRun(core, constraint)
-    if not found.model.process.absorbing:
+    if not trained.model.process.absorbing:
         settings.reject(
             ("count_flips",), "counts while a token is masked, and this noise has no masks"
         )
     return MaskedRun(
-        model=found.model,
-        config=found.resolved.config,
-        sampler=choose_sampler(found.resolved, settings),
+        model=trained.model,
+        config=trained.resolved.config,
+        sampler=choose_sampler(trained.resolved, settings),
         temperature=temperature,
         controls=controls,
-        block_size=found.model.sampled_in(settings.block_size or sampling.block_size),
+        block_size=trained.model.sampled_in(settings.block_size or sampling.block_size),
         cache=_cache(settings, sampling),
-        wrap=_guidance(found, settings, rows, whole=whole, context=context),
-        cues=_cues(found, cues) if settings.conditioned else CueSource(),
+        wrap=_guidance(trained, settings, rows, whole=whole, context=context),
+        cues=_cues(trained, cues) if settings.conditioned else CueSource(),
         options=settings.condition or {},
         constraint=constraint,
         count_flips=settings.count_flips,
     )
 
 
-def _cues(found: Checkpoint, cues: Callable[[], CueSource]) -> CueSource:
+def _cues(trained: Checkpoint, cues: Callable[[], CueSource]) -> CueSource:
     """Where the cues of rows come from, for a network that reads any."""
-    if found.model.conditioner is None:
+    if trained.model.conditioner is None:
         raise InferenceError(
-            f"`conditioned`: {found.folder} was trained without cues, as memories; expected a run "
+            f"`conditioned`: {trained.folder} was trained without cues, as memories; expected a run "
             "with a [conditioner]"
         )
     return cues()
@@ -112,19 +112,19 @@ def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:
 
 
 def _guidance(
-    found: Checkpoint, settings: Settings, rows: Sequence[Row], *, whole: bool, context: int
+    trained: Checkpoint, settings: Settings, rows: Sequence[Row], *, whole: bool, context: int
 ) -> Callable[[Denoiser, Batch], Denoiser]:
     gamma, negative = settings.gamma, None
     if gamma == 1:
         return lambda denoiser, _: denoiser
     if settings.conditioned:
-        return lambda denoiser, batch: guided_by_cues(found.model, denoiser, batch, gamma)
+        return lambda denoiser, batch: guided_by_cues(trained.model, denoiser, batch, gamma)
     if not all(any(row.fixed) for row in rows):
         raise InferenceError(
             "guidance leads to what is given, and a row gives nothing; expected prompts"
         )
     if settings.negative_prompt is not None:
-        (negative,) = encoded(found.tokenizer, settings.negative_prompt)
+        (negative,) = encoded(trained.tokenizer, settings.negative_prompt)
         if whole:
             raise InferenceError(
                 "negative_prompt: stands for a prompt, and texts with gaps have none"
@@ -135,7 +135,7 @@ def _guidance(
                 f"negative_prompt has {len(negative)} tokens, with the answer {longest}; expected "
                 f"at least one, and the context is {context}"
             )
-    return lambda denoiser, batch: guided_by_prompt(found.model, denoiser, batch, gamma, negative)
+    return lambda denoiser, batch: guided_by_prompt(trained.model, denoiser, batch, gamma, negative)
 
 
 def choose_sampler(resolved: Resolved, settings: Settings) -> Sampler:

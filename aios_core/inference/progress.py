@@ -1,4 +1,4 @@
-"""What is known of a batch while it is written, and how it is told to the caller."""
+"""What is known of a batch while it is written, and how it is reported to the caller."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HALF = "\ufffd"
 
 
 class Progress:
-    """Rows of a batch: what was given, and what was told so far.
+    """Rows of a batch: what was given, and what was reported so far.
 
     Args:
         mode: which model writes.
@@ -40,7 +40,7 @@ class Progress:
     ) -> None:
         self.mode, self.tokenizer, self.rows, self.seeds = mode, tokenizer, rows, seeds
         self.eos_id, self._began = eos_id, time.perf_counter()
-        self._told = [""] * len(rows)
+        self._reported = [""] * len(rows)
 
     def end(self, number: int, ids: Sequence[int]) -> tuple[int, bool]:
         """How much of a row belongs to its text, and whether an end-of-text token ends it."""
@@ -75,7 +75,9 @@ class Progress:
             new: what came in this step.
             settled: whether what is written stays as it is.
         """
-        given = tuple(row.fixed[: len(one)] for row, one in zip(self.rows, ids, strict=True))
+        given = tuple(
+            row.fixed[: len(written)] for row, written in zip(self.rows, ids, strict=True)
+        )
         deltas = tuple(
             self._delta(number, row, last=False) if settled else ""
             for number, row in enumerate(ids)
@@ -91,7 +93,7 @@ class Progress:
         return Update(step, output.nfe, output.token_ids, output.given, none, deltas, output)
 
     def _delta(self, number: int, ids: Sequence[int], *, last: bool) -> str:
-        """What is complete from the left and was not told yet."""
+        """What is complete from the left and was not reported yet."""
         end, stopped = self.end(number, ids)
         known = []
         for token, fixed in zip(ids[:end], self.rows[number].fixed, strict=False):
@@ -99,13 +101,13 @@ class Progress:
                 break
             known += [] if fixed else [token]
         text = self.tokenizer.decode(known) if known else ""
-        told = self._told[number]
+        reported = self._reported[number]
         if not (last or stopped):
             text = text.rstrip(_HALF)
-            if not text.startswith(told):  # bytes that make no text until their last one comes
+            if not text.startswith(reported):  # bytes that make no text until their last one comes
                 return ""
-        self._told[number] = text
-        return text[len(told) :]
+        self._reported[number] = text
+        return text[len(reported) :]
 
     def output(
         self,
@@ -117,7 +119,9 @@ class Progress:
         """The whole, each row cut where its text ends."""
         ends = [self.end(number, row) for number, row in enumerate(ids)]
         kept = [tuple(row[:end]) for row, (end, _) in zip(ids, ends, strict=True)]
-        given = tuple(row.fixed[: len(one)] for row, one in zip(self.rows, kept, strict=True))
+        given = tuple(
+            row.fixed[: len(written)] for row, written in zip(self.rows, kept, strict=True)
+        )
         written = [
             [token for token, fixed in zip(row, flags, strict=True) if not fixed]
             for row, flags in zip(kept, given, strict=True)

@@ -24,7 +24,7 @@ def guided_by_prompt(
 
     Args:
         model: of the denoiser.
-        denoiser: told the prompts.
+        denoiser: conditioned on the prompts.
         batch: the rows.
         gamma: the scale.
         negative: tokens of the other prompt; None hides all that is given (arXiv 2410.18514), by

@@ -50,20 +50,20 @@ def encoded(tokenizer: TrainedTokenizer, prompt: Prompt) -> list[list[int]]:
     Raises:
         InferenceError: it is neither text nor token ids of the vocabulary.
     """
-    found: Any = [prompt] if isinstance(prompt, str) else prompt
+    rows: Any = [prompt] if isinstance(prompt, str) else prompt
     try:
-        if is_text(found):
-            return [row.tolist() for row in tokenizer.encode_each(list(found))]
-        if len(found) and np.ndim(found[0]) == 0:
-            found = [found]
-        return [tokenizer.vocabulary.check(row).tolist() for row in found]
+        if is_text(rows):
+            return [row.tolist() for row in tokenizer.encode_each(list(rows))]
+        if len(rows) and np.ndim(rows[0]) == 0:
+            rows = [rows]
+        return [tokenizer.vocabulary.check(row).tolist() for row in rows]
     except (TokenizerError, TypeError, ValueError) as error:
         raise InferenceError(f"prompt: expected text or token ids; {error}") from error
 
 
-def prompted(ids: Sequence[int], wanted: int, mask_id: int) -> Row:
+def prompted(ids: Sequence[int], count: int, mask_id: int) -> Row:
     """A text that begins with a prompt."""
-    return Row((*ids, *[mask_id] * wanted), (True,) * len(ids) + (False,) * wanted)
+    return Row((*ids, *[mask_id] * count), (True,) * len(ids) + (False,) * count)
 
 
 def infilling(tokenizer: TrainedTokenizer, text: str, gap: int, context: int) -> Row:
@@ -96,8 +96,8 @@ def infilling(tokenizer: TrainedTokenizer, text: str, gap: int, context: int) ->
         if slashes % 2:
             known += mark
             continue
-        wanted = gap if match[3] is None else _gap_size(match[3], context)
-        if not 1 <= wanted <= context:
+        count = gap if match[3] is None else _gap_size(match[3], context)
+        if not 1 <= count <= context:
             raise InferenceError(
                 f"{mark[:30]} at character {match.start(2)}: expected a gap of 1 to {context} "
                 f"tokens, got {gap if match[3] is None else match[3][:20]}; a backslash in front "
@@ -105,8 +105,8 @@ def infilling(tokenizer: TrainedTokenizer, text: str, gap: int, context: int) ->
             )
         give(known)
         known = ""
-        ids.extend([tokenizer.vocabulary.mask_id] * wanted)
-        fixed.extend([False] * wanted)
+        ids.extend([tokenizer.vocabulary.mask_id] * count)
+        fixed.extend([False] * count)
     give(known + text[end:])
     if all(fixed):
         raise InferenceError("the text has no gap; expected ___, <mask> or <mask:12> in it")

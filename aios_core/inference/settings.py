@@ -142,7 +142,7 @@ class Settings:
             return list(self.seeds)
         if self.generator is not None:
             drawn = torch.randint(2**62, (rows,), generator=self.generator)
-            return [int(one) for one in drawn]
+            return [int(seed) for seed in drawn]
         seed = configured if self.seed is None else self.seed
         return [row_seed(seed, row) for row in range(rows)]
 

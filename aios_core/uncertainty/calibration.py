@@ -58,14 +58,14 @@ class Temperatures:
 
     def fitted(self) -> tuple[float, ...]:
         """One for each of `RATES`."""
-        found = []
+        temperatures = []
         for nats, column in zip(self._nats, self._nats.argmin(1), strict=True):
             offset = 0.0
             if 0 < column < len(_GRID) - 1:
                 left, middle, right = nats[column - 1 : column + 2]
                 offset = 0.5 * (left - right) / (left - 2 * middle + right)
-            found.append(float(_GRID[column] * (_GRID[1] / _GRID[0]) ** offset))
-        return tuple(found)
+            temperatures.append(float(_GRID[column] * (_GRID[1] / _GRID[0]) ** offset))
+        return tuple(temperatures)
 
 
 def scores(
@@ -78,13 +78,13 @@ def scores(
         estimators: by name.
         counted: (B, L) bool; None: all.
     """
-    found: dict[str, list[torch.Tensor]] = {name: [] for name in estimators}
+    measures: dict[str, list[torch.Tensor]] = {name: [] for name in estimators}
     for level in levels:
         for name, estimator in estimators.items():
             with blamed(estimator, "measure"):
                 measured = estimator.measure(level)
-            found[name].append(level.mean(measured, counted).cpu())
-    return {name: torch.stack(values, 1).numpy() for name, values in found.items()}
+            measures[name].append(level.mean(measured, counted).cpu())
+    return {name: torch.stack(values, 1).numpy() for name, values in measures.items()}
 
 
 @frozen(kw_only=True)
@@ -113,7 +113,7 @@ class Calibration:
         cls,
         training_key: str,
         temperatures: tuple[float, ...],
-        found: Scores,
+        scores: Scores,
         share: float = FALSE_TRIGGERS,
     ) -> Self:
         """Learn from the scores of texts by at least one estimator.
@@ -121,29 +121,31 @@ class Calibration:
         The threshold is the conformal quantile: were the next text exchangeable with these, it
         would be above with probability at most ``share`` (Vovk et al., 2005).
         """
-        centre = {name: values.mean(0) for name, values in found.items()}
+        centre = {name: values.mean(0) for name, values in scores.items()}
         # Where all texts agree, as of flips of a network that learned nothing, the unit is as good.
-        spread = {name: values.std(0) for name, values in found.items()}
-        scale = {name: np.where(one > 1e-6, one, 1.0) for name, one in spread.items()}
+        spread = {name: values.std(0) for name, values in scores.items()}
+        scale = {
+            name: np.where(deviation > 1e-6, deviation, 1.0) for name, deviation in spread.items()
+        }
         thresholds = {}
-        for name, values in found.items():
+        for name, values in scores.items():
             total = np.sort(((values - centre[name]) / scale[name]).mean(1))
             rank = math.ceil((len(total) + 1) * (1 - share))
             thresholds[name] = float(total[rank - 1]) if rank <= len(total) else math.inf
         return cls(
             training_key=training_key,
-            texts=len(next(iter(found.values()))),
+            texts=len(next(iter(scores.values()))),
             temperatures=temperatures,
             centre={name: tuple(map(float, values)) for name, values in centre.items()},
             scale={name: tuple(map(float, values)) for name, values in scale.items()},
             thresholds=thresholds,
         )
 
-    def total(self, found: Scores) -> Scores:
+    def total(self, scores: Scores) -> Scores:
         """(N,) by estimator: how many standard deviations above what is usual, over all levels."""
         return {
             name: ((values - self.centre[name]) / self.scale[name]).mean(axis=1)
-            for name, values in found.items()
+            for name, values in scores.items()
         }
 
     def tempered(self, levels: Iterable[MaskLevel]) -> Iterable[MaskLevel]:

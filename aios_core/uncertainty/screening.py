@@ -98,22 +98,22 @@ def score_texts(
         )
     ids, valid, counted, owners = _windows(model, texts, span)
     read_out: list[Scores] = []
-    for one in range(readings):
+    for reading in range(readings):
         parts = []
         for at in range(0, len(ids), _ROWS):
             few, present, said = (x[at : at + _ROWS] for x in (ids, valid, counted))
-            levels = read(model.model, few, present, counted=said, seed=seed * readings + one)
+            levels = read(model.model, few, present, counted=said, seed=seed * readings + reading)
             parts.append(scores(calibration.tempered(levels), used, said))
         read_out.append({n: np.concatenate([part[n] for part in parts]) for n in used})
     weights = np.zeros((len(texts), len(ids)))
     weights[owners, range(len(ids))] = valid.sum(1)
     weights /= weights.sum(1, keepdims=True)
 
-    def by_text(found: Scores) -> Scores:
-        return {name: weights @ values for name, values in calibration.total(found).items()}
+    def by_text(scores: Scores) -> Scores:
+        return {name: weights @ values for name, values in calibration.total(scores).items()}
 
-    totals = by_text({n: np.mean([one[n] for one in read_out], axis=0) for n in used})
-    each = np.stack([by_text(one)[estimator] for one in read_out])
+    totals = by_text({n: np.mean([part[n] for part in read_out], axis=0) for n in used})
+    each = np.stack([by_text(part)[estimator] for part in read_out])
     noise = each.std(0, ddof=1) / np.sqrt(readings)
     threshold = calibration.thresholds[estimator]
     return tuple(
@@ -183,7 +183,7 @@ def store_uncertain(texts: Sequence[TextScore], place: Place, resolved: Resolved
         StorageError: the store cannot be written, has other columns, or does not say who made its
             vectors.
     """
-    unsure = {one.text: one for one in texts if one.triggered}
+    unsure = {scored.text: scored for scored in texts if scored.triggered}
     if not unsure:
         return 0
     provider = resolved.config.embedding
@@ -200,10 +200,10 @@ def store_uncertain(texts: Sequence[TextScore], place: Place, resolved: Resolved
                     "id": hashlib.sha256(text.encode()).hexdigest(),
                     "text": text,
                     "kind": "doubt",
-                    "score": one.score,
+                    "score": scored.score,
                     "vector": vector,
                 }
-                for (text, one), vector in zip(unsure.items(), vectors, strict=True)
+                for (text, scored), vector in zip(unsure.items(), vectors, strict=True)
             ]
         )
     return len(unsure)

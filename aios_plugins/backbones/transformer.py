@@ -66,7 +66,7 @@ class KeyValueCache:
 
 
 class View(NamedTuple):
-    """What every layer is told of the positions."""
+    """What every layer needs to know of the positions."""
 
     rotary: tuple[Tensor, Tensor]
     """Cosines and sines, (L, D / H / 2) each; (B, 1, L, D / H / 2) where rows stand apart."""
@@ -76,8 +76,8 @@ class View(NamedTuple):
     """Instead of a mask: each of the L positions sees itself and those before."""
     cache: KeyValueCache | None
     part: slice | None = None
-    """Of the L positions, those whose states are wanted; unset: all. Only the last layer is told,
-    for the others' states are its keys and values."""
+    """Of the L positions, those whose states are requested; unset: all. Set for the last layer
+    alone, for the others' states are its keys and values."""
 
 
 class Attention(nn.Module):
@@ -146,7 +146,7 @@ class Block(nn.Module):
             scale, shift, *second = self.modulation(time).chunk(4, -1)
             first = first * (1 + scale) + shift
         if view.part is not None:
-            second = [one if one.shape[1] == 1 else one[:, view.part] for one in second]
+            second = [part if part.shape[1] == 1 else part[:, view.part] for part in second]
             h = h[:, view.part]
         h = h + self.dropout(self.attention(first, view, layer))
         inner = self.norms[1](h)
@@ -175,7 +175,7 @@ class TransformerModule(nn.Module):
         )
         for name, parameter in self.named_parameters():
             if "modulation" in name or name.endswith("bias"):
-                nn.init.zeros_(parameter)  # the network starts as if it were not told the time
+                nn.init.zeros_(parameter)  # the network starts independent of the time
             elif parameter.ndim == 2:
                 # What is added to the residual path 2 * layers times keeps its variance.
                 residual = name.endswith("out.weight")
@@ -212,7 +212,7 @@ class TransformerModule(nn.Module):
         )
         time = None
         if self.time is not None:
-            assert t is not None, "a network conditioned on time was not told the time"
+            assert t is not None, "a network conditioned on time requires t, got None"
             features = t.reshape(len(t), -1, 1) * 2 ** torch.linspace(
                 0, 10, TIME_FEATURES // 2, dtype=t.dtype, device=t.device
             )

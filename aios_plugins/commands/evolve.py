@@ -97,8 +97,8 @@ def evolve_run(
     from aios_core.training import checkpoint
     from aios_core.training.measured import own_corpus
 
-    found = checkpoint.load(run)
-    values = dict(found.state.values)
+    trained = checkpoint.load(run)
+    values = dict(trained.state.values)
     if where is not None and memories is None:
         raise click.UsageError("--filter chooses --memories; expected both")
     own = values["dataset"] if values["dataset"].get("type") == "file" else {"type": "file"}
@@ -110,16 +110,16 @@ def evolve_run(
         values["evidence"] = evidence
     if level is not None:
         known = values.get("levels", [])
-        if level not in [one["type"] for one in known]:
+        if level not in [entry["type"] for entry in known]:
             values["levels"] = [*known, {"type": level}]
         values["evolution"] = {**values.get("evolution", {}), "level": level}
     resolved = resolve(values, overrides=overrides)
     attempts: list[Attempt] = []
-    material = Material.of(resolved.config, own_corpus(found))
+    material = Material.of(resolved.config, own_corpus(trained))
     for _ in range(rounds):
         with _kept(run):
             attempts += evolve(
-                found,
+                trained,
                 resolved,
                 material=material,
                 on_progress=lambda line: click.echo(line, err=True),
@@ -254,15 +254,15 @@ def verify(run: Path, *, as_json: bool) -> None:
     from aios_core.evolution.rollback import faults
     from aios_core.training import checkpoint
 
-    found = faults(checkpoint.load(run))
+    problems = faults(checkpoint.load(run))
     if as_json:
-        print_json({"faults": found})
+        print_json({"faults": problems})
     else:
-        for fault in found:
+        for fault in problems:
             click.echo(fault)
-        if not found:
+        if not problems:
             click.echo(f"{run}: journal, versions and HEAD are as they were written")
-    if found:
+    if problems:
         raise SystemExit(1)
 
 
@@ -330,9 +330,9 @@ def _changes(verdict: dict[str, Any]) -> tuple[str, str]:
     target, base = (verdict[name] for name in ("target", "base"))
     return tuple(
         "not finite"
-        if one["delta"] is None
-        else f"{one['delta']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]"
-        for one in (target, base)
+        if change["delta"] is None
+        else f"{change['delta']:+.4f} [{change['low']:+.4f}, {change['high']:+.4f}]"
+        for change in (target, base)
     )  # type: ignore[return-value]  # two
 
 

@@ -193,16 +193,16 @@ def _run(
     from aios_core.training.measured import own_corpus
     from aios_core.training.quantize import quantize
 
-    found = checkpoint.load(run)
-    before = Size.of(found.model)
-    seed = found.resolved.config.seed
+    trained = checkpoint.load(run)
+    before = Size.of(trained.model)
+    seed = trained.resolved.config.seed
     calibrated = quantizer.calibrated
-    train = tokens(own_corpus(found), "train", found.tokenizer) if calibrated else None
-    _check_excluded(exclude, [f"{name}.weight" for name in linears(found.model)], run)
-    count = len(linears(found.model, exclude))
+    train = tokens(own_corpus(trained), "train", trained.tokenizer) if calibrated else None
+    _check_excluded(exclude, [f"{name}.weight" for name in linears(trained.model)], run)
+    count = len(linears(trained.model, exclude))
     with tensor_bar("measuring", count) as measured, tensor_bar("quantizing", count) as on_progress:
         quantize(
-            found.model,
+            trained.model,
             quantizer,
             train,
             seed=seed,
@@ -211,7 +211,7 @@ def _run(
             on_progress=on_progress,
             measured=measured,
         )
-    after = export(found, target)
+    after = export(trained, target)
     return _facts(target, after.bits_per_weight, after.nbytes, before.nbytes)
 
 

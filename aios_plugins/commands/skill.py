@@ -72,8 +72,8 @@ def ls(run: Path, context: str | None, place: str | None, *, as_json: bool) -> N
         from aios_core.training import checkpoint
 
         where = None if place is None else Place.of(place)
-        found = find_skills(journal, checkpoint.load(run).resolved, context, place=where)
-        cards = [card for card, _ in found]
+        scored = find_skills(journal, checkpoint.load(run).resolved, context, place=where)
+        cards = [card for card, _ in scored]
     if as_json:
         print_json([attrs.asdict(card) for card in cards])
         return
@@ -170,14 +170,14 @@ def merge(run: Path, skills: tuple[str, ...], name: str) -> None:
 
     weights: dict[str, float] = {}
     for skill in skills:
-        one, equals, said = skill.partition("=")
+        version, equals, said = skill.partition("=")
         try:
             weight = float(said) if equals else 1.0
         except ValueError:
             weight = math.nan
         if not math.isfinite(weight):
             raise click.UsageError(f"{skill}: expected a finite number as the weight, got {said!r}")
-        skill_id = _folder(run, one).name
+        skill_id = _folder(run, version).name
         if skill_id in weights:
             raise click.UsageError(f"{skill}: expected each skill once, got {skill_id[:12]} twice")
         weights[skill_id] = weight
@@ -229,12 +229,12 @@ def _folder(run: Path, skill: str) -> Path:
     from aios_core.evolution.journal import Journal
 
     journal = Journal.of(run)
-    found = journal.named(skill)
-    if found is None:
+    version = journal.named(skill)
+    if version is None:
         raise EvolutionError(
             "base is not a skill; expected the beginning of an id, see `aios skill ls`"
         )
-    return journal.version(found)
+    return journal.version(version)
 
 
 @frozen

@@ -52,7 +52,7 @@ def ls(file: Path, *, as_json: bool) -> None:
     from aios_core.weights import WeightLoader
 
     loader = WeightLoader.open(file)
-    entries = [entry for one in loader.files for entry in one.entries.values()]
+    entries = [entry for part in loader.files for entry in part.entries.values()]
     if as_json:
         facts = [_facts(entry) for entry in entries]
         print_json({"card": loader.card, "tensors": facts, "tied": loader.tied})
@@ -77,15 +77,15 @@ def verify(file: Path, *, as_json: bool) -> None:
     from aios_core.weights.verify import faults
 
     with tensor_bar("verifying") as on_progress:
-        found = [str(error) for error in faults(file, on_progress)]
+        problems = [str(error) for error in faults(file, on_progress)]
     if as_json:
-        print_json({"faults": found})
+        print_json({"faults": problems})
     else:
-        for fault in found:
+        for fault in problems:
             click.echo(fault)
-        if not found:
+        if not problems:
             click.echo(f"{file}: every tensor is as it was written")
-    if found:
+    if problems:
         raise SystemExit(1)
 
 
@@ -146,14 +146,14 @@ def diff(first: Path, second: Path, *, as_json: bool) -> None:
 
     opened = open_tensors(first), open_tensors(second)
     with tensor_bar("comparing", len({*opened[0].names, *opened[1].names})) as on_progress:
-        found = dict(differences(*opened, on_progress))
+        different = dict(differences(*opened, on_progress))
     if as_json:
-        print_json(found)
-    elif found:
-        print_table(("name", "difference"), list(found.items()))
+        print_json(different)
+    elif different:
+        print_table(("name", "difference"), list(different.items()))
     else:
         click.echo(f"the same {len(opened[0].names)} tensors, bit for bit")
-    if found:
+    if different:
         raise SystemExit(1)
 
 

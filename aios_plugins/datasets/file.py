@@ -41,11 +41,13 @@ class File(Dataset):
     def _known(self, attribute: Attribute[Any], value: str | tuple[str, ...]) -> None:
         if not value:
             raise ValueError("expected a text encoding such as 'utf-8', got none")
-        for one in self._encodings:
+        for name in self._encodings:
             try:
-                " ".encode(one)
+                " ".encode(name)
             except LookupError:
-                raise ValueError(f"expected a text encoding such as 'utf-8', got {one!r}") from None
+                raise ValueError(
+                    f"expected a text encoding such as 'utf-8', got {name!r}"
+                ) from None
 
     @property
     def _encodings(self) -> tuple[str, ...]:
@@ -89,8 +91,8 @@ class File(Dataset):
                 )
             else:
                 # Path.glob refuses absolute patterns.
-                found = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207
-                files = [one for one in found if one.is_file()]
+                matches = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207
+                files = [match for match in matches if match.is_file()]
                 if not files:
                     raise DataError(f"{path}: no file matches this pattern")
                 yield from files

@@ -50,12 +50,12 @@ class PythonDocs(Dataset):
 @cache
 def _documents(root: Path) -> tuple[str, ...]:
     """Documents of a standard library; kept, because parsing it takes two seconds."""
-    found: list[str] = []
+    texts: list[str] = []
     for path in _modules(root):
         tree = ast.parse(path.read_bytes(), filename=str(path))
         topics = _topics(tree) if path == root / "pydoc_data" / "topics.py" else []
-        found += topics or ["\n\n".join(_docstrings(tree))]
-    documents = tuple(document for document in found if document)
+        texts += topics or ["\n\n".join(_docstrings(tree))]
+    documents = tuple(document for document in texts if document)
     if not documents:
         raise DataError(
             f"{root} holds no Python source, so the data set 'python-docs' is empty; "

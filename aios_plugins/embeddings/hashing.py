@@ -58,9 +58,9 @@ def _features(word: str, dim: int) -> tuple[NDArray[np.int64], NDArray[np.float6
     """Places and signed weights of a word and its parts; together the parts weigh as much as it."""
     edged = f"<{word}>"
     parts = [edged[i : i + 3] for i in range(len(edged) - 2)] if word else []
-    found = [_place(word, dim), *(_place(f"3{part}", dim) for part in parts)]
+    places = [_place(word, dim), *(_place(f"3{part}", dim) for part in parts)]
     weights = np.array([1.0, *[max(len(parts), 1) ** -0.5] * len(parts)])
-    return np.array([place for place, _ in found]), weights * [sign for _, sign in found]
+    return np.array([place for place, _ in places]), weights * [sign for _, sign in places]
 
 
 def _place(feature: str, dim: int) -> tuple[int, int]:

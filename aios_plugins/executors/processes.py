@@ -118,7 +118,9 @@ class _Worker:
             self.process.join()
             lines = [line for line in self._text().splitlines() if line.strip()][-_LINES:]
             self.said.close()
-            first = ": ".join((_cause(self.process.exitcode), *(one.strip() for one in lines[-1:])))
+            first = ": ".join(
+                (_cause(self.process.exitcode), *(line.strip() for line in lines[-1:]))
+            )
             return Outcome(self.key, error="\n".join((first, *lines))), False
         self.tell()
         return outcome, True

@@ -64,8 +64,8 @@ class ControlledBackbone(nn.Module):
         if t is not None:
             done = 1 - t.reshape(len(h), -1, 1)
             scale = scale * ((self.start <= done) & (done <= self.end))
-        told = condition and _widened(condition, h.shape[-1])
-        out: Tensor = self.backbone(torch.cat((h, c, scale), -1), t, told)
+        inner = condition and _widened(condition, h.shape[-1])
+        out: Tensor = self.backbone(torch.cat((h, c, scale), -1), t, inner)
         return out[..., : h.shape[-1]]
 
     def __getattr__(self, name: str) -> Any:
@@ -101,7 +101,7 @@ class Control(EvolutionLevel):
     name: ClassVar[str] = "l1-control"
 
     size_ratio: float = field(default=0.25, validator=[validators.gt(0), validators.le(1)])
-    """Width over that of the model; less where the budget wants it."""
+    """Width over that of the model; less where the budget requires it."""
     conditioning_scale: float = field(
         default=1.0, validator=[validators.ge(-1e6), validators.le(1e6)]
     )
@@ -156,7 +156,7 @@ class Control(EvolutionLevel):
             replay=self.replay,
         )
         learned = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-        return Adaptation(config, learned, sum(one.numel() for one in learned.values()))
+        return Adaptation(config, learned, sum(tensor.numel() for tensor in learned.values()))
 
     def apply(self, model: AnyNetwork, adaptation: Adaptation) -> AnyNetwork:
         """The model with the side network beside it."""
@@ -199,11 +199,11 @@ def _with(
         "down": (width, 2 * width),
         "zero": (dim, width),
     }
-    wanted = {f"{n}.{name}": shape for n in range(len(blocks)) for name, shape in shapes.items()}
-    wanted["enter"] = (width, dim)
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if found != wanted:
-        odd = min(found.items() ^ wanted.items())
+    expected = {f"{n}.{name}": shape for n in range(len(blocks)) for name, shape in shapes.items()}
+    expected["enter"] = (width, dim)
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if given != expected:
+        odd = min(given.items() ^ expected.items())
         raise EvolutionError(f"the side network does not fit the model: {odd[0]!r:.80} {odd[1]}")
     known = {"conditioning_scale", "control_guidance_start", "control_guidance_end"}
     if set(config) != known or not all(isinstance(v, int | float) for v in config.values()):

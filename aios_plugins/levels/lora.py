@@ -122,24 +122,26 @@ class Lora(EvolutionLevel):
 
     def merge(self, parts: Sequence[tuple[Adaptation, float]]) -> Adaptation:
         """The weighted sum, exact: ranks side by side (PEFT's combination type ``cat``)."""
-        found = [(*_pairs(one.config, one.tensors), weight) for one, weight in parts]
-        names = sorted({name for pairs, *_ in found for name in pairs})
+        adapters = [
+            (*_pairs(adaptation.config, adaptation.tensors), weight) for adaptation, weight in parts
+        ]
+        names = sorted({name for pairs, *_ in adapters for name in pairs})
         tensors = {}
         for name in names:
-            like = next(pairs[name] for pairs, *_ in found if name in pairs)
+            like = next(pairs[name] for pairs, *_ in adapters if name in pairs)
             a, b = [], []
-            for pairs, rank, scale, weight in found:
+            for pairs, rank, scale, weight in adapters:
                 pair = pairs.get(name) or like.nothing(rank)
                 a.append(pair.a)
                 b.append(weight * scale * pair.b)
             tensors[f"{PREFIX}{name}.lora_A.weight"] = torch.cat(a)
             tensors[f"{PREFIX}{name}.lora_B.weight"] = torch.cat(b, 1)
-        rank = sum(rank for _, rank, *_ in found)
-        count = sum(one.numel() for one in tensors.values())
+        rank = sum(rank for _, rank, *_ in adapters)
+        count = sum(tensor.numel() for tensor in tensors.values())
         return Adaptation(written(rank, rank, names), tensors, count)
 
     def _layers(self, model: Network) -> dict[str, nn.Linear]:
-        found = {
+        layers = {
             name: module
             for name, module in model.named_modules()
             if isinstance(module, nn.Linear)
@@ -149,7 +151,7 @@ class Lora(EvolutionLevel):
                 else not name.startswith("head.")
             )
         }
-        if not found:
+        if not layers:
             names = sorted(
                 {n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, nn.Linear)}
             )
@@ -157,7 +159,7 @@ class Lora(EvolutionLevel):
                 f"targets: no linear layer is called {' or '.join(self.targets) or 'anything'}; "
                 f"this model has {', '.join(names) or 'none'}"
             )
-        return found
+        return layers
 
 
 @frozen(eq=False)
@@ -182,21 +184,21 @@ def _pairs(
         EvolutionError: they are not those of LoRA, or need what is not done here.
     """
     rank, scale = read(config)
-    found: dict[str, dict[str, Tensor]] = {}
+    updates: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         name, _, letter = key.removeprefix(PREFIX).removesuffix(".weight").rpartition(".lora_")
         if key != f"{PREFIX}{name}.lora_{letter}.weight" or letter not in {"A", "B"}:
             raise EvolutionError(f"the adapter holds {key!r:.200}, which is not of LoRA")
-        found.setdefault(name, {})[letter.lower()] = tensor
-    if not found:
+        updates.setdefault(name, {})[letter.lower()] = tensor
+    if not updates:
         raise EvolutionError("the adapter holds no update")
-    for name, pair in found.items():
+    for name, pair in updates.items():
         if len(pair) < 2:
             raise EvolutionError(f"the adapter has one half of the update of {name!r:.200}")
-        if any(one.ndim != 2 for one in pair.values()):
+        if any(matrix.ndim != 2 for matrix in pair.values()):
             raise EvolutionError(f"{name}: expected two matrices as its update")
-    check_layers(config, found)
-    return {name: _Pair(**pair) for name, pair in found.items()}, rank, scale
+    check_layers(config, updates)
+    return {name: _Pair(**pair) for name, pair in updates.items()}, rank, scale
 
 
 def _with(

@@ -63,9 +63,9 @@ class MixedBackbone(nn.Module):
         # Memories are the first model's, and what is wanted of it is wanted of all, side by side.
         first = condition and evolve(condition, part=None)
         others = first and evolve(first, inject=None)
-        told = [first, *[others] * (len(self.dims) - 1)]
-        parts = zip(self.backbones, h.split(self.dims, -1), told, strict=True)
-        return torch.cat([backbone(part, t, one) for backbone, part, one in parts], -1)
+        conditions = [first, *[others] * (len(self.dims) - 1)]
+        parts = zip(self.backbones, h.split(self.dims, -1), conditions, strict=True)
+        return torch.cat([backbone(part, t, own) for backbone, part, own in parts], -1)
 
 
 @frozen
@@ -91,13 +91,13 @@ class Mixing(EvolutionLevel):
         """Fit the weights on cached predictions, by exponentiated gradient on the simplex."""
         if not len(experience.target):
             raise EvolutionError("there is no evidence to learn from; expected at least one text")
-        found = [_expert(model, str(path)) for path in self.experts]
-        models = [model, *(one for one, _ in found)]
+        experts = [_expert(model, str(path)) for path in self.experts]
+        models = [model, *(expert for expert, _ in experts)]
         config = {
             "pool": self.pool,
             "experts": [
                 {"path": str(path.absolute()), "sha256": digest}
-                for path, (_, digest) in zip(self.experts, found, strict=True)
+                for path, (_, digest) in zip(self.experts, experts, strict=True)
             ],
         }
         parts = [(experience.target, 1.0)]
@@ -119,7 +119,7 @@ class Mixing(EvolutionLevel):
             raise EvolutionError(
                 f"the mixture has {tuple(weights.shape)} weights for {len(experts) + 1} models"
             )
-        return _mixed(model, [_named(model, one) for one in experts], weights, pool)
+        return _mixed(model, [_named(model, expert) for expert in experts], weights, pool)
 
 
 def log_probs(logits: Tensor, mask_id: int) -> Tensor:
@@ -147,10 +147,10 @@ def _mixed(
     parts: list[Network] = [fork, *experts]
     x = torch.zeros(1, 1, dtype=torch.long, device=fork.device)
     with torch.no_grad():
-        dims = [one.head.encode(x).shape[-1] for one in parts]
+        dims = [expert.head.encode(x).shape[-1] for expert in parts]
     head = MixedHead(parts, dims, weights.to(fork.device), pool)
     fork.head, fork.backbone = head, MixedBackbone(parts, dims)
-    fork.time_conditioned = any(one.time_conditioned for one in parts)
+    fork.time_conditioned = any(expert.time_conditioned for expert in parts)
     return fork.train(model.training)
 
 
@@ -210,14 +210,14 @@ def _predictions(models: Sequence[Network], windows: Any, seed: int) -> _Cached:
     z = torch.where(valid, model.process.corrupt(ids, model.noise.alpha(times), generator), ids)
     where = (z == model.vocabulary.mask_id) & valid
     places = where.flatten().nonzero()[:most, 0]
-    found: list[list[Tensor]] = [[] for _ in models]
+    decoded_parts: list[list[Tensor]] = [[] for _ in models]
     for start in range(0, rows, 64):
         part = slice(start, start + 64)
-        for number, one in enumerate(models):
-            h = one.states(one.place(z[part]), one.place(times[part]))
-            decoded = one.decode(h[one.place(where[part])][None])[0]
-            found[number].append(log_probs(decoded, model.vocabulary.mask_id).cpu())
-    parts = torch.stack([torch.cat(one)[: len(places)] for one in found], 1)
+        for number, expert in enumerate(models):
+            h = expert.states(expert.place(z[part]), expert.place(times[part]))
+            decoded = expert.decode(h[expert.place(where[part])][None])[0]
+            decoded_parts[number].append(log_probs(decoded, model.vocabulary.mask_id).cpu())
+    parts = torch.stack([torch.cat(chunks)[: len(places)] for chunks in decoded_parts], 1)
     weight = model.noise.weight(times)[:, None].expand(z.shape).flatten()[places]
     return _Cached(parts, ids.flatten()[places], weight.float())
 
@@ -226,7 +226,7 @@ def _fitted(cached: Sequence[tuple[_Cached, float]], count: int, pool: Pool) -> 
     """The best weights of the simplex, up to 1e-3 nats; never worse than the best single model."""
 
     def loss(weights: Tensor) -> Tensor:
-        return torch.stack([share * one.loss(weights, pool) for one, share in cached]).sum()
+        return torch.stack([share * chunk.loss(weights, pool) for chunk, share in cached]).sum()
 
     weights = torch.full((count,), 1 / count)
     rate = 1.0
@@ -241,4 +241,4 @@ def _fitted(cached: Sequence[tuple[_Cached, float]], count: int, pool: Pool) -> 
             continue
         weights = step
     tried = [weights, *torch.eye(count)]
-    return min(tried, key=lambda one: float(loss(one)))
+    return min(tried, key=lambda candidate: float(loss(candidate)))

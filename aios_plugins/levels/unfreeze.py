@@ -45,7 +45,7 @@ class Chosen(EvolutionLevel):
         """Train copies of the chosen tensors."""
         if not len(experience.target):
             raise EvolutionError("there is no evidence to learn from; expected at least one text")
-        before = {name: one.detach() for name, one in model.named_parameters()}
+        before = {name: parameter.detach() for name, parameter in model.named_parameters()}
         most = budget.share * model.num_parameters()
         names = self.choose(model, experience, most)
         count = sum(before[name].numel() for name in names)

@@ -38,15 +38,19 @@ class Evolution(Metric):
         config, model = cast("Config", evidence.config), evidence.model
         if config.evolution.level is None:
             return {}
-        (level,) = (one for one in config.levels if one.name == config.evolution.level)
-        found = propose(level, model, split(config, evidence.tokenizer), config)
-        target, base = found.report.target, found.report.base
-        tensors = found.adaptation.tensors.values()
+        (level,) = (choice for choice in config.levels if choice.name == config.evolution.level)
+        proposal = propose(level, model, split(config, evidence.tokenizer), config)
+        target, base = proposal.report.target, proposal.report.base
+        tensors = proposal.adaptation.tensors.values()
         return {
             "target_gain": Estimate(-target.delta, target.stderr),
             "base_loss": Estimate(base.delta, base.stderr),
-            "adapted_share": Estimate(100 * found.adaptation.parameters / model.num_parameters()),
-            "adaptation_bytes": Estimate(sum(one.numel() * one.element_size() for one in tensors)),
-            "adaptation_seconds": Estimate(found.seconds),
-            "accepted": Estimate(float(found.verdict.accepted)),
+            "adapted_share": Estimate(
+                100 * proposal.adaptation.parameters / model.num_parameters()
+            ),
+            "adaptation_bytes": Estimate(
+                sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+            ),
+            "adaptation_seconds": Estimate(proposal.seconds),
+            "accepted": Estimate(float(proposal.verdict.accepted)),
         }

@@ -26,8 +26,8 @@ class Memory(Metric):
 
     Each second half is measured given its first, by which its memories are found: with these, with
     those of another text, and with none, always on the same noise. Gains are differences to none,
-    and standard errors are of the differences. Nothing of a network that is told of no memories, of
-    other noise than masks, or of blocks.
+    and standard errors are of the differences. Nothing for a network that has no memories, for
+    other noise than masks, or for blocks.
     """
 
     of: ClassVar = "model"
@@ -57,7 +57,7 @@ class Memory(Metric):
             rows = np.arange(start, min(start + size, len(ids)))
             times = draw_times(len(rows) * draws, generator).view(draws, len(rows))
             seed = int(torch.randint(2**62, (), generator=generator))
-            batch = tuple(one[start : start + size] for one in (ids, valid, free))
+            batch = tuple(tensor[start : start + size] for tensor in (ids, valid, free))
             alone = _nats(model, batch, times, seed)
             for name, given in zip(gains, (right, other), strict=True):
                 gain = alone - _nats(model.conditioned(given.taken(rows)), batch, times, seed)

@@ -71,5 +71,5 @@ def _slopes(t: Tensor, rate: Tensor) -> Tensor:
     inner = (left + right) / (left / d[:-1] + right / d[1:])
     first = ((2 * h[0] + h[1]) * d[0] - h[0] * d[1]) / (h[0] + h[1])
     last = ((2 * h[-1] + h[-2]) * d[-1] - h[-1] * d[-2]) / (h[-1] + h[-2])
-    ends = [one.clamp(0 * side, 3 * side) for one, side in ((first, d[0]), (last, d[-1]))]
+    ends = [slope.clamp(0 * side, 3 * side) for slope, side in ((first, d[0]), (last, d[-1]))]
     return torch.cat((ends[0][None], inner, ends[1][None]))

@@ -27,7 +27,7 @@ class Custom(MonotoneCurve):
 
     @points.validator
     def _fall(self, attribute: Attribute[Any], value: tuple[tuple[float, float], ...]) -> None:
-        t, alpha = [list(one) for one in zip(*value, strict=True)] if value else ([], [])
+        t, alpha = [list(column) for column in zip(*value, strict=True)] if value else ([], [])
         if len(t) < 2 or t[0] != 0 or t[-1] != 1 or t != sorted(set(t)):
             raise ValueError(f"expected t to rise from 0 to 1, got {t[:9]}")
         if not (0.999 <= alpha[0] <= 1 and 0 <= alpha[-1] <= 1e-3):

@@ -39,8 +39,10 @@ class Muon(Optimizer):
 
     def build(self, weights: Sequence[Weight], *, weight_decay: float) -> Stepper:
         """Muon for matrices, AdamW for the rest."""
-        matrices = [one for one in weights if one.role == "matrix" and one.tensor.ndim == 2]
-        others = [one for one in weights if one not in matrices]
+        matrices = [
+            weight for weight in weights if weight.role == "matrix" and weight.tensor.ndim == 2
+        ]
+        others = [weight for weight in weights if weight not in matrices]
         betas = self.beta1, self.beta2
         rest = AdamStepper.build(others, weight_decay=weight_decay, betas=betas)
         return MuonStepper(matrices, self.momentum, weight_decay, rest)
@@ -53,11 +55,11 @@ class MuonStepper:
         self, matrices: Sequence[Weight], momentum: float, weight_decay: float, rest: AdamStepper
     ) -> None:
         self._momentum, self._weight_decay, self._rest = momentum, weight_decay, rest
-        self._average = {one.name: torch.zeros_like(one.tensor) for one in matrices}
+        self._average = {weight.name: torch.zeros_like(weight.tensor) for weight in matrices}
         # Matrices of one shape share the products of one step.
         shapes: dict[torch.Size, list[Weight]] = {}
-        for one in matrices:
-            shapes.setdefault(one.tensor.shape, []).append(one)
+        for weight in matrices:
+            shapes.setdefault(weight.tensor.shape, []).append(weight)
         self._shapes = list(shapes.values())
 
     @property
@@ -71,14 +73,16 @@ class MuonStepper:
         """Go one step; a matrix without a gradient stays."""
         self._rest.step(learning_rate, skip=skip)
         for alike in self._shapes:
-            given = [one for one in alike if one.tensor.grad is not None]
+            given = [weight for weight in alike if weight.tensor.grad is not None]
             if given:
                 self._move(given, learning_rate, skip)
 
     def _move(self, given: Sequence[Weight], learning_rate: float, skip: Tensor | None) -> None:
         """Go one step with matrices of one shape."""
-        before = torch.stack([self._average[one.name] for one in given])
-        gradients = torch.stack([one.tensor.grad for one in given if one.tensor.grad is not None])
+        before = torch.stack([self._average[weight.name] for weight in given])
+        gradients = torch.stack(
+            [weight.tensor.grad for weight in given if weight.tensor.grad is not None]
+        )
         average = before.lerp(gradients, 1 - self._momentum)
         # Nesterov's: as if the gradient had been met once more.
         change = orthogonal(gradients.lerp(average, self._momentum))
@@ -89,9 +93,9 @@ class MuonStepper:
             average, change = before.where(skipped, average), change.masked_fill(skipped, 0)
             decay = 1 - skip
         decay = 1 - learning_rate * self._weight_decay * decay
-        for i, one in enumerate(given):
-            self._average[one.name].copy_(average[i])
-            one.tensor.mul_(decay).sub_(change[i], alpha=learning_rate)
+        for i, weight in enumerate(given):
+            self._average[weight.name].copy_(average[i])
+            weight.tensor.mul_(decay).sub_(change[i], alpha=learning_rate)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

@@ -30,8 +30,8 @@ _ROW: Final = -1
 class Arrow(Quantizer):
     """Groups whose scale and offset are searched, packed as the kernel reads them.
 
-    On the CPU a product is computed on the codes, with x rounded to 8 bits a row unless told
-    otherwise; elsewhere the weight is expanded for each product.
+    On the CPU a product is computed on the codes, with x rounded to 8 bits a row by default;
+    elsewhere the weight is expanded for each product.
     """
 
     method: ClassVar[str] = "arrow"
@@ -86,14 +86,16 @@ class Arrow(Quantizer):
         sizes, bits, lost = [], [], []
         for name, weight, statistics in weights:
             try:
-                found = [one.quantize(weight, statistics) for one in tried]
+                quantized = [quantizer.quantize(weight, statistics) for quantizer in tried]
             except QuantizationError as error:
                 raise QuantizationError(f"{name}: {error}") from error
             if weight.numel():
                 names.append(name)
                 sizes.append(weight.numel())
-                bits.append([one.bits_per_weight for one in found])
-                lost.append([damage(weight, self.dequantize(one), statistics) for one in found])
+                bits.append([tensor.bits_per_weight for tensor in quantized])
+                lost.append(
+                    [damage(weight, self.dequantize(tensor), statistics) for tensor in quantized]
+                )
         try:
             chosen = arrow_quant.plan(sizes, bits, lost, budget=self.bits_per_weight)
         except arrow_quant.ArrowQuantError as error:
@@ -112,7 +114,7 @@ class Arrow(Quantizer):
             )
         moment = None if statistics is None else statistics.second_moment.cpu().double()
         try:
-            found = arrow_quant.QuantizedMatrix.quantize(
+            matrix = arrow_quant.QuantizedMatrix.quantize(
                 _array(weight),
                 bits=self.bits,
                 group_size=self.group_size or _ROW,
@@ -128,8 +130,8 @@ class Arrow(Quantizer):
         except arrow_quant.ArrowQuantError as error:
             raise QuantizationError(str(error)) from error
         return QuantizedTensor(
-            codes=torch.from_numpy(np.array(found.codes)).to(weight.device),
-            params=torch.from_numpy(np.array(found.params)).to(weight.device),
+            codes=torch.from_numpy(np.array(matrix.codes)).to(weight.device),
+            params=torch.from_numpy(np.array(matrix.params)).to(weight.device),
             shape=tuple(weight.shape),
             dtype=str(weight.dtype).removeprefix("torch."),
             bits=self.bits,
@@ -137,7 +139,7 @@ class Arrow(Quantizer):
             scheme="symmetric" if self.symmetric else "asymmetric",
             method=self.method,
             layout=arrow_quant.LAYOUT,
-            param_fmt=found.param_format,
+            param_fmt=matrix.param_format,
         )
 
     def dequantize(self, tensor: QuantizedTensor) -> Tensor:

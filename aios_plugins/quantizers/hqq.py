@@ -41,7 +41,7 @@ class Hqq(AffineQuantizer):
         except ImportError as error:
             raise MissingExtraError("the quantizer hqq", "hqq", str(error.name)) from error
         flat = groups.reshape(-1, groups.shape[-1]) * _SIZE
-        codes, found = Quantizer.quantize(
+        codes, parameters = Quantizer.quantize(
             flat,
             nbits=self.bits,
             group_size=groups.shape[-1],
@@ -49,6 +49,8 @@ class Hqq(AffineQuantizer):
             bitpack=False,
             device=str(groups.device),
         )
-        scale, zero = (found[name].float().reshape(groups.shape[:2]) for name in ("scale", "zero"))
+        scale, zero = (
+            parameters[name].float().reshape(groups.shape[:2]) for name in ("scale", "zero")
+        )
         scale = scale / _SIZE
         return Affine(codes.reshape(groups.shape), scale, -zero * scale)

@@ -114,7 +114,7 @@ def texts_of(
         on_progress: see `OnProgress`.
 
     Raises:
-        DataError: one is no text.
+        DataError: a value is not text.
     """
     number, total = 0, max(total, 1)
     for batch in batches:
@@ -168,7 +168,7 @@ def _nanoseconds(column: pa.Array) -> list[str | None]:
     """Times in ISO 8601; what Python's datetime cannot hold, behind the microseconds."""
     whole = column.cast(pa.int64())
     counts = whole.to_pylist()
-    micros = pa.array([None if one is None else one // 1000 for one in counts], pa.int64())
+    micros = pa.array([None if count is None else count // 1000 for count in counts], pa.int64())
     times = micros.cast(pa.timestamp("us", tz=column.type.tz)).to_pylist()
     texts: list[str | None] = []
     for count, time in zip(counts, times, strict=True):

@@ -134,7 +134,7 @@ def decode(data: bytes, where: str, settings: TextSettings) -> str:
         settings: which encodings are tried.
 
     Raises:
-        DataError: none reads it, or it is no text.
+        DataError: none reads it, or it is not text.
     """
     if (mark := marked(data, where)) is not None:
         return decoded(data, mark, where, settings)
@@ -153,7 +153,7 @@ def marked(data: bytes, where: str) -> str | None:
     """The encoding that a byte order mark tells, which is no part of the text.
 
     Raises:
-        DataError: the data begin as a file does that is no text.
+        DataError: the data begin like a file that is not text.
     """
     for head, kind in _OTHERS.items():
         if data.startswith(head):

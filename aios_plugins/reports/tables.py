@@ -45,10 +45,10 @@ def _row(results: AblationResults, trial: Trial) -> dict[str, Any]:
     row |= {"baseline": trial.baseline, "status": trial.status}
     row |= {"reason": trial.result.get("reason")}
     measures = {**results.metrics(), **results.model_metrics()}
-    found = {**trial.result.get("metrics", {}), **trial.model.get("metrics", {})}
+    measured = {**trial.result.get("metrics", {}), **trial.model.get("metrics", {})}
     for name in measures:
-        row[name] = found.get(name, {}).get("value")
-        row[f"{name}_stderr"] = found.get(name, {}).get("stderr")
+        row[name] = measured.get(name, {}).get("value")
+        row[f"{name}_stderr"] = measured.get(name, {}).get("stderr")
     row |= {NFE: trial.result.get("nfe"), "seconds": trial.result.get("sampling_seconds")}
     row |= {"dtype": trial.result.get("dtype"), "trial_key": trial.key}
     return row | {"training_key": trial.training_key}
@@ -154,8 +154,8 @@ def _difference(results: AblationResults, arm: Arm, name: str) -> str:
 
 
 def _dtypes(results: AblationResults) -> str:
-    found = {t.result["dtype"] for t in results.trials if t.status == "done"}
-    return f"Probabilities were sampled from in {', '.join(sorted(found))}." if found else ""
+    dtypes = {t.result["dtype"] for t in results.trials if t.status == "done"}
+    return f"Probabilities were sampled from in {', '.join(sorted(dtypes))}." if dtypes else ""
 
 
 def _first_line(reason: str | None) -> str:

@@ -49,8 +49,8 @@ class Confidence(StepSampler):
         masked = context.masked(x)
         left = context.noise.mask_rate(s) / context.noise.mask_rate(torch.ones_like(s))
         # From the whole row rather than from what is left, for rounding again would add up.
-        wanted = (context.free.sum(-1) * torch.where(s > 0, left, 0) + 0.5).floor()
-        quota = masked.sum(-1) - wanted
+        remaining = (context.free.sum(-1) * torch.where(s > 0, left, 0) + 0.5).floor()
+        quota = masked.sum(-1) - remaining
         if self.selection == "choose-then-sample":
             drawn, score = None, sureness(log_probs, self.measure)
         else:

@@ -75,7 +75,7 @@ class Loop(RemaskingSampler):
             raise ValueError(f"expected at most t_on, which is {self.t_on}, got {value}")
 
     def times(self, context: SamplingContext) -> Tensor:
-        """Times at which the schedule has the share of masks that the loop wants."""
+        """Times at which the schedule has the share of masks that the loop requires."""
         grid, noise = super().times(context), context.noise
         full = noise.mask_rate(torch.ones_like(grid[:1]))
         first = ((grid - self.t_on) / (1 - self.t_on)).clamp(min=0)
@@ -130,8 +130,8 @@ class Conf(Sampler):
             stay, back = self.rates(x, probability, *shares(t, s, context), context)
             new = self._move(x, stay, back, log_probs, context)
             if not new.equal(x):
-                found = log_probs.gather(-1, new[..., None])[..., 0].double().exp()
-                probability = torch.where(context.masked(x), found, probability)
+                drawn = log_probs.gather(-1, new[..., None])[..., 0].double().exp()
+                probability = torch.where(context.masked(x), drawn, probability)
                 log_probs = None
             x = new
             yield x, None  # also where nothing is asked about it

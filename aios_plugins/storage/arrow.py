@@ -61,7 +61,7 @@ class Arrow(StorageBackend):
         from aios_plugins._native import arrow_storage
 
         check_schema(schema)
-        with _told(uri):
+        with _translated(uri):
             store = arrow_storage.Store.create(
                 uri,
                 schema,
@@ -75,7 +75,7 @@ class Arrow(StorageBackend):
         """Open a store, and recover what its log holds."""
         from aios_plugins._native import arrow_storage
 
-        with _told(uri):
+        with _translated(uri):
             store = arrow_storage.Store.open(
                 uri, read_only=read_only, durability=self.durability, compaction=self.compaction
             )
@@ -84,7 +84,7 @@ class Arrow(StorageBackend):
 
 
 @contextmanager
-def _told(uri: str) -> Iterator[None]:
+def _translated(uri: str) -> Iterator[None]:
     """The errors of the crate as ours; some name no place by themselves."""
     from aios_plugins._native import arrow_storage
 
@@ -112,24 +112,24 @@ class _ArrowStore(VectorStore):
         version = _ArrowStore(
             self.backend, self.uri, self.schema, self.metric, self._store, read_only=True
         )
-        with _told(self.uri):
+        with _translated(self.uri):
             version._view = self._store.snapshot()
         yield version
 
     def write_rows(self, rows: pa.Table, *, replace: bool) -> None:
-        with _told(self.uri):
+        with _translated(self.uri):
             (self._store.upsert if replace else self._store.add)(rows)
 
     def remove_rows(self, ids: Sequence[Id]) -> int:
-        with _told(self.uri):
+        with _translated(self.uri):
             return self._store.delete(ids)  # type: ignore[arg-type]
 
     def remove_where(self, where: Expression) -> int:
-        with _told(self.uri):
+        with _translated(self.uri):
             return self._store.delete_where(sql(where))
 
     def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
-        with _told(self.uri):
+        with _translated(self.uri):
             return self._fit(self._store.get(ids).select(columns))  # type: ignore[arg-type]
 
     def nearest_rows(
@@ -142,7 +142,7 @@ class _ArrowStore(VectorStore):
     ) -> list[pa.Table]:
         import pyarrow as pa
 
-        with _told(self.uri):
+        with _translated(self.uri):
             batches = self._store.snapshot().search(
                 queries,
                 k,
@@ -150,17 +150,17 @@ class _ArrowStore(VectorStore):
                 columns=columns,
                 width=max(k, self.backend.width) if exact is False else None,
             )
-        found = []
+        tables = []
         for batch in batches:
             raw = batch.column("_distance").to_numpy()
             column = pa.array(score(self.metric, raw, squared=True).astype(np.float32))
-            found.append(self._fit(batch.select(columns)).append_column("_score", column))
-        return found
+            tables.append(self._fit(batch.select(columns)).append_column("_score", column))
+        return tables
 
     def match_text(
         self, text: str, k: int, where: Expression | None, columns: Sequence[str]
     ) -> pa.Table:
-        with _told(self.uri):
+        with _translated(self.uri):
             chosen = None if where is None else sql(where)
             batch = self._store.snapshot().search_text(text, k, filter=chosen, columns=columns)
         return self._fit(batch.select(columns)).append_column("_score", batch.column("_score"))
@@ -168,41 +168,41 @@ class _ArrowStore(VectorStore):
     def scan_rows(
         self, columns: Sequence[str], where: Expression | None
     ) -> Iterator[pa.RecordBatch | pa.Table]:
-        with _told(self.uri):
+        with _translated(self.uri):
             chosen = None if where is None else sql(where)
             for batch in self._rows().batches(filter=chosen, columns=columns):
                 yield self._fit(batch)
 
     def count_rows(self, where: Expression | None) -> int:
-        with _told(self.uri):
+        with _translated(self.uri):
             return self._rows().count(None if where is None else sql(where))
 
     def compact_storage(self) -> None:
-        with _told(self.uri):
+        with _translated(self.uri):
             self._store.compact()
             if self._store.snapshot().count() >= self.backend.index_rows:
                 self._store.create_index()
 
     def flush_storage(self) -> None:
         if not self.read_only:
-            with _told(self.uri):
+            with _translated(self.uri):
                 self._store.sync()
 
     def save_snapshot(self, uri: str) -> None:
-        with _told(uri):
+        with _translated(uri):
             self._store.save_snapshot(uri)
 
     def restore_snapshot(self, uri: str) -> None:
-        with _told(uri):
+        with _translated(uri):
             self._store.restore_snapshot(uri)
 
     def measure_storage(self) -> tuple[int, dict[str, Any]]:
-        with _told(self.uri):
+        with _translated(self.uri):
             stats: dict[str, Any] = {**self._store.stats()}
         return stats.pop("bytes"), {name: stats[name] for name in stats if name != "rows"}
 
     def verify_storage(self) -> None:
-        with _told(self.uri):
+        with _translated(self.uri):
             self._store.verify(self.uri)
 
     def abandon_storage(self) -> None:
@@ -211,11 +211,11 @@ class _ArrowStore(VectorStore):
     def reopen_storage(self) -> None:
         from aios_plugins._native import arrow_storage
 
-        with _told(self.uri):
+        with _translated(self.uri):
             self._store = arrow_storage.Store.open(self.uri, read_only=True)
 
     def close_storage(self) -> None:
-        with _told(self.uri):
+        with _translated(self.uri):
             self._store.close()
 
     def _fit(self, batch: pa.RecordBatch) -> pa.Table:

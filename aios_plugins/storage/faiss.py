@@ -99,14 +99,14 @@ class _FaissIndex(VectorIndex):
         if not (flat or exact or share < _NARROW):
             width = max(self._settings.ef_search, k)
             walk = faiss.SearchParametersHNSW(efSearch=width, sel=selector)
-            found = self._found(*self._index.search(asked, k, params=walk))
-            if len(found[0]) == k:
-                return found
+            nearest = self._scored(*self._index.search(asked, k, params=walk))
+            if len(nearest[0]) == k:
+                return nearest
         storage = self._index if flat else faiss.downcast_index(self._index.storage)
         scan = faiss.SearchParameters(sel=selector)
-        return self._found(*storage.search(asked, k, params=scan))
+        return self._scored(*storage.search(asked, k, params=scan))
 
-    def _found(self, raw: NDArray[np.float32], rows: NDArray[np.int64]) -> Hits:
+    def _scored(self, raw: NDArray[np.float32], rows: NDArray[np.int64]) -> Hits:
         there = rows[0] >= 0
         scores = raw[0][there]
         if self._metric == "l2":
@@ -136,13 +136,13 @@ class _FaissIndex(VectorIndex):
             owner = faiss.read_index(str(path))  # what it is cast to is a view of it
         except RuntimeError:
             return False
-        found = faiss.downcast_index(owner)
-        same = type(found) is type(self._index) and found.metric_type == self._index.metric_type
-        if not same or (found.d, found.ntotal) != (self._index.d, rows):
+        index = faiss.downcast_index(owner)
+        same = type(index) is type(self._index) and index.metric_type == self._index.metric_type
+        if not same or (index.d, index.ntotal) != (self._index.d, rows):
             return False
-        if self._settings.index_type == "hnsw" and not _sound(found.hnsw, rows, self._settings.m):
+        if self._settings.index_type == "hnsw" and not _sound(index.hnsw, rows, self._settings.m):
             return False
-        self._index, self._owner = found, owner
+        self._index, self._owner = index, owner
         return True
 
 
@@ -150,7 +150,7 @@ def _sound(hnsw: Any, rows: int, m: int) -> bool:
     """Whether every link leads to a row: FAISS follows them unchecked."""
     import faiss
 
-    offsets, links = (faiss.vector_to_array(one) for one in (hnsw.offsets, hnsw.neighbors))
+    offsets, links = (faiss.vector_to_array(array) for array in (hnsw.offsets, hnsw.neighbors))
     levels = faiss.vector_to_array(hnsw.levels)
     if len(levels) != rows or len(offsets) != rows + 1 or hnsw.nb_neighbors(0) != 2 * m:
         return False

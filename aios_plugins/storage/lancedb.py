@@ -63,7 +63,7 @@ class LanceDb(StorageBackend):
         """Whether the table is there."""
         if "://" not in uri:
             return any(Path(uri).glob(f"{TABLE}.lance/_versions/*.manifest"))
-        with _told(uri):
+        with _translated(uri):
             try:
                 self._connect(uri).open_table(TABLE)
             except (ValueError, FileNotFoundError) as error:
@@ -78,7 +78,7 @@ class LanceDb(StorageBackend):
 
         check_schema(schema)
         if "://" not in uri and Path(uri).exists():
-            if self.exists(uri) or [one.name for one in Path(uri).iterdir()] not in (
+            if self.exists(uri) or [path.name for path in Path(uri).iterdir()] not in (
                 [],
                 [f"{TABLE}.lance"],
             ):
@@ -91,7 +91,7 @@ class LanceDb(StorageBackend):
             [part.with_name(names[part.name]) for part in schema],
             {**(schema.metadata or {}), **ours},
         )
-        with _told(uri):
+        with _translated(uri):
             table = self._connect(uri).create_table(TABLE, schema=kept)
         return _LanceStore(self, uri, schema, metric, table, names)
 
@@ -102,7 +102,7 @@ class LanceDb(StorageBackend):
         database = self._connect(uri) if self.exists(uri) else None
         if database is None:
             raise StorageError(f"{uri} is not a store: it has no table {TABLE!r}")
-        with _told(uri):
+        with _translated(uri):
             table = database.open_table(TABLE)
             metadata = dict(table.schema.metadata or {})
             kept = table.schema
@@ -126,13 +126,13 @@ class LanceDb(StorageBackend):
         except ImportError as error:
             raise MissingExtraError("storage.type = 'lancedb'", "lancedb", "lancedb") from error
         _check_process(uri)
-        with _told(uri):
+        with _translated(uri):
             return lancedb.connect(uri, read_consistency_interval=timedelta(0))
 
 
-def _value(one: Value) -> str:
+def _value(value: Value) -> str:
     """LanceDB reads a minus as an operator, so that the least int64 is out of its range."""
-    return f"CAST('{one}' AS BIGINT)" if type(one) is int and one < 0 else literal(one)
+    return f"CAST('{value}' AS BIGINT)" if type(value) is int and value < 0 else literal(value)
 
 
 _users: Final[list[int]] = []
@@ -152,7 +152,7 @@ def _check_process(uri: str) -> None:
 
 
 @contextmanager
-def _told(uri: str) -> Iterator[None]:
+def _translated(uri: str) -> Iterator[None]:
     """What LanceDB raises, as our error."""
     try:
         yield
@@ -172,7 +172,7 @@ class _LanceStore(VectorStore):
 
     def write_rows(self, rows: pa.Table, *, replace: bool) -> None:
         kept = rows.rename_columns([self._names[name] for name in rows.column_names])
-        with self._writing, _told(self.uri):
+        with self._writing, _translated(self.uri):
             if replace:
                 merge = self._table.merge_insert("id").when_matched_update_all()
                 merge.when_not_matched_insert_all().execute(kept)
@@ -186,18 +186,18 @@ class _LanceStore(VectorStore):
         return self.remove_where(In("id", tuple(ids)))
 
     def remove_where(self, where: Expression) -> int:
-        with self._writing, _told(self.uri):
+        with self._writing, _translated(self.uri):
             return int(self._table.delete(self._sql(where)).num_deleted_rows)
 
     def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
         import pyarrow as pa
 
-        wanted = list(dict.fromkeys(["id", *columns]))
+        needed = list(dict.fromkeys(["id", *columns]))
         if not ids:
             return self.schema.empty_table().select(columns)
-        rows = self._rows(wanted, In("id", tuple(ids)))
-        place = {one: row for row, one in enumerate(rows.column("id").to_pylist())}
-        order = pa.array([place[one] for one in ids if one in place], pa.int64())
+        rows = self._rows(needed, In("id", tuple(ids)))
+        place = {key: row for row, key in enumerate(rows.column("id").to_pylist())}
+        order = pa.array([place[key] for key in ids if key in place], pa.int64())
         return self._fit(rows.take(order), columns)
 
     def nearest_rows(
@@ -208,9 +208,9 @@ class _LanceStore(VectorStore):
         exact: bool | None,
         columns: Sequence[str],
     ) -> list[pa.Table]:
-        found = []
+        tables = []
         for query in queries:
-            with _told(self.uri):
+            with _translated(self.uri):
                 search = self._table.search(query).distance_type(self.metric).limit(k)
                 if where is not None:
                     search = search.where(self._sql(where), prefilter=True)
@@ -220,8 +220,8 @@ class _LanceStore(VectorStore):
             raw = rows.column("_distance").to_numpy()
             raw = raw - 1 if self.metric == "dot" else raw  # LanceDB's is 1 minus the product
             scores = score(self.metric, raw, squared=True)
-            found.append(self._with_scores(rows, scores, columns))
-        return found
+            tables.append(self._with_scores(rows, scores, columns))
+        return tables
 
     def match_text(
         self, text: str, k: int, where: Expression | None, columns: Sequence[str]
@@ -230,16 +230,16 @@ class _LanceStore(VectorStore):
         scores = texts.scores(text)
         if where is not None:
             chosen = {
-                one for part in self.scan_rows(["id"], where) for one in part["id"].to_pylist()
+                key for part in self.scan_rows(["id"], where) for key in part["id"].to_pylist()
             }
-            scores = np.where([one in chosen for one in ids], scores, 0)
+            scores = np.where([key in chosen for key in ids], scores, 0)
         best = np.argsort(-scores, kind="stable")[:k]
         best = best[scores[best] > 0]
         return scored_rows(self, [(ids[row], float(scores[row])) for row in best], columns)
 
     def _words(self) -> tuple[list[Id], Bm25]:
         """Of the latest version. LanceDB's own index counts rows that are gone, and is written."""
-        with _told(self.uri):
+        with _translated(self.uri):
             version = self._table.version
         if self._texts is None or self._texts[0] != version:
             ids, texts = list[Id](), list[str | None]()
@@ -252,18 +252,18 @@ class _LanceStore(VectorStore):
     def scan_rows(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
         import pyarrow as pa
 
-        with _told(self.uri):
+        with _translated(self.uri):
             for batch in self._search(columns, where).to_batches():
                 yield self._fit(pa.Table.from_batches([batch]), columns)
 
     def count_rows(self, where: Expression | None) -> int:
-        with _told(self.uri):
+        with _translated(self.uri):
             return int(self._table.count_rows(None if where is None else self._sql(where)))
 
     def compact_storage(self) -> None:
         from lancedb.index import HnswSq
 
-        with self._writing, _told(self.uri):
+        with self._writing, _translated(self.uri):
             indexed = any(index.columns == ["vector"] for index in self._table.list_indices())
             if not indexed and self.count_rows(None) >= self.backend.index_rows:
                 self._table.create_index("vector", config=HnswSq(distance_type=self.metric))
@@ -272,7 +272,7 @@ class _LanceStore(VectorStore):
     @contextmanager
     def pin_rows(self) -> Iterator[_LanceStore]:
         table = self._another()
-        with _told(self.uri):
+        with _translated(self.uri):
             table.checkout(table.version)
         yield _LanceStore(
             self.backend, self.uri, self.schema, self.metric, table, self._names, read_only=True
@@ -284,7 +284,7 @@ class _LanceStore(VectorStore):
     def _another(self) -> Any:
         """A handle of its own."""
         connection = self.backend._connect(self.uri)  # noqa: SLF001 - of this file
-        with _told(self.uri):
+        with _translated(self.uri):
             return connection.open_table(TABLE)
 
     def measure_storage(self) -> tuple[int, dict[str, Any]]:
@@ -302,7 +302,7 @@ class _LanceStore(VectorStore):
         return search if where is None else search.where(self._sql(where))
 
     def _rows(self, columns: Sequence[str], where: Expression) -> pa.Table:
-        with _told(self.uri):
+        with _translated(self.uri):
             return self._search(columns, where).to_arrow()
 
     def _fit(self, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -310,8 +310,8 @@ class _LanceStore(VectorStore):
         import pyarrow as pa
 
         fields = [self.schema.field(name) for name in columns]
-        found = rows.select(self._kept(columns)).rename_columns([*columns])
-        return found.cast(pa.schema(fields, metadata=self.schema.metadata))
+        chosen = rows.select(self._kept(columns)).rename_columns([*columns])
+        return chosen.cast(pa.schema(fields, metadata=self.schema.metadata))
 
     def _with_scores(self, rows: pa.Table, scores: Any, columns: Sequence[str]) -> pa.Table:
         import pyarrow as pa

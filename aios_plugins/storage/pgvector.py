@@ -70,10 +70,10 @@ class PgVector(StorageBackend):
         dim = check_schema(schema).field("vector").type.list_size
         names = kept_names(schema)
         columns = [
-            f"{quoted(names[one.name])} "
-            + (f"vector({dim})" if one.name == "vector" else _TYPES[str(one.type)])
-            + (" PRIMARY KEY" if one.name == "id" else "" if one.nullable else " NOT NULL")
-            for one in schema
+            f"{quoted(names[column.name])} "
+            + (f"vector({dim})" if column.name == "vector" else _TYPES[str(column.type)])
+            + (" PRIMARY KEY" if column.name == "id" else "" if column.nullable else " NOT NULL")
+            for column in schema
         ]
         raw = base64.b64encode(schema.serialize()).decode()
         kept = {"schema": raw, "metric": metric, "columns": names}
@@ -123,7 +123,7 @@ def _place(uri: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _told(uri: str) -> Iterator[None]:
+def _translated(uri: str) -> Iterator[None]:
     """What PostgreSQL raises, as our error."""
     import psycopg
 
@@ -140,25 +140,25 @@ def _open(uri: str) -> tuple[Any, str]:
     except ImportError as error:
         raise MissingExtraError("storage.type = 'pgvector'", "pgvector", "psycopg") from error
     target, table = _place(uri)
-    with _told(uri):
+    with _translated(uri):
         return psycopg.connect(target, autocommit=True), table
 
 
 @contextmanager
 def _connect(uri: str) -> Iterator[tuple[Any, str]]:
     connection, table = _open(uri)
-    with _told(uri), connection:
+    with _translated(uri), connection:
         yield connection, table
 
 
 def _comment(connection: Any, table: str) -> str | None:
     """What stands beside a table; None where there is none."""
-    found = connection.execute(
+    row = connection.execute(
         "SELECT coalesce(obj_description(to_regclass(%s), 'pg_class'), '') "
         "WHERE to_regclass(%s) IS NOT NULL",
         (quoted(table), quoted(table)),
     ).fetchone()
-    return found[0] if found else None
+    return row[0] if row else None
 
 
 class _PgStore(VectorStore):
@@ -175,7 +175,7 @@ class _PgStore(VectorStore):
             self._connection.read_only = True
 
     def _run(self, text: str, values: Sequence[Any] = ()) -> Any:
-        with _told(self.uri):
+        with _translated(self.uri):
             return self._connection.execute(text, values)
 
     def write_rows(self, rows: pa.Table, *, replace: bool) -> None:
@@ -185,7 +185,7 @@ class _PgStore(VectorStore):
             map(_text, vectors_of(rows)) if name == "vector" else rows.column(name).to_pylist()
             for name in rows.column_names
         ]
-        with _told(self.uri), self._connection.transaction():
+        with _translated(self.uri), self._connection.transaction():
             made = f"CREATE TEMP TABLE staged (LIKE {self._name}) ON COMMIT DROP"
             self._connection.execute(made, ())
             with self._connection.cursor().copy(f"COPY staged ({listed}) FROM STDIN", ()) as copy:
@@ -203,8 +203,8 @@ class _PgStore(VectorStore):
             )
 
     def remove_rows(self, ids: Sequence[Id]) -> int:
-        found = self._run(f"DELETE FROM {self._name} WHERE id = ANY(%s)", (list(ids),))
-        return int(found.rowcount)
+        cursor = self._run(f"DELETE FROM {self._name} WHERE id = ANY(%s)", (list(ids),))
+        return int(cursor.rowcount)
 
     def remove_where(self, where: Expression) -> int:
         chosen, values = self._where(where)
@@ -215,7 +215,7 @@ class _PgStore(VectorStore):
         text = f"SELECT {self._select(asked)} FROM {self._name} WHERE id = ANY(%s)"
         at = asked.index("id")
         rows = {row[at]: row for row in self._run(text, (list(ids),)).fetchall()}
-        return self._table([rows[one] for one in ids if one in rows], asked).select(columns)
+        return self._table([rows[key] for key in ids if key in rows], asked).select(columns)
 
     def nearest_rows(
         self,
@@ -231,8 +231,8 @@ class _PgStore(VectorStore):
         near = f"vector {_OPERATORS[self.metric]} %s::vector"
         asked = f"{self._select(columns)}, {near}" if columns else near
         text = f"SELECT {asked} FROM {self._name}{chosen} ORDER BY {near} LIMIT {k}"
-        found = []
-        with _told(self.uri), self._connection.transaction():
+        tables = []
+        with _translated(self.uri), self._connection.transaction():
             settings = (
                 {"enable_indexscan": "off"}
                 if exact
@@ -248,15 +248,15 @@ class _PgStore(VectorStore):
                 table = self._table([row[:-1] for row in answer], columns)
                 raw = np.array([row[-1] for row in answer], np.float64)
                 scores = score(self.metric, raw).astype(np.float32)
-                found.append(table.append_column("_score", pa.array(scores)))
-        return found
+                tables.append(table.append_column("_score", pa.array(scores)))
+        return tables
 
     def scan_rows(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
         chosen, values = self._where(where)
         text = f"SELECT {self._select(columns)} FROM {self._name}{chosen}"
         # Calls that come between two pieces are not part of the transaction that a scan needs.
         with (
-            _told(self.uri),
+            _translated(self.uri),
             self._apart() as connection,
             connection.transaction(),
             connection.cursor("scan") as cursor,
@@ -329,9 +329,9 @@ class _PgStore(VectorStore):
         """A clause with place holders, and the values for them."""
         values: list[Any] = []
 
-        def value(one: Any) -> str:
-            values.append(one)
-            return "%s::double precision" if isinstance(one, float) else "%s"
+        def value(literal: Any) -> str:
+            values.append(literal)
+            return "%s::double precision" if isinstance(literal, float) else "%s"
 
         text = "" if where is None else f" WHERE {sql(where, column=self._column, value=value)}"
         return text, values
@@ -341,7 +341,9 @@ class _PgStore(VectorStore):
 
         schema = pa.schema([self.schema.field(name) for name in columns], self.schema.metadata)
         values = zip(*rows, strict=True) if rows else [[] for _ in columns]
-        arrays = [pa.array(list(one), part.type) for one, part in zip(values, schema, strict=True)]
+        arrays = [
+            pa.array(list(column), part.type) for column, part in zip(values, schema, strict=True)
+        ]
         if not columns:
             return pa.table({"_": pa.nulls(len(rows))}).select([])
         return pa.table(arrays, schema=schema)

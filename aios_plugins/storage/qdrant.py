@@ -62,7 +62,7 @@ class Qdrant(StorageBackend):
         if "://" not in uri:
             return _made(Path(uri))
         client, name = self._connect(uri)
-        with _told(uri), client:
+        with _translated(uri), client:
             return bool(client.collection_exists(name))
 
     def create(self, uri: str, schema: pa.Schema, *, metric: Metric = "cosine") -> VectorStore:
@@ -71,13 +71,13 @@ class Qdrant(StorageBackend):
         if "://" not in uri and Path(uri).exists():
             # What a process leaves that is killed before the collection is there.
             begun = re.compile(r"\.lock|collection|meta\.json.*").fullmatch
-            if not all(begun(one.name) for one in Path(uri).iterdir()) or _made(Path(uri)):
+            if not all(begun(path.name) for path in Path(uri).iterdir()) or _made(Path(uri)):
                 raise StorageError(f"{uri} cannot become a store: it is not empty")
         client, name = self._connect(uri)
         from qdrant_client import models
 
         kept = base64.b64encode(schema.serialize()).decode()
-        with _told(uri), _closing_on_error(client):
+        with _translated(uri), _closing_on_error(client):
             client.create_collection(
                 name,
                 vectors_config=models.VectorParams(size=dim, distance=_DISTANCES[metric]),
@@ -96,16 +96,16 @@ class Qdrant(StorageBackend):
         if "://" not in uri and not self.exists(uri):
             raise StorageError(f"{uri} is not a store: Qdrant's meta.json lists no {COLLECTION!r}")
         client, name = self._connect(uri)
-        with _told(uri), _closing_on_error(client):
+        with _translated(uri), _closing_on_error(client):
             metadata = client.get_collection(name).config.metadata or {}
             metric: Any = metadata.get("aios.metric")
             try:
                 raw = base64.b64decode(metadata["aios.schema"])
                 schema = check_schema(pa.ipc.read_schema(pa.py_buffer(raw)))
                 # An earlier version kept all columns by their own names.
-                own = json.dumps({one: one for one in schema.names})
-                found = json.loads(metadata.get("aios.columns", own))
-                names = {one: found[one] for one in schema.names}
+                own = json.dumps({column: column for column in schema.names})
+                stored = json.loads(metadata.get("aios.columns", own))
+                names = {column: stored[column] for column in schema.names}
             except (KeyError, ValueError, TypeError, OSError, pa.ArrowException) as error:
                 raise StorageError(f"{uri} was not made as a store: it has no schema") from error
             if metric not in _DISTANCES:
@@ -117,7 +117,7 @@ class Qdrant(StorageBackend):
             from qdrant_client import QdrantClient
         except ImportError as error:
             raise MissingExtraError("storage.type = 'qdrant'", "qdrant", "qdrant_client") from error
-        with _told(uri):
+        with _translated(uri):
             if "://" not in uri:
                 return _embedded(QdrantClient, uri), COLLECTION
             place = urlsplit(uri)
@@ -154,7 +154,7 @@ def _made(folder: Path) -> bool:
 
 
 @contextmanager
-def _told(uri: str) -> Iterator[None]:
+def _translated(uri: str) -> Iterator[None]:
     """What Qdrant raises, as our error; its exceptions have no common root."""
     try:
         yield
@@ -199,26 +199,26 @@ class _QdrantStore(VectorStore):
             )
             for row, vector in zip(payloads, vectors_of(rows).tolist(), strict=True)
         ]
-        with _told(self.uri):
+        with _translated(self.uri):
             for some in _pages(points):
                 self._client.upsert(self._name, some, wait=True)
 
     def remove_rows(self, ids: Sequence[Id]) -> int:
         known = self.fetch_rows(ids, ["id"]).column("id").to_pylist()
-        with _told(self.uri):
+        with _translated(self.uri):
             if known:
-                self._client.delete(self._name, [_point(one) for one in known], wait=True)
+                self._client.delete(self._name, [_point(key) for key in known], wait=True)
         return len(known)
 
     def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
-        found = {}
-        with _told(self.uri):
+        by_id = {}
+        with _translated(self.uri):
             for some in _pages(ids):
                 points = self._client.retrieve(
-                    self._name, [_point(one) for one in some], **self._asked([*columns, "id"])
+                    self._name, [_point(key) for key in some], **self._asked([*columns, "id"])
                 )
-                found |= {point.payload["id"]: point for point in points}
-        return self._table([found[one] for one in ids if one in found], columns)
+                by_id |= {point.payload["id"]: point for point in points}
+        return self._table([by_id[key] for key in ids if key in by_id], columns)
 
     def nearest_rows(
         self,
@@ -232,9 +232,9 @@ class _QdrantStore(VectorStore):
         import pyarrow as pa
         from qdrant_client import models
 
-        found, served = [], "://" in self.uri  # a folder is always searched row by row
+        tables, served = [], "://" in self.uri  # a folder is always searched row by row
         for query in queries:
-            with _told(self.uri):
+            with _translated(self.uri):
                 points = self._client.query_points(
                     self._name,
                     query=query.tolist(),
@@ -247,13 +247,13 @@ class _QdrantStore(VectorStore):
             if self.metric == "l2":
                 scores = score("l2", scores)
             table = self._table(points, columns)
-            found.append(table.append_column("_score", pa.array(scores.astype(np.float32))))
-        return found
+            tables.append(table.append_column("_score", pa.array(scores.astype(np.float32))))
+        return tables
 
     def scan_rows(self, columns: Sequence[str], where: Expression | None) -> Iterator[pa.Table]:
         offset, chosen = None, self._chosen(where)
         while True:
-            with _told(self.uri):
+            with _translated(self.uri):
                 points, offset = self._client.scroll(
                     self._name, chosen, limit=_PAGE, offset=offset, **self._asked(columns)
                 )
@@ -262,14 +262,14 @@ class _QdrantStore(VectorStore):
                 return
 
     def count_rows(self, where: Expression | None) -> int:
-        with _told(self.uri):
+        with _translated(self.uri):
             chosen = self._chosen(where)
             return int(self._client.count(self._name, count_filter=chosen, exact=True).count)
 
     def measure_storage(self) -> tuple[None, dict[str, Any]]:
-        with _told(self.uri):
-            told = self._client.get_collection(self._name)
-        return None, {"status": str(told.status.value), "segments": told.segments_count}
+        with _translated(self.uri):
+            collection = self._client.get_collection(self._name)
+        return None, {"status": str(collection.status.value), "segments": collection.segments_count}
 
     def abandon_storage(self) -> None:
         """The client lets go of the lock when it is dropped, and would do so for the parent too."""
@@ -308,8 +308,8 @@ def _pages(values: Sequence[Any]) -> Iterator[list[Any]]:
         yield list(values[start : start + _PAGE])
 
 
-def _point(one: Id) -> str:
-    return str(uuid5(_SPACE, f"{type(one).__name__}:{one}"))
+def _point(key: Id) -> str:
+    return str(uuid5(_SPACE, f"{type(key).__name__}:{key}"))
 
 
 _OPPOSITE: Final = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -320,8 +320,8 @@ def _filter(expression: Expression) -> Any:
     """Qdrant's filter, which knows no unknown: NOT is pushed inwards, where it means a value."""
     from qdrant_client import models
 
-    found = _condition(expression, positive=True)
-    return found if isinstance(found, models.Filter) else models.Filter(must=[found])
+    condition = _condition(expression, positive=True)
+    return condition if isinstance(condition, models.Filter) else models.Filter(must=[condition])
 
 
 def _condition(expression: Expression, *, positive: bool) -> Any:
@@ -331,9 +331,9 @@ def _condition(expression: Expression, *, positive: bool) -> Any:
         case Not(part):
             return _condition(part, positive=not positive)
         case And(parts) | Or(parts):
-            found = [_condition(part, positive=positive) for part in parts]
+            conditions = [_condition(part, positive=positive) for part in parts]
             every = isinstance(expression, And) == positive
-            return models.Filter(must=found) if every else models.Filter(should=found)
+            return models.Filter(must=conditions) if every else models.Filter(should=conditions)
         case IsNull(name):
             empty = models.IsEmptyCondition(is_empty=models.PayloadField(key=_key(name)))
             return empty if positive else models.Filter(must_not=[empty])

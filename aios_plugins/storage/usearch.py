@@ -103,9 +103,9 @@ class _Graph(VectorIndex):
             near = near if allowed is None else near[allowed[near]]
             among = near if len(near) >= k else among
         chosen = vectors if among is None else vectors[among]
-        found = search(chosen, query, k, _METRICS[self._metric], exact=True)
-        rows = np.asarray(found.keys, dtype=np.int64)
-        raw = np.asarray(found.distances, dtype=np.float32)
+        result = search(chosen, query, k, _METRICS[self._metric], exact=True)
+        rows = np.asarray(result.keys, dtype=np.int64)
+        raw = np.asarray(result.distances, dtype=np.float32)
         raw = raw - 1 if self._metric == "dot" else raw  # usearch's is 1 minus the product
         scores = score(self._metric, raw, squared=True)
         return rows if among is None else among[rows], scores

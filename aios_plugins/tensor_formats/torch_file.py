@@ -58,7 +58,7 @@ class TorchFile(TensorFormat):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of sparse tensors, which are refused
-                found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except (OSError, EOFError, pickle.UnpicklingError, *_DAMAGED) as error:
             # torch says how to unpickle all the same.
             said = "" if isinstance(error, pickle.UnpicklingError) else str(error).strip()
@@ -66,11 +66,11 @@ class TorchFile(TensorFormat):
             raise ModelLoadError(
                 f"{path}: is not a torch file that holds tensors alone: {reason}"
             ) from error
-        if not isinstance(found, Mapping) or not found:
+        if not isinstance(content, Mapping) or not content:
             raise ModelLoadError(
-                f"{path}: holds a {type(found).__name__}; expected tensors by name"
+                f"{path}: holds a {type(content).__name__}; expected tensors by name"
             )
-        for name, value in found.items():
+        for name, value in content.items():
             if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_quantized):
                 own = value.dtype if value.is_quantized else value.layout
                 raise ModelLoadError(
@@ -78,21 +78,23 @@ class TorchFile(TensorFormat):
                     f"{'.dequantize()' if value.is_quantized else '.to_dense()'} of it"
                 )
             if not isinstance(name, str) or not isinstance(value, Tensor):
-                inside = next((key for key, one in found.items() if isinstance(one, Mapping)), None)
+                inside = next(
+                    (key for key, value in content.items() if isinstance(value, Mapping)), None
+                )
                 hint = f"; {inside!r} may be the state dict: save that alone" if inside else ""
                 raise ModelLoadError(
                     f"{path}: {name!r:.80} is a {type(value).__name__}; expected tensors by name"
                     f"{hint}"
                 )
-        return TensorSource(path, tuple(found), found.__getitem__, {}, {}, _tied(found))
+        return TensorSource(path, tuple(content), content.__getitem__, {}, {}, _tied(content))
 
 
 def _tied(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """Names after the first of tensors that are one: of the same memory, seen in the same way."""
     first: dict[tuple[Any, ...], str] = {}
     tied = {}
-    for name, one in tensors.items():
-        key = (one.data_ptr(), one.dtype, one.shape, one.stride())
-        if one.numel() and first.setdefault(key, name) != name:
+    for name, tensor in tensors.items():
+        key = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
+        if tensor.numel() and first.setdefault(key, name) != name:
             tied[name] = first[key]
     return tied

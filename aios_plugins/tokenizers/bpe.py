@@ -87,7 +87,7 @@ class Bpe(Tokenizer):
 
         Args:
             texts: an iterable of texts, or an Arrow array of them.
-            progress: is told from time to time how many tokens there are.
+            progress: called from time to time with the number of tokens.
 
         Raises:
             TokenizerError: the texts hold too little for `vocab_size`.

@@ -84,10 +84,10 @@ class Bytes(Tokenizer):
         path = folder / FILE
         try:
             with path.open("rb") as file:
-                found = file.read(len(DOCUMENT) + 1)
+                content = file.read(len(DOCUMENT) + 1)
         except OSError as error:
             raise TokenizerError(f"{path}: {error.strerror}") from error
-        if found != DOCUMENT:
-            shown = found.decode(errors="replace")
+        if content != DOCUMENT:
+            shown = content.decode(errors="replace")
             raise TokenizerError(f"{path}: expected {DOCUMENT.decode()!r}, got {shown!r}")
         return TrainedBytes()

@@ -202,5 +202,7 @@ class Hf(Tokenizer):
 
     def _read(self, path: Path) -> TrainedHf:
         path = path.absolute()  # a process that unpickles it may be elsewhere
-        found = read(path, engine=self.engine, strict=self.strict, parse_special=self.parse_special)
-        return TrainedHf(found, path)
+        tokenizer = read(
+            path, engine=self.engine, strict=self.strict, parse_special=self.parse_special
+        )
+        return TrainedHf(tokenizer, path)

@@ -108,10 +108,10 @@ class TrainedTiktoken(TrainedTokenizer):
         if checked >= self.encoding.n_vocab:
             return b""
         try:
-            found: bytes = self.encoding.decode_single_token_bytes(int(checked))
+            token: bytes = self.encoding.decode_single_token_bytes(int(checked))
         except KeyError:
             return b""
-        return found
+        return token
 
     def save(self, folder: Path) -> None:
         """Write ranks, pattern and special tokens, so that loading needs no network."""

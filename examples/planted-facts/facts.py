@@ -62,8 +62,12 @@ def memory(who: str, relation: str, what: str) -> str:
 def text(person: Person, chance: random.Random) -> str:
     """Every fact of a person in both wordings, in any order."""
     who, facts = person
-    told = [said.format(who=who, what=facts[one]) for one in facts for said in SENTENCES[one]]
-    return " ".join(chance.sample(told, len(told)))
+    sentences = [
+        said.format(who=who, what=facts[relation])
+        for relation in facts
+        for said in SENTENCES[relation]
+    ]
+    return " ".join(chance.sample(sentences, len(sentences)))
 
 
 def write(folder: Path, seed: int = 0) -> None:
@@ -71,7 +75,7 @@ def write(folder: Path, seed: int = 0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     chance = random.Random(seed + 1)  # noqa: S311  # as above
     everyone = people(seed)
-    written = [{"text": text(one, chance)} for one in everyone]
+    written = [{"text": text(person, chance)} for person in everyone]
     memories = [
         {"id": f"{who}.{relation}", "text": memory(who, relation, what)}
         for who, facts in everyone

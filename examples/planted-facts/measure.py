@@ -1,4 +1,4 @@
-"""Whether a network uses the memories that it is told of, on people it has never read about.
+"""Whether a network uses the memories it is conditioned on, on people it has never read about.
 
     python examples/planted-facts/measure.py runs/planted-facts
 
@@ -41,16 +41,16 @@ def main() -> None:
     asked = [(who, relation, what) for who, facts in held_out for relation, what in facts.items()]
     asked = [asked[i] for i in np.linspace(0, len(asked) - 1, arguments.facts).round().astype(int)]
     engine = ArrowEngine.load(arguments.run)
-    found = {"facts": len(asked), "nelbo": nelbo(engine, asked)}
-    found["true"] = generations(engine, asked, arguments.scale)
-    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    measured = {"facts": len(asked), "nelbo": nelbo(engine, asked)}
+    measured["true"] = generations(engine, asked, arguments.scale)
+    sys.stdout.write(json.dumps(measured, indent=2) + "\n")
 
 
 def nelbo(engine, asked):
-    """Nats of what follows a prompt, by what the network is told."""
+    """Nats of what follows a prompt, by what the network is conditioned on."""
     model, vocabulary = engine.models["diffusion"].model, engine.tokenizer.vocabulary
-    texts = [engine.tokenizer.encode(memory(*one)).tolist() for one in asked]
-    given = [len(engine.tokenizer.encode(prompt(*one[:2]))) for one in asked]
+    texts = [engine.tokenizer.encode(memory(*fact)).tolist() for fact in asked]
+    given = [len(engine.tokenizer.encode(prompt(*fact[:2]))) for fact in asked]
     width = max(map(len, texts))
     ids = torch.tensor([row + [vocabulary.pad_id] * (width - len(row)) for row in texts])
     place = torch.arange(width).expand_as(ids)
@@ -63,12 +63,12 @@ def nelbo(engine, asked):
     with torch.no_grad():
         for draw in range(DRAWS):
             times = draw_times(len(asked), torch.Generator().manual_seed(draw))
-            for name, one in arms.items():
+            for name, network in arms.items():
                 noise = torch.Generator().manual_seed(draw)
-                drawn = conditional_nelbo(one, ids, valid, times, noise, free=free)
+                drawn = conditional_nelbo(network, ids, valid, times, noise, free=free)
                 nats[name] += drawn.cpu() / DRAWS
-    values = {name: one.numpy() for name, one in nats.items()}
-    return {name: interval(one) for name, one in values.items()} | {
+    values = {name: drawn.numpy() for name, drawn in nats.items()}
+    return {name: interval(drawn) for name, drawn in values.items()} | {
         "right - none": interval(values["right"] - values["none"]),
         "random - none": interval(values["random"] - values["none"]),
     }
@@ -79,13 +79,13 @@ def generations(engine, asked, scale):
     prompts = [prompt(who, relation) for who, relation, _ in asked]
     values = " ".join(VALUES.values()).split()
     most = max(len(engine.tokenizer.encode(f" {what}.")) for what in values)
-    told = {"conditioned": True}
+    guided = {"conditioned": True}
     settings = {
         "without": {},
         "without, temperature 0": {"temperature": 0},
-        "with": told,
-        "with, temperature 0": told | {"temperature": 0},
-        f"with, guidance {scale:g}": told | {"guidance_scale": scale},
+        "with": guided,
+        "with, temperature 0": guided | {"temperature": 0},
+        f"with, guidance {scale:g}": guided | {"guidance_scale": scale},
     }
     shares = {}
     for name, options in settings.items():
@@ -94,7 +94,7 @@ def generations(engine, asked, scale):
         shares[name] = interval(np.array([what in text for text, (*_, what) in pairs], float))
         if name == "with":
             first = [used[0].influence for used in output.cues]
-            others = [one.influence for used in output.cues for one in used[1:]]
+            others = [cue.influence for used in output.cues for cue in used[1:]]
             shares["influence of the nearest, nats"] = interval(np.array(first))
             shares["influence of the others, nats"] = interval(np.array(others))
     return shares

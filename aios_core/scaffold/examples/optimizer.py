@@ -12,21 +12,21 @@ AIOS_API = 1
 class _Stepper:
     def __init__(self, weights, momentum, weight_decay):
         self.weights, self.momentum, self.weight_decay = weights, momentum, weight_decay
-        self.state = {one.name: torch.zeros_like(one.tensor) for one in weights}
+        self.state = {weight.name: torch.zeros_like(weight.tensor) for weight in weights}
 
     @torch.no_grad()
     def step(self, learning_rate, *, skip=None):
         """Change the weights by their gradients, or nothing where skip, a tensor (), is 1."""
         rate = learning_rate if skip is None else learning_rate * (1 - skip)
-        for one in self.weights:
-            gradient, average = one.tensor.grad, self.state[one.name]
+        for weight in self.weights:
+            gradient, average = weight.tensor.grad, self.state[weight.name]
             if gradient is None:
                 continue
             if skip is not None:  # then it may be infinite, and is not to be met
                 gradient = average.where(skip.bool(), gradient)
-            if one.decays:
-                one.tensor.mul_(1 - rate * self.weight_decay)
-            one.tensor.sub_(average.lerp(gradient, 0.1).sign() * rate)
+            if weight.decays:
+                weight.tensor.mul_(1 - rate * self.weight_decay)
+            weight.tensor.sub_(average.lerp(gradient, 0.1).sign() * rate)
             average.lerp_(gradient, 1 - self.momentum)
 
 

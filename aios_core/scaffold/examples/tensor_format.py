@@ -20,7 +20,9 @@ class Hexadecimal(contracts.TensorFormat):
     def open(self, path):
         """The tensors of a file; what they are made of is checked when they are."""
         try:
-            tensors = {name: _read(*one) for name, one in json.loads(path.read_bytes()).items()}
+            tensors = {
+                name: _read(*stored) for name, stored in json.loads(path.read_bytes()).items()
+            }
         except (OSError, ValueError, TypeError, AttributeError, RuntimeError, RecursionError) as e:
             raise ModelLoadError(f"{path}: is not a file of tensors in JSON: {e}") from e
         return contracts.TensorSource(path, tuple(tensors), tensors.__getitem__, {}, {})

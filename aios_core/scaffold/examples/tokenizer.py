@@ -60,10 +60,10 @@ class Utf8(contracts.Tokenizer):
         """Read what was saved; a folder may come from anywhere, so nothing in it is believed."""
         try:
             with (folder / _FILE).open("rb") as file:
-                found = file.read(len(_CONTENT) + 1)
+                content = file.read(len(_CONTENT) + 1)
         except OSError as error:
             raise TokenizerError(f"cannot read {folder / _FILE}: {error}") from error
-        if found != _CONTENT:
+        if content != _CONTENT:
             raise TokenizerError(f"{folder / _FILE} is not what was saved; expected {_CONTENT!r}")
         return _Trained()
 

@@ -27,8 +27,19 @@ def command() -> None:
     """  # noqa: D301  # \b is for click
 
 
-for _one in (add, search, delete, stats, verify, compact, snapshot, restore, export, migrate):
-    command.add_command(_one)
+for _subcommand in (
+    add,
+    search,
+    delete,
+    stats,
+    verify,
+    compact,
+    snapshot,
+    restore,
+    export,
+    migrate,
+):
+    command.add_command(_subcommand)
 
 
 @frozen

@@ -23,17 +23,17 @@ def stats(*, where: Where, as_json: bool) -> None:
     from aios_core.contracts.maker import Maker
 
     with where.open(read=True) as store:
-        told = store.stats()
+        stats = store.stats()
         columns = {column.name: str(column.type) for column in store.schema}
         maker = Maker.read(store.schema)
     facts: dict[str, Any] = {
-        "rows": told.rows,
-        "dim": told.dim,
-        "metric": told.metric,
-        "bytes": told.bytes,
+        "rows": stats.rows,
+        "dim": stats.dim,
+        "metric": stats.metric,
+        "bytes": stats.bytes,
     }
     facts["embedding"] = "not recorded" if maker is None else str(maker)
-    print_facts({**facts, **told.details, "columns": columns}, as_json=as_json)
+    print_facts({**facts, **stats.details, "columns": columns}, as_json=as_json)
 
 
 @click.command()

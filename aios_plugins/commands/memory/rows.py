@@ -133,15 +133,15 @@ def search(
     query = query or ""
     with where.open(read=True) as store:
         if by == "text":
-            found = store.search_text(query, k, filter=filter)
+            nearest = store.search_text(query, k, filter=filter)
         else:
             vector = _embedded(where, store, query) if file is None else read_vector(file)
             options: dict[str, Any] = {"filter": filter, "exact": exact}
             if by == "vector":
-                found = store.search(vector, k, **options)
+                nearest = store.search(vector, k, **options)
             else:
-                found = store.search_hybrid(vector, query, k, **options)
-    rows = [{"score": row.pop("_score"), **row} for row in found.to_pylist()]
+                nearest = store.search_hybrid(vector, query, k, **options)
+    rows = [{"score": row.pop("_score"), **row} for row in nearest.to_pylist()]
     if as_json:
         print_json(rows)
         return
@@ -204,13 +204,13 @@ def delete(
     if bool(ids) == (filter is not None):
         raise click.UsageError("expected either IDs or --filter")
     with where.open() as store:
-        wanted: list[int | str] = list(ids)
+        keys: list[int | str] = list(ids)
         if str(store.schema.field("id").type) == "int64":
             try:
-                wanted = [int(one) for one in ids]
+                keys = [int(key) for key in ids]
             except ValueError as error:
                 raise StorageError(
                     f"{where.text}: expected whole numbers as ids: {error}"
                 ) from error
-        count = store.delete(wanted) if ids else store.delete(filter=filter)
+        count = store.delete(keys) if ids else store.delete(filter=filter)
         print_facts({"deleted": count, "rows": store.count()}, as_json=as_json)

@@ -136,27 +136,27 @@ def _rows(source: Path, *, data: bool, quantizer: str | None) -> list[Row]:
         with_data,
     )
 
-    tensors, found = _tensors(source)
+    tensors, trained = _tensors(source)
     with tensor_bar("probing", len(tensors)) as on_progress:
         rows: list[Row] = []
         for name, tensor in tensors.items():
             rows += probe({name: tensor})
             on_progress(name)
     if data:
-        if found is None:
+        if trained is None:
             raise EvolutionError(f"{source}: gradients need a model and its texts; expected a run")
         from aios_core.contracts import Windows
         from aios_core.training.measured import own
 
-        texts = Windows(*own(found).held_out.windows(found.model.length, 96))
-        rows += with_data(found.model, texts)
+        texts = Windows(*own(trained).held_out.windows(trained.model.length, 96))
+        rows += with_data(trained.model, texts)
     if quantizer is not None:
         from aios_core.config.resolve import section
 
         chosen, _ = section("quantizer", values={"type": quantizer})
         rows += quantization_errors(tensors, chosen)
         if data:
-            rows += quantization_sensitivity(found.model, texts, chosen)
+            rows += quantization_sensitivity(trained.model, texts, chosen)
     return rows
 
 
@@ -164,8 +164,8 @@ def _tensors(source: Path) -> tuple[dict[str, Any], Any]:
     if source.is_dir():
         from aios_core.training import checkpoint
 
-        found = checkpoint.load(source)
-        return checkpoint.named_tensors(found.model), found
+        trained = checkpoint.load(source)
+        return checkpoint.named_tensors(trained.model), trained
     from aios_core.formats import open_tensors
     from aios_core.quantization.tensors import dequantized
 
@@ -183,12 +183,12 @@ def _table(rows: Sequence[Row]) -> dict[str, dict[str, float | None]]:
 def _difference(rows: list[Row], others: list[Row]) -> list[Row]:
     """What the second has more than the first, where both have a value."""
     there = {(row.tensor, row.metric): row.value for row in others}
-    found = []
+    changes = []
     for row in rows:
         value = there.get((row.tensor, row.metric))
         if row.value is not None and value is not None:
-            found.append(attrs.evolve(row, value=value - row.value))
-    return found
+            changes.append(attrs.evolve(row, value=value - row.value))
+    return changes
 
 
 def _write(rows: list[Row], output: Path) -> None:

@@ -95,13 +95,13 @@ def train(
         tokenizer = kind(vocab_size=vocab_size, min_frequency=min_frequency)
     except ValueError as error:  # the limits are the tokenizer's own
         raise TokenizerError(refusal(error)) from error
-    if output.is_dir() or not output.parent.is_dir():  # told before the work, not after it
+    if output.is_dir() or not output.parent.is_dir():  # refused before the work, not after it
         raise TokenizerError(f"{output}: expected a file in a folder that exists")
     check_new(output, overwrite=overwrite)
     with TokenizerProgress(files, vocab_size, shown=not quiet) as progress:
         texts = progress.read(field)
-        told = "progress" in signature(tokenizer.train).parameters  # ours has it, others may not
-        trained = tokenizer.train(texts, **({"progress": progress.merged} if told else {}))
+        reports = "progress" in signature(tokenizer.train).parameters  # ours has it, others may not
+        trained = tokenizer.train(texts, **({"progress": progress.merged} if reports else {}))
     with tempfile.TemporaryDirectory() as folder:
         trained.save(Path(folder))
         (saved,) = Path(folder).iterdir()
@@ -171,8 +171,8 @@ def decode(ids: tuple[int, ...], file: Path) -> None:
     Examples:
       aios tokenizer decode 312 260 95 --tokenizer runs/tokenizer.json
     """  # noqa: D301  # \b is for click
-    found = ids or _ids(sys.stdin.read())
-    click.echo(_load(file).decode(found), nl=False)
+    given = ids or _ids(sys.stdin.read())
+    click.echo(_load(file).decode(given), nl=False)
 
 
 @command.command()
@@ -190,7 +190,7 @@ def inspect(text: str | None, file: Path, *, parse_special: bool, as_json: bool)
     tokenizer = _load(file, parse_special=parse_special)
     text = _stdin() if text is None else text
     ids = tokenizer.encode(text).tolist()
-    pieces = [tokenizer.token(i) for i in ids]
+    tokens = [tokenizer.token(i) for i in ids]
     words, size = len(text.split()), len(text.encode())
     facts = {
         "tokens": len(ids),
@@ -198,14 +198,14 @@ def inspect(text: str | None, file: Path, *, parse_special: bool, as_json: bool)
         "bytes_per_token": size / len(ids) if ids else None,
     }
     if as_json:
-        print_json({"ids": ids, "pieces": pieces, **facts, **_backend(tokenizer)})
+        print_json({"ids": ids, "pieces": tokens, **facts, **_backend(tokenizer)})
         return
     colours = ("cyan", "magenta")
-    visible = map(_visible, pieces)
+    visible = map(_visible, tokens)
     shown = (click.style(p, fg=colours[i % 2], reverse=True) for i, p in enumerate(visible))
     click.echo("".join(shown))
-    told = (f"{name.replace('_', ' ')} {value:.3g}" for name, value in facts.items() if value)
-    click.echo(", ".join(told), err=True)
+    described = (f"{name.replace('_', ' ')} {value:.3g}" for name, value in facts.items() if value)
+    click.echo(", ".join(described), err=True)
     _tell_backend(tokenizer, file, always=True)
 
 
@@ -218,8 +218,10 @@ def _backend(tokenizer: TrainedTokenizer) -> dict[str, str | None]:
 def _tell_backend(tokenizer: TrainedTokenizer, file: Path, *, always: bool = False) -> None:
     backend, reason = _backend(tokenizer).values()
     if reason is not None:
-        told = f"{file}: read by the library {backend}, which is slower than our engine: {reason}"
-        click.echo(told, err=True)
+        message = (
+            f"{file}: read by the library {backend}, which is slower than our engine: {reason}"
+        )
+        click.echo(message, err=True)
     elif always:
         click.echo(f"{file}: read by our engine", err=True)
 
@@ -251,10 +253,10 @@ def _stdin() -> str:
 
 def _ids(content: str) -> list[int]:
     """Ids in a text, as `encode` prints them with and without ``--json``."""
-    found = content.strip()
-    if found.startswith("[") and found.endswith("]"):
-        found = found[1:-1].replace(",", " ")
-    words = found.split()
+    listed = content.strip()
+    if listed.startswith("[") and listed.endswith("]"):
+        listed = listed[1:-1].replace(",", " ")
+    words = listed.split()
     for word in words:
         if not (word.isascii() and word.isdecimal() and len(word) < 11):
             raise TokenizerError(f"stdin: expected ids, whole numbers from 0 on, got {word[:40]!r}")

@@ -79,7 +79,7 @@ def calibrate(
     from aios_plugins.commands.uncertainty.calibrate import calibrate_run
 
     with progress("reading texts", (3 + (against is not None)) * windows) as on_progress:
-        found = calibrate_run(
+        calibrated = calibrate_run(
             folder,
             against=against,
             windows=windows,
@@ -87,11 +87,11 @@ def calibrate(
             on_progress=on_progress,
         )
     path = folder / "uncertainty.html"
-    page.write(path, folder.resolve().name, found, estimator)
+    page.write(path, folder.resolve().name, calibrated, estimator)
     if as_json:
-        print_json(found | {"report": str(path)})
+        print_json(calibrated | {"report": str(path)})
         return
-    _print(found)
+    _print(calibrated)
     click.echo(f"\nreport: {path}")
 
 
@@ -127,13 +127,13 @@ def score(
     Examples:
       aios uncertainty score runs/demo --text "Return the file."
       aios uncertainty score runs/demo examples/sentences.txt --json
-      aios uncertainty score runs/demo examples/sentences.txt --keep runs/doubts
+      aios uncertainty score runs/demo examples/sentences.txt --keep runs/unsure
     """  # noqa: D301  # \b is for click
-    named = [(f"text {number}", one) for number, one in enumerate(text, 1)]
+    named = [(f"text {number}", value) for number, value in enumerate(text, 1)]
     named += [pair for file in files for pair in _lines(file)]
-    texts = [one for _, one in named]
+    texts = [value for _, value in named]
     if not texts:
-        raise click.UsageError("there is no text; expected --text, or a FILE with lines")
+        raise click.UsageError("expected --text, or a FILE with lines, got no text")
     from aios_core.inference import ArrowEngine
     from aios_core.memory import Place
     from aios_core.uncertainty.screening import score_texts, store_uncertain
@@ -141,24 +141,27 @@ def score(
     where = None if place is None else Place.of(place)
     engine = ArrowEngine.load(folder, twin=False)
     model = engine.models[engine.mode]
-    found = score_texts(model, texts, estimator=estimator)
+    scored = score_texts(model, texts, estimator=estimator)
     if where is not None:
-        kept = store_uncertain(found, where, model.resolved)
-        click.echo(f"kept in {redacted(where.uri)}: {kept} of {len(found)}", err=True)
+        kept = store_uncertain(scored, where, model.resolved)
+        click.echo(f"kept in {redacted(where.uri)}: {kept} of {len(scored)}", err=True)
     if as_json:
         print_json(
-            [{"where": where} | _plain(one) for (where, _), one in zip(named, found, strict=True)]
+            [
+                {"where": where} | _plain(result)
+                for (where, _), result in zip(named, scored, strict=True)
+            ]
         )
         return
     rows = [
         (
             at,
-            f"{one.score:+.2f}",
-            f"{one.noise:.2f}",
-            "unsure" if one.triggered else "",
-            one.text[:60],
+            f"{result.score:+.2f}",
+            f"{result.noise:.2f}",
+            "unsure" if result.triggered else "",
+            result.text[:60],
         )
-        for (at, _), one in zip(named, found, strict=True)
+        for (at, _), result in zip(named, scored, strict=True)
     ]
     print_table(("where", "score", "noise", "", "text"), rows)
 
@@ -181,13 +184,13 @@ def _lines(file: Path) -> Iterator[tuple[str, str]]:
                 yield f"{file}:{number}", line.rstrip("\r")
 
 
-def _plain(one: TextScore) -> dict[str, Any]:
+def _plain(scored: TextScore) -> dict[str, Any]:
     import attrs
 
-    return attrs.asdict(one)
+    return attrs.asdict(scored)
 
 
-def _print(found: dict[str, Any]) -> None:
+def _print(calibrated: dict[str, Any]) -> None:
     def share(value: float | None) -> str:
         return "" if value is None else f"{value:.1%}"
 
@@ -199,13 +202,13 @@ def _print(found: dict[str, Any]) -> None:
         [
             (
                 name,
-                number(one["threshold"]),
-                share(one["false_triggers"]),
-                share(one["triggers_on_others"]),
-                number(one["rank_correlation_own"]),
-                number(one["rank_correlation"]),
+                number(measures["threshold"]),
+                share(measures["false_triggers"]),
+                share(measures["triggers_on_others"]),
+                number(measures["rank_correlation_own"]),
+                number(measures["rank_correlation"]),
             )
-            for name, one in found["estimators"].items()
+            for name, measures in calibrated["estimators"].items()
         ],
     )
     click.echo()
@@ -213,21 +216,21 @@ def _print(found: dict[str, Any]) -> None:
         ("masks", "temperature", "nats before", "nats after", "ECE before", "ECE after"),
         [
             (
-                f"{one['rate']:.0%}",
-                f"{one['temperature']:.2f}",
-                f"{one['nats_before']:.3f}",
-                f"{one['nats_after']:.3f}",
-                f"{one['ece_before']:.4f}",
-                f"{one['ece_after']:.4f}",
+                f"{level['rate']:.0%}",
+                f"{level['temperature']:.2f}",
+                f"{level['nats_before']:.3f}",
+                f"{level['nats_after']:.3f}",
+                f"{level['ece_before']:.4f}",
+                f"{level['ece_after']:.4f}",
             )
-            for one in found["levels"]
+            for level in calibrated["levels"]
         ],
     )
-    for one in found["levels"]:
-        if one["temperature"] != one["temperature_fitted"]:
+    for level in calibrated["levels"]:
+        if level["temperature"] != level["temperature_fitted"]:
             click.echo(
-                f"{one['rate']:.0%} masks: the temperature {one['temperature_fitted']:.2f} makes "
-                "the texts that measure less likely, so it is not kept"
+                f"{level['rate']:.0%} masks: the temperature {level['temperature_fitted']:.2f} "
+                "makes the texts that measure less likely, so it is not kept"
             )
 
 

@@ -49,17 +49,17 @@ def calibrate_run(
         InferenceError: the model's uncertainty cannot be measured, or not by the estimator.
         DataError: there are too few held-out texts, or the others cannot be read.
     """
-    found = checkpoint.load(folder)
-    registry = found.resolved.registry
+    trained = checkpoint.load(folder)
+    registry = trained.resolved.registry
     estimator_of(registry, estimator)
-    subject = Subject.of(found, found.resolved)
+    subject = Subject.of(trained, trained.resolved)
     length = subject.config.diffusion.length
     ids, valid = subject.held_out.windows(length)
     calibration, shown = study(
         subject.model,
         ids[valid.all(-1)],
         estimators(registry),
-        training_key=found.state.training_key,
+        training_key=trained.state.training_key,
         windows=windows,
         others=None if against is None else _windows(against, subject.tokenizer, length),
         on_progress=on_progress,

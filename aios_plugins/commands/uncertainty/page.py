@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 _SIZE = (5.6, 3.9)
 
 
-def write(path: Path, name: str, found: dict[str, Any], estimator: str) -> None:
+def write(path: Path, name: str, results: dict[str, Any], estimator: str) -> None:
     """Write the page.
 
     Args:
         path: of the file.
         name: of the run.
-        found: what `calibrate_run` returns.
+        results: what `calibrate_run` returns.
         estimator: the one whose scores are drawn.
     """
     page = (
@@ -28,20 +28,20 @@ def write(path: Path, name: str, found: dict[str, Any], estimator: str) -> None:
         .get_template("uncertainty.html.jinja")
         .render(
             name=name,
-            found=found,
+            results=results,
             estimator=estimator,
             reliability=[
-                (f"{when} the temperatures", reliability(found, f"bins_{when}", when))
+                (f"{when} the temperatures", reliability(results, f"bins_{when}", when))
                 for when in ("before", "after")
             ],
-            coverage=coverage(found),
-            scores=scores(found, estimator),
+            coverage=coverage(results),
+            scores=scores(results, estimator),
         )
     )
     replace_text(path, page)
 
 
-def reliability(found: dict[str, Any], bins: str, when: str) -> Markup:
+def reliability(results: dict[str, Any], bins: str, when: str) -> Markup:
     """Share that is right against how sure the network was, by share of masks."""
     from matplotlib.figure import Figure
 
@@ -49,7 +49,7 @@ def reliability(found: dict[str, Any], bins: str, when: str) -> Markup:
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1.2)
-        for number, level in enumerate(found["levels"]):
+        for number, level in enumerate(results["levels"]):
             sure, right, _ = zip(*level[bins], strict=True)
             axes.plot(
                 sure,
@@ -65,14 +65,14 @@ def reliability(found: dict[str, Any], bins: str, when: str) -> Markup:
         return picture(figure, f"Reliability {when} the temperatures, by share of masks")
 
 
-def coverage(found: dict[str, Any]) -> Markup:
+def coverage(results: dict[str, Any]) -> Markup:
     """Share that is wrong among the surest predictions."""
     from matplotlib.figure import Figure
 
     with style("risk coverage"):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.add_subplot()
-        curve = found["risk_coverage"]
+        curve = results["risk_coverage"]
         axes.plot(curve["coverage"], curve["risk"], color=SERIES[0])
         axes.axhline(curve["risk"][-1], color=FAINT, linestyle="--", linewidth=1.2)
         axes.set(xlim=(0, 1), ylim=(0, None))
@@ -81,20 +81,20 @@ def coverage(found: dict[str, Any]) -> Markup:
         return picture(figure, "Risk against coverage; dashed, the risk of all predictions")
 
 
-def scores(found: dict[str, Any], estimator: str) -> Markup:
+def scores(results: dict[str, Any], estimator: str) -> Markup:
     """True error against the score, of both kinds of texts."""
     from matplotlib.figure import Figure
 
     with style("scores"):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.add_subplot()
-        one = found["estimators"][estimator]
+        measures = results["estimators"][estimator]
         kinds = (("own", "held-out texts"), ("others", "other texts"))
         for number, (kind, label) in enumerate(kinds):
-            if one[kind]:
+            if measures[kind]:
                 axes.plot(
-                    one[kind],
-                    found["error"][kind],
+                    measures[kind],
+                    results["error"][kind],
                     color=SERIES[number],
                     marker=MARKERS[number],
                     linestyle="",
@@ -102,7 +102,7 @@ def scores(found: dict[str, Any], estimator: str) -> Markup:
                     alpha=0.6,
                     label=label,
                 )
-        axes.axvline(one["threshold"], color=INK, linestyle="--", linewidth=1.2)
+        axes.axvline(measures["threshold"], color=INK, linestyle="--", linewidth=1.2)
         axes.set_xlabel(f"uncertainty by {estimator}; dashed, the threshold")
         axes.set_ylabel("true error: NELBO (nats/token)")
         axes.legend(frameon=False, fontsize=9.5)

@@ -141,7 +141,9 @@ def helpful(fitted: tuple[float, ...], measured: TextMeasures) -> tuple[float, .
         measured: of other texts, under these.
     """
     pairs = zip(fitted, measured.plain, measured.tempered, strict=True)
-    return tuple(one if after.nats <= before.nats else 1.0 for one, before, after in pairs)
+    return tuple(
+        temperature if after.nats <= before.nats else 1.0 for temperature, before, after in pairs
+    )
 
 
 def summary(
@@ -167,8 +169,8 @@ def summary(
             "own": totals[name].tolist(),
             "others": others[name].tolist() if others else [],
         }
-    confidence = np.concatenate([one.confidence for one in own.tempered])
-    right = np.concatenate([one.right for one in own.tempered])
+    confidence = np.concatenate([level.confidence for level in own.tempered])
+    right = np.concatenate([level.right for level in own.tempered])
     return {
         "texts": {
             "calibration": calibration.texts,
@@ -196,13 +198,13 @@ def summary(
     }
 
 
-def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
     """Spearman's; None where one of them is the same everywhere, so that it has none."""
     from scipy.stats import spearmanr
 
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    return float(spearmanr(one, other).statistic)
+    return float(spearmanr(first, second).statistic)
 
 
 def risk_coverage(
@@ -243,7 +245,7 @@ def _measure(
     on_progress: Callable[[int], None],
 ) -> TextMeasures:
     """Read texts, and what becomes of them."""
-    found: list[Scores] = []
+    measured: list[Scores] = []
     seen: list[list[tuple[Tensor, ...]]] = [[] for _ in RATES]
     wrong = []
     for levels in _levels(model, ids, seed=seed, on_progress=on_progress):
@@ -255,12 +257,12 @@ def _measure(
             misses.append(level.mean(~right))
             parts = (_sureness(level), _sureness(after), right, -level.said, -after.said)
             seen[number].append(tuple(part.cpu() for part in parts))
-        found.append(scores(tempered, estimators))
+        measured.append(scores(tempered, estimators))
         wrong.append(torch.stack(misses, 1).mean(1).cpu().numpy())
     joined = [[torch.cat(parts).numpy() for parts in zip(*level, strict=True)] for level in seen]
     rates = list(enumerate(RATES))
     return TextMeasures(
-        scores={name: np.concatenate([one[name] for one in found]) for name in estimators},
+        scores={name: np.concatenate([text[name] for text in measured]) for name in estimators},
         error=_error(model, ids, seed=seed),
         wrong=np.concatenate(wrong),
         plain=tuple(_tokens(rate, *(joined[i][j] for j in (0, 2, 3))) for i, rate in rates),

@@ -30,17 +30,17 @@ def command(folder: Path, *, as_json: bool) -> None:
     """  # noqa: D301  # \b is for click
     from aios_plugins.commands.verify.run import verify_run
 
-    found = []
+    parts = []
     for part in verify_run(folder):
-        found.append(part)
+        parts.append(part)
         if as_json:
             continue
         click.echo(f"{'damaged' if part.faults else 'sound':8} {part.name}")
         for fault in part.faults:
             click.echo(f"         {fault}")
-    wrong = [fault for part in found for fault in part.faults]
+    wrong = [fault for part in parts for fault in part.faults]
     if as_json:
-        print_json({"parts": {p.name: list(p.faults) for p in found}, "faults": wrong})
+        print_json({"parts": {p.name: list(p.faults) for p in parts}, "faults": wrong})
     if wrong:
         raise SystemExit(1)
 

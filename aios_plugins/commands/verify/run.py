@@ -52,14 +52,14 @@ def verify_run(folder: Path, *, registry: Registry | None = None) -> Iterator[Pa
     files = [(folder / "tokenizer" / name, entry) for name, entry in known.items()]
     wrong = [(path, fault(path, entry)) for path, entry in files]
     yield Part("tokenizer", tuple(f"{path}: {reason}" for path, reason in wrong if reason))
-    found, unfit = _model(folder, registry)
+    trained, unfit = _model(folder, registry)
     yield Part("model", unfit)
-    if found is not None and (folder / "evolution").is_dir():
-        yield Part("evolution", tuple(evolution_faults(found)))
+    if trained is not None and (folder / "evolution").is_dir():
+        yield Part("evolution", tuple(evolution_faults(trained)))
     for path in _weight_files(folder):
         yield Part(path.name, tuple(map(str, weight_faults(path))))
-    if found is not None and (folder / NAME).exists():
-        yield Part(NAME, _calibration(folder / NAME, found))
+    if trained is not None and (folder / NAME).exists():
+        yield Part(NAME, _calibration(folder / NAME, trained))
     if (folder / RESULTS).exists():
         yield Part(RESULTS, _results(folder / RESULTS))
     if (folder / "twin" / "checkpoints").is_dir():
@@ -86,9 +86,9 @@ def _weight_files(folder: Path) -> list[Path]:
     )
 
 
-def _calibration(path: Path, found: checkpoint.Checkpoint) -> tuple[str, ...]:
+def _calibration(path: Path, trained: checkpoint.Checkpoint) -> tuple[str, ...]:
     try:
-        belongs = Calibration.load(path).training_key == found.state.training_key
+        belongs = Calibration.load(path).training_key == trained.state.training_key
     except ModelLoadError as error:
         return (str(error),)
     return () if belongs else (f"{path}: was made for another training than the run's",)

@@ -48,8 +48,11 @@ def factors(arms: Sequence[Arm]) -> list[Factor]:
     for arm in arms:
         for name, level in choices(arm.settings).items():
             levels.setdefault(name, {})[level] = None
-    found = [Factor(name, tuple(seen)) for name, seen in levels.items() if len(seen) > 1]
-    return [Factor(one.name, tuple(sorted(one.levels))) if one.numeric else one for one in found]
+    chosen = [Factor(name, tuple(seen)) for name, seen in levels.items() if len(seen) > 1]
+    return [
+        Factor(factor.name, tuple(sorted(factor.levels))) if factor.numeric else factor
+        for factor in chosen
+    ]
 
 
 @frozen
@@ -72,7 +75,9 @@ def curves(arms: Sequence[Arm], section: str) -> Curves:
         section: ``"sampler"`` or another whose numbers decide the cost.
     """
     varied = {factor.name: factor for factor in factors(arms)}
-    cost = {name for name, one in varied.items() if one.numeric and name.startswith(f"{section}.")}
+    cost = {
+        name for name, factor in varied.items() if factor.numeric and name.startswith(f"{section}.")
+    }
     others = [name for name in varied if name not in cost and name != section]
     line_names = [section] if section in varied else others[:1]
     panel_names = [name for name in others if name not in line_names]
@@ -85,8 +90,8 @@ def curves(arms: Sequence[Arm], section: str) -> Curves:
     names = dict.fromkeys(line for panel in panels.values() for line in panel)
     return Curves(
         {
-            panel: {line: tuple(own) for line, own in found.items()}
-            for panel, found in panels.items()
+            panel: {line: tuple(own) for line, own in lines.items()}
+            for panel, lines in panels.items()
         },
         tuple(names),
     )

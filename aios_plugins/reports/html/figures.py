@@ -131,12 +131,12 @@ def main_effects(results: AblationResults, metric: str) -> list[Panel]:
     """
     from matplotlib.figure import Figure
 
-    found = []
+    measured = []
     for factor in factors(results.arms):
         effects = [(level, _effect(results, factor, level, metric)) for level in factor.levels]
-        found.append((factor, [(level, s) for level, s in effects if s is not None]))
-    found = [(factor, levels) for factor, levels in found if levels]
-    means = [summary.mean for _, levels in found for _, summary in levels]
+        measured.append((factor, [(level, s) for level, s in effects if s is not None]))
+    measured = [(factor, levels) for factor, levels in measured if levels]
+    means = [summary.mean for _, levels in measured for _, summary in levels]
     if not means:
         return []
     label = axis_label(metric, results.compared[metric])
@@ -145,7 +145,7 @@ def main_effects(results: AblationResults, metric: str) -> list[Panel]:
         label, reference = f"distance of {label} from held-out text", None
     limits = padded([*means, *([] if reference is None else [reference])], share=0.25)
     panels = []
-    for factor, levels in found:
+    for factor, levels in measured:
         with style(f"effects {metric} {factor.name}"):
             figure = Figure(figsize=(SIZE[0] * 0.8, SIZE[1] * 0.95))
             names = [_wrapped(str(level), len(levels)) for level, _ in levels]

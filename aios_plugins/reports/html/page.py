@@ -121,11 +121,11 @@ def _cell(results: AblationResults, arm: Arm, name: str, best: tuple[Arm, bool] 
 
 def _names(results: AblationResults) -> dict[str, str]:
     """Metrics of networks, the twin's among them, with their units."""
-    found: dict[str, str] = {}
+    units: dict[str, str] = {}
     for model in sorted(results.models.values(), key=lambda model: bool(model["twin"])):
         for name, measure in model["result"].get("metrics", {}).items():
-            found[name] = measure["unit"] or ""
-    return found
+            units[name] = measure["unit"] or ""
+    return units
 
 
 def _models(results: AblationResults) -> list[dict[str, Any]]:
@@ -164,24 +164,26 @@ def _lanes(results: AblationResults) -> list[int]:
     metric = results.headline
     best = results.best(metric) if metric else None
     by_cost = sorted((cost.mean, arm.label) for arm in results.arms if (cost := arm.summary(NFE)))
-    wanted = [results.baseline.label, *([best[0].label] if best else [])]
-    wanted += [label for _, label in by_cost]
-    found = [labels.index(label) for label in dict.fromkeys(wanted) if label in labels]
-    return found[:3]
+    shown = [results.baseline.label, *([best[0].label] if best else [])]
+    shown += [label for _, label in by_cost]
+    indices = [labels.index(label) for label in dict.fromkeys(shown) if label in labels]
+    return indices[:3]
 
 
 def _samples(results: AblationResults) -> list[dict[str, Any]]:
     metric = results.headline
     best = results.best(metric) if metric else None
     opened = {results.baseline.label, *([best[0].label] if best else [])}
-    found = []
+    samples = []
     for arm in results.arms:
         trial = _shown(arm)
         if trial:
             texts = trial.result["texts"][:TEXTS]
             is_open = arm.label in opened
-            found.append({"label": arm.label, "seed": trial.seed, "texts": texts, "open": is_open})
-    return found
+            samples.append(
+                {"label": arm.label, "seed": trial.seed, "texts": texts, "open": is_open}
+            )
+    return samples
 
 
 def _facts(results: AblationResults) -> list[tuple[str, str]]:
@@ -194,7 +196,7 @@ def _facts(results: AblationResults) -> list[tuple[str, str]]:
         facts.append(("started", f"{when:%Y-%m-%d %H:%M %Z}"))
     if "seconds" in results.about:
         facts.append(("duration, all runs", duration(results.about["seconds"])))
-    work = sum(one.get("seconds", 0) for one in (*done, *measured))
+    work = sum(job.get("seconds", 0) for job in (*done, *measured))
     facts.append(("work in all jobs", duration(work)))
     facts.append(("seeds", ", ".join(str(s) for s in sorted({t.seed for t in results.trials}))))
     for name, key, source in (
@@ -206,7 +208,7 @@ def _facts(results: AblationResults) -> list[tuple[str, str]]:
         ("samples a trial", "samples", done),
         ("tokens a sample", "length", done),
     ):
-        values = {str(one[key]) for one in source if key in one}
+        values = {str(record[key]) for record in source if key in record}
         if values:
             facts.append((name, ", ".join(sorted(values))))
     versions = results.about.get("versions", {})

@@ -28,27 +28,29 @@ class Tile:
 def sentences(results: AblationResults) -> list[Markup]:
     """The summary, a sentence each: what was found first, with the numbers it rests on."""
     metric = results.headline
-    found: list[Markup] = []
+    sentences: list[Markup] = []
     best = results.best(metric) if metric else None
     if metric and best:
-        found += _finding(results, metric, best[0])
-        found += _contradicted(results, metric, best[0])
-        found += _cheapest(results, metric, best[0])
+        sentences += _finding(results, metric, best[0])
+        sentences += _contradicted(results, metric, best[0])
+        sentences += _cheapest(results, metric, best[0])
     seeds = max(len(arm.by_seed(NFE)) for arm in results.arms)
     if seeds < 2:
-        found.append(Markup("Every arm ran with one seed (n = 1), so there are no intervals."))
+        sentences.append(Markup("Every arm ran with one seed (n = 1), so there are no intervals."))
     elif seeds == 2:
-        found.append(Markup("Two seeds give wide intervals (one degree of freedom)."))
+        sentences.append(Markup("Two seeds give wide intervals (one degree of freedom)."))
     failed = sum(trial.status == "failed" for trial in results.trials)
     if failed:
         text = Markup("<strong>{} of {} trials failed</strong>; the reasons are below.")
-        found.append(text.format(failed, len(results.trials)))
-    return found
+        sentences.append(text.format(failed, len(results.trials)))
+    return sentences
 
 
 def scope(results: AblationResults) -> str:
     """What was compared."""
-    varied = [f"{one.name}: {', '.join(map(str, one.levels))}" for one in factors(results.arms)]
+    varied = [
+        f"{factor.name}: {', '.join(map(str, factor.levels))}" for factor in factors(results.arms)
+    ]
     seeds = len({trial.seed for trial in results.trials})
     many = f"{len(results.arms)} arms with {seeds} seeds" if seeds > 1 else "One seed an arm"
     return ". ".join((many, "; ".join(varied) or "nothing varied but the seed"))
@@ -56,28 +58,28 @@ def scope(results: AblationResults) -> str:
 
 def tiles(results: AblationResults) -> list[Tile]:
     """The main numbers."""
-    found = []
+    shown = []
     metric = results.headline
     best = results.best(metric) if metric else None
     if metric and best:
         unit = results.compared[metric]["unit"] or ""
         mean = fmean(results.judged(best[0], metric).values())
         what = "smallest distance of" if results.by_distance(metric) else "best"
-        found.append(Tile(number(mean), f"{what} {metric} ({unit})", best[0].label))
+        shown.append(Tile(number(mean), f"{what} {metric} ({unit})", best[0].label))
         reference = results.reference(metric)
         if reference is not None:
-            found.append(Tile(number(reference), f"{metric} of held-out text", "for comparison"))
-    found += _networks(results)
+            shown.append(Tile(number(reference), f"{metric} of held-out text", "for comparison"))
+    shown += _networks(results)
     done = sum(trial.status == "done" for trial in results.trials)
     trainings = len({model["training_key"] for model in results.models.values()})
     note = f"in {len(results.arms)} arms, sharing {trainings} trainings"
-    found.append(Tile(f"{done} / {len(results.trials)}", "trials done", note))
+    shown.append(Tile(f"{done} / {len(results.trials)}", "trials done", note))
     costs = [cost.mean for arm in results.arms if (cost := arm.summary(NFE))]
     if costs:
         few, many = number(min(costs)), number(max(costs))
         span = few if few == many else f"{few} to {many}"
-        found.append(Tile(span, "network calls a batch", "what a text costs"))
-    return found
+        shown.append(Tile(span, "network calls a batch", "what a text costs"))
+    return shown
 
 
 def number(value: float) -> str:
@@ -90,20 +92,20 @@ def _finding(results: AblationResults, metric: str, best: Arm) -> list[Markup]:
     rivals = results.rivals(best.label, metric)
     if not rivals:
         text = Markup("By {}, <strong>{}</strong> is better than every other arm: {}.")
-        found = [text.format(metric, best.label, _value(results, metric, best))]
+        sentences = [text.format(metric, best.label, _value(results, metric, best))]
     elif len(best.by_seed(metric)) < 2:
         text = Markup("By {}, <strong>{}</strong> has the best value: {}.")
-        found = [text.format(metric, best.label, _value(results, metric, best))]
+        sentences = [text.format(metric, best.label, _value(results, metric, best))]
     else:
         text = Markup(
             "By {}, <strong>the seeds do not show which arm is best</strong>: {} has the best "
             "mean, {}, but the intervals of its differences to {} of {} others include zero."
         )
         value, others = _value(results, metric, best), len(results.arms) - 1
-        found = [text.format(metric, best.label, value, len(rivals), others)]
+        sentences = [text.format(metric, best.label, value, len(rivals), others)]
     if best is not results.baseline:
-        found.append(_against_baseline(results, metric, best))
-    return found
+        sentences.append(_against_baseline(results, metric, best))
+    return sentences
 
 
 def _value(results: AblationResults, metric: str, arm: Arm) -> Markup:
@@ -166,16 +168,16 @@ def _cheapest(results: AblationResults, metric: str, best: Arm) -> list[Markup]:
 
 def _networks(results: AblationResults) -> list[Tile]:
     """How well the networks know held-out text, next to their twin."""
-    found: dict[bool, list[float]] = {}
+    bits: dict[bool, list[float]] = {}
     for model in results.models.values():
         for measure in model["result"].get("metrics", {}).values():
             if measure["unit"] == "bits/byte":
-                found.setdefault(model["twin"], []).append(measure["value"])
-    if False not in found:
+                bits.setdefault(model["twin"], []).append(measure["value"])
+    if False not in bits:
         return []
     spans = {
         twin: " to ".join(dict.fromkeys((number(min(values)), number(max(values)))))
-        for twin, values in found.items()
+        for twin, values in bits.items()
     }
     note = f"autoregressive twin: {spans[True]}" if True in spans else "diffusion networks"
     return [Tile(spans[False], "bits a byte of held-out text", note)]

@@ -57,10 +57,10 @@ def training_curves(results: AblationResults) -> Panel | None:
 
 def _trainings(results: AblationResults) -> dict[str, list[Mapping[str, Any]]]:
     """The networks of each training: those that are quantized in several ways share theirs."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    trainings: dict[str, list[Mapping[str, Any]]] = {}
     for model in results.models.values():
-        found.setdefault(model["training_key"], []).append(model)
-    return found
+        trainings.setdefault(model["training_key"], []).append(model)
+    return trainings
 
 
 def _common(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -75,15 +75,15 @@ def _common(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _records(path: Path, name: str) -> list[tuple[int, float]]:
     """Step and value of every record of a name; none where another tracker has them."""
-    found = []
+    records = []
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
             if isinstance(record.get(name), int | float):
-                found.append((record["step"], record[name]))
+                records.append((record["step"], record[name]))
     except (OSError, ValueError):
         pass
-    return found
+    return records
 
 
 def _smooth(losses: Sequence[float]) -> list[float]:

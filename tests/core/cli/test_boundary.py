@@ -18,11 +18,12 @@ from click.testing import CliRunner
 from safetensors import SafetensorError
 
 import aios_core
-from aios_core.cli import boundary, cli, culprit, report
+from aios_core.cli import boundary, cli, culprit
 from aios_core.cli.common import print_json
 from aios_core.contracts import NoiseScheduler
 from aios_core.errors import ConfigError, InferenceError
 from aios_core.registry import Registry
+from aios_plugins.commands import report
 
 HUGE = "9" * 5000
 
@@ -151,7 +152,7 @@ def test_the_plugin_that_raised_is_named(monkeypatch):
         Broken().alpha(0.5)
     except KeyError as error:
         found = culprit.culprit(error)
-        told = boundary.told(error)
+        told = boundary.user_error(error)
 
     assert "noise.broken of aios-broken 0.1 (entry point broken)" == found
     assert 70 == told.exit_code

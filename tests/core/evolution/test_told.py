@@ -186,7 +186,7 @@ def test_a_card_that_promises_another_model_is_refused(found, run, skill, tmp_pa
     path = tmp_path / "out" / "skill.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"result_sha256": "0" * 64}))
 
-    with pytest.raises(EvolutionError, match="does not give the model that its card tells of"):
+    with pytest.raises(EvolutionError, match="does not give the model that its card describes"):
         take_in(found, tmp_path / "out")
     assert model_digest(found.model) == model_digest(at_head(found))
 

@@ -308,7 +308,7 @@ def test_samplers_may_be_built(engine):
         ("generate", {"mode": "gan"}, "mode 'gan' is unknown"),
         ("generate", {"mode": "ar", "num_inference_steps": 4}, "has no such thing"),
         ("generate", {"mode": "ar", "sampler": "ancestral"}, "has no such thing"),
-        ("generate", {"prompt": []}, "there is no prompt"),
+        ("generate", {"prompt": []}, "expected at least 1 prompt"),
         ("generate", {"prompt": [[1, 999]]}, "id 999 is not in the vocabulary"),
         ("generate", {"prompt": [[1.5]]}, "expected text or token ids"),
         ("generate", {"prompt": "\ud800"}, "lone surrogate"),

@@ -98,7 +98,7 @@ def test_foreign_parts_are_refused(rewritten, tmp_path):
     ones = torch.ones(1, dtype=torch.uint8)
     with pytest.raises(ModelLoadError, match="is not a file of a tokenizer"):
         ArrowEngine.load(rewritten({"../escaped": ones}, part="tokenizer"))
-    with pytest.raises(ModelLoadError, match="its card tells of no model"):
+    with pytest.raises(ModelLoadError, match="its card describes no model"):
         ArrowEngine.load(rewritten({}, card={"license": "mit"}))
 
     assert not (tmp_path / "escaped").exists()

@@ -124,7 +124,7 @@ def test_what_cannot_be_scored_is_said(aios, found, folder):
         score_texts(model, ["a", ""])
     with pytest.raises(InferenceError, match="'guess' is unknown; expected one of"):
         score_texts(model, ["a"], estimator="guess")
-    assert "there is no text" in aios("score", folder / "run", code=2).stderr
+    assert "got no text" in aios("score", folder / "run", code=2).stderr
 
 
 def test_an_estimator_that_came_after_the_calibration_wants_another(found, folder, tmp_path):
