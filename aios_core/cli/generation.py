@@ -31,24 +31,24 @@ _OPTIONS: Final = (
     click.option(
         "--temperature",
         type=Number(0, 1e6),
-        help="Randomness: 0 always takes the most likely token, 1 draws from the model's own "
-        "probabilities.  [default: as configured]",
+        help="Sampling temperature: 0 always takes the most likely token, 1 draws from the model's "
+        "own probabilities.  [default: as configured]",
     ),
-    click.option("--top-k", type=COUNT, help="Draw only from this many most likely tokens."),
+    click.option("--top-k", type=COUNT, help="Draw only from this many of the most likely tokens."),
     click.option(
         "--top-p",
         type=Number(0, 1, above=True),
-        help="Draw only from the most likely tokens that have this probability together (0 to 1).",
+        help="Draw only from the most likely tokens whose probabilities sum to this (0 to 1).",
     ),
     click.option(
         "--min-p",
         type=Number(0, 1),
-        help="Never draw a token less likely than this times the most likely one (0 to 1).",
+        help="Drop tokens less probable than this fraction of the most likely token (0 to 1).",
     ),
     click.option(
         "--repetition-penalty",
         type=Number(0, 1e6, above=True),
-        help="Above 1 avoids tokens that the text has already; 1 does nothing.",
+        help="Values above 1 discourage repeated tokens; 1 disables the penalty.",
     ),
     click.option(
         "suppress_tokens",
@@ -80,7 +80,7 @@ _OPTIONS: Final = (
         "num_inference_steps",
         "--steps",
         type=COUNT,
-        help="Number of steps, if the sampler has one.",
+        help="Number of denoising steps, for samplers that have such a setting.",
     ),
     click.option(
         "--block-size",
@@ -90,13 +90,13 @@ _OPTIONS: Final = (
     click.option(
         "--cache",
         type=click.Choice(["none", "prefix", "dual"]),
-        help="With --block-size: reuse the network's states of the text before the current block "
+        help="With --block-size: reuse cached keys and values of the text before the current block "
         "(prefix), or of all text outside it (dual). Faster, but approximate.",
     ),
     click.option(
         "--guidance-scale",
         type=Number(-1e6, 1e6),
-        help="Above 1 follows the prompt more closely; 1 is without guidance.",
+        help="Guidance strength: above 1 follows the prompt more closely; 1 disables guidance.",
     ),
     click.option("--negative-prompt", metavar="TEXT", help="Text that guidance leads away from."),
     click.option(

@@ -69,11 +69,13 @@ _KEYS: Final = {
     default=8,
     show_default=True,
     type=COUNT,
-    help="Tokens of a gap that does not say how many.",
+    help="Number of tokens of a gap that names no number.",
 )
 @click.option("-n", "--num", default=1, show_default=True, type=COUNT, help="Number of samples.")
 @click.option(
-    "--length", type=COUNT, help="Tokens of a sample, with the prompt.  [default: as configured]"
+    "--length",
+    type=COUNT,
+    help="Number of tokens of a sample, prompt included.  [default: as configured]",
 )
 @click.option(
     "--mode",

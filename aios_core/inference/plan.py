@@ -88,8 +88,8 @@ def _cues(trained: Checkpoint, cues: Callable[[], CueSource]) -> CueSource:
     """Where the cues of rows come from, for a network that reads any."""
     if trained.model.conditioner is None:
         raise InferenceError(
-            f"`conditioned`: {trained.folder} was trained without cues, as memories; expected a run "
-            "with a [conditioner]"
+            f"`conditioned`: {trained.folder} was trained without cues, as memories; expected a "
+            "run with a [conditioner]"
         )
     return cues()
 
@@ -121,7 +121,7 @@ def _guidance(
         return lambda denoiser, batch: guided_by_cues(trained.model, denoiser, batch, gamma)
     if not all(any(row.fixed) for row in rows):
         raise InferenceError(
-            "guidance leads to what is given, and a row gives nothing; expected prompts"
+            "guidance requires a prompt, but a row is fully masked; expected prompts"
         )
     if settings.negative_prompt is not None:
         (negative,) = encoded(trained.tokenizer, settings.negative_prompt)

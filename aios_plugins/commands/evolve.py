@@ -60,7 +60,7 @@ def command() -> None:
     type=COUNT,
     default=1,
     show_default=True,
-    help="Number of adaptations, each on top of the last.",
+    help="Number of rounds; each starts from the previous result.",
 )
 @set_option
 @json_option

@@ -49,24 +49,26 @@ _KEYS: Final = {
     metavar="NAME",
     default="arrow",
     show_default=True,
-    help="How to quantize.",
+    help="Quantization method.",
 )
 @click.option(
     "--bits",
     type=whole(1, 8),
-    help="Bits of a quantized weight, 1 to 8.  [default: the quantizer's]",
+    help="Bits per weight code, 1 to 8.  [default: the quantizer's]",
 )
 @click.option(
     "--bits-per-weight",
     "budget",
     type=Number(0, 32, above=True),
     metavar="N",
-    help="Instead of --bits: the average of all matrices, scales included. Each matrix gets as"
-    " many bits as its measured error asks for.",
+    help="Instead of --bits: average bits per weight over all matrices, scales included. Matrices"
+    " with larger measured errors get more bits.",
 )
-@click.option("--group-size", type=whole(0, 2**20), help="Columns that share one scale.")
+@click.option("--group-size", type=whole(0, 2**20), help="Number of columns that share one scale.")
 @click.option(
-    "--quality", metavar="WORD", help="fast, search or calibrated, if the quantizer has them."
+    "--quality",
+    metavar="WORD",
+    help="Effort: fast, search or calibrated, for quantizers that have such a setting.",
 )
 @click.option(
     "--texts",

@@ -17,7 +17,7 @@ those of each next one, as the slopes of ALiBi (arXiv 2108.12409) differ."""
 
 
 NEAR = 0.5
-"""Score of a memory that is heard half at first, were it the only one."""
+"""Score of a memory whose initial attention weight is a half, were it the only one."""
 
 
 class MemoryCrossAttention(nn.Module):
@@ -37,7 +37,7 @@ class MemoryCrossAttention(nn.Module):
         # Near memories are believed more, as in RAG (arXiv 2005.11401); each head learns how much.
         self.sharpness = nn.Parameter(SCORE_SCALE * 2.0 ** torch.arange(heads))
         # Beside the memories stands nothing, as near as a score of NEAR is: else the farthest
-        # memories would be heard as loudly as the nearest, for want of others.
+        # memories would get as much attention as the nearest, for lack of others.
         self.nothing = nn.Parameter(self.sharpness.detach() * NEAR)
         nn.init.zeros_(self.gate.weight)
 
@@ -52,7 +52,7 @@ class MemoryCrossAttention(nn.Module):
         bias = bias.masked_fill(~context.valid[:, None, None], -torch.inf)
         nothing = self.nothing[:, None, None].expand(len(h), -1, 1, 1)
         bias = torch.cat((nothing, bias), -1).to(h.dtype)
-        key, value = (F.pad(one, (0, 0, 1, 0)) for one in (key, value))
+        key, value = (F.pad(tensor, (0, 0, 1, 0)) for tensor in (key, value))
         read = F.scaled_dot_product_attention(
             self.split(self.query(self.norm(h))), self.split(key), self.split(value), bias
         )

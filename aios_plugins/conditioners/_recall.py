@@ -52,7 +52,7 @@ class Memories:
 
     def taken(self, texts: NDArray[np.int64]) -> Memories:
         """Those of some texts, by number, in that order."""
-        rows = tuple(self.rows[one] for one in texts)
+        rows = tuple(self.rows[number] for number in texts)
         return Memories(self.vectors[texts], self.scores[texts], self.valid[texts], rows)
 
 
@@ -128,11 +128,11 @@ class Recall:
         """
         queries = self.embedder.embed(texts, side="query")
         columns = [name for name in ("id", "text", "vector") if name in self.store.schema.names]
-        found = self.store.search_batch(queries, k, exact=exact, columns=columns)
+        nearest = self.store.search_batch(queries, k, exact=exact, columns=columns)
         vectors = np.zeros((len(texts), k, self.store.dim), np.float32)
         scores, valid = np.zeros((len(texts), k), np.float32), np.zeros((len(texts), k), bool)
         rows = []
-        for number, table in enumerate(found):
+        for number, table in enumerate(nearest):
             count = table.num_rows
             score = table.column("_score").to_numpy()
             vectors[number, :count], scores[number, :count] = vectors_of(table), score
@@ -154,8 +154,8 @@ class Recall:
             vectors = vectors_of(batch)
             pairs = zip(batch.column("id").to_pylist(), vectors, strict=True)
             rows += [hashlib.sha256(f"{i!r}\0".encode() + v.tobytes()).digest() for i, v in pairs]
-        for one in sorted(rows):  # backends do not agree on an order
-            digest.update(one)
+        for row in sorted(rows):  # backends do not agree on an order
+            digest.update(row)
         return digest.hexdigest()
 
 

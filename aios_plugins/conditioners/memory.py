@@ -157,9 +157,9 @@ class MemorySource(CueSource):
     def for_training(self, ids: Tensor, generator: Generator) -> Memories:
         """Found by a beginning of random length, and none for some texts."""
         lengths = torch.randint(1, ids.shape[1] + 1, (len(ids),), generator=generator)
-        found = self._nearest(ids, lengths.tolist())
+        nearest = self._nearest(ids, lengths.tolist())
         kept = torch.rand(len(ids), 1, generator=generator) >= self._settings.dropout
-        return found.where(kept.numpy())
+        return nearest.where(kept.numpy())
 
     def for_evaluation(self, ids: Tensor) -> Memories:
         """Found by the first half of each text."""
@@ -185,7 +185,7 @@ class MemorySource(CueSource):
                     f"`conditioned`: memories are found by what is given, and row {number} gives "
                     "nothing; expected a prompt"
                 )
-        # Whoever made an index wants it used; where there is none, approximate search is exact.
+        # An index that was made is used; where there is none, approximate search is exact.
         approximate = "approximate" in self.recall.store.backend.capabilities
         prompts = [self._tokenizer.decode(list(row)) for row in given]
         return self.recall(prompts, k, exact=False if approximate else None)
@@ -199,10 +199,10 @@ class MemorySource(CueSource):
         drops = np.stack([with_all - score(cues.where(places != k)) for k in places], 1)
         return [
             tuple(
-                UsedMemory(one.id, one.text, one.score, float(drop))
-                for one, drop in zip(found, row, strict=False)
+                UsedMemory(memory.id, memory.text, memory.score, float(drop))
+                for memory, drop in zip(retrieved, row, strict=False)
             )
-            for found, row in zip(cues.rows, drops, strict=True)
+            for retrieved, row in zip(cues.rows, drops, strict=True)
         ]
 
     def _nearest(self, ids: Tensor, lengths: list[int]) -> Memories:

@@ -52,7 +52,7 @@ class _Source(contracts.CueSource):
         """By the option ``kind``, or the first token that is given."""
         check_options(options, "kind")
         kinds = [options.get("kind", row[0] if row else 0) for row in given]
-        if not all(isinstance(one, int) and one >= 0 for one in kinds):
+        if not all(isinstance(kind, int) and kind >= 0 for kind in kinds):
             raise InferenceError(f"`condition`: kind: expected a number >= 0, got {kinds[0]!r}")
         known = [bool(row) or "kind" in options for row in given]
         return _Cues(torch.tensor(kinds) % self.kinds, torch.tensor(known))

@@ -52,7 +52,7 @@ def command() -> None:
 @command.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_path)
 @click.option(
-    "--vocab-size", default=32_000, show_default=True, type=COUNT, help="Number of tokens."
+    "--vocab-size", default=32_000, show_default=True, type=COUNT, help="Size of the vocabulary."
 )
 @click.option(
     "--min-frequency",

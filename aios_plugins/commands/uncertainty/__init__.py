@@ -48,7 +48,7 @@ def command() -> None:
     "--against",
     metavar="FILE",
     type=_file,
-    help="File of texts of another kind: measure how well the model tells them apart.",
+    help="File of texts of another kind: measure how well the scores distinguish them.",
 )
 @click.option(
     "--windows",

@@ -189,7 +189,7 @@ def test_streams_end_in_the_text(run, mode):
         (("--regex", "a{30}"), "no text of at most 16 tokens"),
         (("--regex", "a", "--json-schema", __file__), "--json-schema"),
         (("--json-schema", "/nowhere.json"), "/nowhere.json"),
-        (("--guidance-scale", "2"), "a row gives nothing"),
+        (("--guidance-scale", "2"), "a row is fully masked"),
         (
             ("--prompt", "x", "--negative-prompt", "y"),
             "--negative-prompt has no effect without a --guidance-scale",
