@@ -23,7 +23,9 @@ def _schema(context: click.Context, parameter: click.Parameter, value: Path | No
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise click.BadParameter(f"{value}: {error}", context, parameter) from error
     if not isinstance(schema, dict):
-        raise click.BadParameter(f"{value}: holds no JSON object", context, parameter)
+        raise click.BadParameter(
+            f"{value}: expected a JSON object, got {type(schema).__name__}", context, parameter
+        )
     return schema
 
 

@@ -1,6 +1,6 @@
-"""Signals that end a command: each is heard as Ctrl-C is, so that finished work is kept.
+"""Signals that end a command: each is handled like Ctrl-C is, so that finished work is kept.
 
-Python hears a signal between two of its own steps, and a call of a network may take hours. So who
+Python handles a signal between two of its own steps, and a call of a network may take hours. So who
 interrupts once more, after a message says so, ends the command at once: files are made such that a
 kill at any instant leaves nothing, or something valid.
 """
@@ -17,7 +17,7 @@ from typing import Any, Final
 import click
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
-_HEARD: Final = (signal.SIGINT, *_ENDING)
+_HANDLED: Final = (signal.SIGINT, *_ENDING)
 
 _GRACE: Final = 2.0
 """Seconds from the first signal, in which others count as the same: a terminal sends several."""
@@ -39,17 +39,17 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _insist(heard: int) -> None:
+def _insist(receiver: int) -> None:
     """End the process when it is interrupted again, and has not ended by itself."""
-    _wait(heard)
+    _wait(receiver)
     time.sleep(_GRACE)
-    if select.select([heard], [], [], 0)[0]:
-        os.read(heard, 512)
+    if select.select([receiver], [], [], 0)[0]:
+        os.read(receiver, 512)
     click.echo("interrupted: the present step goes on to its end; again ends at once", err=True)
-    _wait(heard)
+    _wait(receiver)
     os._exit(130)
 
 
-def _wait(heard: int) -> None:
-    while not set(os.read(heard, 512)) & set(_HEARD):
+def _wait(receiver: int) -> None:
+    while not set(os.read(receiver, 512)) & set(_HANDLED):
         pass

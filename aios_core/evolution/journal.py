@@ -239,7 +239,7 @@ class Journal:
     def version(self, skill_id: str) -> Path:
         """Folder of a version."""
         if not _ID.fullmatch(skill_id):
-            raise EvolutionError(f"{skill_id!r:.80} is no id of a version; expected 64 hex digits")
+            raise EvolutionError(f"version: expected an id of 64 hex digits, got {skill_id!r:.80}")
         return self.folder / "versions" / skill_id
 
     def versions(self) -> list[Card]:

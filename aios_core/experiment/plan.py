@@ -188,7 +188,7 @@ def _model(
         whole, registry = twin(resolved) if judge else resolved, resolved.registry
         # Without the default sampler, that of the first trial stands for all.
         default, offered = registry.default_types["sampler"], registry.components("sampler")
-        shared = ("sampler",) if default in {one.name for one in offered} else ()
+        shared = ("sampler",) if default in {component.name for component in offered} else ()
         bare = whole.changed(*shared, "sampling")
         known[same] = PlannedModel(trial_key(bare, data)[:16], training_key(bare, data), bare)
     return known[same]

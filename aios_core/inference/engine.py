@@ -107,7 +107,9 @@ class ArrowEngine:
         self._trained: Checkpoint | None = None
         for name, loaded in self.models.items():
             if loaded.model.mode != name:
-                raise InferenceError(f"{loaded.folder}: is no {name} model but {loaded.model.mode}")
+                raise InferenceError(
+                    f"{loaded.folder}: expected a model of mode {name}, got {loaded.model.mode}"
+                )
             if loaded.model.vocabulary != loaded.tokenizer.vocabulary:
                 raise InferenceError(
                     f"{loaded.folder}: the model has {loaded.model.vocabulary}, its tokenizer "
@@ -250,7 +252,7 @@ class ArrowEngine:
             InferenceError: this cannot be done; the message says why.
         """
         if modality != "text":
-            raise InferenceError(f"modality {modality!r} has no model here; expected 'text'")
+            raise InferenceError(f"modality: expected 'text', got {modality!r}")
         if num_steps is not None:
             if "num_inference_steps" in options:
                 raise InferenceError(
@@ -328,7 +330,7 @@ class ArrowEngine:
                 f"{_MADE_BY[chosen]}"
             )
         if chosen == "ar":
-            settings.reject(DIFFUSION_ONLY, "autoregressive generation has no such thing")
+            settings.reject(DIFFUSION_ONLY, "autoregressive generation does not support it")
         return chosen
 
     def _prompted(self, prompt: Prompt, settings: Settings) -> list[Row]:

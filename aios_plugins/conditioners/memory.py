@@ -166,7 +166,7 @@ class MemorySource(CueSource):
         return self._nearest(ids, [-(-ids.shape[1] // 2)] * len(ids))
 
     def for_sampling(self, given: Sequence[Sequence[int]], options: Mapping[str, Any]) -> Memories:
-        """The memories nearest to what is given of each row.
+        """The memories nearest to the given tokens of each row.
 
         Args:
             given: at least one token of each row.

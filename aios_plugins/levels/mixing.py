@@ -60,7 +60,7 @@ class MixedBackbone(nn.Module):
 
     def forward(self, h: Tensor, t: Tensor | None, condition: Any) -> Tensor:
         """(B, L, sum of D) to the same."""
-        # Memories are the first model's, and what is wanted of it is wanted of all, side by side.
+        # Memories are the first model's, and the states requested of it are requested of all.
         first = condition and evolve(condition, part=None)
         others = first and evolve(first, inject=None)
         conditions = [first, *[others] * (len(self.dims) - 1)]

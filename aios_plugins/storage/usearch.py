@@ -164,7 +164,7 @@ def _sound(path: Path, rows: int, connectivity: int) -> bool:
 
 def _need(right: object) -> None:
     if not right:
-        raise ValueError("it is no graph that USearch writes")
+        raise ValueError("expected a graph that USearch wrote")
 
 
 def _check(path: Path, rows: int, connectivity: int) -> None:

@@ -118,7 +118,7 @@ def test_junk_is_an_error_or_no_line(tmp_path_factory, junk):
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "..", "", "A" * 64, "a" * 63])
 def test_no_name_leaves_the_folder(journal, name):
-    with pytest.raises(EvolutionError, match="is no id of a version"):
+    with pytest.raises(EvolutionError, match="expected an id of 64 hex digits"):
         journal.version(name)
 
 

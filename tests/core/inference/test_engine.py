@@ -306,8 +306,8 @@ def test_samplers_may_be_built(engine):
         ("generate", {"seeds": [1, 2]}, "2 seeds for 1 rows"),
         ("generate", {"temprature": 1}, "temprature: is not an option; did you mean temperature?"),
         ("generate", {"mode": "gan"}, "mode 'gan' is unknown"),
-        ("generate", {"mode": "ar", "num_inference_steps": 4}, "has no such thing"),
-        ("generate", {"mode": "ar", "sampler": "ancestral"}, "has no such thing"),
+        ("generate", {"mode": "ar", "num_inference_steps": 4}, "does not support it"),
+        ("generate", {"mode": "ar", "sampler": "ancestral"}, "does not support it"),
         ("generate", {"prompt": []}, "expected at least 1 prompt"),
         ("generate", {"prompt": [[1, 999]]}, "id 999 is not in the vocabulary"),
         ("generate", {"prompt": [[1.5]]}, "expected text or token ids"),
@@ -322,7 +322,7 @@ def test_samplers_may_be_built(engine):
         ("generate", {"json_schema": {"enum": []}}, "expected an array that is not empty"),
         ("generate", {"json_schema": {"const": "long"}, "max_new_tokens": 3}, "no text of at"),
         ("generate", {"guidance_scale": 2}, "a row is fully masked"),
-        ("generate", {"prompt": "x", "guidance_scale": 2, "mode": "ar"}, "has no such thing"),
+        ("generate", {"prompt": "x", "guidance_scale": 2, "mode": "ar"}, "does not support it"),
         (
             "generate",
             {"prompt": "x", "guidance_scale": 2, "negative_prompt": "y" * 9},
@@ -339,7 +339,7 @@ def test_samplers_may_be_built(engine):
             "guidance needs two",
         ),
         ("infill", {"text": "x_y___", "guidance_scale": 2, "negative_prompt": "y"}, "have none"),
-        ("diffuse", {"modality": "image"}, "modality 'image' has no model here"),
+        ("diffuse", {"modality": "image"}, "modality: expected 'text', got 'image'"),
         ("diffuse", {"prompt": "x", "fixed": [[True]]}, "fixed goes with token ids"),
         ("diffuse", {"prompt": [[1, MASK]], "fixed": [[True]]}, "fixed has the shape (1, 1)"),
         ("diffuse", {"prompt": [[1, MASK]], "fixed": [[1, 0]]}, "expected booleans"),
@@ -447,7 +447,7 @@ def test_settings_of_sampling_may_be_overridden(run):
 
 def test_models_and_tokenizers_must_belong_together(engine, run, tmp_path):
     first = engine.models["diffusion"]
-    with pytest.raises(InferenceError, match="is no ar model but diffusion"):
+    with pytest.raises(InferenceError, match="expected a model of mode ar, got diffusion"):
         ArrowEngine({"ar": first})
     with pytest.raises(InferenceError, match="no model was given"):
         ArrowEngine({})
