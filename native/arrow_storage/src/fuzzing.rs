@@ -12,7 +12,7 @@ use arrow_schema::SchemaRef;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Let only panics of our own be told, or end the fuzzer: those of Arrow's readers are caught, and
+/// Let only panics of our own be reported, or end the fuzzer: those of Arrow's readers are caught, and
 /// one that is not ends it in any case.
 pub fn hush() {
     let tell = std::panic::take_hook();

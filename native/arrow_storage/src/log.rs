@@ -3,7 +3,7 @@
 //! A record is its length, a checksum of length and place, a checksum of the content, the content.
 //! A crash can leave the last record unfinished; that one was never acknowledged and is dropped.
 //! Anything else that does not verify is damage. A log that was closed ends in two marks, so that
-//! damage to its last record can be told from a crash. While it is written, zeros may stand after
+//! damage to its last record can be distinguished from a crash. While it is written, zeros may stand after
 //! the last record: to write over them is faster than to lengthen the file.
 
 use crate::files::{Files, Sink};
@@ -273,7 +273,7 @@ mod tests {
         }
     }
 
-    /// Damage to a record that others follow is told, although the log was not closed; the last one
+    /// Damage to a record that others follow is reported, although the log was not closed; the last one
     /// may be a write that a crash cut off.
     #[test]
     fn a_flipped_byte_of_a_log_that_was_not_closed_is_an_error_but_in_its_last_record() {

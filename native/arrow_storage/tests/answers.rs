@@ -100,15 +100,15 @@ proptest! {
                 expected.sort_by(f64::total_cmp);
                 expected.truncate(9);
                 for found in [together, now.search(near, &query).unwrap()] {
-                    let told = numbers(&found, "_distance");
-                    prop_assert_eq!(expected.len(), told.len());
-                    for ((best, told), id) in expected.iter().zip(&told).zip(names(&found)) {
+                    let distances = numbers(&found, "_distance");
+                    prop_assert_eq!(expected.len(), distances.len());
+                    for ((best, answer), id) in expected.iter().zip(&distances).zip(names(&found)) {
                         let own = distance(metric, near, &vector(id, 0));
-                        let close = |x: f64| (x - f64::from(*told)).abs() <= 1e-4 * (1.0 + x.abs());
-                        prop_assert!(close(*best) && close(own), "{best} {told} {own}");
+                        let close = |x: f64| (x - f64::from(*answer)).abs() <= 1e-4 * (1.0 + x.abs());
+                        prop_assert!(close(*best) && close(own), "{best} {answer} {own}");
                         prop_assert!(right.contains(&id));
                     }
-                    let pairs: Vec<_> = told.iter().zip(names(&found)).collect();
+                    let pairs: Vec<_> = distances.iter().zip(names(&found)).collect();
                     let sorted = pairs.windows(2).all(|p| p[0].0 < p[1].0 || p[0].1 < p[1].1);
                     prop_assert!(sorted);
                 }
@@ -139,7 +139,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
     /// Words of either column, and ranks of words and vectors together, over three parts.
     #[test]
-    fn ranks_are_summed_as_deep_as_promised_and_columns_are_told_apart(
+    fn ranks_are_summed_as_deep_as_promised_and_columns_are_distinguished(
         seed in 0u64..1_000_000,
         k in prop::sample::select(vec![1usize, 5, 12, 13, 20, 40]),
     ) {
@@ -325,12 +325,12 @@ fn approximate_answers_have_exact_distances_and_as_many_rows_as_wanted() {
                 let found = now.search_batch(queries.as_flattened(), &query).unwrap();
                 for (near, found) in queries.iter().zip(&found) {
                     assert_eq!(k, found.num_rows(), "{metric:?} {graph}");
-                    let told = numbers(found, "_distance");
-                    assert!(told.is_sorted());
-                    for (id, told) in names(found).into_iter().zip(told) {
+                    let distances = numbers(found, "_distance");
+                    assert!(distances.is_sorted());
+                    for (id, answer) in names(found).into_iter().zip(distances) {
                         let right = distance(metric, near, &vector(id, 1));
-                        let close = (right - f64::from(told)).abs() <= 1e-4 * (1.0 + right.abs());
-                        assert!(close, "{metric:?} {graph} {id}: {right} {told}");
+                        let close = (right - f64::from(answer)).abs() <= 1e-4 * (1.0 + right.abs());
+                        assert!(close, "{metric:?} {graph} {id}: {right} {answer}");
                     }
                 }
             }

@@ -37,8 +37,8 @@ pub(crate) mod fast_tokenizer {
     /// Bytes of text that are taken from Python before the GIL is released to count their words.
     const CHUNK: usize = 1 << 20;
 
-    /// Tokens that are learned between two looks at whether the user wants to stop.
-    const TOLD: usize = 256;
+    /// Tokens that are learned between two checks whether the user asked to stop.
+    const REPORTED: usize = 256;
 
     pub(crate) fn error(error: engine::Error) -> PyErr {
         FastTokenizerError::new_err(error.to_string())
@@ -81,7 +81,7 @@ pub(crate) mod fast_tokenizer {
     impl Bpe {
         /// Learns from texts, the same from the same texts in any order.
         ///
-        /// `progress` is told from time to time how many tokens there are.
+        /// `progress` is called from time to time with the number of tokens.
         #[staticmethod]
         #[pyo3(signature = (texts, *, vocab_size, min_frequency, progress = None))]
         fn train(
@@ -97,7 +97,7 @@ pub(crate) mod fast_tokenizer {
             let mut stopped = Ok(());
             let trained = py.detach(|| {
                 trainer.finish_watched(|tokens| {
-                    if tokens % TOLD == 0 || tokens == vocab_size {
+                    if tokens % REPORTED == 0 || tokens == vocab_size {
                         stopped = Python::attach(|py| {
                             py.check_signals()?;
                             progress.as_ref().map_or(Ok(()), |p| p.call1(py, (tokens,)).map(drop))

@@ -39,9 +39,9 @@ impl TooMuch {
     /// Keeps in mind that the text is refused; the error ends the step.
     pub(crate) fn refuse(pattern: &str, problem: String) -> tokenizers::Error {
         let error = Self { pattern: pattern.into(), problem };
-        let told = error.to_string();
+        let message = error.to_string();
         REFUSED.set(Some(error));
-        told.into()
+        message.into()
     }
 }
 
@@ -98,11 +98,11 @@ impl Bounded {
             match limited(&self.regex, text, from, region, steps) {
                 Ok(found) => return Ok(found.and_then(|_| region.pos(0))),
                 Err(error) => {
-                    // How many steps it took is not told, so more are granted until they do.
+                    // The number of steps it took is unknown, so more are granted until they suffice.
                     steps = steps.saturating_mul(4);
                     let left = LEFT.get().checked_sub(steps.into()).ok_or_else(|| {
-                        let (size, told) = (text.len(), error.description());
-                        self.refuse(format!("backtracks for too long in {size} bytes ({told})"))
+                        let (size, cause) = (text.len(), error.description());
+                        self.refuse(format!("backtracks for too long in {size} bytes ({cause})"))
                     })?;
                     LEFT.set(left);
                 }

@@ -14,7 +14,7 @@ thread_local! {
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // What is caught need not be told as a crash.
+        // What is caught need not be reported as a crash.
         let others = take_hook();
         set_hook(Box::new(move |panic| {
             if !CAUGHT.get() {
@@ -28,7 +28,7 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     done.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        let told = text.unwrap_or("unknown");
-        Error::entry("tokenizer", format!("the tokenizers crate gave up: {told}"))
+        let cause = text.unwrap_or("unknown");
+        Error::entry("tokenizer", format!("the tokenizers crate gave up: {cause}"))
     })
 }

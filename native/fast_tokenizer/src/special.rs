@@ -1,6 +1,6 @@
 //! Special tokens in a text are text: no text comes to one of their ids, unless that is asked for.
 //!
-//! The reference can be told not to look for their names. Its models still come to them by
+//! The reference has an option not to look for their names. Its models still come to them by
 //! themselves: a name is an entry of the vocabulary like any other, so that a word, a piece of
 //! Unigram or the result of merges may equal it. A second model, without them, reads texts then.
 

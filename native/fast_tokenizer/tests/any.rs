@@ -162,9 +162,9 @@ fn no_model_comes_to_a_special_token_by_itself() {
             assert_eq!(name, text.decode(&[id], false).unwrap());
             assert_eq!(id, u32::from(text.token(1) == b"<s>" && id == 1));
         }
-        for told in ["<s>", "a <s> ab", "a<s>b", "<s><s>", "\u{10FFFF}a"] {
-            let ids = text.encode(told, false).unwrap();
-            assert!(!ids.contains(&1), "{model} {told}: {ids:?}");
+        for input in ["<s>", "a <s> ab", "a<s>b", "<s><s>", "\u{10FFFF}a"] {
+            let ids = text.encode(input, false).unwrap();
+            assert!(!ids.contains(&1), "{model} {input}: {ids:?}");
         }
         assert_eq!(text.encode("ab a", false).unwrap(), parsed.encode("ab a", false).unwrap());
         // Nor by what stands for it inside.
@@ -208,13 +208,13 @@ fn streams_and_offsets_of_both_backends_agree() {
     let [ours, theirs] = both(&json("cl100k"));
     let text = "the 香蕉 thin\u{301} 😀<mask> é";
     for tokenizer in [&ours, &theirs] {
-        let (mut stream, mut told) = (tokenizer.stream(), String::new());
+        let (mut stream, mut decoded) = (tokenizer.stream(), String::new());
         for id in tokenizer.encode(text, false).unwrap() {
             let part = stream.push(tokenizer, id).unwrap();
             assert!(!part.contains('\u{FFFD}'), "{part:?}");
-            told += &part;
+            decoded += &part;
         }
-        assert_eq!(text, told + &stream.finish(tokenizer).unwrap());
+        assert_eq!(text, decoded + &stream.finish(tokenizer).unwrap());
         let mut stream = tokenizer.stream();
         assert_eq!("", stream.push(tokenizer, tokenizer.encode("ü", false).unwrap()[0]).unwrap());
         assert_eq!("\u{FFFD}", stream.finish(tokenizer).unwrap());

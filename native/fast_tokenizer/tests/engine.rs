@@ -109,8 +109,8 @@ fn what_is_not_ours_is_refused_and_what_is_broken_is_named() {
         *file.pointer_mut(pointer).unwrap() = value;
         Engine::from_json(&file.to_string()).unwrap_err().to_string()
     };
-    let told = change("/model/merges/3", serde_json::json!(["a", "nowhere"]));
-    assert!(told.contains("model.merges[3]") && told.contains("nowhere"), "{told}");
+    let message = change("/model/merges/3", serde_json::json!(["a", "nowhere"]));
+    assert!(message.contains("model.merges[3]") && message.contains("nowhere"), "{message}");
     assert!(change("/model/merges/0", serde_json::json!("a b c")).contains("model.merges[0]"));
     assert!(change("/model/vocab/a", serde_json::json!(-1)).contains("model.vocab"));
     assert!(change("/model/vocab/a", serde_json::json!(u32::MAX)).contains("too many"));
@@ -125,7 +125,7 @@ fn what_is_not_ours_is_refused_and_what_is_broken_is_named() {
         "id": count, "content": "<new>", "single_word": false, "lstrip": false, "rstrip": false,
         "normalized": false, "special": true,
     }]);
-    let told = Engine::from_json(&file.to_string()).unwrap_err().to_string();
-    assert!(told.contains("is given to an added token"), "{told}");
+    let message = Engine::from_json(&file.to_string()).unwrap_err().to_string();
+    assert!(message.contains("is given to an added token"), "{message}");
     assert!(Engine::from_json("{").is_err() && Engine::from_json("").is_err());
 }

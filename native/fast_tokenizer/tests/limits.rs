@@ -303,18 +303,21 @@ fn many_patterns_do_not_take_long_to_refuse() {
         let json = file("gpt2", &[("/pre_tokenizer", value)]);
         Any::from_json(json, Reading::default()).map(drop).unwrap_err().to_string()
     };
-    let told = refused(steps("a", 100));
+    let message = refused(steps("a", 100));
     assert!(
-        told.starts_with("pre_tokenizer.pretokenizers[64].pattern.Regex: expected at"),
-        "{told}"
+        message.starts_with("pre_tokenizer.pretokenizers[64].pattern.Regex: expected at"),
+        "{message}"
     );
     // Cubic, and so not refused for itself.
-    let told = refused(steps(r"a*a*\n*\n*1*1* * *\.*é*é*X", 60));
-    assert!(told.starts_with("pre_tokenizer.pretokenizers["), "{told}");
-    assert!(told.contains("].pattern.Regex: expected a pattern without nested"), "{told}");
-    let told = refused(json!({"type": "Split", "pattern": {"String": "x".repeat(1 << 15)},
+    let message = refused(steps(r"a*a*\n*\n*1*1* * *\.*é*é*X", 60));
+    assert!(message.starts_with("pre_tokenizer.pretokenizers["), "{message}");
+    assert!(message.contains("].pattern.Regex: expected a pattern without nested"), "{message}");
+    let message = refused(json!({"type": "Split", "pattern": {"String": "x".repeat(1 << 15)},
                               "behavior": "Removed", "invert": false}));
-    assert!(told.starts_with("pre_tokenizer.pattern.String: expected at most 16384 "), "{told}");
+    assert!(
+        message.starts_with("pre_tokenizer.pattern.String: expected at most 16384 "),
+        "{message}"
+    );
 }
 
 #[test]

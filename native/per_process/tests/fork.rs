@@ -45,7 +45,7 @@ fn a_forked_process_spreads_work_over_threads_of_its_own() {
     assert_eq!(std::process::id(), *VALUE.get(|_| 0));
 }
 
-/// Made once in each process, and only a forked one is told that its parent had one.
+/// Made once in each process, and only a forked process learns that its parent had one.
 #[test]
 fn a_value_is_made_once_in_each_process() {
     static VALUE: PerProcess<u32> = PerProcess::new();

@@ -1,7 +1,7 @@
 //! What a scan costs beside reading the same bytes, as JSON lines.
 //!
 //! `cargo run --profile editable -p vector_search --example scan -- [ROWS] [DIM]`. Ways alternate, so
-//! that a busy machine slows all; the best of each is told, for what others do only ever adds.
+//! that a busy machine slows all; the best of each is printed, for what others do only ever adds.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(None, cache.view().get(key(b"x"), key(b"x").hash()));
     }
 
-    /// Pieces are told apart by their length too, and by each byte of either half.
+    /// Pieces are distinguished by their length too, and by each byte of either half.
     #[test]
     fn pieces_that_differ_in_zeros_or_in_one_byte_are_told_apart() {
         let mut pieces: Vec<Vec<u8>> = (1..=SHORT).map(|length| vec![0; length]).collect();

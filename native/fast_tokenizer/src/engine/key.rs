@@ -55,7 +55,7 @@ impl Key {
     }
 }
 
-/// Hash of a long piece, by its ends and length: what has those in common is told apart by bytes.
+/// Hash of a long piece, by its ends and length: equal ones are compared by bytes.
 pub fn hash_long(piece: &[u8]) -> u64 {
     let ends = (piece.first_chunk::<16>(), piece.last_chunk::<16>());
     let (Some(first), Some(last)) = ends else {

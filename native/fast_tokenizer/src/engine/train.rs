@@ -77,8 +77,8 @@ impl Trainer {
         count(texts, self.pattern, &mut self.maps);
     }
 
-    /// Learns until there are `size` tokens or no pair occurs `least` times; `each` is told how
-    /// many tokens there are, and stops the training by returning false.
+    /// Learns until there are `size` tokens or no pair occurs `least` times; `each` is called
+    /// with the number of tokens, and stops the training by returning false.
     pub fn finish(
         self,
         size: usize,

@@ -5,7 +5,7 @@ use crate::top_k::{key, neighbor};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Slots that can be told apart here: a bit of each key says whether it has been looked at.
+/// Slots that can be distinguished here: a bit of each key says whether it has been looked at.
 pub(super) const SLOTS: usize = 1 << 31;
 
 /// The `most` nearest slots that may be returned, in order, with a mark on those looked at: what is
