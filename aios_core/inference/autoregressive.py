@@ -134,8 +134,9 @@ class InferenceCore:
             drawn, on, refused = torch.stack((tokens, active.long(), invalid)).tolist()  # one wait
             if any(refused):
                 raise InferenceError(
-                    f"token {count + 1} was drawn from log-probabilities that are not a distribution; "
-                    "the network answered with one, so a constraint or a filter made it so"
+                    f"token {count + 1} was drawn from log-probabilities that are not a "
+                    "distribution; the network answered with one, so a constraint or a filter "
+                    "made it so"
                 )
             count += 1
             ended = budgets <= count
