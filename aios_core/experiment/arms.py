@@ -105,7 +105,8 @@ def _models(folder: Path) -> Path:
 
 def _named(results: Results, name: str) -> Arm:
     named = [arm for arm in results.arms if arm.label == name]
-    named = named or [arm for arm in results.arms if name in arm.label]
+    if name.strip():
+        named = named or [arm for arm in results.arms if name in arm.label]
     if len(named) == 1:
         return named[0]
     what = f"{len(named)} arms hold {name!r}" if named else f"there is no arm {name!r}"

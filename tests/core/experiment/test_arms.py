@@ -42,7 +42,12 @@ def test_its_twin_is_the_one_that_judged_it(finished):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("cosine", "2 arms hold 'cosine'; expected one of"), ("x", "no arm 'x'; e")]
+    ("name", "words"),
+    [
+        ("cosine", "2 arms hold 'cosine'; expected one of"),
+        ("x", "no arm 'x'; e"),
+        ("", "no arm ''; expected one of"),
+    ],
 )
 def test_a_name_that_is_not_of_one_arm_lists_those_that_are(finished, name, words):
     with pytest.raises(DataError, match=words):
