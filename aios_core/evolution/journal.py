@@ -164,11 +164,15 @@ class Journal:
         except (OSError, UnicodeDecodeError) as error:
             raise EvolutionError(f"{path}: cannot be read: {error}") from error
 
-    def keep(self, card: Card, adaptation: Adaptation) -> None:
+    def keep(self, card: Card, adaptation: Adaptation) -> Card:
         """Write a version, whole or not at all; HEAD stays where it is.
 
         What is kept was read again as every later command reads it. Of a version that is there
         already the same is asked, and that it was not revoked.
+
+        Returns:
+            The card that is there: an older one, with a name of its own, where the version was
+            there already.
 
         Raises:
             EvolutionError: it cannot be written, or not be read again, or was revoked.
@@ -186,6 +190,7 @@ class Journal:
             raise EvolutionError(
                 f"{target}: cannot be written: {error.strerror or error}; HEAD stays where it was"
             ) from error
+        return there
 
     def revoked(self, skill_id: str) -> bool:
         """Whether a version is there, and was revoked.
@@ -261,8 +266,13 @@ class Journal:
         """Id of the version that begins or is named so, or that ``HEAD`` names; None for ``base``.
 
         Raises:
-            EvolutionError: there is none, or more than one.
+            EvolutionError: there is none, or more than one, or `prefix` is empty.
         """
+        if not prefix.strip():
+            raise EvolutionError(
+                f"{self.folder}: expected the id of a skill, got {prefix!r:.80}; "
+                "`aios skill ls` lists them"
+            )
         if prefix == BASE:
             return None
         if prefix == "HEAD":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -134,3 +135,50 @@ def check_layers(config: Mapping[str, Any], layers: Iterable[str]) -> None:
                     f"{key} = {named!r:.80}: PEFT would leave out {layer!r:.200}, for which the "
                     "adapter holds an update"
                 )
+
+
+def check_whole(config: Mapping[str, Any], tensors: Iterable[str], modules: Iterable[str]) -> None:
+    """Whether an adapter has tensors of every layer that PEFT would update.
+
+    A regular expression is left to PEFT, and so is ``"all-linear"``.
+
+    Args:
+        config: what ``adapter_config.json`` holds.
+        tensors: names of the adapter's tensors.
+        modules: names of the model's linear layers.
+
+    Raises:
+        EvolutionError: a layer that it names has none; naming the first.
+    """
+    targets, excluded = config.get("target_modules"), config.get("exclude_modules")
+    if not isinstance(targets, list) or isinstance(excluded, str):
+        return
+    there = {name.removeprefix(PREFIX).rpartition(".lora_")[0] for name in tensors}
+    named = [
+        name
+        for name in modules
+        if _ends(name, targets) and not _ends(name, excluded or []) and _in_layers(name, config)
+    ]
+    missing = [name for name in named if name not in there]
+    if missing:
+        raise EvolutionError(
+            f"target_modules = {targets!r:.80}: the adapter holds no tensors for {missing[0]!r}: "
+            f"they are missing for {len(missing)} of {len(named)} layers; expected an adapter with "
+            "all of its tensors"
+        )
+
+
+def _ends(name: str, endings: Iterable[Any]) -> bool:
+    return any(f".{name}".endswith(f".{ending}") for ending in endings)
+
+
+def _in_layers(name: str, config: Mapping[str, Any]) -> bool:
+    """Whether a layer is in one of the blocks that are updated, by PEFT's rule for its number."""
+    chosen, patterns = config.get("layers_to_transform"), config.get("layers_pattern") or []
+    if chosen is None or chosen == []:
+        return True
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    for pattern in [re.escape(str(pattern)) for pattern in patterns] or [r"[^.]*"]:
+        if number := re.match(rf".*\.{pattern}\.(\d+)\.", name):
+            return int(number[1]) in (chosen if isinstance(chosen, list) else [chosen])
+    return False

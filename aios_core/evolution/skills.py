@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
+from torch import nn
 
 from aios_core.config.lock import library_versions
 from aios_core.errors import EvolutionError
@@ -26,6 +27,7 @@ from aios_core.evolution.card import (
 from aios_core.evolution.digest import model_digest
 from aios_core.evolution.head import applied, at, check_base
 from aios_core.evolution.journal import BASE, Journal
+from aios_core.evolution.peft import check_whole
 from aios_core.files import new_folder, replace_text
 
 if TYPE_CHECKING:
@@ -43,9 +45,13 @@ def take_in(trained: Checkpoint, folder: Path, *, name: str | None = None) -> Ca
         folder: of the card; with no ``skill.json`` it is taken for an adapter of PEFT.
         name: of the skill; None: the card's, or the folder's.
 
+    Returns:
+        The card of the version: an older one with its own name where the version was there already.
+
     Raises:
-        EvolutionError: it is damaged, could run code, or is for another model.
+        EvolutionError: it is damaged, could run code, or is for another model; or `name` is empty.
     """
+    slug = None if name is None else _slug(name)
     journal, base = Journal.of(trained.run_folder), model_digest(trained.model)
     if (folder / CARD).exists():
         card, adaptation = read(folder)
@@ -62,10 +68,10 @@ def take_in(trained: Checkpoint, folder: Path, *, name: str | None = None) -> Ca
             card = _of_peft(trained, folder, adaptation, base)
         except EvolutionError as error:
             raise EvolutionError(f"{folder / CONFIG}: {error}") from error
-    if name is not None:
-        card = attrs.evolve(card, name=_slug(name))
+    if slug is not None:
+        card = attrs.evolve(card, name=slug)
     with journal.locked():
-        journal.keep(card, adaptation)
+        card = journal.keep(card, adaptation)
         journal.add("import", to=card.skill_id, head=journal.head, reason=f"from {folder.name}")
     return card
 
@@ -126,10 +132,14 @@ def merge(trained: Checkpoint, weights: Mapping[str, float], *, name: str) -> Ca
         weights: of versions of the run, all of one level and learned on one parent; finite.
         name: of the new skill.
 
+    Returns:
+        Its card: an older one with its own name where the same was merged before.
+
     Raises:
         EvolutionError: they do not belong together, their level cannot merge, one was revoked, or
             a weight, or what comes of it, is not finite.
     """
+    slug = _slug(name)
     for skill_id, weight in weights.items():
         if not math.isfinite(weight):
             raise EvolutionError(f"{skill_id[:12]}: expected a finite weight, got {weight}")
@@ -152,7 +162,7 @@ def merge(trained: Checkpoint, weights: Mapping[str, float], *, name: str) -> Ca
     )
     card = attrs.evolve(
         first,
-        name=_slug(name),
+        name=slug,
         description=f"Merged: {said}.",
         parameters=adaptation.parameters,
         scores={},
@@ -164,7 +174,7 @@ def merge(trained: Checkpoint, weights: Mapping[str, float], *, name: str) -> Ca
     changed = applied(at(trained, journal, first.parent), card, adaptation, registry)
     card = identified(attrs.evolve(card, result_sha256=model_digest(changed)), adaptation)
     with journal.locked():
-        journal.keep(card, adaptation)
+        card = journal.keep(card, adaptation)
         journal.add("import", to=card.skill_id, head=journal.head, reason=card.description)
     return card
 
@@ -197,9 +207,13 @@ def _of_peft(trained: Checkpoint, folder: Path, adaptation: Adaptation, base: st
         versions=library_versions(),
     )
     changed = applied(trained.model, card, adaptation, trained.resolved.registry)
+    linear = (name for name, part in trained.model.named_modules() if isinstance(part, nn.Linear))
+    check_whole(config, adaptation.tensors, linear)
     return identified(attrs.evolve(card, result_sha256=model_digest(changed)), adaptation)
 
 
 def _slug(name: str) -> str:
+    if not name.strip():
+        raise EvolutionError(f"expected a name for the skill, got {name!r:.80}")
     kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
     return kept.lower().strip("-")[:64] or "skill"

@@ -15,6 +15,8 @@ from aios_core.cli.network import network_argument
 from aios_core.contracts import Command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aios_core.evolution.card import Card
 
 _run = network_argument("run", "RUN", click.Path(exists=True, file_okay=False, path_type=Path))
@@ -125,12 +127,23 @@ def import_(run: Path, folder: Path, name: str | None) -> None:
       aios skill export runs/demo HEAD runs/a-skill
       aios skill import runs/demo runs/a-skill
     """  # noqa: D301  # \b is for click
+    from aios_core.evolution.journal import Journal
     from aios_core.evolution.skills import take_in
     from aios_core.training import checkpoint
 
-    card = take_in(checkpoint.load(run), folder, name=name)
-    skill = card.skill_id[:12]
-    click.echo(f"{skill} {card.name}; `aios evolve use {run} {skill}` uses it")
+    before = Journal.of(run).ids()
+    _say(run, take_in(checkpoint.load(run), folder, name=name), before)
+
+
+def _say(run: Path, card: Card, before: Sequence[str]) -> None:
+    """Name a skill that was made, or that was there before under a name of its own."""
+    skill, use = card.skill_id[:12], f"`aios evolve use {run} {card.skill_id[:12]}` uses it"
+    if card.skill_id in before:
+        click.echo(
+            f"{skill}: these weights are there already, and keep the name {card.name}; {use}"
+        )
+    else:
+        click.echo(f"{skill} {card.name}; {use}")
 
 
 @command.command()
@@ -166,6 +179,7 @@ def merge(run: Path, skills: tuple[str, ...], name: str) -> None:
       aios skill merge runs/demo HEAD=0.5 --name half
     """  # noqa: D301  # \b is for click
     from aios_core.evolution import skills as cards
+    from aios_core.evolution.journal import Journal
     from aios_core.training import checkpoint
 
     weights: dict[str, float] = {}
@@ -181,9 +195,8 @@ def merge(run: Path, skills: tuple[str, ...], name: str) -> None:
         if skill_id in weights:
             raise click.UsageError(f"{skill}: expected each skill once, got {skill_id[:12]} twice")
         weights[skill_id] = weight
-    card = cards.merge(checkpoint.load(run), weights, name=name)
-    skill = card.skill_id[:12]
-    click.echo(f"{skill} {card.name}; `aios evolve use {run} {skill}` uses it")
+    before = Journal.of(run).ids()
+    _say(run, cards.merge(checkpoint.load(run), weights, name=name), before)
 
 
 @command.command()

@@ -35,7 +35,7 @@ def adapter(folder, value=1.0, alpha=4.0):
         f"{LAYER}.lora_B.weight": torch.full((32, 2), value, dtype=torch.float64).float(),
     }
     save_file(tensors, folder / "adapter_model.safetensors")
-    config = {"peft_type": "LORA", "r": 2, "lora_alpha": alpha, "target_modules": ["out"]}
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": alpha, "target_modules": ["attention.out"]}
     (folder / "adapter_config.json").write_text(json.dumps(config))
     return folder
 

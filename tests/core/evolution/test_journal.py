@@ -126,3 +126,13 @@ def test_head_moves_only_to_what_is_there(journal):
     with pytest.raises(EvolutionError, match="is missing"):
         journal.move("a" * 64)
     assert journal.head is None
+
+
+@pytest.mark.parametrize("nothing", ["", " "])
+def test_an_empty_name_is_that_of_no_version(journal, nothing):
+    """Every id begins with it, so a single version would be meant by it."""
+    (journal.folder / "versions" / ("a" * 64)).mkdir(parents=True)
+
+    assert "a" * 64 == journal.named("a")
+    with pytest.raises(EvolutionError, match=f"expected the id of a skill, got {nothing!r}"):
+        journal.named(nothing)

@@ -40,7 +40,12 @@ def peft(folder, sign=1, **config):
     tensors = {f"{key}.lora_A.weight": torch.ones(2, 32)}
     tensors[f"{key}.lora_B.weight"] = sign * torch.ones(32, 2)
     save_file(tensors, folder / "adapter_model.safetensors")
-    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["out"]} | config
+    config = {
+        "peft_type": "LORA",
+        "r": 2,
+        "lora_alpha": 4,
+        "target_modules": ["attention.out"],
+    } | config
     (folder / "adapter_config.json").write_text(json.dumps(config))
     return folder
 
@@ -295,3 +300,40 @@ def test_a_version_that_holds_another_is_not_applied(found, run, tmp_path):
         rollback(found, one.skill_id)
     assert faults(found)
     assert other.skill_id == rollback(found, other.skill_id).after
+
+
+def test_weights_that_are_there_keep_their_name(found, run, tmp_path):
+    """Imported or merged again under another name, the card is that which stays."""
+    first = take_in(found, peft(tmp_path / "a"), name="first")
+    merged = merge(found, {first.skill_id: 0.5}, name="half")
+
+    assert first == take_in(found, tmp_path / "a", name="second")
+    assert merged == merge(found, {first.skill_id: 0.5}, name="other")
+    assert {"first", "half"} == {card.name for card in Journal.of(run).versions()}
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_refused(found, run, tmp_path, name):
+    first = take_in(found, peft(tmp_path / "a"))
+    for make in (
+        lambda: take_in(found, peft(tmp_path / "b", sign=-1), name=name),
+        lambda: merge(found, {first.skill_id: 0.5}, name=name),
+    ):
+        with pytest.raises(EvolutionError, match=f"expected a name for the skill, got {name!r}"):
+            make()
+
+    assert [first.skill_id] == Journal.of(run).ids()
+
+
+def test_an_adapter_without_some_of_its_tensors_is_refused(found, run, tmp_path):
+    """Of the layers that it says it has; an expression, and blocks left out, are PEFT's."""
+    part = {"target_modules": ["attention.out", "qkv"]}
+    told = r"no tensors for 'backbone.blocks.0.attention.qkv'.* missing for 1 of 2 layers"
+    with pytest.raises(EvolutionError, match=told):
+        take_in(found, peft(tmp_path / "part", **part))
+    with pytest.raises(EvolutionError, match=told):
+        take_in(found, peft(tmp_path / "block", layers_to_transform=[0], **part))
+
+    assert [] == Journal.of(run).ids()
+    take_in(found, peft(tmp_path / "without", exclude_modules=["qkv"], **part))
+    take_in(found, peft(tmp_path / "expression", target_modules=".*(out|qkv)"))

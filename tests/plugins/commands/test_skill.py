@@ -19,7 +19,7 @@ def test_a_skill_is_taken_in_used_handed_out_and_revoked(aios, tmp_path):
     key = "base_model.model.backbone.blocks.0.attention.out"
     tensors = {f"{key}.lora_A.weight": torch.ones(2, 32), f"{key}.lora_B.weight": torch.ones(32, 2)}
     save_file(tensors, tmp_path / "adapter" / "adapter_model.safetensors")
-    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["out"]}
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["0.attention.out"]}
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config))
 
     skill = aios("skill", "import", "run", "adapter", "--name", "Milk").split()[0]
@@ -39,6 +39,10 @@ def test_a_skill_is_taken_in_used_handed_out_and_revoked(aios, tmp_path):
     told = aios("skill", "merge", "run", f"{skill}=0.7", "milk=0.3", code=2)
     assert "expected each skill once" in told
     assert "HEAD names it" in aios("skill", "delete", "run", "HEAD", code=2)
+    told = aios("skill", "import", "run", "adapter", "--name", "Cocoa")
+    assert f"{skill}: these weights are there already, and keep the name milk; `aios" in told
+    told = aios("skill", "merge", "run", f"{skill}=0.5", "--name", "again")
+    assert f"{both}: these weights are there already, and keep the name half; `aios" in told
     assert "deleted" in aios("skill", "delete", "run", "half")
     assert 1 == len(json.loads(aios("skill", "ls", "run", "--json")))
     aios("skill", "export", "run", skill, "out")
@@ -72,4 +76,6 @@ def test_mistakes_are_told(aios, tmp_path):
     assert "adapter_config.json: is missing" in aios("skill", "import", "run", "empty", code=2)
     assert "expected --like as well" in aios("skill", "ls", "run", "--store", "x", code=2)
     assert "base is not a skill" in aios("skill", "show", "run", "base", code=2)
+    for words in (["skill", "delete", "run"], ["skill", "merge", "run"], ["evolve", "use", "run"]):
+        assert "expected the id of a skill, got ''" in aios(*words, "", code=2)
     assert "no version begins" in aios("skill", "revoke", "run", "abc", code=2)
