@@ -345,10 +345,23 @@ def _heard(self: Config, _attribute: Attribute[Any], value: Conditioner) -> None
         raise ValueError(problem)
 
 
+def _apart(_self: Config, _attribute: Attribute[Any], value: tuple[Metric, ...]) -> None:
+    """Two metrics that give a value of one name cannot both be reported."""
+    for index, metric in enumerate(value):
+        for before, other in enumerate(value[:index]):
+            if other.of == metric.of and other.names & metric.names:
+                shared = ", ".join(sorted(other.names & metric.names))
+                raise ValueError(
+                    f"entries {before} and {index} both give {shared}; expected metrics whose "
+                    "values have different names: remove one of the two"
+                )
+
+
 _AGREES: Final[Mapping[str, Any]] = {
     "noise": _bounded,
     "objective": _serves,
     "conditioner": _heard,
+    "metrics": _apart,
     "sampler": _serves,
 }
 """What some components must agree with, by their section."""

@@ -159,6 +159,15 @@ class Metric(ABC):
     units: ClassVar[Mapping[str, str]] = {}
     """For each value that has one, its unit, as in ``"nats/token"``."""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the values that it may give, as far as they are known before it measures.
+
+        Two metrics of one configuration share none of them. Those of `better` and `units`; a
+        metric whose fields choose among these gives its own choice.
+        """
+        return frozenset({*self.better, *self.units})
+
     @abstractmethod
     def measure(self, evidence: Evidence) -> dict[str, Estimate]:
         """Named values, the names stable and unique to the metric, as in ``"nelbo"``.

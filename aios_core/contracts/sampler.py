@@ -51,6 +51,20 @@ class Controls:
     )
     """Token ids that are never drawn."""
 
+    def fault(self, size: int, mask_id: int) -> str | None:
+        """What is wrong with them for a vocabulary; None: nothing.
+
+        Args:
+            size: V, with the mask.
+            mask_id: token id of the mask, which is never drawn.
+        """
+        tokens = self.suppress_tokens
+        if wrong := [token for token in tokens if token >= size]:
+            return f"suppress_tokens: {wrong[0]} is not a token; expected 0 to {size - 1}"
+        if len({*tokens, mask_id}) == size:
+            return f"suppress_tokens: all {size - 1} tokens; expected one that is left to be drawn"
+        return None
+
     @property
     def active(self) -> bool:
         """Whether they change anything."""

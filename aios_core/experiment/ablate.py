@@ -15,9 +15,10 @@ from aios_core.experiment.jobs import Job, run_job
 from aios_core.experiment.plan import ONLY, dataset_of, labeller
 from aios_core.experiment.results import ABOUT, of_training
 from aios_core.files import remove_folder, replace_text
-from aios_core.training.data import prepare
+from aios_core.training.data import check_sampling, prepare
 
 if TYPE_CHECKING:
+    from aios_core.contracts import TrainedTokenizer
     from aios_core.experiment.plan import Plan, PlannedModel, PlannedTrial
     from aios_core.training.corpus import Contents
 
@@ -109,15 +110,21 @@ def _contents(plan: Plan, of: PlannedModel | PlannedTrial) -> Contents:
 
 
 def _tokenize(plan: Plan, jobs: Iterable[PlannedModel | PlannedTrial]) -> None:
-    """Make all tokens, which jobs then take from the cache."""
-    seen = set()
+    """Make all tokens, which jobs then take from the cache.
+
+    Raises:
+        ConfigError: a trial would sample what is not a token.
+    """
+    seen: dict[tuple[str, str], TrainedTokenizer | None] = {}
     for job in jobs:
         dataset, values = dataset_of(job.resolved), job.resolved.values
         place = dataset, json.dumps(values["tokenizer"], sort_keys=True, default=str)
         if place not in seen:
-            seen.add(place)
+            seen[place] = None
             with suppress(AIOSError):  # a job that meets it says so, and the others go on
-                prepare(job.resolved, plan.corpora[dataset])
+                seen[place] = prepare(job.resolved, plan.corpora[dataset]).tokenizer
+        if (tokenizer := seen[place]) is not None:
+            check_sampling(job.resolved.config, tokenizer)
     for corpus in plan.corpora.values():
         corpus.release()
 

@@ -30,7 +30,7 @@ from aios_core.experiment.arms import judge as judge_of
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
 from aios_core.quantization.linear import Size
 from aios_core.training import checkpoint, device
-from aios_core.training.data import tokens
+from aios_core.training.data import check_sampling, tokens
 from aios_core.training.held_out import is_over
 from aios_core.training.measured import Measured, others, own, own_corpus
 from aios_core.training.quantize import quantize
@@ -240,6 +240,7 @@ def evaluate_run(
         else [override for override in overrides if override.startswith("dataset.")]
     )
     resolved = _overridden(trained, [override for override in overrides if override not in reading])
+    check_sampling(resolved.config, trained.tokenizer)
     if texts is not None:
         measured = others(trained, texts, reading)
     elif prepared is not None:

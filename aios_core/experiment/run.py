@@ -11,7 +11,7 @@ from aios_core.errors import DataError
 from aios_core.experiment.evaluate import evaluate_run
 from aios_core.files import replace_text
 from aios_core.training.corpus import Corpus
-from aios_core.training.data import Prepared, prepare
+from aios_core.training.data import Prepared, check_sampling, prepare
 from aios_core.training.trainer import check_same, train
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ def ready(resolved: Resolved, folder: Path, *, data: str | None = None) -> Prepa
         data: fingerprint that the data must have; None: any.
 
     Raises:
+        ConfigError: ``[sampling]`` names what is not a token.
         TrainingError: the folder holds another run.
         DataError: the data cannot be read, or is other data.
     """
     check_same(resolved, folder)
     prepared = prepare(resolved)
+    check_sampling(resolved.config, prepared.tokenizer)
     if data is not None and data != prepared.trained_on(resolved.config):
         raise DataError(
             f"{Corpus(resolved)}: lock.data: the texts, or the tokenizer made from them, are not "

@@ -53,11 +53,9 @@ def plan(
     temperature = settings.temperature
     temperature = sampling.temperature if temperature is None else temperature
     controls = settings.controls(sampling)
-    size = trained.model.vocabulary.size
-    if wrong := [token for token in controls.suppress_tokens if token >= size]:
-        raise InferenceError(
-            f"suppress_tokens: {wrong[0]} is not a token; expected 0 to {size - 1}"
-        )
+    vocabulary = trained.model.vocabulary
+    if problem := controls.fault(vocabulary.size, vocabulary.mask_id):
+        raise InferenceError(problem)
     constraint = TextConstraint.of(settings, controls, trained.tokenizer, whole=whole)
     if constraint is not None:
         constraint.check(rows)

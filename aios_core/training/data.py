@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from attrs import frozen
 
-from aios_core.errors import DataError
+from aios_core.errors import ConfigError, DataError
 from aios_core.files import (
     cache_folder,
     fault,
@@ -136,6 +136,17 @@ def prepare(resolved: Resolved, corpus: Corpus | None = None) -> Prepared:
             f"{config.diffusion.length}; expected a longer text or a smaller length"
         )
     return Prepared(tokenizer, train, held_out, corpus)
+
+
+def check_sampling(config: Config, tokenizer: TrainedTokenizer) -> None:
+    """Hold ``[sampling]`` against the tokens, before a network is trained to be sampled from.
+
+    Raises:
+        ConfigError: it names what is not a token, or leaves none.
+    """
+    vocabulary = tokenizer.vocabulary
+    if problem := config.sampling.fault(vocabulary.size, vocabulary.mask_id):
+        raise ConfigError(f"sampling.{problem}")
 
 
 def tokens(corpus: Corpus, split: Split, tokenizer: TrainedTokenizer) -> Tokens:

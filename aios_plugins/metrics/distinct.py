@@ -28,6 +28,11 @@ class Distinct(Metric):
     )
     """Lengths of the n-grams, in tokens."""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """``distinct_N`` for each N."""
+        return frozenset(f"distinct_{n}" for n in self.n)
+
     def measure(self, evidence: Evidence) -> dict[str, Estimate]:
         """``distinct_N`` for each N, leaving out those longer than a sample."""
         assert evidence.samples is not None

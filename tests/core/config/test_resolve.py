@@ -2,9 +2,11 @@
 
 import tomllib
 
+import pytest
 import tomli_w
 
 from aios_core.config import load, resolve, twin
+from aios_core.errors import ConfigError
 from aios_core.registry import Registry
 
 ODD = """
@@ -95,3 +97,19 @@ def test_a_pin_decides_between_two_distributions(registry, write):
 
 def test_what_is_installed_resolves_by_default():
     assert resolve({}).values == resolve({}, registry=Registry.discover()).values
+
+
+@pytest.mark.parametrize(
+    ("metrics", "problem"),
+    [
+        ([{"type": "nelbo"}, {"type": "nelbo"}], "entries 0 and 1 both give nelbo, nelbo_bpb"),
+        ([{"type": "distinct", "n": [2, 3]}, {"type": "distinct", "n": [3]}], "give distinct_3"),
+    ],
+)
+def test_metrics_whose_values_have_the_same_name_are_refused(metrics, problem):
+    """They would be refused when both have measured, hours later."""
+    with pytest.raises(ConfigError, match=f"^metrics: .*{problem}"):
+        resolve({"metrics": metrics})
+
+    apart = [{"type": "distinct", "n": [n]} for n in (2, 3)]
+    assert 3 == len(resolve({"metrics": [{"type": "nelbo"}, *apart]}).config.metrics)

@@ -7,6 +7,7 @@ import attrs
 import pyarrow.parquet as pq
 import pytest
 
+from aios_core.errors import ConfigError
 from aios_core.experiment import ablate, write_reports
 from aios_core.experiment.ablate import forget
 from aios_core.experiment.plan import make_plan
@@ -217,3 +218,15 @@ def test_arms_of_several_corpora_are_trained_on_each(tmp_path, write_config):
     for one in (first, other, same):
         assert one.twin is not None
     assert first.twin.training_key != other.twin.training_key
+
+
+def test_a_trial_that_suppresses_what_is_no_token_is_refused_untrained(
+    tmp_path, write_config, run_plan
+):
+    """Once the tokenizer is there; the network would be trained first, and in vain."""
+    table = '[ablate]\n"sampling.suppress_tokens" = [[1], [300]]\n'
+    plan = make_plan(write_config(tmp_path, table), tmp_path / "out")
+
+    with pytest.raises(ConfigError, match=r"sampling\.suppress_tokens: 300 is not a token"):
+        run_plan(plan)
+    assert not (plan.folder / "models").exists()

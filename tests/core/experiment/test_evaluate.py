@@ -264,6 +264,17 @@ def test_a_difference_of_settings_is_told_by_its_key():
     assert ("x.b", 1, {"c": 2}) == _difference("x", {"b": 1}, {"b": {"c": 2}})
 
 
+def test_a_run_that_would_suppress_what_is_no_token_does_not_begin(made, tmp_path):
+    _, values = made
+    for tokens, problem in (
+        ([300], "300 is not a token; expected 0 to "),
+        ([*range(260)], "all 259 tokens"),
+    ):
+        resolved = resolve({**values, "sampling": {"suppress_tokens": tokens}})
+        with pytest.raises(ConfigError, match=rf"^sampling\.suppress_tokens: {problem}"):
+            ready(resolved, tmp_path / "new")
+
+
 def test_a_folder_of_another_run_is_refused_before_data_is_read(made, tmp_path):
     """And data that is not what a lock file says, before anything is written."""
     folder, values = made
