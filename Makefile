@@ -34,6 +34,7 @@ lint: $(STAMP)  ## check style, types, imports and Rust
 	$(BIN)/mypy
 	$(BIN)/stubtest aios_plugins._native --mypy-config-file pyproject.toml
 	$(BIN)/lint-imports
+	$(BIN)/python tests/words.py
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 

@@ -87,8 +87,8 @@ def reader_named(name: str, registry: Registry | None = None) -> FileReader:
     Raises:
         PluginError: there is none, or it cannot be used.
     """
-    found: FileReader = built("reader", name, registry or Registry.discover(insist=False))
-    return found
+    match: FileReader = built("reader", name, registry or Registry.discover(insist=False))
+    return match
 
 
 def open_tensors(path: str | PathLike[str], registry: Registry | None = None) -> TensorSource:
@@ -102,12 +102,12 @@ def open_tensors(path: str | PathLike[str], registry: Registry | None = None) ->
         ModelLoadError: it is missing, damaged, or holds something else than tensors by name.
         PluginError: its format cannot be used.
     """
-    found, registry = Path(path), registry or Registry.discover(insist=False)
-    chosen: TensorFormat | None = of_suffix("tensor_format", found, registry)
+    matches, registry = Path(path), registry or Registry.discover(insist=False)
+    chosen: TensorFormat | None = of_suffix("tensor_format", matches, registry)
     weights: TensorFormat = built("tensor_format", WEIGHTS, registry)
     if chosen is None or type(chosen) is type(weights):
-        chosen = _recognized(found, registry) or weights
-    return chosen.open(found)
+        chosen = _recognized(matches, registry) or weights
+    return chosen.open(matches)
 
 
 def save_tensors(

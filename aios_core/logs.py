@@ -91,7 +91,7 @@ def configure(
     if named and named not in LEVELS:
         raise ConfigError(f"{VARIABLE}={named}: expected one of {', '.join(LEVELS)}")
     root = logging.getLogger()
-    for old in [one for one in root.handlers if isinstance(one, _Stderr)]:
+    for old in [handler for handler in root.handlers if isinstance(handler, _Stderr)]:
         root.removeHandler(old)
     handler = _Stderr(chosen=bool(level or named))
     handler.setFormatter(_JSONLines() if json else _Text())
@@ -103,7 +103,7 @@ def configure(
 def follow(config: LoggingConfig) -> None:
     """Take over what a configuration says, as far as no flag or variable said otherwise."""
     root = logging.getLogger()
-    for handler in [one for one in root.handlers if isinstance(one, _Stderr)]:
+    for handler in [handler for handler in root.handlers if isinstance(handler, _Stderr)]:
         if not handler.chosen:
             handler.setLevel(LEVELS[config.level])
             root.setLevel(handler.level)

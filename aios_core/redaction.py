@@ -49,14 +49,14 @@ def without_password(_instance: object, _attribute: object, value: str) -> None:
 
 def _secrets(uri: str) -> list[str]:
     """Passwords of a URI, as they are written and as they are meant; the longest first."""
-    found: set[str] = set()
+    parts: set[str] = set()
     if match := _IN_URI.search(uri):
-        found.add(match.group(0)[len(match.group(1)) + 1 : -1])
+        parts.add(match.group(0)[len(match.group(1)) + 1 : -1])
     try:
         query = parse_qsl(urlsplit(uri).query)
     except ValueError:  # no URI after all
         query = []
-    found.update(value for name, value in query if re.fullmatch(_NAMES, name.lower()))
-    found |= {unquote(one) for one in found}
+    parts.update(value for name, value in query if re.fullmatch(_NAMES, name.lower()))
+    parts |= {unquote(part) for part in parts}
     # A word of one or two letters would take the message apart.
-    return sorted((one for one in found if len(one) > 2), key=len, reverse=True)
+    return sorted((part for part in parts if len(part) > 2), key=len, reverse=True)

@@ -241,7 +241,7 @@ def _without_effect(made: Any) -> Iterable[str]:
     if not attrs.has(type(made)):
         return ()
     own = fields(type(made)).items()
-    return (key for key, one in own if one.metadata.get("affects") == "nothing")
+    return (key for key, component in own if component.metadata.get("affects") == "nothing")
 
 
 def _schema(resolved: Resolved) -> Any:

@@ -24,7 +24,7 @@ class Cache(Protocol):
 
 
 class Injection(Protocol):
-    """What is told to a network between its layers: memories, controls."""
+    """What a network adds between its layers: memories, controls."""
 
     def __call__(self, h: Tensor, layer: int) -> Tensor:
         """States (B, L, D) after a layer, from 0, to those that the next one reads.

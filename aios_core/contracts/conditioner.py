@@ -68,7 +68,7 @@ class CueSource:
     def for_training(self, ids: Tensor, generator: Generator) -> Cues | None:
         """Cues of the rows of a batch; some rows are left without, which guidance relies on.
 
-        As when sampling, nothing may tell of a row what only its end would.
+        As when sampling, nothing may names a row what only its end would.
 
         Args:
             ids: (B, L) int64 clean tokens on the CPU.
@@ -98,7 +98,7 @@ class CueSource:
     def used(
         self, cues: Any, score: Callable[[Any], NDArray[np.float64]]
     ) -> Sequence[tuple[Any, ...]]:
-        """What to tell of the cues of each of B rows that were written; frozen attrs classes.
+        """What to report of the cues of each of B rows that were written; frozen attrs classes.
 
         Args:
             cues: that the rows were written with.

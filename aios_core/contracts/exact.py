@@ -125,18 +125,18 @@ def from_arrow(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
         return column
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    found = column.type
-    texts = pa.types.is_string(found) or pa.types.is_large_string(found)
-    if pa.types.is_null(found) or found == kind:
+    actual = column.type
+    texts = pa.types.is_string(actual) or pa.types.is_large_string(actual)
+    if pa.types.is_null(actual) or actual == kind:
         return column.cast(kind)
-    if kind == pa.string() and (texts or pa.types.is_string_view(found)):
+    if kind == pa.string() and (texts or pa.types.is_string_view(actual)):
         return column.cast(kind)
-    numbers = pa.types.is_integer(found) or pa.types.is_floating(found)
+    numbers = pa.types.is_integer(actual) or pa.types.is_floating(actual)
     if kind in (pa.int64(), pa.float64()) and numbers:
         return _numbers(column, kind)
-    if kind in (pa.int64(), pa.float64()) and pa.types.is_decimal(found):
+    if kind in (pa.int64(), pa.float64()) and pa.types.is_decimal(actual):
         return pa.chunked_array([from_values(column.to_pylist(), kind)], kind)
-    raise StorageError(f"expected {EXPECTED[str(kind)]}, got values of type {found}")
+    raise StorageError(f"expected {EXPECTED[str(kind)]}, got values of type {actual}")
 
 
 def _numbers(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

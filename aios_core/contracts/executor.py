@@ -53,7 +53,7 @@ class Executor(ABC):
 
         A job that raises, or whose process dies, is an outcome with an error and harms no other
         job. When the iterator is closed, or a `KeyboardInterrupt` passes through it, running jobs
-        are told by a `KeyboardInterrupt` of their own and given time to save their work.
+        are called by a `KeyboardInterrupt` of their own and given time to save their work.
         `Schedule` keeps the book on ``after``.
 
         Args:

@@ -60,7 +60,7 @@ def is_former_objective(objective: object) -> bool:
 
 def written(cls: type[Any]) -> Any:
     """The `denoise` of the nearest class that has one of its own."""
-    methods = (vars(one).get("denoise") for one in cls.__mro__)
+    methods = (vars(base).get("denoise") for base in cls.__mro__)
     return next(method for method in methods if method not in {None, _denoise})
 
 

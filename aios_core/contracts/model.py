@@ -60,7 +60,7 @@ class Randomness(Protocol):
         """The streams of some of the positions, which draw what they draw among all of them."""
         ...
 
-    def doubt(self) -> Tensor | None:
+    def invalid(self) -> Tensor | None:
         """() bool: whether a token was drawn from what is no distribution since the last call.
 
         None: nothing was drawn but from answers that the loop around a sampler checks itself.

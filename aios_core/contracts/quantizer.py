@@ -77,7 +77,7 @@ class Quantizer(ABC):
 
     @property
     def calibrated(self) -> bool:
-        """Whether `quantize` wants statistics, which take a while to gather."""
+        """Whether `quantize` takes statistics, which take a while to gather."""
         return False
 
     def plan(self, weights: Iterable[tuple[str, Tensor, Statistics | None]]) -> Mapping[str, Self]:

@@ -95,7 +95,7 @@ def _falls(noise: NoiseScheduler, _: float) -> None:
 
 
 def _integral(noise: NoiseScheduler, epsilon: float) -> None:
-    """What a predictor that knows nothing is told, in units of L ln V, by both forms of it."""
+    """What a predictor that knows nothing gets, in units of L ln V, by both forms of it."""
     import torch
 
     # Squares, for schedules may be steep at their start.

@@ -46,7 +46,7 @@ class StorageBackend(ABC):
     **Processes.** A store belongs to the process that opened it. In a process that is forked from
     it the store can be read where the backend writes `reopen_storage`, which says what is seen
     there; writing is refused, closing there lets go of nothing that the parent has, and nothing
-    waits for threads that do not exist. A child that wants to write opens the store itself, as any
+    waits for threads that do not exist. A child that writes opens the store itself, as any
     process does.
     """
 

@@ -282,8 +282,8 @@ class VectorStore(SharedStore):
                 part = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
                 if part.schema != self.schema:
                     raise StorageError(
-                        f"{self.uri}: expected rows with columns {_told(self.schema)}, got "
-                        f"{_told(part.schema)}"
+                        f"{self.uri}: expected rows with columns {_metadata_of(self.schema)}, got "
+                        f"{_metadata_of(part.schema)}"
                     )
                 check_rows(part, self.metric)
                 ids = part.column("id").to_pylist()
@@ -387,5 +387,5 @@ _INSTEAD: Final[Mapping[Capability, str]] = {
 """What every backend can do instead."""
 
 
-def _told(schema: pa.Schema) -> str:
+def _metadata_of(schema: pa.Schema) -> str:
     return ", ".join(f"{column.name}: {column.type}" for column in schema)

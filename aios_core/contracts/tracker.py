@@ -1,4 +1,4 @@
-"""Trackers: who is told how training goes."""
+"""Trackers: where the course of a training is recorded."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class RowRandom:
         self._ahead: Tensor | None = None
         self._first = 0  # of the draws that `_ahead` holds
         self._process = process
-        self._doubts: list[Tensor] = []  # the same for all that are forked
+        self._invalid: list[Tensor] = []  # the same for all that are forked
 
     def fork(self, number: int) -> RowRandom:
         """New streams that depend on the seeds and a number, not on what was drawn before."""
@@ -116,20 +116,20 @@ class RowRandom:
         self._draws += 1
         return self._ahead[number]
 
-    def doubt(self) -> Tensor | None:
+    def invalid(self) -> Tensor | None:
         """() bool: whether a token was drawn from what is no distribution, since it was asked last.
 
         None: all draws were from answers that are looked after by `doubtful`, as the loop around a
         sampler does with what the network says.
         """
-        uncertain = torch.stack(self._doubts).any() if self._doubts else None
-        self._doubts.clear()
+        uncertain = torch.stack(self._invalid).any() if self._invalid else None
+        self._invalid.clear()
         return uncertain
 
-    def _doubt(self, log_probs: Tensor, where: Tensor) -> None:
+    def _check(self, log_probs: Tensor, where: Tensor) -> None:
         if doubtful.known(log_probs) is None:
             most = highest(log_probs)
-            self._doubts.append((((most - most) != 0) & where).any())
+            self._invalid.append((((most - most) != 0) & where).any())
 
     def categorical(
         self,
@@ -141,7 +141,7 @@ class RowRandom:
     ) -> Tensor:
         """Draw a token where asked, by inverse distribution function.
 
-        What it is asked to draw from is not waited for: `doubt` tells whether it was no
+        What it is asked to draw from is not waited for: `invalid` says whether it was no
         distribution, and then what was drawn means nothing.
 
         Args:
@@ -155,7 +155,7 @@ class RowRandom:
         Returns:
             (B, L) int64.
         """
-        self._doubt(log_probs, where)
+        self._check(log_probs, where)
         if temperature == 0:
             self._draws += 2  # other draws are the same whatever the temperature
             entries = entries_on(log_probs.device)
@@ -259,7 +259,7 @@ def draw(
     if gain is not None:  # one run more, in float64, which no certainty overflows
         if temperature != 1:
             gain = (gain.log1p() / temperature).clamp(max=700).expm1()
-        shares = torch.cat((shares, joined([one for _, one in weighed]) * gain), -1)
+        shares = torch.cat((shares, joined([share for _, share in weighed]) * gain), -1)
     run = _inverse(shares, uniforms[0])
     inner = run if gain is None else run.clamp(max=number - 1)
     runs = log_weights.view(len(log_weights), number, length)

@@ -31,7 +31,7 @@ class Watched:
     """
 
     last: Tensor | None = None
-    doubt: Tensor | None = None
+    suspect: Tensor | None = None
     start = 0
 
     def __init__(
@@ -73,7 +73,7 @@ class Watched:
                 f"expected {(len(x), stop - start)} and the size of the vocabulary"
             )
         # Now, for a sampler may write into the answer.
-        self.last, self.doubt, self.size = answer, doubtful(answer), answer.shape[-1]
+        self.last, self.suspect, self.size = answer, doubtful(answer), answer.shape[-1]
         return answer
 
     def states(self, x: Tensor, context: SamplingContext, sampler: Sampler) -> Iterator[Tensor]:
@@ -113,17 +113,17 @@ class Watched:
             PluginError: the sampler changed what is fixed, made up a token, or drew from what is no
                 distribution.
         """
-        if self.last is None or self.doubt is None or self.size is None:
+        if self.last is None or self.suspect is None or self.size is None:
             raise PluginError(
                 f"{named(self.sampler)} yields a state before it asked the denoiser; expected it "
                 "to ask first"
             )
-        seen = slice(self.start, self.start + self.doubt.shape[1])
+        seen = slice(self.start, self.start + self.suspect.shape[1])
         broken = ids != torch.where(self.fixed, before, ids).clamp_(0, self.size - 1)
-        if broken.shape != self.doubt.shape:
-            broken = broken.any().expand_as(self.doubt)
-        asked = torch.stack((changed[:, seen], masked[:, seen], self.doubt, broken)).sum((1, 2))
-        if (drawn := self.random.doubt()) is not None:
+        if broken.shape != self.suspect.shape:
+            broken = broken.any().expand_as(self.suspect)
+        asked = torch.stack((changed[:, seen], masked[:, seen], self.suspect, broken)).sum((1, 2))
+        if (drawn := self.random.invalid()) is not None:
             asked = torch.cat((asked, drawn[None]))
         differing, left, *wrong = asked.tolist()
         if any(wrong):
@@ -132,8 +132,8 @@ class Watched:
 
     def _tell(self, ids: Tensor, changed: Tensor, *, drew: bool) -> None:
         """Say what is wrong; the network's faults first, for the sampler's may follow from them."""
-        assert self.doubt is not None
-        if rows := self.doubt.any(-1).nonzero()[:8, 0].tolist():
+        assert self.suspect is not None
+        if rows := self.suspect.any(-1).nonzero()[:8, 0].tolist():
             raise InferenceError(
                 f"the network answered with NaN in call {self.nfe} (rows {rows}); its weights are "
                 "damaged or its precision is too low"

@@ -129,7 +129,7 @@ class InferenceCore:
             tokens = random.categorical(
                 log_probs[:, None], everywhere, self.temperature, vocabulary.mask_id
             )[:, 0].where(active, vocabulary.pad_id)
-            broken = random.doubt()
+            broken = random.invalid()
             invalid = torch.zeros_like(tokens) if broken is None else broken.long().expand(rows)
             drawn, on, refused = torch.stack((tokens, active.long(), invalid)).tolist()  # one wait
             if any(refused):

@@ -28,7 +28,7 @@ SILENT: Final = {
     "promote_types",
     "resize_",
 }
-"""Operators that make a tensor and launch nothing; views are told by their schemas."""
+"""Operators that make a tensor and launch nothing; views are known by their schemas."""
 WAITS: Final = {
     "_is_all_true",
     "_local_scalar_dense",
@@ -126,9 +126,9 @@ class Counter(TorchDispatchMode):
             tensors = [
                 tensor for tensor in tensors if tensor is not given[0][0] and tensor is not out
             ]
-        for one in tensors:
-            if one.numel() >= self.large:
-                self.bytes[str(one.dtype).removeprefix("torch.")] += one.nbytes
+        for touched in tensors:
+            if touched.numel() >= self.large:
+                self.bytes[str(touched.dtype).removeprefix("torch.")] += touched.nbytes
 
 
 class _Host(TorchFunctionMode):

@@ -305,7 +305,7 @@ class FilteringContract:
         wrong = {}
         for text, truth in [*FILTERS, *(TEXT_FILTERS if texts else [])]:
             right = {row["id"] for row in ROWS if truth(row)}
-            if right != (ids := _found(chosen, text)):
+            if right != (ids := _matching(chosen, text)):
                 wrong[text] = ids ^ right
         assert {} == wrong
         for text, truth in FILTERS[::7]:
@@ -334,7 +334,7 @@ class FilteringContract:
         @given(drawn=written(texts="text filters" in chosen.backend.capabilities))
         def check(drawn: Filter) -> None:
             text, truth = drawn
-            assert {row["id"] for row in ROWS if truth(row)} == _found(chosen, text), text
+            assert {row["id"] for row in ROWS if truth(row)} == _matching(chosen, text), text
 
         check()
 
@@ -344,7 +344,7 @@ class FilteringContract:
             for sign in ("<", "<=", ">", ">="):
                 text, truth = compared("year", sign, str(number))
                 try:
-                    ids = _found(chosen, text)
+                    ids = _matching(chosen, text)
                 except StorageError as error:
                     ids = {"refused"} if "2^53" in str(error) else set()
                     assert abs(number) > 2**53, text
@@ -358,7 +358,7 @@ class FilteringContract:
         assert len(ROWS) - 1 == chosen.count(f"id NOT IN ({ids}, 'f07')")
 
 
-def _found(store: VectorStore, text: str) -> set[Any]:
+def _matching(store: VectorStore, text: str) -> set[Any]:
     """Ids that a filter finds, which scanning, searching and counting agree about."""
     scanned = {
         row_id for part in store.to_batches(filter=text) for row_id in part["id"].to_pylist()

@@ -37,7 +37,7 @@ def in_child(work: Callable[[], Any]) -> Any:
                 warnings.simplefilter("ignore")
                 said = {"found": work()}
             code = 0
-        except BaseException:  # noqa: BLE001 - it is told
+        except BaseException:  # noqa: BLE001 - it is reported
             said = {"error": traceback.format_exc()}
         finally:
             os.write(writer, json.dumps(said).encode())

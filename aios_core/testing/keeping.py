@@ -54,8 +54,8 @@ class KeepingContract:
 
             check()
             assert 2 * len(rows) == store.verify()
-            for one, row in rows.items():
-                assert row["value"] == store.get([one])[row["column"]][0].as_py()
+            for key, row in rows.items():
+                assert row["value"] == store.get([key])[row["column"]][0].as_py()
 
     @pytest.mark.parametrize("metric", ["l2", "dot"])
     def test_vectors_come_back_bit_for_bit(

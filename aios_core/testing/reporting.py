@@ -1,4 +1,4 @@
-"""What a suite tells of a component: for each test the contract, the outcome and the cause.
+"""What a suite reports of a component: for each test the contract, the outcome and the cause.
 
 ``python -m aios_core.testing.reporting DISTRIBUTION FILE`` runs the suites of a distribution and
 writes a line of JSON for each event; `aios_core.testing.runner` reads them.

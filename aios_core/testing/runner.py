@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aios_core.registry import Registry
 
 SLOW: Final = 10.0
-"""Seconds for one contract of which it is told; those of this project take less."""
+"""Seconds for one contract after which it is named; those of this project take less."""
 
 
 @frozen
@@ -122,7 +122,7 @@ def _listed(contracts: list[str]) -> str:
 
 
 def _run(distribution: str, *, verbose: bool) -> tuple[list[dict[str, Any]], str | None]:
-    """What the suites told, and why they did not come to their end."""
+    """What the suites reported, and why they did not come to their end."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, "events.jsonl")
         module = "aios_core.testing.reporting"

@@ -129,8 +129,8 @@ class SearchContract:
         assert {*right, "new"} - {"m3"} == set(store.search_text("cat", 50)["id"].to_pylist())
         query, ranks = [1, 2, 3, 4], dict[str, float]()
         for table in (store.search(query, 50), store.search_text("dog 16", 50)):
-            for rank, one in enumerate(table["id"].to_pylist(), 1):
-                ranks[one] = ranks.get(one, 0) + 1 / (60 + rank)
+            for rank, name in enumerate(table["id"].to_pylist(), 1):
+                ranks[name] = ranks.get(name, 0) + 1 / (60 + rank)
         fused = store.search_hybrid(query, "dog 16", 4, columns=["id"])
         assert sorted(ranks.values())[:-5:-1] == pytest.approx(fused["_score"].to_pylist())
         assert [ranks[row_id] for row_id in fused["id"].to_pylist()] == pytest.approx(

@@ -67,7 +67,7 @@ class SharingContract:
             yield store
 
     def test_threads_lose_nothing(self, instance: StorageBackend, shared: VectorStore) -> None:
-        """Fault V4: what six threads were told is written is there, once, and nothing else."""
+        """Fault V4: what six threads wrote is there, once, and nothing else."""
 
         def work(number: int) -> tuple[set[str], int]:
             held, deleted = set[str](), 0
@@ -97,18 +97,18 @@ class SharingContract:
             assert len(right) == again.verify()
 
     def test_one_thread_adds_an_id(self, instance: StorageBackend, shared: VectorStore) -> None:
-        """Fault V4: of six that add the same id one does; the others are told that it is there."""
+        """Fault V4: of six that add the same id one does; the others are refused."""
 
         def work(number: int) -> str:
-            some = _rows(number, 1).set_column(0, "id", pa.array([f"same {one}"]))
+            some = _rows(number, 1).set_column(0, "id", pa.array([f"same {index}"]))
             try:
                 return str(shared.add(some.cast(shared.schema)))
             except StorageError as error:
                 return str(error)
 
-        for one in range(6):
+        for index in range(6):
             said = _together(work)
-            assert 5 == sum(f"same {one}" in each for each in said), said
+            assert 5 == sum(f"same {index}" in each for each in said), said
             assert 1 == said.count("1")
         assert 6 == shared.verify()
         shared.close()
@@ -223,13 +223,13 @@ class SharingContract:
 
         right = read()
         for _ in range(2):
-            said, found, deeper = in_child(child)
+            said, text, deeper = in_child(child)
             assert 3 == len([line for line in said if "open it again in this process" in line])
-            if isinstance(found, str):  # a backend may refuse to be read, always and in words
-                assert "forked" in found
-                assert found == deeper
+            if isinstance(text, str):  # a backend may refuse to be read, always and in words
+                assert "forked" in text
+                assert text == deeper
             else:
-                assert right == found == deeper
+                assert right == text == deeper
         assert 3 == shared.add(_rows(30_000, 3))
         assert 1 == shared.delete(["m1"])
         shared.close()

@@ -163,8 +163,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(ids=st.lists(ids, max_size=4))
     def get(self, ids: list[str]) -> None:
         """In the order asked for."""
-        found = self.store.get(ids).column("id").to_pylist()
-        assert [row_id for row_id in dict.fromkeys(ids) if row_id in self.rows] == found
+        kept = self.store.get(ids).column("id").to_pylist()
+        assert [row_id for row_id in dict.fromkeys(ids) if row_id in self.rows] == kept
 
     @rule()
     def reopen(self) -> None:

@@ -252,9 +252,9 @@ class _TOML:
                 lines.append(f"{self._key(key)} = {self._value(value)}  # «0»")
         for key, value in later:
             name = " . ".join(self._key(part) for part in (*path, key))
-            for one in value if isinstance(value, list) else [value]:
+            for inner in value if isinstance(value, list) else [value]:
                 lines.append(f" [[ {name} ]] # x" if isinstance(value, list) else f"[{name}]")
-                self._table(one, (*path, key), lines)
+                self._table(inner, (*path, key), lines)
 
     def _dotted(self, prefix: str, table: dict[str, Any], lines: list[str]) -> None:
         for key, value in table.items():

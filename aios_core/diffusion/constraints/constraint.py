@@ -172,7 +172,7 @@ class _Together(RowRandom):
     ) -> Tensor:
         """Like `RowRandom.categorical`; where the constraint reads, as `Constraint` says."""
         constrained, paths = self.constrained, self.constrained.paths
-        self._doubt(log_probs, where)
+        self._check(log_probs, where)
         inside = slice(self.start, self.start + where.shape[1])
         active = constrained.active[:, inside]
         plain = super().categorical(log_probs, where & ~active, temperature, mask_id, bonus)

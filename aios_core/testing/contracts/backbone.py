@@ -203,7 +203,7 @@ class BackboneContract(Contract["Backbone"]):
         assert_close(out[where], expected[where], rtol=1e-4, atol=1e-5)
 
     def test_injections_are_heard_in_order(self, instance: Backbone) -> None:
-        """What is told after each layer is told in every pass, and an echo changes nothing."""
+        """What is added after each layer is added in every pass, and an echo changes nothing."""
         module = stir(seeded(instance.build))
         h, t, layers = _states(instance, 2), _t(2), list[int]()
 

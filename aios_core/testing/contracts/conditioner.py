@@ -87,9 +87,9 @@ class ConditionerContract(Contract["Conditioner"]):
         module, source = _module(instance), _source(instance)
         other = _ids().clone()
         other[:, 8:] = other[:, 8:].flip(0, 1)
-        one, two = (source.for_evaluation(ids) for ids in (_ids(), other))
-        if module is not None and one is not None:
-            assert torch.equal(_heard(module, one), _heard(module, two)), "the second half tells"
+        cue, two = (source.for_evaluation(ids) for ids in (_ids(), other))
+        if module is not None and cue is not None:
+            assert torch.equal(_heard(module, cue), _heard(module, two)), "the second half tells"
 
     def test_unknown_options_are_refused(self, instance: Conditioner) -> None:
         """Or a misspelled one would be ignored."""
@@ -98,10 +98,10 @@ class ConditionerContract(Contract["Conditioner"]):
 
     def test_a_fingerprint_is_of_what_there_is(self, instance: Conditioner) -> None:
         """Opened twice it is the same, and so is the maker's, which alone is taken."""
-        one, two = _source(instance), _source(instance)
-        assert isinstance(one.fingerprint(), str)
-        assert (one.fingerprint(), one.maker) == (two.fingerprint(), two.maker)
-        assert isinstance(_source(instance, maker=one.maker), CueSource)
+        cue, two = _source(instance), _source(instance)
+        assert isinstance(cue.fingerprint(), str)
+        assert (cue.fingerprint(), cue.maker) == (two.fingerprint(), two.maker)
+        assert isinstance(_source(instance, maker=cue.maker), CueSource)
 
 
 def _module(plugin: Conditioner) -> Any:

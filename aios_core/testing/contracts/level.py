@@ -91,7 +91,7 @@ class LevelContract(Contract["EvolutionLevel"]):
         assert torch.equal(first(x, t), second(x, t))
 
     def test_the_budget_is_kept(self, instance: EvolutionLevel) -> None:
-        """Or it is told that it cannot be."""
+        """Or it is refused."""
         model, small = _model(), Budget(share=0.05, steps=2, batch_size=4)
         try:
             adaptation = instance.adapt(model, _experience(), small)
@@ -120,8 +120,8 @@ class LevelContract(Contract["EvolutionLevel"]):
         opening: Any = Opening()
         source = opening.open(resolve({}).config, None)
         heard = adapted.conditioned(source.for_evaluation(torch.tensor([[1], [2], [3]])))
-        for one in (adapted, heard):
-            denoiser = one.denoiser()
+        for changed in (adapted, heard):
+            denoiser = changed.denoiser()
             torch.testing.assert_close(denoiser(x, t)[:, 2:5], denoiser.part(x, t, 2, 5))
         assert not torch.allclose(adapted(x, t), heard(x, t), atol=1e-4)
 

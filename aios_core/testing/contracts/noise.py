@@ -137,7 +137,7 @@ class NoiseContract(Contract["NoiseScheduler"]):
     def test_whatever_its_fields_it_makes_a_bound_or_is_refused(
         self, instance: NoiseScheduler
     ) -> None:
-        """T5: a predictor that knows nothing is told L ln V, by each way to estimate the bound."""
+        """T5: a predictor that knows nothing gets L ln V, by each way to estimate the bound."""
         assert_ignorance(instance, self.epsilon)
         if not attrs.has(type(instance)):
             return  # what a schedule builds has no fields to vary
@@ -190,7 +190,7 @@ def assert_ignorance(
         error = float(nats.std()) / math.sqrt(rows)
         off = abs(float(nats.mean()) - 1)
         assert off <= 4 * error + UNSEEN, (
-            f"{schedule}: a predictor that knows nothing is told {float(nats.mean()):.6g} of "
+            f"{schedule}: a predictor that knows nothing gets {float(nats.mean()):.6g} of "
             f"L ln V by {type(objective).__name__}, with a standard error of {error:.2g}"
         )
 

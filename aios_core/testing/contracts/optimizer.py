@@ -105,22 +105,22 @@ class OptimizerContract(Contract["Optimizer"]):
         stepper = instance.build(weights, weight_decay=0.1)
         _step(stepper, weights, 0)
         before = [weight.tensor.detach().clone() for weight in weights]
-        for one in weights:
-            one.tensor.grad = None
+        for other in weights:
+            other.tensor.grad = None
         stepper.step(0.01)
-        for one, tensor in zip(weights, before, strict=True):
-            assert torch.equal(one.tensor, tensor), f"{one.name} moves without a gradient"
+        for other, tensor in zip(weights, before, strict=True):
+            assert torch.equal(other.tensor, tensor), f"{other.name} moves without a gradient"
 
     def test_decay_is_for_matrices(self, instance: Optimizer) -> None:
         """Where gradients are zero, decay alone moves a weight, and none of the others."""
         weights = _weights()
         before = [weight.tensor.detach().clone() for weight in weights]
-        for one in weights:
-            one.tensor.grad = torch.zeros_like(one.tensor)
+        for other in weights:
+            other.tensor.grad = torch.zeros_like(other.tensor)
         instance.build(weights, weight_decay=0.5).step(0.1)
-        for one, tensor in zip(weights, before, strict=True):
-            left = 0.95 if one.decays else 1.0
-            torch.testing.assert_close(one.tensor.detach(), left * tensor)
+        for other, tensor in zip(weights, before, strict=True):
+            left = 0.95 if other.decays else 1.0
+            torch.testing.assert_close(other.tensor.detach(), left * tensor)
 
     def test_goes_down(self, instance: Optimizer) -> None:
         """On a bowl, to a tenth of its height at most."""

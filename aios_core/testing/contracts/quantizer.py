@@ -78,7 +78,7 @@ class QuantizerContract(Contract["Quantizer"]):
             assert torch.equal(packed.params, again.params)
 
     def test_error_is_that_of_few_bits(self, instance: Quantizer) -> None:
-        """At most that of rounding to nearest with the worst of scales, and the size is told."""
+        """At most that of rounding to nearest with the worst of scales, and the size is given."""
         weight = _gaussian(64, 512)
         packed = instance.quantize(weight)
         error = (instance.dequantize(packed) - weight).square().mean()

@@ -82,6 +82,6 @@ class ReportContract(Contract["Report"]):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         _written(instance, tmp_path)
-        found = _texts(tmp_path)
+        text = _texts(tmp_path)
 
-        assert stored == {name: found.get(name) for name in stored}
+        assert stored == {name: text.get(name) for name in stored}

@@ -258,12 +258,12 @@ class SamplerContract(Contract["Sampler"]):
             )
             for x, t in oracle.asked:
                 assert (t.dtype, t.shape) == (torch.float64, (rows,)), (
-                    f"the network is told {t.dtype} of shape {tuple(t.shape)}; expected a time of "
+                    f"the network gets {t.dtype} of shape {tuple(t.shape)}; expected a time of "
                     f"torch.float64 for each of {rows} rows"
                 )
                 masked, rate = float((x == oracle.mask_id).double().mean()), float(t.mean())
                 assert rows == 1 or abs(masked - rate) < 0.2, (
-                    f"the network is told a time of {rate:.2f} masks, and sees {masked:.2f}"
+                    f"the network gets a time of {rate:.2f} masks, and sees {masked:.2f}"
                 )
                 assert (t <= last).all(), "the time rises between two questions"
                 last = t

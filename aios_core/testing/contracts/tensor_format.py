@@ -61,10 +61,10 @@ class TensorFormatContract(Contract["TensorFormat"]):
         opened, expected = instance.open(written), tensors()
         assert {*expected} == {*opened.names, *opened.tied}
         for name, tensor in expected.items():
-            one = opened.get(opened.tied.get(name, name))
-            assert isinstance(one, torch.Tensor)
-            assert (tensor.dtype, tensor.shape) == (one.dtype, one.shape), name
-            assert _bits(tensor) == _bits(one), f"{name!r} has other bits"
+            back = opened.get(opened.tied.get(name, name))
+            assert isinstance(back, torch.Tensor)
+            assert (tensor.dtype, tensor.shape) == (back.dtype, back.shape), name
+            assert _bits(tensor) == _bits(back), f"{name!r} has other bits"
         assert [written] == list(written.parent.iterdir())
 
     def test_progress_names_each_tensor(self, instance: TensorFormat, tmp_path: Path) -> None:
@@ -88,9 +88,9 @@ class TensorFormatContract(Contract["TensorFormat"]):
             _assert_named("'packed' is quantized", error)
             assert not path.exists(), "a file stayed"
             return
-        one = instance.open(written).get("packed")
-        assert isinstance(one, QuantizedTensor), "it is quantized no more"
-        assert torch.equal(packed.codes, one.codes)
+        name = instance.open(written).get("packed")
+        assert isinstance(name, QuantizedTensor), "it is quantized no more"
+        assert torch.equal(packed.codes, name.codes)
 
     def test_damaged_files_are_refused_or_read(self, instance: TensorFormat, written: Path) -> None:
         """Whatever bytes they hold: tensors, or an error of ours that names the file."""

@@ -27,7 +27,7 @@ class TrackerContract(Contract["Tracker"]):
         tracking.finish()
 
     def test_goes_on_with_an_interrupted_run(self, instance: Tracker, tmp_path: Path) -> None:
-        """Steps after the last one that was saved are told again."""
+        """Steps after the last one that was saved are recorded again."""
         tracking = instance.start(tmp_path, _CONFIG)
         for step in (1, 2):
             tracking.log({"loss": 2.0}, step=step)

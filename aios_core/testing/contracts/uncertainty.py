@@ -67,11 +67,11 @@ class UncertaintyContract(Contract["UncertaintyEstimator"]):
         together = instance.measure(many)
         assert many.before is not None
         for at in (0, 7, 39):
-            one, there = slice(at, at + 1), torch.tensor([[True]])
+            single, there = slice(at, at + 1), torch.tensor([[True]])
             alone = MaskLevel(
-                many.rate, there, many.tokens[one], many.log_probs[one], many.before[one]
+                many.rate, there, many.tokens[single], many.log_probs[single], many.before[single]
             )
-            torch.testing.assert_close(together[one], instance.measure(alone))
+            torch.testing.assert_close(together[single], instance.measure(alone))
 
     def test_higher_is_more_unsure(self, instance: UncertaintyEstimator) -> None:
         """A network that is sure, right, and has not changed its mind, beside one that is lost."""
