@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
+from aios_core import strict_json
 from aios_core.cli.numbers import COUNT, Number, whole
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -19,8 +19,8 @@ def _schema(context: click.Context, parameter: click.Parameter, value: Path | No
     if value is None:
         return None
     try:
-        schema = json.loads(value.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        schema = strict_json.loads(value.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise click.BadParameter(f"{value}: {error}", context, parameter) from error
     if not isinstance(schema, dict):
         raise click.BadParameter(

@@ -16,6 +16,7 @@ import attrs
 from attrs import field, frozen, validators
 from safetensors import SafetensorError, safe_open
 
+from aios_core import strict_json
 from aios_core.contracts import Adaptation
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import data_digest, tensors_digest
@@ -219,7 +220,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_JSON:
             raise EvolutionError(f"{path}: {path.stat().st_size} bytes are too many for a card")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = strict_json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise EvolutionError(f"{path}: is missing; a skill card has {', '.join(FILES)}") from None
     except (OSError, ValueError, RecursionError) as error:

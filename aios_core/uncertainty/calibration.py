@@ -13,6 +13,7 @@ import torch
 from attrs import asdict, field, frozen, validators
 from numpy.typing import NDArray
 
+from aios_core import strict_json
 from aios_core.component import blamed
 from aios_core.errors import ModelLoadError
 from aios_core.files import replace_text
@@ -165,7 +166,7 @@ class Calibration:
             ModelLoadError: it is missing or damaged.
         """
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            return cls(**strict_json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise ModelLoadError(
                 f"{path}: is missing; expected `aios uncertainty calibrate {path.parent}` first"

@@ -13,6 +13,7 @@ from itertools import chain, count, pairwise
 from operator import add, le, mul
 from typing import Any, Final
 
+from aios_core import strict_json
 from aios_core.errors import ModelLoadError
 from aios_core.weights.layout import (
     DTYPES,
@@ -270,7 +271,7 @@ def read_object(data: bytes, what: str) -> dict[str, Any]:
         ModelLoadError: it is none.
     """
     try:
-        values = json.loads(data)
+        values = strict_json.loads(data)
         if b"\\u" in data:  # half of a pair of surrogates is no text that could be shown
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from aios_core import strict_json
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError
 from aios_core.weights.file import WeightFile
@@ -190,7 +190,7 @@ def _files(place: Path, index: Path, *, mapped: bool) -> tuple[WeightFile, ...]:
 def _shards(index: Path) -> dict[str, str]:
     """Names of the shards and their digests."""
     try:
-        values = json.loads(index.read_text(encoding="utf-8"))
+        values = strict_json.loads(index.read_text(encoding="utf-8"))
         version, shards = values["format"], values["shards"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelLoadError(f"{index}: is not an index of shards: {error!r:.200}") from error

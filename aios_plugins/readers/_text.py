@@ -48,6 +48,8 @@ _OTHERS = {
 def lines(path: Path, on_progress: OnProgress) -> Iterator[tuple[int, str]]:
     """The lines of a file in UTF-8, each with its number, from 1 on, and the end of the line.
 
+    A byte order mark is no part of the first.
+
     Args:
         path: the file.
         on_progress: see `OnProgress`.
@@ -64,6 +66,8 @@ def lines(path: Path, on_progress: OnProgress) -> Iterator[tuple[int, str]]:
             if len(line) > MAX_LINE:
                 raise DataError(f"{path}:{number}: is longer than {MAX_LINE} bytes")
             read += len(line)
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
             try:
                 yield number, line.decode()
             except UnicodeDecodeError as error:

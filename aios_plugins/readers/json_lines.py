@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
+from aios_core import strict_json
 from aios_core.contracts import FileReader, TextSettings
 from aios_core.contracts.maker import MADE_BY, Maker
 from aios_core.contracts.reader import FileRow, OnProgress, unseen
@@ -26,10 +27,7 @@ class JsonLines(FileReader):
         for number, line in lines(path, on_progress):
             if not line.strip():
                 continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}:{number}: is not JSON: {error}") from error
+            row = _parsed(line, f"{path}:{number}")
             if not isinstance(row, dict):
                 got = type(row).__name__
                 raise DataError(f"{path}:{number}: expected an object with text, got {got}")
@@ -66,14 +64,20 @@ class JsonLines(FileReader):
         return b'{"text": "first"}\n{"text": "second"}\n'
 
 
+def _parsed(line: str, where: str, expected: str = "") -> Any:
+    """What a line says."""
+    try:
+        return strict_json.loads(line)
+    except strict_json.RepeatedKeyError as error:
+        raise DataError(f"{where}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: is not JSON: {error}{expected}") from error
+
+
 def _text(line: bytes, encoding: str, where: str, settings: TextSettings) -> str:
     """The text of an object."""
-    try:
-        record = json.loads(decoded(line, encoding, where, settings))
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{where}: is not JSON: {error}; expected an object with text under {settings.key!r}"
-        ) from error
+    expected = f"; expected an object with text under {settings.key!r}"
+    record = _parsed(decoded(line, encoding, where, settings), where, expected)
     text = record.get(settings.key) if isinstance(record, dict) else None
     if not isinstance(text, str):
         got = type(record).__name__

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from attrs import frozen
 
+from aios_core import strict_json
 from aios_core.contracts import TensorFormat
 from aios_core.contracts.tensor_format import TensorSource
 from aios_core.errors import ModelLoadError, ModelSaveError
@@ -30,7 +30,7 @@ class SafetensorsIndex(TensorFormat):
     def open(self, path: Path) -> TensorSource:
         """The tensors of all its shards, which lie beside it."""
         try:
-            where = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+            where = strict_json.loads(path.read_text(encoding="utf-8"))["weight_map"]
             files = [name for name in dict.fromkeys(where.values()) if Path(name).name == name]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelLoadError(f"{path}: is not an index of shards: {error!r:.200}") from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from attrs import field, frozen, validators
 
+from aios_core import strict_json
 from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary, tokenizer_errors
 from aios_core.errors import MissingExtraError, TokenizerError
 
@@ -154,7 +155,7 @@ class Tiktoken(Tokenizer):
         """Read what `TrainedTiktoken.save` wrote."""
         path = folder / FILE
         try:
-            document = json.loads(_read(path))
+            document = strict_json.loads(_read(path))
             ranks = {base64.b64decode(t, validate=True): r for t, r in document["ranks"].items()}
             name, pattern = str(document["name"]), str(document["pattern"])
             special = dict(document["special_tokens"])

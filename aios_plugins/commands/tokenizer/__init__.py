@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
+from aios_core import strict_json
 from aios_core.cli.common import check_new, json_option, overwrite_option, print_json
 from aios_core.cli.numbers import COUNT, whole
 from aios_core.contracts import Command
@@ -287,7 +288,9 @@ def _texts(file: Path, field: str) -> tuple[Sequence[str], bool]:
 
 def _parsed(content: str, where: str) -> Any:
     try:
-        return json.loads(content)
+        return strict_json.loads(content)
+    except strict_json.RepeatedKeyError as error:
+        raise TokenizerError(f"{where}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise TokenizerError(f"{where}: expected JSON: {error}") from error
 

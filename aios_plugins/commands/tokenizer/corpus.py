@@ -33,7 +33,7 @@ def texts(file: Path, field: str | None) -> Iterator[tuple[str, int]]:
         if field is not None:
             yield from _fields(file, field)
             return
-        with file.open(encoding="utf-8", newline="") as source:
+        with file.open(encoding="utf-8-sig", newline="") as source:
             yield from _text(source)
     except DataError as error:
         raise TokenizerError(str(error)) from error

@@ -1,5 +1,6 @@
 """What a file holds: its rows, their ids, and the schema of a store for them."""
 
+import codecs
 import hashlib
 import json
 import math
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aios_core.contracts import store_schema
+from aios_core.contracts import TextSettings, store_schema
 from aios_core.errors import DataError
 from aios_core.formats import reader_of
 from aios_core.memory.reading import RowFile
@@ -241,6 +242,30 @@ def test_an_exported_file_keeps_its_metric(tmp_path, metric, changed):
 def test_batches_are_full_but_the_last():
     assert [[1, 2], [3, 4], [5]] == list(batches(iter([1, 2, 3, 4, 5]), 2))
     assert [[1, 2]] == list(batches(iter([1, 2]), 2))
+
+
+@pytest.mark.parametrize(
+    "row", ['{"text": "x", "n": 1, "n": 2}', '{"text": "x", "o": {"n": 1, "n": 1}}']
+)
+def test_a_key_of_an_object_comes_once(tmp_path, row):
+    """Else one of its values would be lost."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"text": "x"}}\n{row}\n')
+
+    with pytest.raises(DataError, match=r"a\.jsonl:2: expected each key once .* got 'n' twice"):
+        list(RowFile.of(path).rows())
+    with pytest.raises(DataError, match=r"a\.jsonl:2: expected each key once .* got 'n' twice"):
+        list(reader_of(path).texts(path, TextSettings()))
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "txt"])
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    text = '{"text": "one"}\n' if suffix == "jsonl" else "one\n\n\ufefftwo\n"
+    path.write_bytes(codecs.BOM_UTF8 + text.encode())
+
+    expected = ["one", "\ufefftwo"][: 1 if suffix == "jsonl" else 2]
+    assert expected == [row.values["text"] for row in RowFile.of(path).rows()]
 
 
 def test_a_line_has_a_bound(tmp_path, monkeypatch):

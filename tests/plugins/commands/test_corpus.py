@@ -1,5 +1,6 @@
 """Texts from files, a little at a time."""
 
+import codecs
 import json
 
 import pyarrow as pa
@@ -32,6 +33,14 @@ def test_blocks_have_the_words_of_the_whole(tmp_path, monkeypatch):
     assert 5 < len(blocks)
     assert len(text.encode()) == size
     assert whole.fingerprint == Bpe(vocab_size=280).train(blocks).fingerprint
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    (tmp_path / "text.txt").write_bytes(codecs.BOM_UTF8 + b"the thesis")
+    (tmp_path / "text.jsonl").write_bytes(codecs.BOM_UTF8 + b'{"text": "the thesis"}')
+
+    assert "the thesis" == "".join(read(tmp_path / "text.txt")[0])
+    assert ["the thesis"] == read(tmp_path / "text.jsonl", "text")[0]
 
 
 def test_a_text_without_words_is_one_block(tmp_path, monkeypatch):

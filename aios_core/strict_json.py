@@ -1,0 +1,41 @@
+"""JSON of others: each key once in an object, and no byte order mark in the text."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any, Final
+
+
+class RepeatedKeyError(ValueError):
+    """A key stands twice in an object, so that one of its values would be lost."""
+
+
+def loads(data: str | bytes) -> Any:
+    """What a text in JSON says.
+
+    Args:
+        data: the text, or its bytes in UTF-8, UTF-16 or UTF-32; a byte order mark at the beginning
+            is passed over, as some editors write one.
+
+    Raises:
+        RepeatedKeyError: a key stands twice in one object.
+        ValueError: it is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    if isinstance(data, bytes):
+        data = data.decode(json.detect_encoding(data), "surrogatepass")
+    return _DECODER.decode(data.removeprefix("\ufeff"))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of its keys and values."""
+    values = dict(pairs)
+    if len(values) == len(pairs):
+        return values
+    counts = Counter(key for key, _ in pairs)
+    twice = next(key for key, count in counts.items() if count > 1)
+    raise RepeatedKeyError(f"expected each key once in an object, got {twice[:60]!r} twice")
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_once)
