@@ -35,8 +35,13 @@ Texts = Sequence[str] | ArrowArray | ArrowStream
 
 
 @contextmanager
-def tokenizer_errors(*kinds: type[Exception]) -> Iterator[None]:
-    """Turn a text that is no Unicode, and errors of `kinds`, into `TokenizerError`."""
+def tokenizer_errors(*kinds: type[Exception], where: object = None) -> Iterator[None]:
+    """Turn a text that is no Unicode, and errors of `kinds`, into `TokenizerError`.
+
+    Args:
+        kinds: of errors.
+        where: the file that they are about, to stand before the message.
+    """
     try:
         yield
     except UnicodeEncodeError as error:
@@ -44,7 +49,7 @@ def tokenizer_errors(*kinds: type[Exception]) -> Iterator[None]:
             f"the text holds a lone surrogate at position {error.start}, which is not a character"
         ) from error
     except kinds as error:
-        raise TokenizerError(str(error)) from error
+        raise TokenizerError(str(error) if where is None else f"{where}: {error}") from error
 
 
 class TrainedTokenizer(ABC):

@@ -10,6 +10,8 @@ from aios_core.contracts import Padding, Texts, TrainedTokenizer, tokenizer_erro
 from aios_plugins._native import fast_tokenizer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -24,6 +26,8 @@ class EngineTokenizer(TrainedTokenizer):
     """A tokenizer that is one ``tokenizer.json``, applied in Rust."""
 
     engine: fast_tokenizer.Bpe | fast_tokenizer.Tokenizer
+    source: Path | None = None
+    """The file that a configuration names, for messages."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -39,5 +43,5 @@ class EngineTokenizer(TrainedTokenizer):
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Ids and mask, laid out without the GIL."""
         around = padding.around(self.vocabulary)
-        with engine_errors():
+        with engine_errors(where=self.source):
             return self.engine.encode_padded(texts, padding, self.vocabulary.pad_id, *around)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from attrs import frozen
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPECIAL_TOKENS: Final = ("<mask>", "<pad>", "<bos>", "<eos>")
+
+_MODEL: Final = frozenset(
+    {
+        "byte_fallback",
+        "continuing_subword_prefix",
+        "dropout",
+        "end_of_word_suffix",
+        "fuse_unk",
+        "ignore_merges",
+        "max_input_chars_per_word",
+        "merges",
+        "type",
+        "unk_id",
+        "unk_token",
+        "vocab",
+    }
+)
+"""The fields of BPE, WordPiece, WordLevel and Unigram that are read."""
 
 MAX_FILE: Final = 1 << 27
 """Largest file that is read, in bytes; published ones are below a quarter of it."""
@@ -43,13 +62,38 @@ def read(
         if not path.is_file() or size > MAX_FILE:
             raise TokenizerError(f"{path}: expected a regular file of at most {MAX_FILE} bytes")
         text = path.read_text(encoding="utf-8")
-        return fast_tokenizer.Tokenizer(
+        tokenizer = fast_tokenizer.Tokenizer(
             text, engine=engine, strict=strict, parse_special=parse_special
         )
+        if tokenizer.backend != "engine":  # which does nothing that is not in its own list
+            _check_model(json.loads(text)["model"])
     except OSError as error:
         raise TokenizerError(f"{path}: {error.strerror}") from error
     except ValueError as error:  # of the engine, and bytes that are not UTF-8
         raise TokenizerError(f"{path}: {error}") from error
+    return tokenizer
+
+
+def _check_model(model: dict[str, Any]) -> None:
+    """Refuse what makes ids that differ from time to time, as a repeated run cannot have them.
+
+    Only a model draws at random, and only by dropout; normalizers, pre-tokenizers, post-processors
+    and decoders have no field for it, nor do they remember a text.
+
+    Raises:
+        ValueError: naming the field, and what to change.
+    """
+    if dropout := model.get("dropout"):
+        raise ValueError(
+            f"model.dropout = {dropout}: a text would have other ids each time, so that no run "
+            'could be repeated; expected "dropout": null in the file'
+        )
+    unknown = next((name for name in model if name not in _MODEL), None)
+    if unknown is not None:
+        raise ValueError(
+            f"model.{unknown:.80}: is a field that may change the ids, and is not supported; "
+            "expected a model without it"
+        )
 
 
 @frozen
@@ -63,13 +107,15 @@ class TrainedHf(EngineTokenizer):
     engine: fast_tokenizer.Tokenizer
     path: Path | None = None
     """The file that it was read from."""
+    source: Path | None = None
+    """The file that the configuration names, of which `path` may be a copy, for messages."""
 
     def __reduce__(self) -> tuple[object, ...]:
         """What `pickle` writes; a file of some megabytes is read again instead."""
         if self.path is None:
-            return TrainedHf, (self.engine,)
+            return TrainedHf, (self.engine, None, self.source)
         own, special = self.backend == "engine", self.engine.parse_special
-        return _reopen, (self.path, own, special, self.fingerprint)
+        return _reopen, (self.path, own, special, self.fingerprint, self.source)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -99,12 +145,12 @@ class TrainedHf(EngineTokenizer):
 
         Names of the file's special tokens are text, unless it was read with ``parse_special``.
         """
-        with engine_errors():
+        with engine_errors(where=self.source):
             return self.engine.encode(text).view(np.int32)
 
     def encode_each(self, texts: Texts) -> list[NDArray[np.int32]]:
         """Ids of several texts, strings or an Arrow array of them, on several threads."""
-        with engine_errors():
+        with engine_errors(where=self.source):
             ids, offsets = self.engine.encode_batch(texts)
         rows: list[NDArray[np.int32]] = np.split(ids.view(np.int32), offsets[1:-1])
         return rows[: len(offsets) - 1]  # of no text there is no row, and of one cut nowhere one
@@ -113,7 +159,7 @@ class TrainedHf(EngineTokenizer):
         """Text of the file's ids, its own special tokens included."""
         checked = self.vocabulary.check(ids)
         known = checked[checked < self.engine.vocab_size]
-        with engine_errors():
+        with engine_errors(where=self.source):
             return self.engine.decode(known.astype(np.uint32), skip_special=False)
 
     def token(self, token_id: int) -> str:
@@ -140,7 +186,7 @@ class TrainedHf(EngineTokenizer):
 
     @cached_property
     def _spelling(self) -> Spelling:
-        with engine_errors():
+        with engine_errors(where=self.source):
             contexts = self.engine.spelling()
         own = [None] * 4
         return Spelling(
@@ -163,10 +209,12 @@ class TrainedHf(EngineTokenizer):
             raise TokenizerError(f"{path}: {error.strerror}") from error
 
 
-def _reopen(path: Path, engine: bool, parse_special: bool, fingerprint: str) -> TrainedHf:
+def _reopen(
+    path: Path, engine: bool, parse_special: bool, fingerprint: str, source: Path | None = None
+) -> TrainedHf:
     """A tokenizer that was pickled by its path."""
     again = read(path, engine=engine, strict=engine, parse_special=parse_special)
-    tokenizer = TrainedHf(again, path)
+    tokenizer = TrainedHf(again, path, source)
     if tokenizer.fingerprint != fingerprint:
         raise TokenizerError(f"{path}: not the file that was pickled; expected the one that was")
     return tokenizer
@@ -205,4 +253,4 @@ class Hf(Tokenizer):
         tokenizer = read(
             path, engine=self.engine, strict=self.strict, parse_special=self.parse_special
         )
-        return TrainedHf(tokenizer, path)
+        return TrainedHf(tokenizer, path, self.file)

@@ -43,6 +43,8 @@ class TrainedTiktoken(TrainedTokenizer):
     """A `tiktoken.Encoding`."""
     parse_special: bool = False
     """Whether names of its special tokens in a text are these tokens."""
+    source: str = ""
+    """The name or the file that the configuration has, for messages."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -82,7 +84,7 @@ class TrainedTiktoken(TrainedTokenizer):
                 text, allowed_special=allowed, disallowed_special=()
             )
         except ValueError as error:  # a pattern that backtracks for too long
-            raise TokenizerError(f"tiktoken's {self.encoding.name}: {error}") from error
+            raise TokenizerError(f"{self._named}: {error}") from error
         return ids.view(np.int32)
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
@@ -92,8 +94,14 @@ class TrainedTiktoken(TrainedTokenizer):
         try:
             text: str = self.encoding.decode(known, errors="replace")
         except KeyError as error:
-            raise TokenizerError(f"{error.args[0]}; the encoding leaves a gap there") from error
+            raise TokenizerError(
+                f"{self._named}: {error.args[0]}; the encoding leaves a gap there"
+            ) from error
         return text
+
+    @property
+    def _named(self) -> str:
+        return self.source or f"tiktoken's {self.encoding.name}"
 
     def token(self, token_id: int) -> str:
         r"""The token as text; ``\x..`` for bytes that are only a part of a character."""
@@ -141,7 +149,7 @@ class Tiktoken(Tokenizer):
         if self.encoding.endswith(".tiktoken"):
             path = Path(self.encoding)
             built = _build(path, path.stem, self.pattern, {}, _ranks(path))
-            return TrainedTiktoken(built, self.parse_special)
+            return TrainedTiktoken(built, self.parse_special, self.encoding)
         try:
             return TrainedTiktoken(library.get_encoding(self.encoding), self.parse_special)
         except Exception as error:  # of the network, in many ways, or of an unknown name
@@ -161,7 +169,9 @@ class Tiktoken(Tokenizer):
             special = dict(document["special_tokens"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise TokenizerError(f"{path}: not as it was saved: {error!r}") from error
-        return TrainedTiktoken(_build(path, name, pattern, special, ranks), self.parse_special)
+        source = self.encoding if self.encoding.endswith(".tiktoken") else ""
+        built = _build(path, name, pattern, special, ranks)
+        return TrainedTiktoken(built, self.parse_special, source)
 
 
 def _tiktoken() -> Any:

@@ -1,6 +1,7 @@
 """Tokenizers from files, by the engine and by the `tokenizers` crate."""
 
 import json
+import pickle
 
 import pytest
 from hypothesis import given, settings
@@ -103,3 +104,52 @@ def test_a_fingerprint_is_of_how_a_file_is_read(path, monkeypatch):
     assert 0 not in plain.encode("a <mask>").tolist()
     monkeypatch.setattr(hf.fast_tokenizer, "UNICODE_VERSION", "1.0")
     assert plain.fingerprint != TrainedHf(plain.engine, plain.path).fingerprint
+
+
+def altered(path, target, **fields):
+    """A tokenizer's file with other fields of its model."""
+    document = json.loads(path.read_text())
+    target.write_text(json.dumps(document | {"model": document["model"] | fields}))
+    return target
+
+
+@pytest.mark.parametrize("engine", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"dropout": 0.5}, r"model\.dropout = 0\.5: .* expected \"dropout\": null"),
+        ({"alpha": 0.1, "byte_fallback": True}, r"model\.alpha: is a field that may change"),
+    ],
+)
+def test_ids_that_differ_from_time_to_time_are_refused(path, tmp_path, fields, words, engine):
+    """By the name of the field: the cache would hide that a run cannot be repeated."""
+    other = altered(path, tmp_path / "tokenizer.json", **fields)
+    hf = Hf(file=other, engine=engine)
+
+    for read in (lambda: hf.train([]), lambda: hf.load(tmp_path)):
+        with pytest.raises(TokenizerError, match=rf"{other}: {words}"):
+            read()
+
+
+@pytest.mark.parametrize("dropout", [None, 0.0])
+def test_no_dropout_is_no_reason_to_refuse(path, tmp_path, dropout):
+    other = altered(path, tmp_path / "tokenizer.json", dropout=dropout)
+
+    assert Hf(file=path).train([]).encode("abc").tolist() == [
+        *Hf(file=other).train([]).encode("abc")
+    ]
+
+
+def test_an_error_names_the_file_that_the_configuration_names(tmp_path):
+    """And not its copy in the cache, from which it is read."""
+    named = tmp_path / "words.json"
+    model = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "[UNK]"}
+    named.write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": model}))
+    made = Hf(file=named).train([])
+    made.save(tmp_path)
+    loaded = Hf(file=named).load(tmp_path)
+
+    for tokenizer in (made, loaded, pickle.loads(pickle.dumps(loaded))):
+        for ask in (tokenizer.encode, lambda text, t=tokenizer: t.encode_batch([text])):
+            with pytest.raises(TokenizerError, match=rf"{named}: .*Missing \[UNK\]"):
+                ask("b")

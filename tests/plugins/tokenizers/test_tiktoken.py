@@ -75,6 +75,18 @@ def test_a_gap_between_ids_has_no_text(path, tmp_path):
         tokenizer.decode([899])
 
 
+def test_an_error_names_the_file_of_the_encoding(path, tmp_path):
+    """Also once it is loaded from where it was saved."""
+    gap = tmp_path / "gap.tiktoken"
+    gap.write_text(path.read_text() + "enp6eg== 900\n")
+    made = Tiktoken(str(gap)).train([])
+    made.save(tmp_path)
+
+    for tokenizer in (made, Tiktoken(str(gap)).load(tmp_path)):
+        with pytest.raises(TokenizerError, match=rf"{gap}: .*899; the encoding leaves a gap"):
+            tokenizer.decode([899])
+
+
 def test_special_tokens_are_text_unless_asked_for(path, tmp_path):
     """Fault T6: those of a saved encoding as well."""
     Tiktoken(str(path)).train([]).save(tmp_path)
