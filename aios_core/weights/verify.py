@@ -1,4 +1,4 @@
-"""Every byte of a weight file against what the file says of itself."""
+"""Every tensor of a weight file against what the file says of itself."""
 
 from __future__ import annotations
 

@@ -68,7 +68,10 @@ def ls(file: Path, *, as_json: bool) -> None:
 @_file
 @json_option
 def verify(file: Path, *, as_json: bool) -> None:
-    """Check every tensor of a weight file against its digests; exit code 1 if a byte has changed.
+    """Check every tensor of a weight file against its digests; exit code 1 if one has changed.
+
+    The digests cover the values of tensors, their names, types and shapes, and the model card, not
+    every byte of the page headers and of the footer that other readers of Parquet use.
 
     \b
     Examples:
@@ -84,7 +87,9 @@ def verify(file: Path, *, as_json: bool) -> None:
         for fault in problems:
             click.echo(fault)
         if not problems:
-            click.echo(f"{file}: every tensor is as it was written")
+            click.echo(
+                f"{file}: every tensor is as it was written: its values, name, type and shape"
+            )
     if problems:
         raise SystemExit(1)
 

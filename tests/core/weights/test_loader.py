@@ -12,6 +12,7 @@ from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError, ModelSaveError
 from aios_core.testing import strategies
 from aios_core.weights import WeightLoader
+from aios_core.weights.verify import faults
 from aios_core.weights.writer import MAX_CHUNK, MAX_SHARD, WeightWriter
 
 
@@ -262,3 +263,20 @@ def test_memory_is_stable_over_ten_thousand_loads(write, tensors):
 
     assert after - before < 4e6, f"grew by {after - before} bytes"
     assert len(list(Path("/proc/self/fd").iterdir())) < 200
+
+
+def test_a_changed_byte_that_passes_changes_no_tensor(write, tmp_path):
+    """What FORMAT.md says of the bytes that no digest covers."""
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.int8)}
+    path, passed = write(tensors), 0
+    whole, card = path.read_bytes(), WeightLoader.open(path).card
+    changed = tmp_path / "changed.parquet"
+    for place in range(0, len(whole), 7):
+        changed.write_bytes(bytes([*whole[:place], whole[place] ^ 4, *whole[place + 1 :]]))
+        if next(faults(changed), None) is None:
+            passed += 1
+            loader = WeightLoader.open(changed)
+            assert (card, list(tensors)) == (loader.card, list(loader)), place
+            for name, tensor in tensors.items():
+                assert_same(tensor, loader[name])
+    assert 0 < passed < len(whole) // 7 / 2

@@ -36,7 +36,9 @@ def test_converts_lists_verifies_and_compares(aios, model):
     listed = aios("weights", "ls", "model.parquet")
     assert "a.weight  8 x 4  float32" in listed
     assert "2 tensors, 144 bytes, 1 file(s)" in listed
-    assert "every tensor is as it was written" in aios("weights", "verify", "model.parquet")
+    assert "every tensor is as it was written: its values, name, type and shape" in aios(
+        "weights", "verify", "model.parquet"
+    )
     same = aios("weights", "diff", "model.safetensors", "model.parquet")
     assert "the same 2 tensors, bit for bit" in same
 
@@ -78,7 +80,7 @@ def test_a_missing_file_is_one_message(aios):
     assert "error: none.parquet: cannot be opened" in aios("weights", "ls", "none.parquet", code=2)
 
 
-@pytest.mark.parametrize("command", [["weights", "ls"], ["weights", "verify"], ["sample"]])
+@pytest.mark.parametrize("command", [["weights", "ls"], ["weights", "verify"]])
 def test_a_file_of_another_kind_is_called_so(aios, model, tmp_path, command):
     """Fault T8: a healthy safetensors file is not called truncated."""
     torch.save({"a": torch.ones(1)}, tmp_path / "b.ckpt")
@@ -91,6 +93,21 @@ def test_a_file_of_another_kind_is_called_so(aios, model, tmp_path, command):
     assert "c.gguf: is of the kind GGUF; expected a weight file" in aios(
         *command, "c.gguf", code=code
     )
+
+
+def test_tensors_alone_are_no_model_to_sample_from(aios, model, tmp_path):
+    """No conversion is advised, for what it makes has no configuration and no tokenizer either."""
+    torch.save({"a": torch.ones(1)}, tmp_path / "b.ckpt")
+    aios("weights", "convert", "model.safetensors", "model.parquet")
+    right = (
+        "expected the folder of the run, or the weight file that `aios quantize RUN` makes of it"
+    )
+    for name, problem in (
+        ("model.safetensors", "is a safetensors file, which has tensors and no configuration"),
+        ("b.ckpt", "is a torch file, which has tensors and no configuration"),
+        ("model.parquet", "its card describes no model"),
+    ):
+        assert f"error: {name}: {problem}; {right}" in aios("sample", name, code=2)
 
 
 def test_a_model_in_shards_is_said_by_its_index(aios, model, monkeypatch):
