@@ -19,6 +19,7 @@ from aios_core.errors import ModelLoadError, TokenizerError
 from aios_core.quantization.linear import QuantizedLinear, Size, named_weights
 from aios_core.training.checkpoint import Checkpoint, State
 from aios_core.weights import WeightLoader
+from aios_core.weights.kinds import READ, kind
 from aios_core.weights.layout import index_path
 from aios_core.weights.writer import WeightWriter
 
@@ -66,6 +67,11 @@ def export(
     return size
 
 
+_EXPECTED: Final = (
+    "expected the folder of the run, or the weight file that `aios quantize RUN` makes of it"
+)
+
+
 def load(path: Path, *, registry: Registry | None = None) -> Checkpoint:
     """Read a model from a weight file; its weights are views of the file.
 
@@ -77,13 +83,15 @@ def load(path: Path, *, registry: Registry | None = None) -> Checkpoint:
         ModelLoadError: the file is damaged, holds no whole model, or its parts do not fit.
         ConfigError: its configuration names a component that is not installed.
     """
+    _check_kind(path)
     loader = WeightLoader.open(path)
+    if "model" not in loader.card:
+        raise ModelLoadError(f"{path}: its card describes no model; {_EXPECTED}")
     try:
         state = State(**loader.card["model"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ModelLoadError(
-            f"{path}: its card describes no model: {error!r:.200}; expected a file that `aios "
-            "quantize` wrote from a run"
+            f"{path}: its card describes no model: {error!r:.200}; {_EXPECTED}"
         ) from error
     resolved = resolve(state.values, registry=registry)
     tokenizer = _tokenizer(loader.part(TOKENIZER), path, resolved.config.tokenizer.load)
@@ -92,6 +100,23 @@ def load(path: Path, *, registry: Registry | None = None) -> Checkpoint:
     model = Model.build(resolved.config, tokenizer.vocabulary)
     _fill(model, loader, path)
     return Checkpoint(model.eval(), tokenizer, resolved, state, path)
+
+
+def _check_kind(path: Path) -> None:
+    """Say of tensors alone that no conversion makes a model of them.
+
+    Raises:
+        ModelLoadError: the file is of a kind that holds no configuration and no tokenizer.
+    """
+    try:
+        with path.open("rb") as file:
+            sort = kind(file.read(16))
+    except OSError:
+        return  # it may be the name of shards; the loader reports it
+    if sort in READ:
+        raise ModelLoadError(
+            f"{path}: is a {sort} file, which has tensors and no configuration; {_EXPECTED}"
+        )
 
 
 def _tokenizer(
