@@ -110,12 +110,23 @@ def _axis(entries: list[tuple[Setting, Node]], schema: Any, problems: list[str])
     rows = tuple(zip(*columns, strict=True))
     seen: set[str] = set()
     for row in rows:
-        text = json.dumps([node.plain() for node in row], default=str)
+        text = json.dumps([_number(node.plain()) for node in row], default=str)
         if text in seen:
             wrong = "the same values stand here twice; expected each once"
             problems.append(row[0].source.problem(("ablate", dotted(keys[0])), wrong))
         seen.add(text)
     return Axis(keys, rows)
+
+
+def _number(value: Any) -> Any:
+    """A value with its numbers in one spelling: 1.0 is 1, and -0.0 is 0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _number(item) for key, item in value.items()}
+    return value
 
 
 def _fault(key: Setting, schema: Any) -> str | None:

@@ -136,6 +136,13 @@ def test_a_wrong_value_outside_is_told_once(registry, write):
             "seed = [1, 2, 1]",
             "2: ablate.seed: the same values stand here twice; expected each once",
         ),
+        ('"noise.k" = [1, 2, 1.0]', "the same values stand here twice; expected each once"),
+        ('"sampling.temperature" = [0.0, -0.0]', "the same values stand here twice"),
+        ('"dataset.path" = [["a", 1], ["a", 1.0]]', "the same values stand here twice"),
+        (
+            "[[ablate.zip]]\nseed = [1, 1]\n'noise.k' = [0.0, -0.0]",
+            "3: ablate.seed: the same values stand here twice; expected each once",
+        ),
         ("sed = [1]", "2: ablate.sed: unknown section; known: name, seed, mode"),
         ('"sampler.stps" = [1]', "2: sampler.stps: unknown key; did you mean 'steps'?"),
         ('"noise..k" = [1]', '2: ablate."noise..k": expected a key, as in noise.type'),
