@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from attrs import define, field
 
@@ -93,6 +93,7 @@ def import_file(
         schema, metric_, made = store.schema, store.metric, False
     else:
         surveyed = survey(file, nan=nan, unique=existing == "refuse")
+        _tell_mixed(surveyed, file)
         store, schema = None, _schema(surveyed, file, settings)
         metric_, made = metric or surveyed.metric or "cosine", True
     filling = _Filling(file, place, existing, schema, metric_, settings, store, made)
@@ -103,7 +104,32 @@ def import_file(
         filling.abandon()
         raise
     filling.close()
+    if file.nested:
+        columns = ", ".join(f"{key!r} ({file.at(row)})" for key, row in file.nested.items())
+        log.info("columns whose lists and objects are kept as JSON text: %s", columns)
     return filling.done
+
+
+_WORDS: Final = {
+    "bool": "a truth value",
+    "int64": "a whole number",
+    "float64": "a number",
+    "string": "a text",
+}
+
+
+def _tell_mixed(surveyed: Survey, file: RowFile) -> None:
+    """Say which columns become texts because rows differ: 10 is "10" there."""
+    for key, kinds in surveyed.mixed.items():
+        (row, kind), *others = sorted(
+            ((row, kind) for kind, row in kinds.items()), key=lambda pair: pair[1] != "string"
+        )
+        beside = " and ".join(f"{_WORDS[kind]} in {file.at(row)}" for row, kind in others)
+        log.info(
+            "column %r: kept as text because of %s, which has %s, beside %s; expected values of "
+            "one type to keep it",
+            *(key, file.at(row), _WORDS[kind], beside),
+        )
 
 
 def _schema(surveyed: Survey, file: RowFile, settings: dict[str, Any]) -> pa.Schema:
@@ -155,6 +181,8 @@ class _Filling:
     _set: Maker | None = field(default=None, init=False)
     """What ``[embedding]`` says of vectors that do not say it."""
     _embedder: Embedder | None = field(default=None, init=False)
+    _fitted: set[str] = field(factory=set, init=False)
+    """Columns of which it is said that the store keeps them as text."""
 
     def check(self, metric: Metric | None, nan: Nan) -> None:
         """Find what is wrong with all of the import, before anything is written."""
@@ -226,6 +254,8 @@ class _Filling:
         self._embed(rows, maker)
         texts = {part.name for part in self.schema if str(part.type) == "string"}
         values = [fitted({**row.values, "id": row_id}, texts) for row_id, row in unique.items()]
+        if not self.made:
+            self._tell_fitted(rows, values)
         try:
             table = conform(values, self.schema, self.metric)
             store = self._ready()
@@ -237,6 +267,18 @@ class _Filling:
             self.done.added += len(rows) - len(known)
         else:
             self.done.added += len(rows)
+
+    def _tell_fitted(self, rows: list[FileRow], values: list[dict[str, Any]]) -> None:
+        """Say of each column, once, that the store keeps as text what is none in the file."""
+        for row, value in zip(rows, values, strict=True):
+            for key, given in row.values.items():
+                if key in self._fitted or key == "id" or given is value[key]:
+                    continue
+                self._fitted.add(key)
+                log.info(
+                    "column %r: kept as text, as the store has it: %s has %r",
+                    *(key, self._at(row), given),
+                )
 
     def _unique(self, batch: list[FileRow]) -> dict[Any, FileRow]:
         """Rows by their ids as the store has them, each once."""

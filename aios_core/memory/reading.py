@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from aios_core.contracts.reader import FileRow, OnProgress, unseen
 from aios_core.errors import DataError
@@ -26,6 +26,8 @@ Nan: TypeAlias = Literal["refuse", "missing"]
 """What NaN in a column other than the vector is: an error, or pandas' way to say that there is no
 value."""
 
+_NESTED: Final = (list, tuple, dict)
+
 
 @frozen
 class RowFile:
@@ -33,6 +35,8 @@ class RowFile:
 
     path: Path
     reader: FileReader
+    nested: dict[str, int] = field(factory=dict, init=False, eq=False)
+    """Columns of lists and objects, which become JSON text, to the first row read that has one."""
 
     @classmethod
     def of(cls, path: Path, registry: Registry | None = None) -> RowFile:
@@ -78,6 +82,9 @@ class RowFile:
                     checked = _checked(row, nan)
                 except DataError as error:
                     raise DataError(f"{self.at(number)}: {error}") from error.__cause__
+                for key in row:
+                    if isinstance(checked[key], str) and isinstance(row[key], _NESTED):
+                        self.nested.setdefault(key, number)
                 if checked.get("id") is None:
                     checked["id"] = _digest(checked)
                     if checked["id"] in seen:
@@ -137,21 +144,30 @@ def _plain(key: str, value: Any, nan: Nan) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        if math.isfinite(value):
-            return value
-        if math.isnan(value) and nan == "missing":
-            return None
-        hint = "; `nan` = missing takes it for no value" if math.isnan(value) else ""
-        raise ValueError(f"expected a finite number under {key!r}, or null, got {value}{hint}")
+        return _finite(key, value, nan)
     if isinstance(value, date | datetime | time):
         return value.isoformat()
     try:
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(_finite(key, value, nan), ensure_ascii=False, allow_nan=False)
     except TypeError:  # of the other values of Parquet
         kind = type(value).__name__
         raise ValueError(
             f"expected texts, numbers, times, or what JSON has under {key!r}, got a {kind}"
         ) from None
+
+
+def _finite(key: str, value: Any, nan: Nan) -> Any:
+    """A value, all of whose numbers are finite, however deep in lists and objects they are."""
+    if isinstance(value, list | tuple):
+        return [_finite(key, item, nan) for item in value]
+    if isinstance(value, dict):
+        return {name: _finite(key, item, nan) for name, item in value.items()}
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    if math.isnan(value) and nan == "missing":
+        return None
+    hint = "; `nan` = missing takes it for no value" if math.isnan(value) else ""
+    raise ValueError(f"expected a finite number under {key!r}, or null, got {value}{hint}")
 
 
 def _json(value: Any) -> str:

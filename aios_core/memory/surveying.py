@@ -25,6 +25,8 @@ METRIC: Final = b"aios.metric"
 
 _NAMES: Final = {bool: "bool", int: "int64", float: "float64", str: "string"}
 
+_NUMBERS: Final = {"int64", "float64"}
+
 
 @frozen
 class Survey:
@@ -40,6 +42,8 @@ class Survey:
     id_type: Literal["string", "int64"]
     metadata: dict[str, str]
     """Type by column; where rows differ, string."""
+    mixed: dict[str, dict[str, int]]
+    """Columns that are string since rows differ: each type with the first row that has it."""
     exported: pa.Schema | None
     """Of the store that was exported to the file."""
 
@@ -85,6 +89,7 @@ def survey(file: RowFile, *, nan: Nan = "refuse", unique: bool = True) -> Survey
         metric=metric,
         id_type="int64" if columns.id_types == {"int64"} else "string",
         metadata=columns.metadata(),
+        mixed={} if exported is not None else columns.mixed(),
         exported=exported,
     )
 
@@ -168,7 +173,8 @@ class _Columns:
     """Numbers in a vector, or None, to the first row that has so many."""
     makers: dict[Maker | None, int] = field(factory=dict)
     id_types: set[str] = field(factory=set)
-    types: dict[str, set[str]] = field(factory=dict)
+    types: dict[str, dict[str, int]] = field(factory=dict)
+    """Columns to their types, each with the first row that has it."""
     wide: dict[str, int] = field(factory=dict)
     """Columns to the first row whose whole number has more than 64 bits."""
 
@@ -185,18 +191,26 @@ class _Columns:
             if key == "id":
                 self.id_types.add(_NAMES[type(value)])
             elif key not in ("text", "vector"):
-                kinds = self.types.setdefault(key, set())
+                kinds = self.types.setdefault(key, {})
                 if value is not None:
-                    kinds.add(_NAMES[type(value)])
+                    kinds.setdefault(_NAMES[type(value)], row.number)
                     if type(value) is int and not -(2**63) <= value < 2**63:
                         self.wide.setdefault(key, row.number)
 
+    def mixed(self) -> dict[str, dict[str, int]]:
+        """Columns that become texts since their rows differ."""
+        return {
+            key: kinds
+            for key, kinds in self.types.items()
+            if len(kinds) > 1 and kinds.keys() != _NUMBERS
+        }
+
     def metadata(self) -> dict[str, str]:
         """Type by column."""
-        numbers, types = {"int64", "float64"}, {}
+        types = {}
         for key, kinds in self.types.items():
             only = next(iter(kinds)) if len(kinds) == 1 else None
-            types[key] = only or ("float64" if kinds == numbers else "string")
+            types[key] = only or ("float64" if kinds.keys() == _NUMBERS else "string")
             if key in self.wide and types[key] != "string":
                 raise DataError(
                     f"{self.file.at(self.wide[key])}: expected a whole number of at "

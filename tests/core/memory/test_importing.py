@@ -103,6 +103,8 @@ BAD = [
     ({"n": 123456789012345678901234567890}, "expected a whole number of at most 64 bits under 'n'"),
     ({"n": float("nan")}, "expected a finite number under 'n', or null, got nan; `nan` = missing"),
     ({"n": float("inf")}, "expected a finite number under 'n', or null, got inf"),
+    ({"n": [1.5, float("nan")]}, "a finite number under 'n', or null, got nan; `nan` = missing"),
+    ({"n": {"a": [float("inf")]}}, "expected a finite number under 'n', or null, got inf"),
     ({"id": 2**63}, "at most 64 bits under 'id', got 9223372036854775808; write it as text"),
     ({"id": -(2**70)}, "at most 64 bits under 'id'"),
     ({"vector": []}, "expected numbers under 'vector', got none"),
@@ -303,6 +305,28 @@ def test_values_go_into_columns_of_texts_as_json(place, tmp_path):
         found = store.get([str(n) for n in range(6)], columns=["s"])["s"].to_pylist()
 
     assert ["a", "3", "0.5", "true", None, "ü"] == found
+
+
+def test_what_becomes_text_is_said(place, tmp_path, caplog):
+    """Of a new store because of a row, of another one because of its column; each column once."""
+    caplog.set_level("INFO")
+    path = tmp_path / "a.jsonl"
+    rows = [{"v": 10, "f": 1, "l": None}, {"v": "n/a", "f": 0.5, "l": [1]}, {"v": 3, "l": {"a": 1}}]
+    import_file(place, lines(path, [{"text": "x", **row} for row in rows]), overrides=SET)
+
+    mixed = f"{path}:2, which has a text, beside a whole number in {path}:1"
+    assert [
+        f"column 'v': kept as text because of {mixed}; expected values of one type to keep it",
+        f"columns whose lists and objects are kept as JSON text: 'l' ({path}:2)",
+    ] == caplog.messages
+    caplog.clear()
+    rows = [{"v": "a"}, {"v": 11}, {"v": 12}]
+    import_file(place, lines(path, [{"text": "y", **row} for row in rows]))
+
+    assert [f"column 'v': kept as text, as the store has it: {path}:2 has 11"] == caplog.messages
+    caplog.clear()
+    import_file(place, lines(path, [{"text": "z", "v": "a", "f": 3, "id": 5}]))
+    assert [] == caplog.messages
 
 
 def test_a_write_that_fails_at_first_leaves_nothing(tmp_path, monkeypatch):

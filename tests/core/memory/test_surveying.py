@@ -122,13 +122,14 @@ def test_rows_of_a_list_keep_their_places(tmp_path):
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 @pytest.mark.parametrize("bad", [math.inf, -math.inf])
 @pytest.mark.parametrize("nan", ["refuse", "missing"])
-def test_an_infinite_number_is_never_missing(tmp_path, suffix, bad, nan):
+@pytest.mark.parametrize("wrap", [float, lambda x: [0.5, x], lambda x: {"a": [x], "b": 1}])
+def test_an_infinite_number_is_never_missing(tmp_path, suffix, bad, nan, wrap):
     """NaN alone may mean that there is no value; an infinite number is refused either way."""
     path = tmp_path / f"a.{suffix}"
     if suffix == "parquet":
-        pq.write_table(pa.table({"text": ["x", "y"], "n": [1.5, bad]}), path)
+        pq.write_table(pa.table({"text": ["x", "y"], "n": [wrap(1.5), wrap(bad)]}), path)
     else:
-        lines(path, {"text": "x", "n": 1.5}, {"text": "y", "n": bad})
+        lines(path, {"text": "x", "n": wrap(1.5)}, {"text": "y", "n": wrap(bad)})
 
     with pytest.raises(DataError, match=rf"2: .*expected a finite number under 'n'.* got {bad}$"):
         list(RowFile.of(path).rows(nan=nan))
@@ -137,10 +138,11 @@ def test_an_infinite_number_is_never_missing(tmp_path, suffix, bad, nan):
 def test_values_are_plain(tmp_path):
     """Numbers and truth as they are, times in ISO 8601, and what JSON has beside as its text."""
     given = {"i": -3, "f": 0.5, "b": True, "s": "ü", "l": [1, "ü"], "o": {"a": None}, "z": None}
-    nothing = {"n": math.nan}
+    nothing = {"n": math.nan, "m": [math.nan, {"a": math.nan}]}
     path = lines(tmp_path / "a.jsonl", {"id": "a", "text": "x", **given, **nothing})
     (row,) = RowFile.of(path).rows(nan="missing")
     expected = {**given, "l": '[1, "ü"]', "o": '{"a": null}', "n": None}
+    expected["m"] = '[null, {"a": null}]'
     times = {"d": [date(2024, 2, 29)], "t": [time(1, 2, 3)], "u": [datetime(2024, 2, 29, 1)]}  # noqa: DTZ001
     pq.write_table(pa.table({"text": ["x"], **times}), tmp_path / "a.parquet")
     (timed,) = RowFile.of(tmp_path / "a.parquet").rows()
