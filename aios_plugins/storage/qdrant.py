@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,6 +132,8 @@ class Qdrant(StorageBackend):
 
 def _embedded(client: Any, uri: str) -> Any:
     """A client of a folder; one that finds it in use leaves its lock file open behind it."""
+    # Said of a folder that is large, at writing and at opening; `Qdrant` says what that costs.
+    warnings.filterwarnings("ignore", "Local mode is not recommended", UserWarning)
     try:
         return client(path=uri)
     except Exception as error:

@@ -41,6 +41,22 @@ def test_names_of_an_earlier_version_are_read(tmp_path, monkeypatch):
         assert 1 == store.count("\"published at\" = '2024'") == store.verify()
 
 
+def test_a_large_folder_is_no_warning_of_a_library(tmp_path, monkeypatch):
+    """Neither when it is written nor when it is opened; a warning is an error here."""
+    pytest.importorskip("qdrant_client")
+    from qdrant_client.common import client_warnings
+    from qdrant_client.local.local_collection import LocalCollection
+    from qdrant_client.local.qdrant_local import QdrantLocal
+
+    monkeypatch.setattr(client_warnings, "SEEN_MESSAGES", set())
+    for large in (LocalCollection, QdrantLocal):
+        monkeypatch.setattr(large, "LARGE_DATA_THRESHOLD", 2)
+    with Qdrant().create(str(tmp_path / "s"), store_schema(2)) as store:
+        store.add([{"id": name, "vector": [1, 2]} for name in "abc"])
+    with Qdrant().open(str(tmp_path / "s")) as store:
+        assert 3 == store.count()
+
+
 @pytest.mark.parametrize("sign", ["<", "<=", ">", ">="])
 def test_whole_numbers_beyond_float64_have_no_order(tmp_path, sign):
     """Fault V2: Qdrant compares ranges as float64, so it is said and not guessed."""
