@@ -88,6 +88,11 @@ def print_evaluation(results: dict[str, Any]) -> None:
         f"\n{model['tokens']} {texts}, {model['bytes']} bytes"
         + (f", times from {model['time_epsilon']:g} on" if model["mode"] == "diffusion" else "")
     )
+    if not model["exact"]:
+        click.echo(
+            "no bits a byte: the tokenizer loses a part of these texts (decoding their tokens does "
+            "not give them back), so it predicts less than their bytes"
+        )
     if samples:
         click.echo(
             f"{samples['samples']} samples of {samples['length']} tokens, {samples['nfe']:g} "

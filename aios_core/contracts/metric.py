@@ -137,8 +137,14 @@ class Evidence:
     twin: Network | None = None
     """The autoregressive twin: same data, tokenizer, backbone. None where it was switched off."""
 
-    def bits_per_byte(self, nats_per_token: Estimate) -> Estimate:
-        """A measure of the held-out texts in bits a byte of UTF-8, to compare across tokenizers."""
+    def bits_per_byte(self, nats_per_token: Estimate) -> Estimate | None:
+        """A measure of the held-out texts in bits a byte of UTF-8, to compare across tokenizers.
+
+        None where the tokens do not decode to the texts: a tokenizer that loses a part of them has
+        less to predict and would seem the better for it. A metric then leaves the value out.
+        """
+        if not self.held_out.exact:
+            return None
         factor = len(self.held_out.ids) / self.held_out.num_bytes / math.log(2)
         stderr = nats_per_token.stderr
         return Estimate(nats_per_token.value * factor, None if stderr is None else stderr * factor)

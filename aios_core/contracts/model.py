@@ -274,6 +274,11 @@ class HeldOutTokens(Protocol):
         """UTF-8 bytes of the text."""
         ...
 
+    @property
+    def exact(self) -> bool:
+        """Whether the tokens decode to the text: where not, they say less than its bytes do."""
+        ...
+
     def windows(self, length: int, count: int | None = None) -> tuple[Tensor, Tensor]:
         """Every token exactly once, in order.
 

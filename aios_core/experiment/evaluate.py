@@ -118,7 +118,8 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
     Returns:
         ``metrics`` (see `Values`), ``perplexity`` (of each of them that is in nats a token),
         ``yardsticks`` (see `yardsticks`), ``head`` (the last of its skills), ``texts`` (the file
-        that it was measured on, None for the run's own held-out texts), ``tokens``, ``bytes`` and
+        that it was measured on, None for the run's own held-out texts), ``tokens``, ``bytes``,
+        ``exact`` (whether the tokens decode to the texts; else nothing is given in bits a byte) and
         ``time_epsilon``.
     """
     rows, size = subject.config.evaluation.batch_size, Size.of(subject.model)
@@ -142,6 +143,7 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
         "yardsticks": yardsticks(subject.held_out, subject.tokenizer.vocabulary),
         "tokens": len(subject.held_out.ids),
         "bytes": subject.held_out.num_bytes,
+        "exact": subject.held_out.exact,
         "time_epsilon": subject.config.diffusion.time_epsilon,
         "parameters": size.weights,
         "machine": machine(subject.model.device),

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from attrs import frozen
 
-from aios_core.errors import ConfigError, DataError
+from aios_core.errors import ConfigError, DataError, TokenizerError
 from aios_core.files import (
     cache_folder,
     fault,
@@ -48,6 +49,8 @@ class Tokens:
     fingerprint: str
     """Hex digest of text and tokenizer: equal fingerprints give equal ids."""
     pad_id: int
+    exact: bool = True
+    """Whether decoding gives back every document; asked of texts that are measured on alone."""
 
     def batch(self, step: int, seed: int, batch_size: int, length: int) -> Tensor:
         """Random windows, a function of the arguments alone: the same on every machine.
@@ -156,7 +159,8 @@ def tokens(corpus: Corpus, split: Split, tokenizer: TrainedTokenizer) -> Tokens:
         DataError: the texts cannot be read, or the cache cannot be written.
     """
     name, num_bytes = fingerprint(corpus, split, tokenizer), corpus.contents[split].num_bytes
-    return _tokens(name, num_bytes, tokenizer, lambda: corpus.texts(split))
+    measured = split != "train"
+    return _tokens(name, num_bytes, tokenizer, lambda: corpus.texts(split), measured=measured)
 
 
 def whole(corpus: Corpus, tokenizer: TrainedTokenizer) -> Tokens:
@@ -167,11 +171,16 @@ def whole(corpus: Corpus, tokenizer: TrainedTokenizer) -> Tokens:
     """
     content = corpus.whole
     name = digest(content.sha256 + tokenizer.fingerprint)
-    return _tokens(name, content.num_bytes, tokenizer, corpus.documents)
+    return _tokens(name, content.num_bytes, tokenizer, corpus.documents, measured=True)
 
 
 def _tokens(
-    name: str, num_bytes: int, tokenizer: TrainedTokenizer, texts: Callable[[], Iterator[str]]
+    name: str,
+    num_bytes: int,
+    tokenizer: TrainedTokenizer,
+    texts: Callable[[], Iterator[str]],
+    *,
+    measured: bool,
 ) -> Tokens:
     vocabulary = tokenizer.vocabulary
 
@@ -186,7 +195,34 @@ def _tokens(
         folder = cache_folder() / "tokens" / name
         _cached(folder, write)
         ids = np.memmap(folder / "ids.i32", dtype="<i4", mode="r")
-    return Tokens(ids, num_bytes, name, vocabulary.pad_id)
+        exact = not measured or _is_exact(name, ids, tokenizer, texts)
+    return Tokens(ids, num_bytes, name, vocabulary.pad_id, exact)
+
+
+def _is_exact(
+    name: str,
+    ids: NDArray[np.int32],
+    tokenizer: TrainedTokenizer,
+    texts: Callable[[], Iterator[str]],
+) -> bool:
+    """Whether tokens decode to the texts that they were made of, from the cache where it says so.
+
+    What differs is kept beside the tokens and not with them, which are there of earlier versions.
+    """
+
+    def write(folder: Path) -> None:
+        ends = np.append(np.flatnonzero(ids == tokenizer.vocabulary.eos_id), len(ids))
+        starts = np.append(0, ends[:-1] + 1)
+        try:
+            decoded = (tokenizer.decode(ids[a:b]) for a, b in zip(starts, ends, strict=True))
+            same = all(text == back for text, back in zip_longest(texts(), decoded))
+        except TokenizerError:  # for which it is too much, so nothing shows that it is the text
+            same = False
+        replace_text(folder / "exact.json", json.dumps(same))
+
+    folder = cache_folder() / "exact" / name
+    _cached(folder, write)
+    return json.loads((folder / "exact.json").read_text()) is True
 
 
 def fingerprint(corpus: Corpus, split: Split, tokenizer: TrainedTokenizer) -> str:

@@ -24,7 +24,10 @@ class Likelihood(Metric):
 
     @torch.no_grad()
     def measure(self, evidence: Evidence) -> dict[str, Estimate]:
-        """``nll`` and ``nll_bpb``, standard errors over windows; nothing of a diffusion model."""
+        """``nll`` and ``nll_bpb``, standard errors over windows; nothing of a diffusion model.
+
+        No ``nll_bpb`` where the tokens do not decode to the texts.
+        """
         model, config = evidence.model, evidence.config
         if model.mode != "ar":
             return {}
@@ -35,4 +38,5 @@ class Likelihood(Metric):
             for x0, kept in zip(ids.split(size), valid.split(size), strict=True)
         ]
         tokens = Estimate.ratio(torch.cat(totals).tolist(), valid.sum(-1).tolist())
-        return {"nll": tokens, "nll_bpb": evidence.bits_per_byte(tokens)}
+        bits = evidence.bits_per_byte(tokens)
+        return {"nll": tokens} if bits is None else {"nll": tokens, "nll_bpb": bits}

@@ -29,7 +29,10 @@ class Nelbo(Metric):
 
     @torch.no_grad()
     def measure(self, evidence: Evidence) -> dict[str, Estimate]:
-        """``nelbo`` and ``nelbo_bpb``; nothing of an autoregressive model."""
+        """``nelbo`` and ``nelbo_bpb``; nothing of an autoregressive model.
+
+        No ``nelbo_bpb`` where the tokens do not decode to the texts.
+        """
         model, config = evidence.model, evidence.config
         if model.mode != "diffusion":
             return {}
@@ -45,4 +48,5 @@ class Nelbo(Metric):
             bounds = [nelbo(model, x0, kept, part, generator) for part in times.split(len(x0))]
             totals.append(torch.stack(bounds).double().mean(0).cpu())
         tokens = Estimate.ratio(torch.cat(totals).tolist(), valid.sum(-1).tolist())
-        return {"nelbo": tokens, "nelbo_bpb": evidence.bits_per_byte(tokens)}
+        bits = evidence.bits_per_byte(tokens)
+        return {"nelbo": tokens} if bits is None else {"nelbo": tokens, "nelbo_bpb": bits}

@@ -290,3 +290,15 @@ def test_a_folder_of_another_run_is_refused_before_data_is_read(made, tmp_path):
     with pytest.raises(DataError, match=r"lock\.data: the texts, or the tokenizer"):
         ready(resolve(values), tmp_path / "new", data="0" * 64)
     assert not (tmp_path / "new").exists()
+
+
+def test_an_evaluation_says_why_there_are_no_bits_a_byte(subject, capsys):
+    whole = subject("evaluation.max_tokens=100")
+    lost = attrs.evolve(whole, held_out=attrs.evolve(whole.held_out, exact=False))
+
+    for measured, exact in ((whole, True), (lost, False)):
+        values = evaluate_model(measured)
+        print_evaluation({"model": values})
+        shown = capsys.readouterr().out
+        assert exact is values["exact"] is ("nelbo_bpb" in values["metrics"])
+        assert exact is ("bits/byte" in shown) is ("no bits a byte: the tokenizer" not in shown)

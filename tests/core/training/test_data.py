@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from aios_core.errors import DataError
+from aios_core.errors import DataError, TokenizerError
 from aios_core.files import cache_folder
 from aios_core.registry import Registry
 from aios_core.training import corpus as corpora
 from aios_core.training.corpus import SPLITS, Corpus, Spool, _settled
 from aios_core.training.data import Tokens, prepare, whole
 from aios_core.training.data import tokens as tokens_of
+from aios_plugins.tokenizers.bpe import Bpe
+from aios_plugins.tokenizers.bytes import TrainedBytes
+from aios_plugins.tokenizers.hf import TrainedHf
 
 
 def tokens(count: int) -> Tokens:
@@ -295,7 +298,7 @@ def test_a_corpus_shorter_than_the_context(tiny, corpus):
 FULL_DISK = """
 import resource, signal, sys
 from aios_core.config import load
-from aios_core.errors import DataError
+from aios_core.errors import DataError, TokenizerError
 from aios_core.training.data import prepare
 
 resolved = load(sys.argv[1])
@@ -398,3 +401,52 @@ def test_what_is_no_text_is_told_by_its_number():
         Spool(["a", 3], "name")
     with pytest.raises(DataError, match="name: document 1: cannot be UTF-8"):
         Spool(["\ud800"], "name")
+
+
+@pytest.fixture
+def lowercase(tmp_path):
+    """A file of a tokenizer that makes small letters of all."""
+    Bpe(vocab_size=261, min_frequency=1).train(["aa"]).save(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"normalizer": {"type": "Lowercase"}})
+    )
+    return [f"tokenizer={{type='hf', file='{path}'}}"]
+
+
+def test_tokens_know_whether_they_decode_to_the_text(tiny, tmp_path, lowercase):
+    """Over the whole of the held-out split, document by document, and of nothing else."""
+    for name, large in (("same", "X" * 10), ("other", "x" * 10 + "X")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "1.txt").write_text(large[:10] + "a" * 290)
+        (folder / "2.txt").write_text("b" * 20)
+        (folder / "3.txt").write_text("c" * 5 + large[10:])
+        held_out = prepare(tiny(f"dataset.path={folder}/[123].txt", *lowercase)).held_out
+
+        assert 2 == held_out.ids.tolist().count(held_out.ids.max()), "three documents"
+        assert (name == "same") == held_out.exact
+
+
+def test_whether_tokens_decode_to_the_text_is_asked_once(tiny, corpus, lowercase, monkeypatch):
+    """Also of tokens that an earlier version made; and of all texts, in place of the held-out."""
+    corpus.write_text(corpus.read_text() + "Milk")
+    first = prepare(tiny(*lowercase))
+    monkeypatch.setattr(TrainedHf, "decode", lambda *_: pytest.fail("asked again"))
+    again = prepare(tiny(*lowercase))
+
+    assert first.held_out.exact is again.held_out.exact is False
+    monkeypatch.undo()
+    assert not whole(first.corpus, first.tokenizer).exact
+    plain = prepare(tiny())
+    assert plain.held_out.exact
+    assert whole(plain.corpus, plain.tokenizer).exact
+
+
+def test_texts_that_cannot_be_decoded_count_as_lost(tiny, monkeypatch):
+    def refuse(*_):
+        raise TokenizerError("too much")
+
+    monkeypatch.setattr(TrainedBytes, "decode", refuse)
+
+    assert not prepare(tiny()).held_out.exact

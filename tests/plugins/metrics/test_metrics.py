@@ -319,3 +319,16 @@ def test_the_bound_is_of_every_window_under_its_own_times():
     assert 5 == len(ids)
     assert pytest.approx(value) == found.value
     assert pytest.approx(float(off.sqrt() / sizes.sum())) == found.stderr
+
+
+@pytest.mark.parametrize(("metric", "mode"), [(Nelbo(), "diffusion"), (Likelihood(), "ar")])
+def test_no_bits_a_byte_of_texts_that_tokens_lose(metric, mode):
+    """What a tokenizer drops need not be predicted, so it would seem the better for it."""
+    evidence = tiny_evidence(mode=mode)
+    lost = attrs.evolve(evidence, held_out=attrs.evolve(evidence.held_out, exact=False))
+    whole = metric.measure(evidence)
+
+    assert lost.bits_per_byte(Estimate(1.0)) is None
+    (name,) = metric.measure(lost)
+    assert {name, f"{name}_bpb"} == set(whole)
+    assert whole[name] == metric.measure(lost)[name]

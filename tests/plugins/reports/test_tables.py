@@ -4,10 +4,12 @@ import csv
 import io
 import re
 
+import attrs
 import pyarrow.parquet as pq
 import pytest
 
 from aios_core.testing.results import made_up
+from aios_plugins.reports.html.page import _facts
 from aios_plugins.reports.tables import _column, _csv, _row, markdown
 
 
@@ -98,3 +100,14 @@ def test_rows_of_tables_say_what_was_measured_and_what_was_not():
     first, second = csv.DictReader(io.StringIO(_csv(found)))
     assert ("1", "3.0", "1", "0") == tuple(first[n] for n in ("m_n", "m_mean", "trials", "failed"))
     assert ("0", "", "1", "1") == tuple(second[n] for n in ("m_n", "m_mean", "trials", "failed"))
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_reports_say_why_there_are_no_bits_a_byte(exact):
+    model = {"twin": False, "seed": 0, "training_key": "t", "settings": {}}
+    model["result"] = {"metrics": {}, "exact": exact}
+    results = attrs.evolve(made_up(None, {"a": [3.0], "b": [2.0]}), models={"a": model})
+    facts = dict(_facts(results))
+
+    assert exact is ("Bits a byte are not given" not in markdown(results))
+    assert exact is ("bits a byte" not in facts)
