@@ -162,4 +162,4 @@ def check_options(options: Mapping[str, Any], *known: str) -> None:
     for name in options:
         if name not in known:
             names = ", ".join(known) or "none"
-            raise InferenceError(f"`condition`: {name!r} is no option of it; known: {names}")
+            raise InferenceError(f"condition: expected an option of {names}, got {name!r}")

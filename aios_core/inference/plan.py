@@ -86,7 +86,7 @@ def _cues(trained: Checkpoint, cues: Callable[[], CueSource]) -> CueSource:
     """Where the cues of rows come from, for a network that reads any."""
     if trained.model.conditioner is None:
         raise InferenceError(
-            f"`conditioned`: {trained.folder} was trained without cues, as memories; expected a "
+            f"conditioned: {trained.folder} was trained without cues, as memories; expected a "
             "run with a [conditioner]"
         )
     return cues()

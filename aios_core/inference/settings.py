@@ -114,10 +114,10 @@ class Settings:
                 "(guidance_scale = cfg_scale + 1); expected one of them"
             )
         if self.condition is not None and not self.conditioned:
-            raise ValueError("`condition` has no effect without `conditioned`")
+            raise ValueError("condition has no effect without conditioned")
         if self.conditioned and self.negative_prompt is not None:
             raise ValueError(
-                "`conditioned` and negative_prompt each say what guidance leads away from; "
+                "conditioned and negative_prompt each say what guidance leads away from; "
                 "expected one of them"
             )
         if self.negative_prompt is not None and self.gamma == 1:

@@ -178,11 +178,11 @@ class MemorySource(CueSource):
         check_options(options, "k")
         k = options.get("k", self._settings.k)
         if type(k) is not int or k < 1:
-            raise InferenceError(f"`condition`: k: expected a number of memories >= 1, got {k!r}")
+            raise InferenceError(f"condition: k: expected a number of memories >= 1, got {k!r}")
         for number, row in enumerate(given):
             if not row:
                 raise InferenceError(
-                    f"`conditioned`: memories are found by what is given, and row {number} gives "
+                    f"conditioned: memories are found by what is given, and row {number} gives "
                     "nothing; expected a prompt"
                 )
         # An index that was made is used; where there is none, approximate search is exact.

@@ -142,7 +142,7 @@ def test_a_failing_trial_stays_in_the_table_and_fails_nobody_else(
 
     good, bad = results.trials
     assert ("done", "failed") == (good.status, bad.status)
-    culprit = "sampler broken of broken-sampler 1.0: sample raised"
+    culprit = "sampler broken of broken-sampler 1.0: denoise raised"
     said = f"{culprit} RuntimeError: no <b>luck</b> today"
     assert bad.result["reason"].splitlines()[0].startswith(said)
     assert 1 == sum(event.what == "failed" for event in events)
