@@ -198,3 +198,5 @@ def print_results(results: Results) -> None:
         rows.append(("held-out text", "", "", *cells))
     print_table(("arm", "n", "NFE", *metrics), rows)
     console().print("mean ± half of the 95 % interval over n seeds; one seed has none", style="dim")
+    if results.loses_text:
+        click.echo("no bits a byte where a tokenizer loses a part of the held-out text")

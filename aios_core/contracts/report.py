@@ -171,6 +171,11 @@ class AblationResults(Protocol):
         """The first of them of which one value may be better."""
         ...
 
+    @property
+    def loses_text(self) -> bool:
+        """Whether a network has no value in bits a byte because its tokenizer loses text."""
+        ...
+
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:
         """Name to ``unit`` and ``better`` of what was measured of samples."""
         ...

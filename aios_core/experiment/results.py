@@ -143,6 +143,11 @@ class Results:
         """The metric that arms are judged by: the first of which one value may be better."""
         return next((name for name, about in self.compared.items() if about["better"]), None)
 
+    @property
+    def loses_text(self) -> bool:
+        """Whether a network has no value in bits a byte because its tokenizer loses text."""
+        return any(model["result"].get("exact") is False for model in self.models.values())
+
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Name to unit and direction of every value measured of samples, in their order."""
         metrics: dict[str, dict[str, Any]] = {}

@@ -131,7 +131,7 @@ def markdown(results: AblationResults) -> str:
         "value or, where nearer to held-out text is better, of the distance from it. ▲ better and "
         "▼ worse: the interval of Δ excludes zero. One seed has no interval. " + _dtypes(results),
     ]
-    if any(model["result"].get("exact") is False for model in results.models.values()):
+    if results.loses_text:
         notes[-1] += " Bits a byte are not given where a tokenizer loses a part of the text."
     failures = [trial for trial in results.trials if trial.status == "failed"]
     if failures:

@@ -211,7 +211,7 @@ def _facts(results: AblationResults) -> list[tuple[str, str]]:
         values = {str(record[key]) for record in source if key in record}
         if values:
             facts.append((name, ", ".join(sorted(values))))
-    if any(record.get("exact") is False for record in measured):
+    if results.loses_text:
         reason = "not given where a tokenizer loses a part of the held-out text"
         facts.append(("bits a byte", reason))
     versions = results.about.get("versions", {})

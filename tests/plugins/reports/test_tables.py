@@ -8,6 +8,7 @@ import attrs
 import pyarrow.parquet as pq
 import pytest
 
+from aios_core.cli.ablate import print_results
 from aios_core.testing.results import made_up
 from aios_plugins.reports.html.page import _facts
 from aios_plugins.reports.tables import _column, _csv, _row, markdown
@@ -103,7 +104,7 @@ def test_rows_of_tables_say_what_was_measured_and_what_was_not():
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_reports_say_why_there_are_no_bits_a_byte(exact):
+def test_reports_say_why_there_are_no_bits_a_byte(exact, capsys):
     model = {"twin": False, "seed": 0, "training_key": "t", "settings": {}}
     model["result"] = {"metrics": {}, "exact": exact}
     results = attrs.evolve(made_up(None, {"a": [3.0], "b": [2.0]}), models={"a": model})
@@ -111,3 +112,5 @@ def test_reports_say_why_there_are_no_bits_a_byte(exact):
 
     assert exact is ("Bits a byte are not given" not in markdown(results))
     assert exact is ("bits a byte" not in facts)
+    print_results(results)
+    assert exact is ("no bits a byte" not in capsys.readouterr().out)
