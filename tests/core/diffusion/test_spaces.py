@@ -102,7 +102,7 @@ def test_what_has_no_process_is_refused(corruption, space):
             return GaussianProcess(self, PICTURE)
 
     corruption = Stubborn() if space == 3 else corruption
-    with pytest.raises(PluginError, match=f"{type(corruption).__name__} has no process for"):
+    with pytest.raises(PluginError, match="has no process for"):
         process_of(corruption, space)
 
 
@@ -195,7 +195,7 @@ def test_a_backbone_is_given_no_more_axes_than_it_knows(small_model):
     model = small_model()
     x = torch.zeros(1, 4, dtype=torch.int64)
     places = torch.zeros(1, 4, 2, dtype=torch.int64)
-    with pytest.raises(PluginError, match="Transformer knows positions on 1 axes; got 2"):
+    with pytest.raises(PluginError, match=r"(?i)transformer.* knows positions on 1 axes; got 2"):
         model(x, None, Condition(positions=places))
 
 
