@@ -51,6 +51,13 @@ def _stand_in(folder: Path) -> Path:
     return temporary
 
 
+def no_file(path: Path) -> str | None:
+    """Why a path cannot be read as a file, as in ``"is a folder"``; None where it can be."""
+    if path.is_dir():
+        return "is a folder"
+    return None if path.exists() else "no such file"
+
+
 @contextmanager
 def scratch(target: Path) -> Iterator[Path]:
     """A folder of our own beside a target, for what shall become the target; gone afterwards.

@@ -24,6 +24,22 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+class ExistingFile(click.Path):
+    """The type of an option or an argument that is read as a file; in the words of all readers."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, unless it is a folder, or nothing is there."""
+        from aios_core.files import no_file
+
+        path: Any = super().convert(value, param, ctx)
+        if wrong := no_file(path):
+            self.fail(f"{path}: {wrong}; expected a file", param, ctx)
+        return path
+
+
 def config_argument(function: Function) -> Function:
     """The argument FILE, a configuration; the parameter ``file``."""
     kind = click.Path(path_type=Path)  # the reader says what is wrong with a missing file

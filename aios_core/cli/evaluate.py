@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from aios_core.cli.common import check_overrides, json_option, print_json, print_table, set_option
+from aios_core.cli.common import (
+    ExistingFile,
+    check_overrides,
+    json_option,
+    print_json,
+    print_table,
+    set_option,
+)
 from aios_core.cli.network import chosen, network_argument
 
 
@@ -18,7 +25,7 @@ from aios_core.cli.network import chosen, network_argument
 @click.option(
     "--texts",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExistingFile(),
     help="Measure on all texts in FILE instead of the run's held-out texts.",
 )
 @click.option("--base", is_flag=True, help="Measure the model as it was trained, without skills.")

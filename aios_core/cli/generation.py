@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from aios_core import strict_json
+from aios_core.cli.common import ExistingFile
 from aios_core.cli.numbers import COUNT, Number, whole
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -69,7 +70,7 @@ _OPTIONS: Final = (
     click.option(
         "--json-schema",
         metavar="FILE",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=ExistingFile(),
         callback=_schema,
         help="Generate only JSON that is valid by the JSON Schema in FILE.",
     ),

@@ -12,6 +12,7 @@ from aios_core.config.document import Node, Origin, merge, tree
 from aios_core.config.lines import find_lines
 from aios_core.config.upgrade import upgraded
 from aios_core.errors import ConfigError
+from aios_core.files import no_file
 
 MAX_BYTES: Final = 4 * 2**20
 """A configuration is small; a larger file is something else, given by mistake."""
@@ -84,10 +85,10 @@ def _parse(path: Path) -> Node:
 
 
 def _text(path: Path) -> str:
-    if not path.exists():
-        raise ConfigError(f"{path}: there is no such file")
+    if wrong := no_file(path):
+        raise ConfigError(f"{path}: {wrong}; expected a TOML file")
     if not path.is_file():
-        raise ConfigError(f"{path}: not a file; expected a TOML file")
+        raise ConfigError(f"{path}: is no regular file; expected a TOML file")
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:

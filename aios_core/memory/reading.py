@@ -14,6 +14,7 @@ from attrs import field, frozen
 
 from aios_core.contracts.reader import FileRow, OnProgress, unseen
 from aios_core.errors import DataError
+from aios_core.files import no_file
 from aios_core.formats import reader_of
 
 if TYPE_CHECKING:
@@ -73,8 +74,10 @@ class RowFile:
         Raises:
             DataError: it cannot be read, with file and line.
         """
-        if not self.path.is_file():
-            raise DataError(f"{self.path}: no such file; expected JSON lines, Parquet or text")
+        wrong = no_file(self.path)
+        if wrong or not self.path.is_file():  # a pipe cannot be read twice
+            wrong = wrong or "is no regular file"
+            raise DataError(f"{self.path}: {wrong}; expected JSON lines, Parquet or text")
         seen: set[str] = set()
         try:
             for number, row, maker in self.reader.rows(self.path, on_progress):

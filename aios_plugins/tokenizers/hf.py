@@ -13,6 +13,7 @@ from attrs import frozen
 
 from aios_core.contracts import Spelling, SpellingContext, Texts, Tokenizer, Vocabulary
 from aios_core.errors import TokenizerError
+from aios_core.files import no_file
 from aios_plugins._native import fast_tokenizer
 from aios_plugins.tokenizers._engine import FILE, EngineTokenizer, engine_errors
 
@@ -57,6 +58,8 @@ def read(
     Raises:
         TokenizerError: the file is missing, damaged, hostile or, if `strict`, not for the engine.
     """
+    if wrong := no_file(path):
+        raise TokenizerError(f"{path}: {wrong}; expected a tokenizer.json")
     try:
         size = path.stat().st_size
         if not path.is_file() or size > MAX_FILE:

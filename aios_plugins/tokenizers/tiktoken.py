@@ -17,6 +17,7 @@ from attrs import field, frozen, validators
 from aios_core import strict_json
 from aios_core.contracts import Tokenizer, TrainedTokenizer, Vocabulary, tokenizer_errors
 from aios_core.errors import MissingExtraError, TokenizerError
+from aios_core.files import no_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -183,6 +184,8 @@ def _tiktoken() -> Any:
 
 
 def _read(path: Path) -> str:
+    if wrong := no_file(path):
+        raise TokenizerError(f"{path}: {wrong}; expected a file of a tokenizer")
     try:
         if not path.is_file() or path.stat().st_size > MAX_FILE:
             raise TokenizerError(f"{path}: expected a regular file of at most {MAX_FILE} bytes")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aios_core.errors import DataError
+from aios_core.files import no_file
 
 
 def read_vector(path: Path) -> Any:
@@ -17,6 +18,8 @@ def read_vector(path: Path) -> Any:
     """
     import numpy as np
 
+    if wrong := no_file(path):
+        raise DataError(f"{path}: {wrong}; expected a list of numbers in JSON, or .npy")
     try:
         if path.suffix.lower() == ".npy":
             vector = np.load(path, allow_pickle=False)

@@ -18,6 +18,7 @@ from aios_core.cli.common import check_new, json_option, overwrite_option, print
 from aios_core.cli.numbers import COUNT, whole
 from aios_core.contracts import Command
 from aios_core.errors import TokenizerError, refusal
+from aios_core.files import no_file
 
 if TYPE_CHECKING:
     from aios_core.contracts import TrainedTokenizer
@@ -268,6 +269,8 @@ def _ids(content: str) -> list[int]:
 
 def _texts(file: Path, field: str) -> tuple[Sequence[str], bool]:
     """The texts of a file, and whether they are one a line rather than a JSON array."""
+    if str(file) != "-" and (wrong := no_file(file)):
+        raise TokenizerError(f"{file}: {wrong}; expected a file of texts")
     try:
         content = _stdin() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
     except OSError as error:

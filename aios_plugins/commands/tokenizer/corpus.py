@@ -9,6 +9,7 @@ from typing import IO, Final
 
 from aios_core.contracts import TextSettings
 from aios_core.errors import DataError, TokenizerError
+from aios_core.files import no_file
 from aios_core.formats import reader_named, reader_of
 from aios_core.registry import Registry
 
@@ -29,6 +30,8 @@ def texts(file: Path, field: str | None) -> Iterator[tuple[str, int]]:
     Raises:
         TokenizerError: the file cannot be read, or is not what it has to be; tells the line.
     """
+    if wrong := no_file(file):
+        raise TokenizerError(f"{file}: {wrong}; expected a file of texts")
     try:
         if field is not None:
             yield from _fields(file, field)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from aios_core.cli.common import json_option, print_json, print_table, progress
+from aios_core.cli.common import ExistingFile, json_option, print_json, print_table, progress
 from aios_core.cli.network import network_argument
 from aios_core.cli.numbers import COUNT
 from aios_core.contracts import Command
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _folder = network_argument(
     "folder", "DIR", click.Path(exists=True, file_okay=False, path_type=Path)
 )
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_file = ExistingFile()
 _estimator = click.option(
     "--estimator",
     metavar="NAME",

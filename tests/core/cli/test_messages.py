@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from aios_core.cli import cli
 
@@ -134,3 +135,26 @@ def test_a_command_names_its_own_options(file):
     ]
 
     assert [] == wrong
+
+
+def test_all_commands_say_in_the_same_words_that_there_is_no_file(tmp_path):
+    """A folder is not missing; and what is missing is not said in the words of the system."""
+    store, out, none = tmp_path / "store", tmp_path / "out.json", tmp_path / "none"
+    for command in (
+        ["run", "{}"],
+        ["ablate", "{}"],
+        ["config", "check", "{}"],
+        ["memory", "add", "{}", "--store", store],
+        ["tokenizer", "train", "{}", "--output", out],
+        ["tokenizer", "encode", "x", "--tokenizer", "{}"],
+        ["evaluate", tmp_path, "--texts", "{}"],
+        ["sample", tmp_path, "--json-schema", "{}"],
+        ["uncertainty", "score", tmp_path, "{}"],
+        ["uncertainty", "calibrate", tmp_path, "--against", "{}"],
+    ):
+        for path, wrong in ((tmp_path, "is a folder"), (none, "no such file")):
+            words = [str(word).format(path) for word in command]
+            result = CliRunner().invoke(cli, words)
+
+            assert 2 == result.exit_code
+            assert f"{path}: {wrong}; expected " in result.stderr

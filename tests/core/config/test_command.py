@@ -80,4 +80,4 @@ def test_a_missing_file_is_the_users_mistake(aios, command, tmp_path):
     done = aios(command, tmp_path / "gone.toml")
 
     assert 2 == done.exit_code
-    assert f"error: {tmp_path}/gone.toml: there is no such file\n" == done.stderr
+    assert f"error: {tmp_path}/gone.toml: no such file; expected a TOML file\n" == done.stderr

@@ -38,8 +38,10 @@ def test_what_is_no_file(registry, tmp_path):
     large = tmp_path / "large.toml"
     large.write_bytes(b"#" * (4 * 2**20 + 1))
 
-    assert "gone.toml: there is no such file" == problem(tmp_path / "gone.toml", registry)
-    assert problem(tmp_path, registry).endswith(": not a file; expected a TOML file")
+    assert "gone.toml: no such file; expected a TOML file" == problem(
+        tmp_path / "gone.toml", registry
+    )
+    assert problem(tmp_path, registry).endswith(": is a folder; expected a TOML file")
     assert "large.toml: 4194305 bytes; a configuration has at most" in problem(large, registry)
 
 

@@ -70,8 +70,8 @@ def test_columns_and_fields(tmp_path):
         ("t.jsonl", "text", r"t\.jsonl:2: expected an object with text under 'text', got list"),
         ("n.jsonl", "text", r"n\.jsonl:1: expected an object with text under 'text', got NoneType"),
         ("raw.txt", None, r"raw\.txt: .*utf-8"),
-        ("none.txt", None, r"none\.txt: No such file"),
-        (".", None, "Is a directory"),
+        ("none.txt", None, r"none\.txt: no such file"),
+        (".", None, "is a folder; expected a file of texts"),
     ],
 )
 def test_mistakes_are_told(tmp_path, name, field, message):
