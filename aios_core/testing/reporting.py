@@ -14,7 +14,7 @@ import sys
 import textwrap
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import pytest
 
@@ -24,6 +24,10 @@ from aios_core.testing.conformance import contract_tests
 
 globals().update(contract_tests(Registry.discover(), {distribution!r}))
 """
+
+
+_MOST: Final = 160
+"""Characters of the values that a reason shows."""
 
 
 class Reporter:
@@ -92,12 +96,35 @@ def _cause(error: BaseException, item: pytest.Function) -> str:
     if statement.startswith("assert_close("):
         return _difference(statement, message)
     if first and not first.startswith("assert "):
-        return first
+        return f"{first}: {compared}" if (compared := _compared(statement, message)) else first
     promise = (inspect.getdoc(item.obj) or "").partition("\n")[0]
     shown = statement.removeprefix("assert ")
-    got = first.removeprefix("assert ")
-    got = f"; got {got}" if got not in ("", shown) and len(got) < 100 else ""
-    return f"{promise} Expected {shown}{got}"
+    return f"{promise} Expected {shown}{_got(first, shown)}"
+
+
+def _compared(statement: str, message: str) -> str:
+    """What was expected and came, where words beside a comparison do not say so themselves."""
+    first, values = [*message.split("\n"), ""][:2]
+    try:
+        check = ast.parse(textwrap.dedent(statement)).body[0]
+    except SyntaxError:
+        return ""
+    if not isinstance(check, ast.Assert) or not isinstance(check.test, ast.Compare):
+        return ""
+    if "expected" in first or not values.startswith("assert "):
+        return ""
+    shown = ast.unparse(check.test)
+    return f"expected {shown}{_got(values, shown)}"
+
+
+def _got(values: str, shown: str) -> str:
+    """The values of what was asserted, as pytest writes them, where these are known."""
+    got = values.removeprefix("assert ")
+    return f"; got {_shorten(got)}" if got not in ("", shown) else ""
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MOST else f"{text[: _MOST - 3]}..."
 
 
 def _difference(statement: str, message: str) -> str:

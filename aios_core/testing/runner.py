@@ -106,11 +106,16 @@ def _component(key: str, events: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _contracts(events: list[dict[str, Any]], outcome: str) -> dict[str, list[str]]:
-    """Causes, and what each of them decided: one mistake often breaks several contracts."""
+    """Causes, and what each of them decided: one mistake often breaks several contracts.
+
+    Those that differ only in the values that came are one, with the values of the first.
+    """
     causes: dict[str, list[str]] = {}
+    first: dict[str, str] = {}
     for event in events:
         if event["outcome"] == outcome:
-            contracts = causes.setdefault(event["cause"], [])
+            cause = first.setdefault(event["cause"].partition("; got ")[0], event["cause"])
+            contracts = causes.setdefault(cause, [])
             if event["contract"] not in contracts:
                 contracts.append(event["contract"])
     return causes

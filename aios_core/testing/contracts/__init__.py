@@ -11,4 +11,6 @@ pytest.register_assert_rewrite(
     "aios_core.testing.keeping",
     "aios_core.testing.naming",
     "aios_core.testing.searching",
+    "aios_core.testing.sharing",
+    "aios_core.testing.stores",
 )

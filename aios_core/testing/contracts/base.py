@@ -78,7 +78,8 @@ class Contract(Generic[Plugin]):
             except AIOSError:
                 return  # it says what would be right
             except Exception as error:
-                error.add_note("with " + ", ".join(f"{k}={v!r}" for k, v in values.items()))
+                shown = ", ".join(f"{k}={v!r}" for k, v in values.items())
+                error.add_note(f"with {shown or 'its values as they are'}")
                 raise
 
         for values in edges(type(instance)):

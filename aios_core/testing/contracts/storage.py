@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from aios_core.contracts.maker import Maker
@@ -337,6 +337,9 @@ class StorageContract(
                 deadline=None,
                 max_examples=self.examples,
                 stateful_step_count=12,
+                phases=[Phase.explicit, Phase.generate],  # a shorter example takes minutes
+                database=None,
+                report_multiple_bugs=False,
                 suppress_health_check=list(HealthCheck),
             ),
         )

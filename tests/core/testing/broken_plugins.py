@@ -533,6 +533,11 @@ class Unfiltered(Exact):
     index = searching(lambda own: lambda v, q, k, allowed, *a, **o: own(v, q, k, None, *a, **o))
 
 
+@offer("storage", "losing")
+class LosingTheFirst(Exact):
+    index = searching(lambda own: lambda *a, **o: tuple(x[1:] for x in own(*a, **o)))
+
+
 @offer("reader", "forgetful")
 class FirstEntry(Entries):
     def rows(self, path, on_progress=None):
