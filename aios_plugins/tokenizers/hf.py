@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from attrs import frozen
 
+from aios_core import strict_json
 from aios_core.contracts import Spelling, SpellingContext, Texts, Tokenizer, Vocabulary
 from aios_core.errors import TokenizerError
 from aios_core.files import no_file
@@ -68,8 +68,9 @@ def read(
         tokenizer = fast_tokenizer.Tokenizer(
             text, engine=engine, strict=strict, parse_special=parse_special
         )
+        document = strict_json.loads(text)  # of two values of a key, the last alone was read
         if tokenizer.backend != "engine":  # which does nothing that is not in its own list
-            _check_model(json.loads(text)["model"])
+            _check_model(document["model"])
     except OSError as error:
         raise TokenizerError(f"{path}: {error.strerror}") from error
     except ValueError as error:  # of the engine, and bytes that are not UTF-8

@@ -79,6 +79,17 @@ def test_hostile_files_are_errors(tmp_path, text, told):
 
 
 @pytest.mark.parametrize("engine", [False, True])
+def test_a_key_of_a_file_comes_once(path, tmp_path, engine):
+    """A token with two ids would silently have the last one."""
+    other = tmp_path / "tokenizer.json"
+    other.write_text(path.read_text().replace('"vocab":{', '"vocab":{"a":7,', 1))
+    assert other.read_text() != path.read_text()
+
+    with pytest.raises(TokenizerError, match=rf"{other}: expected each key once .* got 'a' twice"):
+        Hf(file=other, engine=engine).train([])
+
+
+@pytest.mark.parametrize("engine", [False, True])
 def test_tokens_of_the_file_are_decoded_and_those_of_our_own_are_not(path, engine):
     """The file's special ones by their names; ours stand behind them, and have no text."""
     tokenizer = Hf(file=path, engine=engine).train([])
