@@ -12,21 +12,25 @@ import select
 import signal
 import threading
 import time
-from typing import Any, Final
+from types import FrameType
+from typing import Final
 
 import click
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 _HANDLED: Final = (signal.SIGINT, *_ENDING)
 
+_IMPORTING: Final = "<frozen importlib._bootstrap>"
+"""Where the frames of an import statement are."""
+
 _GRACE: Final = 2.0
 """Seconds from the first signal, in which others count as the same: a terminal sends several."""
 
 
 def interrupt() -> None:
-    """Let SIGTERM and SIGHUP interrupt the command, unless it was started to ignore them."""
-    for number in _ENDING:
-        if signal.getsignal(number) is signal.SIG_DFL:
+    """Let all three interrupt the command, unless it was started to ignore them."""
+    for number in _HANDLED:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _interrupt)
     receiver, sender = os.pipe()
     os.set_blocking(sender, False)
@@ -35,7 +39,16 @@ def interrupt() -> None:
     threading.Thread(target=_insist, args=(receiver,), daemon=True).start()
 
 
-def _interrupt(*_: Any) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Interrupt the command; while a module is imported, end the process by the signal.
+
+    A compiled module whose import is interrupted aborts the process, or cannot be imported again.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        frame = frame.f_back
     raise KeyboardInterrupt
 
 

@@ -88,3 +88,24 @@ def test_a_command_under_nohup_goes_on_without_its_terminal(project):
 
     assert 0 == code
     assert "step-000400" == (project / RUNS / "run" / "checkpoints" / "latest").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_an_import_ends_the_process_without_a_word(tmp_path, number):
+    """A traceback, an abort by a compiled module, or one that could not be imported again."""
+    (tmp_path / "slow.py").write_text(
+        f"import os, signal, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(60)\n"
+    )
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from aios_core.cli import signals; signals.interrupt(); import slow"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+
+    assert (-number, "") == (done.returncode, done.stderr)
