@@ -46,6 +46,16 @@ bench: $(STAMP)  ## measure AREA=name (or all) and write BENCHMARKS.md; ARGS=--h
 bench-report: $(STAMP)  ## write BENCHMARKS.md from tests/benchmarks/results
 	@$(BIN)/python tests/benchmarks/report.py
 
+# mkdocs speaks of its own future at each build, which is no news to who reads this.
+.PHONY: docs
+docs: $(STAMP)  ## build the documentation: .cache/site/index.html
+	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet
+	@echo '.cache/site/index.html'
+
+.PHONY: changes
+changes: $(STAMP)  ## print what the change log of the next version says
+	@$(BIN)/towncrier build --draft --version next
+
 .PHONY: clean
 clean:  ## remove the environment and all that was built; runs/ stays
 	rm -rf $(VENV) target dist .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
