@@ -62,6 +62,8 @@ def main() -> int:
         path = ROOT / place
         for file in [path] if path.is_file() else sorted(path.rglob("*.md")):
             for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+                if file.name == "CONTRIBUTING.md" and text.startswith("| "):
+                    continue  # the glossary names them
                 for word, better in _phrases(text):
                     sys.stdout.write(
                         f"{file.relative_to(ROOT)}:{number}: {word!r}; expected {better}\n"
