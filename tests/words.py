@@ -48,28 +48,30 @@ PAGES: Final = ("README.md", "CONTRIBUTING.md", "BENCHMARKS.md", "SECURITY.md", 
 
 def main() -> int:
     """Print each use, with its place; 1 where there is one."""
-    count = 0
+    uses = list(_uses())
+    for file, line, word, better in uses:
+        sys.stdout.write(f"{file.relative_to(ROOT)}:{line}: {word!r}; expected {better}\n")
+    return min(len(uses), 1)
+
+
+def _uses() -> Iterator[tuple[Path, int, str, str]]:
     for folder in PYTHON:
         for file in sorted((ROOT / folder).rglob("*.py")):
-            for line, word, better in (*_names(file), *_python_texts(file)):
-                sys.stdout.write(f"{file.relative_to(ROOT)}:{line}: {word!r}; expected {better}\n")
-                count += 1
+            yield from ((file, *use) for use in (*_names(file), *_python_texts(file)))
     for file in sorted((ROOT / "native").rglob("*.rs")):
-        for line, word, better in _rust(file):
-            sys.stdout.write(f"{file.relative_to(ROOT)}:{line}: {word!r}; expected {better}\n")
-            count += 1
+        yield from ((file, *use) for use in _rust(file))
     for place in PAGES:
         path = ROOT / place
         for file in [path] if path.is_file() else sorted(path.rglob("*.md")):
-            for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-                if file.name == "CONTRIBUTING.md" and text.startswith("| "):
-                    continue  # the glossary names them
-                for word, better in _phrases(text):
-                    sys.stdout.write(
-                        f"{file.relative_to(ROOT)}:{number}: {word!r}; expected {better}\n"
-                    )
-                    count += 1
-    return min(count, 1)
+            yield from ((file, *use) for use in _page(file))
+
+
+def _page(file: Path) -> Iterator[tuple[int, str, str]]:
+    """Lines of a page, but for the tables of CONTRIBUTING.md: the glossary names the words."""
+    for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if not (file.name == "CONTRIBUTING.md" and text.startswith("| ")):
+            for word, better in _phrases(text):
+                yield number, word, better
 
 
 def _names(file: Path) -> Iterator[tuple[int, str, str]]:
