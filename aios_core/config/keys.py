@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -167,11 +167,20 @@ def _key(
     return hashlib.sha256(_object(facts).encode()).hexdigest()
 
 
+def _components(resolved: Resolved, sections: Iterable[str]) -> Iterator[Component]:
+    """Those of some sections; another section may hold components of the same kind."""
+    schema = fields(_schema(resolved))
+    for name in sections:
+        meta = schema[name].metadata
+        if "kind" in meta:
+            held = resolved.values[name]
+            for row in held if meta["many"] else [held]:
+                yield resolved.registry.get(meta["kind"], row["type"])
+
+
 def _of_code(resolved: Resolved, sections: Iterable[str], roots: tuple[str, ...]) -> dict[str, str]:
     """What a key covers of the core and of the components in some sections, as JSON."""
-    schema = fields(_schema(resolved))
-    kinds = {schema[name].metadata.get("kind") for name in sections}
-    components = [component for component in resolved.components if component.kind in kinds]
+    components = list(_components(resolved, sections))
     others = {(component.distribution, component.version) for component in components}
     facts = {
         **_code((*roots, *sorted({component.load().__module__ for component in components}))),

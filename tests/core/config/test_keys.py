@@ -231,6 +231,18 @@ def test_the_code_of_the_core_counts(core, both, module, config, voids):
     assert voids == tuple(one != other for one, other in zip(before, both(resolved), strict=True))
 
 
+def test_a_component_counts_where_its_section_does():
+    """Evidence is of the kind of the data set, and decides no weights."""
+    registry = Registry.discover(environ={})
+    evidence = [{"type": "file", "path": "a"}]
+    plain, with_evidence = (
+        resolve(values, registry=registry) for values in ({}, {"evidence": evidence})
+    )
+
+    assert training_key(plain) == training_key(with_evidence)
+    assert trial_key(plain) != trial_key(with_evidence)
+
+
 def test_words_do_not_count(core, both):
     """Every file of the core is written anew, without a comment, and with other docstrings."""
     resolved = resolve(EVOLVED, registry=Registry.discover(environ={}))
