@@ -68,7 +68,8 @@ def ours(given: argparse.Namespace) -> Learner:
             },
         }
     ).config  # fmt: skip
-    prepared: Any = Prepared(SimpleNamespace(vocabulary=vocabulary), tokens, tokens)  # type: ignore[arg-type]
+    made = SimpleNamespace(vocabulary=vocabulary)
+    prepared: Any = Prepared(made, tokens, tokens, None)  # type: ignore[arg-type]
     return Learner(config, prepared)
 
 
