@@ -78,15 +78,17 @@ class Memory(Conditioner):
             return 'store: is missing; expected the folder of a store, or the type "none"'
         if not backbone.injections:
             return f"{type(backbone).__name__} cannot use memories; expected another backbone"
-        if backbone.dim % self.heads:
-            return (
-                f"heads: expected a divisor of the backbone's dim = {backbone.dim}, got "
-                f"{self.heads}"
-            )
-        return None
+        return self._heads_fault(backbone.dim)
+
+    def _heads_fault(self, dim: int) -> str | None:
+        if dim % self.heads == 0:
+            return None
+        return f"heads: expected a divisor of the backbone's dim = {dim}, got {self.heads}"
 
     def build(self, dim: int, layers: int) -> MemoryAttention:
         """A projection, and cross-attention for each layer."""
+        if problem := self._heads_fault(dim):
+            raise InferenceError(problem)
         return MemoryAttention(
             dim, layers, width=self.dim, num_tokens=self.num_tokens, heads=self.heads
         )

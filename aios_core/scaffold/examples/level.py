@@ -17,7 +17,7 @@ class Bias(EvolutionLevel):
 
     name = "bias"
 
-    learning_rate: float = field(default=0.1, validator=validators.gt(0))
+    learning_rate: float = field(default=0.1, validator=[validators.gt(0), validators.le(1e3)])
     """Peak rate of AdamW."""
 
     def adapt(self, model, experience, budget):
