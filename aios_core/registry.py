@@ -100,8 +100,9 @@ class Registry:
         Raises:
             PluginError: with all of them.
         """
-        faults = [str(failure) for failure in self.failures] + self.conflict_messages()
-        if self._strict and faults:
+        if not self._strict:
+            return
+        if faults := [*map(str, self.failures), *self.conflict_messages()]:
             raise PluginError("\n".join(("AIOS_STRICT_PLUGINS=1 and plugins fail:", *faults)))
 
     def add(
