@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 from attrs import NOTHING, Attribute
 
-from aios_core.config.schema import config_class
+from aios_core.config.schema import config_of
 from aios_core.config.types import fields, hints
 from aios_core.errors import PluginError
 from aios_core.fields import field_docs
@@ -67,7 +67,7 @@ def json_schema(registry: Registry) -> Schema:
         registry: whose components may be named.
     """
     properties = dict(_OWN)
-    schema: Any = config_class(tuple(registry.kinds.values()))
+    schema: Any = config_of(registry)
     docs = field_docs(schema)
     for key, attribute in fields(schema).items():
         meta = attribute.metadata

@@ -21,7 +21,7 @@ from packaging.version import Version
 
 from aios_core.config import meaning
 from aios_core.config.document import Origin, tree
-from aios_core.config.schema import config_class
+from aios_core.config.schema import config_of
 from aios_core.config.types import fields, hints
 from aios_core.config.upgrade import upgraded
 
@@ -121,7 +121,7 @@ def training_values(values: Mapping[str, Any], registry: Registry) -> dict[str, 
         values: of the configuration, as they were stored.
         registry: whose kinds have sections.
     """
-    cls: Any = config_class(tuple(registry.kinds.values()))
+    cls: Any = config_of(registry)
     schema = fields(cls)
     values = upgraded(tree(values, Origin("", Path.cwd()))).plain()
     kept = {

@@ -44,6 +44,9 @@ from aios_core.contracts import (
 from aios_core.contracts.soundness import fault
 from aios_core.kinds import Affects, Kind
 
+if TYPE_CHECKING:
+    from aios_core.registry import Registry
+
 _NO_EFFECT: Final = {"affects": "nothing"}
 """On a single field: unlike the rest of its section, it makes nothing void."""
 
@@ -416,6 +419,11 @@ def config_class(kinds: tuple[Kind, ...]) -> type[Config]:
     )
     made.__doc__ = Config.__doc__
     return made
+
+
+def config_of(registry: Registry) -> type[Config]:
+    """The class of configurations that have a section for each kind of a registry."""
+    return config_class(tuple(registry.kinds.values()))
 
 
 RUNS: Final = Path("runs")

@@ -13,7 +13,7 @@ from attrs import NOTHING, Attribute, frozen
 
 from aios_core.config.document import Node, Origin, tree
 from aios_core.config.requirements import unmet
-from aios_core.config.schema import Config, config_class
+from aios_core.config.schema import Config, config_of
 from aios_core.config.types import WRONG, convert, describe, fields, hints, show
 from aios_core.errors import ConfigError, PluginError, refusal
 
@@ -65,7 +65,7 @@ class Reader:
         self.paths: list[KeyPath] = []
         self._registry = registry
         self._memo = memo or Memo()
-        self._schema: Any = config_class(tuple(registry.kinds.values()))
+        self._schema: Any = config_of(registry)
 
     def config(self, root: Node) -> Config:
         """The whole configuration.

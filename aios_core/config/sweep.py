@@ -17,7 +17,7 @@ from aios_core.config.axes import Setting, Sweep, sweep
 from aios_core.config.document import Node, Origin, dotted, merge, tree, type_of
 from aios_core.config.reader import read
 from aios_core.config.resolve import Resolved, pinned, structure
-from aios_core.config.schema import config_class
+from aios_core.config.schema import config_of
 from aios_core.config.structure import Memo
 from aios_core.config.types import fields, show
 from aios_core.config.upgrade import upgraded
@@ -74,7 +74,7 @@ def trials(
     over = command_line.layer(overrides)
     both = merge(file, over, types)
     ablate = both.get("ablate")
-    schema = config_class(tuple(registry.kinds.values()))
+    schema = config_of(registry)
     plan = sweep(ablate, schema) if ablate is not None else Sweep((), {})
     count = math.prod(len(axis.rows) for axis in plan.axes)
     if ablate is not None and count > MAX_TRIALS:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from aios_core.config.schema import config_class
+from aios_core.config.schema import config_of
 from aios_core.config.types import fields
 from aios_core.errors import DataError
 from aios_core.experiment.results import ABOUT, read
@@ -124,7 +124,7 @@ def _twin(folder: Path, results: Results, trial: TrialResult) -> Path | None:
 
 def _sampling(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """The settings that training does not depend on."""
-    schema = config_class(tuple(Registry.discover(insist=False).kinds.values()))
+    schema = config_of(Registry.discover(insist=False))
     sections = {
         name for name, field in fields(schema).items() if field.metadata["affects"] != "training"
     }
