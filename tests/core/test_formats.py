@@ -16,8 +16,8 @@ from aios_core.cli import cli
 from aios_core.errors import ModelSaveError, PluginError
 from aios_core.formats import open_tensors, reader_named, reader_of, save_tensors
 from aios_core.memory import Place, open_store
-from aios_core.memory.importing import import_file
 from aios_core.registry import Registry
+from aios_plugins.commands.memory.importing import import_file
 from aios_plugins.datasets.file import File
 
 pytest_plugins = ["aios_core.testing.fixtures"]

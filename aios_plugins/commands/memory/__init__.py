@@ -1,4 +1,9 @@
-"""`aios memory`: fill, search, check and move stores of memories."""
+"""`aios memory`: fill, search, check and move stores of memories.
+
+The same from Python, with places of `aios_core.memory`: `importing.import_file` adds the rows of a
+file to a store, `exporting.export_file` writes rows to a file, and `migrating.migrate` copies a
+store into that of another backend, which `migrating.target_of` makes.
+"""
 
 from __future__ import annotations
 

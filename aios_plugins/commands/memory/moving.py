@@ -49,7 +49,7 @@ def export(
       aios memory export runs/recent.jsonl --store runs/notes --filter "year >= 2024"
       aios memory export runs/texts.jsonl --store runs/notes --column id --column text
     """  # noqa: D301  # \b is for click
-    from aios_core.memory.exporting import export_file
+    from aios_plugins.commands.memory.exporting import export_file
 
     with where.open(read=True) as store:
         with progress(f"writing {file.name}", store.count(filter)) as on_progress:
@@ -82,7 +82,8 @@ def migrate(
     Examples:
       aios memory migrate runs/notes lancedb:runs/notes.lance
     """  # noqa: D301  # \b is for click
-    from aios_core.memory import migrate, open_store, target_of
+    from aios_core.memory import open_store
+    from aios_plugins.commands.memory.migrating import migrate, target_of
 
     from_, to = (Where(text, config, overrides).place() for text in (source, target))
     with (

@@ -66,7 +66,7 @@ def add(
       aios memory add README.md --store runs/book
       aios memory add examples/notes.jsonl --store lancedb:runs/wide --set embedding.dim=768
     """  # noqa: D301  # \b is for click
-    from aios_core.memory.importing import import_file
+    from aios_plugins.commands.memory.importing import import_file
 
     with progress(f"adding {file.name}", 1000) as on_progress:
         done = import_file(

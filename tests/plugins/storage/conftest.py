@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aios_core.contracts import store_schema
-from aios_core.memory import migrate
+from aios_plugins.commands.memory.migrating import migrate
 from aios_plugins.storage.arrow import Arrow
 
 

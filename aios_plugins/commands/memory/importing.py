@@ -17,8 +17,8 @@ from aios_core.contracts.maker import described as whose
 from aios_core.contracts.records import Metric, conform
 from aios_core.errors import AIOSError, DataError, InferenceError, RowError, StorageError
 from aios_core.memory.opening import UnknownMakerError, embedder, is_set, open_store
-from aios_core.memory.reading import RowFile
-from aios_core.memory.surveying import batches, check_new, survey
+from aios_plugins.commands.memory.reading import RowFile
+from aios_plugins.commands.memory.surveying import batches, check_new, survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from aios_core.contracts.reader import FileRow
     from aios_core.memory.embedding import Embedder
     from aios_core.memory.place import Place
-    from aios_core.memory.reading import Nan
-    from aios_core.memory.surveying import Survey
     from aios_core.registry import Registry
+    from aios_plugins.commands.memory.reading import Nan
+    from aios_plugins.commands.memory.surveying import Survey
 
 log = logging.getLogger(__name__)
 

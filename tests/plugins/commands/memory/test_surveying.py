@@ -14,8 +14,8 @@ import pytest
 from aios_core.contracts import TextSettings, store_schema
 from aios_core.errors import DataError
 from aios_core.formats import reader_of
-from aios_core.memory.reading import RowFile
-from aios_core.memory.surveying import METRIC, batches, survey
+from aios_plugins.commands.memory.reading import RowFile
+from aios_plugins.commands.memory.surveying import METRIC, batches, survey
 from aios_plugins.readers import _text
 from aios_plugins.readers.parquet import Parquet
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aios_core.contracts import VectorStore
     from aios_core.contracts.reader import FileRow
-    from aios_core.memory.reading import Nan, RowFile
+    from aios_plugins.commands.memory.reading import Nan, RowFile
 
 METRIC: Final = b"aios.metric"
 """In the schema of an exported file: the metric of the store that it was."""

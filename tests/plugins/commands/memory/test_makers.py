@@ -9,10 +9,11 @@ import pytest
 from aios_core.contracts import store_schema
 from aios_core.contracts.maker import Maker
 from aios_core.errors import DataError, StorageError
-from aios_core.memory import Embedder, Place, migrate, open_store
-from aios_core.memory.exporting import export_file
-from aios_core.memory.importing import import_file
+from aios_core.memory import Embedder, Place, open_store
 from aios_core.memory.opening import UnknownMakerError, embedder, embedder_of
+from aios_plugins.commands.memory.exporting import export_file
+from aios_plugins.commands.memory.importing import import_file
+from aios_plugins.commands.memory.migrating import migrate
 from aios_plugins.conditioners._recall import Recall
 from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.storage.arrow import Arrow

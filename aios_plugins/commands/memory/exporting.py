@@ -1,4 +1,4 @@
-"""Stores as files, which `aios_core.memory.importing` reads again as they were.
+"""Stores as files, which `aios_plugins.commands.memory.importing` reads again as they were.
 
 Who made the vectors goes along: in the schema of Parquet, and in each line of JSON beside its
 vector. Parquet keeps the whole schema and the metric, so that an empty store survives too.
@@ -19,7 +19,7 @@ from aios_core.contracts.maker import MADE_BY, Maker
 from aios_core.contracts.records import missing_column
 from aios_core.errors import StorageError
 from aios_core.files import new_file
-from aios_core.memory.surveying import METRIC
+from aios_plugins.commands.memory.surveying import METRIC
 
 if TYPE_CHECKING:
     from aios_core.contracts import VectorStore

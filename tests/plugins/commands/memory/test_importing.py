@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from aios_core.contracts import store_schema
 from aios_core.errors import AIOSError, DataError, StorageError
-from aios_core.memory import Place, importing, open_store
-from aios_core.memory.importing import import_file
+from aios_core.memory import Place, open_store
+from aios_plugins.commands.memory import importing
+from aios_plugins.commands.memory.importing import import_file
 from aios_plugins.readers.parquet import Parquet
 from aios_plugins.storage.arrow import Arrow
 from aios_plugins.storage.numpy import Numpy

@@ -7,8 +7,8 @@ import pytest
 from aios_core.contracts import store_schema
 from aios_core.contracts.primitives import fuse
 from aios_core.errors import StorageError
-from aios_core.memory import Place, migrate, open_store, target_of
-from aios_core.memory.migrate import _alike
+from aios_core.memory import Place, open_store
+from aios_plugins.commands.memory.migrating import _alike, migrate, target_of
 from aios_plugins.storage.numpy import Numpy
 
 SCHEMA = store_schema(3, {"n": "int64"})

@@ -258,7 +258,8 @@ def test_a_store_does_not_move_into_itself(folder):
 
 KILLED = """
 import os, signal
-from aios_core.memory import Place, migrate, open_store, target_of
+from aios_core.memory import Place, open_store
+from aios_plugins.commands.memory.migrating import migrate, target_of
 
 source, target = Place.of("numpy:many"), Place.of("arrow:half")
 with open_store(source, read=True) as old, target_of(old, source, target) as new:
