@@ -40,6 +40,7 @@ from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.reader import FileReader, TextSettings
 from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.report import AblationResults, Report
+from aios_core.contracts.rows import Completion, Role, Row, Segment
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
     Controls,
@@ -72,6 +73,7 @@ __all__ = [
     "CachingModule",
     "Capability",
     "Command",
+    "Completion",
     "Condition",
     "Conditioner",
     "Continuous",
@@ -113,10 +115,13 @@ __all__ = [
     "Question",
     "Randomness",
     "Report",
+    "Role",
+    "Row",
     "Rows",
     "Sampler",
     "Samples",
     "SamplingContext",
+    "Segment",
     "Side",
     "Space",
     "Spacing",

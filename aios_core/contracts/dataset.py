@@ -1,48 +1,82 @@
-"""Data sets: texts, and how they are split."""
+"""Data sets: rows, or texts as their short form, and how they are split."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Literal, final
+from typing import Final, Literal, final
+
+from aios_core.contracts.rows import Row
 
 Split = Literal["train", "validation"]
+SPLITS: Final[tuple[Split, ...]] = ("train", "validation")
 
 HELD_OUT = 0.1
 """Fraction of the characters, at the end, that is never trained on."""
 
 
-class Dataset(ABC):
-    """Documents in a fixed order; the last tenth of their characters is the validation split.
+class Dataset:
+    """Rows in a fixed order, in two splits.
 
-    The split is by position and never at random: neighbours in a text are too alike, so a random
-    split would let the network see what it is tested on.
+    Most people write `documents`, the short form: each text is a row that is one target, and the
+    last tenth of the characters is the validation split. Who has prompts and answers, or a split of
+    their own, writes `rows`.
     """
 
-    @abstractmethod
     def documents(self) -> Iterator[str]:
-        """Every document, in the same order each time.
+        """Every text, in the same order each time.
 
         Raises:
             DataError: a file is missing or cannot be read as text.
         """
+        raise NotImplementedError(f"{type(self).__name__} writes neither documents nor rows")
+
+    def rows(self, split: Split) -> Iterator[Row]:
+        """Rows of one split, in the same order each time.
+
+        Here they are texts, split by position and never at random: neighbours in a text are too
+        alike, so a random split would let the network see what it is tested on. The document on
+        the border is cut in two there.
+
+        Args:
+            split: which one.
+
+        Raises:
+            DataError: a file is missing, or a row cannot be read.
+        """
+        at = border(sum(map(len, self.documents())))
+        return map(Row.of, cut(self.documents(), at, split))
+
+    @final
+    def texts(self, split: Split) -> Iterator[str]:
+        """Of each row of a split all that is text in it, without what is absent.
+
+        Raises:
+            DataError: as for `rows`.
+        """
+        return (row.joined("given", "target") for row in self.rows(split))
+
+    def all_rows(self) -> Iterator[Row]:
+        """Every row of all splits; here documents that are no longer cut.
+
+        Raises:
+            DataError: as for `rows`.
+        """
+        if type(self).rows is Dataset.rows:
+            return map(Row.of, filter(None, self.documents()))
+        return chain.from_iterable(map(self.rows, SPLITS))
 
     def files(self) -> tuple[Path, ...] | None:
-        """Every file that the documents depend on; None where other things decide them too.
+        """Every file that the rows depend on; None where other things decide them too.
 
         While these files are as they were (size, time and inode), nothing is read again: what the
-        documents hold is then known from the last time.
+        rows hold is then known from the last time.
 
         Raises:
             DataError: one is missing.
         """
         return None
-
-    @final
-    def texts(self, split: Split) -> Iterator[str]:
-        """Documents of one split; the document on the border is cut in two there."""
-        return cut(self.documents(), border(sum(map(len, self.documents()))), split)
 
 
 def border(characters: int) -> int:

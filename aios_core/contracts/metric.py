@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aios_core.contracts.model import HeldOutTokens, Network
+    from aios_core.contracts.rows import Completion
     from aios_core.contracts.tokenizer import TrainedTokenizer
 
 
@@ -57,6 +58,9 @@ class Samples:
     dtype: str
     """In which probabilities were sampled from, as in ``"float64"``; low precision lowers entropy,
     so no sample metric is reported without it."""
+    completions: tuple[Completion, ...] = ()
+    """One for each sample, where the rows of the data set give parts: samples are made from the
+    given parts of held-out rows. Empty where a row is nothing but a target."""
 
 
 class DiffusionSettings(Protocol):

@@ -14,11 +14,12 @@ from aios_core.contracts import Experience, Windows
 from aios_core.contracts.dataset import HELD_OUT
 from aios_core.errors import EvolutionError
 from aios_core.evolution.digest import tensor_digest, text_digest
-from aios_core.training.corpus import Corpus, Spool
+from aios_core.training.spool import Spool
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
     from aios_core.contracts import Split, TrainedTokenizer
+    from aios_core.training.corpus import Corpus
 
 
 @frozen(eq=False)
@@ -68,8 +69,8 @@ class Material:
         Raises:
             DataError: they cannot be read.
         """
-        evidence = tuple(Spool(dataset.documents(), "evidence") for dataset in config.evidence)
-        return cls(evidence, base or Spool(config.dataset.documents(), "dataset"))
+        evidence = tuple(Spool(dataset, "evidence") for dataset in config.evidence)
+        return cls(evidence, base or Spool(config.dataset, "dataset"))
 
 
 def split(config: Config, tokenizer: TrainedTokenizer, material: Material | None = None) -> Splits:

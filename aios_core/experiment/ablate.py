@@ -20,7 +20,7 @@ from aios_core.training.data import check_sampling, prepare
 if TYPE_CHECKING:
     from aios_core.contracts import TrainedTokenizer
     from aios_core.experiment.plan import Plan, PlannedModel, PlannedTrial
-    from aios_core.training.corpus import Contents
+    from aios_core.training.spool import Contents
 
 
 @frozen

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
 
@@ -19,10 +19,13 @@ from aios_core.config.lock import LOCK
 from aios_core.experiment.evaluate import Subject, evaluate_model, evaluate_samples
 from aios_core.files import replace_text
 from aios_core.training import checkpoint
-from aios_core.training.corpus import Contents, Corpus
+from aios_core.training.corpus import Corpus
 from aios_core.training.data import prepare
 from aios_core.training.measured import Measured, own
 from aios_core.training.trainer import train
+
+if TYPE_CHECKING:
+    from aios_core.training.spool import Contents
 
 
 @frozen

@@ -1,56 +1,32 @@
-"""The texts of a data set: read at most once, and not at all while its files are as they were."""
+"""The rows of a data set: read at most once, and not at all while its files are as they were."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 import time
-import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-from attrs import frozen
+from typing import TYPE_CHECKING, Any
 
 from aios_core.config.keys import canonical, code
-from aios_core.contracts.dataset import Split, border, cut
+from aios_core.contracts.dataset import SPLITS, Split
 from aios_core.errors import DataError
 from aios_core.files import cache_folder, replace_text
+from aios_core.training.spool import PARTS, Content, Contents, Part, Spool
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
-
-SPLITS: Final[tuple[Split, ...]] = ("train", "validation")
-
-Part = Literal[Split, "whole"]
-PARTS: Final[tuple[Part, ...]] = (*SPLITS, "whole")
-
-_IN_MEMORY: Final = 1 << 26
-"""Bytes of text that are kept in memory; what is more goes to a temporary file."""
+    from aios_core.contracts import Row
 
 _COARSE, _FINE = 2_000_000_000, 100_000_000
 """Nanoseconds within which a file may change twice and keep its time: where times are whole
 seconds, and elsewhere."""
 
 
-@frozen
-class Content:
-    """What a split holds."""
-
-    sha256: str
-    """Hex digest of the texts and of where each of them ends."""
-    num_bytes: int
-    """Of the texts in UTF-8."""
-
-
-Contents = Mapping[str, Content]
-"""By part, what it holds."""
-
-
 class Corpus:
-    """The texts of a data set, in two splits.
+    """The rows of a data set, in two splits.
 
     Args:
         resolved: its section ``[dataset]`` counts.
@@ -112,21 +88,21 @@ class Corpus:
             raise DataError(f"{self}: holds no text")
         return self._contents["whole"]
 
-    def texts(self, split: Split) -> Iterator[str]:
-        """Documents of one split, as `Dataset.texts` gives them.
+    def rows(self, part: Part) -> Iterator[Row]:
+        """Rows of one split, or of both as the ``"whole"``; none is empty.
 
         Raises:
             DataError: they cannot be read, or are no longer what `contents` says.
         """
-        return self._checked().texts(split)
+        return self._checked().rows(part)
 
-    def documents(self) -> Iterator[str]:
-        """Every document that is not empty.
+    def texts(self, part: Part) -> Iterator[str]:
+        """Likewise, of each row all that is text in it.
 
         Raises:
-            DataError: as for `texts`.
+            DataError: as for `rows`.
         """
-        return self._checked().texts("whole")
+        return self._checked().texts(part)
 
     @cached_property
     def _contents(self) -> Contents:
@@ -148,7 +124,7 @@ class Corpus:
 
     @cached_property
     def _spool(self) -> Spool:
-        return Spool(self._dataset.documents(), self._name)
+        return Spool(self._dataset, self._name)
 
     def _stamp(self) -> dict[str, Any] | None:
         """All that decides the documents, without reading any; None where that is not known."""
@@ -164,87 +140,6 @@ class Corpus:
             "facts": self._facts,
             "files": [[path, *(getattr(stat, key) for key in keys)] for path, stat in stats],
         }
-
-
-class Spool:
-    """Documents as they were read, so that nothing reads them again; memory or a nameless file.
-
-    Args:
-        documents: each of them once.
-        name: of the data set in messages.
-
-    Raises:
-        DataError: a document is no text.
-    """
-
-    def __init__(self, documents: Iterable[str], name: str) -> None:
-        self._file: Any = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
-        weakref.finalize(self, self._file.close)
-        characters = 0
-        for number, document in enumerate(documents, 1):
-            if not isinstance(document, str):
-                raise DataError(
-                    f"{name}: document {number}: expected str, got {type(document).__name__}"
-                )
-            try:
-                data = document.encode()
-            except UnicodeEncodeError as error:
-                raise DataError(f"{name}: document {number}: cannot be UTF-8: {error}") from error
-            self._file.write(len(data).to_bytes(8, "little") + data)
-            characters += len(document)
-        self._end, self._border = self._file.tell(), border(characters)
-        self._contents: dict[str, Content] | None = None
-
-    @property
-    def contents(self) -> dict[str, Content]:
-        """What each split holds, and the ``"whole"``."""
-        if self._contents is None:
-            self._contents = _contents(self._documents(), self._border)
-        return self._contents
-
-    def texts(self, part: Part) -> Iterator[str]:
-        """Documents of a split, or all of them; none is empty."""
-        if part == "whole":
-            return filter(None, self._documents())
-        return cut(self._documents(), self._border, part)
-
-    def _documents(self) -> Iterator[str]:
-        place = 0
-        while place < self._end:
-            self._file.seek(place)  # another reader may have moved on
-            size = int.from_bytes(self._file.read(8), "little")
-            yield self._file.read(size).decode()
-            place += 8 + size
-
-
-class _Counter:
-    """Digest and size of texts, one after the other."""
-
-    def __init__(self) -> None:
-        self._digest, self._num_bytes = hashlib.sha256(), 0
-
-    def add(self, data: bytes) -> None:
-        if data:
-            # With its length, so that it counts where a text ends.
-            self._digest.update(len(data).to_bytes(8, "little"))
-            self._digest.update(data)
-            self._num_bytes += len(data)
-
-    @property
-    def content(self) -> Content:
-        return Content(self._digest.hexdigest(), self._num_bytes)
-
-
-def _contents(documents: Iterable[str], at: int) -> dict[str, Content]:
-    """What each split and the whole hold, in one pass."""
-    counters, start = {part: _Counter() for part in PARTS}, 0
-    for document in documents:
-        place, data = min(max(at - start, 0), len(document)), document.encode()
-        counters["whole"].add(data)
-        counters["train"].add(document[:place].encode() if place < len(document) else data)
-        counters["validation"].add(document[place:].encode() if place else data)
-        start += len(document)
-    return {part: counter.content for part, counter in counters.items()}
 
 
 def _settled(stamp: dict[str, Any], began: int) -> bool:
@@ -265,7 +160,7 @@ def _known(stamp: dict[str, Any]) -> dict[str, Content] | None:
     return contents if kept.get("sha256") == _seal(contents) else None
 
 
-def _keep(stamp: dict[str, Any], contents: dict[str, Content]) -> None:
+def _keep(stamp: dict[str, Any], contents: Contents) -> None:
     plain = {part: [content.sha256, content.num_bytes] for part, content in contents.items()}
     place = _place(stamp)
     try:
@@ -275,7 +170,7 @@ def _keep(stamp: dict[str, Any], contents: dict[str, Content]) -> None:
         return
 
 
-def _seal(contents: dict[str, Content]) -> str:
+def _seal(contents: Contents) -> str:
     return _digest(
         [[part, content.sha256, content.num_bytes] for part, content in contents.items()]
     )

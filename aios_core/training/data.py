@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from attrs import frozen
 
+from aios_core.contracts.dataset import SPLITS
 from aios_core.errors import ConfigError, DataError, TokenizerError
 from aios_core.files import (
     cache_folder,
@@ -25,7 +26,7 @@ from aios_core.files import (
     replace_text,
 )
 from aios_core.training import cues
-from aios_core.training.corpus import SPLITS, Corpus
+from aios_core.training.corpus import Corpus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,7 +172,7 @@ def whole(corpus: Corpus, tokenizer: TrainedTokenizer) -> Tokens:
     """
     content = corpus.whole
     name = digest(content.sha256 + tokenizer.fingerprint)
-    return _tokens(name, content.num_bytes, tokenizer, corpus.documents, measured=True)
+    return _tokens(name, content.num_bytes, tokenizer, lambda: corpus.texts("whole"), measured=True)
 
 
 def _tokens(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Self
 from attrs import frozen
 
 from aios_core.config import resolve
+from aios_core.contracts.dataset import SPLITS
 from aios_core.errors import DataError
 from aios_core.training import cues
-from aios_core.training.corpus import SPLITS, Corpus
+from aios_core.training.corpus import Corpus
 from aios_core.training.data import Tokens, digest, fingerprint, tokens, whole
 
 if TYPE_CHECKING:

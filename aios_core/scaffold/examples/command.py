@@ -23,7 +23,7 @@ def command(file, overrides):
     from aios_core.config import load  # here, so that the help is quick
 
     config = load(file, overrides=overrides).config
-    click.echo(next(config.dataset.documents()))
+    click.echo(next(config.dataset.texts("train")))
 
 
 @frozen

@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 import torch
 
+from aios_core.contracts import Dataset, Row, Segment
+from aios_core.contracts.dataset import SPLITS
 from aios_core.errors import DataError, TokenizerError
 from aios_core.files import cache_folder
 from aios_core.registry import Registry
 from aios_core.training import corpus as corpora
-from aios_core.training.corpus import SPLITS, Corpus, Spool, _settled
+from aios_core.training.corpus import Corpus, _settled
 from aios_core.training.data import Tokens, prepare, whole
 from aios_core.training.data import tokens as tokens_of
+from aios_core.training.spool import Spool
 from aios_plugins.tokenizers.bpe import Bpe
 from aios_plugins.tokenizers.bytes import TrainedBytes
 from aios_plugins.tokenizers.hf import TrainedHf
@@ -385,10 +388,10 @@ def test_a_digest_of_what_may_be_gone_is_not_kept(tiny, corpus, monkeypatch, whe
     """Only of a file that was as it is for a while, and is still after it was read."""
     os.utime(corpus, (1, 1) if when != "just now" else None)
 
-    def reading(documents, name):
+    def reading(dataset, name):
         if when == "while it is read":
             os.utime(corpus, (2, 2))
-        return Spool(documents, name)
+        return Spool(dataset, name)
 
     monkeypatch.setattr(corpora, "Spool", reading)
     prepare(tiny())
@@ -396,11 +399,60 @@ def test_a_digest_of_what_may_be_gone_is_not_kept(tiny, corpus, monkeypatch, whe
     assert (when == "before") == bool(list(cache_folder().glob("corpora/*.json")))
 
 
-def test_what_is_no_text_is_told_by_its_number():
-    with pytest.raises(DataError, match="name: document 2: expected str, got int"):
-        Spool(["a", 3], "name")
-    with pytest.raises(DataError, match="name: document 1: cannot be UTF-8"):
-        Spool(["\ud800"], "name")
+class Some(Dataset):
+    """Rows, or texts."""
+
+    def __init__(self, *rows):
+        self.own = rows
+
+    def documents(self):
+        return iter(self.own)
+
+
+class Rows(Some):
+    """Likewise, with the last row held out."""
+
+    def rows(self, split):
+        return iter(self.own[:-1] if split == "train" else self.own[-1:])
+
+
+@pytest.mark.parametrize("kind", [Some, Rows])
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (3, "row 2: expected a str or a Row, got int"),
+        (Row.of("\ud800"), "row 2: cannot be UTF-8"),
+        (Row((Segment("p", 3),)), "row 2: segment 'p': expected a str, got int"),
+        (Row((Segment("p", "a", "given"),)), r"row 2: expected a target that is not empty, got p"),
+        (
+            Row((Segment("p", "a", "given"), Segment("a", ""))),
+            r"expected a target that is not empty, got p \(given\), a \(target\)",
+        ),
+        (Row((Segment("p", b"", modality="image"),)), "modality 'image'; expected 'text'"),
+    ],
+)
+def test_what_is_no_row_is_refused_by_its_number(kind, row, message):
+    with pytest.raises(DataError, match=message):
+        Spool(kind(Row.of("a"), row, Row.of("b")), "name")
+
+
+def test_rows_are_read_back_as_they_were():
+    """Whatever their segments are; a split of their own is kept."""
+    rows = [
+        Row((Segment("prompt", "2+2=", "given"), Segment("answer", "4"))),
+        Row((Segment("a", "\0", "absent"), Segment("a", "ü"), Segment("b", "", "given"))),
+        Row.of("plain"),
+    ]
+    spool = Spool(Rows(*rows), "name")
+    assert rows[:2] == list(spool.rows("train"))
+    assert rows[2:] == list(spool.rows("validation"))
+    assert rows == list(spool.rows("whole"))
+    assert ["2+2=4", "ü", "plain"] == list(spool.texts("whole"))
+    assert [3, 5, 8] == [spool.contents[part].num_bytes for part in (*SPLITS, "whole")]
+    plain = Spool(Some("ab", "c"), "name").contents["whole"]
+    assert plain == Spool(Rows(Row.of("ab"), Row.of("c")), "name").contents["whole"]
+    other = Spool(Rows(Row((Segment("x", "ab"),)), Row.of("c")), "name").contents["whole"]
+    assert plain != other, "the names of segments count"
 
 
 @pytest.fixture

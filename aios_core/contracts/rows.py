@@ -1,0 +1,71 @@
+"""Rows: what a data set is made of, and what is asked of a network."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from attrs import field, frozen, validators
+
+Role = Literal["given", "target", "absent"]
+ROLES: Final[tuple[Role, ...]] = ("given", "target", "absent")
+
+TEXT: Final = "text"
+"""Name of the segment, and of the modality, of a row that is one text."""
+
+
+@frozen
+class Segment:
+    """A part of a row.
+
+    Several segments of a row may share a name: then they are parts of one thing.
+    """
+
+    name: str = field(validator=validators.and_(validators.instance_of(str), validators.min_len(1)))
+    """As in ``"prompt"``; mixtures of tasks choose by it."""
+    content: Any
+    """What its modality keeps: a str where that is text."""
+    role: Role = field(default="target", validator=validators.in_(ROLES))
+    """``"given"`` is seen, never noised, and has no loss; ``"target"`` is learned and sampled;
+    ``"absent"`` is not part of the sequence."""
+    modality: str = field(default=TEXT, validator=validators.min_len(1))
+    """What kind of data it is."""
+
+
+@frozen
+class Row:
+    """One example: segments in the order in which a network reads them.
+
+    A row begins with a begin token, which is always given, and ends with an end token, which is
+    learned; both are added where rows become token ids.
+    """
+
+    segments: tuple[Segment, ...] = field(validator=validators.min_len(1))
+
+    @classmethod
+    def of(cls, text: str) -> Row:
+        """A row that is one text, all of it a target."""
+        return cls((Segment(TEXT, text),))
+
+    @property
+    def text(self) -> str | None:
+        """The text of a row that is nothing but one target text; None of any other."""
+        first = self.segments[0]
+        plain = len(self.segments) == 1 and first.modality == TEXT and first.role == "target"
+        return first.content if plain and first.name == TEXT else None
+
+    def joined(self, *roles: Role) -> str:
+        """The texts of all segments of these roles, one behind the other, without a separator."""
+        texts = (s for s in self.segments if s.role in roles and s.modality == TEXT)
+        return "".join(segment.content for segment in texts)
+
+
+@frozen
+class Completion:
+    """A sample beside the row whose given parts it was made from."""
+
+    row: Row
+    """From the held-out split; its targets are a reference that the network did not see."""
+    text: str
+    """All of the sample up to its end token, the given parts included."""
+    answer: str
+    """What was sampled in the places of the targets, up to the end token."""
