@@ -28,7 +28,7 @@ PUBLIC = {
     "aios_core.kinds": "The kinds of components.",
     "aios_core.inference": "Sampling from a run.",
     "aios_core.memory": "Stores of memories.",
-    "aios_core.weights": "Files of weights.",
+    "aios_core.formats": "Files by their suffix: tensors are opened and saved, readers are chosen.",
     "aios_core.experiment": "Ablations from Python.",
     "aios_core.testing.conformance": "The suites that every component passes.",
     "aios_core.errors": "The errors.",

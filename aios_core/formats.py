@@ -104,10 +104,25 @@ def open_tensors(path: str | PathLike[str], registry: Registry | None = None) ->
     """
     matches, registry = Path(path), registry or Registry.discover(insist=False)
     chosen: TensorFormat | None = of_suffix("tensor_format", matches, registry)
-    weights: TensorFormat = built("tensor_format", WEIGHTS, registry)
+    weights = weight_format(registry)
     if chosen is None or type(chosen) is type(weights):
         chosen = _recognized(matches, registry) or weights
     return chosen.open(matches)
+
+
+def weight_format(registry: Registry | None = None) -> TensorFormat:
+    """The format of weight files: it keeps quantized tensors, a card and parts.
+
+    Args:
+        registry: as for `open_tensors`.
+
+    Raises:
+        PluginError: there is none, or it cannot be used.
+    """
+    known: TensorFormat = built(
+        "tensor_format", WEIGHTS, registry or Registry.discover(insist=False)
+    )
+    return known
 
 
 def save_tensors(
@@ -134,8 +149,7 @@ def save_tensors(
     """
     target, registry = Path(path), registry or Registry.discover(insist=False)
     chosen: TensorFormat | None = of_suffix("tensor_format", target, registry)
-    chosen = chosen or built("tensor_format", WEIGHTS, registry)
-    return chosen.save(source, target, on_progress)
+    return (chosen or weight_format(registry)).save(source, target, on_progress)
 
 
 def _recognized(path: Path, registry: Registry) -> TensorFormat | None:

@@ -13,17 +13,17 @@ import torch
 from torch import nn
 
 from aios_core.config import resolve
-from aios_core.contracts import QuantizedTensor
+from aios_core.contracts import QuantizedTensor, TensorSource
 from aios_core.diffusion.model import Model
 from aios_core.errors import ModelLoadError, TokenizerError
+from aios_core.formats import weight_format
 from aios_core.quantization.linear import QuantizedLinear, Size, named_weights
+from aios_core.signatures import READ, kind
 from aios_core.training.checkpoint import Checkpoint, State
-from aios_core.weights import WeightLoader
-from aios_core.weights.kinds import READ, kind
-from aios_core.weights.layout import index_path
-from aios_core.weights.writer import WeightWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aios_core.contracts import TrainedTokenizer
     from aios_core.registry import Registry
 
@@ -33,7 +33,7 @@ TOKENIZER: Final = "tokenizer"
 
 def is_package(path: Path) -> bool:
     """Whether a path is that of a weight file, and not of a folder."""
-    return path.is_file() or index_path(path).is_file()
+    return path.is_file() or path.with_name(f"{path.name}.index.json").is_file()
 
 
 def export(
@@ -55,16 +55,21 @@ def export(
     state = attrs.asdict(attrs.evolve(trained.state, files={}))
     size = Size.of(trained.model)
     card = {"model": state, "bits_per_weight": round(size.bits_per_weight, 3)}
-    with WeightWriter(path, card) as file:
-        for name, tensor in named_weights(trained.model):
-            file.add(name, tensor)
-            on_progress(name)
-        with tempfile.TemporaryDirectory() as temporary:
-            trained.tokenizer.save(Path(temporary))
-            for part in sorted(Path(temporary).iterdir()):
-                data = bytearray(part.read_bytes())
-                file.add(part.name, torch.from_numpy(np.array(data, np.uint8)), TOKENIZER)
+    tensors = dict(named_weights(trained.model))
+    parts = {TOKENIZER: _tokenizer_files(trained.tokenizer)}
+    source = TensorSource(path, tuple(tensors), tensors.__getitem__, card, parts)
+    weight_format(trained.resolved.registry).save(source, path, on_progress)
     return size
+
+
+def _tokenizer_files(tokenizer: TrainedTokenizer) -> dict[str, torch.Tensor]:
+    """The bytes of the files of a tokenizer, by name."""
+    with tempfile.TemporaryDirectory() as temporary:
+        tokenizer.save(Path(temporary))
+        return {
+            part.name: torch.from_numpy(np.frombuffer(bytearray(part.read_bytes()), np.uint8))
+            for part in sorted(Path(temporary).iterdir())
+        }
 
 
 _EXPECTED: Final = (
@@ -76,7 +81,7 @@ def load(path: Path, *, registry: Registry | None = None) -> Checkpoint:
     """Read a model from a weight file; its weights are views of the file.
 
     Args:
-        path: as for `WeightLoader.open`.
+        path: of the file, or the name of its shards.
         registry: where components are looked up; None discovers the installed ones.
 
     Raises:
@@ -84,21 +89,21 @@ def load(path: Path, *, registry: Registry | None = None) -> Checkpoint:
         ConfigError: its configuration names a component that is not installed.
     """
     _check_kind(path)
-    loader = WeightLoader.open(path)
-    if "model" not in loader.card:
+    source = weight_format(registry).open(path)
+    if "model" not in source.card:
         raise ModelLoadError(f"{path}: its card describes no model; {_EXPECTED}")
     try:
-        state = State(**loader.card["model"])
+        state = State(**source.card["model"])
     except (TypeError, ValueError) as error:
         raise ModelLoadError(
             f"{path}: its card describes no model: {error!r:.200}; {_EXPECTED}"
         ) from error
     resolved = resolve(state.values, registry=registry)
-    tokenizer = _tokenizer(loader.part(TOKENIZER), path, resolved.config.tokenizer.load)
+    tokenizer = _tokenizer(source.parts.get(TOKENIZER, {}), path, resolved.config.tokenizer.load)
     if tokenizer.fingerprint != state.tokenizer:
         raise ModelLoadError(f"{path}: its tokenizer is not the one that it was trained with")
     model = Model.build(resolved.config, tokenizer.vocabulary)
-    _fill(model, loader, path)
+    _fill(model, source, path)
     return Checkpoint(model.eval(), tokenizer, resolved, state, path)
 
 
@@ -120,7 +125,9 @@ def _check_kind(path: Path) -> None:
 
 
 def _tokenizer(
-    files: WeightLoader, path: Path, read: Callable[[Path], TrainedTokenizer]
+    files: Mapping[str, torch.Tensor | QuantizedTensor],
+    path: Path,
+    read: Callable[[Path], TrainedTokenizer],
 ) -> TrainedTokenizer:
     with tempfile.TemporaryDirectory() as temporary:
         for name in files:
@@ -134,16 +141,16 @@ def _tokenizer(
             raise ModelLoadError(f"{path}: its tokenizer: {error}") from error
 
 
-def _fill(model: Model, loader: WeightLoader, path: Path) -> None:
+def _fill(model: Model, source: TensorSource, path: Path) -> None:
     """Put the tensors of a file in the place of those of a model, all of them and no others."""
     expected = dict(named_weights(model))
-    for name in (*expected, *loader):
-        if name not in loader:
+    for name in (*expected, *source.names):
+        if name not in source.names:
             raise ModelLoadError(f"{path}: lacks the tensor {name!r} of this model")
         if name not in expected:
             raise ModelLoadError(f"{path}: holds {name!r:.200}, which this model has not")
     for name, before in expected.items():
-        tensor, (place, _, own) = loader[name], name.rpartition(".")
+        tensor, (place, _, own) = source.get(name), name.rpartition(".")
         if tuple(tensor.shape) != tuple(before.shape):
             raise ModelLoadError(
                 f"{path}: {name!r} has shape {tuple(tensor.shape)}; expected {tuple(before.shape)}"

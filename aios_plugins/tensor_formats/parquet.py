@@ -9,14 +9,14 @@ from attrs import frozen
 
 from aios_core.contracts import TensorFormat
 from aios_core.contracts.tensor_format import TensorSource
-from aios_core.weights import WeightLoader
-from aios_core.weights.kinds import kind
-from aios_core.weights.writer import WeightWriter
+from aios_core.signatures import kind
+from aios_plugins._weights import WeightLoader
+from aios_plugins._weights.writer import WeightWriter
 
 
 @frozen
 class Parquet(TensorFormat):
-    """A weight file, quantized or not, or an index of several (``aios_core/weights/FORMAT.md``)."""
+    """A weight file, quantized or not, or an index of several (``_weights/FORMAT.md``)."""
 
     def open(self, path: Path) -> TensorSource:
         """The tensors of a file, mapped, each held against its digest when it is read."""

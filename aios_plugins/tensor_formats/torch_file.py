@@ -20,7 +20,7 @@ from aios_core.contracts import TensorFormat
 from aios_core.contracts.tensor_format import TensorSource
 from aios_core.errors import ModelLoadError, ModelSaveError
 from aios_core.files import new_file
-from aios_core.weights.kinds import kind
+from aios_core.signatures import kind
 
 _DAMAGED: Final = (
     RuntimeError,

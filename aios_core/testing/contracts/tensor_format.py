@@ -37,6 +37,22 @@ def tensors() -> dict[str, Tensor]:
     }
 
 
+def packed() -> QuantizedTensor:
+    """Four bits a weight, one group a row."""
+    return QuantizedTensor(
+        codes=torch.arange(64, dtype=torch.uint8),
+        params=torch.arange(8, dtype=torch.uint8),
+        shape=(4, 32),
+        dtype="float32",
+        bits=4,
+        group_size=32,
+        scheme="symmetric",
+        method="rtn",
+        layout="rows",
+        param_fmt="f16",
+    )
+
+
 class TensorFormatContract(Contract["TensorFormat"]):
     """Subclass it and set ``component``: a format's class, or one that is built."""
 
@@ -81,16 +97,16 @@ class TensorFormatContract(Contract["TensorFormat"]):
         """A format that has none says so by name."""
         if instance.reads_only:
             return
-        packed, path = _packed(), tmp_path / "m.tensors"
+        given, path = packed(), tmp_path / "m.tensors"
         try:
-            written = instance.save(_source({"packed": packed}), path, lambda _: None)
+            written = instance.save(_source({"packed": given}), path, lambda _: None)
         except ModelSaveError as error:
             _assert_named("'packed' is quantized", error)
             assert not path.exists(), "a file stayed"
             return
         name = instance.open(written).get("packed")
         assert isinstance(name, QuantizedTensor), "it is quantized no more"
-        assert torch.equal(packed.codes, name.codes)
+        assert torch.equal(given.codes, name.codes)
 
     def test_damaged_files_are_refused_or_read(self, instance: TensorFormat, written: Path) -> None:
         """Whatever bytes they hold: tensors, or an error of ours that names the file."""
@@ -133,22 +149,6 @@ class _Trap:
 
 def _source(by_name: dict[str, Tensor] | dict[str, QuantizedTensor]) -> TensorSource:
     return TensorSource(Path("made"), tuple(by_name), by_name.__getitem__, {}, {})
-
-
-def _packed() -> QuantizedTensor:
-    """Four bits a weight, one group a row."""
-    return QuantizedTensor(
-        codes=torch.arange(64, dtype=torch.uint8),
-        params=torch.arange(8, dtype=torch.uint8),
-        shape=(4, 32),
-        dtype="float32",
-        bits=4,
-        group_size=32,
-        scheme="symmetric",
-        method="rtn",
-        layout="rows",
-        param_fmt="f16",
-    )
 
 
 def _bits(tensor: Tensor) -> bytes:

@@ -167,7 +167,7 @@ def _tensors(source: Path) -> tuple[dict[str, Any], Any]:
         trained = checkpoint.load(source)
         return checkpoint.named_tensors(trained.model), trained
     from aios_core.formats import open_tensors
-    from aios_core.quantization.tensors import dequantized
+    from aios_plugins.commands._tensors import dequantized
 
     opened = dequantized(open_tensors(source))
     return {name: opened.get(name) for name in opened.names}, None

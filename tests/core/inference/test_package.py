@@ -10,8 +10,8 @@ from aios_core.inference import ArrowEngine
 from aios_core.inference.package import export
 from aios_core.quantization.linear import quantize_model
 from aios_core.training import checkpoint
-from aios_core.weights import WeightLoader
-from aios_core.weights.writer import WeightWriter
+from aios_plugins._weights import WeightLoader
+from aios_plugins._weights.writer import WeightWriter
 from aios_plugins.quantizers.rtn import Rtn
 
 

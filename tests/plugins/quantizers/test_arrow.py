@@ -8,8 +8,8 @@ from torch.testing import assert_close
 from aios_core.contracts import Statistics
 from aios_core.errors import QuantizationError
 from aios_core.quantization.linear import QuantizedLinear
-from aios_core.weights import WeightLoader
-from aios_core.weights.writer import WeightWriter
+from aios_plugins._weights import WeightLoader
+from aios_plugins._weights.writer import WeightWriter
 from aios_plugins.quantizers.arrow import Arrow
 from aios_plugins.quantizers.rtn import Rtn
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from aios_core.contracts import QuantizedTensor
-from aios_core.weights import WeightLoader
-from aios_core.weights.index import COLUMNS
-from aios_core.weights.layout import digest
-from aios_core.weights.pages import walk
-from aios_core.weights.rows import SCHEMA
+from aios_plugins._weights import WeightLoader
+from aios_plugins._weights.index import COLUMNS
+from aios_plugins._weights.layout import digest
+from aios_plugins._weights.pages import walk
+from aios_plugins._weights.rows import SCHEMA
 
 READ = ["name", "part", "chunk", "shape", "dtype", "bits", "payload_xxh3", "payload", "params"]
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from aios_core.errors import ModelSaveError
-from aios_core.weights import WeightLoader, loader, publish
-from aios_core.weights.writer import WeightWriter
+from aios_plugins._weights import WeightLoader, loader, publish
+from aios_plugins._weights.writer import WeightWriter
 
 
 def write(path, value, *, shards, count=3):
@@ -251,7 +251,7 @@ def test_what_an_index_names_outside_of_its_folder_stays(tmp_path, name):
 
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     """Fault N7: whatever the writer had begun."""
-    import aios_core.weights.rows as module
+    import aios_plugins._weights.rows as module
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -7,7 +7,7 @@ import torch
 
 from aios_core.contracts import QuantizedTensor, TensorSource
 from aios_core.errors import QuantizationError
-from aios_core.quantization.tensors import dequantized, quantized
+from aios_plugins.commands._tensors import dequantized, quantized
 from aios_plugins.quantizers.rtn import Rtn
 
 

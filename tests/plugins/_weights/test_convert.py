@@ -12,14 +12,14 @@ from safetensors.torch import save_file
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError, ModelSaveError
 from aios_core.formats import open_tensors, save_tensors
-from aios_core.quantization.tensors import quantized
 from aios_core.testing import strategies
-from aios_core.weights import WeightLoader, index, writer
-from aios_core.weights.compare import differences
-from aios_core.weights.pages import walk
-from aios_core.weights.rows import SCHEMA
-from aios_core.weights.verify import faults
-from aios_core.weights.writer import WeightWriter
+from aios_plugins._weights import WeightLoader, index, writer
+from aios_plugins._weights.pages import walk
+from aios_plugins._weights.rows import SCHEMA
+from aios_plugins._weights.verify import faults
+from aios_plugins._weights.writer import WeightWriter
+from aios_plugins.commands._tensors import quantized
+from aios_plugins.commands.weights.compare import differences
 from aios_plugins.quantizers.rtn import Rtn
 
 from .test_loader import assert_same

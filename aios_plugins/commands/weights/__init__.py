@@ -19,7 +19,7 @@ from aios_core.cli.common import (
 from aios_core.contracts import Command
 
 if TYPE_CHECKING:
-    from aios_core.weights import Entry
+    from aios_plugins._weights import Entry
 
 _path = click.Path(path_type=Path)
 _file = click.argument("file", metavar="FILE", type=_path)
@@ -49,7 +49,7 @@ def ls(file: Path, *, as_json: bool) -> None:
       aios weights ls runs/int4.parquet
       aios weights ls runs/int4.parquet --json
     """  # noqa: D301  # \b is for click
-    from aios_core.weights import WeightLoader
+    from aios_plugins._weights import WeightLoader
 
     loader = WeightLoader.open(file)
     entries = [entry for part in loader.files for entry in part.entries.values()]
@@ -77,7 +77,7 @@ def verify(file: Path, *, as_json: bool) -> None:
     Examples:
       aios weights verify runs/int4.parquet
     """  # noqa: D301  # \b is for click
-    from aios_core.weights.verify import faults
+    from aios_plugins._weights.verify import faults
 
     with tensor_bar("verifying") as on_progress:
         problems = [str(error) for error in faults(file, on_progress)]
@@ -118,12 +118,12 @@ def convert(
       aios weights convert runs/model.parquet runs/model.pt
     """  # noqa: D301  # \b is for click
     from aios_core.formats import open_tensors, save_tensors
-    from aios_core.weights.layout import opens
+    from aios_plugins._weights.layout import opens
 
     check_new(opens(target), overwrite=overwrite)
     opened = open_tensors(source)
     if dequantize:
-        from aios_core.quantization.tensors import dequantized
+        from aios_plugins.commands._tensors import dequantized
 
         opened = dequantized(opened)
     with tensor_bar("converting", len(opened.names)) as on_progress:
@@ -147,7 +147,7 @@ def diff(first: Path, second: Path, *, as_json: bool) -> None:
       aios weights diff runs/model.safetensors runs/model.parquet --json
     """  # noqa: D301  # \b is for click
     from aios_core.formats import open_tensors
-    from aios_core.weights.compare import differences
+    from aios_plugins.commands.weights.compare import differences
 
     opened = open_tensors(first), open_tensors(second)
     with tensor_bar("comparing", len({*opened[0].names, *opened[1].names})) as on_progress:

@@ -1,6 +1,6 @@
 """What the files in `corpus` hold: they were written once and stay, for every version reads them.
 
-    python tests/core/weights/kept.py
+    python tests/plugins/_weights/kept.py
 
 writes those that are not there yet.
 """
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aios_core.weights.layout import DTYPES
-from aios_core.weights.writer import WeightWriter
+from aios_plugins._weights.layout import DTYPES
+from aios_plugins._weights.writer import WeightWriter
 from aios_plugins.quantizers.arrow import Arrow
 from aios_plugins.quantizers.rtn import Rtn
 

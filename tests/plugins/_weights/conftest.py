@@ -3,21 +3,8 @@
 import pytest
 import torch
 
-from aios_core.contracts import QuantizedTensor
-from aios_core.weights.writer import WeightWriter
-
-PACKED = QuantizedTensor(
-    codes=torch.arange(64, dtype=torch.uint8),
-    params=torch.arange(8, dtype=torch.uint8),
-    shape=(4, 32),
-    dtype="float32",
-    bits=4,
-    group_size=32,
-    scheme="symmetric",
-    method="rtn",
-    layout="rows",
-    param_fmt="f16",
-)
+from aios_core.testing.contracts.tensor_format import packed
+from aios_plugins._weights.writer import WeightWriter
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +22,7 @@ def tensors():
         "flags": torch.tensor([True, False, True]),
         "step": torch.tensor(7, dtype=torch.int32),
         "none": torch.empty(0, 4),
-        "packed": PACKED,
+        "packed": packed(),
     }
 
 

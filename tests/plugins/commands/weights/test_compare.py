@@ -8,7 +8,7 @@ import torch
 
 from aios_core.contracts import TensorSource
 from aios_core.formats import open_tensors
-from aios_core.weights.compare import differences
+from aios_plugins.commands.weights.compare import differences
 from aios_plugins.quantizers.rtn import Rtn
 
 NAN, INF = torch.nan, torch.inf
