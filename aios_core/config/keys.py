@@ -27,6 +27,7 @@ from aios_core.config.upgrade import upgraded
 
 if TYPE_CHECKING:
     from aios_core.config.resolve import Resolved
+    from aios_core.config.schema import TrainingConfig
     from aios_core.registry import Component, Registry
 
 DISTRIBUTION: Final = "ai-os-diffusion"
@@ -55,6 +56,7 @@ _CHANGES_NOTHING: Final = (
     "aios_core.registry",
     "aios_core.terminal",
     "aios_core.training.checkpoint",  # keeps a state and reads it back
+    "aios_core.training.going_on",
     "aios_core.training.interrupt",
     "aios_core.training.progress",
     "aios_core.training.state",
@@ -112,6 +114,53 @@ def training_settings(resolved: Resolved, data: str | None = None) -> dict[str, 
         data: as for `training_key`.
     """
     return _values(resolved, ("training",), data)
+
+
+def differences(there: Resolved, here: Resolved, data: str) -> dict[str, tuple[Any, Any]]:
+    """Where two configurations mean other trainings, past what a run can change on its way.
+
+    Args:
+        there: that of the run.
+        here: that with which it would go on.
+        data: fingerprint of the data, as for `training_key`.
+
+    Returns:
+        By dotted key, the values there and here; None where it is unset.
+    """
+    training: Any = type(there.config.training)
+    changeable = {f"training.{name}" for name in _changeable(training)}
+    then, now = (
+        {**_flat(_values(one, ("training",), data)), **_origins(one)} for one in (there, here)
+    )
+    return {
+        key: (then.get(key), now.get(key))
+        for key in {**then, **now}
+        if key not in changeable and then.get(key) != now.get(key)
+    }
+
+
+@cache
+def _changeable(cls: Any) -> tuple[str, ...]:
+    return tuple(key for key, one in fields(cls).items() if one.metadata.get("on_the_way"))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Single values by their dotted keys."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = isinstance(value, dict)
+        flat |= _flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return flat
+
+
+def _origins(resolved: Resolved) -> dict[str, Any]:
+    """Who brings the components of a training, where it is not us; as a pin says it."""
+    sections = _sections(resolved, ("training",), None)
+    return {
+        f"plugins.use.{component.key}": component.distribution
+        for component in _components(resolved, sections)
+        if component.distribution != DISTRIBUTION
+    }
 
 
 def training_values(values: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
@@ -234,6 +283,8 @@ def _sections(
         if place not in made:
             counted = _counted(inner, whole, affects) if inner else whole
             left_out: set[object] = set(_without_effect(getattr(resolved.config, name)))
+            if name == "training":
+                left_out.update(_of_choice(resolved.config.training))
             if mode == "ar" and name == "diffusion":
                 left_out.update(_NOISELESS)
             if data is not None and name == "dataset":
@@ -251,6 +302,12 @@ def _without_effect(made: Any) -> Iterable[str]:
         return ()
     own = fields(type(made)).items()
     return (key for key, component in own if component.metadata.get("affects") == "nothing")
+
+
+def _of_choice(training: TrainingConfig) -> Iterable[str]:
+    """How held-out loss is measured: no weight depends on it where it chooses none."""
+    chooses = training.keep == "best" or training.patience is not None
+    return () if chooses else ("evaluate_every", "evaluate_windows")
 
 
 def _schema(resolved: Resolved) -> Any:

@@ -153,6 +153,13 @@ def _tell_differences(file: Node, lock: Node) -> None:
     name = file.source.name
     if lock_fault(Path(name)) is not None:
         logger.warning("%s was edited since its run wrote it", name)
+    data = lock.get("data")
+    if data is not None and data.get("past") is not None:
+        logger.warning(
+            "%s: training.steps was changed on the way of that run (lock.data.past), and this one "
+            "goes through all of them at once, so it will be another",
+            name,
+        )
     versions = lock.get("versions")
     then = versions.plain() if versions is not None else {}
     for library, now in library_versions().items():

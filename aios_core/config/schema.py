@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 _NO_EFFECT: Final = {"affects": "nothing"}
 """On a single field: unlike the rest of its section, it makes nothing void."""
 
+_ON_THE_WAY: Final = {"on_the_way": True}
+"""On a field of ``[training]``: a run can go on with another value. Keys cover it all the same."""
+
 MAX_SEED: Final = 2**63 - 1
 """What TOML can hold, and torch can take."""
 
@@ -96,8 +99,11 @@ class DiffusionConfig:
 class TrainingConfig:
     """The optimiser's loop."""
 
-    steps: int = field(default=1000, validator=_count)
-    """Optimiser steps."""
+    steps: int = field(default=1000, validator=_count, metadata=_ON_THE_WAY)
+    """Optimiser steps. A run can go on to more, also one that is finished, or to fewer, if they are
+    not fewer than are done. Learning rates follow the new number from then on; with a schedule that
+    gave the steps before other rates than a straight run has (``wsd`` does so in its decay alone,
+    ``cosine`` after the warm-up), the run says so and goes on."""
     batch_size: int = field(default=32, validator=_size)
     """B, sequences a forward pass."""
     accumulate: int = field(default=1, validator=_size)
@@ -122,14 +128,16 @@ class TrainingConfig:
     """Steps between checkpoints; there is always one at the end and one on Ctrl-C."""
     log_every: int = field(default=10, validator=_count, metadata=_NO_EFFECT)
     """Steps between records in metrics.jsonl."""
-    evaluate_every: int = field(default=100, validator=_count)
+    evaluate_every: int = field(default=100, validator=_count, metadata=_ON_THE_WAY)
     """Steps between measurements of the held-out loss, with the averaged weights."""
-    evaluate_windows: int = field(default=64, validator=_count)
+    evaluate_windows: int = field(default=64, validator=_count, metadata=_ON_THE_WAY)
     """Held-out sequences it is measured on, spread evenly over the split."""
-    keep: Literal["last", "best"] = "last"
+    keep: Literal["last", "best"] = field(default="last", metadata=_ON_THE_WAY)
     """Which step the run stands for: its last, or that with the lowest held-out loss, which is
     saved whenever there is a better one."""
-    patience: int | None = field(default=None, validator=validators.optional(_count))
+    patience: int | None = field(
+        default=None, validator=validators.optional(_count), metadata=_ON_THE_WAY
+    )
     """Stop after so many measurements in a row without a lower held-out loss; unset: never."""
 
 

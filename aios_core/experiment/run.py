@@ -12,7 +12,8 @@ from aios_core.experiment.evaluate import evaluate_run
 from aios_core.files import replace_text
 from aios_core.training.corpus import Corpus
 from aios_core.training.data import Prepared, check_sampling, prepare
-from aios_core.training.trainer import check_same, train
+from aios_core.training.going_on import check_same
+from aios_core.training.trainer import train
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved

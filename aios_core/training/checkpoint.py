@@ -43,6 +43,7 @@ __all__ = [
     "checkpoints",
     "chosen",
     "faults",
+    "folder_of",
     "going_back",
     "latest",
     "load",
@@ -81,7 +82,7 @@ def save(run: Path, state: State, parts: Mapping[Part, Mapping[str, Tensor]]) ->
     Raises:
         TrainingError: it cannot be written; what was there before is untouched.
     """
-    folder = _folder(run, state.step)
+    folder = folder_of(run, state.step)
     try:
         if folder.exists():  # complete, but never became the latest: the process was killed
             remove_folder(folder)
@@ -109,14 +110,15 @@ def _prune(newest: Path, state: State) -> None:
         remove_folder(path)
 
 
-def _folder(run: Path, step: int) -> Path:
+def folder_of(run: Path, step: int) -> Path:
+    """Where a run keeps the checkpoint of a step, if it does."""
     return run / "checkpoints" / f"step-{step:06d}"
 
 
 def _best(run: Path, state: State) -> Path | None:
     """The checkpoint with the lowest held-out loss, of a run that keeps it."""
     keep = state.values.get("training", {}).get("keep")
-    return None if keep != "best" or state.best_step is None else _folder(run, state.best_step)
+    return None if keep != "best" or state.best_step is None else folder_of(run, state.best_step)
 
 
 _NAME = re.compile(r"step-[0-9]{6,}")

@@ -128,20 +128,10 @@ class Learner:
                 (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
                 total += loss.detach() / training.accumulate
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
-        done = Step(step + 1, total, self._rate(step), norm)
+        done = Step(step + 1, total, learning_rate(config, step), norm)
         self._update(done)
         self.average.update(step)
         return done
-
-    def _rate(self, step: int) -> float:
-        training, schedule = self._config.training, self._config.lr_schedule
-        with blamed(schedule, "rate"):
-            return schedule.rate(
-                step,
-                steps=training.steps,
-                peak=training.learning_rate,
-                warmup=training.warmup_steps,
-            )
 
     def _update(self, done: Step) -> None:
         skip = None
@@ -171,6 +161,18 @@ class Learner:
         parts = self.parts()
         for part in PARTS:
             read_tensors(checkpoint, state, part, into=parts[part])
+
+
+def learning_rate(config: Config, step: int) -> float:
+    """That of a step, by its number from 0."""
+    training, schedule = config.training, config.lr_schedule
+    with blamed(schedule, "rate"):
+        return schedule.rate(
+            step,
+            steps=training.steps,
+            peak=training.learning_rate,
+            warmup=training.warmup_steps,
+        )
 
 
 def weights_of(model: Model) -> tuple[Weight, ...]:

@@ -15,8 +15,11 @@ from aios_core.config.keys import canonical
 from aios_core.errors import ModelLoadError
 from aios_core.files import replace_text
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of the checkpoints that this version writes; an older one may be read, a newer one never."""
+
+_SEALED: Final = 3
+"""The first format that has a digest of itself."""
 
 _text = validators.instance_of(str)
 
@@ -49,6 +52,11 @@ class State:
         default=None, validator=validators.optional(validators.instance_of(float))
     )
     """That loss, in nats a token."""
+    past: list[dict[str, int]] = field(
+        factory=list, validator=validators.deep_iterable(validators.instance_of(dict))
+    )
+    """``until`` which step it had the learning rates of how many ``steps``, where that is not what
+    its configuration says; empty before format 4."""
     files: dict[str, dict[str, Any]] = field(
         factory=dict,
         validator=validators.deep_mapping(_text, validators.instance_of(dict)),
@@ -84,7 +92,7 @@ def read_state(folder: Path) -> State:
                 f"this one reads up to {FORMAT}"
             )
         seal = data.pop("sha256", None)
-        if version == FORMAT and seal != _seal(data):
+        if version >= _SEALED and seal != _seal(data):
             raise ModelLoadError(
                 f"{path}: is truncated or changed: its SHA-256 is not the one it was written with"
             )

@@ -9,19 +9,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from aios_core.allocation import enough_memory
-from aios_core.config import resolve, training_key, write_lock
-from aios_core.config.keys import training_values
+from aios_core.config import training_key, write_lock
 from aios_core.config.lock import LOCK, lock_fault
-from aios_core.errors import ConfigError, TrainingError
+from aios_core.errors import TrainingError
 from aios_core.files import manifest, new_folder, remove_folder, sweep
 from aios_core.training import checkpoint, cues
 from aios_core.training.corpus import Corpus
 from aios_core.training.data import Prepared, prepare
+from aios_core.training.going_on import Before, carried, check_same
 from aios_core.training.held_out import is_over
 from aios_core.training.interrupt import Interruption
 from aios_core.training.learner import Learner, Step
@@ -71,39 +71,22 @@ def train(
         raise TrainingError(f"{folder}: cannot be written: {error}") from error
 
 
-def check_same(resolved: Resolved, folder: Path) -> checkpoint.State | None:
-    """What the newest checkpoint in a folder says, which must be of the same training.
-
-    Raises:
-        TrainingError: it is not.
-        ModelLoadError: it is damaged.
-    """
-    with checkpoint.going_back(folder):
-        newest = checkpoint.latest(folder)
-        before = checkpoint.read_state(newest) if newest else None
-    if before and not _same_settings(before, resolved):
-        raise TrainingError(
-            f"{folder}: holds a run of another configuration, which is kept as it is; expected "
-            "another folder, or `fresh` to throw that run away"
-        )
-    return before
-
-
 def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progress: bool) -> Path:
     config, before = resolved.config, check_same(resolved, folder)
-    newest = checkpoint.latest(folder)
     prepared = prepared or prepare(resolved)
     data = prepared.trained_on(config)
-    if before and before.data != data:
+    if before and before.state.data != data:
         raise TrainingError(
             f"{folder}: was trained on other texts, or memories, than there are now in "
             f"{Corpus(resolved)}; expected them as they were, another folder, or `fresh` to throw "
             "that run away"
         )
+    past = carried(before, resolved, folder) if before else None
     state = checkpoint.State(
-        step=before.step if before else 0,
-        best_step=before.best_step if before else None,
-        best_loss=before.best_loss if before else None,
+        step=past.step if past else 0,
+        best_step=past.best_step if past else None,
+        best_loss=past.best_loss if past else None,
+        past=past.past if past else [],
         values=resolved.values,
         training_key=training_key(resolved, data),
         tokenizer=prepared.tokenizer.fingerprint,
@@ -111,8 +94,7 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
         texts=prepared.fingerprint,
         embedding=cues.source(config, prepared.tokenizer).maker,
     )
-    lock = folder / LOCK
-    if not (newest and before):
+    if not before:
         _keep_tokenizer(prepared, folder / "tokenizer")
     facts = {
         "fingerprint": data,
@@ -120,48 +102,47 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
         "train_tokens": len(prepared.train.ids),
         "held_out_tokens": len(prepared.held_out.ids),
         "tokenizer": manifest(folder / "tokenizer"),
-    }
-    if newest and before and is_over(before, config.training):
-        # What does not affect training may have changed: evaluations go by the new settings.
-        kept = checkpoint.chosen(folder) or newest
-        changed = before.values != resolved.values
-        for step in {newest, kept} if changed else ():
-            own = checkpoint.read_state(step)
-            checkpoint.write_state(step, attrs.evolve(own, values=resolved.values))
-        # One that is as it was says with what the run was made, which nobody knows better now.
-        if changed or (reason := lock_fault(lock)) is not None:
-            if not changed:
-                log.warning("%s: %s; it is written again", lock, reason)
-            write_lock(resolved, lock, data=facts)
-        return kept
-    write_lock(resolved, lock, data=facts)
+    } | ({"past": state.past} if state.past else {})
+    if before and is_over(before.state, config.training):
+        return _kept(resolved, folder, before, state, facts)
+    write_lock(resolved, folder / LOCK, data=facts)
     with enough_memory(TrainingError, "the network with its optimizer", "use a smaller [backbone]"):
         learner = Learner(config, prepared)
     if progress:
         announce(config, prepared, learner.model.num_parameters())
-    if newest and before:
+    if before:
         with checkpoint.going_back(folder):
-            learner.restore(newest, before)
-        log.info("%s: going on after step %d", folder, before.step)
-        if before.training_key != state.training_key:
+            learner.restore(before.folder, before.state)
+        log.info("%s: going on after step %d", folder, before.state.step)
+        if not before.same_code:
             log.warning(
                 "%s: goes on with other code or versions than it began with, so it will not be "
                 "what either of them makes alone",
                 folder,
             )
-    return _Loop(resolved, folder, learner, state, newest).run(progress=progress)
+    return _Loop(resolved, folder, learner, state, before.folder if before else None).run(
+        progress=progress
+    )
 
 
-def _same_settings(before: checkpoint.State, resolved: Resolved) -> bool:
-    """Whether a checkpoint's configuration would train the same network, wherever files lie."""
-    try:
-        # A sampler, a metric, ... that is no longer installed has no say in this.
-        then = resolve(
-            training_values(before.values, resolved.registry), registry=resolved.registry
-        )
-    except ConfigError:  # a component of that run is no longer installed
-        return False
-    return training_key(then, before.data) == training_key(resolved, before.data)
+def _kept(
+    resolved: Resolved, folder: Path, before: Before, state: checkpoint.State, facts: dict[str, Any]
+) -> Path:
+    """The checkpoint that a finished run stands for, by the settings that it has now."""
+    lock, changed = folder / LOCK, before.state.values != resolved.values
+    if changed:
+        key = state.training_key if before.same_code else before.state.training_key
+        new: dict[str, Any] = {"values": resolved.values, "training_key": key, "past": state.past}
+        checkpoint.write_state(before.folder, attrs.evolve(before.state, **new))
+        chosen = checkpoint.chosen(folder)
+        if chosen is not None and chosen != before.folder:
+            checkpoint.write_state(chosen, attrs.evolve(checkpoint.read_state(chosen), **new))
+    # One that is as it was says with what the run was made, which nobody knows better now.
+    if changed or (reason := lock_fault(lock)) is not None:
+        if not changed:
+            log.warning("%s: %s; it is written again", lock, reason)
+        write_lock(resolved, lock, data=facts)
+    return checkpoint.chosen(folder) or before.folder
 
 
 class _Loop:

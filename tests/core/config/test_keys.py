@@ -36,6 +36,9 @@ def changed(registry, **sections):
         ({"seed": 1}, (True, True)),
         ({"noise": {"type": "power", "k": 2.0}}, (True, True)),
         ({"training": {"steps": 7}}, (True, True)),
+        ({"training": {"evaluate_every": 7, "evaluate_windows": 9}}, (False, False)),
+        ({"training": {"keep": "best"}}, (True, True)),
+        ({"training": {"patience": 3}}, (True, True)),
         ({"diffusion": {"times": "iid"}}, (True, True)),
         ({"sampler": {"type": "ancestral", "steps": 3}}, (False, True)),
         ({"sampling": {"temperature": 0.5}}, (False, True)),
@@ -45,6 +48,42 @@ def changed(registry, **sections):
 )
 def test_what_a_change_makes_void(registry, sections, voids):
     assert voids == changed(registry, **sections)
+
+
+@pytest.mark.parametrize("chosen_by", [{"keep": "best"}, {"patience": 3}])
+@pytest.mark.parametrize("other", [{"evaluate_every": 7}, {"evaluate_windows": 9}])
+def test_how_losses_are_measured_counts_where_they_choose_the_weights(registry, chosen_by, other):
+    one, two = (
+        resolve({"training": {**chosen_by, **more}}, registry=registry) for more in ({}, other)
+    )
+
+    assert training_key(one) != training_key(two)
+
+
+def test_differences_are_what_a_run_cannot_go_on_with():
+    registry, changes = Registry.discover(), {"steps": 7, "patience": 3, "batch_size": 5}
+    there = resolve({"noise": {"type": "cosine"}}, registry=registry)
+    here = resolve({"training": changes, "sampler": {"steps": 3}}, registry=registry)
+
+    assert keys.differences(there, there, "") == {}
+    assert keys.differences(there, here, "") == {
+        "noise.type": ("cosine", "loglinear"),
+        "noise.eps": (None, 0.001),
+        "training.batch_size": (32, 5),
+    }
+
+
+def test_differences_name_the_distribution_of_a_component(registry):
+    other = Registry.empty()
+    for component in registry.components():
+        theirs = attrs.evolve(component, distribution="theirs")
+        other._offers[component.kind, component.name].append(theirs)
+    there, here = (resolve(BASE, registry=one) for one in (registry, other))
+    found = keys.differences(there, here, "")
+
+    assert found["plugins.use.noise.power"] == ("small-plugins", "theirs")
+    assert {"plugins.use"} == {key.rpartition(".")[0].rpartition(".")[0] for key in found}
+    assert not any("sampler" in key for key in found)
 
 
 def test_a_twin_does_not_depend_on_the_noise(registry):

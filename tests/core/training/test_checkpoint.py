@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 
@@ -7,12 +8,21 @@ import pytest
 import torch
 from attrs import evolve
 
+from aios_core.config.keys import canonical
 from aios_core.contracts import CueSource
 from aios_core.diffusion.model import Model
 from aios_core.errors import ModelLoadError, TrainingError
 from aios_core.files import manifest
 from aios_core.training import checkpoint
-from aios_core.training.checkpoint import State, latest, load, read_state, read_tensors, save
+from aios_core.training.checkpoint import (
+    FORMAT,
+    State,
+    latest,
+    load,
+    read_state,
+    read_tensors,
+    save,
+)
 from aios_core.training.data import prepare
 from aios_core.training.held_out import HeldOut
 from aios_core.training.trainer import train
@@ -156,16 +166,31 @@ def test_damaged_states_are_told(tmp_path, parts, text):
 def test_a_newer_format_is_told(tmp_path, parts):
     folder = save(tmp_path, state(), parts)
     saved = json.loads((folder / "state.json").read_text())
-    (folder / "state.json").write_text(json.dumps({**saved, "format": 4, "new": "field"}))
+    (folder / "state.json").write_text(json.dumps({**saved, "format": FORMAT + 1, "new": "field"}))
 
-    with pytest.raises(ModelLoadError, match="format 4 by a newer version"):
+    with pytest.raises(ModelLoadError, match=f"format {FORMAT + 1} by a newer version"):
+        read_state(folder)
+
+
+def test_a_state_of_the_third_format_is_read_and_its_seal_holds(tmp_path, parts):
+    """The first that had one, and it says nothing of a past."""
+    folder = save(tmp_path, state(), parts)
+    saved = json.loads((folder / "state.json").read_text())
+    del saved["past"], saved["sha256"]
+    saved["format"] = 3
+    seal = hashlib.sha256(canonical(saved)).hexdigest()
+    (folder / "state.json").write_text(json.dumps({**saved, "sha256": seal}))
+
+    assert [] == read_state(folder).past
+    (folder / "state.json").write_text(json.dumps({**saved, "step": 4, "sha256": seal}))
+    with pytest.raises(ModelLoadError, match="its SHA-256 is not the one"):
         read_state(folder)
 
 
 def test_a_state_of_the_first_format_is_read(tmp_path, parts):
     folder = save(tmp_path, state(), parts)
     saved = json.loads((folder / "state.json").read_text())
-    del saved["best_step"], saved["best_loss"], saved["texts"], saved["sha256"]
+    del saved["best_step"], saved["best_loss"], saved["texts"], saved["sha256"], saved["past"]
     (folder / "state.json").write_text(json.dumps({**saved, "format": 1}))
 
     assert read_state(folder).best_step is None
