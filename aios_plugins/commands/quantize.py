@@ -12,18 +12,11 @@ import click
 from attrs import frozen
 from click.core import ParameterSource
 
-from aios_core.cli.common import (
-    check_new,
-    check_overrides,
-    json_option,
-    overwrite_option,
-    print_json,
-    set_option,
-    tensor_bar,
-)
+from aios_core.cli.common import check_overrides, json_option, print_json, set_option
 from aios_core.cli.network import network_argument
 from aios_core.cli.numbers import COUNT, Number, whole
 from aios_core.contracts import Command
+from aios_plugins.commands._common import check_new, overwrite_option, tensor_bar
 
 if TYPE_CHECKING:
     from aios_core.contracts import Quantizer

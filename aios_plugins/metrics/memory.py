@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from attrs import frozen
 
-from aios_core.contracts import Estimate, Evidence, Metric
-from aios_core.diffusion.conditional import conditional_nelbo
+from aios_core.contracts import Condition, Estimate, Evidence, Metric
 from aios_core.diffusion.times import draw_times
 from aios_core.training import cues
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from aios_core.config.schema import Config
     from aios_core.contracts import Network
@@ -64,6 +63,38 @@ class Memory(Metric):
                 gains[name] += gain.tolist()
         tokens = free.sum(-1).tolist()
         return {name: Estimate.ratio(values, tokens) for name, values in gains.items()}
+
+
+def conditional_nelbo(
+    model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator, *, free: Tensor
+) -> Tensor:
+    """One draw of the bound of -log p(free | rest) for each row.
+
+    MDLM's NELBO (arXiv 2406.07524, eq. 10) with noise on some positions alone: the others are
+    clean, as a prompt is.
+
+    Args:
+        model: a diffusion model under masks, not in blocks.
+        x0: (B, L) int64 clean tokens.
+        valid: (B, L) bool, False at padding.
+        times: (B,) float64 uniform in [0, 1].
+        generator: of the noise, on the CPU.
+        free: (B, L) bool, what the bound is of.
+
+    Returns:
+        (B,) nats.
+    """
+    alpha = model.noise.alpha(times)
+    hidden = torch.rand(x0.shape, generator=generator, dtype=torch.float64) >= alpha[:, None]
+    hidden &= free & valid
+    z = model.place(torch.where(hidden, model.vocabulary.mask_id, x0))
+    condition = None if bool(valid.all()) else Condition(model.place(valid))
+    h = model.states(z, model.place(times), condition)
+    row, column = hidden.nonzero().unbind(1)
+    losses = model.losses(h[model.place(row), model.place(column)], model.place(x0[row, column]))
+    total = torch.zeros(len(x0), dtype=torch.float64, device=losses.device)
+    total.index_add_(0, model.place(row), losses.double())
+    return model.place(model.noise.weight(times)) * total
 
 
 def _nats(model: Network, batch: tuple[Tensor, ...], times: Tensor, seed: int) -> Tensor:

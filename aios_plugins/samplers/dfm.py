@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from attrs import field, frozen, validators
 
 from aios_core.contracts import SamplingContext
-from aios_core.diffusion.remasking import RemaskingSampler, shares
+from aios_plugins.samplers._remasking import RemaskingSampler, shares
 
 if TYPE_CHECKING:
     from torch import Tensor

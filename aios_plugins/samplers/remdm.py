@@ -10,7 +10,7 @@ from attrs import Attribute, field, frozen, validators
 from torch import Tensor
 
 from aios_core.contracts import Denoising, Sampler, SamplingContext
-from aios_core.diffusion.remasking import RemaskingSampler, most, shares
+from aios_plugins.samplers._remasking import RemaskingSampler, most, shares
 
 _fraction: Any = [validators.ge(0), validators.le(1)]
 

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from facts import VALUES, memory, people, prompt
 
-from aios_core.diffusion.conditional import conditional_nelbo
 from aios_core.diffusion.times import draw_times
 from aios_core.inference import ArrowEngine
+from aios_plugins.metrics.memory import conditional_nelbo
 
 DRAWS = 16
 """Noisy states of a fact."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from aios_core.cli.common import print_facts
 from aios_core.redaction import redacted
+from aios_plugins.commands._common import print_facts
 from aios_plugins.commands.memory.place import Where, store_options
 
 

@@ -6,14 +6,9 @@ from pathlib import Path
 
 import click
 
-from aios_core.cli.common import (
-    json_option,
-    overwrite_option,
-    print_facts,
-    progress,
-    set_option,
-)
+from aios_core.cli.common import json_option, set_option
 from aios_core.redaction import redacted
+from aios_plugins.commands._common import overwrite_option, print_facts, progress
 from aios_plugins.commands.memory.place import Where, config_option, filter_option, store_options
 
 

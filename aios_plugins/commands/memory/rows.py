@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aios_core.cli.common import print_facts, print_json, print_table, progress
+from aios_core.cli.common import print_json, print_table
 from aios_core.cli.numbers import COUNT
 from aios_core.errors import StorageError
+from aios_plugins.commands._common import print_facts, progress
 from aios_plugins.commands.memory.place import Where, filter_option, store_options
 from aios_plugins.commands.memory.vectors import read_vector
 

@@ -14,11 +14,12 @@ import click
 from attrs import frozen
 
 from aios_core import strict_json
-from aios_core.cli.common import check_new, json_option, overwrite_option, print_json
+from aios_core.cli.common import json_option, print_json
 from aios_core.cli.numbers import COUNT, whole
 from aios_core.contracts import Command
 from aios_core.errors import TokenizerError, refusal
 from aios_core.files import no_file
+from aios_plugins.commands._common import check_new, overwrite_option
 
 if TYPE_CHECKING:
     from aios_core.contracts import TrainedTokenizer

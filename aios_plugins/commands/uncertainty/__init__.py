@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from aios_core.cli.common import ExistingFile, json_option, print_json, print_table, progress
+from aios_core.cli.common import ExistingFile, json_option, print_json, print_table
 from aios_core.cli.network import network_argument
 from aios_core.cli.numbers import COUNT
 from aios_core.contracts import Command
 from aios_core.redaction import redacted
+from aios_plugins.commands._common import progress
 
 if TYPE_CHECKING:
     from aios_core.uncertainty.screening import TextScore

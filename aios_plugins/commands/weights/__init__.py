@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from aios_core.cli.common import (
-    check_new,
-    json_option,
-    overwrite_option,
-    print_json,
-    print_table,
-    tensor_bar,
-)
+from aios_core.cli.common import json_option, print_json, print_table
 from aios_core.contracts import Command
+from aios_plugins.commands._common import check_new, overwrite_option, tensor_bar
 
 if TYPE_CHECKING:
     from aios_plugins._weights import Entry

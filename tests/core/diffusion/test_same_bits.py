@@ -16,13 +16,13 @@ from aios_core.contracts import AdaptiveSampler, Condition, Objective, Sampler, 
 from aios_core.diffusion.block_causal import two_streams
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.objective import estimate
-from aios_core.diffusion.remasking import shares
 from aios_core.registry import Registry
 from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.corruptions.hybrid import Hybrid
 from aios_plugins.corruptions.uniform import Uniform
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
+from aios_plugins.samplers._remasking import shares
 
 MASK, LENGTH = 3, 8
 SAMPLERS = {one.name: one.load() for one in Registry.discover().components("sampler")}

@@ -10,7 +10,6 @@ from torch.nn.functional import log_softmax
 
 from aios_core.config.schema import EvaluationConfig, EvolutionConfig
 from aios_core.contracts import Adaptation, Estimate, Metric, Samples, store_schema
-from aios_core.diffusion.conditional import conditional_nelbo
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
@@ -27,7 +26,7 @@ from aios_plugins.metrics import evolution
 from aios_plugins.metrics.distinct import Distinct
 from aios_plugins.metrics.entropy import Entropy
 from aios_plugins.metrics.likelihood import Likelihood
-from aios_plugins.metrics.memory import Memory
+from aios_plugins.metrics.memory import Memory, conditional_nelbo
 from aios_plugins.metrics.nelbo import Nelbo
 from aios_plugins.metrics.twin import Twin
 from aios_plugins.storage.arrow import Arrow

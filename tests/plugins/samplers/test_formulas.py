@@ -9,7 +9,6 @@ import torch
 from attrs import evolve
 
 from aios_core.diffusion.core import MASKED, DiffusionCore
-from aios_core.diffusion.remasking import RemaskingSampler, shares
 from aios_core.registry import Registry
 from aios_core.testing.contracts.sampler import Linear, context, walk
 from aios_core.testing.oracle import NoisyOracle, Oracle
@@ -17,6 +16,7 @@ from aios_plugins.corruptions.hybrid import Hybrid
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.noise.md4_clipped import MD4Clipped
+from aios_plugins.samplers._remasking import RemaskingSampler, shares
 from aios_plugins.samplers.confidence import Confidence
 from aios_plugins.samplers.ddim import DDIM
 from aios_plugins.samplers.dfm import DFM

@@ -9,12 +9,12 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios_core.diffusion.remasking import shares
 from aios_core.testing.contracts.sampler import Linear, context, run, walk
 from aios_core.testing.oracle import Oracle
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.noise.polynomial import Polynomial
+from aios_plugins.samplers._remasking import shares
 from aios_plugins.samplers.ancestral import Ancestral
 from aios_plugins.samplers.dfm import DFM
 from aios_plugins.samplers.forward_backward import ForwardBackward

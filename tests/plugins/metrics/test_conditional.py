@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from aios_core.diffusion.conditional import conditional_nelbo
 from aios_core.diffusion.times import draw_times
 from aios_core.testing.oracle import Oracle, ignorant
+from aios_plugins.metrics.memory import conditional_nelbo
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
 
