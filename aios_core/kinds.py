@@ -341,7 +341,7 @@ _ROWS: Final = (
         "tracker",
         hook="aios_trackers",
         contract="aios_core.contracts.tracker:Tracker",
-        default="jsonl",
+        default=("jsonl",),
         affects="nothing",
         promise="""
         Trackers, subclasses of `aios_core.contracts.Tracker`.

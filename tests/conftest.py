@@ -5,6 +5,8 @@ import signal
 
 # Before torch is imported: two threads on a loaded machine are many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nothing that a test tracks leaves this machine.
+os.environ |= {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
 # A shell that runs the tests in the background ignores Ctrl-C, and so would what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

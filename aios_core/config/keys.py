@@ -60,6 +60,7 @@ _CHANGES_NOTHING: Final = (
     "aios_core.training.interrupt",
     "aios_core.training.progress",
     "aios_core.training.state",
+    "aios_core.training.tracking",
 )
 """Modules that no number depends on. What is not named here counts as soon as it is used."""
 

@@ -284,7 +284,7 @@ class Config:
         policy: EvolutionPolicy
         storage: StorageBackend
         embedding: EmbeddingProvider
-        tracker: Tracker
+        trackers: tuple[Tracker, ...]
         executor: Executor
         reports: tuple[Report, ...]
 

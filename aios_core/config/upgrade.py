@@ -20,12 +20,13 @@ def upgraded(layer: Node) -> Node:
 
     ``evolution.policy`` and ``evolution.thresholds`` are ``policy.type`` and ``policy.thresholds``.
     ``[memory]`` is ``[conditioner]`` with the type ``memory``; with ``k = 0`` it is the type
-    ``none``, of which its other keys said nothing.
+    ``none``, of which its other keys said nothing. ``[tracker]`` is the only entry of
+    ``[[trackers]]``.
 
     Raises:
         ConfigError: it says a thing in the old and in the new way.
     """
-    return _of_policy(_of_memory(layer))
+    return _of_policy(_of_memory(_of_tracker(layer)))
 
 
 def _of_memory(layer: Node) -> Node:
@@ -43,6 +44,17 @@ def _of_memory(layer: Node) -> Node:
     keys = {} if off else memory.value
     conditioner = {"type": Node("none" if off else "memory", memory.source), **keys}
     return Node({**rest.value, "conditioner": Node(conditioner, memory.source)}, layer.source)
+
+
+def _of_tracker(layer: Node) -> Node:
+    tracker = layer.get("tracker")
+    if tracker is None:
+        return layer
+    if layer.get("trackers") is not None:
+        wrong = "is [[trackers]] today, and there are some; expected these alone"
+        raise ConfigError(tracker.source.problem(("tracker",), wrong))
+    rest, trackers = layer.without("tracker"), Node([tracker], tracker.source)
+    return Node({**rest.value, "trackers": trackers}, layer.source)
 
 
 def _of_policy(layer: Node) -> Node:

@@ -26,6 +26,7 @@ from aios_core.training.held_out import is_over
 from aios_core.training.interrupt import Interruption
 from aios_core.training.learner import Learner, Step
 from aios_core.training.progress import TrainingProgress, announce
+from aios_core.training.tracking import Trackings
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
@@ -158,7 +159,9 @@ class _Loop:
     ) -> None:
         self._config, self._folder, self._learner = resolved.config, folder, learner
         self._state, self._saved = state, saved
-        self._tracking = resolved.config.tracker.start(folder, resolved.values, step=state.step)
+        self._tracking = Trackings(
+            resolved.config.trackers, folder, resolved.values, step=state.step
+        )
         self._since = time.monotonic()
         self._steps: list[Step] = []
 

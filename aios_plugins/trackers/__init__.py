@@ -8,4 +8,8 @@ AIOS_API = 1
 @aios_core.hookimpl
 def aios_trackers() -> dict[str, str]:
     """Names and where they are defined."""
-    return {"jsonl": "aios_plugins.trackers.jsonl:Jsonl"}
+    return {
+        "jsonl": "aios_plugins.trackers.jsonl:Jsonl",
+        "tensorboard": "aios_plugins.trackers.tensorboard:TensorBoard",
+        "wandb": "aios_plugins.trackers.wandb:WandB",
+    }

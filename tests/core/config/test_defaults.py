@@ -235,6 +235,7 @@ COMPONENTS = {
     "tokenizer.hf.parse_special": (False, ""),
     "tokenizer.tiktoken.encoding": (..., ""),
     "tokenizer.tiktoken.parse_special": (False, ""),
+    "tracker.wandb.project": ("ai-os-diffusion", ""),
 }
 """The same of every component of ours; `...`: it must be said."""
 
@@ -257,7 +258,7 @@ KINDS = {
     "evidence": ([], "evaluation"),
     "storage": ("arrow", "nothing"),
     "embedding": ("hashing", "nothing"),
-    "tracker": ("jsonl", "nothing"),
+    "trackers": (["jsonl"], "nothing"),
     "executor": ("processes", "nothing"),
     "reports": (["tables", "html"], "nothing"),
 }

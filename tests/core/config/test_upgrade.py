@@ -117,3 +117,16 @@ def test_memories_in_both_forms_at_once_are_refused(write):
         load(path)
     with pytest.raises(ConfigError, match=r"is conditioner\.k today, with conditioner\.type = "):
         trials({"ablate": {"memory.k": [1, 2]}})
+
+
+def test_the_one_tracker_of_before_is_the_only_one_of_today():
+    stored = {"tracker": {"type": "tensorboard"}}
+
+    assert [{"type": "tensorboard"}] == resolve(stored).values["trackers"]
+    assert [{"type": "jsonl"}] == resolve({}).values["trackers"]
+    found = resolve({}, overrides=["tracker.type=wandb", "seed=1"]).values["trackers"]
+    assert ["wandb"] == [one["type"] for one in found]
+    with pytest.raises(
+        ConfigError, match=r"tracker: is \[\[trackers\]\] today, and there are some"
+    ):
+        resolve({**stored, "trackers": [{"type": "jsonl"}]})

@@ -120,7 +120,7 @@ class Stopping(Tracking):
 
 
 def stopping(resolved, *args):
-    return evolve(resolved, config=evolve(resolved.config, tracker=Stop(*args)))
+    return evolve(resolved, config=evolve(resolved.config, trackers=(Stop(*args),)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
