@@ -41,6 +41,10 @@ class Source:
         """One phrase for messages, as in ``aios-power 1.2 (entry point power)``."""
         return f"{self.distribution} {self.version} (entry point {self.entry_point})"
 
+    def failure(self, reason: str) -> Failure:
+        """The record that something of it is not available."""
+        return Failure(self.distribution, self.version, self.entry_point, reason)
+
 
 @frozen
 class Failure(Source):

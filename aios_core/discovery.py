@@ -76,7 +76,7 @@ def load(source: Source, value: str) -> object | Failure:
         plugin: object = resolve(value)
     except PluginError as error:
         logger.debug("%s", source.source, exc_info=error)
-        return Failure(*_facts(source), str(error))
+        return source.failure(str(error))
     return check(plugin, source) or plugin
 
 
@@ -97,7 +97,7 @@ def kinds(plugin: object, source: Source) -> tuple[list[Kind], list[Failure]]:
                 f"{OF_KINDS} returned {rows!r:.200}; expected a tuple of aios_core.kinds.Kind"
             )
     except PluginError as error:
-        return [], [Failure(*_facts(source), str(error))]
+        return [], [source.failure(str(error))]
     return list(rows), []
 
 
@@ -111,7 +111,7 @@ def collect(
         source: what its components and failures are recorded under.
         known: every kind, those of other plugins among them.
     """
-    origin = _facts(source)
+    origin = (source.distribution, source.version, source.entry_point)
     hooks = {kind.hook: kind for kind in known}
     components, failures, silent = [], [], True
     for attribute, function in _candidates(plugin, hooks):
@@ -122,22 +122,18 @@ def collect(
             hook, offered = _offers(attribute, function, hooks)
         except PluginError as error:
             logger.debug("%s", source.source, exc_info=error)
-            failures.append(Failure(*origin, str(error)))
+            failures.append(source.failure(str(error)))
             continue
         for name, reference in offered.items():
             if problem := _fault(name, reference):
-                failures.append(Failure(*origin, f"{hook} offers {name!r}: {problem}"))
+                failures.append(source.failure(f"{hook} offers {name!r}: {problem}"))
             else:
                 kind = hooks[hook]
                 components.append(Component(*origin, kind.name, name, reference, kind.contract))
     if silent:
         marked = "expected a function marked @aios_core.hookimpl"
-        failures.append(Failure(*origin, f"implements no hook; {marked}: {_known(hooks)}"))
+        failures.append(source.failure(f"implements no hook; {marked}: {_known(hooks)}"))
     return components, failures
-
-
-def _facts(source: Source) -> tuple[str, str, str]:
-    return source.distribution, source.version, source.entry_point
 
 
 def check(plugin: object, source: Source) -> Failure | None:
@@ -151,7 +147,7 @@ def check(plugin: object, source: Source) -> Failure | None:
         reason = (
             f"sets no AIOS_API; this core speaks plugin API {known}, expected AIOS_API = {known}"
         )
-    return Failure(*_facts(source), reason)
+    return source.failure(reason)
 
 
 def _candidates(plugin: object, hooks: Collection[str]) -> Iterator[tuple[str, Callable[..., Any]]]:

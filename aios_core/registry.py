@@ -72,10 +72,7 @@ class Registry:
             names = {canonical(source.entry_point), canonical(source.distribution)}
             if blocked & names:
                 unused -= names
-                reason = "blocked by AIOS_DISABLE_PLUGINS"
-                registry._disabled.append(
-                    Failure(source.distribution, source.version, source.entry_point, reason)
-                )
+                registry._disabled.append(source.failure("blocked by AIOS_DISABLE_PLUGINS"))
             else:
                 loaded = discovery.load(source, value)
                 if isinstance(loaded, Failure):
@@ -228,9 +225,8 @@ class Registry:
         self._record((), failures)
         for row in rows:
             if problem := _taken(row, self._kinds.values()):
-                facts = (source.distribution, source.version, source.entry_point)
                 reason = f"the kind {row.name!r} is left out: {problem}"
-                self._record((), (Failure(*facts, reason),))
+                self._record((), (source.failure(reason),))
             else:
                 self._kinds[row.name] = row
 

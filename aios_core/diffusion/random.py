@@ -139,21 +139,10 @@ class RowRandom:
         mask_id: int,
         bonus: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """Draw a token where asked, by inverse distribution function.
+        """As `Randomness.categorical` of the contracts, by inverse distribution function.
 
         What it is asked to draw from is not waited for: `invalid` says whether it was no
         distribution, and then what was drawn means nothing.
-
-        Args:
-            log_probs: (B, L, V); entries of minus infinity are never drawn.
-            where: (B, L) bool.
-            temperature: divides log-probabilities; 0 takes the most probable token.
-            mask_id: the answer where not asked.
-            bonus: a token at each position, (B, L) int64, and the share (B, L) float64 of its
-                weight that comes on top, at least 0; unset: nothing.
-
-        Returns:
-            (B, L) int64.
         """
         self._check(log_probs, where)
         if temperature == 0:
