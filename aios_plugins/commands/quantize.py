@@ -20,7 +20,7 @@ from aios_plugins.commands._common import check_new, overwrite_option, tensor_ba
 
 if TYPE_CHECKING:
     from aios_core.contracts import Quantizer
-    from aios_plugins._weights import Entry
+    from aios_plugins.tensor_formats.parquet.layout import Entry
 
 _path = click.Path(path_type=Path)
 
@@ -121,7 +121,7 @@ def command(
       aios quantize runs/small.safetensors --bits 4 --exclude "*embed*" --exclude "*head*"
     """  # noqa: D301  # \b is for click
     from aios_core.config import resolve
-    from aios_plugins._weights.layout import opens
+    from aios_plugins.tensor_formats.parquet.layout import opens
 
     if bits is not None and budget is not None:
         raise click.UsageError(
@@ -214,9 +214,9 @@ def _file(
     file: Path, quantizer: Quantizer, target: Path, exclude: tuple[str, ...]
 ) -> dict[str, Any]:
     from aios_core.formats import open_tensors, save_tensors
-    from aios_plugins._weights import WeightLoader
-    from aios_plugins._weights.layout import DTYPES
     from aios_plugins.commands._tensors import EXCLUDED, quantized
+    from aios_plugins.tensor_formats.parquet.layout import DTYPES
+    from aios_plugins.tensor_formats.parquet.loader import WeightLoader
 
     source = open_tensors(file)
     _check_excluded(exclude, source.names, file)
@@ -243,7 +243,7 @@ def _check_excluded(exclude: tuple[str, ...], names: Sequence[str], source: Path
 
 
 def _facts(target: Path, bits: float, after: int, before: int) -> dict[str, Any]:
-    from aios_plugins._weights import WeightLoader
+    from aios_plugins.tensor_formats.parquet.loader import WeightLoader
 
     loader = WeightLoader.open(target, verify=False)
     entries = [loader.entry(name) for name in loader]

@@ -24,7 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from aios_core.formats import open_tensors, save_tensors
-from aios_plugins._weights import WeightLoader
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
 
 BAR = Bar("ratio", least=0.667)
 

@@ -14,9 +14,9 @@ from aios_core.evolution.skills import hand_out
 from aios_core.files import replace_text
 from aios_core.testing.killing import every_instant
 from aios_core.training import checkpoint
-from aios_plugins._weights import WeightLoader
-from aios_plugins._weights.layout import index_path
-from aios_plugins._weights.writer import WeightWriter
+from aios_plugins.tensor_formats.parquet.layout import index_path
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
+from aios_plugins.tensor_formats.parquet.writer import WeightWriter
 
 
 def litter(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from aios_core.experiment.run import RESULTS
 from aios_core.files import fault
 from aios_core.training import checkpoint
 from aios_core.uncertainty.calibration import NAME, Calibration
-from aios_plugins._weights.verify import faults as weight_faults
+from aios_plugins.tensor_formats.parquet.verify import faults as weight_faults
 
 if TYPE_CHECKING:
     from aios_core.registry import Registry

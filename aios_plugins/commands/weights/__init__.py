@@ -13,7 +13,7 @@ from aios_core.contracts import Command
 from aios_plugins.commands._common import check_new, overwrite_option, tensor_bar
 
 if TYPE_CHECKING:
-    from aios_plugins._weights import Entry
+    from aios_plugins.tensor_formats.parquet.layout import Entry
 
 _path = click.Path(path_type=Path)
 _file = click.argument("file", metavar="FILE", type=_path)
@@ -43,7 +43,7 @@ def ls(file: Path, *, as_json: bool) -> None:
       aios weights ls runs/int4.parquet
       aios weights ls runs/int4.parquet --json
     """  # noqa: D301  # \b is for click
-    from aios_plugins._weights import WeightLoader
+    from aios_plugins.tensor_formats.parquet.loader import WeightLoader
 
     loader = WeightLoader.open(file)
     entries = [entry for part in loader.files for entry in part.entries.values()]
@@ -71,7 +71,7 @@ def verify(file: Path, *, as_json: bool) -> None:
     Examples:
       aios weights verify runs/int4.parquet
     """  # noqa: D301  # \b is for click
-    from aios_plugins._weights.verify import faults
+    from aios_plugins.tensor_formats.parquet.verify import faults
 
     with tensor_bar("verifying") as on_progress:
         problems = [str(error) for error in faults(file, on_progress)]
@@ -112,7 +112,7 @@ def convert(
       aios weights convert runs/model.parquet runs/model.pt
     """  # noqa: D301  # \b is for click
     from aios_core.formats import open_tensors, save_tensors
-    from aios_plugins._weights.layout import opens
+    from aios_plugins.tensor_formats.parquet.layout import opens
 
     check_new(opens(target), overwrite=overwrite)
     opened = open_tensors(source)

@@ -10,9 +10,9 @@ from aios_core.inference import ArrowEngine
 from aios_core.inference.package import export
 from aios_core.quantization.linear import quantize_model
 from aios_core.training import checkpoint
-from aios_plugins._weights import WeightLoader
-from aios_plugins._weights.writer import WeightWriter
 from aios_plugins.quantizers.rtn import Rtn
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
+from aios_plugins.tensor_formats.parquet.writer import WeightWriter
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from aios_core.contracts import QuantizedTensor
-from aios_plugins._weights import WeightLoader
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
 
 
 def test_a_run_becomes_a_file_that_samples_and_converts(aios, tmp_path, tiny_run):

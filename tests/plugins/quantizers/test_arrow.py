@@ -8,10 +8,10 @@ from torch.testing import assert_close
 from aios_core.contracts import Statistics
 from aios_core.errors import QuantizationError
 from aios_core.quantization.linear import QuantizedLinear
-from aios_plugins._weights import WeightLoader
-from aios_plugins._weights.writer import WeightWriter
 from aios_plugins.quantizers.arrow import Arrow
 from aios_plugins.quantizers.rtn import Rtn
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
+from aios_plugins.tensor_formats.parquet.writer import WeightWriter
 
 
 @pytest.fixture(scope="module")

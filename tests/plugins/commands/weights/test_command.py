@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from aios_core.cli import cli
-from aios_plugins._weights import WeightLoader
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_tensors_alone_are_no_model_to_sample_from(aios, model, tmp_path):
 
 def test_a_model_in_shards_is_said_by_its_index(aios, model, monkeypatch):
     """Fault E7: the name that is printed is that of a file that is there."""
-    from aios_plugins._weights.writer import WeightWriter
+    from aios_plugins.tensor_formats.parquet.writer import WeightWriter
 
     monkeypatch.setattr(WeightWriter.__init__, "__kwdefaults__", {"max_shard": 1, "max_chunk": 99})
     told = aios("weights", "convert", "model.safetensors", "model.parquet")

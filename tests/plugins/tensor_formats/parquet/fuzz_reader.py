@@ -1,6 +1,6 @@
 """Fuzz the reader of weight files: change the kept files of `corpus` until the time is over.
 
-    python tests/plugins/_weights/fuzz_reader.py [seconds] [seed]
+    python tests/plugins/tensor_formats/parquet/fuzz_reader.py [seconds] [seed]
 
 A file with changed bytes must be refused with a reason that names it, or give the very tensors that
 were written. One whose index lies, under a digest that is right, must be refused too, or be read
@@ -25,7 +25,7 @@ from forging import Parts, change, lie
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError, QuantizationError
 from aios_core.quantization.operator import reader
-from aios_plugins._weights import WeightLoader
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
 
 CORPUS = Path(__file__).with_name("corpus")
 MEMORY = 1 << 30

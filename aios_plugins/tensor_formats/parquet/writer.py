@@ -17,8 +17,8 @@ from torch import Tensor
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelSaveError
 from aios_core.files import scratch
-from aios_plugins._weights.index import write
-from aios_plugins._weights.layout import (
+from aios_plugins.tensor_formats.parquet.index import write
+from aios_plugins.tensor_formats.parquet.layout import (
     CARD,
     DIGEST,
     DTYPES,
@@ -27,8 +27,8 @@ from aios_plugins._weights.layout import (
     WEIGHTS,
     digest,
 )
-from aios_plugins._weights.publish import publish
-from aios_plugins._weights.rows import RowWriter
+from aios_plugins.tensor_formats.parquet.publish import publish
+from aios_plugins.tensor_formats.parquet.rows import RowWriter
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -13,14 +13,15 @@ from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError, ModelSaveError
 from aios_core.formats import open_tensors, save_tensors
 from aios_core.testing import strategies
-from aios_plugins._weights import WeightLoader, index, writer
-from aios_plugins._weights.pages import walk
-from aios_plugins._weights.rows import SCHEMA
-from aios_plugins._weights.verify import faults
-from aios_plugins._weights.writer import WeightWriter
 from aios_plugins.commands._tensors import quantized
 from aios_plugins.commands.weights.compare import differences
 from aios_plugins.quantizers.rtn import Rtn
+from aios_plugins.tensor_formats.parquet import index, writer
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
+from aios_plugins.tensor_formats.parquet.pages import walk
+from aios_plugins.tensor_formats.parquet.rows import SCHEMA
+from aios_plugins.tensor_formats.parquet.verify import faults
+from aios_plugins.tensor_formats.parquet.writer import WeightWriter
 
 from .test_loader import assert_same
 

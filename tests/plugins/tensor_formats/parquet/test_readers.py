@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from aios_core.contracts import QuantizedTensor
-from aios_plugins._weights import WeightLoader
-from aios_plugins._weights.index import COLUMNS
-from aios_plugins._weights.layout import digest
-from aios_plugins._weights.pages import walk
-from aios_plugins._weights.rows import SCHEMA
+from aios_plugins.tensor_formats.parquet.index import COLUMNS
+from aios_plugins.tensor_formats.parquet.layout import digest
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
+from aios_plugins.tensor_formats.parquet.pages import walk
+from aios_plugins.tensor_formats.parquet.rows import SCHEMA
 
 READ = ["name", "part", "chunk", "shape", "dtype", "bits", "payload_xxh3", "payload", "params"]
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from aios_core.errors import ModelSaveError
-from aios_plugins._weights import WeightLoader, loader, publish
-from aios_plugins._weights.writer import WeightWriter
+from aios_plugins.tensor_formats.parquet import loader, publish
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
+from aios_plugins.tensor_formats.parquet.writer import WeightWriter
 
 
 def write(path, value, *, shards, count=3):
@@ -251,7 +252,7 @@ def test_what_an_index_names_outside_of_its_folder_stays(tmp_path, name):
 
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     """Fault N7: whatever the writer had begun."""
-    import aios_plugins._weights.rows as module
+    import aios_plugins.tensor_formats.parquet.rows as module
 
     def full(*_):
         raise OSError(28, "No space left on device")

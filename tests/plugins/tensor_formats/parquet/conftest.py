@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aios_core.testing.contracts.tensor_format import packed
-from aios_plugins._weights.writer import WeightWriter
+from aios_plugins.tensor_formats.parquet.writer import WeightWriter
 
 
 @pytest.fixture(scope="session")

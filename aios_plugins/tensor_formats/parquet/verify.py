@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aios_core.errors import ModelLoadError
-from aios_plugins._weights.layout import BLOBS
-from aios_plugins._weights.loader import WeightLoader
-from aios_plugins._weights.pages import walk
+from aios_plugins.tensor_formats.parquet.layout import BLOBS
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
+from aios_plugins.tensor_formats.parquet.pages import walk
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from aios_plugins._weights.file import WeightFile
+    from aios_plugins.tensor_formats.parquet.file import WeightFile
 
 
 def faults(
@@ -54,7 +54,7 @@ def _check_rows(file: WeightFile) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from aios_plugins._weights.rows import SCHEMA
+    from aios_plugins.tensor_formats.parquet.rows import SCHEMA
 
     try:
         metadata = pq.read_metadata(file.path)

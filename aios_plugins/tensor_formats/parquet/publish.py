@@ -19,8 +19,8 @@ from typing import Final
 
 from aios_core.errors import ModelLoadError
 from aios_core.files import settle, sync
-from aios_plugins._weights.file import WeightFile
-from aios_plugins._weights.layout import PLAIN, digest, index_path, shard_name
+from aios_plugins.tensor_formats.parquet.file import WeightFile
+from aios_plugins.tensor_formats.parquet.layout import PLAIN, digest, index_path, shard_name
 
 _HIDDEN: Final = re.compile(r"\.(.+\.index\.json)\.[0-9a-f]{8}")
 """An index that does not have its name yet."""

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Self
 from aios_core import strict_json
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError
-from aios_plugins._weights.file import WeightFile
-from aios_plugins._weights.layout import DTYPES, FORMAT, PACKING, WEIGHTS, index_path
+from aios_plugins.tensor_formats.parquet.file import WeightFile
+from aios_plugins.tensor_formats.parquet.layout import DTYPES, FORMAT, PACKING, WEIGHTS, index_path
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from torch import Tensor
 
-    from aios_plugins._weights.layout import Entry
+    from aios_plugins.tensor_formats.parquet.layout import Entry
 
 
 class WeightLoader(Mapping[str, "Tensor | QuantizedTensor"]):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow.parquet as pq
 from attrs import frozen
 
-from aios_plugins._weights.file import WeightFile
-from aios_plugins._weights.layout import CARD, DIGEST, INDEX, digest
-from aios_plugins._weights.pages import varint
+from aios_plugins.tensor_formats.parquet.file import WeightFile
+from aios_plugins.tensor_formats.parquet.layout import CARD, DIGEST, INDEX, digest
+from aios_plugins.tensor_formats.parquet.pages import varint
 
 if TYPE_CHECKING:
     import random

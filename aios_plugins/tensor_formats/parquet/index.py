@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aios_core import strict_json
 from aios_core.errors import ModelLoadError
-from aios_plugins._weights.layout import (
+from aios_plugins.tensor_formats.parquet.layout import (
     DTYPES,
     FORMAT,
     MAX_BITS,

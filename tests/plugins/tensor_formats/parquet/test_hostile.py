@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios_core.errors import ModelLoadError
-from aios_plugins._weights import WeightLoader
-from aios_plugins._weights.index import COLUMNS
-from aios_plugins._weights.layout import digest
-from aios_plugins._weights.pages import read_varint, varint, walk
-from aios_plugins._weights.rows import SCHEMA, RowWriter
+from aios_plugins.tensor_formats.parquet.index import COLUMNS
+from aios_plugins.tensor_formats.parquet.layout import digest
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
+from aios_plugins.tensor_formats.parquet.pages import read_varint, varint, walk
+from aios_plugins.tensor_formats.parquet.rows import SCHEMA, RowWriter
 
 from .test_loader import assert_same
 

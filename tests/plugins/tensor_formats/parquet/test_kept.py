@@ -5,8 +5,8 @@ import torch
 
 from aios_core.contracts import QuantizedTensor
 from aios_core.quantization.operator import reader
-from aios_plugins._weights import WeightLoader
-from aios_plugins._weights.verify import faults
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
+from aios_plugins.tensor_formats.parquet.verify import faults
 
 from .kept import CARD, CORPUS, POWERS, WEIGHT, models
 from .test_loader import assert_same

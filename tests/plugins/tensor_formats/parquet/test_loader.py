@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError, ModelSaveError
 from aios_core.testing import strategies
-from aios_plugins._weights import WeightLoader
-from aios_plugins._weights.verify import faults
-from aios_plugins._weights.writer import MAX_CHUNK, MAX_SHARD, WeightWriter
+from aios_plugins.tensor_formats.parquet.loader import WeightLoader
+from aios_plugins.tensor_formats.parquet.verify import faults
+from aios_plugins.tensor_formats.parquet.writer import MAX_CHUNK, MAX_SHARD, WeightWriter
 
 
 def assert_same(expected, found):

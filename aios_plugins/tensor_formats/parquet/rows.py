@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aios_plugins._weights.layout import ALIGNMENT
-from aios_plugins._weights.pages import Page, varint, walk
+from aios_plugins.tensor_formats.parquet.layout import ALIGNMENT
+from aios_plugins.tensor_formats.parquet.pages import Page, varint, walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 from aios_core.errors import ModelLoadError
 from aios_core.signatures import READ, kind
-from aios_plugins._weights.index import Index, read_object
-from aios_plugins._weights.layout import CARD, DIGEST, INDEX, digest
-from aios_plugins._weights.pages import read_varint, varint
+from aios_plugins.tensor_formats.parquet.index import Index, read_object
+from aios_plugins.tensor_formats.parquet.layout import CARD, DIGEST, INDEX, digest
+from aios_plugins.tensor_formats.parquet.pages import read_varint, varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-    from aios_plugins._weights.layout import Bytes, Entry
+    from aios_plugins.tensor_formats.parquet.layout import Bytes, Entry
 
 _MAGIC: Final = b"PAR1"
 _TAIL: Final = 8

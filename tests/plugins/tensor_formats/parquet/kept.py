@@ -1,6 +1,6 @@
 """What the files in `corpus` hold: they were written once and stay, for every version reads them.
 
-    python tests/plugins/_weights/kept.py
+    python tests/plugins/tensor_formats/parquet/kept.py
 
 writes those that are not there yet.
 """
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aios_plugins._weights.layout import DTYPES
-from aios_plugins._weights.writer import WeightWriter
 from aios_plugins.quantizers.arrow import Arrow
 from aios_plugins.quantizers.rtn import Rtn
+from aios_plugins.tensor_formats.parquet.layout import DTYPES
+from aios_plugins.tensor_formats.parquet.writer import WeightWriter
 
 if TYPE_CHECKING:
     from aios_core.contracts import QuantizedTensor
