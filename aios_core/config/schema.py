@@ -122,6 +122,9 @@ class TrainingConfig:
     """Of the forward pass; auto is bfloat16 on CUDA and float32 elsewhere."""
     compile: bool = False
     """Run the network through torch.compile: faster on CUDA, after a first step of a minute."""
+    gradient_checkpointing: bool = field(default=False, metadata=_ON_THE_WAY)
+    """Compute each layer again in the backward pass instead of keeping what it computed: far less
+    memory for about a third more time; gradients differ by rounding at most."""
     device: str = field(default="auto", metadata=_NO_EFFECT)
     """A torch device; auto is CUDA where there is one."""
     checkpoint_every: int = field(default=500, validator=_count, metadata=_NO_EFFECT)
@@ -321,6 +324,14 @@ class Config:
             raise ValueError(
                 f"block_size: {type(self.backbone).__name__} cannot limit what each position sees; "
                 "expected another backbone, or no blocks"
+            )
+
+    @training.validator
+    def _computed_again(self, attribute: Attribute[Any], value: TrainingConfig) -> None:
+        if value.gradient_checkpointing and self.backbone.recomputed is None:
+            raise ValueError(
+                f"gradient_checkpointing: {type(self.backbone).__name__} names no layers to "
+                "compute again (`recomputed`); expected another backbone, or leave it out"
             )
 
     @sampling.validator

@@ -81,6 +81,10 @@ class Backbone(ABC):
     axes: ClassVar[int] = 1
     """Most axes A of `Condition.positions` that its module knows."""
 
+    recomputed: ClassVar[str | None] = None
+    """Name, in its module, of the ``ModuleList`` of its layers, which ``gradient_checkpointing``
+    computes again in the backward pass; each is called once in a pass. None: there is no such."""
+
     @property
     def injections(self) -> int:
         """How many layers of its module call `Condition.inject`, in order and in every pass.

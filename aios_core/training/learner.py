@@ -22,6 +22,7 @@ from aios_core.training import device as devices
 from aios_core.training.checkpoint import PARTS, Part, State, named_tensors, read_tensors
 from aios_core.training.ema import Average
 from aios_core.training.held_out import HeldOut
+from aios_core.training.recomputing import recompute
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
@@ -74,6 +75,8 @@ class Learner:
         self._device = devices.choose(config.training)
         self._ahead = self._device.type == "cuda"  # of the device, which is not waited for
         self.model = Model.build(config, prepared.tokenizer.vocabulary).to(self._device)
+        if config.training.gradient_checkpointing:
+            recompute(self.model.backbone, config.backbone)
         self._network = self.model.compiled() if config.training.compile else self.model
         self.average = Average(self.model, config.training.ema_decay)
         with blamed(config.optimizer, "build"):

@@ -244,6 +244,7 @@ class Transformer(Backbone):
     """Rotary positions, RMSNorm before each layer, SwiGLU; sees both sides, or the past alone."""
 
     serves_masks: ClassVar[bool] = True
+    recomputed: ClassVar[str] = "blocks"
 
     dim: int = field(default=128, validator=[validators.ge(2), validators.le(65_536)])
     """D, the width; a multiple of twice the heads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -12,6 +13,7 @@ from torch.testing import assert_close
 from aios_core.contracts import Condition
 from aios_core.testing.contracts.base import Contract, expect
 from aios_core.testing.modules import assert_learns, same_parameters, seeded, stir
+from aios_core.training.recomputing import recompute
 
 if TYPE_CHECKING:
     from aios_core.contracts import Backbone
@@ -216,6 +218,31 @@ class BackboneContract(Contract["Backbone"]):
         if layers:
             shifted = Condition(inject=lambda h, _: h + 1)
             assert not torch.allclose(module(h, t, None), module(h, t, shifted))
+
+    def test_layers_are_computed_again_to_the_same_gradients(self, instance: Backbone) -> None:
+        """Those that ``recomputed`` names; fewer numbers are kept for the backward pass."""
+        if instance.recomputed is None:
+            pytest.skip("names no layers to compute again")
+        gradients, kept = [], []
+        for again in (False, True):
+            module = stir(seeded(instance.build)).train()
+            if again:
+                recompute(module, instance)
+            sizes: list[int] = []
+
+            def keep(tensor: Tensor, sizes: list[int] = sizes) -> Tensor:
+                sizes.append(tensor.numel())
+                return tensor
+
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                out = seeded(partial(module, _states(instance, 2), _t(2), None))
+            kept.append(sum(sizes))
+            out.square().sum().backward()
+            gradients.append({n: p.grad for n, p in module.named_parameters()})
+        assert kept[1] < kept[0]
+        assert gradients[0].keys() == gradients[1].keys()
+        for name, gradient in gradients[0].items():
+            assert_close(gradient, gradients[1][name])
 
     def test_rows_are_independent(self, instance: Backbone) -> None:
         """T16: a row's answer does not depend on its batch mates."""

@@ -37,6 +37,7 @@ CONFIG = {
     "training.ema_decay": (0.99, "[0.0, 1.0)", "training"),
     "training.precision": ("auto", "", "training"),
     "training.compile": (False, "", "training"),
+    "training.gradient_checkpointing": (False, "", "training"),
     "training.device": ("auto", "", "nothing"),
     "training.checkpoint_every": (500, "[1, 10**9]", "nothing"),
     "training.log_every": (10, "[1, 10**9]", "nothing"),

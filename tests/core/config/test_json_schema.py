@@ -77,7 +77,11 @@ def test_it_explains_sections_components_and_fields(registry):
     assert "Keep a token until time t with probability 1 - t**k." == power["description"]
     want = {"type": "number", "minimum": 0, "exclusiveMinimum": True, "default": 2.0}
     assert {**want, "description": "The exponent."} == power["properties"]["k"]
-    assert "Optimiser steps." == properties["training"]["properties"]["steps"]["description"]
+    training = properties["training"]["properties"]
+    assert (
+        "Forward passes a step; their gradients are averaged."
+        == (training["accumulate"]["description"])
+    )
     assert "The optimiser's loop." == properties["training"]["description"]
 
 

@@ -104,6 +104,7 @@ def test_a_finished_run_goes_on_and_says_that_it_has_another_past(tiny, tmp_path
         "training.evaluate_windows=3",
         "training.checkpoint_every=2",
         "training.log_every=1",
+        "training.gradient_checkpointing=true",
         "evaluation.draws=2",
         "sampling.temperature=0.5",
         "sampler.steps=3",

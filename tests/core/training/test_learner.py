@@ -10,11 +10,12 @@ from attrs import evolve
 from torch import nn
 
 from aios_core.config.schema import TrainingConfig
-from aios_core.errors import ConfigError, TrainingError
+from aios_core.errors import ConfigError, PluginError, TrainingError
 from aios_core.training.data import prepare
 from aios_core.training.device import autocast, choose
 from aios_core.training.ema import Average
 from aios_core.training.learner import Learner, _seeds, weights_of
+from aios_plugins.backbones.transformer import Transformer
 
 
 def weights(learner):
@@ -303,12 +304,66 @@ def test_precision():
             assert (x @ x).dtype == expected
 
 
+AGAIN = "training.gradient_checkpointing=true"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [(), ("mode=ar",), ("backbone.dropout=0.3",), ("diffusion.block_size=4",),
+     ("training.accumulate=2", "backbone.time_conditioned=true")]  ,
+)  # fmt: skip
+def test_layers_that_are_computed_again_learn_the_same(learner, overrides):
+    """Bit for bit on the CPU, also where dropout draws."""
+    plain, again = (
+        learner("backbone.layers=3", *overrides),
+        learner("backbone.layers=3", AGAIN, *overrides),
+    )
+    for step in range(2):
+        expected, got = plain.step(step), again.step(step)
+        assert got.loss.equal(expected.loss)
+        assert got.grad_norm.equal(expected.grad_norm)
+
+    assert same(weights(plain), weights(again))
+    assert plain.parts()["weights"].keys() == again.parts()["weights"].keys()
+    assert plain.held_out_loss() == again.held_out_loss()
+
+
+def test_layers_that_are_computed_again_keep_little_for_the_backward_pass(learner):
+    def kept(*overrides):
+        one, sizes = learner("backbone.layers=6", "diffusion.length=32", *overrides), []
+
+        def keep(tensor):
+            sizes.append(tensor.numel())
+            return tensor
+
+        ids = torch.zeros(8, 32, dtype=torch.int64)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            one.model.states(ids, torch.full((8,), 0.5).double())
+        return sum(sizes)
+
+    assert kept(AGAIN) < kept() / 20
+
+
+def test_a_backbone_without_such_layers_is_refused(tiny, monkeypatch):
+    monkeypatch.setattr(Transformer, "recomputed", None)
+    with pytest.raises(ConfigError, match="Transformer names no layers to compute again"):
+        tiny(AGAIN)
+
+
+@pytest.mark.parametrize("name", ["no_such", "time", ""])
+def test_a_backbone_that_names_what_are_no_layers_is_named(learner, monkeypatch, name):
+    monkeypatch.setattr(Transformer, "recomputed", name)
+    with pytest.raises(PluginError, match=f"recomputed = '{name}'; expected the name of a Modul"):
+        learner(AGAIN)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's own, about itself
-def test_a_compiled_network_learns_the_same(learner, monkeypatch):
+@pytest.mark.parametrize("more", [(), (AGAIN,)])
+def test_a_compiled_network_learns_the_same(learner, monkeypatch, more):
     """Traced and differentiated by torch.compile, but not compiled: that takes a minute."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    plain, fast = learner(), learner("training.compile=true")
+    plain, fast = learner(), learner("training.compile=true", *more)
     for step in range(2):
         expected, got = plain.step(step), fast.step(step)
         assert got.loss.item() == pytest.approx(expected.loss.item(), rel=1e-5)
