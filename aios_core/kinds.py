@@ -276,6 +276,18 @@ _ROWS: Final = (
         """,
     ),
     _of_core(
+        "history",
+        hook="aios_histories",
+        contract="aios_core.contracts.history:History",
+        promise="""
+        Histories of runs, subclasses of `aios_core.contracts.History`: what keeps the versions that
+        a trained network becomes.
+
+        A version is read back as the network that was kept, tensor by tensor, or refused: the
+        network as it was trained never stands in for one that is missing or damaged.
+        """,
+    ),
+    _of_core(
         "uncertainty",
         hook="aios_uncertainty_estimators",
         contract="aios_core.contracts.uncertainty:UncertaintyEstimator",

@@ -14,6 +14,7 @@ from aios_core.contracts.denoising import Denoising, Question
 from aios_core.contracts.embedding import EmbeddingProvider, Side
 from aios_core.contracts.executor import Executor, Outcome
 from aios_core.contracts.head import ProjectionHead
+from aios_core.contracts.history import History, TrainedRun
 from aios_core.contracts.level import (
     Adaptation,
     Budget,
@@ -95,6 +96,7 @@ __all__ = [
     "Experience",
     "FileReader",
     "HeldOutTokens",
+    "History",
     "Id",
     "Injection",
     "LrSchedule",
@@ -140,6 +142,7 @@ __all__ = [
     "TokenProcess",
     "Tokenizer",
     "Tracker",
+    "TrainedRun",
     "TrainedTokenizer",
     "TrainingContext",
     "UncertaintyEstimator",

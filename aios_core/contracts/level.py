@@ -69,15 +69,15 @@ class EvolutionLevel(ABC):
     """A way to adapt a model.
 
     A level proposes and nothing more: whether an adaptation stays is decided by the gate, on texts
-    that the level never sees, and the journal keeps it. Both methods leave the model that they are
+    that the level never sees, and a history keeps it. Both methods leave the model that they are
     given as it is, tensor by tensor; so switching an adaptation off is to use the model underneath
     again, and is exact. ``model.fork()`` gives modules to put things into, which share every tensor
-    with the model until one is put in another's place, and `aios_core.evolution.fitting.fit` trains
+    with the model until one is put in another's place, and `aios_core.training.fitting.fit` trains
     the tensors that it is given. A whole level is in ``aios_core/scaffold/examples/level.py``.
     """
 
     name: ClassVar[str]
-    """Registry name: what a card says, so that it is applied by the level that made it."""
+    """Registry name: what a version says, so that it is applied by the level that made it."""
 
     @abstractmethod
     def adapt(self, model: Network, experience: Experience, budget: Budget) -> Adaptation:

@@ -24,14 +24,13 @@ from aios_core.config import twin as twin_of
 from aios_core.config.keys import training_settings
 from aios_core.contracts import Estimate, Evidence, Samples
 from aios_core.errors import ConfigError, InferenceError, ModelLoadError, PluginError
-from aios_core.evolution.head import at
-from aios_core.evolution.journal import Journal
 from aios_core.experiment.arms import judge as judge_of
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
 from aios_core.quantization.linear import Size
 from aios_core.training import checkpoint, device
 from aios_core.training.data import check_sampling, tokens
 from aios_core.training.held_out import is_over
+from aios_core.training.history import at, find
 from aios_core.training.measured import Measured, others, own, own_corpus
 from aios_core.training.quantize import quantize
 
@@ -104,10 +103,9 @@ class Subject:
         if config.quantizer.calibrated:
             corpus = own_corpus(trained, resolved, measured.corpus)
             train = tokens(corpus, "train", trained.tokenizer)
-        journal = Journal.of(trained.run_folder)
-        head = journal.head if evolved else None
+        head = find(trained) if evolved else None
         held_out = _first(measured.held_out, config.evaluation.max_tokens, trained.tokenizer)
-        model = at(trained, journal, head).to(device.choose(config.training))
+        model = at(trained, head).to(device.choose(config.training))
         quantize(model, config.quantizer, train, seed=config.seed)
         return cls(config, model, trained.tokenizer, held_out, head, measured.other)
 

@@ -9,9 +9,8 @@ import attrs
 
 from aios_core.config import resolve, training_key
 from aios_core.errors import InferenceError
-from aios_core.evolution.head import at, at_head
-from aios_core.evolution.journal import Journal
 from aios_core.training.device import choose
+from aios_core.training.history import at, find
 
 if TYPE_CHECKING:
     from aios_core.training.checkpoint import Checkpoint
@@ -36,7 +35,7 @@ def ready(trained: Checkpoint, overrides: Sequence[str], *, evolved: bool = Fals
             f"--set {' '.join(overrides)}: would change what {trained.folder} was trained with; "
             "expected keys of [sampler] and [sampling] only"
         )
-    model = at_head(trained) if evolved else trained.model
+    model = at(trained, find(trained)) if evolved else trained.model
     model = model.to(choose(resolved.config.training)).eval()
     return attrs.evolve(trained, model=model, resolved=resolved)
 
@@ -52,7 +51,6 @@ def switched(base: Checkpoint, now: Checkpoint, skill: str | None) -> Checkpoint
     Raises:
         EvolutionError: there is no such version, it was revoked, or it is damaged.
     """
-    journal = Journal.of(base.run_folder)
-    tip = journal.head if skill is None else journal.named(skill)
+    version = find(base, skill)
     base.model.to(now.model.device)
-    return attrs.evolve(now, model=at(base, journal, tip).eval())
+    return attrs.evolve(now, model=at(base, version).eval())

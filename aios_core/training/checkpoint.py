@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from aios_core.config import Resolved
-    from aios_core.contracts import Network, TrainedTokenizer
+    from aios_core.contracts import EvolutionLevel, Network, TrainedTokenizer
     from aios_core.registry import Registry
 
 __all__ = [
@@ -250,6 +250,15 @@ class Checkpoint:
         """The folder of the run that the checkpoint, or the weight file made of one, lies in."""
         place = self.folder.absolute()
         return place.parent.parent if place.is_dir() else place.parent
+
+    def level(self, name: str) -> EvolutionLevel:
+        """The evolution level of a registry name, with its defaults.
+
+        Raises:
+            PluginError: there is none, or it cannot be used.
+        """
+        made: EvolutionLevel = self.resolved.registry.get("level", name).load()()
+        return made
 
     def __attrs_post_init__(self) -> None:
         """Refuse a network that has learned a schedule under which no bound can be measured."""

@@ -16,7 +16,7 @@ from aios_core.cli.numbers import COUNT
 from aios_core.contracts import Command
 
 if TYPE_CHECKING:
-    from aios_core.evolution.loop import Attempt
+    from aios_plugins.evolution.loop import Attempt
 
 _run = network_argument("run", "RUN", click.Path(exists=True, file_okay=False, path_type=Path))
 
@@ -92,10 +92,10 @@ def evolve_run(
       aios evolve run runs/demo --memories runs/lines --filter "text LIKE '%e%'" --set seed=2
     """  # noqa: D301  # \b is for click
     from aios_core.config import resolve
-    from aios_core.evolution.loop import evolve
-    from aios_core.evolution.splits import Material
     from aios_core.training import checkpoint
     from aios_core.training.measured import own_corpus
+    from aios_plugins.evolution.loop import evolve
+    from aios_plugins.evolution.splits import Material
 
     trained = checkpoint.load(run)
     values = dict(trained.state.values)
@@ -144,7 +144,7 @@ def status(run: Path, *, as_json: bool) -> None:
     Examples:
       aios evolve status runs/demo
     """  # noqa: D301  # \b is for click
-    from aios_core.evolution.journal import Journal
+    from aios_plugins.evolution.journal import Journal
 
     journal = Journal.of(run)
     cards = [card for card, _ in journal.chain(journal.head)]
@@ -175,7 +175,7 @@ def history(run: Path, *, as_json: bool) -> None:
       aios evolve history runs/demo
       aios evolve history runs/demo --json
     """  # noqa: D301  # \b is for click
-    from aios_core.evolution.journal import Journal
+    from aios_plugins.evolution.journal import Journal
 
     entries = Journal.of(run).entries()
     if as_json:
@@ -212,8 +212,8 @@ def rollback(run: Path, to: str | None, *, as_json: bool) -> None:
 
 
 def _move(run: Path, to: str | None, event: str, *, as_json: bool) -> None:
-    from aios_core.evolution.rollback import rollback as roll
     from aios_core.training import checkpoint
+    from aios_plugins.evolution.rollback import rollback as roll
 
     done = roll(checkpoint.load(run), to, event=event)
     facts = {"from": done.before, "head": done.after, "sha256": done.sha256}
@@ -251,8 +251,8 @@ def verify(run: Path, *, as_json: bool) -> None:
     Examples:
       aios evolve verify runs/demo
     """  # noqa: D301  # \b is for click
-    from aios_core.evolution.rollback import faults
     from aios_core.training import checkpoint
+    from aios_plugins.evolution.rollback import faults
 
     problems = faults(checkpoint.load(run))
     if as_json:
@@ -269,7 +269,7 @@ def verify(run: Path, *, as_json: bool) -> None:
 @contextmanager
 def _kept(run: Path) -> Iterator[None]:
     """Say after Ctrl-C, or a signal like it, what there is."""
-    from aios_core.evolution.journal import Journal
+    from aios_plugins.evolution.journal import Journal
 
     try:
         yield

@@ -17,7 +17,7 @@ from aios_core.contracts import Command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aios_core.evolution.card import Card
+    from aios_plugins.evolution.card import Card
 
 _run = network_argument("run", "RUN", click.Path(exists=True, file_okay=False, path_type=Path))
 _path = click.Path(path_type=Path)
@@ -61,7 +61,7 @@ def ls(run: Path, context: str | None, place: str | None, *, as_json: bool) -> N
       aios skill ls runs/demo
       aios skill ls runs/demo --like "questions about numbers"
     """  # noqa: D301  # \b is for click
-    from aios_core.evolution.journal import Journal
+    from aios_plugins.evolution.journal import Journal
 
     if place is not None and context is None:
         raise click.UsageError("--store is where --like looks; expected --like as well")
@@ -69,9 +69,9 @@ def ls(run: Path, context: str | None, place: str | None, *, as_json: bool) -> N
     if context is None:
         cards = journal.versions()
     else:
-        from aios_core.evolution.skill_index import find_skills
         from aios_core.memory import Place
         from aios_core.training import checkpoint
+        from aios_plugins.evolution.skill_index import find_skills
 
         where = None if place is None else Place.of(place)
         scored = find_skills(journal, checkpoint.load(run).resolved, context, place=where)
@@ -105,8 +105,8 @@ def show(run: Path, skill: str, *, as_json: bool) -> None:
     Examples:
       aios skill show runs/demo HEAD
     """  # noqa: D301  # \b is for click
-    from aios_core.evolution.card import read
-    from aios_core.evolution.readme import readme
+    from aios_plugins.evolution.card import read
+    from aios_plugins.evolution.readme import readme
 
     card, _ = read(_folder(run, skill))
     if as_json:
@@ -127,9 +127,9 @@ def import_(run: Path, folder: Path, name: str | None) -> None:
       aios skill export runs/demo HEAD runs/a-skill
       aios skill import runs/demo runs/a-skill
     """  # noqa: D301  # \b is for click
-    from aios_core.evolution.journal import Journal
-    from aios_core.evolution.skills import take_in
     from aios_core.training import checkpoint
+    from aios_plugins.evolution.journal import Journal
+    from aios_plugins.evolution.skills import take_in
 
     before = Journal.of(run).ids()
     _say(run, take_in(checkpoint.load(run), folder, name=name), before)
@@ -157,8 +157,8 @@ def export(run: Path, skill: str, folder: Path) -> None:
     Examples:
       aios skill export runs/demo HEAD runs/my-skill
     """  # noqa: D301  # \b is for click
-    from aios_core.evolution.journal import Journal
-    from aios_core.evolution.skills import hand_out
+    from aios_plugins.evolution.journal import Journal
+    from aios_plugins.evolution.skills import hand_out
 
     hand_out(Journal.of(run), _folder(run, skill).name, folder)
     click.echo(str(folder))
@@ -178,9 +178,9 @@ def merge(run: Path, skills: tuple[str, ...], name: str) -> None:
     Examples:
       aios skill merge runs/demo HEAD=0.5 --name half
     """  # noqa: D301  # \b is for click
-    from aios_core.evolution import skills as cards
-    from aios_core.evolution.journal import Journal
     from aios_core.training import checkpoint
+    from aios_plugins.evolution import skills as cards
+    from aios_plugins.evolution.journal import Journal
 
     weights: dict[str, float] = {}
     for skill in skills:
@@ -210,8 +210,8 @@ def revoke(run: Path, skill: str, reason: str) -> None:
     Examples:
       aios skill revoke runs/demo HEAD --reason "learned from texts that we may not use"
     """  # noqa: D301  # \b is for click
-    from aios_core.evolution import skills
-    from aios_core.evolution.journal import Journal
+    from aios_plugins.evolution import skills
+    from aios_plugins.evolution.journal import Journal
 
     journal = Journal.of(run)
     head = skills.revoke(journal, _folder(run, skill).name, reason=reason)
@@ -229,8 +229,8 @@ def delete(run: Path, skill: str) -> None:
       aios skill merge runs/demo HEAD=0.25 --name quarter
       aios skill delete runs/demo quarter
     """  # noqa: D301  # \b is for click
-    from aios_core.evolution import skills
-    from aios_core.evolution.journal import Journal
+    from aios_plugins.evolution import skills
+    from aios_plugins.evolution.journal import Journal
 
     skill_id = _folder(run, skill).name
     skills.delete(Journal.of(run), skill_id)
@@ -239,7 +239,7 @@ def delete(run: Path, skill: str) -> None:
 
 def _folder(run: Path, skill: str) -> Path:
     from aios_core.errors import EvolutionError
-    from aios_core.evolution.journal import Journal
+    from aios_plugins.evolution.journal import Journal
 
     journal = Journal.of(run)
     version = journal.named(skill)

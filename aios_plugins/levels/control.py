@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from aios_core.contracts import Adaptation, Budget, Condition, EvolutionLevel, Experience
 from aios_core.errors import EvolutionError
-from aios_core.evolution.fitting import fit
+from aios_core.training.fitting import fit
 
 if TYPE_CHECKING:
     from aios_core.contracts import AnyNetwork, Network

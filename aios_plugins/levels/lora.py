@@ -13,8 +13,8 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
 from aios_core.errors import EvolutionError
-from aios_core.evolution.fitting import fit
-from aios_core.evolution.peft import PREFIX, check_layers, read, written
+from aios_core.training.fitting import fit
+from aios_plugins.levels._peft import PREFIX, check_layers, read, written
 
 if TYPE_CHECKING:
     from aios_core.contracts import AnyNetwork, Network

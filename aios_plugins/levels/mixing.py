@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
 from aios_core.diffusion.times import draw_times
 from aios_core.errors import AIOSError, EvolutionError
-from aios_core.evolution.digest import model_digest
 from aios_core.training import checkpoint
+from aios_core.training.digest import model_digest
 
 if TYPE_CHECKING:
     from aios_core.contracts import AnyNetwork, Network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
@@ -12,8 +13,7 @@ from torch import Tensor, nn
 
 from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
 from aios_core.errors import EvolutionError
-from aios_core.evolution.fitting import fit
-from aios_core.evolution.probe import PROMISE, with_data
+from aios_core.training.fitting import fit, gradients_of
 
 if TYPE_CHECKING:
     from aios_core.contracts import AnyNetwork, Network
@@ -94,10 +94,15 @@ class Unfreeze(Chosen):
 
     def choose(self, model: Network, experience: Experience, most: float) -> list[str]:
         """The best tensors that still fit, in the order of their scores."""
-        rows = with_data(model, experience.target, batches=PROBES, seed=experience.seed)
-        promise = {row.tensor: row.value or 0.0 for row in rows if row.metric == PROMISE}
-        order = sorted(promise, key=lambda name: -promise[name])
-        return _greedy(order, dict(model.named_parameters()), most)
+        fork = model.fork().eval()
+        parameters = dict(fork.named_parameters())
+        tensors, texts = list(parameters.values()), experience.target
+        mean = [torch.zeros_like(tensor) for tensor in tensors]
+        for gradients in gradients_of(fork, texts, tensors, batches=PROBES, seed=experience.seed):
+            mean = [m + g / PROBES for m, g in zip(mean, gradients, strict=True)]
+        promise = {name: float(m.abs().mean()) for name, m in zip(parameters, mean, strict=True)}
+        order = sorted(promise, key=lambda name: -promise[name] if promise[name] < math.inf else 0)
+        return _greedy(order, parameters, most)
 
 
 @frozen

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from attrs import frozen
 
 from aios_core.contracts import Estimate, Evidence, Metric
-from aios_core.evolution.proposal import propose
-from aios_core.evolution.splits import split
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
@@ -35,6 +33,9 @@ class Evolution(Metric):
 
     def measure(self, evidence: Evidence) -> dict[str, Estimate]:
         """Nothing where no level is named."""
+        from aios_plugins.evolution.proposal import propose
+        from aios_plugins.evolution.splits import split
+
         config, model = cast("Config", evidence.config), evidence.model
         if config.evolution.level is None:
             return {}

@@ -26,7 +26,6 @@ KNOTS = {
         "config.lock",
         "config.resolve",
     ): "a lock is read as a configuration is, and keys are of what was read",
-    ("evolution.card", "evolution.readme"): "a card writes its own page",
 }
 """Files that need each other, and why."""
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from aios_core.contracts import Adaptation
-from aios_core.evolution.card import Card, identified, read
-from aios_core.evolution.journal import Journal
-from aios_core.evolution.skills import hand_out
 from aios_core.files import replace_text
 from aios_core.testing.killing import every_instant
 from aios_core.training import checkpoint
+from aios_plugins.evolution.card import Card, identified, read
+from aios_plugins.evolution.journal import Journal
+from aios_plugins.evolution.skills import hand_out
 from aios_plugins.tensor_formats.parquet.layout import index_path
 from aios_plugins.tensor_formats.parquet.loader import WeightLoader
 from aios_plugins.tensor_formats.parquet.writer import WeightWriter

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from aios_core import strict_json
 from aios_core.cli import cli
 from aios_core.errors import EvolutionError, ModelLoadError
-from aios_core.evolution.card import read_json
 from aios_core.formats import open_tensors
+from aios_plugins.evolution.card import read_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -6,7 +6,7 @@ from attrs import field, frozen, validators
 import aios_core
 from aios_core.contracts import Adaptation, EvolutionLevel
 from aios_core.errors import EvolutionError
-from aios_core.evolution.fitting import fit
+from aios_core.training.fitting import fit
 
 AIOS_API = 1
 

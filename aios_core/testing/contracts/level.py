@@ -14,11 +14,11 @@ from aios_core.config import resolve
 from aios_core.contracts import Budget, Experience, Vocabulary, Windows
 from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
-from aios_core.evolution.digest import model_digest, tensors_digest
-from aios_core.evolution.gate import score
 from aios_core.scaffold.examples.conditioner import Opening
 from aios_core.testing.contracts.base import Contract
 from aios_core.testing.modules import stir
+from aios_core.training.digest import model_digest, tensors_digest
+from aios_core.training.fitting import score
 
 if TYPE_CHECKING:
     from torch import Tensor

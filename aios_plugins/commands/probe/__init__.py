@@ -16,7 +16,7 @@ from aios_core.contracts import Command
 from aios_plugins.commands._common import check_new, overwrite_option, tensor_bar
 
 if TYPE_CHECKING:
-    from aios_core.evolution.probe import Row
+    from aios_plugins.evolution.probe import Row
 
 _path = click.Path(path_type=Path, exists=True)
 
@@ -123,7 +123,7 @@ def command(
 
 def _rows(source: Path, *, data: bool, quantizer: str | None) -> list[Row]:
     from aios_core.errors import EvolutionError
-    from aios_core.evolution.probe import (
+    from aios_plugins.evolution.probe import (
         probe,
         quantization_errors,
         quantization_sensitivity,

@@ -11,10 +11,9 @@ from attrs import frozen
 
 from aios_core.config.lock import LOCK, lock_fault, locked_tokenizer
 from aios_core.errors import AIOSError, ModelLoadError
-from aios_core.evolution.rollback import faults as evolution_faults
 from aios_core.experiment.run import RESULTS
 from aios_core.files import fault
-from aios_core.training import checkpoint
+from aios_core.training import checkpoint, history
 from aios_core.uncertainty.calibration import NAME, Calibration
 from aios_plugins.tensor_formats.parquet.verify import faults as weight_faults
 
@@ -55,7 +54,7 @@ def verify_run(folder: Path, *, registry: Registry | None = None) -> Iterator[Pa
     trained, unfit = _model(folder, registry)
     yield Part("model", unfit)
     if trained is not None and (folder / "evolution").is_dir():
-        yield Part("evolution", tuple(evolution_faults(trained)))
+        yield Part("evolution", tuple(history.faults(trained)))
     for path in _weight_files(folder):
         yield Part(path.name, tuple(map(str, weight_faults(path))))
     if trained is not None and (folder / NAME).exists():

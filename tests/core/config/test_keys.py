@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 import aios_core
+import aios_plugins
 from aios_core.config import keys, meaning, resolve, training_key, trial_key, twin
 from aios_core.errors import PluginError
 from aios_core.registry import Registry
@@ -220,6 +221,16 @@ def core(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """Likewise of the default plugins."""
+    copied = tmp_path / "aios_plugins"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(aios_plugins.__file__).parent, copied, ignore=ignored)
+    monkeypatch.setattr(aios_plugins.__spec__, "submodule_search_locations", [str(copied)])
+    return copied
+
+
+@pytest.fixture
 def both(forget):
     """Both keys of a configuration, as the sources are now."""
 
@@ -249,10 +260,8 @@ REMINDED = {"conditioner": {"type": "memory", "k": 2, "store": "notes"}}
         ("experiment/evaluate.py", {}, (False, True)),
         ("experiment/sampling.py", {}, (False, True)),
         ("quantization/linear.py", {}, (False, True)),
-        ("evolution/gate.py", {}, (False, True)),  # levels use it
-        ("evolution/proposal.py", {}, (False, False)),
-        ("evolution/proposal.py", EVOLVED, (False, True)),
-        ("evolution/router.py", EVOLVED, (False, False)),
+        ("training/fitting.py", {}, (False, True)),  # levels use it
+        ("training/history.py", {}, (False, True)),
         ("diffusion/constraints/tokens.py", {}, (False, False)),
         ("experiment/ablation.py", {}, (False, False)),
         ("experiment/reports.py", {}, (False, False)),
@@ -265,6 +274,24 @@ def test_the_code_of_the_core_counts(core, both, module, config, voids):
     resolved = resolve(config, registry=Registry.discover(environ={}))
     before = both(resolved)
     with (core / module).open("a") as file:
+        file.write("ANOTHER = 1\n")
+
+    assert voids == tuple(one != other for one, other in zip(before, both(resolved), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("module", "config", "voids"),
+    [
+        ("evolution/gate.py", EVOLVED, (False, True)),
+        ("evolution/proposal.py", {}, (False, False)),
+        ("evolution/proposal.py", EVOLVED, (False, True)),
+        ("evolution/router.py", EVOLVED, (False, False)),
+    ],
+)
+def test_the_code_that_a_component_uses_counts(plugins, both, module, config, voids):
+    resolved = resolve(config, registry=Registry.discover(environ={}))
+    before = both(resolved)
+    with (plugins / module).open("a") as file:
         file.write("ANOTHER = 1\n")
 
     assert voids == tuple(one != other for one, other in zip(before, both(resolved), strict=True))

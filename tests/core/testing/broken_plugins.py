@@ -10,11 +10,13 @@ from typing import ClassVar
 import click
 import torch
 from attrs import evolve, frozen
+from safetensors.torch import load
 
 import aios_core
-from aios_core.contracts import Dataset, Estimate, Metric, Outcome, Tracker
+from aios_core.contracts import Adaptation, Dataset, Estimate, Metric, Outcome, Tracker
 from aios_core.contracts.reader import FileRow
 from aios_core.contracts.tracker import Tracking
+from aios_core.errors import EvolutionError
 from aios_core.kinds import KINDS
 from aios_core.scaffold.examples.backbone import Averages
 from aios_core.scaffold.examples.command import FirstText
@@ -23,6 +25,7 @@ from aios_core.scaffold.examples.corruption import Mixture
 from aios_core.scaffold.examples.embedding import Letters
 from aios_core.scaffold.examples.executor import InOrder
 from aios_core.scaffold.examples.head import Tied
+from aios_core.scaffold.examples.history import Line, _read
 from aios_core.scaffold.examples.level import Bias
 from aios_core.scaffold.examples.lr_schedule import Polynomial
 from aios_core.scaffold.examples.objective import Tempered
@@ -35,6 +38,7 @@ from aios_core.scaffold.examples.storage import Exact
 from aios_core.scaffold.examples.tensor_format import Hexadecimal
 from aios_core.scaffold.examples.tokenizer import Utf8, _Trained
 from aios_core.scaffold.examples.uncertainty import Surprise
+from aios_core.training.digest import model_digest
 
 AIOS_API = 1
 OFFERS = {}
@@ -595,6 +599,46 @@ class Alternating(Largest):
     def choose(self, situation):
         CALLS.append("chosen")
         return super().choose(situation)[:: 1 - 2 * (len(CALLS) % 2)]
+
+
+@offer("history", "gentle")
+class Gentle(Line):
+    def at(self, trained, version):
+        try:
+            return super().at(trained, version)
+        except EvolutionError:
+            return trained.model
+
+
+@offer("history", "nameless")
+class NamelessHistory(Line):
+    def keep(self, trained, level, adaptation):
+        kept = super().keep(trained, level, adaptation)
+        if kept == "2":
+            (trained.run_folder / "evolution" / "history").unlink()
+        return kept
+
+
+@offer("history", "trusting")
+class TrustingHistory(Line):
+    def at(self, trained, version):
+        model = trained.model
+        for number in range(1, int(version) + 1):
+            folder = trained.run_folder / "evolution" / str(number)
+            (shift,) = load((folder / "tensors").read_bytes()).values()
+            model = trained.level("bias").apply(model, Adaptation({}, {"shift": shift}, 260))
+        return model.eval()
+
+
+@offer("history", "flat")
+class Flat(Line):
+    def at(self, trained, version):
+        if int(version) == 0:
+            return trained.model
+        level, adaptation = _read(
+            trained.run_folder / "evolution" / str(version), model_digest(trained.model)
+        )
+        return trained.level(level).apply(trained.model, adaptation).eval()
 
 
 @offer("uncertainty", "mean")

@@ -243,6 +243,10 @@ OTHERS = {
     "policy.stubborn": ("what_failed_is_not_tried_again", "has one that failed"),
     "policy.idle": ("levels_are_those_of_the_situation", "no level is tried though none has fail"),
     "policy.forgetful": ("the_same_situation_gives_the_same_choice", "A policy keeps no state"),
+    "history.gentle": ("damaged_files_are_refused_or_read", "and gives another network"),
+    "history.flat": ("a_version_is_what_was_kept", "another network than was kept"),
+    "history.nameless": ("the_folder_says_whose_it_is", "the folder names another history"),
+    "history.trusting": ("another_network_is_refused", "DID NOT RAISE"),
     "uncertainty.mean": (
         "higher_is_more_unsure",
         "expected one a hidden token",

@@ -15,10 +15,10 @@ from aios_core.contracts import Adaptation, Budget, Experience, Vocabulary, Wind
 from aios_core.diffusion.guidance import ClassifierFree
 from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
-from aios_core.evolution.gate import score
-from aios_core.evolution.probe import PROMISE, with_data
 from aios_core.testing.modules import stir
+from aios_core.training.fitting import score
 from aios_plugins.conditioners._recall import Memories
+from aios_plugins.evolution.probe import PROMISE, with_data
 from aios_plugins.levels import control, mixing, unfreeze
 from aios_plugins.levels.control import Control
 from aios_plugins.levels.mixing import Mixing, _Cached, _fitted, _predictions, pooled

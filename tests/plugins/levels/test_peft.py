@@ -12,7 +12,7 @@ from aios_core.config import resolve
 from aios_core.contracts import Adaptation, Budget, Experience, Vocabulary, Windows
 from aios_core.diffusion.model import Model
 from aios_core.errors import EvolutionError
-from aios_core.evolution.card import CONFIG, WEIGHTS, read_adaptation, save_adaptation
+from aios_plugins.evolution.card import CONFIG, WEIGHTS, read_adaptation, save_adaptation
 from aios_plugins.levels.lora import Lora
 
 peft = pytest.importorskip("peft")

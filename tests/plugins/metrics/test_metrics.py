@@ -14,14 +14,15 @@ from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
 from aios_core.errors import PluginError
-from aios_core.evolution.gate import Change, Verdict
-from aios_core.evolution.proposal import Proposal
 from aios_core.experiment.evaluate import measure
 from aios_core.memory import Embedder, Place, open_store, with_embedding_metadata
 from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
 from aios_core.training import cues
 from aios_plugins.conditioners.memory import Memory as Memories
 from aios_plugins.embeddings.hashing import Hashing
+from aios_plugins.evolution import proposal, splits
+from aios_plugins.evolution.gate import Change, Verdict
+from aios_plugins.evolution.proposal import Proposal
 from aios_plugins.metrics import evolution
 from aios_plugins.metrics.distinct import Distinct
 from aios_plugins.metrics.entropy import Entropy
@@ -276,8 +277,8 @@ def test_a_gain_of_an_adaptation_is_what_the_report_says(monkeypatch):
         asked.append((level.name, model, splits, config))
         return Proposal(made, model, 1.5, gate, report)
 
-    monkeypatch.setattr(evolution, "propose", propose)
-    monkeypatch.setattr(evolution, "split", lambda *words: words)
+    monkeypatch.setattr(proposal, "propose", propose)
+    monkeypatch.setattr(splits, "split", lambda *words: words)
     config = attrs.evolve(evidence.config, evolution=EvolutionConfig(level="l2-lora"))
     found = evolution.Evolution().measure(attrs.evolve(evidence, config=config))
 

@@ -1,0 +1,115 @@
+"""Texts to learn from, texts that decide and texts that report: which windows go where."""
+
+import torch
+
+from aios_core.config import resolve
+from aios_core.contracts import Experience, Windows
+from aios_plugins.evolution.splits import Held, Splits, _part, _without, split, windows
+
+
+def test_texts_are_laid_end_to_end_and_padded(found):
+    """Ends of texts between them, nothing behind the last one, and no more than was asked for."""
+    vocabulary = found.tokenizer.vocabulary
+    eos, pad = vocabulary.eos_id, vocabulary.pad_id
+    whole = windows(["ab", "cde"], found.tokenizer, 4, 9)
+
+    assert [[97, 98, eos, 99], [100, 101, pad, pad]] == whole.ids.tolist()
+    assert [[True] * 4, [True, True, False, False]] == whole.valid.tolist()
+    assert [[97, 98], [eos, 99]] == windows(["ab", "cde"], found.tokenizer, 2, 2).ids.tolist()
+    assert (0, 4) == tuple(windows([], found.tokenizer, 4, 9).ids.shape)
+
+
+def test_halves_are_contiguous_and_as_large():
+    ids = torch.arange(14).view(7, 2)
+    whole = Windows(ids, ids >= 0)
+
+    assert [0, 2, 4] == _part(whole, 0).ids[:, 0].tolist()
+    assert [6, 8, 10] == _part(whole, 1).ids[:, 0].tolist()
+
+
+def test_what_stands_at_any_offset_is_left_out():
+    """A padded window counts by its tokens; padding of the fitting texts is no text."""
+    fitting = Windows(
+        torch.tensor([[1, 2, 3], [4, 5, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]]) > 0
+    )
+    held = Windows(
+        torch.tensor([[2, 3, 4], [4, 5, 0], [3, 2, 1], [5, 9, 9], [4, 5, 0]]),
+        torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1], [1, 0, 0], [1, 1, 1]]) > 0,
+    )
+    kept, dropped = _without(held, fitting)
+
+    assert ([[3, 2, 1], [4, 5, 0]], 3) == (kept.ids.tolist(), dropped)
+
+
+def test_splits_are_as_large_as_was_asked(found, settings):
+    splits = split(settings("evolution.fitting_windows=40").config, found.tokenizer)
+    fitted = splits.fitting
+
+    assert (40, 40) == (len(fitted.target), len(fitted.base))
+    assert (24, 24) == (len(splits.gate.target), len(splits.report.target))
+
+
+def test_no_text_is_read_that_is_not_wanted(found):
+    """To the last token: the end of a text fills the window, and what lies behind is not read."""
+    eos, read = found.tokenizer.vocabulary.eos_id, []
+
+    def texts():
+        for text in ("abc", "de", "f", "g"):
+            read.append(text)
+            yield text
+
+    assert [[97, 98, 99, eos]] == windows(texts(), found.tokenizer, 4, 1).ids.tolist()
+    read.clear()
+    assert [[97, 98, 99, eos, 100, 101]] == windows(texts(), found.tokenizer, 6, 1).ids.tolist()
+    assert "g" not in read
+    long = windows(["ab" * 9000], found.tokenizer, 2, 300)
+    assert [[97, 98]] * 300 == long.ids.tolist(), "the beginning of a long text is enough"
+
+
+def test_nothing_is_left_where_all_stands_in_the_fitting_texts():
+    ids = torch.arange(12).view(3, 4)
+    whole = Windows(ids, ids >= 0)
+    kept, dropped = _without(whole, whole)
+
+    assert ((0, 4), 3) == (tuple(kept.ids.shape), dropped)
+
+
+def test_every_evidence_is_learned_from_and_its_own_corpus_is_the_base(found, tmp_path):
+    """In the order of the configuration, each by its own halves; the seed is the run's."""
+    for name in "abc":
+        (tmp_path / f"{name}.txt").write_text("".join(f"{name}{n:04} " for n in range(900)))
+    a, b, c = ({"type": "file", "path": str(tmp_path / f"{name}.txt")} for name in "abc")
+    values = found.state.values | {"evidence": [a, b], "dataset": c, "seed": 11}
+    splits = split(resolve(values).config, found.tokenizer)
+
+    def text(found_windows):
+        return found.tokenizer.decode(found_windows.ids[found_windows.valid].numpy())
+
+    assert 11 == splits.fitting.seed
+    assert text(splits.fitting.target).startswith("a0000 a0001 ")
+    assert "b0000 b0001 " in text(splits.fitting.target)
+    assert "c" not in text(splits.fitting.target)
+    assert text(splits.fitting.base).startswith("c0000 c0001 ")
+    for half in (splits.gate, splits.report):
+        assert set("c0123456789 ") >= set(text(half.base))
+        assert "c" not in text(half.target)
+    assert "a0899" in text(splits.gate.target) + text(splits.report.target)
+    assert "b" in text(splits.report.target)
+
+
+def test_digests_of_splits_are_of_what_they_say():
+    """Of both domains of what decides, each in its place; and of what is learned from."""
+    one, two = (Windows(torch.full((2, 2), n), torch.ones(2, 2) > 0) for n in (1, 2))
+    pairs = [Held(*pair).fingerprint for pair in ((one, one), (one, two), (two, one), (two, two))]
+
+    assert 4 == len(set(pairs))
+    assert Held(one, two).fingerprint == pairs[1]
+    learned = [
+        Splits(Experience(target, base, seed), Held(one, gate), Held(one, one), 0).fingerprint
+        for target, base, seed, gate in (
+            (one, one, 0, one),
+            (one, two, 1, two),
+            (two, one, 0, one),
+        )
+    ]
+    assert learned[0] == learned[1] != learned[2]
