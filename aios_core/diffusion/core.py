@@ -20,10 +20,10 @@ from aios_core.contracts import (
     Spacing,
 )
 from aios_core.diffusion.blocks import Blocks
+from aios_core.diffusion.entropies import entropies_at
 from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.random import RowRandom
-from aios_core.diffusion.selection import entropies_at
 from aios_core.diffusion.watching import Watched
 from aios_core.errors import InferenceError
 from aios_core.tensor_cache import count, differences, masks

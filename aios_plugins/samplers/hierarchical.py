@@ -10,8 +10,8 @@ from attrs import field, frozen, validators
 from torch import Tensor
 
 from aios_core.contracts import AdaptiveSampler, SamplingContext
-from aios_core.diffusion.selection import ranks
 from aios_core.tensor_cache import highest
+from aios_plugins.samplers._selection import ranks
 
 
 @frozen

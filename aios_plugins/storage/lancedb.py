@@ -17,7 +17,6 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
-from aios_core.contracts.names import kept_names
 from aios_core.contracts.primitives import id_taken, scored_rows
 from aios_core.contracts.records import check_schema, score
 from aios_core.errors import MissingExtraError, StorageError
@@ -25,6 +24,7 @@ from aios_core.filters import Expression, In, Value, renamed, sql
 from aios_core.filters.sql import literal
 from aios_core.memory.bm25 import Bm25
 from aios_core.redaction import redacted
+from aios_plugins.storage._names import kept_names
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,13 +13,13 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
-from aios_core.contracts.names import kept_names
 from aios_core.contracts.primitives import id_taken
 from aios_core.contracts.records import check_schema, score, vectors_of
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import Expression, sql
 from aios_core.filters.sql import quoted
 from aios_core.redaction import redacted
+from aios_plugins.storage._names import kept_names
 
 if TYPE_CHECKING:
     import pyarrow as pa

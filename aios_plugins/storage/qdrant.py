@@ -17,13 +17,13 @@ from uuid import UUID, uuid5
 from attrs import field, frozen, validators
 
 from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
-from aios_core.contracts.names import is_plain, kept_names
 from aios_core.contracts.primitives import id_taken
 from aios_core.contracts.records import check_schema, score, vectors_of
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.filters import And, Compare, Expression, In, IsNull, Not, Or, renamed
 from aios_core.filters.literals import LEAST
 from aios_core.redaction import redacted
+from aios_plugins.storage._names import is_plain, kept_names
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from aios_core.contracts import MaskLevel, UncertaintyEstimator
-from aios_core.diffusion.selection import entropy
+from aios_core.diffusion.entropies import entropy
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,12 +6,12 @@ import pytest
 import torch
 from attrs import evolve
 
-from aios_core.diffusion.selection import ranks, sureness, sureness_of
 from aios_core.testing.contracts.sampler import ROWS, Linear, context, run, walk
 from aios_core.testing.oracle import Oracle
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.cosine_mdlm import CosineMDLM
 from aios_plugins.noise.loglinear import LogLinear
+from aios_plugins.samplers._selection import ranks, sureness, sureness_of
 from aios_plugins.samplers.analytic import Analytic
 from aios_plugins.samplers.ancestral import Ancestral
 from aios_plugins.samplers.confidence import Confidence

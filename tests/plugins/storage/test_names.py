@@ -3,7 +3,7 @@
 import pytest
 
 from aios_core.contracts import store_schema
-from aios_core.contracts.names import is_plain, kept_names
+from aios_plugins.storage._names import is_plain, kept_names
 
 
 def test_a_name_that_any_database_takes_is_kept_and_the_others_are_numbers():

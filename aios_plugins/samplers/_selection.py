@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from aios_core.diffusion.chunking import chunks, entries_on, joined
-from aios_core.tensor_cache import cached_by_tensor, highest
+from aios_core.diffusion.entropies import entropies
+from aios_core.tensor_cache import highest
 
 Measure = Literal["probability", "margin", "entropy"]
 """How sure a distribution is: log-probability of its likeliest token, difference of its two
@@ -31,32 +31,6 @@ def sureness(log_probs: Tensor, measure: Measure) -> Tensor:
         first, second = log_probs.topk(2).values.exp().unbind(-1)
         return first - second
     return -entropies(log_probs)
-
-
-@cached_by_tensor
-def entropies(log_probs: Tensor) -> Tensor:
-    """Entropies of normalised distributions, (B, L, V) to (B, L), in nats and their type."""
-    flat = log_probs.flatten(0, 1)
-    parts = chunks(len(flat), flat.shape[-1], entries_on(flat.device))
-    return joined([entropy(flat[chunk]) for chunk in parts]).view(log_probs.shape[:2])
-
-
-def entropies_at(log_probs: Tensor, rows: Tensor, places: Tensor) -> Tensor:
-    """Likewise of some positions, (N,) rows and places of (B, L, V): (N,), looked up if known."""
-    known = entropies.known(log_probs)
-    if len(rows) == log_probs[..., 0].numel():
-        known = entropies(log_probs)
-    if known is not None or not len(rows):
-        return log_probs[rows, places, 0] if known is None else known[rows, places]
-    parts = chunks(len(rows), log_probs.shape[-1], entries_on(log_probs.device))
-    return joined([entropy(log_probs[rows[chunk], places[chunk]]) for chunk in parts])
-
-
-def entropy(log_probs: Tensor) -> Tensor:
-    """Entropies of normalised distributions, (N, V) to (N,), in nats and their type."""
-    probability = log_probs.exp()
-    terms: Tensor = torch.special.entr(probability, out=probability)
-    return terms.sum(-1)
 
 
 def sureness_of(drawn: Tensor, log_probs: Tensor, measure: Measure) -> Tensor:
