@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-import numpy as np
 import torch
 
 from aios_core.allocation import answer_bytes, enough_memory
@@ -33,11 +32,12 @@ from aios_core.training.held_out import is_over
 from aios_core.training.history import at, find
 from aios_core.training.measured import Measured, others, own, own_corpus
 from aios_core.training.quantize import quantize
+from aios_core.training.yardsticks import yardsticks
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
     from aios_core.config.schema import Config
-    from aios_core.contracts import Metric, TrainedTokenizer, Vocabulary
+    from aios_core.contracts import Metric, TrainedTokenizer
     from aios_core.diffusion.model import Model
     from aios_core.registry import Registry
     from aios_core.training.checkpoint import Checkpoint
@@ -146,22 +146,6 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
         "parameters": size.weights,
         "machine": machine(subject.model.device),
     }
-
-
-def yardsticks(texts: Tokens, vocabulary: Vocabulary) -> dict[str, float]:
-    """What predictors that learned nothing reach on texts, in nats a token.
-
-    Args:
-        texts: that a network is measured on.
-        vocabulary: of their tokens.
-
-    Returns:
-        ``uniform``: every token but the mask is as likely, ln V. ``unigram``: the entropy of the
-        texts' own counts of tokens, the least that anyone reaches who looks at no other token.
-    """
-    shares = np.unique(texts.ids, return_counts=True)[1] / len(texts.ids)
-    unigram = float(shares @ -np.log(shares))
-    return {"uniform": math.log(vocabulary.size - 1), "unigram": unigram}
 
 
 def evaluate_samples(subject: Subject, twin: Model | None) -> dict[str, Any]:

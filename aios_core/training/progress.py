@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ from rich.progress import (
 )
 
 from aios_core.terminal import Shown
+from aios_core.training.yardsticks import yardsticks
 
 if TYPE_CHECKING:
     from aios_core.config.schema import Config
@@ -46,7 +48,7 @@ class TrainingProgress(Shown):
 
     def __init__(self, label: str, steps: int, done: int, *, shown: bool) -> None:
         self._label, self._steps, self._shown = label, steps, shown
-        self._lines = done * _LINES // steps
+        self._lines = -1  # what a step takes is said as soon as it is known
         self._first, self._began = done, time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -111,7 +113,7 @@ def announce(config: Config, prepared: Prepared, parameters: int) -> None:
     seen = training.steps * training.batch_size * training.accumulate * config.diffusion.length
     log.info(
         "%s (%s): %s parameters; %s tokens to train on, and the last tenth of the text, %s tokens, "
-        "held out; %d steps of %d x %d tokens, %.3g times the training text",
+        "held out; %d steps of %d x %d tokens, %s in all, are %.3g epochs",
         config.name,
         config.mode,
         f"{parameters:,}",
@@ -120,7 +122,18 @@ def announce(config: Config, prepared: Prepared, parameters: int) -> None:
         training.steps,
         training.batch_size * training.accumulate,
         config.diffusion.length,
+        f"{seen:,}",
         seen / train_tokens,
+    )
+    known = yardsticks(prepared.held_out, prepared.tokenizer.vocabulary)
+    log.info(
+        "%s: who learns nothing reaches %.3f nats a held-out token (uniform, perplexity %.4g), and "
+        "counts of tokens alone reach %.3f (unigram, perplexity %.4g); lower is better",
+        config.name,
+        known["uniform"],
+        math.exp(known["uniform"]),
+        known["unigram"],
+        math.exp(known["unigram"]),
     )
     if config.mode == "diffusion":
         log.info(
@@ -131,7 +144,8 @@ def announce(config: Config, prepared: Prepared, parameters: int) -> None:
         )
     if config.mode == "diffusion" and config.evaluation.twin:
         log.info(
-            "%s: then its autoregressive twin, which judges samples, in as many steps; "
-            "evaluation.twin = false goes without",
+            "%s: then its autoregressive twin, which judges samples, is trained for %d steps more, "
+            "in about as much time; evaluation.twin = false goes without",
             config.name,
+            training.steps,
         )

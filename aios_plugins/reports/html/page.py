@@ -211,6 +211,10 @@ def _facts(results: AblationResults) -> list[tuple[str, str]]:
         values = {str(record[key]) for record in source if key in record}
         if values:
             facts.append((name, ", ".join(sorted(values))))
+    yardsticks = [one["yardsticks"] for one in measured if one.get("yardsticks")]
+    for name in yardsticks[0] if yardsticks else ():
+        reached = dict.fromkeys(f"{each[name]:.4g}" for each in yardsticks)
+        facts.append((f"{name} yardstick, nats a token", ", ".join(reached)))
     if results.loses_text:
         reason = "not given where a tokenizer loses a part of the held-out text"
         facts.append(("bits a byte", reason))

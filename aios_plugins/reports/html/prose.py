@@ -34,6 +34,7 @@ def sentences(results: AblationResults) -> list[Markup]:
         sentences += _finding(results, metric, best[0])
         sentences += _contradicted(results, metric, best[0])
         sentences += _cheapest(results, metric, best[0])
+    sentences += _learned(results)
     seeds = max(len(arm.by_seed(NFE)) for arm in results.arms)
     if seeds < 2:
         sentences.append(Markup("Every arm ran with one seed (n = 1), so there are no intervals."))
@@ -166,6 +167,31 @@ def _cheapest(results: AblationResults, metric: str, best: Arm) -> list[Markup]:
     return [text + ("." if gap is None else f" ({interval(gap)} worse).")]
 
 
+def _learned(results: AblationResults) -> list[Markup]:
+    """Whether the networks know more of held-out text than how often each token is in it."""
+    found = [model["result"] for model in results.models.values() if not model["twin"]]
+    pairs = [
+        (measure["value"], one["yardsticks"])
+        for one in found
+        for measure in one.get("metrics", {}).values()
+        if measure["unit"] == "nats/token" and one.get("yardsticks")
+    ]
+    if not pairs:
+        return []
+    counts = [yardsticks["unigram"] for _, yardsticks in pairs]
+    known = [(value, few) for (value, _), few in zip(pairs, counts, strict=True) if value < few]
+    text = Markup("On held-out text the networks reach {} nats a token, counts of tokens alone {}")
+    said = text.format(_span([value for value, _ in pairs]), _span(counts))
+    if not known:
+        return [said + Markup(": <strong>they have learned no more than word counts</strong>.")]
+    some = len(known) < len(pairs)
+    return [said + (": not all have learned more than word counts." if some else ".")]
+
+
+def _span(values: list[float]) -> str:
+    return " to ".join(dict.fromkeys((number(min(values)), number(max(values)))))
+
+
 def _networks(results: AblationResults) -> list[Tile]:
     """How well the networks know held-out text, next to their twin."""
     bits: dict[bool, list[float]] = {}
@@ -175,9 +201,6 @@ def _networks(results: AblationResults) -> list[Tile]:
                 bits.setdefault(model["twin"], []).append(measure["value"])
     if False not in bits:
         return []
-    spans = {
-        twin: " to ".join(dict.fromkeys((number(min(values)), number(max(values)))))
-        for twin, values in bits.items()
-    }
+    spans = {twin: _span(values) for twin, values in bits.items()}
     note = f"autoregressive twin: {spans[True]}" if True in spans else "diffusion networks"
     return [Tile(spans[False], "bits a byte of held-out text", note)]

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -12,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import tomli_w
 import torch
@@ -411,12 +414,16 @@ def test_what_is_recorded_of_several_steps(tiny, monkeypatch):
 
 
 def test_what_is_left_is_told_by_the_steps_of_this_process(monkeypatch, caplog):
-    """One line a tenth of the run; the time of steps that another process did is not known."""
+    """One line as soon as there is something to go by, and one a tenth of the run.
+
+    The time of steps that another process did is not known.
+    """
     caplog.set_level("INFO")
-    clock = iter([100.0, 104.0, 106.0])
+    clock = iter([100.0, 102.0, 104.0, 106.0])
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     shown = progress.TrainingProgress("name", 20, 10, shown=True)
     for done, values in (
+        (11, {}),
         (11, {"loss": 9.0}),
         (12, {}),
         (12, {"loss": 2.5, "held_out_loss": 3.0, "grad_norm": 1.0}),
@@ -426,6 +433,29 @@ def test_what_is_left_is_told_by_the_steps_of_this_process(monkeypatch, caplog):
         shown.advance(done, values)
 
     assert [one.getMessage() for one in caplog.records] == [
+        "name: step 11 of 20, loss 9.000; 0:00:02 passed, about 0:00:18 left",
         "name: step 12 of 20, loss 2.500, held-out 3.000; 0:00:04 passed, about 0:00:16 left",
         "name: step 14 of 20, loss 2.000; 0:00:06 passed, about 0:00:09 left",
     ]
+
+
+def test_a_run_says_at_its_start_what_it_is_and_what_word_counts_reach(tiny, tmp_path, caplog):
+    """Fault D6, and 5 and 6 of `Everything else`: size, epochs, split, yardsticks, and the twin."""
+    caplog.set_level("INFO")
+    train(tiny("training.log_every=3", "training.accumulate=2"), tmp_path)
+    said = [one.getMessage() for one in caplog.records if one.name == progress.__name__]
+    first, yardsticks, _, twin, soon, _ = said
+    prepared = prepare(tiny())
+    trained, held_out = len(prepared.train.ids), prepared.held_out.ids
+    counts = np.bincount(held_out) / len(held_out)
+    unigram = -sum(share * math.log(share) for share in counts if share)
+
+    assert f"{trained:,} tokens to train on" in first
+    assert f"{len(held_out):,} tokens, held out" in first
+    assert f"6 steps of 8 x 16 tokens, 768 in all, are {768 / trained:.3g} epochs" in first
+    assert re.search(r"\(diffusion\): [0-9,]+ parameters", first)
+    assert f"{math.log(259):.3f} nats a held-out token (uniform, perplexity 259)" in yardsticks
+    assert f"reach {unigram:.3f} (unigram, perplexity {math.exp(unigram):.4g})" in yardsticks
+    assert "autoregressive twin, which judges samples, is trained for 6 steps more" in twin
+    assert "step 3 of 6" in soon
+    assert "passed, about 0:00:0" in soon

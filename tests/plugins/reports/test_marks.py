@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aios_core.experiment.statistics import Summary, interval, summarise
 from aios_core.testing.results import made_up
 from aios_plugins.reports.html.figures import main_effects
-from aios_plugins.reports.html.page import render
+from aios_plugins.reports.html.page import _facts, render
 from aios_plugins.reports.html.prose import sentences
 from aios_plugins.reports.tables import _csv, markdown
 
@@ -202,3 +202,31 @@ def test_arms_are_judged_by_their_own_direction():
     none = tuple(attrs.evolve(trial, baseline=False) for trial in found.trials)
     assert "base" == attrs.evolve(found, trials=none).baseline.label
     assert {"noise.type": "third"} == third.settings, "the seed is none of them"
+
+
+@pytest.mark.parametrize(
+    ("reached", "end"),
+    [
+        ((2.25, 2.5), "counts of tokens alone 3.14."),
+        ((2.25, 3.5), "counts of tokens alone 3.14: not all have learned more than word counts."),
+        ((3.25, 3.5), "<strong>they have learned no more than word counts</strong>."),
+    ],
+)
+def test_the_summary_says_whether_more_than_word_counts_was_learned(reached, end):
+    """Section 2, 6 of `Everything else`: nobody could see it in a bare NELBO."""
+    yardsticks = {"uniform": 5.5, "unigram": 3.14}
+
+    def model(nats, *, twin=False):
+        measure = {"value": nats, "stderr": 0.1, "unit": "nats/token", "better": "lower"}
+        result = {"metrics": {"nelbo": measure}, "yardsticks": yardsticks, "status": "done"}
+        return {"twin": twin, "seed": 0, "training_key": "t", "settings": {}, "result": result}
+
+    models = {str(nats): model(nats) for nats in reached} | {"twin": model(9.0, twin=True)}
+    found = attrs.evolve(results({"a": (1.0, 1.2)}, "lower"), models=models)
+    (said,) = (text for text in sentences(found) if "counts of tokens" in text)
+
+    assert f"the networks reach {reached[0]:.2f} to {reached[1]:.2f} nats a token" in said
+    assert said.endswith(end)
+    facts = dict(_facts(found))
+    assert "3.14" == facts["unigram yardstick, nats a token"]
+    assert "5.5" == facts["uniform yardstick, nats a token"]
