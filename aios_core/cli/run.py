@@ -71,6 +71,7 @@ def command(
     from aios_core.config.schema import RUNS
     from aios_core.experiment.arms import is_ablation
     from aios_core.experiment.run import ready, run
+    from aios_core.training.initial import check_apart
 
     resolved = load(file, overrides=overrides, allow_changes=allow_changes)
     data = None if overrides else _locked_data(file)
@@ -82,6 +83,7 @@ def command(
             f"`output`, or another name than {resolved.config.name!r}"
         )
     if fresh:
+        check_apart(resolved, folder)
         _clear(folder)
     prepared = ready(resolved, folder, data=data)
     with logs.to_file(folder / "run.log"):

@@ -91,8 +91,8 @@ def training_key(resolved: Resolved, data: str | None = None) -> str:
 
     Args:
         resolved: the configuration.
-        data: fingerprint of the data where it is known; it then stands for the paths in the
-            section of the data set, so that the key is the same on every machine.
+        data: fingerprint of the data, and of the weights to begin with, where it is known; it then
+            stands for the paths of both, so that the key is the same on every machine.
     """
     return _key(resolved, ("training",), _TRAINS, data)
 
@@ -131,7 +131,7 @@ def differences(there: Resolved, here: Resolved, data: str) -> dict[str, tuple[A
     training: Any = type(there.config.training)
     changeable = {f"training.{name}" for name in _changeable(training)}
     then, now = (
-        {**_flat(_values(one, ("training",), data)), **_origins(one)} for one in (there, here)
+        {**_flat(_values(run, ("training",), data)), **_origins(run)} for run in (there, here)
     )
     return {
         key: (then.get(key), now.get(key))
@@ -142,7 +142,8 @@ def differences(there: Resolved, here: Resolved, data: str) -> dict[str, tuple[A
 
 @cache
 def _changeable(cls: Any) -> tuple[str, ...]:
-    return tuple(key for key, one in fields(cls).items() if one.metadata.get("on_the_way"))
+    own = fields(cls).items()
+    return tuple(key for key, attribute in own if attribute.metadata.get("on_the_way"))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -288,7 +289,7 @@ def _sections(
                 left_out.update(_of_choice(resolved.config.training))
             if mode == "ar" and name == "diffusion":
                 left_out.update(_NOISELESS)
-            if data is not None and name == "dataset":
+            if data is not None and name in {"dataset", "training"}:
                 left_out.update(path[1] for path in resolved.paths if path[0] == name)
             if left_out:
                 counted = {key: value for key, value in counted.items() if key not in left_out}

@@ -147,9 +147,16 @@ def section(
 
 
 def twin(resolved: Resolved) -> Resolved:
-    """The autoregressive twin of a run: same network and data, judging the run's samples."""
-    seed = resolved.config.evaluation.twin_seed
-    return resolved.changed("quantizer", mode="ar", seed=seed)  # it is never quantized
+    """The autoregressive twin of a run: same network and data, judging the run's samples.
+
+    It is never quantized, and begins with random weights, so that it is one judge for runs that
+    begin with any.
+    """
+    seed, left_out, values = resolved.config.evaluation.twin_seed, ["quantizer"], {}
+    if resolved.config.training.init_from is not None:
+        left_out.append("training")
+        values["training"] = {**resolved.values["training"], "init_from": None}
+    return resolved.changed(*left_out, mode="ar", seed=seed, **values)
 
 
 def structure(root: Node, registry: Registry, memo: Memo | None = None) -> Resolved:

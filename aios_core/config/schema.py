@@ -104,6 +104,11 @@ class TrainingConfig:
     not fewer than are done. Learning rates follow the new number from then on; with a schedule that
     gave the steps before other rates than a straight run has (``wsd`` does so in its decay alone,
     ``cosine`` after the warm-up), the run says so and goes on."""
+    init_from: Path | None = None
+    """Begin with the weights of another run (its folder, that of one of its checkpoints, or a file
+    of weights), with a fresh optimizer; unset: with random ones. The tokenizer must be the same.
+    Tensors fit by name and shape; what does not fit is named and begins anew. Results hold for the
+    content of the weights, wherever they lie; a twin begins with random ones."""
     batch_size: int = field(default=32, validator=_size)
     """B, sequences a forward pass."""
     accumulate: int = field(default=1, validator=_size)

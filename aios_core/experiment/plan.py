@@ -15,6 +15,7 @@ from aios_core.config.schema import RUNS
 from aios_core.errors import ConfigError
 from aios_core.training import checkpoint
 from aios_core.training.corpus import Corpus
+from aios_core.training.initial import Initial, data_of, opened
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
@@ -122,6 +123,7 @@ def make_plan(
 
     Raises:
         ConfigError: with all that is wrong, or the folder is that of a run.
+        AIOSError: texts, or weights to begin with, cannot be read.
     """
     configured = trials(file, overrides=overrides, registry=registry)
     name = configured[0].resolved.config.name
@@ -134,6 +136,7 @@ def make_plan(
     label = labeller([trial.settings for trial in configured])
     corpora: dict[str, Corpus] = {}
     data: dict[str, str] = {}
+    weights: dict[Path | None, Initial | None] = {}
     models: dict[tuple[object, ...], PlannedModel] = {}
     planned = []
     for trial in configured:
@@ -143,16 +146,20 @@ def make_plan(
             corpora[dataset] = Corpus(resolved)
             data[dataset] = _fingerprint(corpora[dataset])
         texts = data[dataset]
+        begins = resolved.config.training.init_from
+        if begins not in weights:
+            weights[begins] = opened(resolved)
+        learned = data_of(texts, weights[begins])
         judged = resolved.config.evaluation.twin and resolved.config.mode == "diffusion"
         planned.append(
             PlannedTrial(
-                key=trial_key(resolved, texts),
+                key=trial_key(resolved, learned),
                 settings=trial.settings,
                 arm=label(trial.settings),
                 baseline=trial.baseline,
                 seed=resolved.config.seed,
                 resolved=resolved,
-                model=_model(resolved, texts, models),
+                model=_model(resolved, learned, models),
                 twin=_model(resolved, texts, models, judge=True) if judged else None,
             )
         )

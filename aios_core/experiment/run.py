@@ -10,6 +10,7 @@ from aios_core.config import twin
 from aios_core.errors import DataError
 from aios_core.experiment.evaluate import evaluate_run
 from aios_core.files import replace_text
+from aios_core.training import initial
 from aios_core.training.corpus import Corpus
 from aios_core.training.data import Prepared, check_sampling, prepare
 from aios_core.training.going_on import check_same
@@ -32,17 +33,23 @@ def ready(resolved: Resolved, folder: Path, *, data: str | None = None) -> Prepa
 
     Raises:
         ConfigError: ``[sampling]`` names what is not a token.
-        TrainingError: the folder holds another run.
+        TrainingError: the folder holds another run, or the weights to begin with are of other
+            tokens.
+        ModelLoadError: these weights are damaged.
         DataError: the data cannot be read, or is other data.
     """
     check_same(resolved, folder)
     prepared = prepare(resolved)
     check_sampling(resolved.config, prepared.tokenizer)
-    if data is not None and data != prepared.trained_on(resolved.config):
+    begins = initial.opened(resolved)
+    if begins:
+        begins.check(resolved, prepared.tokenizer)
+    if data is not None and data != initial.data_of(prepared.trained_on(resolved.config), begins):
+        what = "the texts, or the tokenizer made from them"
+        what += ", or the weights in training.init_from" if begins else ""
         raise DataError(
-            f"{Corpus(resolved)}: lock.data: the texts, or the tokenizer made from them, are not "
-            "those of the run that wrote the lock file; expected them as they were, or a --set for "
-            "a run of its own"
+            f"{Corpus(resolved)}: lock.data: {what}, are not those of the run that wrote the lock "
+            "file; expected them as they were, or a --set for a run of its own"
         )
     return prepared
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from aios_core.config.schema import Config
     from aios_core.contracts.optimizer import Role
     from aios_core.training.data import Prepared
+    from aios_core.training.initial import Initial
+
+log = logging.getLogger(__name__)
 
 
 @frozen(eq=False)
@@ -154,6 +158,16 @@ class Learner:
         """Everything that a checkpoint keeps; the tensors are the live ones."""
         weights, optimizer = named_tensors(self.model), dict(self._stepper.state)
         return {"weights": weights, "ema": weights | self.average.shadow, "optimizer": optimizer}
+
+    def begin(self, initial: Initial) -> None:
+        """Take over weights of another run, as far as they fit; the optimizer knows none of them.
+
+        Raises:
+            TrainingError: none fits.
+            ModelLoadError: they are damaged.
+        """
+        initial.fill(self.model, log)
+        self.average = Average(self.model, self._config.training.ema_decay)
 
     def restore(self, checkpoint: Path, state: State) -> None:
         """Become what was saved.

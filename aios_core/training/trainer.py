@@ -18,7 +18,7 @@ from aios_core.config import training_key, write_lock
 from aios_core.config.lock import LOCK, lock_fault
 from aios_core.errors import TrainingError
 from aios_core.files import manifest, new_folder, remove_folder, sweep
-from aios_core.training import checkpoint, cues
+from aios_core.training import checkpoint, cues, initial
 from aios_core.training.corpus import Corpus
 from aios_core.training.data import Prepared, prepare
 from aios_core.training.going_on import Before, carried, check_same
@@ -75,12 +75,14 @@ def train(
 def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progress: bool) -> Path:
     config, before = resolved.config, check_same(resolved, folder)
     prepared = prepared or prepare(resolved)
-    data = prepared.trained_on(config)
+    begins = initial.opened(resolved)
+    if begins:
+        begins.check(resolved, prepared.tokenizer)
+    data = initial.data_of(prepared.trained_on(config), begins)
     if before and before.state.data != data:
         raise TrainingError(
-            f"{folder}: was trained on other texts, or memories, than there are now in "
-            f"{Corpus(resolved)}; expected them as they were, another folder, or `fresh` to throw "
-            "that run away"
+            f"{folder}: {_other_data(before, resolved, prepared)}; expected them as they were, "
+            "another folder, or `fresh` to throw that run away"
         )
     past = carried(before, resolved, folder) if before else None
     state = checkpoint.State(
@@ -121,9 +123,25 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
                 "what either of them makes alone",
                 folder,
             )
+    elif begins:
+        learner.begin(begins)
     return _Loop(resolved, folder, learner, state, before.folder if before else None).run(
         progress=progress
     )
+
+
+def _other_data(before: Before, resolved: Resolved, prepared: Prepared) -> str:
+    """In words, what a run was trained on that is not there now."""
+    then, now = (
+        values["training"].get("init_from", "unset")
+        for values in (before.state.values, resolved.values)
+    )
+    if {then, now} != {"unset"} and before.state.texts in {"", prepared.fingerprint}:
+        return (
+            "began with other weights than there are now in training.init_from, or has other "
+            f"memories (training.init_from: {then} there, {now} here)"
+        )
+    return f"was trained on other texts, or memories, than there are now in {Corpus(resolved)}"
 
 
 def _kept(

@@ -211,7 +211,7 @@ def _facts(results: AblationResults) -> list[tuple[str, str]]:
         values = {str(record[key]) for record in source if key in record}
         if values:
             facts.append((name, ", ".join(sorted(values))))
-    yardsticks = [one["yardsticks"] for one in measured if one.get("yardsticks")]
+    yardsticks = [model["yardsticks"] for model in measured if model.get("yardsticks")]
     for name in yardsticks[0] if yardsticks else ():
         reached = dict.fromkeys(f"{each[name]:.4g}" for each in yardsticks)
         facts.append((f"{name} yardstick, nats a token", ", ".join(reached)))

@@ -169,12 +169,12 @@ def _cheapest(results: AblationResults, metric: str, best: Arm) -> list[Markup]:
 
 def _learned(results: AblationResults) -> list[Markup]:
     """Whether the networks know more of held-out text than how often each token is in it."""
-    found = [model["result"] for model in results.models.values() if not model["twin"]]
+    measured = [model["result"] for model in results.models.values() if not model["twin"]]
     pairs = [
-        (measure["value"], one["yardsticks"])
-        for one in found
-        for measure in one.get("metrics", {}).values()
-        if measure["unit"] == "nats/token" and one.get("yardsticks")
+        (measure["value"], result["yardsticks"])
+        for result in measured
+        for measure in result.get("metrics", {}).values()
+        if measure["unit"] == "nats/token" and result.get("yardsticks")
     ]
     if not pairs:
         return []

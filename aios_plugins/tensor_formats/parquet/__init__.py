@@ -1,7 +1,7 @@
 """Weights in Parquet: files that any Arrow reader opens, and that start a model at once.
 
 FORMAT.md in this folder is the specification, with the promise that it makes. The commands that
-look into such files use `loader`, `layout` and `verify`; whoever wants the tensors of any file has
+look into such files use `loader`, `layout` and `verify`; for the tensors of any file there is
 `aios_core.formats.open_tensors`.
 """
 

@@ -243,3 +243,28 @@ def test_a_signal_ends_the_command_with_130_and_it_goes_on(project, number):
     state = project / "runs" / "tiny" / "checkpoints"
     step = int((state / "latest").read_text().removeprefix("step-"))
     assert 300 <= step < 3000
+
+
+def test_weights_that_a_run_is_to_begin_with_are_not_thrown_away(project):
+    """Nor is a run of other weights taken for it."""
+    runner = CliRunner()
+    small = ["--set", "evaluation.twin=false", "--set", "metrics=[]"]
+    done = runner.invoke(cli, ["run", "tiny.toml", "--output", "first", *small])
+    assert 0 == done.exit_code, done.output
+    begins = [*small, "--set", "training.init_from=first"]
+    done = runner.invoke(cli, ["run", "tiny.toml", "--output", "first", "--fresh", *begins])
+    assert 1 < done.exit_code
+    assert "training.init_from: " in done.output
+    assert "first: is in first, which --fresh would empty; expected another --output" in done.output
+    assert (project / "first" / "checkpoints" / "latest").exists()
+    done = runner.invoke(cli, ["run", "tiny.toml", "--output", "second", *begins])
+    assert 0 == done.exit_code, done.output
+    assert "first: begins with 8 of its network's 8 tensors" in done.output
+    done = runner.invoke(cli, ["run", "second/run.lock.toml", "--output", "third"])
+    assert 0 == done.exit_code, done.output
+    one, other = (
+        project / name / "checkpoints" / "step-000006" / "weights.safetensors"
+        for name in ("second", "third")
+    )
+    assert one.read_bytes() == other.read_bytes()
+    assert 0 == runner.invoke(cli, ["evaluate", "third", "--set", "sampler.steps=2"]).exit_code

@@ -28,6 +28,7 @@ CONFIG = {
     "diffusion.mask_rates": ((0.0, 1.0), "", "training"),
     "diffusion.block_size": (None, "[1, 2**20]", "training"),
     "training.steps": (1000, "[1, 10**9]", "training"),
+    "training.init_from": (None, "", "training"),
     "training.batch_size": (32, "[1, 2**20]", "training"),
     "training.accumulate": (1, "[1, 2**20]", "training"),
     "training.learning_rate": (0.002, "(0.0, 1e30]", "training"),
@@ -267,6 +268,7 @@ KINDS = {
 
 UNSET = {
     "diffusion.block_size",
+    "training.init_from",
     "training.patience",
     "sampling.top_k",
     "sampling.length",
@@ -356,7 +358,7 @@ def test_what_a_key_makes_void_is_what_was_promised():
     given: dict = {}
     for name in UNSET:
         section, _, key = name.partition(".")
-        value = {"evolution.level": "l2-lora"}.get(name, 128)
+        value = {"evolution.level": "l2-lora", "training.init_from": "run"}.get(name, 128)
         given.setdefault(section, {})[key] = value
     resolved = resolve(given)
 

@@ -1,9 +1,12 @@
 """What arms are called, what waits for what, and what is read of results."""
 
 import json
+import shutil
 
+from aios_core.config import load
 from aios_core.experiment.ablate import _in_turn
 from aios_core.experiment.plan import ONLY, PlannedModel, is_done, labeller, make_plan, read_result
+from aios_core.training.trainer import train
 
 
 def test_an_arm_is_called_by_what_tells_it_from_others():
@@ -88,3 +91,27 @@ def test_measures_are_of_all_texts_that_are_there(tmp_path, write_config):
     other = make_plan(tmp_path / "ablation.toml", tmp_path / "out")
 
     assert not {one.key for one in plan.trials} & {one.key for one in other.trials}
+
+
+def test_arms_begin_with_weights_by_their_content(tmp_path, write_config):
+    """One judge for all of them; other weights in the same place make another network."""
+    random = make_plan(write_config(tmp_path, "[ablate]\nseed = [0]\n"), tmp_path / "out")
+    path = write_config(tmp_path, '[ablate]\n"training.init_from" = ["first", "second"]\n')
+
+    def trained(name, seed):
+        shutil.rmtree(tmp_path / name, ignore_errors=True)
+        resolved = load(path, overrides=["training.steps=2", f"seed={seed}"])
+        train(resolved, tmp_path / name, progress=False)
+
+    trained("first", 1)
+    trained("second", 2)
+    plan = make_plan(path, tmp_path / "out")
+    first, second = plan.trials
+    assert first.model.training_key != second.model.training_key
+    assert {random.trials[0].twin.key} == {first.twin.key, second.twin.key}
+    assert plan == make_plan(path, tmp_path / "out")
+    trained("second", 3)
+    other = make_plan(path, tmp_path / "out").trials
+    assert [first.key] == [trial.key for trial in other if trial.key in {first.key, second.key}]
+    trained("second", 1)
+    assert 1 == len({trial.model.key for trial in make_plan(path, tmp_path / "out").trials})
