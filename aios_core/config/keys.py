@@ -91,8 +91,8 @@ def training_key(resolved: Resolved, data: str | None = None) -> str:
 
     Args:
         resolved: the configuration.
-        data: fingerprint of the data, and of the weights to begin with, where it is known; it then
-            stands for the paths of both, so that the key is the same on every machine.
+        data: fingerprint of the data, the tokenizer, and the weights to begin with, where it is
+            known; it then stands for their paths, so that the key is the same on every machine.
     """
     return _key(resolved, ("training",), _TRAINS, data)
 
@@ -289,7 +289,7 @@ def _sections(
                 left_out.update(_of_choice(resolved.config.training))
             if mode == "ar" and name == "diffusion":
                 left_out.update(_NOISELESS)
-            if data is not None and name in {"dataset", "training"}:
+            if data is not None and name in {"dataset", "tokenizer", "training"}:
                 left_out.update(path[1] for path in resolved.paths if path[0] == name)
             if left_out:
                 counted = {key: value for key, value in counted.items() if key not in left_out}

@@ -15,7 +15,8 @@ from aios_core.config.schema import RUNS
 from aios_core.errors import ConfigError
 from aios_core.training import checkpoint
 from aios_core.training.corpus import Corpus
-from aios_core.training.initial import Initial, data_of, opened
+from aios_core.training.data import digest, tokenizer_files
+from aios_core.training.initial import data_of, opened
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
@@ -136,7 +137,7 @@ def make_plan(
     label = labeller([trial.settings for trial in configured])
     corpora: dict[str, Corpus] = {}
     data: dict[str, str] = {}
-    weights: dict[Path | None, Initial | None] = {}
+    learned: dict[tuple[str, Path | None], str] = {}
     models: dict[tuple[object, ...], PlannedModel] = {}
     planned = []
     for trial in configured:
@@ -145,21 +146,21 @@ def make_plan(
         if dataset not in data:
             corpora[dataset] = Corpus(resolved)
             data[dataset] = _fingerprint(corpora[dataset])
-        texts = data[dataset]
-        begins = resolved.config.training.init_from
-        if begins not in weights:
-            weights[begins] = opened(resolved)
-        learned = data_of(texts, weights[begins])
+        files = tokenizer_files(resolved)
+        texts = digest("".join((data[dataset], *files))) if files else data[dataset]
+        place = texts, resolved.config.training.init_from
+        if place not in learned:
+            learned[place] = data_of(texts, opened(resolved))
         judged = resolved.config.evaluation.twin and resolved.config.mode == "diffusion"
         planned.append(
             PlannedTrial(
-                key=trial_key(resolved, learned),
+                key=trial_key(resolved, learned[place]),
                 settings=trial.settings,
                 arm=label(trial.settings),
                 baseline=trial.baseline,
                 seed=resolved.config.seed,
                 resolved=resolved,
-                model=_model(resolved, learned, models),
+                model=_model(resolved, learned[place], models),
                 twin=_model(resolved, texts, models, judge=True) if judged else None,
             )
         )

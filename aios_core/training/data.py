@@ -19,6 +19,7 @@ from aios_core.contracts.dataset import SPLITS
 from aios_core.errors import ConfigError, DataError, TokenizerError
 from aios_core.files import (
     cache_folder,
+    entry,
     fault,
     manifest,
     new_folder,
@@ -122,6 +123,7 @@ def prepare(resolved: Resolved, corpus: Corpus | None = None) -> Prepared:
     settings = {
         "texts": corpus.contents["train"].sha256,
         "settings": resolved.values["tokenizer"],
+        "files": tokenizer_files(resolved),
         "by": [
             (component.distribution, component.version)
             for component in resolved.components
@@ -140,6 +142,13 @@ def prepare(resolved: Resolved, corpus: Corpus | None = None) -> Prepared:
             f"{config.diffusion.length}; expected a longer text or a smaller length"
         )
     return Prepared(tokenizer, train, held_out, corpus)
+
+
+def tokenizer_files(resolved: Resolved) -> list[str]:
+    """SHA-256 of each file that the section of the tokenizer names: one may change in its place."""
+    section = resolved.values["tokenizer"]
+    named = (section[key[1]] for key in resolved.paths if key[0] == "tokenizer" and len(key) == 2)
+    return [str(entry(Path(file))["sha256"]) for file in named if Path(file).is_file()]
 
 
 def check_sampling(config: Config, tokenizer: TrainedTokenizer) -> None:

@@ -79,19 +79,27 @@ class Bpe(Tokenizer):
     """V, the 256 bytes and the four special tokens included."""
     min_frequency: int = field(default=2, validator=[validators.ge(1), validators.lt(2**31)])
     """Fewest occurrences in the texts of a pair that becomes a token."""
+    file: Path | None = None
+    """The ``tokenizer.json`` of another run (in its folder ``tokenizer``), which is taken as it is;
+    the size is then its own. Unset: the tokenizer is learned from the texts."""
 
     def train(
         self, texts: Iterable[str] | Texts, progress: Callable[[int], object] | None = None
     ) -> TrainedBpe:
         """Count the words of all texts, then merge pairs until the vocabulary is full.
 
+        With a `file`, nothing is read of the texts.
+
         Args:
             texts: an iterable of texts, or an Arrow array of them.
             progress: called from time to time with the number of tokens.
 
         Raises:
-            TokenizerError: the texts hold too little for `vocab_size`.
+            TokenizerError: the texts hold too little for `vocab_size`, or the file is damaged, of
+                another kind, or not there.
         """
+        if self.file is not None:
+            return self._read(self.file)
         with engine_errors():
             return TrainedBpe(
                 fast_tokenizer.Bpe.train(
@@ -104,5 +112,8 @@ class Bpe(Tokenizer):
 
     def load(self, folder: Path) -> TrainedBpe:
         """Read ``tokenizer.json``, which must be as `TrainedBpe.save` writes it."""
+        return self._read(folder / FILE)
+
+    def _read(self, path: Path) -> TrainedBpe:
         with engine_errors():
-            return TrainedBpe(fast_tokenizer.Bpe.load(folder / FILE))
+            return TrainedBpe(fast_tokenizer.Bpe.load(path))

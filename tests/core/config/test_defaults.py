@@ -231,6 +231,7 @@ COMPONENTS = {
     "storage.usearch.dtype": ("f32", ""),
     "tokenizer.bpe.vocab_size": (1024, "[260, 2**19]"),
     "tokenizer.bpe.min_frequency": (2, "[1, 2**31)"),
+    "tokenizer.bpe.file": (None, ""),
     "tokenizer.hf.file": (..., ""),
     "tokenizer.hf.engine": (False, ""),
     "tokenizer.hf.strict": (False, ""),

@@ -115,3 +115,20 @@ def test_arms_begin_with_weights_by_their_content(tmp_path, write_config):
     assert [first.key] == [trial.key for trial in other if trial.key in {first.key, second.key}]
     trained("second", 1)
     assert 1 == len({trial.model.key for trial in make_plan(path, tmp_path / "out").trials})
+
+
+def test_a_tokenizer_counts_by_the_content_of_its_file(tmp_path, write_config):
+    """And wherever it lies, of networks and twins alike."""
+
+    def plan(name):
+        over = [f"tokenizer={{type='bpe', file='{tmp_path / name}'}}"]
+        path = write_config(tmp_path, "[ablate]\nseed = [0]\n")
+        (trial,) = make_plan(path, tmp_path / "out", overrides=over).trials
+        return trial.key, trial.model.training_key, trial.twin.training_key
+
+    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "b.json").write_text("{}")
+    before = plan("a.json")
+    assert before == plan("b.json")
+    (tmp_path / "a.json").write_text("{ }")
+    assert not {*before} & {*plan("a.json")}

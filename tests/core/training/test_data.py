@@ -256,6 +256,19 @@ def test_the_tokenizer_never_sees_the_held_out_split(tiny, corpus):
     assert first != prepare(tiny(*bpe)).tokenizer.fingerprint
 
 
+@pytest.mark.parametrize("kind", ["bpe", "hf"])
+def test_a_tokenizer_file_that_changes_in_its_place_is_read_again(tiny, tmp_path, kind):
+    """And is another tokenizer, whatever the cache holds by its name."""
+    sizes = []
+    for size in (270, 290):
+        learned = prepare(tiny("tokenizer.type=bpe", f"tokenizer.vocab_size={size}")).tokenizer
+        learned.save(tmp_path)
+        over = f"tokenizer={{type='{kind}', file='{tmp_path / 'tokenizer.json'}'}}"
+        sizes.append(prepare(tiny(over)).tokenizer.vocabulary.size)
+
+    assert [270, 290] == [size - 4 * (kind == "hf") for size in sizes]
+
+
 @pytest.mark.parametrize("damage", ["truncate", "change", "remove", "seal"])
 def test_a_damaged_cache_is_made_again(tiny, damage, caplog):
     good = prepare(tiny()).train.ids.copy()

@@ -171,6 +171,22 @@ def test_another_vocabulary_is_refused_with_both_tokenizers(tiny, tmp_path, size
     train(tiny(*bpe, begins), tmp_path / "run", progress=False)
 
 
+def test_a_tokenizer_that_was_learned_goes_along_to_other_texts(tiny, tmp_path):
+    bpe = ("tokenizer.type=bpe", "tokenizer.vocab_size=300")
+    source = tmp_path / "source"
+    first = train(tiny(*bpe), source, progress=False)
+    (tmp_path / "other.txt").write_text("A barrel of beer and a barrel of rum. " * 90)
+    begins = (f"training.init_from={source}", f"dataset.path={tmp_path / 'other.txt'}")
+    with pytest.raises(TrainingError, match=r"tokenizer is bpe .* and that of this run is bpe "):
+        train(tiny("tokenizer.type=bpe", "tokenizer.vocab_size=270", *begins), tmp_path / "run")
+    same = ("tokenizer.type=bpe", f"tokenizer.file={source / 'tokenizer' / 'tokenizer.json'}")
+    tuned = train(tiny(*same, *begins), tmp_path / "run", progress=False)
+
+    assert read_state(first).tokenizer == read_state(tuned).tokenizer
+    shutil.rmtree(source)
+    checkpoint.load(tmp_path / "run")
+
+
 @pytest.mark.parametrize("rows", [200, 300])
 def test_weights_of_no_known_tokenizer_fit_by_shape(begun, source, tmp_path, caplog, rows):
     """A bare file says nothing of its tokens."""

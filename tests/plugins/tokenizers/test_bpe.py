@@ -139,3 +139,24 @@ def test_special_tokens_have_no_bytes():
 
     assert [b""] * 4 + [b"th"] == [tokenizer.token_bytes(i) for i in (0, 1, 2, 3, 260)]
     assert "th" == tokenizer.decode([2, 260, 0, 3])
+
+
+def test_one_that_was_trained_before_is_taken_as_it_is(tmp_path):
+    trained = Bpe(vocab_size=263).train(TEXTS)
+    trained.save(tmp_path)
+    again = Bpe(file=tmp_path / "tokenizer.json").train(iter(lambda: pytest.fail("was read"), 0))
+
+    assert trained.fingerprint == again.fingerprint
+    (tmp_path / "other").mkdir()
+    again.save(tmp_path / "other")
+    assert trained.fingerprint == Bpe().load(tmp_path / "other").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "tokenizer.json: No such file"), ("{}", "tokenizer.json: ")]
+)
+def test_a_file_that_is_none_is_named(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(TokenizerError, match=message):
+        Bpe(file=tmp_path / "tokenizer.json").train([])
