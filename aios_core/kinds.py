@@ -223,6 +223,19 @@ _ROWS: Final = (
         """,
     ),
     _of_core(
+        "constraint",
+        hook="aios_constraints",
+        contract="aios_core.contracts.constraint:Constraint",
+        promise="""
+        Constraints on texts, subclasses of `aios_core.contracts.Constraint`; ``TYPE:PATTERN`` names
+        one where texts are written.
+
+        A pattern has the same texts each time, all of them UTF-8; one that cannot be promised is
+        refused before any work. That decoded texts keep it, by every tokenizer and sampler, is the
+        core's.
+        """,
+    ),
+    _of_core(
         "quantizer",
         hook="aios_quantizers",
         contract="aios_core.contracts.quantizer:Quantizer",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import click
 
 from aios_core import strict_json
 from aios_core.cli.common import ExistingFile
 from aios_core.cli.numbers import COUNT, Number, whole
+from aios_core.contracts import Caching
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -75,6 +76,12 @@ _OPTIONS: Final = (
         help="Generate only JSON that is valid by the JSON Schema in FILE.",
     ),
     click.option(
+        "--constraint",
+        metavar="TYPE:PATTERN",
+        help="Generate only text that satisfies this pattern of a constraint, as in "
+        "'regex:[a-z ]+'; `aios plugins list` shows them.",
+    ),
+    click.option(
         "--sampler",
         metavar="NAME",
         help="Use this sampler instead of the run's; `aios plugins list` shows them.",
@@ -92,7 +99,7 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--cache",
-        type=click.Choice(["none", "prefix", "dual"]),
+        type=click.Choice(get_args(Caching)),
         help="With --block-size: reuse cached keys and values of the text before the current block "
         "(prefix), or of all text outside it (dual). Faster, but approximate.",
     ),

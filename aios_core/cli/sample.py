@@ -135,6 +135,7 @@ def command(
       aios sample runs/demo --prompt "Return the" --mode ar --stream
       aios sample runs/demo --regex "[a-z]+(, [a-z]+)*" --top-p 0.9 --json
       aios sample runs/demo --json-schema examples/person.json --block-size 16
+      aios sample runs/demo --constraint "regex:[0-9]+" --length 8
       aios sample runs/demo --arm "cosine · ancestral · steps 16" --seed 1
       aios sample runs/demo --sampler threshold --block-size 16 --cache dual
       aios sample runs/demo --prompt "Return the" --guidance-scale 2 --negative-prompt "Print"

@@ -18,6 +18,7 @@ from attrs import Attribute, field, frozen, validators
 from aios_core.component import described
 from aios_core.contracts import (
     Backbone,
+    Caching,
     Conditioner,
     Controls,
     Corruption,
@@ -167,7 +168,7 @@ class SamplingConfig(Controls):
     token tells then, as the metric ``information`` measures them, give steps that tell as much."""
     block_size: int | None = field(default=None, validator=validators.optional(_size))
     """Fill in blocks of so many positions one after the other; unset: all at once."""
-    cache: Literal["none", "prefix", "dual"] = field(default="none")
+    cache: Caching = field(default="none")
     """While a block is filled in, do not read again what stands before it (``prefix``), or all
     outside it (``dual``): faster, and an approximation (arXiv 2505.22618)."""
 

@@ -5,9 +5,18 @@ file may set, its validators are the error messages, its docstring is the help t
 the work. Nothing here imports torch or numpy when it is imported.
 """
 
-from aios_core.contracts.backbone import Backbone, Cache, CachingModule, Condition, Injection
+from aios_core.contracts.automaton import Automaton
+from aios_core.contracts.backbone import (
+    Backbone,
+    Cache,
+    Caching,
+    CachingModule,
+    Condition,
+    Injection,
+)
 from aios_core.contracts.command import Command
 from aios_core.contracts.conditioner import Conditioner, Cues, CueSource
+from aios_core.contracts.constraint import Constraint, PatternExample
 from aios_core.contracts.corruption import Corruption
 from aios_core.contracts.dataset import Dataset, Split
 from aios_core.contracts.denoising import Denoising, Question
@@ -68,15 +77,18 @@ __all__ = [
     "Adaptation",
     "AdaptiveSampler",
     "AnyNetwork",
+    "Automaton",
     "Backbone",
     "Budget",
     "Cache",
+    "Caching",
     "CachingModule",
     "Capability",
     "Command",
     "Completion",
     "Condition",
     "Conditioner",
+    "Constraint",
     "Continuous",
     "Controls",
     "Corruption",
@@ -109,6 +121,7 @@ __all__ = [
     "Optimizer",
     "Outcome",
     "Padding",
+    "PatternExample",
     "Prediction",
     "Process",
     "ProjectionHead",

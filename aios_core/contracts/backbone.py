@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from attrs import frozen
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+Caching = Literal["none", "prefix", "dual"]
+"""What is not read again while a block is filled in: nothing, or, as an approximation, what stands
+before the block, or all outside it (Fast-dLLM, arXiv 2505.22618, section 3.2)."""
 
 
 class Cache(Protocol):

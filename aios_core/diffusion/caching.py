@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -14,11 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from aios_core.contracts import Cache, Network
-
-Caching = Literal["none", "prefix", "dual"]
-"""What is not read again within a block: nothing, or, as an approximation, what stands before the
-block, or all outside it (Fast-dLLM, arXiv 2505.22618, section 3.2)."""
+    from aios_core.contracts import Cache, Caching, Network
 
 
 class CachingDenoiser(ModelDenoiser):

@@ -29,8 +29,7 @@ from aios_core.errors import InferenceError
 from aios_core.tensor_cache import count, differences, masks
 
 if TYPE_CHECKING:
-    from aios_core.contracts import TokenProcess
-    from aios_core.diffusion.caching import Caching
+    from aios_core.contracts import Caching, TokenProcess
 
 GIVEN = 0
 """`State.committed_at` of what the caller gave."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aios_core.config.schema import Config
     from aios_core.contracts import (
         Backbone,
+        Caching,
         Conditioner,
         Corruption,
         Cues,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
         ProjectionHead,
         Vocabulary,
     )
-    from aios_core.diffusion.caching import Caching
 
 
 class Model(nn.Module):

@@ -2,28 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from aios_core.diffusion.constraints import Constraint, lift
-from aios_core.errors import InferenceError
-from aios_core.grammar import compile_pattern, compile_schema, parse
+from aios_core.component import blamed, named
+from aios_core.contracts import Automaton
+from aios_core.diffusion.constraints import TokenConstraint, lift
+from aios_core.errors import InferenceError, PluginError
+from aios_core.formats import built
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Controls, TrainedTokenizer
-    from aios_core.grammar import Automaton
+    from aios_core.contracts import Constraint, Controls, TrainedTokenizer
     from aios_core.inference.output import Output
     from aios_core.inference.prompts import Row
     from aios_core.inference.settings import Settings
+    from aios_core.registry import Registry
+
+
+def texts(constraint: Constraint, pattern: str) -> Automaton:
+    """The texts of a pattern, all of which can be decoded.
+
+    Raises:
+        InferenceError: the constraint refuses the pattern.
+        PluginError: what the constraint gives cannot be used.
+    """
+    with blamed(constraint, "automaton"):
+        automaton: object = constraint.automaton(pattern)
+    if not isinstance(automaton, Automaton):
+        raise PluginError(
+            f"{named(constraint)}: automaton gives {type(automaton).__name__}; expected an "
+            "Automaton"
+        )
+    if (start := automaton.undecodable()) is not None:
+        raise PluginError(
+            f"{named(constraint)}: automaton accepts a text that begins with {start!r:.80}; "
+            "expected UTF-8"
+        )
+    return automaton
+
+
+def _json(schema: Mapping[str, Any]) -> str:
+    """A schema as its JSON."""
+    try:
+        return json.dumps(schema, default=_members, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InferenceError(f"json_schema: expected what JSON can say: {error}") from error
+
+
+def _members(value: object) -> dict[Any, Any]:
+    """Those of a mapping of another class than JSON's own."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 @frozen(eq=False)
 class TextConstraint:
     """A constraint on what follows the prompts, or on whole texts."""
 
-    on_tokens: Constraint
+    on_tokens: TokenConstraint
     on_text: Automaton
     """What the texts themselves must satisfy."""
     tokenizer: TrainedTokenizer
@@ -32,29 +72,38 @@ class TextConstraint:
 
     @classmethod
     def of(
-        cls, settings: Settings, controls: Controls, tokenizer: TrainedTokenizer, *, whole: bool
+        cls,
+        settings: Settings,
+        controls: Controls,
+        tokenizer: TrainedTokenizer,
+        registry: Registry,
+        *,
+        whole: bool,
     ) -> TextConstraint | None:
         """What the options ask for; None where they ask for nothing.
 
         Raises:
             InferenceError: what they ask for cannot be parsed, is too large, or allows no text.
+            PluginError: there is no such constraint, or it cannot be used.
             TokenizerError: it cannot be said what tokens add to a text.
         """
         if settings.regex is not None:
-            pattern = parse(settings.regex)
+            name, pattern = "regex", settings.regex
         elif settings.json_schema is not None:
-            pattern = compile_schema(settings.json_schema)
+            name, pattern = "json-schema", _json(settings.json_schema)
+        elif settings.constraint is not None:
+            name, _, pattern = settings.constraint.partition(":")
         else:
             return None
         vocabulary = tokenizer.vocabulary
-        text = compile_pattern(pattern)
+        text = texts(built("constraint", name, registry), pattern)
         automaton = lift(
             text,
             tokenizer.spelling(),
             eos_id=None if whole or settings.ignore_eos else vocabulary.eos_id,
             forbidden=controls.suppress_tokens,
         )
-        return cls(Constraint(automaton), text, tokenizer, whole, vocabulary.mask_id)
+        return cls(TokenConstraint(automaton), text, tokenizer, whole, vocabulary.mask_id)
 
     def start(self, row: Row) -> int:
         """Where it begins to read."""

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aios_core.config.schema import Config
-    from aios_core.contracts import Controls, Cues, CueSource, Denoiser, Sampler
-    from aios_core.diffusion.caching import Caching
+    from aios_core.contracts import Caching, Controls, Cues, CueSource, Denoiser, Sampler
     from aios_core.diffusion.model import Model
     from aios_core.inference.constraints import TextConstraint
     from aios_core.inference.output import Output, Update

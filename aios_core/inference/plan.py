@@ -15,12 +15,12 @@ from aios_core.inference.constraints import TextConstraint
 from aios_core.inference.masked import MaskedRun
 from aios_core.inference.prompt_guidance import guided_by_cues, guided_by_prompt
 from aios_core.inference.prompts import encoded
+from aios_core.inference.settings import CONSTRAINTS
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
     from aios_core.config.schema import SamplingConfig
-    from aios_core.contracts import Denoiser, Sampler
-    from aios_core.diffusion.caching import Caching
+    from aios_core.contracts import Caching, Denoiser, Sampler
     from aios_core.inference.masked import Batch
     from aios_core.inference.prompts import Row
     from aios_core.inference.settings import Settings
@@ -56,7 +56,9 @@ def plan(
     vocabulary = trained.model.vocabulary
     if problem := controls.fault(vocabulary.size, vocabulary.mask_id):
         raise InferenceError(problem)
-    constraint = TextConstraint.of(settings, controls, trained.tokenizer, whole=whole)
+    constraint = TextConstraint.of(
+        settings, controls, trained.tokenizer, trained.resolved.registry, whole=whole
+    )
     if constraint is not None:
         constraint.check(rows)
     if trained.model.mode == "ar":
@@ -100,7 +102,7 @@ def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:
             raise InferenceError(
                 f"cache {cache!r} is for writing in blocks; expected a block_size as well"
             )
-        settings.reject(("regex", "json_schema"), f"needs all of the text, which {cache!r} caches")
+        settings.reject(CONSTRAINTS, f"needs all of the text, which {cache!r} caches")
         if settings.gamma != 1:
             raise InferenceError(
                 f"cache {cache!r} remembers one reading of the text, and guidance needs two; "

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import torch
-from attrs import field, fields_dict, frozen, validators
+from attrs import Attribute, field, fields_dict, frozen, validators
 
-from aios_core.contracts import Controls
-from aios_core.diffusion.caching import Caching
+from aios_core.contracts import Caching, Controls
 from aios_core.diffusion.random import row_seed
 from aios_core.errors import InferenceError, refusal
 
@@ -26,6 +26,16 @@ _at_least_1: Any = validators.optional(
 _finite: Any = validators.optional(
     validators.and_(validators.instance_of((int, float)), validators.lt(float("inf")))
 )
+
+CONSTRAINTS = ("regex", "json_schema", "constraint")
+"""Fields of `Settings` that say which texts may be written; a call has at most one."""
+
+
+def _named_pattern(_: Settings, attribute: Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or not re.match("[^:]+:", value):
+        raise ValueError(
+            f"`{attribute.name}`: expected TYPE:PATTERN, as in 'regex:.*', got {value!r:.80}"
+        )
 
 
 @frozen(kw_only=True)
@@ -66,11 +76,15 @@ class Settings:
     """Texts for each prompt."""
     callback_on_step_end: Callable[[Update], object] | None = None
     """Called with each state, what was given first."""
-    regex: str | None = None
-    """The completion matches this regular expression (see `constraints.regex`); a text with gaps
-    matches as a whole."""
+    constraint: str | None = field(default=None, validator=validators.optional(_named_pattern))
+    """``TYPE:PATTERN``: the completion satisfies this pattern of a constraint, by its registry
+    name; a text with gaps does as a whole."""
+    regex: str | None = field(
+        default=None, validator=validators.optional(validators.instance_of(str))
+    )
+    """Short for the constraint ``regex``: a regular expression."""
     json_schema: Mapping[str, Any] | None = None
-    """Likewise JSON without spaces that satisfies this schema (see `constraints.schema`)."""
+    """Short for the constraint ``json-schema``: the schema, as what its JSON says."""
 
     num_inference_steps: int | None = field(default=None, validator=_at_least_1)
     """Diffusion only: steps of the sampler."""
@@ -102,7 +116,7 @@ class Settings:
 
     def __attrs_post_init__(self) -> None:
         """Refuse options that contradict each other."""
-        for names in (("seed", "seeds", "generator"), ("regex", "json_schema")):
+        for names in (("seed", "seeds", "generator"), CONSTRAINTS):
             given = [name for name in names if getattr(self, name) is not None]
             if len(given) > 1:
                 raise ValueError(

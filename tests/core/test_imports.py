@@ -11,14 +11,15 @@ import pytest
 import aios_core
 
 ROOT = Path(aios_core.__file__).parent
+HOUSE = ROOT.parent / "aios_plugins"
 HEAVY = ("torch", "numpy", "pyarrow", "safetensors", "rich", "matplotlib", "tomli_w", "jinja2")
 LIGHT = ("contracts", "config", "cli")
 """Folders of the core that import nothing heavy; the modules beside them do not either."""
 
 
-def modules():
-    for path in sorted(ROOT.rglob("*.py")):
-        parts = ("aios_core", *path.relative_to(ROOT).with_suffix("").parts)
+def modules(root=ROOT):
+    for path in sorted(root.rglob("*.py")):
+        parts = (root.name, *path.relative_to(root).with_suffix("").parts)
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -51,10 +52,10 @@ print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
     assert not (light and found)
 
 
-@pytest.mark.parametrize("folder", ["filters", "grammar"])
-def test_languages_need_no_torch(folder):
+@pytest.mark.parametrize("package", ["aios_core.filters", "aios_plugins.constraints"])
+def test_languages_need_no_torch(package):
     """Their automata and filters may be made of numpy and pyarrow, and of nothing heavier."""
-    names = [name for name in modules() if name.startswith(f"aios_core.{folder}")]
+    names = [name for root in (ROOT, HOUSE) for name in modules(root) if name.startswith(package)]
     code = f"""
 import importlib, json, sys
 for name in {names}:

@@ -25,7 +25,7 @@ _REFUSED: Final = -138.0
 
 
 @frozen(eq=False)
-class Constraint:
+class TokenConstraint:
     """Rows that an automaton accepts.
 
     A prediction says how likely each token is at each position, as if positions were independent.
@@ -111,7 +111,7 @@ class _Constrained:
 
     def __init__(
         self,
-        constraint: Constraint,
+        constraint: TokenConstraint,
         denoiser: Denoiser,
         active: Tensor,
         mask_id: int,
@@ -170,7 +170,7 @@ class _Together(RowRandom):
         mask_id: int,
         bonus: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """Like `RowRandom.categorical`; where the constraint reads, as `Constraint` says."""
+        """Like `RowRandom.categorical`; where the constraint reads, as `TokenConstraint` says."""
         constrained, paths = self.constrained, self.constrained.paths
         self._check(log_probs, where)
         inside = slice(self.start, self.start + where.shape[1])

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from attrs import frozen
 
+from aios_core.contracts.automaton import MOST_STATES
 from aios_core.errors import InferenceError
-from aios_core.grammar.automaton import MOST_STATES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from aios_core.contracts import Spelling
-    from aios_core.grammar.automaton import Automaton
+    from aios_core.contracts import Automaton, Spelling
 
 _CELLS: Final = 1 << 22
 """Pairs of a state and a token looked at together."""

@@ -133,7 +133,9 @@ def test_what_is_written_obeys(run, tmp_path):
     for mode in ("ar", "diffusion"):
         (text,) = texts(run, "--json-schema", schema, "--mode", mode)
         assert all(isinstance(one, bool) for one in json.loads(text))
-        assert re.fullmatch("(ab|c)+", texts(run, "--regex", "(ab|c)+", "--mode", mode)[0])
+        (text,) = texts(run, "--regex", "(ab|c)+", "--mode", mode)
+        assert re.fullmatch("(ab|c)+", text)
+        assert [text] == texts(run, "--constraint", "regex:(ab|c)+", "--mode", mode)
 
 
 def test_zero_is_not_nothing(run):
@@ -189,6 +191,9 @@ def test_streams_end_in_the_text(run, mode):
         (("--regex", "a{30}"), "no text of at most 16 tokens"),
         (("--regex", "a", "--json-schema", __file__), "--json-schema"),
         (("--json-schema", "/nowhere.json"), "/nowhere.json"),
+        (("--constraint", "[a-z]"), "--constraint"),
+        (("--constraint", "regx:a"), "regex"),
+        (("--constraint", "regex:a", "--regex", "a"), "regex and constraint contradict each other"),
         (("--guidance-scale", "2"), "a row is fully masked"),
         (
             ("--prompt", "x", "--negative-prompt", "y"),

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from aios_core.contracts import Controls, Spelling
-from aios_core.diffusion.constraints import Constraint, lift, tokens
+from aios_core.diffusion.constraints import TokenConstraint, lift, tokens
 from aios_core.diffusion.denoiser import substitute
 from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.random import RowRandom
-from aios_core.grammar import compile_pattern, parse
+from aios_plugins.constraints._expression import parse
+from aios_plugins.constraints._machine import compile_pattern
 
 LETTERS, MASK, LENGTH = "abcd", 4, 4
 REGEX = "(?:[ab][cd]|c[ab])*d?|dd[ab]*"
@@ -23,7 +24,7 @@ TEXTS = torch.tensor(list(itertools.product(range(4), repeat=LENGTH)))
 @cache
 def constraint(regex):
     spelling = Spelling.plain([*(letter.encode() for letter in LETTERS), b""])
-    return Constraint(lift(compile_pattern(parse(regex)), spelling, eos_id=None))
+    return TokenConstraint(lift(compile_pattern(parse(regex)), spelling, eos_id=None))
 
 
 def accepted(regex, texts=TEXTS):

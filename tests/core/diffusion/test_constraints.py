@@ -11,8 +11,8 @@ import torch
 from aios_core.contracts import Spelling, SpellingContext
 from aios_core.diffusion.blocks import Blocks
 from aios_core.diffusion.constraints import (
-    Constraint,
     TokenAutomaton,
+    TokenConstraint,
     lift,
 )
 from aios_core.diffusion.core import DiffusionCore
@@ -20,8 +20,10 @@ from aios_core.diffusion.denoiser import substitute
 from aios_core.diffusion.process import DiscreteProcess
 from aios_core.diffusion.random import RowRandom
 from aios_core.errors import InferenceError
-from aios_core.grammar import compile_pattern, compile_schema, parse
 from aios_core.testing.oracle import Oracle
+from aios_plugins.constraints._expression import parse
+from aios_plugins.constraints._machine import compile_pattern
+from aios_plugins.constraints.json_schema import compile_schema
 from aios_plugins.corruptions import uniform
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.ancestral import Ancestral
@@ -97,7 +99,7 @@ def test_documents_satisfy_their_schema(number):
     tokens = [*BYTES, b"", b"", b'":', b"true"]
     found = lift(compile_pattern(compile_schema(schema)), Spelling.plain(tokens), eos_id=EOS)
     x = torch.full((4, 24), MASK)
-    for row in write(Constraint(found), x, sampler, Uniform(260, seed=1)).tolist():
+    for row in write(TokenConstraint(found), x, sampler, Uniform(260, seed=1)).tolist():
         text = b"".join(tokens[one] for one in row).decode()
         jsonschema.validate(json.loads(text), schema)
         assert text == json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False) or (
@@ -163,7 +165,7 @@ def test_draws_follow_the_model_restricted_to_the_language(sampler):
     n = 20_000
     expected = Independent().joint().exp()
     x = torch.full((n, 5), 3)
-    ids = write(Constraint(LANGUAGE), x, sampler, Independent(), mask=3)
+    ids = write(TokenConstraint(LANGUAGE), x, sampler, Independent(), mask=3)
     distance = (ORACLE.frequencies(ids) - expected).abs().sum() / 2
     floor = (expected * (1 - expected)).sqrt().sum() / (2 * torch.pi * n) ** 0.5
 
@@ -182,7 +184,7 @@ def test_under_other_noise_draws_follow_the_model_too(sampler):
 
     x = torch.full((n, 5), 3)
     everywhere = torch.ones_like(x, dtype=torch.bool)
-    wrapped, draws = Constraint(LANGUAGE).begin(Noisy(), everywhere, 3, everywhere)
+    wrapped, draws = TokenConstraint(LANGUAGE).begin(Noisy(), everywhere, 3, everywhere)
     core = DiffusionCore(wrapped, sampler, LogLinear(), 3, process=process)
     *_, last = core.stream(x, ~everywhere, seeds=range(n), draws=draws)
     distance = (ORACLE.frequencies(last.ids) - expected).abs().sum() / 2
@@ -193,7 +195,7 @@ def test_under_other_noise_draws_follow_the_model_too(sampler):
 
 def test_predictions_are_the_marginals():
     joint = Independent().joint().exp()
-    wrapped, _ = Constraint(LANGUAGE).begin(Independent(), torch.ones(1, 5).bool(), 3)
+    wrapped, _ = TokenConstraint(LANGUAGE).begin(Independent(), torch.ones(1, 5).bool(), 3)
     x = torch.tensor([[3, 3, 2, 3, 3]])
     found = wrapped(x, torch.ones(1)).exp()[0]
     weights = joint * (ORACLE.texts[:, 2] == 2)
@@ -206,7 +208,7 @@ def test_without_temperature_the_likeliest_accepted_text_comes():
     expected = ORACLE.texts[Independent().joint().argmax()]
     for sampler in (Ancestral(steps=1), FirstHitting()):
         ids = write(
-            Constraint(LANGUAGE),
+            TokenConstraint(LANGUAGE),
             torch.full((1, 5), 3),
             sampler,
             Independent(),
@@ -217,7 +219,7 @@ def test_without_temperature_the_likeliest_accepted_text_comes():
 
 
 def test_left_to_right_the_language_is_kept_too():
-    restrict = Constraint(LANGUAGE).restrict([5, 4])
+    restrict = TokenConstraint(LANGUAGE).restrict([5, 4])
     flat = torch.full((2, 4), 0.25, dtype=torch.float64).log()
     torch.testing.assert_close(
         torch.tensor([[1 / 2, 0, 1 / 2, 0], [0, 1, 0, 0]]).double(),
@@ -234,7 +236,7 @@ def test_positions_outside_are_left_alone():
     active = torch.tensor([[False, True, True, True, False]])
     language = lift(automaton("abc"), Spelling.plain([b"a", b"b", b"c", b""]), eos_id=None)
     active = active.expand(50, -1)
-    wrapped, draws = Constraint(language).begin(Independent(), active, 3)
+    wrapped, draws = TokenConstraint(language).begin(Independent(), active, 3)
     core = DiffusionCore(wrapped, Ancestral(steps=2), LogLinear(), 3)
     *_, last = core.stream(torch.full((50, 5), 3), seeds=range(50), draws=draws)
     assert (torch.tensor([0, 1, 2]) == last.ids[:, 1:4]).all()
@@ -246,7 +248,7 @@ def test_draws_from_one_prediction_fit_each_other():
     """Fault T2: a sampler may ask once and draw twice."""
     n = 200
     x, first = torch.full((n, 5), 3), torch.tensor([[True, False, True, False, False]])
-    wrapped, draws = Constraint(LANGUAGE).begin(Independent(), torch.ones_like(x).bool(), 3)
+    wrapped, draws = TokenConstraint(LANGUAGE).begin(Independent(), torch.ones_like(x).bool(), 3)
     log_probs, random = wrapped(x, torch.ones(n)), draws(RowRandom(range(n), 5, x.device))
     first = first.expand(n, -1)
     rows = random.categorical(log_probs, first, 1.0, 3)
@@ -270,10 +272,10 @@ def test_a_last_token_may_be_spelled_otherwise():
 
 def test_rows_do_not_depend_on_their_batch():
     x = torch.full((3, 5), 3)
-    together = write(Constraint(LANGUAGE), x, Ancestral(steps=3), Independent(), mask=3)
+    together = write(TokenConstraint(LANGUAGE), x, Ancestral(steps=3), Independent(), mask=3)
     for row in range(3):
         alone = write(
-            Constraint(LANGUAGE), x[:1], Ancestral(steps=3), Independent(), seeds=[row], mask=3
+            TokenConstraint(LANGUAGE), x[:1], Ancestral(steps=3), Independent(), seeds=[row], mask=3
         )
         assert torch.equal(together[row], alone[0])
 
@@ -289,7 +291,7 @@ def test_rows_do_not_depend_on_their_batch():
     ],
 )
 def test_lengths_and_tokens_that_cannot_be_are_told(row, expected):
-    constraint = Constraint(LANGUAGE)
+    constraint = TokenConstraint(LANGUAGE)
     if expected is None:
         constraint.check([row], 3)
     else:
@@ -298,7 +300,7 @@ def test_lengths_and_tokens_that_cannot_be_are_told(row, expected):
 
 
 def test_a_length_without_a_text_is_told():
-    even = Constraint(lift(automaton("(aa)+"), Spelling.plain([b"a", b""]), eos_id=None))
+    even = TokenConstraint(lift(automaton("(aa)+"), Spelling.plain([b"a", b""]), eos_id=None))
     even.check([[1] * 4], 1)
     with pytest.raises(InferenceError, match="no text of at most 3 tokens satisfies"):
         even.check([[1] * 4, [1] * 3], 1)
@@ -315,7 +317,7 @@ def test_automata_read_what_they_say():
 def test_later_draws_from_one_prediction_fit_the_earlier_ones(temperature):
     """A sampler may draw twice from one answer: what it drew first is known then."""
     rows, mask = 64, 2
-    constraint = Constraint(
+    constraint = TokenConstraint(
         lift(automaton("(ab|ba){2}"), Spelling.plain([b"a", b"b", b""]), eos_id=None)
     )
     x = torch.full((rows, 4), mask)

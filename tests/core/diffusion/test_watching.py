@@ -17,14 +17,15 @@ from aios_core.contracts import (
     Spelling,
     StepSampler,
 )
-from aios_core.diffusion.constraints import Constraint, lift
+from aios_core.diffusion.constraints import TokenConstraint, lift
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import training_loss
 from aios_core.errors import InferenceError, PluginError
-from aios_core.grammar import compile_pattern, parse
 from aios_core.inference.autoregressive import InferenceCore
 from aios_core.testing.oracle import Oracle
+from aios_plugins.constraints._expression import parse
+from aios_plugins.constraints._machine import compile_pattern
 from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.corruptions.uniform import Uniform
 from aios_plugins.heads.text import Text
@@ -312,7 +313,9 @@ def test_a_network_names_its_parts(what, mode):
 def test_a_constraint_does_not_hide_it():
     """Fault N4: nor do draws that are made together."""
     oracle, automaton = Oracle(), compile_pattern(parse("[ab]*"))
-    constraint = Constraint(lift(automaton, Spelling.plain([b"a", b"b", b"c", b""]), eos_id=None))
+    constraint = TokenConstraint(
+        lift(automaton, Spelling.plain([b"a", b"b", b"c", b""]), eos_id=None)
+    )
     x = torch.full((1, LENGTH), MASK)
     denoiser, draws = constraint.begin(oracle, torch.ones_like(x, dtype=torch.bool), MASK)
     core = DiffusionCore(denoiser, Bent(lambda p: p * torch.nan), LogLinear(), MASK)

@@ -13,7 +13,16 @@ from attrs import evolve, frozen
 from safetensors.torch import load
 
 import aios_core
-from aios_core.contracts import Adaptation, Dataset, Estimate, Metric, Outcome, Tracker
+from aios_core.contracts import (
+    Adaptation,
+    Automaton,
+    Dataset,
+    Estimate,
+    Metric,
+    Outcome,
+    PatternExample,
+    Tracker,
+)
 from aios_core.contracts.reader import FileRow
 from aios_core.contracts.tracker import Tracking
 from aios_core.errors import EvolutionError
@@ -21,6 +30,7 @@ from aios_core.kinds import KINDS
 from aios_core.scaffold.examples.backbone import Averages
 from aios_core.scaffold.examples.command import FirstText
 from aios_core.scaffold.examples.conditioner import Opening
+from aios_core.scaffold.examples.constraint import Brackets
 from aios_core.scaffold.examples.corruption import Mixture
 from aios_core.scaffold.examples.embedding import Letters
 from aios_core.scaffold.examples.executor import InOrder
@@ -657,6 +667,35 @@ class Endless(Surprise):
 class Confidence(Surprise):
     def measure(self, level):
         return -super().measure(level).clamp(max=99)
+
+
+@offer("constraint", "latin")
+class Latin(Brackets):
+    def automaton(self, pattern):
+        return Automaton.explored(0, lambda _: [(0, 255, 0)], lambda _: True)
+
+
+@offer("constraint", "moody")
+class Moody(Brackets):
+    def automaton(self, pattern):
+        CALLS.append("compiled")
+        return super().automaton(f"{pattern}{len(CALLS) % 2}")
+
+
+@offer("constraint", "careless")
+class OnlyNumbers(Brackets):
+    def automaton(self, pattern):
+        return super().automaton(str(int(pattern)))
+
+
+@offer("constraint", "boastful")
+class Boastful(Brackets):
+    examples = (PatternExample("1", right=("((x))",), wrong=("(",)),)
+
+
+@offer("constraint", "secretive")
+class Secretive(Brackets):
+    examples = ()
 
 
 for _kind in OFFERS:

@@ -253,6 +253,17 @@ OTHERS = {
     ),
     "uncertainty.endless": ("numbers_are_finite", "measure gives nan"),
     "uncertainty.confidence": ("higher_is_more_unsure", "measures no more than one that is sure"),
+    "constraint.latin": (
+        "strange_patterns_are_taken_or_refused",
+        r"accepts a text that begins with b'\\x80'; expected UTF-8",
+    ),
+    "constraint.moody": ("a_pattern_has_the_same_texts_each_time", "other texts the second time"),
+    "constraint.careless": (
+        "strange_patterns_are_taken_or_refused",
+        "automaton raised ValueError: invalid literal for int",
+    ),
+    "constraint.boastful": ("examples_are_right_and_wrong", "does not satisfy '1'; it is said to"),
+    "constraint.secretive": ("is_built_without_values", "examples is empty; expected at least"),
     "command.terse": ("explains_itself", "--help of the command has no examples"),
     "command.other": ("its_line_in_the_list_is_its_own", "Two lines: that of the class"),
     "command.nothing": ("explains_itself", "build gives None; expected a Command"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from aios_core.errors import InferenceError
-from aios_core.grammar.pattern import (
+from aios_plugins.constraints._pattern import (
     ANY,
     Cat,
     Chars,

@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from attrs import frozen
+
+from aios_core import strict_json
+from aios_core.contracts import Constraint, PatternExample
 from aios_core.errors import InferenceError
-from aios_core.grammar.pattern import (
+from aios_plugins.constraints._expression import parse
+from aios_plugins.constraints._machine import compile_pattern
+from aios_plugins.constraints._pattern import (
     ANY,
     EMPTY,
     Chars,
@@ -26,7 +32,9 @@ from aios_core.grammar.pattern import (
     literal,
     restrict,
 )
-from aios_core.grammar.regex import parse
+
+if TYPE_CHECKING:
+    from aios_core.contracts import Automaton
 
 _NOTES: Final = {"title", "description", "default", "examples", "deprecated"}
 _NOTES_AT_ROOT: Final = {"$schema", "$id", "$defs", "definitions", "$comment"}
@@ -53,6 +61,38 @@ _CHARACTER: Final = alt([Chars(_PLAIN), parse(r'\\["\\/bfnrt]')])
 _INTEGER: Final = parse(r"-?(0|[1-9][0-9]*)")
 _NUMBER: Final = parse(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _MOST_DEPTH: Final = 64
+
+
+@frozen
+class JsonSchema(Constraint):
+    """A JSON document without spaces that satisfies a JSON Schema, which is the pattern.
+
+    Objects have the properties that are named, in that order, and no others. A keyword that cannot
+    be promised is refused.
+    """
+
+    examples: ClassVar = (
+        PatternExample('{"type":"integer"}', right=("0", "-12"), wrong=("01", "1.5", "")),
+        PatternExample(
+            '{"type":"array","items":{"enum":["a","é"]},"maxItems":2}',
+            right=("[]", '["a","é"]'),
+            wrong=('["b"]', '["a", "a"]', '["a","a","a"]'),
+        ),
+        PatternExample(
+            '{"type":"object","properties":{"a":{"type":"boolean"},"b":{"type":"string"}},'
+            '"required":["a"]}',
+            right=('{"a":true}', '{"a":false,"b":"\\n中"}'),
+            wrong=("{}", '{"b":"","a":true}', '{"a":1}'),
+        ),
+    )
+
+    def automaton(self, pattern: str) -> Automaton:
+        """The documents that satisfy the schema."""
+        try:
+            schema = strict_json.loads(pattern)
+        except (ValueError, RecursionError) as error:
+            raise InferenceError(f"json_schema: {pattern!r:.40} is no JSON: {error}") from error
+        return compile_pattern(compile_schema(schema))
 
 
 def compile_schema(schema: Mapping[str, Any]) -> Pattern:

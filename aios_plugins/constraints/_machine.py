@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Final
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
 
-import numpy as np
-from attrs import frozen
-
+from aios_core.contracts import Automaton
 from aios_core.errors import InferenceError
-from aios_core.grammar.pattern import Alt, Cat, Chars, Pattern, Repeat, encodings
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from aios_plugins.constraints._pattern import Alt, Cat, Chars, Pattern, Repeat, encodings
 
 MOST_PARTS: Final = 100_000
 """Of a pattern, its repetitions written out."""
-
-MOST_STATES: Final = 4096
-"""Of its automaton; some short patterns have exponentially many."""
-
-
-@frozen(eq=False)
-class Automaton:
-    """A deterministic automaton over bytes, every state of which can still reach an end."""
-
-    table: NDArray[np.int32]
-    """(S + 1, 256) the state after each byte; the last state, S, is that of no return."""
-    accepting: NDArray[np.bool_]
-    """(S + 1,) states in which a text may end; it starts in state 0."""
-
-    def matches(self, data: bytes) -> bool:
-        """Whether it accepts a whole text."""
-        state = 0
-        for byte in data:
-            state = int(self.table[state, byte])
-        return bool(self.accepting[state])
 
 
 class _Machine:
@@ -122,47 +98,14 @@ def compile_pattern(pattern: Pattern) -> Automaton:
         {0, 256} | {cut for moves in machine.moves for a, b, _ in moves for cut in (a, b + 1)}
     )
     place = {cut: number for number, cut in enumerate(cuts)}
-    known = {machine.closure({start}): 0}
-    todo = deque(known)
-    rows: list[NDArray[np.int32]] = []
-    while todo:
-        states = todo.popleft()
+
+    def moves(states: frozenset[int]) -> Iterator[tuple[int, int, frozenset[int]]]:
         reached: dict[int, set[int]] = defaultdict(set)
         for state in states:
             for low, high, after in machine.moves[state]:
                 for number in range(place[low], place[high + 1]):
                     reached[number].add(after)
-        row = np.full(256, -1, dtype=np.int32)
         for number, direct in reached.items():
-            after_all = machine.closure(direct)
-            if after_all not in known:
-                if len(known) >= MOST_STATES:
-                    raise InferenceError(
-                        f"the constraint needs more than {MOST_STATES} states; expected a "
-                        "simpler one"
-                    )
-                known[after_all] = len(known)
-                todo.append(after_all)
-            row[cuts[number] : cuts[number + 1]] = known[after_all]
-        rows.append(row)
-    accepting = np.array([end in states for states in known])
-    return _trimmed(np.array(rows), accepting)
+            yield cuts[number], cuts[number + 1] - 1, machine.closure(direct)
 
-
-def _trimmed(table: NDArray[np.int32], accepting: NDArray[np.bool_]) -> Automaton:
-    """Without the states from which no end can be reached."""
-    useful = accepting
-    while True:
-        grown = useful | ((table >= 0) & useful[table]).any(1)
-        if (grown == useful).all():
-            break
-        useful = grown
-    if not useful[0]:
-        raise InferenceError("the constraint contradicts itself: no text at all satisfies it")
-    count = int(useful.sum())
-    number = np.full(len(table) + 1, count, dtype=np.int32)  # the last one is for -1
-    number[:-1][useful] = np.arange(count)
-    dead = np.full((1, 256), count, dtype=np.int32)
-    return Automaton(
-        np.concatenate((number[table[useful]], dead)), np.append(accepting[useful], np.False_)
-    )
+    return Automaton.explored(machine.closure({start}), moves, lambda states: end in states)

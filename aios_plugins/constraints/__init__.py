@@ -1,0 +1,17 @@
+"""The default constraints on texts, one a file; each is imported only when it is used.
+
+regular expression, or schema -> pattern -> automaton over bytes
+"""
+
+import aios_core
+
+AIOS_API = 1
+
+
+@aios_core.hookimpl
+def aios_constraints() -> dict[str, str]:
+    """Names and where they are defined."""
+    return {
+        "json-schema": "aios_plugins.constraints.json_schema:JsonSchema",
+        "regex": "aios_plugins.constraints.regex:Regex",
+    }
