@@ -337,7 +337,7 @@ class Config:
         if value.gradient_checkpointing and self.backbone.recomputed is None:
             raise ValueError(
                 f"gradient_checkpointing: {type(self.backbone).__name__} names no layers to "
-                "compute again (`recomputed`); expected another backbone, or leave it out"
+                "compute again, as its 'recomputed' may; expected another backbone, or leave it out"
             )
 
     @sampling.validator
