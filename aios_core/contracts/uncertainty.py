@@ -45,7 +45,7 @@ class MaskLevel:
 
         Args:
             values: (N,).
-            counted: (B, L) bool, as given to `aios_core.uncertainty.estimators.read`.
+            counted: (B, L) bool, what counts of each text.
         """
         if counted is None:
             return self.rows(values) / self.hidden.sum(-1)

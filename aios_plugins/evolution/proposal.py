@@ -12,8 +12,7 @@ from aios_core.contracts import Budget
 from aios_core.errors import EvolutionError
 from aios_core.training.digest import model_digest
 from aios_core.training.fitting import score
-from aios_core.uncertainty.calibration import scores
-from aios_core.uncertainty.estimators import DEFAULT, estimator, read
+from aios_plugins._uncertainty.estimators import DEFAULT, estimator, read, scores
 from aios_plugins.evolution.gate import Verdict, judge
 from aios_plugins.evolution.splits import take
 
@@ -82,8 +81,8 @@ def propose(
 def evidence_uncertainty(model: Model, splits: Splits, registry: Registry) -> float:
     """How unsure a model is of the texts to learn from, in standard deviations above its own.
 
-    By the estimator that scores texts elsewhere (`aios_core.uncertainty.estimators.DEFAULT`), or by
-    the likelihood of each window where tokens cannot be hidden one by one.
+    By the estimator that scores texts elsewhere (`DEFAULT`), or by the likelihood of each window
+    where tokens cannot be hidden one by one.
 
     Args:
         model: as it is.

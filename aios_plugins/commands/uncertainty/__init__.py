@@ -17,7 +17,7 @@ from aios_core.redaction import redacted
 from aios_plugins.commands._common import progress
 
 if TYPE_CHECKING:
-    from aios_core.uncertainty.screening import TextScore
+    from aios_plugins.commands.uncertainty.screening import TextScore
 
 _folder = network_argument(
     "folder", "DIR", click.Path(exists=True, file_okay=False, path_type=Path)
@@ -137,7 +137,7 @@ def score(
         raise click.UsageError("expected --text, or a FILE with lines, got no text")
     from aios_core.inference import ArrowEngine
     from aios_core.memory import Place
-    from aios_core.uncertainty.screening import score_texts, store_uncertain
+    from aios_plugins.commands.uncertainty.screening import score_texts, store_uncertain
 
     where = None if place is None else Place.of(place)
     engine = ArrowEngine.load(folder, twin=False)

@@ -12,9 +12,9 @@ import torch
 from aios_core.errors import DataError
 from aios_core.experiment.evaluate import Subject
 from aios_core.training import checkpoint
-from aios_core.uncertainty.calibration import NAME
-from aios_core.uncertainty.estimators import DEFAULT, estimators
-from aios_core.uncertainty.estimators import estimator as estimator_of
+from aios_plugins._uncertainty.calibration import NAME
+from aios_plugins._uncertainty.estimators import DEFAULT, estimators
+from aios_plugins._uncertainty.estimators import estimator as estimator_of
 from aios_plugins.commands.uncertainty.study import study
 
 if TYPE_CHECKING:

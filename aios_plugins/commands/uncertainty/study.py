@@ -12,14 +12,8 @@ from attrs import frozen
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
 from aios_core.errors import DataError
-from aios_core.uncertainty.calibration import (
-    FEWEST,
-    Calibration,
-    Scores,
-    Temperatures,
-    scores,
-)
-from aios_core.uncertainty.estimators import RATES, Estimators, read
+from aios_plugins._uncertainty.calibration import FEWEST, Calibration, Temperatures
+from aios_plugins._uncertainty.estimators import RATES, Estimators, Scores, read, scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

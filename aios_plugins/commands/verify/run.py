@@ -14,7 +14,7 @@ from aios_core.errors import AIOSError, ModelLoadError
 from aios_core.experiment.run import RESULTS
 from aios_core.files import fault
 from aios_core.training import checkpoint, history
-from aios_core.uncertainty.calibration import NAME, Calibration
+from aios_plugins._uncertainty.calibration import NAME, Calibration
 from aios_plugins.tensor_formats.parquet.verify import faults as weight_faults
 
 if TYPE_CHECKING:

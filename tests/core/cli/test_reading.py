@@ -17,7 +17,7 @@ from aios_core.cli import cli
 from aios_core.config.lock import lock_fault
 from aios_core.inference import ArrowEngine
 from aios_core.training.checkpoint import latest
-from aios_core.uncertainty.screening import score_texts
+from aios_plugins.commands.uncertainty.screening import score_texts
 
 CONFIG = """
 dataset = {type = "file", path = "corpus.txt"}

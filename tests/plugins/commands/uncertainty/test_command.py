@@ -7,8 +7,8 @@ from aios_core.contracts import store_schema
 from aios_core.memory import Place, open_store
 from aios_core.registry import Registry
 from aios_core.training.trainer import train
-from aios_core.uncertainty.calibration import NAME, Calibration
-from aios_core.uncertainty.estimators import estimators
+from aios_plugins._uncertainty.calibration import NAME, Calibration
+from aios_plugins._uncertainty.estimators import estimators
 from aios_plugins.datasets.memories import Memories
 
 

@@ -8,8 +8,8 @@ import torch
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.times import draw_times
 from aios_core.registry import Registry
-from aios_core.uncertainty.calibration import Calibration
-from aios_core.uncertainty.estimators import RATES, estimators, read
+from aios_plugins._uncertainty.calibration import Calibration
+from aios_plugins._uncertainty.estimators import RATES, estimators, read
 from aios_plugins.commands.uncertainty import study
 from aios_plugins.commands.uncertainty.study import (
     TextMeasures,

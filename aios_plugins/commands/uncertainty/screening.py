@@ -14,9 +14,9 @@ from aios_core.contracts import store_schema
 from aios_core.errors import InferenceError, ModelLoadError, TokenizerError
 from aios_core.memory import Embedder, open_store, with_embedding_metadata
 from aios_core.memory.opening import embedder_of
-from aios_core.uncertainty.calibration import NAME, Calibration, Scores, scores
-from aios_core.uncertainty.estimators import DEFAULT, estimators, read
-from aios_core.uncertainty.estimators import estimator as estimator_of
+from aios_plugins._uncertainty.calibration import NAME, Calibration
+from aios_plugins._uncertainty.estimators import DEFAULT, Scores, estimators, read, scores
+from aios_plugins._uncertainty.estimators import estimator as estimator_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aios_core.component import blamed
@@ -31,6 +33,9 @@ their error best (BENCHMARKS.md). It is given the tokens; the others foresee les
 
 Estimators = Mapping[str, "UncertaintyEstimator"]
 """By registry name."""
+
+Scores = dict[str, NDArray[np.float64]]
+"""By estimator: (N, R) means over the hidden tokens of each text, at each share of masks."""
 
 
 def estimators(registry: Registry) -> Estimators:
@@ -127,3 +132,22 @@ def read(
         said = model.place(before[hidden]) if number else None
         yield MaskLevel(rate, where, model.place(ids[hidden]), log_probs, said)
         before[hidden] = log_probs.argmax(-1).cpu()
+
+
+def scores(
+    levels: Iterable[MaskLevel], estimators: Estimators, counted: Tensor | None = None
+) -> Scores:
+    """How unsure each estimator finds B texts, or the tokens of them that are counted.
+
+    Args:
+        levels: one after the other.
+        estimators: by name.
+        counted: (B, L) bool; None: all.
+    """
+    measures: dict[str, list[Tensor]] = {name: [] for name in estimators}
+    for level in levels:
+        for name, estimator in estimators.items():
+            with blamed(estimator, "measure"):
+                measured = estimator.measure(level)
+            measures[name].append(level.mean(measured, counted).cpu())
+    return {name: torch.stack(values, 1).numpy() for name, values in measures.items()}

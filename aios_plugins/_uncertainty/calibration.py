@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
-import torch
 from attrs import asdict, field, frozen, validators
-from numpy.typing import NDArray
 
 from aios_core import strict_json
-from aios_core.component import blamed
 from aios_core.errors import ModelLoadError
 from aios_core.files import replace_text
-from aios_core.uncertainty.estimators import RATES, Estimators
+from aios_plugins._uncertainty.estimators import RATES, Scores
 
 if TYPE_CHECKING:
     from aios_core.contracts import MaskLevel
@@ -31,9 +28,6 @@ FEWEST: Final = math.ceil(1 / FALSE_TRIGGERS) - 1
 
 _GRID: Final = np.geomspace(0.25, 4, 17)
 """Temperatures that are tried, 19 % apart; between them a parabola is fitted."""
-
-Scores = dict[str, NDArray[np.float64]]
-"""By estimator: (N, R) means over the hidden tokens of each text, at each share of masks."""
 
 _numbers = validators.deep_iterable(validators.instance_of(float))
 _tables = validators.deep_mapping(validators.instance_of(str), _numbers)
@@ -67,25 +61,6 @@ class Temperatures:
                 offset = 0.5 * (left - right) / (left - 2 * middle + right)
             temperatures.append(float(_GRID[column] * (_GRID[1] / _GRID[0]) ** offset))
         return tuple(temperatures)
-
-
-def scores(
-    levels: Iterable[MaskLevel], estimators: Estimators, counted: torch.Tensor | None = None
-) -> Scores:
-    """How unsure each estimator finds B texts, or the tokens of them that are counted.
-
-    Args:
-        levels: one after the other.
-        estimators: by name.
-        counted: (B, L) bool; None: all.
-    """
-    measures: dict[str, list[torch.Tensor]] = {name: [] for name in estimators}
-    for level in levels:
-        for name, estimator in estimators.items():
-            with blamed(estimator, "measure"):
-                measured = estimator.measure(level)
-            measures[name].append(level.mean(measured, counted).cpu())
-    return {name: torch.stack(values, 1).numpy() for name, values in measures.items()}
 
 
 @frozen(kw_only=True)

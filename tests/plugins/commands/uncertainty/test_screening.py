@@ -9,10 +9,10 @@ import pytest
 from aios_core.errors import InferenceError, ModelLoadError
 from aios_core.inference import ArrowEngine
 from aios_core.registry import Registry
-from aios_core.uncertainty import screening
-from aios_core.uncertainty.calibration import NAME, Calibration, scores
-from aios_core.uncertainty.estimators import DEFAULT, RATES, estimators
-from aios_core.uncertainty.screening import score_texts
+from aios_plugins._uncertainty.calibration import NAME, Calibration
+from aios_plugins._uncertainty.estimators import DEFAULT, RATES, estimators, scores
+from aios_plugins.commands.uncertainty import screening
+from aios_plugins.commands.uncertainty.screening import score_texts
 
 ESTIMATORS = estimators(Registry.discover())
 

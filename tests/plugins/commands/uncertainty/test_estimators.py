@@ -13,8 +13,7 @@ from aios_core.diffusion.model import Model
 from aios_core.errors import InferenceError
 from aios_core.registry import Registry
 from aios_core.testing.modules import stir
-from aios_core.uncertainty.calibration import scores
-from aios_core.uncertainty.estimators import RATES, estimator, estimators, read
+from aios_plugins._uncertainty.estimators import RATES, estimator, estimators, read, scores
 from aios_plugins.backbones.transformer import Transformer
 from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.heads.text import Text

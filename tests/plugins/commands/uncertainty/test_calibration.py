@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from aios_core.contracts import MaskLevel
 from aios_core.errors import ModelLoadError
 from aios_core.registry import Registry
-from aios_core.uncertainty.calibration import (
+from aios_plugins._uncertainty.calibration import (
     FALSE_TRIGGERS,
     FEWEST,
     NAME,
     Calibration,
     Temperatures,
 )
-from aios_core.uncertainty.estimators import RATES, estimators
+from aios_plugins._uncertainty.estimators import RATES, estimators
 
 ESTIMATORS = estimators(Registry.discover())
 
