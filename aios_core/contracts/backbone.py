@@ -16,7 +16,12 @@ before the block, or all outside it (Fast-dLLM, arXiv 2505.22618, section 3.2)."
 
 
 class Cache(Protocol):
-    """What a module remembers of the positions that it has read, for one batch of rows."""
+    """What a module remembers of the positions that it has read, for one batch of rows.
+
+    It may also have ``take(rows)``: from now on the batch is some of its rows, (n,) int64 by
+    number, in that order, also twice. Without it a prompt is read as often as rows fill a tile of
+    a product (`aios_core.diffusion.rounding`), with it once.
+    """
 
     capacity: int
     """Most positions that it takes."""

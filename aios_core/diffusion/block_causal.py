@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from attrs import evolve
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from aios_core.contracts import Condition
 from aios_core.diffusion.denoiser import ModelDenoiser
+from aios_core.diffusion.rounding import seen, tile, up, widened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,36 +90,69 @@ class BlockDenoiser(ModelDenoiser):
         size = self.model.block_size
         if self.cached and start % size == 0 and stop - start <= size:
             self._remember(x, start)
-            return self._run(x, t.new_zeros(len(x), stop) + t[:, None], start, stop, self._cache)
+            return self._block(x, t, start, stop)
         times = torch.cat((t.new_zeros(len(x), start), t[:, None].expand(-1, stop - start)), 1)
-        return self._run(x, times, 0, stop, None)[:, start:stop]
+        return self._run(x, times, (0, stop, self._end(start, stop)), None)[:, start:stop]
 
     def _remember(self, x: Tensor, start: int) -> None:
         """Have the cache hold what stands before a block, and nothing else."""
+        size = self.model.block_size
         if self._cache is None or self._cache.capacity < x.shape[1]:
             module: Any = self.model.backbone
-            self._cache, self._read = module.new_cache(x.shape[1]), x[:, :0]
+            last = self._end((x.shape[1] - 1) // size * size, x.shape[1])
+            self._cache, self._read = module.new_cache(last), x[:, :0]
         assert self._read is not None
         known = min(self._read.shape[1], start)
         if not torch.equal(self._read[:, :known], x[:, :known]):
             known = 0
         self._cache.length = known
-        if known < start:
-            self._run(
-                x, torch.zeros(len(x), start).to(x.device).double(), known, start, self._cache
-            )
+        if known < start and tile(x.device) == 1:
+            times = torch.zeros(len(x), start).to(x.device).double()
+            self._run(x, times, (known, start, start), self._cache)
+        elif known < start:
+            # A block at a time, as it is when it was written: the batch mates of a row decide
+            # which of its blocks are read at once, and the numbers should be the same.
+            never = torch.zeros(len(x), dtype=torch.float64)
+            for begin in range(known, start, size):
+                self._cache.length = begin
+                self._block(x, never, begin, begin + size)
         self._cache.length, self._read = start, x[:, :start]
 
-    def _run(self, x: Tensor, times: Tensor, start: int, stop: int, cache: Cache | None) -> Tensor:
-        """States of positions that see all blocks up to their own."""
-        condition, valid = self.condition or Condition(), None
-        if condition.valid is not None:
-            valid = condition.valid[:, :stop]
+    def _block(self, x: Tensor, t: Tensor, start: int, stop: int) -> Tensor:
+        """States of a block at times t (B,), behind what the cache holds."""
+        end = self._end(start, stop)
+        times = t.new_zeros(len(x), end) + t[:, None]
+        return self._run(x, times, (start, stop, end), self._cache)[:, : stop - start]
+
+    def _end(self, start: int, stop: int) -> int:
+        """Where to read until, so that it follows from where the block of a part begins."""
+        if (multiple := tile(self.model.device)) == 1:
+            return stop
+        size = self.model.block_size
+        first = start // size * size if self.cached else 0
+        return first + up(max(stop, start // size * size + size) - first, multiple)
+
+    def _run(
+        self, x: Tensor, times: Tensor, span: tuple[int, int, int], cache: Cache | None
+    ) -> Tensor:
+        """States of positions that see all blocks up to their own.
+
+        Args:
+            x: (B, L) int64.
+            times: (B, n) float64, of positions until ``stop`` at least.
+            span: where they start, where the text stops, and where the input ends, behind it.
+            cache: holds what is before them.
+        """
+        start, stop, end = span
+        condition = self.condition or Condition()
+        valid = seen(condition.valid, x, stop, end)
         size = self.model.block_size
         in_block = start // size == (stop - 1) // size  # which sees everything; no mask is faster
-        mask = None if in_block else sight(self.model, stop, x.device)[start:]
+        mask = None if in_block else sight(self.model, end, x.device)[start:]
         inside = evolve(condition, valid=valid, cache=cache, mask=mask)
-        h: Tensor = self.model.states(x[:, start:stop], times[:, start:], inside)
+        tokens = widened(x, end, self.model.vocabulary.pad_id)[:, start:]
+        times = F.pad(times, (0, end - times.shape[1]))[:, start:]
+        h: Tensor = self.model.states(tokens, times, inside)
         if cache is not None:
             cache.length = start
         return h

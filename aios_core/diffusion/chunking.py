@@ -22,10 +22,17 @@ def entries_on(device: torch.device) -> int:
     return _ENTRIES_CUDA if device.type == "cuda" else _ENTRIES
 
 
-def chunks(rows: int, width: int, entries: int) -> Iterator[slice]:
-    """Split rows of a width into the fewest chunks of equal size, at most ``entries`` numbers."""
+def chunks(rows: int, width: int, entries: int, multiple: int = 1) -> Iterator[slice]:
+    """Split rows of a width into the fewest chunks of equal size, at most ``entries`` numbers.
+
+    Args:
+        rows: how many there are.
+        width: numbers of a row.
+        entries: most numbers of a chunk, unless these are fewer than ``multiple`` rows.
+        multiple: of rows in every chunk but the last.
+    """
     number = -(-rows // max(1, entries // width))
-    size = -(-rows // number) if number else 1
+    size = -(-rows // (number * multiple)) * multiple if number else 1
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))
 

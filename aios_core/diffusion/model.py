@@ -14,8 +14,9 @@ from aios_core.component import blamed, named
 from aios_core.contracts import Condition
 from aios_core.diffusion.block_causal import BlockDenoiser
 from aios_core.diffusion.caching import CachingDenoiser
-from aios_core.diffusion.denoiser import ModelDenoiser
+from aios_core.diffusion.denoiser import ByWidth, ModelDenoiser
 from aios_core.diffusion.process import tokens_of
+from aios_core.diffusion.rounding import tile, widths
 from aios_core.diffusion.soundness import check
 from aios_core.errors import InferenceError, PluginError
 
@@ -86,6 +87,7 @@ class Model(nn.Module):
         self.time_conditioned = backbone.time_conditioned and mode == "diffusion"
         self._conditioned_by = ""
         self._injection: Injection | None = None
+        self._cues: Cues | None = None
         if conditioner is not None and mode == "diffusion":  # last: others start as without
             self._add(conditioner, backbone)
 
@@ -216,9 +218,18 @@ class Model(nn.Module):
                 "[conditioner]"
             )
         twin = copy(self)
+        twin._cues = cues  # noqa: SLF001 - its own class
         with blamed(self._makers[-1], "context"):
             twin._injection = self.conditioner.context(cues)  # noqa: SLF001 - its own class
         return twin
+
+    def _of_rows(self, rows: Tensor) -> Model:
+        """The same network for some rows of a batch, by number."""
+        if self._cues is None:
+            return self
+        with blamed(self._makers[-1], "its cues"):
+            cues = self._cues.taken(rows.numpy())
+        return self.conditioned(cues)
 
     def losses(self, h: Tensor, targets: Tensor) -> Tensor:
         """-log p of tokens, in float32 at least; the mask has probability zero.
@@ -298,7 +309,7 @@ class Model(nn.Module):
         condition: Condition | None = None,
         dtype: torch.dtype | None = None,
         cache: Caching = "none",
-    ) -> ModelDenoiser:
+    ) -> ModelDenoiser | ByWidth:
         """The model as samplers see it, in evaluation mode from now on.
 
         Args:
@@ -311,11 +322,21 @@ class Model(nn.Module):
             InferenceError: a cache is wanted, and the backbone has none.
         """
         self.eval()
-        if self.in_blocks:  # whose cache is exact
-            return BlockDenoiser(self, condition, dtype)
-        if cache != "none":
+        if cache != "none" and not self.in_blocks:
             return CachingDenoiser(self, condition, dtype, cache)
-        return ModelDenoiser(self, condition, dtype)
+        of = BlockDenoiser if self.in_blocks else ModelDenoiser  # the cache of blocks is exact
+        valid = None if condition is None else condition.valid
+        if condition is None or valid is None or tile(valid.device) == 1:
+            return of(self, condition, dtype)
+        read = widths(valid)
+        if len(read) == 1:
+            return of(self, condition, dtype)
+        parts = {}
+        for width, rows in read.items():
+            own = valid[rows, :width]
+            shown = evolve(condition, valid=None if bool(own.all()) else own)
+            parts[width] = rows, of(self._of_rows(rows), shown, dtype)
+        return ByWidth(parts, self.vocabulary.size)
 
 
 if TYPE_CHECKING:  # what contracts say of a network is what this one offers

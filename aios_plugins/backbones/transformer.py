@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from aios_core.contracts import Backbone, Condition
+from aios_core.diffusion.rounding import filled, tile
 
 TIME_FEATURES = 64
 POSITIONS = 1024
@@ -63,6 +64,10 @@ class KeyValueCache:
             self._layers[layer] = held
         held[..., start:end, :] = new
         return held[..., :last, :]
+
+    def take(self, rows: Tensor) -> None:
+        """Go on with some rows (n,) int64 of the batch, by number, in that order, also twice."""
+        self._layers = [None if held is None else held[:, rows] for held in self._layers]
 
 
 class View(NamedTuple):
@@ -140,10 +145,13 @@ class Block(nn.Module):
         self.modulation = nn.Linear(config.dim, 4 * config.dim) if timed else None
 
     def forward(self, h: Tensor, time: Tensor | None, view: View, layer: int) -> Tensor:
-        """(B, L, D) to (B, L, D), or to the part; time is (B, 1, D), (B, L, D) or None."""
+        """(B, L, D) to (B, L, D), or to the part.
+
+        Time is (B, 1, D), (B, L, D) or None, maybe of more rows than there are.
+        """
         first, second = self.norms[0](h), []
         if self.modulation is not None:
-            scale, shift, *second = self.modulation(time).chunk(4, -1)
+            scale, shift, *second = self.modulation(time)[: len(h)].chunk(4, -1)
             first = first * (1 + scale) + shift
         if view.part is not None:
             second = [part if part.shape[1] == 1 else part[:, view.part] for part in second]
@@ -216,7 +224,9 @@ class TransformerModule(nn.Module):
             features = t.reshape(len(t), -1, 1) * 2 ** torch.linspace(
                 0, 10, TIME_FEATURES // 2, dtype=t.dtype, device=t.device
             )
-            time = self.time(torch.cat((features.cos(), features.sin()), -1).to(h.dtype))
+            # Rows fill the tiles of a product, so that a row's numbers are the same alone.
+            features = torch.cat((features.cos(), features.sin()), -1).to(h.dtype)
+            time = self.time(features if self.training else filled(features, tile(h.device)))
         for layer, block in enumerate(self.blocks):
             if block is self.blocks[-1]:
                 view = view._replace(part=_part(condition, causal=view.causal))

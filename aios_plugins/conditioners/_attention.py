@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from aios_core.diffusion.rounding import tile, up
+
 if TYPE_CHECKING:
     from aios_plugins.conditioners._recall import Memories
 
@@ -109,5 +111,12 @@ class MemoryAttention(nn.Module):
     def context(self, memories: Memories) -> MemoryContext:
         """Memories of B texts, on the device of the weights."""
         device = self.project.weight.device
-        parts = (memories.vectors, memories.scores, memories.valid)
-        return MemoryContext(self, *(torch.from_numpy(part).to(device) for part in parts))
+        parts = [
+            torch.from_numpy(part).to(device)
+            for part in (memories.vectors, memories.scores, memories.valid)
+        ]
+        if not self.training:  # rows of products that leave a text's numbers to itself
+            count = parts[2].shape[1]
+            missing = up(count, tile(device)) - count
+            parts = [F.pad(part, (0, 0) * (part.ndim - 2) + (0, missing)) for part in parts]
+        return MemoryContext(self, *parts)
