@@ -71,6 +71,10 @@ def reader_of(path: Path, registry: Registry | None = None) -> FileReader:
 
     Raises:
         PluginError: it cannot be used.
+
+    Examples:
+        >>> reader_of(Path("notes.jsonl")), reader_of(Path("notes.md"))
+        (JsonLines(...), Text(...))
     """
     registry = registry or Registry.discover(insist=False)
     reader: FileReader | None = of_suffix("reader", path, registry)

@@ -26,6 +26,10 @@ def redacted(text: str, *, uri: str = "") -> str:
         text: to be shown.
         uri: whose passwords are taken out wherever they stand, as in an error of a server's driver
             that quotes a part of it.
+
+    Examples:
+        >>> redacted("cannot reach postgresql://me:secret@host/notes")
+        'cannot reach postgresql://me:***@host/notes'
     """
     for secret in _secrets(uri):
         text = text.replace(secret, HIDDEN)

@@ -182,6 +182,14 @@ class Registry:
         Raises:
             PluginError: there is none (near names, known names and failed plugins are listed), or
                 several plugins offer it and no pin settles which.
+
+        Examples:
+            >>> registry = Registry.discover()
+            >>> registry.get("noise", "cosine").distribution
+            'ai-os-diffusion'
+            >>> registry.get("noise", "cosin")
+            Traceback (most recent call last):
+            aios_core.errors.PluginError: no noise is called 'cosin'; did you mean 'cosine' ...
         """
         if kind not in self._kinds:
             raise PluginError(f"there is no kind {kind!r}; {_near(kind, self._kinds)}")

@@ -22,6 +22,13 @@ def loads(data: str | bytes) -> Any:
         RepeatedKeyError: a key stands twice in one object.
         ValueError: it is not JSON.
         RecursionError: it is nested too deeply.
+
+    Examples:
+        >>> loads(b'{"a": 1}')
+        {'a': 1}
+        >>> loads('{"a": 1, "a": 2}')
+        Traceback (most recent call last):
+        aios_core.strict_json.RepeatedKeyError: expected each key once in an object, got 'a' twice
     """
     if isinstance(data, bytes):
         data = data.decode(json.detect_encoding(data), "surrogatepass")

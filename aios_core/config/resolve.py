@@ -109,6 +109,14 @@ def resolve(
 
     Raises:
         ConfigError: with all that is wrong, each with its key.
+
+    Examples:
+        >>> resolved = resolve({"training": {"steps": 20}}, overrides=["noise.type=cosine"])
+        >>> resolved.config.training.steps, resolved.values["noise"]
+        (20, {'type': 'cosine'})
+        >>> resolve({"training": {"stepz": 20}})
+        Traceback (most recent call last):
+        aios_core.errors.ConfigError: training.stepz: unknown key; did you mean 'steps'? ...
     """
     registry = registry or Registry.discover(insist=False)
     given = upgraded(tree(values, Origin("", Path.cwd())))

@@ -64,6 +64,13 @@ def trials(
 
     Raises:
         ConfigError: with all that is wrong in any trial, each with its place.
+
+    Examples:
+        >>> both = trials({"ablate": {"training.steps": [10, 20], "seed": [0, 1]}})
+        >>> [trial.settings for trial in both][1]
+        {'training.steps': 10, 'seed': 1}
+        >>> both[1].resolved.config.seed
+        1
     """
     registry = registry or Registry.discover(insist=False)
     types = registry.default_types

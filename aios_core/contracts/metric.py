@@ -36,6 +36,10 @@ class Estimate:
         Args:
             totals: one for each unit.
             sizes: one for each unit, with a positive sum.
+
+        Examples:
+            >>> Estimate.ratio([10.0, 40.0], [10, 20])  # nats of two sequences, and their tokens
+            Estimate(value=1.666..., stderr=0.444...)
         """
         n, size = len(totals), math.fsum(sizes)
         value = math.fsum(totals) / size

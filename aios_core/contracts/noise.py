@@ -122,6 +122,15 @@ class NoiseScheduler(ABC):
 
         Returns:
             (steps + 1,) float64, strictly decreasing, exactly 1 at the start and 0 at the end.
+
+        Examples:
+            >>> class Linear(NoiseScheduler):
+            ...     def alpha(self, t):
+            ...         return 1 - t
+            >>> Linear().timesteps(4)
+            tensor([1.0000, 0.7500, 0.5000, 0.2500, 0.0000], dtype=torch.float64)
+            >>> Linear().timesteps(4, "cosine")
+            tensor([1.0000, 0.9239, 0.7071, 0.3827, 0.0000], dtype=torch.float64)
         """
         import torch
 

@@ -63,6 +63,15 @@ class Padding:
 
         Raises:
             TokenizerError: the rectangle does not fit into memory.
+
+        Examples:
+            >>> import numpy as np
+            >>> from aios_core.contracts import Vocabulary
+            >>> vocabulary = Vocabulary(size=260, mask_id=256, pad_id=257, bos_id=258, eos_id=259)
+            >>> ids, mask = Padding(eos=True).apply([np.array([1, 2]), np.array([3])], vocabulary)
+            >>> ids
+            array([[  1,   2, 259],
+                   [  3, 259, 257]])
         """
         import numpy as np
 

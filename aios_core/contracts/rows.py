@@ -37,6 +37,13 @@ class Row:
 
     A row begins with a begin token, which is always given, and ends with an end token, which is
     learned; both are added where rows become token ids.
+
+    Examples:
+        >>> row = Row((Segment("prompt", "2 + 2 = ", role="given"), Segment("answer", "4")))
+        >>> row.joined("given"), row.joined("target"), row.joined("given", "target")
+        ('2 + 2 = ', '4', '2 + 2 = 4')
+        >>> row.text is None, Row.of("a text").text
+        (True, 'a text')
     """
 
     segments: tuple[Segment, ...] = field(validator=validators.min_len(1))

@@ -69,6 +69,14 @@ class Vocabulary(Space):
 
         Raises:
             TokenizerError: they are not one row of whole numbers, each below `size`.
+
+        Examples:
+            >>> vocabulary = Vocabulary(size=260, mask_id=256, pad_id=257, bos_id=258, eos_id=259)
+            >>> vocabulary.check([104, 105, 259])
+            array([104, 105, 259], dtype=int32)
+            >>> vocabulary.check([260])
+            Traceback (most recent call last):
+            aios_core.errors.TokenizerError: id 260 is not in the vocabulary; expected 0 to 259
         """
         import numpy as np
 

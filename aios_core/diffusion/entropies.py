@@ -29,7 +29,12 @@ def entropies_at(log_probs: Tensor, rows: Tensor, places: Tensor) -> Tensor:
 
 
 def entropy(log_probs: Tensor) -> Tensor:
-    """Entropies of normalised distributions, (N, V) to (N,), in nats and their type."""
+    """Entropies of normalised distributions, (N, V) to (N,), in nats and their type.
+
+    Examples:
+        >>> entropy(torch.tensor([[0.5, 0.5], [1.0, 0.0]]).log())
+        tensor([0.6931, 0.0000])
+    """
     probability = log_probs.exp()
     terms: Tensor = torch.special.entr(probability, out=probability)
     if len(terms) == 1:  # of which several threads would sum up a part each

@@ -312,7 +312,12 @@ def _entries(z: Tensor, mass: Tensor) -> Tensor:
 
 
 def inverse(noise: Tensor, u: Tensor) -> Tensor:
-    """Tokens by inverse distribution function, of (V,) at any u or of (B, V) at u (B, L)."""
+    """Tokens by inverse distribution function, of (V,) at any u or of (B, V) at u (B, L).
+
+    Examples:
+        >>> inverse(torch.tensor([0.5, 0.25, 0.25]), torch.tensor([0.0, 0.49, 0.5, 0.99]))
+        tensor([0, 0, 1, 2])
+    """
     cumulative = noise.cumsum(-1)
     target = (u * cumulative[..., -1:]).contiguous()
     tokens: Tensor = torch.searchsorted(cumulative, target, right=True)

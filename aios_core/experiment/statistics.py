@@ -84,7 +84,15 @@ def _within(angle: float, degrees: int) -> float:
 
 
 def paired(values: Mapping[int, float], others: Mapping[int, float]) -> Summary | None:
-    """Differences ``values - others`` over the seeds that both have; None where they share none."""
+    """Differences ``values - others`` over the seeds that both have; None where they share none.
+
+    Examples:
+        >>> difference = paired({0: 1.5, 1: 2.5, 2: 3.5}, {0: 1.0, 1: 2.1, 2: 2.9, 3: 9.0})
+        >>> difference.n, round(difference.mean, 6), difference.excludes_zero
+        (3, 0.5, True)
+        >>> interval(difference, sign="+")
+        '+0.500 ± 0.248'
+    """
     differences = [value - others[seed] for seed, value in values.items() if seed in others]
     return summarise(differences) if differences else None
 

@@ -52,6 +52,14 @@ def parse(text: str, columns: Mapping[str, Kind]) -> Expression:
     Raises:
         StorageError: it cannot be read, names a column that is not there, or compares one with
             a literal of another type; with the position.
+
+    Examples:
+        >>> parse("year >= 2020 AND lang = 'en'", {"year": "int64", "lang": "string"})
+        And(parts=(Compare(column='year', operator='>=', value=2020),
+                   Compare(column='lang', operator='=', value='en')))
+        >>> parse("year >= 'x'", {"year": "int64"})
+        Traceback (most recent call last):
+        aios_core.errors.StorageError: filter: expected a number, for column 'year' is int64; ...
     """
     return _Parser(text, columns).whole()
 

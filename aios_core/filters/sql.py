@@ -31,6 +31,14 @@ def sql(
         expression: a tree.
         column: how a dialect writes names.
         value: how it writes literals; a driver's place holder, for one.
+
+    Examples:
+        >>> from aios_core.filters import parse
+        >>> tree = parse("year between 2020 and 2022", {"year": "int64"})
+        >>> sql(tree)
+        '("year" >= 2020) AND ("year" <= 2022)'
+        >>> sql(tree, value=lambda _: "%s")  # for a driver that takes values by themselves
+        '("year" >= %s) AND ("year" <= %s)'
     """
     match expression:
         case Compare(name, operator, right):

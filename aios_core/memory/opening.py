@@ -46,6 +46,20 @@ def open_store(
 
     Raises:
         StorageError: there is none, it is unfinished, or a new one would be inside of another.
+
+    Examples:
+        >>> import pyarrow as pa
+        >>> from aios_core.memory import Place
+        >>> vector = pa.list_(pa.float32(), 2)
+        >>> schema = pa.schema([("id", pa.int64()), ("vector", vector), ("text", pa.string())])
+        >>> with open_store(Place.of("notes"), schema=schema) as store:
+        ...     store.add([
+        ...         {"id": 1, "vector": [1, 0], "text": "east"},
+        ...         {"id": 2, "vector": [0, 1], "text": "north"},
+        ...     ])
+        ...     store.search([3, 1], k=1, filter="text != 'north'").to_pylist()
+        2
+        [{'id': 1, 'text': 'east', '_score': 0.948...}]
     """
     if schema is not None and not place.backend.exists(place.uri):
         for parent in [] if place.folder is None else place.folder.parents:

@@ -70,7 +70,12 @@ def ordered(score: Tensor, ties: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def ranks(score: Tensor, ties: Tensor) -> Tensor:
-    """Place of each entry in its row, 0 for the highest score; arguments as for `ordered`."""
+    """Place of each entry in its row, 0 for the highest score; arguments as for `ordered`.
+
+    Examples:
+        >>> ranks(torch.tensor([[0.1, 0.9, 0.1]]), torch.tensor([[0.7, 0.5, 0.2]]))
+        tensor([[2, 0, 1]])
+    """
     _, order = ordered(score, ties)
     places = torch.arange(score.shape[-1], device=score.device).expand_as(order)
     return torch.empty_like(order).scatter_(-1, order, places)
@@ -83,6 +88,12 @@ def foremost(score: Tensor, ties: Tensor, quota: Tensor) -> Tensor:
         score: as for `ordered`.
         ties: likewise.
         quota: how many of each row.
+
+    Examples:
+        >>> score = torch.tensor([[0.1, 0.9, 0.5], [0.1, 0.9, 0.5]])
+        >>> foremost(score, torch.rand(2, 3), torch.tensor([1, 2]))
+        tensor([[False,  True, False],
+                [False,  True,  True]])
     """
     _, order = ordered(score, ties)
     first = torch.arange(score.shape[-1], device=score.device) < quota[:, None]
