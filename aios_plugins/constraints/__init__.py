@@ -1,7 +1,4 @@
-"""The default constraints on texts, one a file; each is imported only when it is used.
-
-regular expression, or schema -> pattern -> automaton over bytes
-"""
+"""The default constraints on texts, one a file; each is imported only when it is used."""
 
 import aios_core
 

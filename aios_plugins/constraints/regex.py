@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from attrs import frozen
 
 from aios_core.contracts import Constraint, PatternExample
-from aios_plugins.constraints._expression import parse
-from aios_plugins.constraints._machine import compile_pattern
+from aios_plugins._grammar.expression import parse
+from aios_plugins._grammar.machine import compile_pattern
 
 if TYPE_CHECKING:
     from aios_core.contracts import Automaton

@@ -12,8 +12,8 @@ from aios_core.diffusion.constraints import TokenConstraint, lift, tokens
 from aios_core.diffusion.denoiser import substitute
 from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.diffusion.random import RowRandom
-from aios_plugins.constraints._expression import parse
-from aios_plugins.constraints._machine import compile_pattern
+from aios_plugins._grammar.expression import parse
+from aios_plugins._grammar.machine import compile_pattern
 
 LETTERS, MASK, LENGTH = "abcd", 4, 4
 REGEX = "(?:[ab][cd]|c[ab])*d?|dd[ab]*"

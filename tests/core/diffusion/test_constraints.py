@@ -21,9 +21,9 @@ from aios_core.diffusion.process import DiscreteProcess
 from aios_core.diffusion.random import RowRandom
 from aios_core.errors import InferenceError
 from aios_core.testing.oracle import Oracle
-from aios_plugins.constraints._expression import parse
-from aios_plugins.constraints._machine import compile_pattern
-from aios_plugins.constraints.json_schema import compile_schema
+from aios_plugins._grammar.expression import parse
+from aios_plugins._grammar.machine import compile_pattern
+from aios_plugins._grammar.schema import compile_schema
 from aios_plugins.corruptions import uniform
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.ancestral import Ancestral

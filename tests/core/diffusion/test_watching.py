@@ -24,8 +24,8 @@ from aios_core.diffusion.objective import training_loss
 from aios_core.errors import InferenceError, PluginError
 from aios_core.inference.autoregressive import InferenceCore
 from aios_core.testing.oracle import Oracle
-from aios_plugins.constraints._expression import parse
-from aios_plugins.constraints._machine import compile_pattern
+from aios_plugins._grammar.expression import parse
+from aios_plugins._grammar.machine import compile_pattern
 from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.corruptions.uniform import Uniform
 from aios_plugins.heads.text import Text

@@ -8,7 +8,7 @@ from typing import Final
 
 from aios_core.contracts import Automaton
 from aios_core.errors import InferenceError
-from aios_plugins.constraints._pattern import Alt, Cat, Chars, Pattern, Repeat, encodings
+from aios_plugins._grammar.pattern import Alt, Cat, Chars, Pattern, Repeat, encodings
 
 MOST_PARTS: Final = 100_000
 """Of a pattern, its repetitions written out."""

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aios_core.errors import InferenceError
-from aios_plugins.constraints._expression import parse
-from aios_plugins.constraints._machine import compile_pattern
+from aios_plugins._grammar.expression import parse
+from aios_plugins._grammar.machine import compile_pattern
 
 
 def automaton(regex):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from aios_core.errors import InferenceError
-from aios_plugins.constraints._pattern import (
+from aios_plugins._grammar.pattern import (
     ANY,
     Cat,
     Chars,
@@ -28,6 +28,9 @@ _CONTROLS: Final = {"n": 10, "t": 9, "r": 13, "f": 12, "v": 11, "a": 7, "0": 0}
 _HEX_DIGITS: Final = {"x": 2, "u": 4, "U": 8}
 _DOT: Final = complement(((10, 10),))
 _MOST_DEPTH: Final = 100
+
+ANYTHING: Final = Chars(ANY)
+"""Any character."""
 
 
 def parse(text: str) -> Pattern:

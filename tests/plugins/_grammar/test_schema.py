@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aios_core.errors import InferenceError
-from aios_plugins.constraints._machine import compile_pattern
-from aios_plugins.constraints._pattern import complement, intersection, union
-from aios_plugins.constraints.json_schema import compile_schema
+from aios_plugins._grammar.machine import compile_pattern
+from aios_plugins._grammar.pattern import complement, intersection, union
+from aios_plugins._grammar.schema import compile_schema
 
 
 @pytest.mark.parametrize(
