@@ -17,7 +17,7 @@ import attrs
 from attrs import NOTHING, Attribute
 
 from aios_core.config.schema import config_of
-from aios_core.config.types import fields, hints
+from aios_core.config.types import fields, hints, kind_of
 from aios_core.errors import PluginError
 from aios_core.fields import field_docs
 
@@ -66,6 +66,7 @@ def json_schema(registry: Registry) -> Schema:
     Args:
         registry: whose components may be named.
     """
+    parts = _Parts(registry)
     properties = dict(_OWN)
     schema: Any = config_of(registry)
     docs = field_docs(schema)
@@ -75,8 +76,7 @@ def json_schema(registry: Registry) -> Schema:
             properties[key] = field_schema(attribute, hints(schema)[key], docs.get(key))
             continue
         default = None if meta.get("many") else meta["default"]
-        offered = registry.components(meta["kind"])
-        item = {"anyOf": [_component(component, default) for component in offered]}
+        item = parts.any_of(meta["kind"], default)
         properties[key] = {"type": "array", "items": item} if meta.get("many") else item
     return {
         "$schema": "http://json-schema.org/draft-04/schema#",
@@ -84,15 +84,45 @@ def json_schema(registry: Registry) -> Schema:
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
+        **({"definitions": parts.definitions} if parts.definitions else {}),
     }
 
 
-def _component(component: Component, default: str | None) -> Schema:
+class _Parts:
+    """Schemas of components; those inside others are defined once, for they may hold such again."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.contracts = {kind.contract: kind.name for kind in registry.kinds.values()}
+        self.definitions: Schema = {}
+
+    def any_of(self, kind: str, default: str | None = None) -> Schema:
+        """A component of a kind.
+
+        Args:
+            kind: its name.
+            default: the component that is meant where no type is named.
+        """
+        offered = self.registry.components(kind)
+        return {"anyOf": [_component(component, default, self) for component in offered]}
+
+    def inside(self, hint: Any) -> Schema | None:
+        """A component that another one holds; None where the type is the contract of no kind."""
+        kind = kind_of(hint, self.contracts)
+        if kind is None:
+            return None
+        if kind not in self.definitions:
+            self.definitions[kind] = {}
+            self.definitions[kind] = self.any_of(kind)
+        return {"$ref": f"#/definitions/{kind}"}
+
+
+def _component(component: Component, default: str | None, parts: _Parts) -> Schema:
     """The section of one component; the default one needs no type."""
     named: Schema = {"enum": [component.name]}
     try:
         cls = component.load()
-        schema = _table(cls)
+        schema = _table(cls, parts)
     except PluginError as error:
         # It cannot be used, which the reader explains; an editor need not refuse its other keys.
         schema = {"type": "object", "description": str(error), "properties": {}}
@@ -103,13 +133,13 @@ def _component(component: Component, default: str | None) -> Schema:
     return schema
 
 
-def _table(cls: Any) -> Schema:
+def _table(cls: Any, parts: _Parts | None) -> Schema:
     docs, types_ = field_docs(cls), hints(cls)
     schema: Schema = {
         "type": "object",
         "description": inspect.getdoc(cls) or "",
         "properties": {
-            key: field_schema(attribute, types_[attribute.name], docs.get(attribute.name))
+            key: field_schema(attribute, types_[attribute.name], docs.get(attribute.name), parts)
             for key, attribute in fields(cls).items()
         },
         "additionalProperties": False,
@@ -120,15 +150,18 @@ def _table(cls: Any) -> Schema:
     return schema
 
 
-def field_schema(attribute: Attribute[Any], hint: Any, doc: str | None = None) -> Schema:
+def field_schema(
+    attribute: Attribute[Any], hint: Any, doc: str | None = None, parts: _Parts | None = None
+) -> Schema:
     """What a field of an attrs class may hold, as far as its type and its validators tell.
 
     Args:
         attribute: the field.
         hint: its type.
         doc: the string below it.
+        parts: what components inside others are; None: nothing is said of these.
     """
-    schema = _type(hint)
+    schema = _type(hint, parts)
     _bounds(attribute.validator, schema)
     if doc:
         schema["description"] = doc
@@ -140,21 +173,24 @@ def field_schema(attribute: Attribute[Any], hint: Any, doc: str | None = None) -
     return schema
 
 
-def _type(hint: Any) -> Schema:
+def _type(hint: Any, parts: _Parts | None) -> Schema:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin in (typing.Union, types.UnionType):
-        members = [_type(member) for member in arguments if member is not types.NoneType]
+        members = [_type(member, parts) for member in arguments if member is not types.NoneType]
         return members[0] if len(members) == 1 else {"anyOf": members}
-    if origin is tuple and Ellipsis in arguments:
-        return {"type": "array", "items": _type(arguments[0])}
     if origin is tuple:
-        items = [_type(item) for item in arguments]
+        if Ellipsis in arguments:
+            return {"type": "array", "items": _type(arguments[0], parts)}
+        items = [_type(item, parts) for item in arguments]
         return {"type": "array", "items": items, "minItems": len(items), "maxItems": len(items)}
     if origin is dict:
-        return {"type": "object", "additionalProperties": _type(arguments[1])}
-    return _table(hint) if attrs.has(hint) else dict(_SCALARS.get(hint, {}))
+        return {"type": "object", "additionalProperties": _type(arguments[1], parts)}
+    held = None if parts is None else parts.inside(hint)
+    if held is None:
+        held = _table(hint, parts) if attrs.has(hint) else dict(_SCALARS.get(hint, {}))
+    return held
 
 
 def _bounds(validator: Any, schema: Schema) -> None:

@@ -22,10 +22,11 @@ from packaging.version import Version
 from aios_core.config import meaning
 from aios_core.config.document import Origin, tree
 from aios_core.config.schema import config_of
-from aios_core.config.types import fields, hints
+from aios_core.config.types import fields, hints, parts
 from aios_core.config.upgrade import upgraded
 
 if TYPE_CHECKING:
+    from aios_core.config.lines import KeyPath
     from aios_core.config.resolve import Resolved
     from aios_core.config.schema import TrainingConfig
     from aios_core.registry import Component, Registry
@@ -226,7 +227,15 @@ def _components(resolved: Resolved, sections: Iterable[str]) -> Iterator[Compone
         if "kind" in meta:
             held = resolved.values[name]
             for row in held if meta["many"] else [held]:
-                yield resolved.registry.get(meta["kind"], row["type"])
+                yield from _with_parts(resolved.registry, meta["kind"], row)
+
+
+def _with_parts(registry: Registry, kind: str, values: Mapping[str, Any]) -> Iterator[Component]:
+    """A component and those that it holds."""
+    component = registry.get(kind, values["type"])
+    yield component
+    for inner, row in parts(component.load(), values, registry):
+        yield from _with_parts(registry, inner, row)
 
 
 def _of_code(resolved: Resolved, sections: Iterable[str], roots: tuple[str, ...]) -> dict[str, str]:
@@ -284,18 +293,39 @@ def _sections(
         place = name, id(whole), affects, mode, data is None
         if place not in made:
             counted = _counted(inner, whole, affects) if inner else whole
-            left_out: set[object] = set(_without_effect(getattr(resolved.config, name)))
+            left_out: set[KeyPath] = {
+                (key,) for key in _without_effect(getattr(resolved.config, name))
+            }
             if name == "training":
-                left_out.update(_of_choice(resolved.config.training))
+                left_out.update((key,) for key in _of_choice(resolved.config.training))
             if mode == "ar" and name == "diffusion":
-                left_out.update(_NOISELESS)
+                left_out.update((key,) for key in _NOISELESS)
             if data is not None and name in {"dataset", "tokenizer", "training"}:
-                left_out.update(path[1] for path in resolved.paths if path[0] == name)
+                left_out.update(_of_tables(path[1:]) for path in resolved.paths if path[0] == name)
             if left_out:
-                counted = {key: value for key, value in counted.items() if key not in left_out}
+                counted = _without(counted, left_out)
             made[place] = _Section(whole, counted, canonical(counted).decode())
         sections[name] = made[place]
     return sections
+
+
+def _of_tables(path: KeyPath) -> KeyPath:
+    """The way to a key that holds a path, or an array of paths, which counts as a whole."""
+    *_, (last, _) = ((i, key) for i, key in enumerate(path) if isinstance(key, str))
+    return path[: last + 1]
+
+
+def _without(values: Any, left_out: set[KeyPath]) -> Any:
+    """Tables and arrays without some keys, each given by the way to it."""
+    if not left_out or not isinstance(values, dict | list):
+        return values
+    pairs = values.items() if isinstance(values, dict) else enumerate(values)
+    inner = {
+        key: _without(value, {path[1:] for path in left_out if path[0] == key and path[1:]})
+        for key, value in pairs
+        if (key,) not in left_out
+    }
+    return inner if isinstance(values, dict) else list(inner.values())
 
 
 def _without_effect(made: Any) -> Iterable[str]:

@@ -14,7 +14,7 @@ from attrs import NOTHING, Attribute, frozen
 from aios_core.config.document import Node, Origin, tree
 from aios_core.config.requirements import unmet
 from aios_core.config.schema import Config, config_of
-from aios_core.config.types import WRONG, convert, describe, fields, hints, show
+from aios_core.config.types import WRONG, convert, describe, fields, hints, kind_of, show
 from aios_core.errors import ConfigError, PluginError, refusal
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Reader:
         self._registry = registry
         self._memo = memo or Memo()
         self._schema: Any = config_of(registry)
+        self._contracts = {kind.contract: kind.name for kind in registry.kinds.values()}
+        self._parts: dict[int, tuple[Any, str]] = {}  # components inside others, and their names
 
     def config(self, root: Node) -> Config:
         """The whole configuration.
@@ -157,6 +159,17 @@ class Reader:
                 self.tell(table, (*key, name), f"is missing; expected {describe(hint)}")
         return self._make(cls, given, table, key)
 
+    def kind_of(self, hint: Any) -> str | None:
+        """The kind whose contract a type is; None: it is the contract of none."""
+        return kind_of(hint, self._contracts)
+
+    def part(self, kind: str, node: Node, key: KeyPath) -> Any:
+        """A component that another one holds, or `WRONG`; its table always names its type."""
+        made, name = self._named(kind, None, node, key)
+        if made is not WRONG:
+            self._parts[id(made)] = made, name
+        return made
+
     def _several(self, attribute: Attribute[Any], node: Node | None, root: Node) -> Any:
         """The components of an array of tables, and their values."""
         name = attribute.name
@@ -174,24 +187,36 @@ class Reader:
         return (WRONG if WRONG in made else tuple(made)), [values for _, values in pairs]
 
     def _component(self, attribute: Attribute[Any], node: Node, key: KeyPath) -> Any:
-        """A component, and its values."""
+        """A component of a section, and its values."""
         kind, default = attribute.metadata["kind"], attribute.metadata["default"]
+        made, name = self._named(kind, default, node, key)
+        return made, {} if made is WRONG else {"type": name, **self._plain(made, key)}
+
+    def _named(self, kind: str, default: str | None, node: Node, key: KeyPath) -> Any:
+        """The component that a table names, and this name.
+
+        Args:
+            kind: of the component.
+            default: its name where the table has none; None: it must have one.
+            node: the table.
+            key: of the table.
+        """
         if not isinstance(node.value, dict):
             self.tell(node, key, f"expected a table with a key type, got {show(node.value)}")
-            return WRONG, {}
+            return WRONG, None
         named = node.get("type") or tree(default, node.source)
         if not isinstance(named.value, str):
             fault = "is missing; expected" if "type" not in node.value else "expected"
             self.tell(named, (*key, "type"), f"{fault} the name of a {kind}, as a string")
-            return WRONG, {}
+            return WRONG, None
         try:
             component = self._registry.get(kind, named.value)
             made = self.build(component.load(), node, key, besides=("type",))
         except PluginError as error:
             self.tell(named, (*key, "type"), str(error))
-            return WRONG, {}
+            return WRONG, None
         self.components.append(component)
-        return made, {} if made is WRONG else {"type": named.value, **self._plain(made, key)}
+        return made, named.value
 
     def _make(self, cls: Any, given: dict[str, Any], table: Node, key: KeyPath) -> Any:
         """An instance, once each validator had its say about the values that are right so far."""
@@ -246,7 +271,9 @@ class Reader:
         """What a file would say to mean a value."""
         if attrs.has(type(value)):
             pairs = [(k, getattr(value, a.name)) for k, a in fields(type(value)).items()]
-            return {k: self._plain(v, (*key, k)) for k, v in pairs if v is not None}
+            _, name = self._parts.get(id(value), (value, None))
+            named = {} if name is None else {"type": name}
+            return named | {k: self._plain(v, (*key, k)) for k, v in pairs if v is not None}
         if isinstance(value, Mapping):
             return {k: self._plain(v, (*key, k)) for k, v in value.items()}
         if isinstance(value, tuple | list):

@@ -7,7 +7,7 @@ import math
 import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from aios_core.config.document import Node
     from aios_core.config.lines import KeyPath
+    from aios_core.registry import Registry
 
 WRONG: Final[Any] = object()
 """Returned instead of a value that could not be converted; the problem has been recorded."""
@@ -45,6 +46,12 @@ class Reading(Protocol):
 
     def build(self, cls: Any, table: Node, key: KeyPath) -> Any:
         """An attrs class from a table, or `WRONG`."""
+
+    def kind_of(self, hint: Any) -> str | None:
+        """The kind whose contract a type is; None: it is the contract of none."""
+
+    def part(self, kind: str, node: Node, key: KeyPath) -> Any:
+        """A component that another one holds, or `WRONG`."""
 
 
 def fields(cls: Any) -> Mapping[str, Attribute[Any]]:
@@ -73,6 +80,46 @@ def hints(cls: Any) -> dict[str, Any]:
         ) from error
 
 
+def parts(
+    cls: Any, values: Mapping[str, Any], registry: Registry
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The components that one holds in its fields: the kind and the values of each.
+
+    Args:
+        cls: its class.
+        values: its own, as plain data.
+        registry: whose kinds there are.
+    """
+    contracts = {kind.contract: kind.name for kind in registry.kinds.values()}
+    for name in fields(cls):
+        yield from _parts(hints(cls).get(name), values.get(name), contracts)
+
+
+def _parts(
+    hint: Any, value: Any, contracts: Mapping[str, str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(value, list):
+        inner, *_ = typing.get_args(hint) or (None,)
+        for item in value:
+            yield from _parts(inner, item, contracts)
+    elif isinstance(value, dict):
+        for member in (hint, *typing.get_args(hint)):
+            if (kind := kind_of(member, contracts)) is not None:
+                yield kind, value
+
+
+def kind_of(hint: Any, contracts: Mapping[str, str]) -> str | None:
+    """The kind whose contract a type is; None: it is the contract of none.
+
+    Args:
+        hint: the type of a field.
+        contracts: kinds by their contract, ``"module:Class"``.
+    """
+    if not isinstance(hint, type):
+        return None
+    return contracts.get(f"{hint.__module__}:{hint.__qualname__}")
+
+
 def convert(node: Node, hint: Any, key: KeyPath, reading: Reading) -> Any:
     """The value of a node as a field of type ``hint`` expects it, or `WRONG`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -87,6 +134,8 @@ def convert(node: Node, hint: Any, key: KeyPath, reading: Reading) -> Any:
     elif origin is dict and isinstance(node.value, dict):
         items = {k: convert(v, arguments[1], (*key, k), reading) for k, v in node.value.items()}
         return WRONG if WRONG in items.values() else items
+    elif isinstance(node.value, dict) and (kind := reading.kind_of(hint)) is not None:
+        return reading.part(kind, node, key)
     elif attrs.has(hint) and isinstance(node.value, dict):
         return reading.build(hint, node, key)
     else:
@@ -144,8 +193,8 @@ def _member(value: Any, members: list[Any]) -> Any:
 
     def fits(hint: Any) -> bool:
         origin = typing.get_origin(hint)
-        if isinstance(value, dict):
-            return origin is dict or attrs.has(hint)
+        if isinstance(value, dict):  # of classes without fields, those of contracts
+            return origin is dict or attrs.has(hint) or _is_contract(hint)
         if isinstance(value, list):
             return origin is tuple
         if origin is Literal:
@@ -190,7 +239,13 @@ def describe(hint: Any) -> str:
         return f"an array of {len(arguments)}: {', '.join(map(describe, arguments))}"
     if origin is dict:
         return f"a table, of each {describe(arguments[1])}"
-    return _WORDS.get(hint) or ("a table" if attrs.has(hint) else str(hint))
+    table = attrs.has(hint) or _is_contract(hint)
+    return _WORDS.get(hint) or ("a table" if table else str(hint))
+
+
+def _is_contract(hint: Any) -> bool:
+    """Whether a class may be the contract of a kind: no value of a file is of its type."""
+    return isinstance(hint, type) and hint not in _WORDS
 
 
 def show(value: Any) -> str:
