@@ -262,6 +262,16 @@ _ROWS: Final = (
         """,
     ),
     _of_core(
+        "checker",
+        hook="aios_checkers",
+        contract="aios_core.contracts.checker:Checker",
+        promise="""
+        Checkers of samples, subclasses of `aios_core.contracts.Checker`, which a metric holds.
+
+        Whatever a network wrote, there is a verdict and no error; a text is read and never run.
+        """,
+    ),
+    _of_core(
         "level",
         hook="aios_evolution_levels",
         contract="aios_core.contracts.level:EvolutionLevel",

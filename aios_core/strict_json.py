@@ -11,12 +11,13 @@ class RepeatedKeyError(ValueError):
     """A key stands twice in an object, so that one of its values would be lost."""
 
 
-def loads(data: str | bytes) -> Any:
+def loads(data: str | bytes, *, finite: bool = False) -> Any:
     """What a text in JSON says.
 
     Args:
         data: the text, or its bytes in UTF-8, UTF-16 or UTF-32; a byte order mark at the beginning
             is passed over, as some editors write one.
+        finite: refuse ``NaN`` and ``Infinity``, which many write and JSON does not have.
 
     Raises:
         RepeatedKeyError: a key stands twice in one object.
@@ -32,7 +33,8 @@ def loads(data: str | bytes) -> Any:
     """
     if isinstance(data, bytes):
         data = data.decode(json.detect_encoding(data), "surrogatepass")
-    return _DECODER.decode(data.removeprefix("\ufeff"))
+    decoder = _FINITE if finite else _DECODER
+    return decoder.decode(data.removeprefix("\ufeff"))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -45,4 +47,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     raise RepeatedKeyError(f"expected each key once in an object, got {twice[:60]!r} twice")
 
 
+def _refused(name: str) -> None:
+    raise ValueError(f"expected a number, got {name}")
+
+
+_FINITE: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refused)
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_once)

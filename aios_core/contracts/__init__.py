@@ -14,6 +14,7 @@ from aios_core.contracts.backbone import (
     Condition,
     Injection,
 )
+from aios_core.contracts.checker import Checker
 from aios_core.contracts.command import Command
 from aios_core.contracts.conditioner import Conditioner, Cues, CueSource
 from aios_core.contracts.constraint import Constraint, PatternExample
@@ -84,6 +85,7 @@ __all__ = [
     "Caching",
     "CachingModule",
     "Capability",
+    "Checker",
     "Command",
     "Completion",
     "Condition",

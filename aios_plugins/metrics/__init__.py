@@ -9,8 +9,10 @@ AIOS_API = 1
 def aios_metrics() -> dict[str, str]:
     """Names and where they are defined."""
     return {
+        "checked": "aios_plugins.metrics.checked:Checked",
         "distinct": "aios_plugins.metrics.distinct:Distinct",
         "entropy": "aios_plugins.metrics.entropy:Entropy",
+        "exact-match": "aios_plugins.metrics.exact_match:ExactMatch",
         "information": "aios_plugins.metrics.information:Information",
         "evolution": "aios_plugins.metrics.evolution:Evolution",
         "likelihood": "aios_plugins.metrics.likelihood:Likelihood",

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aios_core.config import resolve
-from aios_core.contracts import Evidence, Samples
+from aios_core.contracts import Completion, Evidence, Row, Samples, Segment
 from aios_core.diffusion.model import Model
 from aios_core.testing.contracts.base import Contract, expect
 from aios_core.training.data import Tokens
@@ -98,6 +98,18 @@ class MetricContract(Contract["Metric"]):
         assert all(p.grad is None for p in evidence.model.parameters())
         assert not evidence.model.training
         assert ids.equal(evidence.samples.ids)
+
+    def test_takes_samples_of_given_parts(self, instance: Metric) -> None:
+        """Where rows give parts, each sample stands beside the row that it was made from."""
+        evidence = tiny_evidence()
+        assert evidence.samples is not None
+        completions = tuple(
+            Completion(Row((Segment("prompt", t[:2], "given"), Segment("answer", t[2:]))), t, t[2:])
+            for t in evidence.samples.texts
+        )
+        samples = attrs.evolve(evidence.samples, completions=completions)
+        for name, estimate in instance.measure(attrs.evolve(evidence, samples=samples)).items():
+            assert math.isfinite(estimate.value), name
 
     def test_does_without_a_twin(self, instance: Metric) -> None:
         """It may have been switched off."""
