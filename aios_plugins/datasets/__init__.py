@@ -9,7 +9,9 @@ AIOS_API = 1
 def aios_datasets() -> dict[str, str]:
     """Names and where they are defined."""
     return {
+        "countdown": "aios_plugins.datasets.countdown:Countdown",
         "file": "aios_plugins.datasets.file:File",
         "memories": "aios_plugins.datasets.memories:Memories",
         "python-docs": "aios_plugins.datasets.python_docs:PythonDocs",
+        "sudoku": "aios_plugins.datasets.sudoku:Sudoku",
     }
