@@ -26,6 +26,7 @@ from aios_core.inference.prompts import (
     rows_from_ids,
 )
 from aios_core.inference.settings import DIFFUSION_ONLY, Settings
+from aios_core.inference.windows import WindowedRun
 from aios_core.training import checkpoint, cues
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ class ArrowEngine:
         models: by mode; their tokenizers must be the same.
         mode: of `generate` and `stream` where the caller names none; unset: the only one, or
             diffusion.
-        context: most tokens of a text, prompt and all; unset: as many as in training.
+        context: most tokens of a text, prompt and all; unset: as many as in training. What is
+            longer is written by diffusion in windows of half a training's text each; where
+            something is asked of the whole, as a constraint, or the twin writes, at once, with a
+            warning.
         memory: place that the cues of ``conditioned`` texts come from, opened when there is such a
             text; for memories a store: ``"notes"``, ``"lancedb:notes"``; unset: that of the
             training.
@@ -389,7 +393,7 @@ class ArrowEngine:
 
     def _plan(
         self, mode: Mode, rows: list[Row], settings: Settings, *, whole: bool
-    ) -> CausalRun | MaskedRun:
+    ) -> CausalRun | MaskedRun | WindowedRun:
         return plan(
             self.models[mode],
             settings,
@@ -422,12 +426,12 @@ class ArrowEngine:
         return Output.join(parts)
 
     def _states(
-        self, run: CausalRun | MaskedRun, progress: Progress, *, all_states: bool
+        self, run: CausalRun | MaskedRun | WindowedRun, progress: Progress, *, all_states: bool
     ) -> Iterator[Update]:
         """The states of a batch; of one that takes too much memory, what to make smaller."""
         rows, length = len(progress.rows), max(len(row.ids) for row in progress.rows)
         trained = self.models[progress.mode].model.length
-        if length > trained:
+        if length > trained and not isinstance(run, WindowedRun):
             log.warning(
                 "texts of %s tokens are longer than those of the training, of %s; what follows "
                 "there may make no sense, and the time of a step grows with the square of them",

@@ -82,6 +82,11 @@ class MaskedRun:
     constraint: TextConstraint | None
     count_flips: bool = False
 
+    @property
+    def settled(self) -> bool:
+        """Whether what is written stays as it is."""
+        return self.model.process.absorbing and not self.sampler.remasks
+
     def stream(self, progress: Progress, *, all_states: bool) -> Iterator[Update]:
         """Write a batch, and stop when nothing more can belong to a text.
 
@@ -117,7 +122,7 @@ class MaskedRun:
             block_size=self.block_size,
             process=self.model.process,
         )
-        settled = self.model.process.absorbing and not self.sampler.remasks
+        settled = self.settled
         for state in core.stream(
             batch.x, batch.fixed, seeds=progress.seeds, lengths=batch.lengths, draws=draws
         ):

@@ -16,6 +16,7 @@ from aios_core.inference.masked import MaskedRun
 from aios_core.inference.prompt_guidance import guided_by_cues, guided_by_prompt
 from aios_core.inference.prompts import encoded
 from aios_core.inference.settings import CONSTRAINTS
+from aios_core.inference.windows import WindowedRun, slide
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
@@ -35,7 +36,7 @@ def plan(
     whole: bool,
     context: int,
     cues: Callable[[], CueSource],
-) -> CausalRun | MaskedRun:
+) -> CausalRun | MaskedRun | WindowedRun:
     """How a model writes batches.
 
     Args:
@@ -68,7 +69,7 @@ def plan(
         settings.reject(
             ("count_flips",), "counts while a token is masked, and this noise has no masks"
         )
-    return MaskedRun(
+    run = MaskedRun(
         model=trained.model,
         config=trained.resolved.config,
         sampler=choose_sampler(trained.resolved, settings),
@@ -82,6 +83,8 @@ def plan(
         constraint=constraint,
         count_flips=settings.count_flips,
     )
+    longer = max(len(row.ids) for row in rows) > trained.model.length
+    return WindowedRun(run) if longer and slide(run, settings, rows) else run
 
 
 def _cues(trained: Checkpoint, cues: Callable[[], CueSource]) -> CueSource:

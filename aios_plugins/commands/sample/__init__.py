@@ -77,7 +77,8 @@ _KEYS: Final = {
 @click.option(
     "--length",
     type=COUNT,
-    help="Number of tokens of a sample, prompt included.  [default: as configured]",
+    help="Number of tokens of a sample, prompt included. More than in training are written in "
+    "windows as long as these.  [default: as configured]",
 )
 @click.option(
     "--mode",

@@ -402,7 +402,7 @@ def test_what_no_memory_can_hold_is_refused_before_any_work(engine, monkeypatch)
 def test_long_work_says_how_it_goes(engine, caplog, run):
     with caplog.at_level("INFO"):
         engine.generate("", num_return_sequences=40, num_inference_steps=1)
-        ArrowEngine.load(run, context=40).diffuse("milk", max_new_tokens=30, num_inference_steps=1)
+        ArrowEngine.load(run, context=40).generate("milk", max_new_tokens=30, mode="ar")
 
     said = [one for one in caplog.messages if one.endswith(" of 40 texts are written")]
     assert (10, "40 of 40 texts are written") == (len(said), said[-1])
