@@ -64,7 +64,7 @@ CASES = {
     "E7": "shards of weights are replaced one by one",
     "E8": "an ablation writes into the folder of a run",
     "E9": "decoding reads no stdin, and a dash is no hint",
-    "E10": "keys and values outside of what TOML calls bare are told wrong",
+    "E10": "keys and values outside of what TOML calls bare are reported wrong",
     "E11": "intervals of two seeds have no note",
     "E13": "bits per weight do not say of what",
 }

@@ -39,11 +39,11 @@ def classes(registry, tmp_plugin):
 
 
 def test_a_component_gets_the_suite_of_its_kind(classes):
-    one, both = classes
+    own, both = classes
 
-    assert {"Test_noise_good_one", "Test_noise_needy", "Test_noise_broken"} == set(one)
+    assert {"Test_noise_good_one", "Test_noise_needy", "Test_noise_broken"} == set(own)
     assert 6 == len(both), "both sides of a conflict are tested"
-    assert issubclass(one["Test_noise_good_one"], suite(KINDS["noise"]))
+    assert issubclass(own["Test_noise_good_one"], suite(KINDS["noise"]))
 
 
 def test_a_component_that_cannot_be_loaded_fails(classes):

@@ -107,7 +107,7 @@ def test_no_two_files_need_each_other():
     assert set(KNOTS) >= tied, "tied anew: untie it, or say in KNOTS why the files need each other"
     assert set(KNOTS) <= tied, "KNOTS names what is untied by now; take it out"
     assert all(len(reason.splitlines()) == 1 for reason in KNOTS.values())
-    assert not any(set(one) & set(other) for one, other in combinations(KNOTS, 2))
+    assert not any(set(combination) & set(other) for combination, other in combinations(KNOTS, 2))
 
 
 @pytest.mark.parametrize(

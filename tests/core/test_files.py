@@ -189,13 +189,13 @@ def test_what_takes_a_name_is_on_disk_before(tmp_path, monkeypatch):
     synced, done, names, fsync = {}, [], [], os.fsync
 
     def content(path):
-        return sorted(one.name for one in path.iterdir()) if path.is_dir() else path.read_bytes()
+        return sorted(each.name for each in path.iterdir()) if path.is_dir() else path.read_bytes()
 
     def recorded(descriptor):
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         synced[path.stat().st_ino] = content(path)
         if path == tmp_path:
-            names.append({one for one in synced[path.stat().st_ino] if not one.startswith(".")})
+            names.append({each for each in synced[path.stat().st_ino] if not each.startswith(".")})
         fsync(descriptor)
 
     def checked(move):
@@ -229,19 +229,19 @@ def test_the_cache_is_where_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "own"))
-    found = [cache_folder()]
+    results = [cache_folder()]
     for name in ("AIOS_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name)
-        found.append(cache_folder())
+        results.append(cache_folder())
 
     assert ["own", "xdg/aios", "home/.cache/aios"] == [
-        path.relative_to(tmp_path).as_posix() for path in found
+        path.relative_to(tmp_path).as_posix() for path in results
     ]
     assert not list(tmp_path.iterdir()), "nothing is made before it is used"
 
 
 def test_a_cache_that_cannot_be_written_has_a_stand_in(tmp_path, monkeypatch, caplog):
-    """One for the process, which is told once."""
+    """One for the process, which is reported once."""
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "file"))
     first, second = cache_folder(), cache_folder()

@@ -46,10 +46,10 @@ for name in {names}:
 print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
 """
 
-    found = in_a_fresh_process(code)
+    result = in_a_fresh_process(code)
 
     assert names
-    assert not (light and found)
+    assert not (light and result)
 
 
 @pytest.mark.parametrize("package", ["aios_core.filters", "aios_plugins.constraints"])

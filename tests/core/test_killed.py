@@ -36,8 +36,8 @@ def test_a_checkpoint(tmp_path):
     """Fault N7: the newest is whole, be it the old one or the new one."""
     checkpoint.save(tmp_path, state(1), parts(1.0))
     for number in every_instant(lambda: checkpoint.save(tmp_path, state(2), parts(2.0)), 15):
-        found = checkpoint.latest(tmp_path)
-        assert [] == checkpoint.faults(found), number
+        result = checkpoint.latest(tmp_path)
+        assert [] == checkpoint.faults(result), number
     checkpoint.save(tmp_path, state(3), parts(3.0))
 
     assert [] == litter(tmp_path)

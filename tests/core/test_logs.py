@@ -114,7 +114,7 @@ def test_a_run_has_its_own_file(capsys, tmp_path, root):
     assert ["one", "two"] == [json.loads(x)["message"] for x in path.read_text().splitlines()]
     assert capsys.readouterr().err.endswith("error: after\n")
     assert logging.ERROR == root.level
-    assert str(path) not in [getattr(one, "baseFilename", "") for one in root.handlers]
+    assert str(path) not in [getattr(handler, "baseFilename", "") for handler in root.handlers]
     assert "hunter2" not in path.read_text()
 
 

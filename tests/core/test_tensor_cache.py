@@ -68,14 +68,14 @@ def test_four_answers_are_kept_those_that_were_asked_for_last(asked):
     """And each is that of its own tensor and number."""
     total, calls = asked
     a, b, c, d, e = (torch.arange(n) for n in range(2, 7))
-    for one in (a, b, c, d):
-        total(one, 0)
-    assert [1, 3, 6, 10] == [total.known(one, 0) for one in (a, b, c, d)]
+    for each in (a, b, c, d):
+        total(each, 0)
+    assert [1, 3, 6, 10] == [total.known(each, 0) for each in (a, b, c, d)]
     assert 1 == total(a, 0)
     assert 15 == total(e, 0)
 
     assert total.known(b, 0) is None
-    assert [1, 6, 10, 15] == [total.known(one, 0) for one in (a, c, d, e)]
+    assert [1, 6, 10, 15] == [total.known(each, 0) for each in (a, c, d, e)]
     assert [0] * 5 == calls
 
 

@@ -44,8 +44,16 @@ NAMED = {
 
 def kind_of(folder):
     """The kind of component that a folder offers."""
-    ours = [one for one in Registry.discover().offers() if one.distribution == "ai-os-diffusion"]
-    (kind,) = {one.kind for one in ours if one.place.startswith(f"aios_plugins.{folder}.")}
+    ours = [
+        component
+        for component in Registry.discover().offers()
+        if component.distribution == "ai-os-diffusion"
+    ]
+    (kind,) = {
+        component.kind
+        for component in ours
+        if component.place.startswith(f"aios_plugins.{folder}.")
+    }
     return KINDS[kind]
 
 
@@ -111,14 +119,14 @@ def test_a_folder_may_go_where_the_example_of_its_kind_stands_in(without, tmp_pa
     corpus = tmp_path / f"corpus.{suffix}"
     corpus.write_text("".join(f"{n} bottles of milk, and {n + 1} of tea.\n" for n in range(60)))
     values = {"dataset": {"type": "file", "path": str(corpus)}, **TINY}
-    values |= {name: {**values.get(name, {}), **one} for name, one in NAMED.items()}
+    values |= {name: {**values.get(name, {}), **each} for name, each in NAMED.items()}
     if kind.section is not None:
         stand_in = {"type": example.name}
         values[kind.section] = [stand_in] if kind.many else stand_in
     (tmp_path / "tiny.toml").write_text(tomli_w.dumps(values))
     listed = without(folder, example.source)
 
-    offered = {one["name"]: one["distribution"] for one in listed if one["kind"] == kind.name}
+    offered = {each["name"]: each["distribution"] for each in listed if each["kind"] == kind.name}
     assert {example.name: "stand-in"} == offered
     assert (tmp_path / "run" / "checkpoints" / "latest").exists()
     assert (tmp_path / "ablation" / "ablation.json").exists()

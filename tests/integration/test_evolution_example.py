@@ -49,16 +49,16 @@ def test_levels_and_controls_are_compared(folder):
     aios("run", "examples/evolution-expert.toml", "--output", "runs/expert")
     few = {"evolution.steps": 2, "evolution.windows": 16, "evolution.draws": 1}
     few |= {"evolution.fitting_windows": 32, "ablate.seed": [0, 1], "dataset.path": "input.txt"}
-    told = aios("ablate", "examples/evolution.toml", "--output", "runs/evolution", **few)
+    output = aios("ablate", "examples/evolution.toml", "--output", "runs/evolution", **few)
     results = folder / "runs" / "evolution"
     with (results / "table.csv").open() as file:
         rows = {row["evolution.level"]: row for row in csv.DictReader(file)}
     names = {"full", "l0-mixing", "l1-control", "l2-lora", "l3-unfreeze", "random-tensors"}
 
     assert names == rows.keys()
-    assert "0 failed" in told
+    assert "0 failed" in output
     for name in MEASURES:
-        assert name in told
+        assert name in output
         assert f"| {name}" in (results / "table.md").read_text()
         assert f">{name}" in (results / "report.html").read_text()
         assert all(row[f"{name}_n"] == "2" for row in rows.values())

@@ -1,4 +1,4 @@
-"""The planted facts of ``examples/``: nothing but the memories tells of held-out people."""
+"""The planted facts of ``examples/``: nothing but the memories names held-out people."""
 
 import importlib.util
 import json
@@ -51,14 +51,14 @@ def test_a_prompt_finds_its_fact(facts, planted):
     )
     place = Place(resolved.config.storage, str(planted / "store"))
     with open_store(place, schema=schema) as store:
-        vectors = Embedder(provider).embed([one["text"] for one in memories])
-        store.add([one | {"vector": v} for one, v in zip(memories, vectors, strict=True)])
+        vectors = Embedder(provider).embed([memory["text"] for memory in memories])
+        store.add([memory | {"vector": v} for memory, v in zip(memories, vectors, strict=True)])
     asked = [(who, relation) for who, known in facts.people()[-39:] for relation in known]
     config = resolved.config
     tokens = TrainedBytes()
-    prompts = [tokens.encode(facts.prompt(*one)).tolist() for one in asked]
+    prompts = [tokens.encode(facts.prompt(*call)).tolist() for call in asked]
     source = config.conditioner.open(config, tokens, place=place.uri)
-    found = source.for_sampling(prompts, {"k": 8})
+    cues = source.for_sampling(prompts, {"k": 8})
 
-    first = [used[0].id for used in found.rows]
+    first = [used[0].id for used in cues.rows]
     assert [f"{who}.{relation}" for who, relation in asked] == first

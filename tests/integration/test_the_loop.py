@@ -1,4 +1,4 @@
-"""From store to store: memories, texts written with them, doubt, evolution, and skills found."""
+"""From store to store: memories, texts written with them, uncertainty, evolution, and skills."""
 
 import json
 
@@ -69,13 +69,13 @@ def test_it_closes(aios, tmp_path):
     aios("run", "config.toml", "--output", "run")
 
     def written(*words):
-        told = aios("sample", "run", "--prompt", "300 2", "--memory", "notes", *words, "--json")
-        return json.loads(told)
+        output = aios("sample", "run", "--prompt", "300 2", "--memory", "notes", *words, "--json")
+        return json.loads(output)
 
     # Store -> conditioning -> generation: it says which memories it was written with.
     first = written()
     assert 2 == len(first[0]["memories"])
-    # -> uncertainty: of the texts of another kind, those that it doubts go into a store.
+    # -> uncertainty: of the texts of another kind, those that it is unsure of go into a store.
     aios("uncertainty", "calibrate", "run", "--windows", "100")
     (tmp_path / "texts.txt").write_text(f"{UP[0][:24]}\nZWEI&VIER|ACHT?ZWOELF?X!\n")
     aios("uncertainty", "score", "run", "texts.txt", "--keep", "doubts")
@@ -85,6 +85,6 @@ def test_it_closes(aios, tmp_path):
     (attempt,) = json.loads(aios("evolve", "run", "run", *evidence, "--json"))
     assert attempt["accepted"], attempt["reason"]
     # -> store: the skill is found by context, and texts are written with it and with memories.
-    found = json.loads(aios("skill", "ls", "run", "--like", "l1-control", "--json"))
-    assert [attempt["skill_id"]] == [card["skill_id"] for card in found]
+    report = json.loads(aios("skill", "ls", "run", "--like", "l1-control", "--json"))
+    assert [attempt["skill_id"]] == [card["skill_id"] for card in report]
     assert 2 == len(written("--block-size", "6")[0]["memories"])

@@ -98,10 +98,12 @@ def test_they_are_listed(environment, tmp_path):
     listing = json.loads(call(environment / "aios", "plugins", "list", "--json", cwd=tmp_path))
 
     assert [] == listing["failed"]
-    found = {f"{one['kind']}.{one['name']}": one for one in listing["components"]}
+    result = {
+        f"{component['kind']}.{component['name']}": component for component in listing["components"]
+    }
     for package, key in PACKAGES.items():
         assert (package, "0.1.0", "ok") == tuple(
-            found[key][field] for field in ("distribution", "version", "status")
+            result[key][field] for field in ("distribution", "version", "status")
         )
 
 

@@ -74,6 +74,8 @@ def test_a_tutorial_runs_as_it_stands(page, environment, tmp_path):
 
 
 def test_there_are_three():
-    assert {"first_plugin", "swap_the_store", "first_ablation"} == {one.stem for one in TUTORIALS}
+    assert {"first_plugin", "swap_the_store", "first_ablation"} == {
+        tutorial.stem for tutorial in TUTORIALS
+    }
     for page in TUTORIALS:
         assert any(name for _, name, _ in blocks(page)), page

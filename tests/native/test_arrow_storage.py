@@ -54,9 +54,9 @@ def test_rows_come_back_as_they_were(store, tmp_path):
 
     store.close()
     again = Store.open(tmp_path / "s", read_only=True)
-    found = again.snapshot().batches().read_all()
+    result = again.snapshot().batches().read_all()
     expected = [*range(2, 50), 0, 50, 51]
-    assert sorted(f"n{i}" for i in expected) == sorted(found["id"].to_pylist())
+    assert sorted(f"n{i}" for i in expected) == sorted(result["id"].to_pylist())
     assert (SCHEMA, "l2", "id", "vector") == (again.schema, again.metric, again.id, again.vector)
     assert 51 == Store.verify(tmp_path / "s")["rows"]
 
@@ -68,16 +68,16 @@ def test_a_search_is_exact_and_shows_what_is_asked_for(store):
     everything = store.snapshot().batches().read_all().combine_chunks().to_batches()[0]
     queries = vectors(rows(7, 3))
 
-    found = store.snapshot().search(queries, 5, columns=["year", "id"])
+    result = store.snapshot().search(queries, 5, columns=["year", "id"])
 
     exact = ((queries[:, None] - vectors(everything)) ** 2).sum(-1)
-    for nearest, distances in zip(found, exact, strict=True):
+    for nearest, distances in zip(result, exact, strict=True):
         order = distances.argsort()[:5]
         assert ["year", "id", "_distance"] == nearest.schema.names
         assert everything["id"].take(order) == nearest["id"]
         np.testing.assert_allclose(distances[order], nearest["_distance"], rtol=1e-4)
     (alone,) = store.snapshot().search(queries[0], 5, columns=["id"])
-    assert alone["id"] == found[0]["id"]
+    assert alone["id"] == result[0]["id"]
 
 
 def test_a_view_stays_and_a_reader_refreshes(store, tmp_path):
@@ -105,11 +105,11 @@ def test_filters_choose_rows_everywhere(store):
     years = [None if i % 5 == 4 else 2000 + i % 20 for i in range(100)]
     chosen = [f"n{i}" for i, year in enumerate(years) if year and year >= 2010 and i % 10 == 3]
 
-    found = view.search(np.ones(4, np.float32), 50, filter=where)[0]
+    result = view.search(np.ones(4, np.float32), 50, filter=where)[0]
     streamed = view.batches(filter=where, columns=["id"]).read_all()
 
     assert len(chosen) == view.count(where)
-    assert sorted(chosen) == sorted(found["id"].to_pylist())
+    assert sorted(chosen) == sorted(result["id"].to_pylist())
     assert (["id"], chosen) == (streamed.schema.names, streamed["id"].to_pylist())
     assert len(chosen) == store.delete_where(where)
     assert (100 - len(chosen), 0) == (store.snapshot().count(), store.snapshot().count(where))

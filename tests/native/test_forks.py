@@ -18,8 +18,8 @@ def same(work):
     assert right == work()
 
 
-def nearest(found):
-    return found[0].tolist()
+def nearest(result):
+    return result[0].tolist()
 
 
 def test_exact_search():

@@ -40,10 +40,10 @@ def small(values):
 def test_exact_search_is_numpy_s(metric, convert, queries):
     vectors, asked = convert(numbers(300, 40)), numbers(queries, 40, seed=1)
 
-    found, rows = top_k(vectors, asked, 7, metric=metric)
+    result, rows = top_k(vectors, asked, 7, metric=metric)
 
     expected = np.sort(distances(metric, vectors, asked), axis=1)[:, :7]
-    np.testing.assert_allclose(expected, found, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(expected, result, rtol=1e-4, atol=1e-4)
     picked = np.take_along_axis(distances(metric, vectors, asked), rows, axis=1)
     np.testing.assert_allclose(expected, picked, rtol=1e-4, atol=1e-4)
 
@@ -57,9 +57,9 @@ def test_bfloat16_and_signs_are_read_from_their_bits():
     plus_minus = np.where(vectors > 0, 1, -1).astype(np.float32)
 
     for packed, floats in [(upper, as_floats), (signs, plus_minus)]:
-        found, rows = top_k(packed, query, 5)
+        result, rows = top_k(packed, query, 5)
         expected, same = top_k(floats, query, 5)
-        np.testing.assert_allclose(expected, found, atol=1e-5)
+        np.testing.assert_allclose(expected, result, atol=1e-5)
         assert same.tolist() == rows.tolist()
 
 
@@ -76,9 +76,9 @@ def test_a_filter_leaves_out_and_too_few_rows_fill_up():
     vectors = numbers(50, 8)
     keep = np.arange(50) % 20 == 0
 
-    found, rows = top_k(vectors, vectors[:2], 5, filter=keep)
+    result, rows = top_k(vectors, vectors[:2], 5, filter=keep)
 
-    assert (2, 3) == found.shape
+    assert (2, 3) == result.shape
     assert {0, 20, 40} == set(rows[0].tolist())
 
 

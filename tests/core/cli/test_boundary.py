@@ -78,7 +78,7 @@ def encoding_error(text):
         (zipfile.BadZipFile("File is not a zip file"), "error: zipfile: File is not a zip file"),
         (ImportError("libcudart.so: cannot open"), "a module cannot be imported: libcudart.so"),
     ],
-    ids=lambda one: type(one).__name__ if isinstance(one, BaseException) else "",
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
 def test_what_is_foreseen_is_told_in_words(monkeypatch, error, words):
     """Fault D7, N10, N13, T8: no exception of a library or of the system reaches a user."""
@@ -122,7 +122,7 @@ def test_every_problem_of_a_configuration_is_told(monkeypatch):
 
 
 def test_a_parameter_in_a_message_is_spelled_as_the_option_of_the_command(monkeypatch):
-    """Fault D8: a remedy is an option of the command that tells of it."""
+    """Fault D8: a remedy is an option of the command that names it."""
     error = InferenceError("expected fewer `num_inference_steps`, `quick`, or another `prompt`")
     output, _ = raising(monkeypatch, error)
 
@@ -151,12 +151,12 @@ def test_the_plugin_that_raised_is_named(monkeypatch):
     try:
         Broken().alpha(0.5)
     except KeyError as error:
-        found = culprit.culprit(error)
-        told = boundary.user_error(error)
+        result = culprit.culprit(error)
+        message = boundary.user_error(error)
 
-    assert "noise.broken of aios-broken 0.1 (entry point broken)" == found
-    assert 70 == told.exit_code
-    assert told.message.startswith(f"{found} raised KeyError: 'alpha'")
+    assert "noise.broken of aios-broken 0.1 (entry point broken)" == result
+    assert 70 == message.exit_code
+    assert message.message.startswith(f"{result} raised KeyError: 'alpha'")
 
 
 def shell(line, **environ):
@@ -190,7 +190,7 @@ def test_a_file_that_is_opened_never_takes_the_number_of_a_closed_stream(tmp_pat
     script = (
         "from aios_core.cli import streams; streams.repair(); import os, sys; "
         f"file = open({str(tmp_path / 'opened')!r}, 'w'); print('printed'); "
-        "sys.stderr.write('told'); os.write(1, b'x'); assert file.fileno() > 2"
+        "sys.stderr.write('said'); os.write(1, b'x'); assert file.fileno() > 2"
     )
     line = f'{sys.executable} -c "{script}" <&- >&- 2>&-'
     done = subprocess.run(["bash", "-c", line], check=False)

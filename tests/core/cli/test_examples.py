@@ -44,7 +44,7 @@ ALL = [(path, command) for path, command in commands()]
 
 
 @pytest.mark.parametrize(
-    ("path", "command"), ALL, ids=lambda one: " ".join(one) if isinstance(one, tuple) else ""
+    ("path", "command"), ALL, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
 )
 def test_every_help_has_an_example_of_its_own(path, command):
     """Every help shows how the command is called."""

@@ -1,4 +1,4 @@
-"""What an error names as its remedy is an option of the command that tells of it."""
+"""What an error names as its remedy is an option of the command that names it."""
 
 import ast
 import re
@@ -33,7 +33,7 @@ ALL = {
 
 
 def words(command):
-    return {word for one in command.params for word in (*one.opts, *one.secondary_opts)}
+    return {word for param in command.params for word in (*param.opts, *param.secondary_opts)}
 
 
 def texts(folder):
@@ -42,9 +42,9 @@ def texts(folder):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
                 parts = [
-                    one.value
-                    for one in ast.walk(node.exc)
-                    if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                    part.value
+                    for part in ast.walk(node.exc)
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str)
                 ]
                 yield path, node.lineno, "".join(parts)
 
@@ -58,10 +58,10 @@ FILES = {
 }
 """File to the command that it is of, where it is of a single one."""
 LIBRARY = [
-    one
+    text
     for folder in ("aios_core", "aios_plugins")
-    for one in texts(ROOT / folder)
-    if one[0] not in FILES and "scaffold" not in one[0].parts
+    for text in texts(ROOT / folder)
+    if text[0] not in FILES and "scaffold" not in text[0].parts
 ]
 
 
@@ -90,7 +90,7 @@ def test_an_error_says_what_is_expected():
 
 def test_what_the_library_marks_is_an_option_of_some_command():
     """Fault D8: a mark that no command could spell would reach the user as it is."""
-    known = {one.name for command in ALL.values() for one in command.params}
+    known = {param.name for command in ALL.values() for param in command.params}
     wrong = [
         f"{path}:{line}: {name}"
         for path, line, text in LIBRARY
@@ -110,8 +110,8 @@ def test_a_command_that_an_error_names_has_the_options_that_it_names():
                 name = match[1]
                 while name not in ALL and " " in name:
                     name = name.rpartition(" ")[0]
-                found = words(ALL[name]) if name in ALL else set()
-                missing = set(WORD.findall(match[0])) - found - EVERYWHERE
+                known = words(ALL[name]) if name in ALL else set()
+                missing = set(WORD.findall(match[0])) - known - EVERYWHERE
                 if name not in ALL or missing:
                     wrong.append(f"{path}:{line}: {match[0]}")
 
@@ -123,15 +123,17 @@ def test_a_command_names_its_own_options(file):
     """Fault D8: nor does one command name an option of another as its own."""
     name = FILES[file]
     if name not in NAMES:  # shared by several
-        found = set().union(*(words(command) for command in ALL.values()))
+        known = set().union(*(words(command) for command in ALL.values()))
     else:
-        found = set().union(*(words(one) for path, one in ALL.items() if path.split()[0] == name))
+        known = set().union(
+            *(words(command) for path, command in ALL.items() if path.split()[0] == name)
+        )
     wrong = [
         f"{line}: {word}"
         for path, line, text in texts(file.parent)
         if path == file
         for word in WORD.findall(CALL.sub("", text))
-        if word not in found | EVERYWHERE
+        if word not in known | EVERYWHERE
     ]
 
     assert [] == wrong

@@ -267,7 +267,7 @@ def test_check_says_what_it_did_not_check(aios, tmp_plugin):
 
 @pytest.mark.slow
 def test_check_tells_where_a_plugin_ends_the_process(aios, tmp_plugin):
-    """Fault N15: no result is told of suites that did not come to their end."""
+    """Fault N15: no result is reported of suites that did not come to their end."""
     tmp_plugin(GOOD.replace("return 1 - t", "__import__('os')._exit(0)"), module="ends")
     done = aios("check", "ends")
 

@@ -70,7 +70,7 @@ def test_list_as_json(aios, monkeypatch):
     monkeypatch.setenv("AIOS_DISABLE_PLUGINS", "trackers")
     listing = json.loads(aios("list", "--json").stdout)
 
-    (wave,) = [one for one in listing["components"] if one["name"] == "wave"]
+    (wave,) = [component for component in listing["components"] if component["name"] == "wave"]
     assert {
         "kind": "noise",
         "name": "wave",
@@ -80,8 +80,8 @@ def test_list_as_json(aios, monkeypatch):
         "reference": "waves:Wave",
         "status": "ok",
     } == wave
-    assert ["aios-crash"] == [one["distribution"] for one in listing["failed"]]
-    assert ["trackers"] == [one["entry_point"] for one in listing["disabled"]]
+    assert ["aios-crash"] == [each["distribution"] for each in listing["failed"]]
+    assert ["trackers"] == [each["entry_point"] for each in listing["disabled"]]
 
 
 @pytest.mark.usefixtures("broken")
@@ -214,5 +214,5 @@ def test_what_a_plugin_prints_spoils_no_json(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     done = CliRunner().invoke(cli, ["plugins", "list", "--json"])
 
-    assert "chatty" in {one["name"] for one in json.loads(done.stdout)["components"]}
+    assert "chatty" in {component["name"] for component in json.loads(done.stdout)["components"]}
     assert "hello from plugin\nasked\n" == done.stderr

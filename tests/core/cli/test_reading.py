@@ -111,10 +111,10 @@ def test_texts_are_scored_by_the_estimator_that_was_asked_for(here):
     engine, scores = ArrowEngine.load(here / "run", twin=False), []
     for estimator in ("entropy", "margin", "residual"):
         shown = json.loads(aios(*words, "--estimator", estimator, "--json").stdout)
-        found = score_texts(engine.models[engine.mode], texts, estimator=estimator)
-        scores.append([one["score"] for one in shown])
+        result = score_texts(engine.models[engine.mode], texts, estimator=estimator)
+        scores.append([each["score"] for each in shown])
 
-        assert [one.score for one in found] == pytest.approx(scores[-1])
+        assert [each.score for each in result] == pytest.approx(scores[-1])
     assert scores[0] != scores[1] != scores[2] != scores[0]
 
 
@@ -253,8 +253,8 @@ def test_verify_names_every_damaged_file(here):
     for path in files:
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
-        found = json.loads(aios("verify", "run", "--json", code=None).stdout)
-        assert any(path.name in fault for fault in found["faults"]), (path, found["faults"])
+        report = json.loads(aios("verify", "run", "--json", code=None).stdout)
+        assert any(path.name in fault for fault in report["faults"]), (path, report["faults"])
         path.write_bytes(whole)
     assert {"faults": []}.items() <= json.loads(aios("verify", "run", "--json").stdout).items()
 
@@ -288,18 +288,18 @@ def test_other_texts_are_measured_by_the_tokenizer_of_the_run(here):
     """Fault D2: where they are asked for, and the result says so."""
     other = _texts(here)
     own = json.loads(aios("evaluate", "run", "--json").stdout)
-    found = json.loads(aios("evaluate", "run", "--texts", other, "--json").stdout)
+    report = json.loads(aios("evaluate", "run", "--texts", other, "--json").stdout)
 
     assert own["model"]["texts"] is None
-    assert str(other) == found["model"]["texts"] == found["twin"]["texts"]
-    assert own["model"]["metrics"]["nelbo"] != found["model"]["metrics"]["nelbo"]
+    assert str(other) == report["model"]["texts"] == report["twin"]["texts"]
+    assert own["model"]["metrics"]["nelbo"] != report["model"]["metrics"]["nelbo"]
     assert f"tokens of {other}" in aios("evaluate", "run", "--texts", other).stdout
 
     latin = here / "latin.txt"
     latin.write_text(other.read_text(), encoding="utf-16")
     words = ("evaluate", "run", "--texts", latin, "--set", "dataset.encoding=utf-16", "--json")
     again = json.loads(aios(*words).stdout)
-    assert again["model"]["metrics"] == found["model"]["metrics"]
+    assert again["model"]["metrics"] == report["model"]["metrics"]
     latin.write_bytes(b"caf\xe9")
     assert "dataset.encoding" in aios("evaluate", "run", "--texts", latin, code=2).stderr
     refused = aios("evaluate", "run", "--texts", other, "--set", "dataset.path=x", code=2)

@@ -99,7 +99,7 @@ def test_trains_and_measures_a_run_and_its_twin(project):
 
 
 def test_what_will_be_trained_is_said_before_and_how_long_it_takes(project):
-    """Everything else of section 2: a run's start told nothing; progress repeated old losses."""
+    """Everything else of section 2: a run's start reported nothing; old losses came again."""
     said = aios("run", "tiny.toml", "--set", "training.evaluate_every=3").stderr
 
     assert "tokens to train on, and the last tenth of the text, 310 tokens, held out" in said
@@ -111,11 +111,11 @@ def test_what_will_be_trained_is_said_before_and_how_long_it_takes(project):
 
 
 def test_json_is_json(project):
-    found = json.loads(aios("run", "tiny.toml", "--json", "--output", "out").stdout)
+    report = json.loads(aios("run", "tiny.toml", "--json", "--output", "out").stdout)
 
-    assert found["folder"] == "out"
-    assert found["checkpoint"] == "out/checkpoints/step-000006"
-    assert found["metrics"]["model"]["nelbo"]["value"] > 0
+    assert report["folder"] == "out"
+    assert report["checkpoint"] == "out/checkpoints/step-000006"
+    assert report["metrics"]["model"]["nelbo"]["value"] > 0
 
 
 def test_without_a_twin(project):
@@ -262,9 +262,9 @@ def test_weights_that_a_run_is_to_begin_with_are_not_thrown_away(project):
     assert "first: begins with 8 of its network's 8 tensors" in done.output
     done = runner.invoke(cli, ["run", "second/run.lock.toml", "--output", "third"])
     assert 0 == done.exit_code, done.output
-    one, other = (
+    first, other = (
         project / name / "checkpoints" / "step-000006" / "weights.safetensors"
         for name in ("second", "third")
     )
-    assert one.read_bytes() == other.read_bytes()
+    assert first.read_bytes() == other.read_bytes()
     assert 0 == runner.invoke(cli, ["evaluate", "third", "--set", "sampler.steps=2"]).exit_code

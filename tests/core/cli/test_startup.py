@@ -50,16 +50,16 @@ def test_a_journal_is_read_without_torch(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("environ", "expected"),
     [({}, cli.SPIN), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
     ids=str,
 )
-def test_threads_that_wait_soon_sleep_unless_told_otherwise(told, expected):
+def test_threads_that_wait_soon_sleep_unless_told_otherwise(environ, expected):
     code = "import os; from aios_core.cli import main\ntry: main()\nexcept SystemExit: pass\n"
     code += "print(os.environ.get('GOMP_SPINCOUNT'))"
     kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     command = [sys.executable, "-c", code, "--version"]
-    done = subprocess.run(command, env=kept | told, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=kept | environ, capture_output=True, text=True, check=True)
 
     assert expected == done.stdout.splitlines()[-1]
 
@@ -176,8 +176,8 @@ def commands(command, path=()):
 @pytest.mark.parametrize("name", [None, *NAMES])
 def test_every_help_has_examples(name):
     command = cli.cli.get_command(click.Context(cli.cli), name) if name else cli.cli
-    found = commands(command, (name,)) if name else [((), command)]
-    for path, _ in found:
+    result = commands(command, (name,)) if name else [((), command)]
+    for path, _ in result:
         done = CliRunner().invoke(cli.cli, [*path, "--help"])
 
         assert 0 == done.exit_code, path
@@ -196,7 +196,7 @@ def test_the_line_in_the_list_is_the_command_s_own(name):
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Let ``aios report`` raise what a test wants."""
+    """Let ``aios report`` raise what a test needs."""
 
     def fail(error):
         @click.command()

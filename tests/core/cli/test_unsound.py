@@ -13,7 +13,7 @@ from aios_core.training.state import read_state, write_state
 from .test_run import CONFIG
 
 WRONG = ("--set", "noise.type=linear-sigma", "--set", "noise.sigma_max=0.1")
-TOLD = (
+REFUSAL = (
     "noise linear-sigma of ai-os-diffusion",
     "(sigma_min=0.0, sigma_max=0.1): alpha(1) is 0.904837; expected 0, or 0.001 at most",
 )
@@ -29,14 +29,14 @@ def _project(tmp_path, monkeypatch):
 
 def refused(*arguments):
     """The message with which a command refuses."""
-    done = CliRunner().invoke(cli, [str(one) for one in arguments])
+    done = CliRunner().invoke(cli, [str(argument) for argument in arguments])
     assert done.exit_code != 0
     assert isinstance(done.exception, AIOSError | SystemExit), done.exception
     return f"{done.output}{done.exception}"
 
 
 def assert_told(text):
-    for part in TOLD:
+    for part in REFUSAL:
         assert part in " ".join(text.split())
 
 

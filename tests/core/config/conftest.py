@@ -177,7 +177,7 @@ def small() -> Registry:
 def held():
     """How many components a configuration holds that names none."""
     sections = [kind.default for kind in KINDS.values() if kind.section]
-    return sum(len(one) if isinstance(one, tuple) else 1 for one in sections)
+    return sum(len(section) if isinstance(section, tuple) else 1 for section in sections)
 
 
 @pytest.fixture

@@ -74,19 +74,25 @@ def refused(path, value, build):
 @pytest.mark.parametrize(
     ("path", "kind", "made"),
     list(numbers(config_class(tuple(KINDS.values())))),
-    ids=lambda one: ".".join(one) if isinstance(one, tuple) else "",
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_section_s_number_has_both_bounds(path, kind, made):
     """Fault T8, N13: a seed, a learning rate and every other number has both bounds."""
-    extremes = [one for one in EXTREMES[kind] if one != 2**63 - 1 or ".".join(path) not in SEEDS]
+    extremes = [
+        extreme for extreme in EXTREMES[kind] if extreme != 2**63 - 1 or ".".join(path) not in SEEDS
+    ]
 
-    assert extremes == [one for one in extremes if refused(path, made(one), resolve)]
+    assert extremes == [extreme for extreme in extremes if refused(path, made(extreme), resolve)]
 
 
-INSTALLED = [one for one in Registry.discover().offers() if one.distribution == "ai-os-diffusion"]
+INSTALLED = [
+    component
+    for component in Registry.discover().offers()
+    if component.distribution == "ai-os-diffusion"
+]
 
 
-@pytest.mark.parametrize("component", INSTALLED, ids=lambda one: one.key)
+@pytest.mark.parametrize("component", INSTALLED, ids=lambda value: value.key)
 def test_a_component_s_number_has_both_bounds(component):
     """Fault T8, N13: and so has every number of a plugin."""
     kind = KINDS[component.kind]
@@ -149,8 +155,8 @@ def test_an_integer_beyond_64_bits_is_refused_for_every_plugin(registry):
     ):
         resolve({"noise": {"type": "odd", "needed": -(2**63) - 1}}, registry=registry)
     for value in (2**63 - 1, 1 - 2**63):
-        found = resolve({"noise": {"type": "odd", "needed": value}}, registry=registry)
-        assert value == found.config.noise.needed
+        result = resolve({"noise": {"type": "odd", "needed": value}}, registry=registry)
+        assert value == result.config.noise.needed
 
 
 def options(command, path):

@@ -35,8 +35,8 @@ def test_pairs_are_matched(corpus):
 
 
 def test_both_corpora_are_trained_on_alike():
-    one, other = resolved("tinyshakespeare-ar").values, resolved("python-docs-ar").values
+    first, other = resolved("tinyshakespeare-ar").values, resolved("python-docs-ar").values
     assert "python-docs" == other["dataset"]["type"]
-    for values in (one, other):
+    for values in (first, other):
         del values["name"], values["dataset"]
-    assert one == other
+    assert first == other

@@ -16,7 +16,7 @@ def problems(text, registry, write):
     path = write(text)
     with pytest.raises(ConfigError) as caught:
         load(path, registry=registry)
-    return [one.replace(f"{path}:", "") for one in caught.value.problems]
+    return [problem.replace(f"{path}:", "") for problem in caught.value.problems]
 
 
 def odd(text):
@@ -24,7 +24,7 @@ def odd(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("sed = 1", "1: sed: unknown section; did you mean 'seed'? known: name, seed,"),
         ("seed = 1.0", "1: seed: expected an integer, got 1.0"),
@@ -91,10 +91,10 @@ def odd(text):
         (odd(f"low = 1{'0' * 400}"), "4: noise.low: expected a number, got 10"),
     ],
 )
-def test_each_fault_has_its_line(registry, write, text, told):
+def test_each_fault_has_its_line(registry, write, text, message):
     (problem,) = problems(text, registry, write)
 
-    assert problem.startswith(told)
+    assert problem.startswith(message)
 
 
 def test_all_faults_are_told_at_once_in_the_order_of_the_file(registry, write):
@@ -115,13 +115,13 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(registry, write):
     length = 0
     """
 
-    told = problems(text, registry, write)
+    messages = problems(text, registry, write)
 
     want = ["3: training.steps", "4: training.warmup_steps", "5: training.clip_nrm"]
     want += ["7: noise.type", "10: metrics[0].n", "12: sampler.steps", "13: sampler.order"]
     assert [*want, "15: diffusion.length"] == [
-        one.rpartition(": ")[0][: len(w)]
-        for one, w in zip(told, [*want, "15: diffusion.length"], strict=True)
+        each.rpartition(": ")[0][: len(w)]
+        for each, w in zip(messages, [*want, "15: diffusion.length"], strict=True)
     ]
 
 
@@ -134,8 +134,8 @@ def test_a_validator_that_looks_at_a_wrong_field_stays_silent(registry, write):
     text = "[noise]\ntype = 'between'\nhigh = 3\nlow = "
 
     assert ['4: noise.low: expected a number, got "x"'] == problems(text + "'x'", registry, write)
-    (told,) = problems(text + "4", registry, write)
-    assert told.startswith("3: noise.high: 3.0 is not above 4.0")
+    (message,) = problems(text + "4", registry, write)
+    assert message.startswith("3: noise.high: 3.0 is not above 4.0")
 
 
 @frozen
@@ -179,17 +179,19 @@ class Hidden(NoiseScheduler):
     offer = aios_core.hookimpl(lambda: {"hidden": "hidden_types:Hidden"})
     registry.add(SimpleNamespace(AIOS_API=1, __name__="h", aios_noise_schedulers=offer))
 
-    (told,) = problems("[noise]\ntype = 'hidden'", registry, write)
+    (message,) = problems("[noise]\ntype = 'hidden'", registry, write)
 
-    assert told.startswith("2: noise.type: hidden_types.Hidden: the types of its fields cannot be")
-    assert "name 'Fraction' is not defined; import what they name outside" in told
+    assert message.startswith(
+        "2: noise.type: hidden_types.Hidden: the types of its fields cannot be"
+    )
+    assert "name 'Fraction' is not defined; import what they name outside" in message
 
 
 def test_an_empty_registry_names_every_section(write, held):
-    told = problems("", Registry.empty(), write)
+    messages = problems("", Registry.empty(), write)
 
-    assert held == len(told), "what each kind says"
-    assert all("known: none" in one for one in told)
+    assert held == len(messages), "what each kind says"
+    assert all("known: none" in each for each in messages)
 
 
 def test_letters_of_any_language_are_a_key_that_is_told_as_it_was_written(registry, write):
@@ -199,14 +201,14 @@ def test_letters_of_any_language_are_a_key_that_is_told_as_it_was_written(regist
 
     assert '--set naïve=1: "naïve": unknown section; did you mean' in caught.value.problems[0]
     assert ['1: "stéps": unknown section'] == [
-        one.partition(";")[0] for one in problems('"stéps" = 1', registry, write)
+        problem.partition(";")[0] for problem in problems('"stéps" = 1', registry, write)
     ]
 
 
 def test_a_date_where_text_is_wanted_says_what_quotes_make_of_it(registry, write):
     """Fault E10: a name that is a date in TOML."""
-    told = problems(odd("file = 2024-01-01"), registry, write)
+    messages = problems(odd("file = 2024-01-01"), registry, write)
 
     assert [
         '4: noise.file: expected a path, got 2024-01-01; in quotes it is one: "2024-01-01"'
-    ] == told
+    ] == messages

@@ -73,7 +73,7 @@ def test_what_is_installed_validates_its_own_defaults():
 def test_it_explains_sections_components_and_fields(registry):
     properties = json_schema(registry)["properties"]
 
-    power = next(one for one in properties["noise"]["anyOf"] if one["title"] == "power")
+    power = next(each for each in properties["noise"]["anyOf"] if each["title"] == "power")
     assert "Keep a token until time t with probability 1 - t**k." == power["description"]
     want = {"type": "number", "minimum": 0, "exclusiveMinimum": True, "default": 2.0}
     assert {**want, "description": "The exponent."} == power["properties"]["k"]

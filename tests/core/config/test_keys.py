@@ -54,11 +54,11 @@ def test_what_a_change_makes_void(registry, sections, voids):
 @pytest.mark.parametrize("chosen_by", [{"keep": "best"}, {"patience": 3}])
 @pytest.mark.parametrize("other", [{"evaluate_every": 7}, {"evaluate_windows": 9}])
 def test_how_losses_are_measured_counts_where_they_choose_the_weights(registry, chosen_by, other):
-    one, two = (
+    first, second = (
         resolve({"training": {**chosen_by, **more}}, registry=registry) for more in ({}, other)
     )
 
-    assert training_key(one) != training_key(two)
+    assert training_key(first) != training_key(second)
 
 
 def test_differences_are_what_a_run_cannot_go_on_with():
@@ -79,12 +79,12 @@ def test_differences_name_the_distribution_of_a_component(registry):
     for component in registry.components():
         theirs = attrs.evolve(component, distribution="theirs")
         other._offers[component.kind, component.name].append(theirs)
-    there, here = (resolve(BASE, registry=one) for one in (registry, other))
-    found = keys.differences(there, here, "")
+    there, here = (resolve(BASE, registry=each) for each in (registry, other))
+    result = keys.differences(there, here, "")
 
-    assert found["plugins.use.noise.power"] == ("small-plugins", "theirs")
-    assert {"plugins.use"} == {key.rpartition(".")[0].rpartition(".")[0] for key in found}
-    assert not any("sampler" in key for key in found)
+    assert result["plugins.use.noise.power"] == ("small-plugins", "theirs")
+    assert {"plugins.use"} == {key.rpartition(".")[0].rpartition(".")[0] for key in result}
+    assert not any("sampler" in key for key in result)
 
 
 def test_a_twin_does_not_depend_on_the_noise(registry):
@@ -100,7 +100,7 @@ def test_a_twin_does_not_depend_on_the_noise(registry):
         )
     ]
 
-    assert ["ar", "ar"] == [one.config.mode for one in twins]
+    assert ["ar", "ar"] == [twin.config.mode for twin in twins]
     assert training_key(twins[0]) == training_key(twins[1])
     longer = resolve({**twins[0].values, "diffusion": {"length": 64}}, registry=registry)
     assert training_key(longer) != training_key(twins[0])
@@ -140,9 +140,9 @@ def forget():
     def clear():
         importlib.invalidate_caches()
         for module in (keys, meaning):
-            for one in vars(module).values():
-                if hasattr(one, "cache_clear"):
-                    one.cache_clear()
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
 
     yield clear
     clear()
@@ -234,12 +234,12 @@ def plugins(tmp_path, monkeypatch):
 def both(forget):
     """Both keys of a configuration, as the sources are now."""
 
-    def found(resolved):
+    def computed(resolved):
         forget()
         resolved.memo.counted.clear()
         return training_key(resolved), trial_key(resolved)
 
-    return found
+    return computed
 
 
 EVOLVED = {"metrics": [{"type": "evolution"}]}
@@ -276,7 +276,7 @@ def test_the_code_of_the_core_counts(core, both, module, config, voids):
     with (core / module).open("a") as file:
         file.write("ANOTHER = 1\n")
 
-    assert voids == tuple(one != other for one, other in zip(before, both(resolved), strict=True))
+    assert voids == tuple(each != other for each, other in zip(before, both(resolved), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_the_code_that_a_component_uses_counts(plugins, both, module, config, vo
     with (plugins / module).open("a") as file:
         file.write("ANOTHER = 1\n")
 
-    assert voids == tuple(one != other for one, other in zip(before, both(resolved), strict=True))
+    assert voids == tuple(each != other for each, other in zip(before, both(resolved), strict=True))
 
 
 def test_a_component_counts_where_its_section_does():
@@ -364,7 +364,7 @@ def test_a_kernel_counts_where_it_is_used(both, monkeypatch):
 
 
 def test_a_twin_does_not_depend_on_what_hides_tokens():
-    """Nor on memories, which it is told of none of; but on all else that it learns by."""
+    """Nor on memories, of which it is given none; but on all else that it learns by."""
     registry = Registry.discover()
     first, *others = (
         training_key(twin(resolve(values, registry=registry)))
@@ -381,16 +381,16 @@ def test_a_twin_does_not_depend_on_what_hides_tokens():
     timed = training_key(twin(resolve(plain, registry=registry)))
     assert [first, timed, first, first] == others
     for values in ({"training": {"steps": 3}}, {"backbone": {"dim": 64}}, {"seed": 2}):
-        one, other = (twin(resolve(v, registry=registry)) for v in ({}, values))
-        assert (training_key(one) == training_key(other)) == (values == {"seed": 2})
+        a, other = (twin(resolve(v, registry=registry)) for v in ({}, values))
+        assert (training_key(a) == training_key(other)) == (values == {"seed": 2})
 
 
 def test_values_of_a_training_are_its_sections_and_their_pins(registry):
     values = resolve(BASE, registry=registry).values
     pins = {"noise.power": "one", "sampler.ancestral": "two", "backbone.transformer": "three"}
-    found = keys.training_values({**values, "plugins": {"use": pins}}, registry)
+    result = keys.training_values({**values, "plugins": {"use": pins}}, registry)
 
-    assert {"noise.power": "one", "backbone.transformer": "three"} == found["plugins"]["use"]
-    assert {"noise", "backbone", "diffusion", "training", "seed"} <= found.keys()
-    assert not {"sampler", "sampling", "metrics", "evaluation", "name"} & found.keys()
+    assert {"noise.power": "one", "backbone.transformer": "three"} == result["plugins"]["use"]
+    assert {"noise", "backbone", "diffusion", "training", "seed"} <= result.keys()
+    assert not {"sampler", "sampling", "metrics", "evaluation", "name"} & result.keys()
     assert {"use": {}} == keys.training_values(values, registry)["plugins"]

@@ -78,9 +78,9 @@ def test_every_value_has_its_line(text):
         for mark in re.findall("«[1-9][0-9]*»", line)
     }
 
-    found = dict(leaves(tomllib.loads(text)))
+    result = dict(leaves(tomllib.loads(text)))
 
-    assert set(lines) == set(found) - {()}
-    for path, value in found.items():
+    assert set(lines) == set(result) - {()}
+    for path, value in result.items():
         if isinstance(value, str):
             assert places[re.match("«.*?»", value)[0]] == lines[path]

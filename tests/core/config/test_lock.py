@@ -75,7 +75,7 @@ def test_another_version_of_a_plugin_is_refused_unless_allowed(registry, lock, c
     with pytest.raises(ConfigError) as caught:
         load(lock, registry=newer)
     assert held == len(caught.value.problems), "what each kind says"
-    (problem,) = [one for one in caught.value.problems if "noise.odd" in one]
+    (problem,) = [problem for problem in caught.value.problems if "noise.odd" in problem]
     assert "run.lock.toml:" in problem
     assert (
         "the run used small-plugins 1.5 (plugin API 1), installed is small-plugins 2.0" in problem

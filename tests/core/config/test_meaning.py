@@ -187,7 +187,7 @@ def test_imports_are_followed_in_the_own_package_and_in_ours(package):
         e="z = 1",
         unused="",
     )
-    found = seen("a", ignored=("aios_core.errors", "aios_core.redaction"))
+    result = seen("a", ignored=("aios_core.errors", "aios_core.redaction"))
 
     assert {
         "seen.a",
@@ -197,7 +197,7 @@ def test_imports_are_followed_in_the_own_package_and_in_ours(package):
         "seen.e",
         "aios_core.contracts.noise",
         "aios_core.files",
-    } == found, "a package that hands a name on is passed"
+    } == result, "a package that hands a name on is passed"
     assert {"json"} == meaning.read("seen.a").libraries
 
 
@@ -286,18 +286,18 @@ def test_a_compiled_module_counts_by_its_sources(monkeypatch):
     from aios_plugins import _native
 
     name = "aios_plugins._native.fast_tokenizer"
-    found = set()
+    results = set()
     for text in ("1" * 64, "2" * 64):
         monkeypatch.setattr(_native.fast_tokenizer, meaning.SOURCE_DIGEST, text, raising=False)
         forget()
-        found |= {
+        results |= {
             meaning.read(name).digest,
             meaning.read("aios_plugins._native.arrow_quant").digest,
         }
     monkeypatch.undo()
     forget()
 
-    assert 3 == len(found), "the other was built from what it was built from"
+    assert 3 == len(results), "the other was built from what it was built from"
 
 
 def test_one_that_does_not_say_its_sources_counts_by_its_file(monkeypatch, tmp_path):
@@ -319,10 +319,10 @@ def test_a_script_counts_by_its_file(tmp_path, monkeypatch):
     main.__file__ = str(script)
     monkeypatch.setitem(sys.modules, "__main__", main)
     forget()
-    found = meaning.closure(["__main__"])
+    result = meaning.closure(["__main__"])
     forget()
 
-    assert {"__main__", "aios_core.contracts.noise"} == set(found)
+    assert {"__main__", "aios_core.contracts.noise"} == set(result)
 
 
 def test_no_file_of_ours_is_beyond_it():
@@ -337,7 +337,7 @@ def test_no_file_of_ours_is_beyond_it():
             if "template" not in file.as_posix():
                 parts = [top.name, *file.relative_to(top).with_suffix("").parts]
                 names.append(".".join(parts).removesuffix(".__init__"))
-    found = meaning.closure(names)
+    result = meaning.closure(names)
 
     assert len(names) > 250
-    assert set(names) <= set(found)
+    assert set(names) <= set(result)

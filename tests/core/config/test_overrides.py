@@ -30,9 +30,9 @@ def values(registry, write):
     ],
 )
 def test_values(values, override, section, key, want):
-    found = values(override)[section][key]
+    result = values(override)[section][key]
 
-    assert want == found if want is not None else "small-plugins" in found.values()
+    assert want == result if want is not None else "small-plugins" in result.values()
 
 
 def test_names_of_runs_may_look_like_numbers_and_dates(values):
@@ -52,18 +52,18 @@ def test_the_order_of_overrides_means_nothing_but_the_last_of_a_key_counts(value
 
 
 def test_arrays_are_replaced(values):
-    assert ["nelbo"] == [one["type"] for one in values('metrics=[{type="nelbo"}]')["metrics"]]
+    assert ["nelbo"] == [metric["type"] for metric in values('metrics=[{type="nelbo"}]')["metrics"]]
 
 
 def test_paths_are_relative_to_the_working_directory(values, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path.parent)
-    found = values("noise.type=odd", "noise.needed=1", "noise.file=x/../y")
+    result = values("noise.type=odd", "noise.needed=1", "noise.file=x/../y")
 
-    assert str(tmp_path.parent / "y") == found["noise"]["file"]
+    assert str(tmp_path.parent / "y") == result["noise"]["file"]
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("seed", "--set seed: expected key=value, as in sampler.steps=16"),
         ("=3", "--set =3: expected key=value"),
@@ -81,11 +81,11 @@ def test_paths_are_relative_to_the_working_directory(values, tmp_path, monkeypat
         ("training=3", "--set training=3: training: expected a table, got 3"),
     ],
 )
-def test_faults_name_the_override(values, override, told):
+def test_faults_name_the_override(values, override, message):
     with pytest.raises(ConfigError) as caught:
         values(override)
 
-    assert told in caught.value.problems[0]
+    assert message in caught.value.problems[0]
 
 
 def test_wrong_overrides_are_told_at_once(values):

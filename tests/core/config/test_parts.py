@@ -86,7 +86,9 @@ def test_values_name_the_types_and_resolve_to_the_same(registry):
 def test_a_lock_has_the_parts(registry):
     resolved = resolve(several(listed("a")), registry=registry)
 
-    assert {"dataset.listed", "dataset.several"} <= {one.key for one in resolved.components}
+    assert {"dataset.listed", "dataset.several"} <= {
+        component.key for component in resolved.components
+    }
 
 
 @pytest.mark.parametrize(
@@ -151,6 +153,6 @@ def test_the_json_schema_defines_each_kind_of_part_once(registry):
 
 
 def test_help_says_a_table():
-    described = {one.name: one.type for one in describe_fields(Several)}
+    described = {attribute.name: attribute.type for attribute in describe_fields(Several)}
 
     assert {"of": "an array, of each a table", "spare": "a table"} == described

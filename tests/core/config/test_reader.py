@@ -9,12 +9,12 @@ from aios_core.errors import ConfigError
 def problem(path, registry):
     with pytest.raises(ConfigError) as caught:
         load(path, registry=registry)
-    (told,) = caught.value.problems
-    return told.replace(f"{path.parent}/", "")
+    (message,) = caught.value.problems
+    return message.replace(f"{path.parent}/", "")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("seed = 1\nname = = 2\n", "run.toml:2: not valid TOML: Invalid value (column 8)"),
         ("seed = 1\nseed = 2", "run.toml:2: not valid TOML: Cannot overwrite a value"),
@@ -22,16 +22,16 @@ def problem(path, registry):
         (f"name = {'[' * 5000}", "run.toml: not a configuration: nested too deeply"),
     ],
 )
-def test_what_is_no_toml(registry, write, text, told):
-    assert problem(write(text), registry).startswith(told)
+def test_what_is_no_toml(registry, write, text, message):
+    assert problem(write(text), registry).startswith(message)
 
 
 def test_bytes_that_are_no_text(registry, tmp_path):
     path = tmp_path / "run.toml"
     path.write_bytes(b'seed = 1\nname = "\xff"\n')
 
-    told = "run.toml:2: byte 0xff is not valid UTF-8; expected a text file in UTF-8"
-    assert told == problem(path, registry)
+    message = "run.toml:2: byte 0xff is not valid UTF-8; expected a text file in UTF-8"
+    assert message == problem(path, registry)
 
 
 def test_what_is_no_file(registry, tmp_path):
@@ -81,8 +81,8 @@ def test_the_default_type_is_switched_away_too(registry, write):
 def test_faults_of_a_base_are_told_in_the_base(registry, write):
     write("\n[training]\nsteps = 'x'", "base.toml")
 
-    told = 'base.toml:3: training.steps: expected an integer, got "x"'
-    assert told == problem(write("extends = 'base.toml'"), registry)
+    message = 'base.toml:3: training.steps: expected an integer, got "x"'
+    assert message == problem(write("extends = 'base.toml'"), registry)
 
 
 def test_paths_are_relative_to_the_file_that_says_them(registry, write, tmp_path):
@@ -96,7 +96,7 @@ def test_paths_are_relative_to_the_file_that_says_them(registry, write, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             "extends = 3",
@@ -106,8 +106,8 @@ def test_paths_are_relative_to_the_file_that_says_them(registry, write, tmp_path
         ("extends = 'run.toml'", "run.toml:1: extends: a file extends itself: run.toml -> run"),
     ],
 )
-def test_faults_of_extends(registry, write, text, told):
-    assert problem(write(text), registry).startswith(told)
+def test_faults_of_extends(registry, write, text, message):
+    assert problem(write(text), registry).startswith(message)
 
 
 def test_a_cycle_names_its_chain(registry, write):
@@ -115,10 +115,10 @@ def test_a_cycle_names_its_chain(registry, write):
     write("extends = ['c.toml', './a.toml']", "b.toml")
     write("", "c.toml")
 
-    told = problem(write("extends = 'a.toml'"), registry)
+    message = problem(write("extends = 'a.toml'"), registry)
 
     chain = "run.toml -> a.toml -> b.toml -> a.toml"
-    assert f"b.toml:1: extends: a file extends itself: {chain}" == told
+    assert f"b.toml:1: extends: a file extends itself: {chain}" == message
 
 
 def test_a_byte_order_mark_is_no_part_of_a_configuration(registry, write):

@@ -90,9 +90,14 @@ def test_a_pin_decides_between_two_distributions(registry, write):
         )
     path = write('[plugins.use]\n"noise.loglinear" = "other"')
 
-    found = load(path, registry=registry)
+    result = load(path, registry=registry)
 
-    assert "other" == next(one for one in found.components if one.kind == "noise").distribution
+    assert (
+        "other"
+        == next(
+            component for component in result.components if component.kind == "noise"
+        ).distribution
+    )
 
 
 def test_what_is_installed_resolves_by_default():

@@ -33,7 +33,7 @@ def test_a_file_without_ablate_is_one_trial(registry, write):
 
 
 def test_the_last_key_varies_fastest_and_what_does_not_apply_is_left_out(registry, write):
-    found = trials(write(GRID), registry=registry)
+    result = trials(write(GRID), registry=registry)
 
     assert [
         {"noise.type": noise, "sampler.type": kind, **steps, "seed": seed}
@@ -44,10 +44,10 @@ def test_the_last_key_varies_fastest_and_what_does_not_apply_is_left_out(registr
             ("first-hitting", {}),
         )
         for seed in (0, 1)
-    ] == [trial.settings for trial in found]
-    assert [1, 1, 1, 1, 2, 2] * 2 == [trial.merged for trial in found]
-    assert 16 == found[3].resolved.config.sampler.steps
-    assert [0, 1] == [i for i, trial in enumerate(found) if trial.baseline]
+    ] == [trial.settings for trial in result]
+    assert [1, 1, 1, 1, 2, 2] * 2 == [trial.merged for trial in result]
+    assert 16 == result[3].resolved.config.sampler.steps
+    assert [0, 1] == [i for i, trial in enumerate(result) if trial.baseline]
 
 
 def test_the_baseline_arm_is_the_first_that_agrees(registry, write):
@@ -79,26 +79,26 @@ def test_a_zip_varies_its_keys_together(registry, write):
 def test_an_override_holds_wherever_it_applies(registry, write):
     text = '[ablate]\n"sampler.type" = ["ancestral", "confidence", "first-hitting"]'
 
-    found = trials(write(text), overrides=["sampler.steps=4"], registry=registry)
+    result = trials(write(text), overrides=["sampler.steps=4"], registry=registry)
 
-    values = [trial.resolved.values["sampler"] for trial in found]
+    values = [trial.resolved.values["sampler"] for trial in result]
     assert [4, 4, None] == [value.get("steps") for value in values]
 
 
 def test_an_override_changes_what_varies(registry, write):
-    found = settings(write(GRID), registry, "ablate.seed=[5]", 'ablate."sampler.steps"=[1]')
+    result = settings(write(GRID), registry, "ablate.seed=[5]", 'ablate."sampler.steps"=[1]')
 
-    assert {5} == {one["seed"] for one in found}
-    assert 4 == len(found)
+    assert {5} == {each["seed"] for each in result}
+    assert 4 == len(result)
 
 
 def test_a_key_written_for_one_type_survives_only_there(registry, write):
     text = '[noise]\ntype = "power"\nk = 3\n[ablate]\n"noise.type" = ["loglinear", "power"]'
 
-    found = trials(write(text), registry=registry)
+    result = trials(write(text), registry=registry)
 
     assert [{"type": "loglinear"}, {"type": "power", "k": 3.0}] == [
-        trial.resolved.values["noise"] for trial in found
+        trial.resolved.values["noise"] for trial in result
     ]
 
 
@@ -117,8 +117,8 @@ def test_a_wrong_value_is_told_once_with_its_trial(registry, write):
 
     (problem,) = problems(write(text), registry)
 
-    told = 'seed = 0, noise.type = "power", noise.k = -1'
-    assert f"6: noise.k: expected a number > 0, got -1.0 (in the trial {told})" == problem
+    message = 'seed = 0, noise.type = "power", noise.k = -1'
+    assert f"6: noise.k: expected a number > 0, got -1.0 (in the trial {message})" == problem
 
 
 def test_a_wrong_value_outside_is_told_once(registry, write):
@@ -128,7 +128,7 @@ def test_a_wrong_value_outside_is_told_once(registry, write):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("seed = []", "2: ablate.seed: no values to try; expected at least one"),
         ("seed = 3", "2: ablate.seed: expected an array of the values to try, got 3"),
@@ -161,10 +161,10 @@ def test_a_wrong_value_outside_is_told_once(registry, write):
         ("baseline = 3", "2: ablate.baseline: expected a table of settings"),
     ],
 )
-def test_faults_of_ablate(registry, write, text, told):
+def test_faults_of_ablate(registry, write, text, message):
     (problem,) = problems(write(f"[ablate]\n{text}"), registry)
 
-    assert told in problem.replace('."seed"', ".seed").replace('"', '"')
+    assert message in problem.replace('."seed"', ".seed").replace('"', '"')
 
 
 def test_ablate_must_be_a_table(registry, write):

@@ -33,7 +33,9 @@ def policy(resolved):
 
 def test_a_stored_run_has_the_policy_that_it_had():
     unsure = STORED["evolution"] | {"policy": "uncertainty", "thresholds": [0.5, 2.0]}
-    ladder, other = (resolve(STORED | {"evolution": one}) for one in (STORED["evolution"], unsure))
+    ladder, other = (
+        resolve(STORED | {"evolution": each}) for each in (STORED["evolution"], unsure)
+    )
 
     assert {"type": "ladder"} == policy(ladder)
     assert {"type": "uncertainty", "thresholds": [0.5, 2.0]} == policy(other)
@@ -45,9 +47,9 @@ def test_a_stored_run_has_the_policy_that_it_had():
 @pytest.mark.parametrize("words", ["evolution.policy=uncertainty", "policy.type=uncertainty"])
 def test_what_is_said_on_top_of_it_counts(words):
     over = ("evolution.thresholds=[2.0]",) if words.startswith("evolution") else ()
-    found = policy(resolve(STORED, overrides=(words, *over)))
+    result = policy(resolve(STORED, overrides=(words, *over)))
 
-    assert {"type": "uncertainty", "thresholds": [2.0] if over else [1.0, 3.0]} == found
+    assert {"type": "uncertainty", "thresholds": [2.0] if over else [1.0, 3.0]} == result
     stored = STORED["evolution"] | {"policy": "uncertainty", "thresholds": [0.5]}
     over = resolve(STORED | {"evolution": stored}, overrides=["policy.thresholds=[4.0]"])
     assert {"type": "uncertainty", "thresholds": [4.0]} == policy(over)
@@ -62,8 +64,8 @@ def test_files_are_read_likewise_and_those_that_extend_them(write):
 
     assert expected == policy(load(path))
     assert [expected] * 2 == [policy(trial.resolved) for trial in trials(path)]
-    (one,) = trials(STORED)
-    assert {"type": "ladder"} == policy(one.resolved)
+    (first,) = trials(STORED)
+    assert {"type": "ladder"} == policy(first.resolved)
 
 
 def test_both_ways_at_once_are_refused_with_the_line(write):
@@ -124,8 +126,8 @@ def test_the_one_tracker_of_before_is_the_only_one_of_today():
 
     assert [{"type": "tensorboard"}] == resolve(stored).values["trackers"]
     assert [{"type": "jsonl"}] == resolve({}).values["trackers"]
-    found = resolve({}, overrides=["tracker.type=wandb", "seed=1"]).values["trackers"]
-    assert ["wandb"] == [one["type"] for one in found]
+    result = resolve({}, overrides=["tracker.type=wandb", "seed=1"]).values["trackers"]
+    assert ["wandb"] == [each["type"] for each in result]
     with pytest.raises(
         ConfigError, match=r"tracker: is \[\[trackers\]\] today, and there are some"
     ):

@@ -25,10 +25,10 @@ class Some(Dataset):
 )
 def test_the_last_tenth_of_the_characters_is_held_out(documents, train, validation):
     """By position, and the document on the border is cut in two there."""
-    found = Some(*documents)
+    result = Some(*documents)
 
-    assert train == list(found.texts("train"))
-    assert validation == list(found.texts("validation"))
+    assert train == list(result.texts("train"))
+    assert validation == list(result.texts("validation"))
 
 
 def test_any_border_loses_nothing():

@@ -15,7 +15,7 @@ from aios_plugins.samplers.ancestral import Ancestral
 from aios_plugins.samplers.confidence import Confidence
 from aios_plugins.samplers.first_hitting import FirstHitting
 
-NAMES = [one.name for one in Registry.discover().components("sampler")]
+NAMES = [component.name for component in Registry.discover().components("sampler")]
 
 
 def begun(sampler, x, seeds, oracle):
@@ -31,11 +31,11 @@ def test_many_at_once_end_as_each_alone(others):
 
     def answer(questions):
         calls.append(list(questions))
-        asked = [(one.state, one.t) for one in questions.values()]
+        asked = [(question.state, question.t) for question in questions.values()]
         rows = oracle(*(torch.cat(parts) for parts in zip(*asked, strict=True)))
         return dict(zip(questions, rows.split(len(x)), strict=True))
 
-    runs = {name: begun(one, x, range(3), oracle) for name, one in samplers.items()}
+    runs = {name: begun(sampler, x, range(3), oracle) for name, sampler in samplers.items()}
     ends = together(runs, answer)
 
     alone = {}
@@ -87,7 +87,7 @@ def test_an_answer_is_let_go_before_the_next_is_made():
         time_conditioned = True
 
         def __call__(self, x, t):
-            alive.append(sum(one() is not None for one in kept))
+            alive.append(sum(reference() is not None for reference in kept))
             answer = oracle(x, t)
             kept.append(ref(answer))
             return answer

@@ -11,14 +11,14 @@ from aios_plugins.storage.numpy import Numpy
 
 def test_ties_are_as_the_first_ranking_has_them():
     """Whatever the ids, and whoever is first."""
-    assert ["b", "a"] == [one for one, _ in fuse(["b"], ["a"])]
-    assert ["a", "b"] == [one for one, _ in fuse(["a"], ["b"])]
-    assert [9, 1, 5] == [one for one, _ in fuse([9, 1], [1, 9], [5])]
+    assert ["b", "a"] == [each for each, _ in fuse(["b"], ["a"])]
+    assert ["a", "b"] == [each for each, _ in fuse(["a"], ["b"])]
+    assert [9, 1, 5] == [each for each, _ in fuse([9, 1], [1, 9], [5])]
 
 
 def test_scores_are_sums_of_reciprocal_ranks():
-    found = dict(fuse(["a", "b"], ["b", "c"]))
-    assert pytest.approx({"a": 1 / 61, "b": 1 / 62 + 1 / 61, "c": 1 / 62}) == found
+    result = dict(fuse(["a", "b"], ["b", "c"]))
+    assert pytest.approx({"a": 1 / 61, "b": 1 / 62 + 1 / 61, "c": 1 / 62}) == result
     assert "b" == fuse(["a", "b"], ["b", "c"])[0][0]
 
 
@@ -36,18 +36,18 @@ def test_a_hybrid_search_fuses_the_best_of_each_as_it_says(backend, k, tmp_path)
         deep = max(4 * k, 50)
         near = store.search([1, 2, 3], 300, columns=["id"])["id"].to_pylist()[:deep]
         alike = store.search_text("gate", 300, columns=["id"])["id"].to_pylist()[:deep]
-        found = store.search_hybrid([1, 2, 3], "gate", k, columns=["id"])
+        result = store.search_hybrid([1, 2, 3], "gate", k, columns=["id"])
     right = dict.fromkeys([*near, *alike], 0.0)
     for ranking in (near, alike):
-        for rank, one in enumerate(ranking, 1):
-            right[one] += 1 / (60 + rank)
+        for rank, each in enumerate(ranking, 1):
+            right[each] += 1 / (60 + rank)
 
-    assert min(k, len(right)) == found.num_rows
+    assert min(k, len(right)) == result.num_rows
     assert sorted(right.values(), reverse=True)[:k] == pytest.approx(
-        found["_score"].to_pylist(), rel=1e-5
+        result["_score"].to_pylist(), rel=1e-5
     )
-    assert [right[one] for one in found["id"].to_pylist()] == pytest.approx(
-        found["_score"].to_pylist(), rel=1e-5
+    assert [right[value] for value in result["id"].to_pylist()] == pytest.approx(
+        result["_score"].to_pylist(), rel=1e-5
     )
 
 
@@ -57,7 +57,7 @@ def test_a_hybrid_search_filters_both_rankings(backend, tmp_path):
     rows = [{"id": str(n), "vector": [1, n], "text": "gate", "n": n} for n in range(8)]
     with backend.create(str(tmp_path / "store"), store_schema(2, {"n": "int64"})) as store:
         store.add(rows)
-        found = store.search_hybrid([1, 0], "gate", 8, filter="n >= 6")
+        result = store.search_hybrid([1, 0], "gate", 8, filter="n >= 6")
 
-    assert ["6", "7"] == sorted(found["id"].to_pylist())
-    assert 2 / 61 + 2 / 62 == pytest.approx(sum(found["_score"].to_pylist()))
+    assert ["6", "7"] == sorted(result["id"].to_pylist())
+    assert 2 / 61 + 2 / 62 == pytest.approx(sum(result["_score"].to_pylist()))

@@ -43,32 +43,32 @@ class Rows(VectorStore):
 
     def write_rows(self, rows, *, replace):
         ids = rows["id"].to_pylist()
-        known = [one for one in ids if one in self.table["id"].to_pylist()]
+        known = [id_ for id_ in ids if id_ in self.table["id"].to_pylist()]
         if known and not replace:
             raise id_taken(self, known[0])
         self.remove_rows(ids)
         self.table = pa.concat_tables([self.table, rows])
 
     def remove_rows(self, ids):
-        kept = pa.array([one not in ids for one in self.table["id"].to_pylist()], pa.bool_())
+        kept = pa.array([value not in ids for value in self.table["id"].to_pylist()], pa.bool_())
         gone = len(kept) - kept.true_count
         self.table = self.table.filter(kept)
         return gone
 
     def fetch_rows(self, ids, columns):
-        place = {one: row for row, one in enumerate(self.table["id"].to_pylist())}
-        rows = pa.array([place[one] for one in ids if one in place], pa.int64())
+        place = {value: row for row, value in enumerate(self.table["id"].to_pylist())}
+        rows = pa.array([place[id_] for id_ in ids if id_ in place], pa.int64())
         return self.table.take(rows).select(columns)
 
     def nearest_rows(self, queries, k, where, exact, columns):
         rows = pa.concat_tables([self.schema.empty_table(), *self.scan_rows(None, where)])
-        found = []
+        results = []
         for query in queries:
             scores = vectors_of(rows) @ query
             best = np.argsort(-scores, kind="stable")[:k]
             column = pa.array(scores[best].astype(np.float32))
-            found.append(rows.take(best).select(columns).append_column("_score", column))
-        return found
+            results.append(rows.take(best).select(columns).append_column("_score", column))
+        return results
 
     def scan_rows(self, columns, where):
         rows = self.table
@@ -112,8 +112,8 @@ def names(*classes):
     """Of methods, without those that Python calls."""
     return [
         name
-        for one in classes
-        for name, value in vars(one).items()
+        for cls in classes
+        for name, value in vars(cls).items()
         if inspect.isfunction(value) and not name.endswith("__")
     ]
 

@@ -14,10 +14,10 @@ VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
 )
 def test_ids_of_a_vocabulary_are_one_row_of_int32(ids):
     """Also none, of whatever type; the special ones belong to it."""
-    found = VOCABULARY.check(ids)
+    result = VOCABULARY.check(ids)
 
-    assert np.int32 == found.dtype
-    assert list(ids) == found.tolist()
+    assert np.int32 == result.dtype
+    assert list(ids) == result.tolist()
     assert (3, 4, 5, 6) == VOCABULARY.special_ids
 
 

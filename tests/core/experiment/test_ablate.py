@@ -60,7 +60,7 @@ def test_only_what_is_new_runs(finished, tmp_path, run_plan):
     done = [event for event in events if event.what == "done"]
     assert {"trial"} == {event.kind for event in done}
     assert 4 == len(done)
-    run_plan(plan)  # the folder tells of the first grid again
+    run_plan(plan)  # the folder describes the first grid again
 
 
 def test_forget_removes_what_force_runs_again(tmp_path, run_plan, write_config):
@@ -93,7 +93,7 @@ def test_a_seed_decides_each_text_whatever_else_is_sampled(tmp_path, run_plan, w
     texts = {seed: [] for seed in (0, 1)}
     for trial in results.trials:
         texts[trial.seed].append(trial.result["texts"][:3])
-    assert all(found == [found[0]] * 4 for found in texts.values())
+    assert all(results == [results[0]] * 4 for results in texts.values())
     assert texts[0][0] != texts[1][0]
     assert 2 + 1 == len(plan.models)
 
@@ -211,12 +211,12 @@ def test_arms_of_several_corpora_are_trained_on_each(tmp_path, write_config):
     (tmp_path / "b.txt").write_text(text.replace("milk", "mild"))
     (tmp_path / "c.txt").write_text(text)
     first, other, same = make_plan(path, tmp_path / "out").trials
-    found = [(one.key, one.model.key, one.model.training_key) for one in (first, other, same)]
+    results = [(each.key, each.model.key, each.model.training_key) for each in (first, other, same)]
 
-    assert all(a != b for a, b in zip(found[0], found[1], strict=True))
-    assert found[0][2] == found[2][2]
-    for one in (first, other, same):
-        assert one.twin is not None
+    assert all(a != b for a, b in zip(results[0], results[1], strict=True))
+    assert results[0][2] == results[2][2]
+    for each in (first, other, same):
+        assert each.twin is not None
     assert first.twin.training_key != other.twin.training_key
 
 

@@ -96,13 +96,13 @@ def test_an_ablation_keeps_which_reports_it_gets(tmp_path, write_config, tmp_plu
 
     assert [tmp_path / "out" / "counted.txt"] == [*write_reports(read(results.folder))]
     assert "2 of them" == (tmp_path / "out" / "counted.txt").read_text()
-    assert ["Tables"] == [type(one).__name__ for one in reports_of(results, ["tables"])]
+    assert ["Tables"] == [type(report).__name__ for report in reports_of(results, ["tables"])]
 
 
 def test_an_ablation_that_was_stored_before_there_were_reports_gets_the_defaults(tmp_path):
     results = made_up(tmp_path, {"base": [1.0]})
 
-    assert ["Tables", "Html"] == [type(one).__name__ for one in reports_of(results)]
+    assert ["Tables", "Html"] == [type(report).__name__ for report in reports_of(results)]
     with pytest.raises(ConfigError, match=r"no report is called 'tabels'.*'tables'"):
         reports_of(results, ["tabels"])
 

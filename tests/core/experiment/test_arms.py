@@ -14,25 +14,25 @@ from aios_core.training import checkpoint
 
 def test_it_is_the_best_arm_by_what_the_report_leads_with(finished):
     plan, _, results = finished
-    found = network(plan.folder)
+    result = network(plan.folder)
     best, _ = results.best(results.headline)
 
-    assert (best.label, results.headline, 0) == (found.arm, found.metric, found.seed)
-    assert f"the best arm by {found.metric}, {best.label!r}, seed 0" == str(found)
+    assert (best.label, results.headline, 0) == (result.arm, result.metric, result.seed)
+    assert f"the best arm by {result.metric}, {best.label!r}, seed 0" == str(result)
     assert (
         best.settings["noise.type"]
-        == checkpoint.load(found.folder).resolved.values["noise"]["type"]
+        == checkpoint.load(result.folder).resolved.values["noise"]["type"]
     )
 
 
 def test_an_arm_is_named_by_a_part_of_its_label(finished):
     plan, _, results = finished
     label = next(arm.label for arm in results.arms if "cosine" in arm.label and "2" in arm.label)
-    found = network(plan.folder, label)
+    result = network(plan.folder, label)
 
-    assert (label, None) == (found.arm, found.metric)
-    assert ("sampler.steps=2",) == found.overrides
-    assert "cosine" == checkpoint.load(found.folder).resolved.values["noise"]["type"]
+    assert (label, None) == (result.arm, result.metric)
+    assert ("sampler.steps=2",) == result.overrides
+    assert "cosine" == checkpoint.load(result.folder).resolved.values["noise"]["type"]
 
 
 def test_its_twin_is_the_one_that_judged_it(finished):
@@ -66,7 +66,7 @@ def test_a_command_takes_the_best_arm_and_says_so(finished):
     done = aios("sample", folder, "--json")
 
     assert f"{folder} is an ablation: {network(folder)}; --arm NAME takes another" in done.stderr
-    assert [0] == [one["number"] for one in json.loads(done.stdout)]
+    assert [0] == [row["number"] for row in json.loads(done.stdout)]
 
 
 def test_the_twin_of_an_arm_writes_as_that_of_a_run(finished):

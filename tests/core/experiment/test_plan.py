@@ -16,14 +16,14 @@ def test_an_arm_is_called_by_what_tells_it_from_others():
         {"sampler.steps": 16, "sampler.measure": "margin", "sampler.type": "confidence"},
         {"noise.type": "cosine", "sampler.type": "dfm", "sampler.steps": 8, "dataset.name": "x"},
     ]
-    arms = [{"backbone.dim": 32, "seed": 0, **one} for one in arms]
+    arms = [{"backbone.dim": 32, "seed": 0, **arm} for arm in arms]
     label = labeller(arms)
 
     assert ["cosine · dfm · steps 8", "confidence · margin · steps 16"] == list(
         map(label, arms[:2])
     )
     assert "cosine · dfm · steps 8 · x" == label(arms[2])
-    lists = [{"metrics": [1, 2], "training.compile": one, "name": None} for one in (True, False)]
+    lists = [{"metrics": [1, 2], "training.compile": flag, "name": None} for flag in (True, False)]
     assert ["compile true", "compile false"] == list(map(labeller(lists), lists))
     assert ONLY == labeller(arms[:1])(arms[0])
     seeds = [{"seed": 0}, {"seed": 1}]
@@ -40,14 +40,14 @@ def test_one_training_is_done_by_one_job_at_a_time():
 def test_a_result_counts_only_where_it_is_whole_and_tells_of_success(tmp_path):
     path = tmp_path / "result.json"
     assert ({}, False) == (read_result(path), is_done(path))
-    for text, found, done in (
+    for text, expected, done in (
         ('{"status": "done", "nfe": 3}', {"status": "done", "nfe": 3}, True),
         ('{"status": "failed"}', {"status": "failed"}, False),
         ('{"status": "do', {}, False),
         ("[]", {}, False),
     ):
         path.write_text(text)
-        assert (found, done) == (read_result(path), is_done(path))
+        assert (expected, done) == (read_result(path), is_done(path))
 
 
 def test_networks_are_shared_by_what_samples_alone(tmp_path, write_config):
@@ -61,20 +61,20 @@ def test_networks_are_shared_by_what_samples_alone(tmp_path, write_config):
 seed = [0, 1]
 """
     plan = make_plan(write_config(tmp_path, grid), tmp_path / "out")
-    own = {(one.model.key, one.model.training_key) for one in plan.trials}
-    twins = {(one.twin.key, one.twin.training_key) for one in plan.trials}
+    own = {(trial.model.key, trial.model.training_key) for trial in plan.trials}
+    twins = {(trial.twin.key, trial.twin.training_key) for trial in plan.trials}
 
-    assert (32, 32) == (len(plan.trials), len({one.key for one in plan.trials}))
+    assert (32, 32) == (len(plan.trials), len({trial.key for trial in plan.trials}))
     assert (8, 2) == (len(own), len({training for _, training in own}))
     assert (2, 1) == (len(twins), len({training for _, training in twins}))
     assert {key for key, _ in twins} == set(list(plan.models)[:2]), "those that judge come first"
     assert 10 == len(plan.models) == len(plan.missing_models())
-    for one in plan.trials:
-        assert (one.settings["seed"], one.settings["seed"]) == (
-            one.seed, one.model.resolved.config.seed,
+    for trial in plan.trials:
+        assert (trial.settings["seed"], trial.settings["seed"]) == (
+            trial.seed, trial.model.resolved.config.seed,
         )  # fmt: skip
-        assert one.settings["evaluation.draws"] == one.model.resolved.config.evaluation.draws
-    base = [one for one in plan.trials if one.baseline]
+        assert trial.settings["evaluation.draws"] == trial.model.resolved.config.evaluation.draws
+    base = [trial for trial in plan.trials if trial.baseline]
     assert [(plan.trials[0].arm, 0), (plan.trials[0].arm, 1)] == [(i.arm, i.seed) for i in base]
     result = plan.trial_result(plan.trials[0])
     result.parent.mkdir(parents=True)
@@ -90,7 +90,7 @@ def test_measures_are_of_all_texts_that_are_there(tmp_path, write_config):
     (tmp_path / "corpus.txt").write_text(f"{text[:-5]}zzzz\n")
     other = make_plan(tmp_path / "ablation.toml", tmp_path / "out")
 
-    assert not {one.key for one in plan.trials} & {one.key for one in other.trials}
+    assert not {trial.key for trial in plan.trials} & {trial.key for trial in other.trials}
 
 
 def test_arms_begin_with_weights_by_their_content(tmp_path, write_config):

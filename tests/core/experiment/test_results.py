@@ -42,13 +42,13 @@ def test_values_of_a_trial_are_of_samples_cost_and_network():
 
     assert {"m": 3.0, "nfe": 4, "seconds": 1.5, "bits": 8.0} == done.values
     assert [{}, {}] == [failed.values, missing.values]
-    assert ["done", "failed", "missing"] == [one.status for one in (done, failed, missing)]
+    assert ["done", "failed", "missing"] == [each.status for each in (done, failed, missing)]
     assert {"bits": 8.0} == failed.model_values
 
 
 def test_arms_are_compared_by_the_seeds_that_both_have():
     """The one that failed, and the one that the baseline has not, count for nothing."""
-    found = results(
+    result = results(
         trial("a", 0, 1.0),
         trial("a", 1, 2.0),
         trial("a", 2, 4.0),
@@ -57,14 +57,14 @@ def test_arms_are_compared_by_the_seeds_that_both_have():
         trial("b", 2, 0.0, status="failed"),
         trial("b", 3, -9.0),
     )
-    base, other = found.arms
+    base, other = result.arms
 
     assert {0: 2.0, 1: 3.5, 3: -9.0} == other.by_seed("m")
-    assert summarise([1.0, 1.5]) == found.difference(other, "m")
-    assert found.difference(base, "m") is None
+    assert summarise([1.0, 1.5]) == result.difference(other, "m")
+    assert result.difference(base, "m") is None
     assert summarise([2.0, 3.5, -9.0]) == other.summary("m")
     assert other.summary("none") is None
-    assert ("a", {"noise.type": "a"}) == (found.baseline.label, base.settings)
+    assert ("a", {"noise.type": "a"}) == (result.baseline.label, base.settings)
 
 
 @pytest.mark.parametrize(
@@ -81,33 +81,33 @@ def test_arms_are_compared_by_the_seeds_that_both_have():
 def test_a_verdict_is_of_the_direction_and_of_an_interval_beyond_zero(
     better, values, verdict, best
 ):
-    found = results(
+    result = results(
         *(trial("a", n, v, better=better) for n, v in enumerate((1.0, 1.1, 1.2))),
         *(trial("b", n, v, better=better) for n, v in enumerate(values)),
     )
-    assert verdict == found.verdict(found.arms[1], "m")
-    first = found.best("m")
+    assert verdict == result.verdict(result.arms[1], "m")
+    first = result.best("m")
 
     assert best == (first and first[0].label)
     assert first is None or (verdict is not None) == first[1]
-    assert ("m" if better else None) == found.headline
+    assert ("m" if better else None) == result.headline
 
 
 def test_distances_are_of_the_trials_that_have_a_reference():
     """Of an arm none of whose trials has one there is nothing to judge; its values still stand."""
-    found = results(
+    result = results(
         trial("a", 0, 3.0, better="nearer", reference=5.0),
         trial("a", 1, 9.0, better="nearer"),
         trial("b", 0, 1.0, better="nearer"),
     )
-    base, other = found.arms
+    base, other = result.arms
 
-    assert found.by_distance("m")
-    assert ({0: 5.0}, {0: 2.0}) == (base.references("m"), found.judged(base, "m"))
-    assert ({}, {}) == (other.references("m"), found.judged(other, "m"))
+    assert result.by_distance("m")
+    assert ({0: 5.0}, {0: 2.0}) == (base.references("m"), result.judged(base, "m"))
+    assert ({}, {}) == (other.references("m"), result.judged(other, "m"))
     assert {0: 1.0} == other.by_seed("m")
-    assert 5.0 == found.reference("m")
-    assert found.best("m") is None
+    assert 5.0 == result.reference("m")
+    assert result.best("m") is None
     assert not results(trial("a", 0, 3.0, better="nearer")).by_distance("m")
 
 
@@ -145,22 +145,22 @@ def ablation(tmp_path):
     ]
     about = {"name": "x", "source": "", "trials": trials, "models": models}
     (tmp_path / "ablation.json").write_text(json.dumps(about))
-    for one in trials:
-        path = tmp_path / "trials" / one["key"] / "result.json"
+    for each in trials:
+        path = tmp_path / "trials" / each["key"] / "result.json"
         path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(trial(one["arm"], one["seed"], 1.0).result))
+        path.write_text(json.dumps(trial(each["arm"], each["seed"], 1.0).result))
     return tmp_path
 
 
 def test_a_network_is_of_the_lowest_seed_that_is_done_with_its_own_twin(ablation):
-    def told(arm):
-        one = network(ablation, arm)
-        return one.seed, one.folder.name, one.twin.name, one.overrides
+    def described(arm):
+        chosen = network(ablation, arm)
+        return chosen.seed, chosen.folder.name, chosen.twin.name, chosen.overrides
 
-    assert (0, "train-m0", "train-t0", ("sampler.steps=0",)) == told("a")
-    assert (1, "train-m0", "train-t0", ("sampler.steps=2",)) == told("b")
+    assert (0, "train-m0", "train-t0", ("sampler.steps=0",)) == described("a")
+    assert (1, "train-m0", "train-t0", ("sampler.steps=2",)) == described("b")
     (ablation / "trials" / "k2" / "result.json").write_text('{"status": "failed"}')
-    assert (3, "train-m1", "train-t1", ("sampler.steps=1",)) == told("b")
+    assert (3, "train-m1", "train-t1", ("sampler.steps=1",)) == described("b")
 
 
 def test_the_judge_of_a_network_is_that_of_its_trials(ablation):

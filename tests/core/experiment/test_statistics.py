@@ -11,27 +11,30 @@ numbers = st.floats(-1e3, 1e3).map(lambda x: round(x, 3))
 
 
 def test_known_interval():
-    found = summarise([1.0, 2.0, 3.0, 4.0])
+    summary = summarise([1.0, 2.0, 3.0, 4.0])
 
-    assert (4, 2.5) == (found.n, found.mean)
-    assert pytest.approx(1.2909944) == found.sd
-    assert pytest.approx((0.4457397, 4.5542603)) == (found.low, found.high)  # t(0.975, 3) = 3.1824
+    assert (4, 2.5) == (summary.n, summary.mean)
+    assert pytest.approx(1.2909944) == summary.sd
+    assert pytest.approx((0.4457397, 4.5542603)) == (
+        summary.low,
+        summary.high,
+    )  # t(0.975, 3) = 3.1824
 
 
 def test_two_seeds_have_a_wide_interval():
-    found = summarise([0.0, 1.0])
+    summary = summarise([0.0, 1.0])
 
-    assert pytest.approx(0.5 + 12.706205 / 2) == found.high
+    assert pytest.approx(0.5 + 12.706205 / 2) == summary.high
 
 
 @given(st.lists(numbers, min_size=2, max_size=8).filter(lambda xs: len(set(xs)) > 1))
 def test_interval_is_that_of_scipy(values):
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
 
-    found = summarise(values)
+    summary = summarise(values)
 
-    assert pytest.approx(expected.low, abs=1e-6) == found.low
-    assert pytest.approx(expected.high, abs=1e-6) == found.high
+    assert pytest.approx(expected.low, abs=1e-6) == summary.low
+    assert pytest.approx(expected.high, abs=1e-6) == summary.high
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 9, 10, 99, 1000])
@@ -44,11 +47,11 @@ def test_pairing_takes_out_what_seeds_share():
     values = {0: 10.9, 1: 21.0, 2: 31.1}
     expected = stats.ttest_rel(list(values.values()), list(baseline.values()))
 
-    found = paired(values, baseline)
+    summary = paired(values, baseline)
 
-    assert pytest.approx(1.0) == found.mean
-    assert pytest.approx(tuple(expected.confidence_interval(0.95))) == (found.low, found.high)
-    assert found.excludes_zero
+    assert pytest.approx(1.0) == summary.mean
+    assert pytest.approx(tuple(expected.confidence_interval(0.95))) == (summary.low, summary.high)
+    assert summary.excludes_zero
     assert not summarise(list(values.values())).excludes_zero
 
 
@@ -58,7 +61,13 @@ def test_only_shared_seeds_are_paired():
 
 
 def test_one_seed_has_no_interval():
-    found = summarise([3.0])
+    summary = summarise([3.0])
 
-    assert (1, 3.0, None, None, None) == (found.n, found.mean, found.sd, found.low, found.high)
-    assert not found.excludes_zero
+    assert (1, 3.0, None, None, None) == (
+        summary.n,
+        summary.mean,
+        summary.sd,
+        summary.low,
+        summary.high,
+    )
+    assert not summary.excludes_zero

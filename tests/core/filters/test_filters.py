@@ -80,10 +80,10 @@ COLUMNS = {
 )
 def test_texts_become_trees(text, tree):
     """Fault V2: every literal has the type of its column, however it is written."""
-    found = parse(text, COLUMNS)
+    result = parse(text, COLUMNS)
 
-    assert tree == found
-    assert repr(tree) == repr(found), "2020 and 2020.0 are equal in Python"
+    assert tree == result
+    assert repr(tree) == repr(result), "2020 and 2020.0 are equal in Python"
 
 
 @pytest.mark.parametrize(

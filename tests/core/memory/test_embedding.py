@@ -116,6 +116,6 @@ def test_without_a_cache_it_works_and_says_so(embedder, tmp_path, spoilt, caplog
 def test_threads_share_it(embedder):
     texts = ["x" * n for n in range(40)]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: embedder.embed(texts), range(4)))
+        results = list(pool.map(lambda _: embedder.embed(texts), range(4)))
 
-    assert all((one == found[0]).all() for one in found)
+    assert all((each == results[0]).all() for each in results)

@@ -29,9 +29,9 @@ def kept(column, value):
 @given(column=st.sampled_from([*COLUMNS]), value=values())
 def test_a_value_is_kept_or_refused(column, value):
     """Fault V1: of any type, into a column of any type; a truth value is no number."""
-    error, found = None, None
+    error, result = None, None
     try:
-        found = kept(column, value)
+        result = kept(column, value)
     except RowError as raised:
         error = raised
 
@@ -39,10 +39,10 @@ def test_a_value_is_kept_or_refused(column, value):
         assert (0, "a") == (error.row, error.id)
         assert f"column {column!r}: expected" in str(error)
         return
-    assert value == found
+    assert value == result
     if value is not None:
         truth = isinstance(value, bool | np.bool_)
-        assert truth == (column == "bool" or isinstance(found, bool))
+        assert truth == (column == "bool" or isinstance(result, bool))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_arrow_is_kept_or_refused_like_values(column, made, coded):
     vectors = pa.array([[1.0, 2.0]] * len(whole))
     table, error = pa.table({"id": ids, "vector": vectors, column: chunks}), None
     try:
-        found = conform(table, SCHEMA, "l2").column(column)
+        result = conform(table, SCHEMA, "l2").column(column)
     except StorageError as raised:
         error = raised
 
@@ -144,9 +144,9 @@ def test_arrow_is_kept_or_refused_like_values(column, made, coded):
         assert f"column {column!r}: expected" in str(error)
         assert error.row is None or ids[error.row] == error.id
     elif pa.types.is_timestamp(kind):
-        assert [None] * len(whole) == found.to_pylist()
+        assert [None] * len(whole) == result.to_pylist()
     else:
-        assert whole.to_pylist() == found.to_pylist()
+        assert whole.to_pylist() == result.to_pylist()
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,11 @@ def test_a_folder_that_is_not_empty_does_not_become_a_store(tmp_path):
         put(folder, "LOCK")
         with pytest.raises(StorageError, match="cannot become a store: it is not empty"):
             Folder.create(folder, "dot")
-        assert {name, "LOCK"} == {one.name for one in folder.iterdir()}
+        assert {name, "LOCK"} == {path.name for path in folder.iterdir()}
     (tmp_path / "rows" / "LOCK").unlink()
     with pytest.raises(StorageError, match="cannot become a store: it is not empty"):
         Folder.create(tmp_path / "rows", "dot")
-    assert ["rows"] == [one.name for one in (tmp_path / "rows").iterdir()]
+    assert ["rows"] == [path.name for path in (tmp_path / "rows").iterdir()]
     folder = tmp_path / "left"
     folder.mkdir()
     put(folder, *LEFT)
@@ -45,7 +45,7 @@ def test_a_folder_that_is_not_empty_does_not_become_a_store(tmp_path):
         Folder.create(folder, "dot")
     put(folder, "LOCK")
     Folder.create(folder, "dot").close()
-    assert ["LOCK"] == [one.name for one in folder.iterdir()]
+    assert ["LOCK"] == [path.name for path in folder.iterdir()]
 
 
 def test_a_store_that_another_process_makes_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
@@ -73,15 +73,15 @@ def test_a_writer_removes_what_killed_ones_left_and_nothing_else(tmp_path):
     folder = tmp_path / "store"
     with Numpy().create(str(folder), store_schema(2), metric="dot") as store:
         store.add([{"id": "a", "vector": [1, 2]}])
-    listed = {one.name for one in folder.iterdir()}
+    listed = {path.name for path in folder.iterdir()}
     put(folder, *LEFT, *OTHERS)
     (folder / "deep.9").mkdir()
     with Numpy().open(str(folder), read_only=True) as store:
         assert 1 == store.verify()
-    assert {*listed, *LEFT, *OTHERS, "deep.9"} == {one.name for one in folder.iterdir()}
+    assert {*listed, *LEFT, *OTHERS, "deep.9"} == {path.name for path in folder.iterdir()}
     with Numpy().open(str(folder)) as store:
         assert 1 == store.verify()
-    assert {*listed, *OTHERS, "deep.9"} == {one.name for one in folder.iterdir()}
+    assert {*listed, *OTHERS, "deep.9"} == {path.name for path in folder.iterdir()}
 
 
 def test_a_closed_store_lets_the_next_writer_in(tmp_path):
@@ -115,13 +115,13 @@ def test_generations_follow_each_other_and_tell_their_bytes(tmp_path):
             "rows": lambda path, data=data: path.write_bytes(data),
             "graph": lambda path: path.write_bytes(b"g"),
         })  # fmt: skip
-        told = json.loads((tmp_path / "store" / "STORE.json").read_text())
+        report = json.loads((tmp_path / "store" / "STORE.json").read_text())
         names = {"rows": f"rows.{number}", "graph": f"graph.{number}"}
-        assert (1, number, "l2") == (told["format"], told["generation"], told["metric"])
+        assert (1, number, "l2") == (report["format"], report["generation"], report["metric"])
         assert names == {part: path.name for part, path in folder.load().items()}
         assert len(data) + 1 == folder.size
         assert {*names.values(), "STORE.json", "LOCK"} == {
-            one.name for one in (tmp_path / "store").iterdir()
+            path.name for path in (tmp_path / "store").iterdir()
         }
     folder.close()
     assert names == {
@@ -133,7 +133,7 @@ def test_generations_follow_each_other_and_tell_their_bytes(tmp_path):
 def test_a_generation_that_cannot_be_written_leaves_the_one_before(tmp_path, fails):
     folder = Folder.create(tmp_path / "store", "l2")
     folder.save({"rows": lambda path: path.write_bytes(b"one")})
-    before = {one.name: one.read_bytes() for one in (tmp_path / "store").iterdir()}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()}
 
     def write(path):
         path.write_bytes(b"half")
@@ -142,6 +142,6 @@ def test_a_generation_that_cannot_be_written_leaves_the_one_before(tmp_path, fai
 
     with pytest.raises(StorageError, match="cannot be written: No space left"):
         folder.save({"rows": write, "graph": write})
-    assert before == {one.name: one.read_bytes() for one in (tmp_path / "store").iterdir()}
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()}
     assert ["rows"] == list(folder.load())
     folder.close()

@@ -83,12 +83,12 @@ def test_equal_scores_are_in_the_order_of_writing(tmp_path, where):
     with Numpy().create(str(tmp_path / "store"), SCHEMA, metric="dot") as store:
         store.add(rows)
         store.upsert(rows[2:3])
-        found = store.search([1, 1], 300, filter=where)["id"].to_pylist()
+        result = store.search([1, 1], 300, filter=where)["id"].to_pylist()
         texts = store.search_text("word", 300, filter=where)["id"].to_pylist()
 
     right = [str(n) for rest in (2, 1, 0) for n in range(300) if n % 3 == rest and n != 2]
     right.insert(99, "2")
-    assert right == found
+    assert right == result
     assert right == texts
 
 
@@ -97,9 +97,9 @@ def test_scores_are_as_documented(tmp_path):
     for metric, right in (("cosine", 0.6), ("dot", 6.0), ("l2", 1 / (1 + 17**0.5))):
         with Numpy().create(str(tmp_path / metric), SCHEMA, metric=metric) as store:
             store.add([{"id": "a", "vector": [3, 4]}])
-            found = store.search([2, 0])["_score"].to_pylist()
+            result = store.search([2, 0])["_score"].to_pylist()
 
-        assert [pytest.approx(right)] == found
+        assert [pytest.approx(right)] == result
 
 
 def test_a_deleted_row_is_gone_after_reopening(uri):
@@ -124,7 +124,7 @@ def test_rows_that_nobody_could_add_are_not_opened(tmp_path, column, value, mess
     """Whoever wrote them, with checksums that are right; what is dead may be as it likes."""
     place = str(tmp_path / "store")
     with Numpy().create(place, SCHEMA, metric="dot") as store:
-        store.add([{"id": one, "vector": [1, 2]} for one in "abc"])
+        store.add([{"id": letter, "vector": [1, 2]} for letter in "abc"])
     path = next((tmp_path / "store").glob("rows.*"))
     table = pq.read_table(path)
     at = table.column_names.index(column)

@@ -142,8 +142,8 @@ def test_passwords_are_never_shown(text):
         record = logging.LogRecord("a", logging.WARNING, "", 0, "at %s", (text,), None)
         shown.append(formatter.format(record))
 
-    assert [] == [one for one in shown if SECRET in one]
-    assert all("***" in one for one in shown)
+    assert [] == [each for each in shown if SECRET in each]
+    assert all("***" in each for each in shown)
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",)), max_size=40))

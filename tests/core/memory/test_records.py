@@ -138,7 +138,7 @@ def test_words_are_runs_of_letters_and_digits_whatever_their_case():
 
 def test_bm25_has_the_constants_of_lucene():
     """A score that is written out: k1 = 1.2 and b = 0.75, three texts of 1, 2 and 3 words."""
-    found = Bm25(["gate", "gate gate", "wall wall wall", None]).scores("GATE")
+    result = Bm25(["gate", "gate gate", "wall wall wall", None]).scores("GATE")
     idf, mean = math.log(1 + 2.5 / 2.5), 6 / 4
     right = [
         idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 1 / mean)),
@@ -147,7 +147,7 @@ def test_bm25_has_the_constants_of_lucene():
         0,
     ]
 
-    assert right == pytest.approx(found.tolist())
+    assert right == pytest.approx(result.tolist())
 
 
 TEXTS = st.lists(
@@ -163,10 +163,10 @@ def test_texts_are_scored_as_documented(texts, query):
     mean = max(sum(map(len, split)) / len(split), 1) if split else 1
     right = [0.0] * len(split)
     for word in set(query.split()):
-        n = sum(word in one for one in split)
-        for row, one in enumerate(split):
-            f, idf = one.count(word), math.log(1 + (len(split) - n + 0.5) / (n + 0.5))
-            right[row] += idf * f * (K1 + 1) / (f + K1 * (1 - B + B * len(one) / mean))
+        n = sum(word in each for each in split)
+        for row, each in enumerate(split):
+            f, idf = each.count(word), math.log(1 + (len(split) - n + 0.5) / (n + 0.5))
+            right[row] += idf * f * (K1 + 1) / (f + K1 * (1 - B + B * len(each) / mean))
 
     assert right == pytest.approx(Bm25(texts).scores(query).tolist())
 

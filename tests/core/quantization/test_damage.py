@@ -38,9 +38,9 @@ def test_sizes_do_not_matter(case, power):
         (Statistics(moment, 50), Statistics(moment * size, 50)),
     ):
         expected = damage(weight, weight + error, statistics)
-        found = damage(weight * size, (weight + error) * size, scaled)
+        result = damage(weight * size, (weight + error) * size, scaled)
 
-        assert pytest.approx(expected) == found
+        assert pytest.approx(expected) == result
 
 
 def test_nothing_is_lost_of_nothing():

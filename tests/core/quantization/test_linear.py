@@ -170,11 +170,11 @@ def test_weights_keep_their_names():
     model.register_buffer("steps", torch.zeros(1))
     model.inner.register_buffer("cache", torch.zeros(9), persistent=False)
     quantize_model(model, Rtn())
-    found = dict(named_weights(model))
+    result = dict(named_weights(model))
 
-    assert before == set(found)
+    assert before == set(result)
     assert {"inner.0.weight", "inner.2.weight"} == {
-        name for name, tensor in found.items() if isinstance(tensor, QuantizedTensor)
+        name for name, tensor in result.items() if isinstance(tensor, QuantizedTensor)
     }
 
 

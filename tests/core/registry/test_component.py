@@ -127,7 +127,7 @@ def test_a_class_may_be_given_itself(registry):
         type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"),
         PluginError("of ours"),
     ],
-    ids=lambda one: type(one).__name__,
+    ids=lambda value: type(value).__name__,
 )
 def test_no_component_is_blamed_for_want_of_memory_or_for_an_error_of_ours(error):
     with pytest.raises(type(error)) as caught, blamed(object(), "step"):

@@ -18,14 +18,18 @@ def test_there_is_a_hook_for_every_kind_and_one_for_kinds():
 
 def test_names_of_settings_are_reserved():
     """Also those that a file may have beside the sections."""
-    own = {one.name for one in attrs.fields(Config)}
+    own = {attribute.name for attribute in attrs.fields(Config)}
 
     assert RESERVED == own | {"extends", "ablate", "lock", "memory"}  # which was a section
 
 
 def test_a_configuration_has_a_section_for_each_kind():
     cls = config_class(tuple(KINDS.values()))
-    sections = {one.name: one.metadata for one in attrs.fields(cls) if one.name not in RESERVED}
+    sections = {
+        attribute.name: attribute.metadata
+        for attribute in attrs.fields(cls)
+        if attribute.name not in RESERVED
+    }
 
     assert [kind.section for kind in KINDS.values() if kind.section] == list(sections)
     assert all(KINDS[facts["kind"]].affects == facts["affects"] for facts in sections.values())

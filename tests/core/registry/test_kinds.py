@@ -113,19 +113,24 @@ def test_a_configuration_has_its_section(plugins):
 )
 def test_a_change_voids_what_its_row_says(plugins, affects, voids):
     registry = plugins(affects)
-    one, other = (
+    first, other = (
         resolve({"reranker": {"weight": weight}}, registry=registry) for weight in (1.0, 2.0)
     )
 
-    assert voids == (training_key(one) != training_key(other), trial_key(one) != trial_key(other))
+    assert voids == (
+        training_key(first) != training_key(other),
+        trial_key(first) != trial_key(other),
+    )
 
 
 def test_it_varies_and_its_keys_go_with_its_type(plugins):
     registry = plugins()
     values = {"ablate": {"reranker.type": ["plain", "other"]}}
-    found = [one.resolved.config.reranker for one in trials(values, registry=registry)]
+    results = [trial.resolved.config.reranker for trial in trials(values, registry=registry)]
 
-    assert [("Plain", 1.0), ("Other", -1.0)] == [(type(one).__name__, one.weight) for one in found]
+    assert [("Plain", 1.0), ("Other", -1.0)] == [
+        (type(each).__name__, each.weight) for each in results
+    ]
     changed = resolve(
         {"reranker": {"weight": 3.0}}, overrides=["reranker.type=other"], registry=registry
     )
@@ -142,7 +147,7 @@ def test_what_changes_nothing_cannot_vary(plugins):
 def test_editors_know_its_section(plugins):
     section = json_schema(plugins())["properties"]["reranker"]
 
-    assert ["other", "plain"] == [one["title"] for one in section["anyOf"]]
+    assert ["other", "plain"] == [each["title"] for each in section["anyOf"]]
     assert ["type"] == section["anyOf"][0]["required"], "the default needs no type"
 
 
@@ -160,7 +165,7 @@ def test_commands_list_it_and_begin_one(plugins, tmp_path):
     listed = json.loads(run(cli, ["plugins", "list", "--json"]).stdout)["components"]
     made = run(cli, ["plugins", "new", str(tmp_path / "aios-mine"), "--kind", "reranker"])
 
-    assert {"plain", "other"} == {one["name"] for one in listed if one["kind"] == "reranker"}
+    assert {"plain", "other"} == {each["name"] for each in listed if each["kind"] == "reranker"}
     assert 0 == made.exit_code, made.output
     test = (tmp_path / "aios-mine" / "test_aios_mine.py").read_text()
     assert "class Mine(Reranker):" in (tmp_path / "aios-mine" / "aios_mine.py").read_text()
@@ -200,4 +205,4 @@ def test_a_registry_that_is_filled_by_hand_takes_kinds(plugins):
     registry.add(importlib.import_module("offers"))
 
     assert not registry.failures
-    assert ["other", "plain"] == [one.name for one in registry.components("reranker")]
+    assert ["other", "plain"] == [component.name for component in registry.components("reranker")]

@@ -21,4 +21,4 @@ def test_there_is_one_of_each_kind():
     registry = examples()
 
     assert not registry.failures
-    assert sorted(KINDS) == [one.kind for one in registry.components()]
+    assert sorted(KINDS) == [component.kind for component in registry.components()]

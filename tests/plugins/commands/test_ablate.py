@@ -87,9 +87,9 @@ def started(aios, tmp_path):
         process.communicate()
 
 
-def wait_for(process, found):
+def wait_for(process, ready):
     """Wait until something is there that a running process makes; returns it."""
-    while not (result := found()):
+    while not (result := ready()):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     return result
@@ -136,8 +136,8 @@ def test_from_a_file_to_a_report_and_back(aios, here, tmp_path):
     done = aios("ablate", "tiny.toml", "--output", "out")
     assert 0 == done.returncode, done.stderr
     out = tmp_path / "out"
-    wanted = {"report.html", "table.md", "table.csv", "trials.parquet", "trials", "models"}
-    assert wanted <= {path.name for path in out.iterdir()}
+    expected = {"report.html", "table.md", "table.csv", "trials.parquet", "trials", "models"}
+    assert expected <= {path.name for path in out.iterdir()}
 
     again = here("ablate", "tiny.toml", "--output", "out", "--json")
     assert {"trials": 2, "failed": {}} == {
@@ -153,10 +153,10 @@ def test_from_a_file_to_a_report_and_back(aios, here, tmp_path):
         for path in out.glob("models/*/checkpoints/latest")
         if 'mode = "ar"' in (path.parent.parent / "run.lock.toml").read_text()
     }
-    found = json.loads(here("evaluate", str(model), "--set", "sampler.steps=1", "--json").stdout)
-    assert 1 == found["samples"]["nfe"]
-    assert {"nelbo", "nelbo_bpb", "bits_per_weight"} == set(found["model"]["metrics"])
-    assert {"nll", "nll_bpb", "bits_per_weight"} == set(found["twin"]["metrics"])
+    report = json.loads(here("evaluate", str(model), "--set", "sampler.steps=1", "--json").stdout)
+    assert 1 == report["samples"]["nfe"]
+    assert {"nelbo", "nelbo_bpb", "bits_per_weight"} == set(report["model"]["metrics"])
+    assert {"nll", "nll_bpb", "bits_per_weight"} == set(report["twin"]["metrics"])
     refused = here("evaluate", str(model), "--set", "training.steps=99")
     assert 2 == refused.exit_code
     assert "another training" in refused.stderr
@@ -169,7 +169,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(here, started, t
     process = started(*longer)
     records = wait_for(
         process,
-        lambda: len(found := list(tmp_path.glob("out/models/*/metrics.jsonl"))) == 2 and found,
+        lambda: len(results := list(tmp_path.glob("out/models/*/metrics.jsonl"))) == 2 and results,
     )
     firsts = {path: wait_for(process, path.read_text).splitlines()[0] for path in records}
 
@@ -185,7 +185,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(here, started, t
     assert 0 == done.exit_code, done.stderr
     for path, first in firsts.items():
         lines = path.read_text().splitlines()
-        assert first == lines[0]  # its speed is told to many digits: not trained anew
+        assert first == lines[0]  # its speed is given to many digits: not trained anew
         assert 400 == len(lines)
 
 

@@ -29,7 +29,7 @@ def run(aios, tmp_path):
 
 
 def test_a_model_adapts_is_looked_at_and_is_taken_back(aios, run):
-    words = [word for one in SMALL for word in ("--set", one)]
+    words = [word for setting in SMALL for word in ("--set", setting)]
     (attempt,) = json.loads(aios("evolve", "run", run, "--texts", "down.txt", *words, "--json"))
     skill = attempt["skill_id"]
 
@@ -51,7 +51,7 @@ def test_evidence_is_taken_from_a_store(aios, run, tmp_path):
     rows += [{"id": -1, "text": UP[:600], "kind": "note"}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     aios("memory", "add", "rows.jsonl", "--store", "notes")
-    words = ["--memories", "notes", *(word for one in SMALL for word in ("--set", one))]
+    words = ["--memories", "notes", *(word for setting in SMALL for word in ("--set", setting))]
     only = ("--filter", "kind = 'feedback'", "--json")
     (attempt,) = json.loads(aios("evolve", "run", run, *words, *only))
 
@@ -61,7 +61,7 @@ def test_evidence_is_taken_from_a_store(aios, run, tmp_path):
 
 
 def test_evaluation_is_of_head_unless_told_otherwise(aios, run):
-    words = [word for one in SMALL for word in ("--set", one)]
+    words = [word for setting in SMALL for word in ("--set", setting)]
     (attempt,) = json.loads(aios("evolve", "run", run, "--texts", "down.txt", *words, "--json"))
     words = ("--set", "evaluation.twin=false", "--set", "sampling.num_samples=2")
     head, base = (
@@ -75,26 +75,26 @@ def test_evaluation_is_of_head_unless_told_otherwise(aios, run):
 
 
 def test_what_no_level_can_do_ends_with_1_and_changes_nothing(aios, run):
-    words = [word for one in (*SMALL, "evolution.epsilon=50") for word in ("--set", one)]
+    words = [word for setting in (*SMALL, "evolution.epsilon=50") for word in ("--set", setting)]
 
-    told = aios("evolve", "run", run, "--texts", "down.txt", *words, code=1)
-    assert "rejected" in told
+    output = aios("evolve", "run", run, "--texts", "down.txt", *words, code=1)
+    assert "rejected" in output
     (entry,) = json.loads(aios("evolve", "history", run, "--json"))
     target = entry["verdict"]["target"]
     shown = f"{target['delta']:+.4f}", f"{target['high']:+.4f}"
     assert f"changes by {shown[0]} nats/token, at most {shown[1]}" in entry["reason"]
-    assert all(2 <= told.count(number) for number in shown), "row and reason say the same"
-    told = aios("evolve", "run", run, "--texts", "down.txt", *words, code=1)
-    assert "expected other evidence, or another seed" in told
+    assert all(2 <= output.count(number) for number in shown), "row and reason say the same"
+    output = aios("evolve", "run", run, "--texts", "down.txt", *words, code=1)
+    assert "expected other evidence, or another seed" in output
     assert "HEAD: base" in aios("evolve", "status", run)
 
 
 def test_mistakes_are_told(aios, run, tmp_path):
     assert "there is no evidence to adapt to" in aios("evolve", "run", run, code=2)
     assert "nothing.txt" in aios("evolve", "run", run, "--texts", "nothing.txt", code=2)
-    told = aios("evolve", "run", run, "--texts", "down.txt", "--level", "l2-lorra", code=2)
-    assert "did you mean" in told
-    assert "l2-lora" in told
+    output = aios("evolve", "run", run, "--texts", "down.txt", "--level", "l2-lorra", code=2)
+    assert "did you mean" in output
+    assert "l2-lora" in output
     assert "no version begins with 'abc'" in aios("evolve", "rollback", run, "abc", code=2)
     (tmp_path / "run" / "evolution" / "HEAD").write_text("../../x")
     assert "expected the id of a version" in aios("evolve", "status", run, code=2)

@@ -60,7 +60,7 @@ def aios(*arguments, code=0):
 
 
 def texts(*arguments):
-    return [one["text"] for one in json.loads(aios(*arguments, "--json").stdout)]
+    return [row["text"] for row in json.loads(aios(*arguments, "--json").stdout)]
 
 
 def test_one_text_is_printed_alone(run):
@@ -77,12 +77,12 @@ def test_several_are_told_apart(run):
 
 
 def test_samples_are_those_of_the_evaluation(run):
-    found = load(run)
-    expected = evaluate(found.resolved.config, found.model, found.tokenizer).samples.texts
+    result = load(run)
+    expected = evaluate(result.resolved.config, result.model, result.tokenizer).samples.texts
 
     shown = texts(run, "--num", 3)
     # Ours end with the text; an evaluation measures all that was sampled.
-    assert [True] * 3 == [one.startswith(two) for one, two in zip(expected, shown, strict=True)]
+    assert [True] * 3 == [each.startswith(two) for each, two in zip(expected, shown, strict=True)]
     assert expected[0] == shown[0]
 
 
@@ -92,11 +92,11 @@ def test_seeds_decide(run):
 
 
 def test_settings_of_the_sampler_may_change(run):
-    one, other = (
+    first, other = (
         texts(run, "--set", f"sampler.type={name}") for name in ("ancestral", "confidence")
     )
 
-    assert one != other
+    assert first != other
 
 
 @pytest.mark.parametrize("sampler", ["ancestral", "confidence", "first-hitting"])
@@ -117,13 +117,13 @@ def test_token_controls_and_steps(run):
     arguments = ("--suppress-token", 97, "--suppress-token", 98, "--ignore-eos", "--json")
     controls = ("--temperature", 0.9, "--top-k", 40, "--top-p", 0.95, "--min-p", 0.001)
     calm = ("--repetition-penalty", 1.1, "--sampler", "confidence", "--steps", 3)
-    (one,) = json.loads(aios(run, *arguments, *controls, *calm).stdout)
+    (row,) = json.loads(aios(run, *arguments, *controls, *calm).stdout)
 
-    assert not {97, 98} & set(one["token_ids"])
-    assert 3 == one["nfe"]
-    assert 16 == len(one["token_ids"]) == len(one["log_probs"]) == len(one["uncertainty"])
-    assert "length" == one["finish_reason"]
-    assert one["seconds"] > 0
+    assert not {97, 98} & set(row["token_ids"])
+    assert 3 == row["nfe"]
+    assert 16 == len(row["token_ids"]) == len(row["log_probs"]) == len(row["uncertainty"])
+    assert "length" == row["finish_reason"]
+    assert row["seconds"] > 0
 
 
 def test_what_is_written_obeys(run, tmp_path):
@@ -132,7 +132,7 @@ def test_what_is_written_obeys(run, tmp_path):
 
     for mode in ("ar", "diffusion"):
         (text,) = texts(run, "--json-schema", schema, "--mode", mode)
-        assert all(isinstance(one, bool) for one in json.loads(text))
+        assert all(isinstance(value, bool) for value in json.loads(text))
         (text,) = texts(run, "--regex", "(ab|c)+", "--mode", mode)
         assert re.fullmatch("(ab|c)+", text)
         assert [text] == texts(run, "--constraint", "regex:(ab|c)+", "--mode", mode)
@@ -170,7 +170,7 @@ def test_streams_end_in_the_text(run, mode):
     ]
     assert list(range(len(lines) - 1)) == [line["step"] for line in lines[:-1]]
     assert expected == "milk " + "".join(line["deltas"][0] for line in lines)
-    assert [expected] == [one["text"] for one in lines[-1]["samples"]]
+    assert [expected] == [sample["text"] for sample in lines[-1]["samples"]]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_what_cannot_be_done(run, arguments, expected):
     assert expected in stderr
     if "--set" not in arguments:  # whose names are keys of the configuration
         assert not [name for name in fields_dict(Settings) if "_" in name and name in stderr]
-    known = {word for one in command.params for word in (*one.opts, *one.secondary_opts)}
+    known = {word for param in command.params for word in (*param.opts, *param.secondary_opts)}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", stderr)) <= known | {"--help"}
 
 

@@ -34,15 +34,15 @@ def test_a_skill_is_taken_in_used_handed_out_and_revoked(aios, tmp_path):
     both = aios("skill", "merge", "run", f"{skill}=0.5", "--name", "half").split()[0]
     assert "Merged: 0.5 milk" in aios("skill", "show", "run", both)
     for weight in ("half", "nan", "inf"):
-        told = aios("skill", "merge", "run", f"{skill}={weight}", code=2)
-        assert f"expected a finite number as the weight, got '{weight}'" in told
-    told = aios("skill", "merge", "run", f"{skill}=0.7", "milk=0.3", code=2)
-    assert "expected each skill once" in told
+        output = aios("skill", "merge", "run", f"{skill}={weight}", code=2)
+        assert f"expected a finite number as the weight, got '{weight}'" in output
+    output = aios("skill", "merge", "run", f"{skill}=0.7", "milk=0.3", code=2)
+    assert "expected each skill once" in output
     assert "HEAD names it" in aios("skill", "delete", "run", "HEAD", code=2)
-    told = aios("skill", "import", "run", "adapter", "--name", "Cocoa")
-    assert f"{skill}: these weights are there already, and keep the name milk; `aios" in told
-    told = aios("skill", "merge", "run", f"{skill}=0.5", "--name", "again")
-    assert f"{both}: these weights are there already, and keep the name half; `aios" in told
+    output = aios("skill", "import", "run", "adapter", "--name", "Cocoa")
+    assert f"{skill}: these weights are there already, and keep the name milk; `aios" in output
+    output = aios("skill", "merge", "run", f"{skill}=0.5", "--name", "again")
+    assert f"{both}: these weights are there already, and keep the name half; `aios" in output
     assert "deleted" in aios("skill", "delete", "run", "half")
     assert 1 == len(json.loads(aios("skill", "ls", "run", "--json")))
     aios("skill", "export", "run", skill, "out")
@@ -64,9 +64,9 @@ def test_an_alpha_that_is_no_scale_is_told_with_its_file(aios, tmp_path, alpha):
     config = f'{{"peft_type": "LORA", "r": 2, "lora_alpha": {alpha}}}'
     (tmp_path / "adapter" / "adapter_config.json").write_text(config)
 
-    told = aios("skill", "import", "run", "adapter", code=2)
-    assert "adapter_config.json: " in told
-    assert "lora_alpha" in told
+    output = aios("skill", "import", "run", "adapter", code=2)
+    assert "adapter_config.json: " in output
+    assert "lora_alpha" in output
     assert "as they were written" in aios("evolve", "verify", "run")
 
 

@@ -37,13 +37,13 @@ def tensors():
 def test_matrices_of_linear_layers_alone_are_quantized(tensors):
     """Of any floating type that is wide; by their names, those of embeddings and norms are not."""
     taken, kept = tensors
-    found = quantized(source(taken | kept), Rtn(bits=3))
-    back = dequantized(found)
+    result = quantized(source(taken | kept), Rtn(bits=3))
+    back = dequantized(result)
 
     for name, tensor in kept.items():
-        assert found.get(name) is tensor
+        assert result.get(name) is tensor
     for name, tensor in taken.items():
-        assert (3, "rtn") == (found.get(name).bits, found.get(name).method)
+        assert (3, "rtn") == (result.get(name).bits, result.get(name).method)
         expected = Rtn().dequantize(Rtn(bits=3).quantize(tensor)).to(tensor.dtype)
         assert (tensor.dtype, True) == (back.get(name).dtype, torch.equal(expected, back.get(name)))
     assert torch.float32 == back.get("packed.weight").dtype
@@ -61,11 +61,11 @@ def test_patterns_and_plans_are_by_name(tensors):
 
     taken, kept = tensors
     exclude = ("float64*", "*.bias", "FLOAT32*")
-    found = quantized(source(taken | kept), Planned(bits=8), exclude, measured.append)
+    result = quantized(source(taken | kept), Planned(bits=8), exclude, measured.append)
     bits = {
-        name: one.bits
+        name: tensor.bits
         for name in (*taken, "wte.weight", "model.lm_head.weight")
-        if isinstance(one := found.get(name), QuantizedTensor)
+        if isinstance(tensor := result.get(name), QuantizedTensor)
     }
 
     own = {"float32.weight": 8, "float16.weight": 2, "bfloat16.weight": 8}

@@ -73,7 +73,7 @@ def test_ids_are_read_from_stdin_as_they_are_printed(file):
     for option in ((), ("--json",)):
         ids = run("encode", TEXT, "--tokenizer", file, *option).stdout
         assert TEXT == run("decode", "--tokenizer", file, stdin=ids).stdout
-    for wrong, told in (
+    for wrong, message in (
         ("", "expected IDS, or ids on stdin"),
         ("312 x", "expected ids, whole numbers from 0 on, got 'x'"),
         ("-1", "got '-1'"),
@@ -81,7 +81,7 @@ def test_ids_are_read_from_stdin_as_they_are_printed(file):
     ):
         result = run("decode", "--tokenizer", file, stdin=wrong)
         assert 2 == result.exit_code
-        assert told in result.stderr
+        assert message in result.stderr
 
 
 def test_a_text_that_begins_with_a_dash_goes_behind_two(file):
@@ -96,12 +96,12 @@ def test_a_text_that_begins_with_a_dash_goes_behind_two(file):
 
 def test_special_tokens_are_text_unless_asked_for(file):
     """Fault T6."""
-    told = ("encode", "<mask>the", "--tokenizer", file, "--json")
+    encode = ("encode", "<mask>the", "--tokenizer", file, "--json")
 
-    assert not {0, 1, 2, 3} & set(json.loads(run(*told).stdout))
-    assert 0 == json.loads(run(*told, "--parse-special").stdout)[0]
-    pieces = ("inspect", "<mask>", "--tokenizer", file, "--json", "--parse-special")
-    assert ["<mask>"] == json.loads(run(*pieces).stdout)["pieces"]
+    assert not {0, 1, 2, 3} & set(json.loads(run(*encode).stdout))
+    assert 0 == json.loads(run(*encode, "--parse-special").stdout)[0]
+    inspect = ("inspect", "<mask>", "--tokenizer", file, "--json", "--parse-special")
+    assert ["<mask>"] == json.loads(run(*inspect).stdout)["pieces"]
 
 
 def test_which_library_works_is_told(file, tmp_path):
@@ -115,24 +115,24 @@ def test_which_library_works_is_told(file, tmp_path):
         result = run(command, "the", "--tokenizer", other)
         assert "nfc.json: read by the library tokenizers" in result.stderr
         assert "it has a normalizer" in result.stderr
-    told = json.loads(run("inspect", "the", "--tokenizer", other, "--json").stdout)
-    assert ("tokenizers", "it has a normalizer") == (told["backend"], told["reason"])
+    report = json.loads(run("inspect", "the", "--tokenizer", other, "--json").stdout)
+    assert ("tokenizers", "it has a normalizer") == (report["backend"], report["reason"])
 
 
 def test_inspection_counts(file):
-    told = json.loads(run("inspect", "the thief", "--tokenizer", file, "--json").stdout)
-    assert "the thief" == "".join(told["pieces"])
-    assert len(told["ids"]) == told["tokens"]
-    assert 2 * told["fertility"] == told["tokens"]
-    assert 9 == pytest.approx(told["bytes_per_token"] * told["tokens"])
+    report = json.loads(run("inspect", "the thief", "--tokenizer", file, "--json").stdout)
+    assert "the thief" == "".join(report["pieces"])
+    assert len(report["ids"]) == report["tokens"]
+    assert 2 * report["fertility"] == report["tokens"]
+    assert 9 == pytest.approx(report["bytes_per_token"] * report["tokens"])
 
 
 def test_pieces_are_shown_in_two_colours_by_turns(file):
     result = run("inspect", "the thief\n\x1b[2J", "--tokenizer", file, color=True)
-    pieces = re.findall(r"\x1b\[(\d+)m\x1b\[7m(.*?)\x1b\[0m", result.stdout)
+    parts = re.findall(r"\x1b\[(\d+)m\x1b\[7m(.*?)\x1b\[0m", result.stdout)
 
-    assert "the thief\\n\\x1b[2J" == "".join(piece for _, piece in pieces)
-    assert ["36", "35"] * 2 == [colour for colour, _ in pieces][:4]
+    assert "the thief\\n\\x1b[2J" == "".join(piece for _, piece in parts)
+    assert ["36", "35"] * 2 == [colour for colour, _ in parts][:4]
     assert "the thief\n" == run("inspect", "the thief", "--tokenizer", file).stdout
     assert "tokens " in result.stderr
     assert "fertility " in result.stderr

@@ -11,8 +11,8 @@ def test_what_a_worker_said_is_told_and_its_last_words_are_in_the_error(capfd):
     """A user sees why a process died, as of an abort in native code."""
     say = "(__import__('os').write(2, b'about {}\\n'), {})"
     last = say.format(3, "__import__('os')._exit(7)")
-    told = {str(n): (last if n == 3 else say.format(n, n),) for n in range(6)}
-    outcomes = {o.key: o for o in Processes(workers=2).run(eval, told)}
+    lines = {str(n): (last if n == 3 else say.format(n, n),) for n in range(6)}
+    outcomes = {o.key: o for o in Processes(workers=2).run(eval, lines)}
 
     assert ["its process ended with exit code 7: about 3", "about 3"] == (
         outcomes["3"].error.splitlines()

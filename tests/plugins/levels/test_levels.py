@@ -80,7 +80,7 @@ def test_scale_zero_and_times_outside_are_the_model_itself(model, experience):
 
 def test_a_bank_is_weighed_one_by_one(model, experience):
     """A second side network of weight zero leaves the answers of the first alone."""
-    one, two = (
+    first, second = (
         Control(learning_rate=0.05).adapt(
             model, Experience(experience.target, experience.base, seed), SMALL
         )
@@ -90,13 +90,13 @@ def test_a_bank_is_weighed_one_by_one(model, experience):
 
     def answer(*scales):
         adapted = model
-        for scale, adaptation in zip(scales, (one, two), strict=True):
+        for scale, adaptation in zip(scales, (first, second), strict=True):
             config = adaptation.config | {"conditioning_scale": scale}
             adapted = Control().apply(adapted, attrs.evolve(adaptation, config=config))
         return adapted(x, t)
 
-    assert torch.equal(answer(1.0, 0.0), Control().apply(model, one)(x, t))
-    assert torch.equal(answer(0.0, 1.0), Control().apply(model, two)(x, t))
+    assert torch.equal(answer(1.0, 0.0), Control().apply(model, first)(x, t))
+    assert torch.equal(answer(0.0, 1.0), Control().apply(model, second)(x, t))
     assert not torch.allclose(answer(1.0, 1.0), answer(1.0, 0.0), atol=1e-3)
 
 
@@ -120,10 +120,10 @@ def test_unfreezing_takes_the_most_promising_that_fit(model, experience):
 
     assert sorted(chosen, key=lambda name: -promise[name]) == chosen
     for name in sizes.keys() - set(chosen):
-        better = sum(sizes[one] for one in chosen if promise[one] >= promise[name])
+        better = sum(sizes[each] for each in chosen if promise[each] >= promise[name])
         assert better + sizes[name] > most
     least = min(sizes.values())
-    assert [least] == [sizes[one] for one in Random().choose(model, experience, 1.0 * least)]
+    assert [least] == [sizes[each] for each in Random().choose(model, experience, 1.0 * least)]
     draws = {
         tuple(Random().choose(model, attrs.evolve(experience, seed=seed), most))
         for seed in range(4)
@@ -140,7 +140,12 @@ def test_a_pull_is_half_the_squared_distance(model, experience, monkeypatch):
             for tensor in tensors:
                 tensor.add_(2)
         asked.append(
-            (float(pull().detach()), sum(one.numel() for one in tensors), learning_rate, replay)
+            (
+                float(pull().detach()),
+                sum(tensor.numel() for tensor in tensors),
+                learning_rate,
+                replay,
+            )
         )
 
     monkeypatch.setattr(unfreeze, "fit", fit)
@@ -223,7 +228,7 @@ def test_weights_are_fitted_to_the_target_and_a_share_of_the_base(model, experie
 
     def fitted(cached, count, pool):
         asked.append(([share for _, share in cached], count, pool))
-        tokens = [sorted({chr(one) for one in part.tokens}) for part, _ in cached]
+        tokens = [sorted({chr(token) for token in part.tokens}) for part, _ in cached]
         assert (
             tokens
             == [sorted(set("a bottle of milk")), sorted(set("no more of it all"))][: len(cached)]
@@ -290,11 +295,11 @@ def test_a_mixture_is_no_worse_than_either(model, tmp_path, tiny_run, pool):
     mixed = level.apply(hearing, level.adapt(hearing, experience, SMALL))
     mixed.head.weights.fill_(0.5)
     x, t = torch.full((1, 16), 256), torch.ones(1).double()
-    vectors, ones = np.ones((1, 2, 4), np.float32), np.ones((1, 2), np.float32)
-    told = mixed.conditioned(Memories(vectors, ones, ones > 0, ((),)))
-    assert not torch.allclose(mixed(x, t), told(x, t), atol=1e-3)
-    for one in (mixed.denoiser(), told.denoiser()):
-        torch.testing.assert_close(one(x, t)[:, 3:9], one.part(x, t, 3, 9))
+    vectors, scores = np.ones((1, 2, 4), np.float32), np.ones((1, 2), np.float32)
+    conditioned = mixed.conditioned(Memories(vectors, scores, scores > 0, ((),)))
+    assert not torch.allclose(mixed(x, t), conditioned(x, t), atol=1e-3)
+    for each in (mixed.denoiser(), conditioned.denoiser()):
+        torch.testing.assert_close(each(x, t)[:, 3:9], each.part(x, t, 3, 9))
     adaptation.config["experts"][0]["sha256"] = "0" * 64
     with pytest.raises(EvolutionError, match="is not the one that was mixed"):
         Mixing().apply(model, adaptation)
@@ -303,12 +308,12 @@ def test_a_mixture_is_no_worse_than_either(model, tmp_path, tiny_run, pool):
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 def test_guidance_is_a_log_pool(gamma):
     """Of the prediction with a condition and the one without, by gamma and 1 - gamma."""
-    told, alone = torch.randn(2, 1, 6, 20).log_softmax(-1)
-    for parts in (told, alone):
+    conditional, alone = torch.randn(2, 1, 6, 20).log_softmax(-1)
+    for parts in (conditional, alone):
         parts[..., 16] = -1e4
     x, t = torch.full((1, 6), 16), torch.ones(1)
-    guided = ClassifierFree(Constant(told), Constant(alone), gamma, 16)(x, t)
-    mixed = pooled(torch.stack((told, alone), -2), torch.tensor([gamma, 1 - gamma]), "log")
+    guided = ClassifierFree(Constant(conditional), Constant(alone), gamma, 16)(x, t)
+    mixed = pooled(torch.stack((conditional, alone), -2), torch.tensor([gamma, 1 - gamma]), "log")
     keep = [token for token in range(20) if token != 16]
 
     torch.testing.assert_close(guided[..., keep], mixed[..., keep])
@@ -339,13 +344,13 @@ def test_an_expert_that_is_not_there_is_told(model, experience, tmp_path):
 @pytest.mark.parametrize("replay", [0.01, 0.25, 1.0, 4.0, 30.0])
 def test_the_base_domain_counts_as_much_as_replay_says(pool, replay):
     """The weights are the best of a grid, for one model that knows the target, one the base."""
-    told = torch.tensor([[0.6, 0.1, 0.3], [0.1, 0.7, 0.2]]).log()
+    log_probs = torch.tensor([[0.6, 0.1, 0.3], [0.1, 0.7, 0.2]]).log()
 
     def nats(first):
-        mixed = pooled(told, torch.stack([first, 1 - first]), pool)
+        mixed = pooled(log_probs, torch.stack([first, 1 - first]), pool)
         return float(-mixed[0] - replay * mixed[1])
 
-    parts = [(_Cached(told[None], torch.tensor([token]), torch.ones(1)), share)
+    parts = [(_Cached(log_probs[None], torch.tensor([token]), torch.ones(1)), share)
              for token, share in ((0, 1.0), (1, replay))]  # fmt: skip
     weights = _fitted(parts, 2, pool)
     best = min(nats(first) for first in torch.linspace(0, 1, 1001))

@@ -142,15 +142,15 @@ def test_a_minimal_adapter_of_peft_is_read(model):
 def test_updates_of_different_layers_and_ranks_merge(model, experience):
     """As stacking them does, in one file that is an adapter of PEFT too."""
     budget = Budget(share=1.0, steps=5, batch_size=4)
-    one = Lora(rank=2, targets=("qkv",)).adapt(model, experience, budget)
+    adaptation = Lora(rank=2, targets=("qkv",)).adapt(model, experience, budget)
     two = Lora(rank=3, targets=("out",), alpha=0.5).adapt(model, experience, budget)
-    merged = Lora().merge([(one, 1.0), (two, 1.0)])
-    stacked = Lora().apply(Lora().apply(model, one), two)
+    merged = Lora().merge([(adaptation, 1.0), (two, 1.0)])
+    stacked = Lora().apply(Lora().apply(model, adaptation), two)
     x, t = experience.target.ids, torch.rand(8).double()
 
     assert 5 == merged.config["r"]
     torch.testing.assert_close(stacked(x, t), Lora().apply(model, merged)(x, t))
-    assert torch.equal(model(x, t), Lora().apply(model, Lora().merge([(one, 0.0)]))(x, t))
+    assert torch.equal(model(x, t), Lora().apply(model, Lora().merge([(adaptation, 0.0)]))(x, t))
 
 
 def test_a_tensor_that_is_not_used_is_refused(model, learned):

@@ -65,8 +65,8 @@ def test_we_read_what_peft_writes(model, tmp_path, options):
 
 def test_a_merge_is_what_peft_makes_of_both(model, tmp_path):
     """``add_weighted_adapter`` with ``cat``, by weights that PEFT takes the same way."""
-    one, two = learned(model, rank=2), learned(model, rank=3, alpha=0.5)
-    for name, adaptation in (("one", one), ("two", two)):
+    first, second = learned(model, rank=2), learned(model, rank=3, alpha=0.5)
+    for name, adaptation in (("one", first), ("two", second)):
         (tmp_path / name).mkdir()
         save_adaptation(tmp_path / name, adaptation)
     theirs = peft.PeftModel.from_pretrained(
@@ -75,7 +75,7 @@ def test_a_merge_is_what_peft_makes_of_both(model, tmp_path):
     theirs.load_adapter(tmp_path / "two", adapter_name="two")
     theirs.add_weighted_adapter(["one", "two"], [0.7, 0.3], "both", combination_type="cat")
     theirs.set_adapter("both")
-    ours = Lora().apply(model, Lora().merge([(one, 0.7), (two, 0.3)]))
+    ours = Lora().apply(model, Lora().merge([(first, 0.7), (second, 0.3)]))
 
     torch.testing.assert_close(theirs.eval()(X, T), ours(X, T))
 
@@ -139,7 +139,9 @@ def taken(model, adaptation):
         return None, str(error)
 
 
-@pytest.mark.parametrize("name", [one.name for one in dataclasses.fields(peft.LoraConfig)])
+@pytest.mark.parametrize(
+    "name", [attribute.name for attribute in dataclasses.fields(peft.LoraConfig)]
+)
 def test_every_field_of_peft_is_done_as_it_does_it_or_refused(model, theirs, name):
     """Fault T4: a field of a later version, which no list here can know, is among the refused."""
     adaptation = read_adaptation(theirs)
@@ -148,9 +150,9 @@ def test_every_field_of_peft_is_done_as_it_does_it_or_refused(model, theirs, nam
         changed = adaptation.config | {name: value}
         if name == "layers_pattern":
             changed["layers_to_transform"] = [0, 1]
-        ours, told = taken(model, Adaptation(changed, adaptation.tensors, 0))
+        ours, message = taken(model, Adaptation(changed, adaptation.tensors, 0))
         if ours is None:
-            assert name == "r" or name in told
+            assert name == "r" or name in message
             continue
         (theirs / CONFIG).write_text(json.dumps(changed))
         try:
@@ -170,8 +172,8 @@ def test_an_untrained_adapter_changes_nothing_or_is_refused(model, tmp_path, ini
     config = peft.LoraConfig(r=2, target_modules=["qkv"], init_lora_weights=init)
     made = peft.get_peft_model(copy.deepcopy(model), config).eval()
     made.save_pretrained(tmp_path)
-    ours, told = taken(model, read_adaptation(tmp_path))
+    ours, message = taken(model, read_adaptation(tmp_path))
     if init not in {True, "gaussian", "orthogonal", "mica"}:
-        assert f"init_lora_weights = '{init}'" in told
+        assert f"init_lora_weights = '{init}'" in message
         return
     torch.testing.assert_close(made(X, T), ours(X, T), rtol=1e-5, atol=1e-5)

@@ -11,14 +11,14 @@ def rates(steps, warmup, schedule=None):
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_tenth():
-    found = rates(100, 10)
+    result = rates(100, 10)
 
-    assert found[:10] == pytest.approx([0.2 * n for n in range(1, 11)])
-    assert found[10] == 2.0
-    assert found[10:] == sorted(found[10:], reverse=True)
-    assert found[-1] == pytest.approx(0.2, rel=0.01)
-    assert found[55] == pytest.approx(2 * (0.1 + 0.9 / 2)), "half way down a cosine"
-    assert found[40] == pytest.approx(2 * (0.1 + 0.9 * 0.75)), "a third of the way"
+    assert result[:10] == pytest.approx([0.2 * n for n in range(1, 11)])
+    assert result[10] == 2.0
+    assert result[10:] == sorted(result[10:], reverse=True)
+    assert result[-1] == pytest.approx(0.2, rel=0.01)
+    assert result[55] == pytest.approx(2 * (0.1 + 0.9 / 2)), "half way down a cosine"
+    assert result[40] == pytest.approx(2 * (0.1 + 0.9 * 0.75)), "a third of the way"
 
 
 def test_a_run_shorter_than_its_warm_up():

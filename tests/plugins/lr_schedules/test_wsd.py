@@ -8,21 +8,21 @@ def rates(schedule, steps=110, warmup=10):
 
 
 def test_rises_stays_and_falls():
-    found = rates(WarmupStableDecay())
+    result = rates(WarmupStableDecay())
 
-    assert found[:10] == pytest.approx([0.2 * n for n in range(1, 11)])
-    assert {2.0} == set(found[10:90])
-    assert found[90:] == sorted(found[90:], reverse=True)
-    assert found[95] == pytest.approx(2 * (1 - 0.25**0.5)), "a quarter of the decay"
-    assert found[-1] == pytest.approx(2 * (1 - 0.95**0.5)), "the last step still learns"
+    assert result[:10] == pytest.approx([0.2 * n for n in range(1, 11)])
+    assert {2.0} == set(result[10:90])
+    assert result[90:] == sorted(result[90:], reverse=True)
+    assert result[95] == pytest.approx(2 * (1 - 0.25**0.5)), "a quarter of the decay"
+    assert result[-1] == pytest.approx(2 * (1 - 0.95**0.5)), "the last step still learns"
 
 
 def test_a_linear_decay():
-    found = rates(WarmupStableDecay(decay=0.5, shape="linear"))
+    result = rates(WarmupStableDecay(decay=0.5, shape="linear"))
 
-    assert {2.0} == set(found[10:61])
-    assert found[85] == pytest.approx(1.0)
-    assert found[-1] == pytest.approx(2 / 50)
+    assert {2.0} == set(result[10:61])
+    assert result[85] == pytest.approx(1.0)
+    assert result[-1] == pytest.approx(2 / 50)
 
 
 def test_nothing_before_the_decay_depends_on_the_end():

@@ -11,7 +11,7 @@ def test_is_torchs_bit_for_bit():
     generator = torch.Generator().manual_seed(0)
     roles = {"matrix": (4, 3), "head": (3, 4), "embedding": (5, 2), "vector": (3,)}
     ours = [Weight(role, torch.full(shape, 0.5), role) for role, shape in roles.items()]
-    theirs = [one.tensor.clone() for one in ours]
+    theirs = [weight.tensor.clone() for weight in ours]
     stepper = AdamW(beta1=0.8, beta2=0.95).build(ours, weight_decay=0.1)
     expected = torch.optim.AdamW(
         [
@@ -22,14 +22,14 @@ def test_is_torchs_bit_for_bit():
         lr=0.01,
     )
     for _ in range(3):
-        for one, other in zip(ours, theirs, strict=True):
-            one.tensor.grad = torch.randn(one.tensor.shape, generator=generator)
-            other.grad = one.tensor.grad.clone()
+        for weight, other in zip(ours, theirs, strict=True):
+            weight.tensor.grad = torch.randn(weight.tensor.shape, generator=generator)
+            other.grad = weight.tensor.grad.clone()
         stepper.step(0.01)
         expected.step()
 
-        for one, other in zip(ours, theirs, strict=True):
-            assert one.tensor.equal(other)
-    for one, other in zip(ours, theirs, strict=True):
+        for weight, other in zip(ours, theirs, strict=True):
+            assert weight.tensor.equal(other)
+    for weight, other in zip(ours, theirs, strict=True):
         for key, value in expected.state[other].items():
-            assert value.equal(stepper.state[f"{one.name}.{key}"])
+            assert value.equal(stepper.state[f"{weight.name}.{key}"])

@@ -27,10 +27,10 @@ def flattened(matrix):
 
 def oracle(weights, gradients, rates, *, momentum=0.95, decay=0.1):
     """Weights after some steps, in float64."""
-    weights = [one.double().numpy().copy() for one in weights]
-    averages = [np.zeros_like(one) for one in weights]
+    weights = [weight.double().numpy().copy() for weight in weights]
+    averages = [np.zeros_like(weight) for weight in weights]
     for step, rate in enumerate(rates):
-        for i, gradient in enumerate(one.double().numpy() for one in gradients[step]):
+        for i, gradient in enumerate(gradient.double().numpy() for gradient in gradients[step]):
             averages[i] = momentum * averages[i] + (1 - momentum) * gradient
             ahead = momentum * averages[i] + (1 - momentum) * gradient
             size = 0.2 * np.sqrt(max(gradient.shape))
@@ -42,17 +42,17 @@ def oracle(weights, gradients, rates, *, momentum=0.95, decay=0.1):
 def test_is_the_update_of_an_oracle_in_float64(momentum):
     rates = [0.1, 0.05, 0.2, 0.01]
     start, gradients = drawn(SHAPES, 0), [drawn(SHAPES, step) for step in range(1, 5)]
-    weights = [Weight(str(i), one.clone(), "matrix") for i, one in enumerate(start)]
+    weights = [Weight(str(i), each.clone(), "matrix") for i, each in enumerate(start)]
     stepper = Muon(momentum=momentum).build(weights, weight_decay=0.1)
     for rate, given in zip(rates, gradients, strict=True):
-        for one, gradient in zip(weights, given, strict=True):
-            one.tensor.grad = gradient.clone()
+        for weight, gradient in zip(weights, given, strict=True):
+            weight.tensor.grad = gradient.clone()
         stepper.step(rate)
 
-    for one, expected in zip(
+    for weight, expected in zip(
         weights, oracle(start, gradients, rates, momentum=momentum), strict=True
     ):
-        np.testing.assert_allclose(one.tensor.numpy(), expected, rtol=0, atol=2e-5)
+        np.testing.assert_allclose(weight.tensor.numpy(), expected, rtol=0, atol=2e-5)
 
 
 def test_singular_values_become_about_one():
@@ -84,7 +84,7 @@ def test_a_step_has_the_size_of_one_of_adamw():
 def test_all_else_is_adamws(role):
     """To the bit, also a weight of more than two axes."""
     shapes = [(7,)] if role == "vector" else [(4, 3)]
-    found = []
+    results = []
     for optimizer in (Muon(beta1=0.7, beta2=0.9), AdamW(beta1=0.7, beta2=0.9)):
         weights = [
             Weight("w", drawn(shapes, 0)[0], role),
@@ -92,13 +92,13 @@ def test_all_else_is_adamws(role):
         ]
         stepper = optimizer.build(weights, weight_decay=0.1)
         for step in range(3):
-            for one in weights:
-                one.tensor.grad = drawn([one.tensor.shape], step)[0]
+            for weight in weights:
+                weight.tensor.grad = drawn([weight.tensor.shape], step)[0]
             stepper.step(0.1)
-        found.append([one.tensor for one in weights])
+        results.append([weight.tensor for weight in weights])
 
-    for one, other in zip(*found, strict=True):
-        assert one.equal(other)
+    for weight, other in zip(*results, strict=True):
+        assert weight.equal(other)
 
 
 def test_state_is_one_number_a_weight_of_a_matrix():

@@ -62,8 +62,8 @@ def test_a_code_is_the_nearest_of_what_is_stored(bits, symmetric):
     nearest = (steps - weight.view(5, 3, 16, 1)).abs().amin(-1)
 
     assert "f16" == packed.param_fmt
-    found = (quantizer.dequantize(packed) - weight).abs().view(5, 3, 16)
-    torch.testing.assert_close(nearest, found, rtol=0, atol=2e-5)
+    result = (quantizer.dequantize(packed) - weight).abs().view(5, 3, 16)
+    torch.testing.assert_close(nearest, result, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
@@ -184,9 +184,9 @@ def test_the_largest_weights_are_kept_and_larger_ones_named(quantizer):
 def test_an_offset_far_beyond_the_weights_is_named():
     class Off(Rtn):
         def fit(self, groups, statistics):
-            found = super().fit(groups, statistics)
-            found.offset[2, 0] = 1e9
-            return found
+            result = super().fit(groups, statistics)
+            result.offset[2, 0] = 1e9
+            return result
 
     with pytest.raises(QuantizationError, match="row 2: a scale or an offset is 1e"):
         Off().quantize(torch.ones(4, 8))
@@ -216,7 +216,7 @@ def test_libraries_quantize_as_well_as_the_reference(cls, module):
     weight = torch.randn(64, 256, generator=torch.Generator().manual_seed(0))
     for bits in (2, 4, 8):
         errors = [
-            float((one.dequantize(one.quantize(weight)) - weight).square().mean())
-            for one in (cls(bits=bits), Rtn(bits=bits))
+            float((each.dequantize(each.quantize(weight)) - weight).square().mean())
+            for each in (cls(bits=bits), Rtn(bits=bits))
         ]
         assert errors[0] < 1.3 * errors[1]

@@ -102,7 +102,7 @@ def test_a_budget_goes_where_few_bits_would_cost_most(weight, easy):
         quantizer = Arrow(bits_per_weight=budget)
         planned = quantizer.plan((name, w, None) for name, w in weights.items())
         made = [planned[name].quantize(w) for name, w in weights.items()]
-        assert sum(one.bits_per_weight for one in made) <= 2 * budget
+        assert sum(each.bits_per_weight for each in made) <= 2 * budget
         assert planned["easy"].bits <= planned["weight"].bits
     assert [2, 8] == [planned[name].bits for name in weights]
     nothing = torch.empty(0, 512)

@@ -5,7 +5,9 @@ from aios_plugins.reports.html.factors import choices, curves, factors
 
 
 def arms(*settings):
-    return tuple(Arm(str(number), number == 0, one, ()) for number, one in enumerate(settings))
+    return tuple(
+        Arm(str(number), number == 0, setting, ()) for number, setting in enumerate(settings)
+    )
 
 
 GRID = arms(
@@ -28,25 +30,25 @@ def test_words_of_a_section_are_one_choice_and_each_number_is_its_own():
 
 
 def test_a_factor_has_two_levels_at_least_numbers_ascending():
-    found = {one.name: one for one in factors(GRID)}
+    result = {factor.name: factor for factor in factors(GRID)}
 
-    assert {"noise", "sampler", "sampler.steps"} == found.keys()
-    assert ("dfm", "euler") == found["sampler"].levels
-    assert ((4, 16), True) == (found["sampler.steps"].levels, found["sampler.steps"].numeric)
-    assert not found["noise"].numeric
+    assert {"noise", "sampler", "sampler.steps"} == result.keys()
+    assert ("dfm", "euler") == result["sampler"].levels
+    assert ((4, 16), True) == (result["sampler.steps"].levels, result["sampler.steps"].numeric)
+    assert not result["noise"].numeric
 
 
 def test_lines_are_choices_of_a_section_and_panels_all_else():
-    found = curves(GRID, "sampler")
+    result = curves(GRID, "sampler")
 
-    assert ["cosine", "log"] == list(found.panels)
-    assert ("dfm", "euler") == found.lines == tuple(found.panels["log"])
-    assert ["0", "1"] == [arm.label for arm in found.panels["cosine"]["dfm"]]
-    assert ["6", "7"] == [arm.label for arm in found.panels["log"]["euler"]]
-    one = curves(
+    assert ["cosine", "log"] == list(result.panels)
+    assert ("dfm", "euler") == result.lines == tuple(result.panels["log"])
+    assert ["0", "1"] == [arm.label for arm in result.panels["cosine"]["dfm"]]
+    assert ["6", "7"] == [arm.label for arm in result.panels["log"]["euler"]]
+    first = curves(
         arms(*({"noise.type": n, "sampler.steps": s} for n in "ab" for s in (1, 2))), "sampler"
     )
-    assert ([""], ("a", "b")) == (list(one.panels), one.lines)
+    assert ([""], ("a", "b")) == (list(first.panels), first.lines)
     numbers = arms(*({"backbone.dim": d, "sampler.type": s} for d in (8, 16) for s in "ab"))
     assert ["dim 8", "dim 16"] == list(curves(numbers, "sampler").panels)
 
@@ -54,7 +56,7 @@ def test_lines_are_choices_of_a_section_and_panels_all_else():
 def test_where_nothing_is_chosen_in_the_section_lines_are_the_first_that_varies():
     """And panels are all else."""
     both = arms(*({"noise.type": n, "backbone.dim": d} for n in "ab" for d in (8, 16)))
-    found = curves(both, "sampler")
+    result = curves(both, "sampler")
 
-    assert (("a", "b"), ["dim 8", "dim 16"]) == (found.lines, list(found.panels))
-    assert ["0"] == [arm.label for arm in found.panels["dim 8"]["a"]]
+    assert (("a", "b"), ["dim 8", "dim 16"]) == (result.lines, list(result.panels))
+    assert ["0"] == [arm.label for arm in result.panels["dim 8"]["a"]]

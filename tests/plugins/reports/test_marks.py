@@ -32,35 +32,35 @@ def marked(text):
     return abs(mean) > half, text[-1] if text[-1] in "▲▼" else ""
 
 
-def of_the_second_arm(found):
+def of_the_second_arm(ablated):
     """The difference of the second arm in table.md, table.csv and the page, and its verdicts."""
-    table = [line for line in markdown(found).splitlines() if line.startswith("| other")]
+    table = [line for line in markdown(ablated).splitlines() if line.startswith("| other")]
     shown = table[0].rstrip("| ").rpartition("| ")[2]
-    row = list(csv.DictReader(io.StringIO(_csv(found))))[1]
-    return shown, row, re.search(r"Δ ([+-][^<]*±[^<]*)(?:<[^>]*>([▲▼]))?", render(found))
+    row = list(csv.DictReader(io.StringIO(_csv(ablated))))[1]
+    return shown, row, re.search(r"Δ ([+-][^<]*±[^<]*)(?:<[^>]*>([▲▼]))?", render(ablated))
 
 
 def test_each_arm_is_as_near_as_it_is_to_its_own_held_out_texts():
     """Fault N19: those of another tokenizer or length have another value of the metric."""
-    found = results({"base": (3.0, 3.2), "other": (5.0, 5.1)}, "nearer", {"base": 4, "other": 5})
-    base, other = found.arms
+    result = results({"base": (3.0, 3.2), "other": (5.0, 5.1)}, "nearer", {"base": 4, "other": 5})
+    base, other = result.arms
 
-    assert [1.0, 0.8] == pytest.approx([*found.judged(base, "m").values()])
-    assert [0.0, 0.1] == pytest.approx([*found.judged(other, "m").values()])
-    assert "other" == found.best("m")[0].label
-    assert found.reference("m") is None
-    assert "held-out text*" not in markdown(found)
-    assert "4.000" not in render(found)
+    assert [1.0, 0.8] == pytest.approx([*result.judged(base, "m").values()])
+    assert [0.0, 0.1] == pytest.approx([*result.judged(other, "m").values()])
+    assert "other" == result.best("m")[0].label
+    assert result.reference("m") is None
+    assert "held-out text*" not in markdown(result)
+    assert "4.000" not in render(result)
 
 
 def test_a_mark_is_judged_by_the_difference_that_is_shown():
     """Fault N19: distances decide where nearer to held-out text is better, and stand there."""
-    found = results(DEMO, "nearer", 5.260)
+    result = results(DEMO, "nearer", 5.260)
 
-    shown, row, page = of_the_second_arm(found)
+    shown, row, page = of_the_second_arm(result)
 
     assert "-2.38" == shown[:5]
-    assert found.difference(found.arms[1], "m") == summarise(
+    assert result.difference(result.arms[1], "m") == summarise(
         [abs(b - 5.260) - abs(a - 5.260) for a, b in zip(*DEMO.values(), strict=True)]
     )
     assert "▲" == shown[-1] == page[2]
@@ -83,10 +83,10 @@ samples = st.integers(2, 4).flatmap(lambda n: st.lists(numbers, min_size=n, max_
 @settings(max_examples=30)
 def test_marks_stand_exactly_where_the_interval_shown_excludes_zero(values, better, reference):
     """Fault N19: in table.md, table.csv and the page."""
-    found = results(dict(zip(("base", "other"), values, strict=True)), better, reference)
+    result = results(dict(zip(("base", "other"), values, strict=True)), better, reference)
     directed = better in ("lower", "higher") or (better == "nearer" and reference is not None)
 
-    shown, row, page = of_the_second_arm(found)
+    shown, row, page = of_the_second_arm(result)
 
     excludes, mark = marked(shown)
     assert bool(mark) == (excludes and directed)
@@ -114,22 +114,22 @@ def test_enough_digits_are_shown_to_see_whether_zero_is_excluded(mean, half):
 def test_best_is_by_distance_where_nearer_is_better(better, nearest):
     """Fault N19: arms above and below the reference; the one far below does not win."""
     values = {"below": (1.0, 1.1), "above": (5.5, 5.6), "far above": (9.0, 9.1)}
-    found = results(values, better, 5.0)
+    result = results(values, better, 5.0)
 
-    arm, certain = found.best("m")
+    arm, certain = result.best("m")
 
     assert (nearest, True) == (arm.label, certain)
-    assert f"<strong>{nearest}</strong>" in str(sentences(found)[0])
+    assert f"<strong>{nearest}</strong>" in str(sentences(result)[0])
 
 
 def test_best_is_not_certain_where_one_interval_includes_zero():
     """Fault E11: two seeds give intervals that only a note explains."""
-    found = results({"a": (1.0, 1.2), "b": (1.1, 1.15), "c": (9.0, 9.1)}, "lower")
+    result = results({"a": (1.0, 1.2), "b": (1.1, 1.15), "c": (9.0, 9.1)}, "lower")
 
-    assert ("a", False) == (found.best("m")[0].label, found.best("m")[1])
-    assert ["b"] == [arm.label for arm in found.rivals("a", "m")]
-    assert "the seeds do not show which arm is best" in sentences(found)[0]
-    assert "Two seeds give wide intervals (one degree of freedom)." in sentences(found)
+    assert ("a", False) == (result.best("m")[0].label, result.best("m")[1])
+    assert ["b"] == [arm.label for arm in result.rivals("a", "m")]
+    assert "the seeds do not show which arm is best" in sentences(result)[0]
+    assert "Two seeds give wide intervals (one degree of freedom)." in sentences(result)
 
 
 def test_main_effects_are_of_distances_where_nearer_is_better():
@@ -142,21 +142,21 @@ def test_main_effects_are_of_distances_where_nearer_is_better():
 
 def test_the_summary_is_short():
     """Fault N19: its first paragraph said fourteen numbers, and not what was found."""
-    found = results({**DEMO, "third": (5.0, 5.1)}, "nearer", 5.260)
-    text = re.sub(r"<[^>]*>", "", " ".join(map(str, sentences(found))))
+    result = results({**DEMO, "third": (5.0, 5.1)}, "nearer", 5.260)
+    text = re.sub(r"<[^>]*>", "", " ".join(map(str, sentences(result))))
 
     assert len(re.findall(r"\d+(?:\.\d+)?", text)) <= 7
-    assert attrs.evolve(found.trials[0]).status == "done"
+    assert attrs.evolve(result.trials[0]).status == "done"
 
 
 def measured_networks(nelbo):
     """Three arms, of which each has a network's measure besides."""
-    found = results({"base": (1.0, 2.0), "other": (3.0, 5.0), "third": (2.0, 2.5)}, "lower")
+    result = results({"base": (1.0, 2.0), "other": (3.0, 5.0), "third": (2.0, 2.5)}, "lower")
     trials = tuple(
         attrs.evolve(
             trial, model={"metrics": {"nelbo": {"value": nelbo[trial.arm], "better": "higher"}}}
         )
-        for trial in found.trials
+        for trial in result.trials
     )
     about = {"unit": "nats/token", "better": "higher"}
     models = {
@@ -164,7 +164,7 @@ def measured_networks(nelbo):
         "twin": {"twin": True, "result": {"metrics": {"nll": about}}},
         "missing": {"twin": False, "result": {}},
     }
-    return attrs.evolve(found, trials=trials, models=models)
+    return attrs.evolve(result, trials=trials, models=models)
 
 
 def test_networks_are_compared_where_arms_differ_in_them():
@@ -183,24 +183,24 @@ def test_networks_are_compared_where_arms_differ_in_them():
 
 def test_arms_are_judged_by_their_own_direction():
     """Higher is better of one, lower of the other; paired, seed by seed."""
-    found = measured_networks({"base": 4.0, "other": 4.0, "third": 3.5})
-    base, other, third = found.arms
+    result = measured_networks({"base": 4.0, "other": 4.0, "third": 3.5})
+    base, other, third = result.arms
 
-    assert {0: 1.0, 1: 2.0} == found.scores(base, "m")
-    assert {0: -4.0, 1: -4.0} == found.scores(base, "nelbo")
-    assert {0: 3.0, 1: 5.0} == found.judged(other, "m")
-    assert 2.5 == found.difference(other, "m").mean
-    assert found.difference(base, "m") is None
-    assert ("base", False) == (found.best("m")[0].label, found.best("m")[1])
-    assert ["other", "third"] == [arm.label for arm in found.rivals("base", "m")]
-    assert found.best("nothing") is None
-    assert (None, {}) == (base.summary("nothing"), found.scores(base, "nothing"))
+    assert {0: 1.0, 1: 2.0} == result.scores(base, "m")
+    assert {0: -4.0, 1: -4.0} == result.scores(base, "nelbo")
+    assert {0: 3.0, 1: 5.0} == result.judged(other, "m")
+    assert 2.5 == result.difference(other, "m").mean
+    assert result.difference(base, "m") is None
+    assert ("base", False) == (result.best("m")[0].label, result.best("m")[1])
+    assert ["other", "third"] == [arm.label for arm in result.rivals("base", "m")]
+    assert result.best("nothing") is None
+    assert (None, {}) == (base.summary("nothing"), result.scores(base, "nothing"))
     assert (2, 1.5) == (base.summary("m").n, base.summary("m").mean)
-    assert base is found.baseline
-    plain = tuple(attrs.evolve(trial, baseline=trial.arm == "third") for trial in found.trials)
-    assert "third" == attrs.evolve(found, trials=plain).baseline.label
-    none = tuple(attrs.evolve(trial, baseline=False) for trial in found.trials)
-    assert "base" == attrs.evolve(found, trials=none).baseline.label
+    assert base is result.baseline
+    plain = tuple(attrs.evolve(trial, baseline=trial.arm == "third") for trial in result.trials)
+    assert "third" == attrs.evolve(result, trials=plain).baseline.label
+    none = tuple(attrs.evolve(trial, baseline=False) for trial in result.trials)
+    assert "base" == attrs.evolve(result, trials=none).baseline.label
     assert {"noise.type": "third"} == third.settings, "the seed is none of them"
 
 
@@ -222,11 +222,11 @@ def test_the_summary_says_whether_more_than_word_counts_was_learned(reached, end
         return {"twin": twin, "seed": 0, "training_key": "t", "settings": {}, "result": result}
 
     models = {str(nats): model(nats) for nats in reached} | {"twin": model(9.0, twin=True)}
-    found = attrs.evolve(results({"a": (1.0, 1.2)}, "lower"), models=models)
-    (said,) = (text for text in sentences(found) if "counts of tokens" in text)
+    outcome = attrs.evolve(results({"a": (1.0, 1.2)}, "lower"), models=models)
+    (said,) = (text for text in sentences(outcome) if "counts of tokens" in text)
 
     assert f"the networks reach {reached[0]:.2f} to {reached[1]:.2f} nats a token" in said
     assert said.endswith(end)
-    facts = dict(_facts(found))
+    facts = dict(_facts(outcome))
     assert "3.14" == facts["unigram yardstick, nats a token"]
     assert "5.5" == facts["uniform yardstick, nats a token"]

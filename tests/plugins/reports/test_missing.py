@@ -1,4 +1,4 @@
-"""An ablation runs where nothing that reports want is installed, and says which extra does."""
+"""An ablation runs where nothing that reports need is installed, and says which extra does."""
 
 import os
 import subprocess

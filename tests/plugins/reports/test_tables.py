@@ -36,7 +36,9 @@ def test_markdown_has_its_shape(finished):
 
     assert "# tiny" == lines[0]
     texts = ("twin_nll (nats/token)", "entropy (nats/token)", "distinct_2", "distinct_3")
-    heads = [f"{one} | {one.split()[0]} distance | Δ {one.split()[0]} distance" for one in texts]
+    heads = [
+        f"{text} | {text.split()[0]} distance | Δ {text.split()[0]} distance" for text in texts
+    ]
     heads += ["nelbo (nats/token) | Δ nelbo", "nelbo_bpb (bits/byte) | Δ nelbo_bpb"]
     assert f"| arm | n | NFE | {' | '.join(heads)} |" == lines[2], "samples, then networks"
     value, distance = "0.000 ± 0.000 (sd 0.000)", "0.000 ± 0.000"
@@ -67,15 +69,15 @@ def test_csv_has_a_row_for_every_arm(finished):
     ],
 )
 def test_a_column_is_of_one_type(values, expected):
-    found = _column(values)
+    result = _column(values)
 
-    assert expected == found
-    assert list(map(type, expected)) == list(map(type, found))
+    assert expected == result
+    assert list(map(type, expected)) == list(map(type, result))
 
 
 def test_rows_of_tables_say_what_was_measured_and_what_was_not():
-    found = made_up(None, {"a": [3.0], "b": [None]})
-    done, failed = (_row(found, one) for one in found.trials)
+    result = made_up(None, {"a": [3.0], "b": [None]})
+    done, failed = (_row(result, trial) for trial in result.trials)
 
     assert {
         "arm": "a",
@@ -98,7 +100,7 @@ def test_rows_of_tables_say_what_was_measured_and_what_was_not():
         "reason": "it <b>broke</b>\nhere",
         "status": "failed",
     }.items() <= failed.items()
-    first, second = csv.DictReader(io.StringIO(_csv(found)))
+    first, second = csv.DictReader(io.StringIO(_csv(result)))
     assert ("1", "3.0", "1", "0") == tuple(first[n] for n in ("m_n", "m_mean", "trials", "failed"))
     assert ("0", "", "1", "1") == tuple(second[n] for n in ("m_n", "m_mean", "trials", "failed"))
 

@@ -17,11 +17,11 @@ def test_a_loss_that_stays_is_smoothed_to_itself():
 def test_a_smoothed_loss_is_the_mean_with_weights_that_halve():
     """Over a twentieth of the run: of 40 records, each counts half as much as the next."""
     losses = [float(number * number % 11) for number in range(40)]
-    for at, found in enumerate(_smooth(losses)):
+    for at, smoothed in enumerate(_smooth(losses)):
         weights = [0.5 ** (at - number) for number in range(at + 1)]
         total = sum(w * loss for w, loss in zip(weights, losses, strict=False))
 
-        assert pytest.approx(total / sum(weights)) == found
+        assert pytest.approx(total / sum(weights)) == smoothed
     assert losses[:20] == _smooth(losses[:20]), "so few are shown as they are"
 
 
@@ -38,7 +38,7 @@ def test_records_are_those_of_a_name(tmp_path):
 def test_common_settings_are_those_of_every_network():
     settings = ({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 3, "c": 3}, {"a": 1, "b": 2})
 
-    assert {"a": 1} == _common([{"settings": one} for one in settings])
+    assert {"a": 1} == _common([{"settings": setting} for setting in settings])
 
 
 def test_each_training_is_drawn_once_with_what_its_networks_share():
@@ -47,10 +47,10 @@ def test_each_training_is_drawn_once_with_what_its_networks_share():
         "y": {"training_key": "two", "settings": {"noise.type": "log"}},
         "z": {"training_key": "one", "settings": {"noise.type": "cosine", "quantizer.bits": 8}},
     }
-    found = _trainings(SimpleNamespace(models=models))
+    result = _trainings(SimpleNamespace(models=models))
 
-    assert {"one": [models["x"], models["z"]], "two": [models["y"]]} == found
-    assert {"noise.type": "cosine"} == _common(found["one"])
+    assert {"one": [models["x"], models["z"]], "two": [models["y"]]} == result
+    assert {"noise.type": "cosine"} == _common(result["one"])
 
 
 def test_losses_are_smoothed_over_a_twentieth_of_the_run():

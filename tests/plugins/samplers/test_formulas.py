@@ -56,13 +56,13 @@ def test_every_sampler_that_takes_back_is_here():
 @pytest.mark.parametrize(
     ("t", "s"), [(0.9, 0.85), (0.8, 0.3), (0.5, 0.5), (0.4, 0.1), (0.2, 0.19), (0.3, 0.0)]
 )
-@pytest.mark.parametrize(("sampler", "back"), BACK, ids=[repr(one) for one, _ in BACK])
+@pytest.mark.parametrize(("sampler", "back"), BACK, ids=[repr(each) for each, _ in BACK])
 def test_rates_are_those_of_the_formula(sampler, back, t, s, noise):
     """T18: of m(t), the share of masks; what is taken back is made up for by what is lifted."""
     rate = RATES[noise]
     before, after = rate(t) / rate(1), rate(s) / rate(1)
     surroundings = evolve(context(ORACLE, ORACLE.prior(1), [0]), noise=noise)
-    times = (torch.tensor(one, dtype=torch.float64) for one in (t, s))
+    times = (torch.tensor(each, dtype=torch.float64) for each in (t, s))
     stay, taken = sampler.rates(*times, surroundings)
     expected = min(back(t, s, before, after), _limit(before, after))
     assert pytest.approx(expected, abs=1e-12) == float(taken)
@@ -88,11 +88,11 @@ def test_the_choice_of_positions_is_a_softmax(measure, temperature):
     t, s = torch.tensor(1.0).double(), torch.tensor(2 / 3).double()
     sampler = Confidence(measure=measure, choice_temperature=temperature)
     new = sampler.step(x, t, s, log_probs.contiguous(), surroundings)
-    found = (new != 3).double()
-    assert (found.sum(-1) == 1).all()
+    result = (new != 3).double()
+    assert (result.sum(-1) == 1).all()
     expected = (SCORES[measure](p) / temperature).softmax(-1)
     error = (expected * (1 - expected) / rows).sqrt()
-    assert ((found.mean(0) - expected).abs() < 4 * error).all(), (found.mean(0), expected)
+    assert ((result.mean(0) - expected).abs() < 4 * error).all(), (result.mean(0), expected)
 
 
 class Moody:
@@ -115,18 +115,18 @@ class Moody:
 
 def test_conf_remembers_how_probable_a_token_was_when_it_was_drawn():
     """Not what the network says of it today, which is 1, or says if it is hidden again."""
-    told = []
+    reports = []
 
     class Spy(Conf):
         def rates(self, x, probability, before, after, surroundings):
-            told.append((x, probability.clone()))
+            reports.append((x, probability.clone()))
             return super().rates(x, probability, before, after, surroundings)
 
     denoiser, x = Moody(), torch.full((16, 5), 3)
     surroundings = context(ORACLE, x, range(16))
     states = [x, *walk(Spy(steps=12), denoiser, x, surroundings)]
     expected = torch.ones(16, 5, dtype=torch.float64)
-    for number, (seen, probability) in enumerate(told):
+    for number, (seen, probability) in enumerate(reports):
         assert torch.equal(states[number], seen)
         held = seen != 3
         torch.testing.assert_close(probability[held], expected[held])
@@ -160,12 +160,14 @@ def test_a_mask_has_neither_confidence_nor_entropy(name, block_size):
     assert back, "nothing was taken back"
 
 
-@pytest.mark.parametrize("sampler", [Psi(kappa=0.0), DDIM()], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "sampler", [Psi(kappa=0.0), DDIM()], ids=lambda value: type(value).__name__
+)
 def test_a_step_under_other_noise_is_that_of_the_formula(sampler):
     """From one state, the share of each token at each position; masks fade unlike tokens."""
     rows, oracle = 20_000, NoisyOracle(Hybrid(uniform=0.3), Linear(), length=3)
     process, x = oracle.process, torch.tensor([[0, 3, 1]])
-    t, s = (torch.tensor(one, dtype=torch.float64) for one in (0.7, 0.4))
+    t, s = (torch.tensor(number, dtype=torch.float64) for number in (0.7, 0.4))
     many = x.expand(rows, -1).contiguous()
     around = evolve(
         context(oracle, many, range(rows)),
@@ -187,14 +189,18 @@ def test_a_step_under_other_noise_is_that_of_the_formula(sampler):
         expected = keep * here + (0.6 - keep * 0.3) * guess + (before - keep * now)
 
     torch.testing.assert_close(expected.sum(-1), torch.ones(3).double())
-    found = torch.nn.functional.one_hot(new, 4).double().mean(0)
+    result = torch.nn.functional.one_hot(new, 4).double().mean(0)
     error = (expected * (1 - expected) / rows).sqrt()
-    assert ((found - expected).abs() <= 4.5 * error + 1e-9).all(), (found, expected)
+    assert ((result - expected).abs() <= 4.5 * error + 1e-9).all(), (result, expected)
 
 
 @pytest.mark.parametrize(
     "name",
-    [name for name, one in SAMPLERS.items() if hasattr(one, "step") and not one.absorbing_only],
+    [
+        name
+        for name, sampler in SAMPLERS.items()
+        if hasattr(sampler, "step") and not sampler.absorbing_only
+    ],
 )
 def test_a_step_leaves_alone_what_is_fixed(name):
     """Under other noise any token may change, and only a flag says which must not."""
@@ -204,7 +210,7 @@ def test_a_step_leaves_alone_what_is_fixed(name):
     around = evolve(
         context(oracle, x, range(rows)), process=oracle.process, noise=Linear(), fixed=fixed
     )
-    t, s = (torch.tensor(one, dtype=torch.float64) for one in (0.9, 0.5))
+    t, s = (torch.tensor(number, dtype=torch.float64) for number in (0.9, 0.5))
     said = oracle(x[:1], t[None]).expand(rows, -1, -1).contiguous()
     new = SAMPLERS[name]().step(x, t, s, said, around)
 

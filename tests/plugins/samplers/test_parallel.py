@@ -132,8 +132,8 @@ def test_parallel_draws_are_independent():
         return total
 
     expected = chance([oracle.mask_id] * 3)
-    found = oracle.frequencies(run(sampler, oracle, oracle.prior(ROWS), range(ROWS))[-1])
-    for text, share in zip(oracle.texts.tolist(), found.tolist(), strict=True):
+    result = oracle.frequencies(run(sampler, oracle, oracle.prior(ROWS), range(ROWS))[-1])
+    for text, share in zip(oracle.texts.tolist(), result.tolist(), strict=True):
         assert pytest.approx(expected.get(tuple(text), 0.0), abs=0.012) == share
 
 
@@ -193,10 +193,10 @@ def test_credit_grows_while_the_likeliest_token_stays():
 
     states = [x, *run(Watched(tau=settings.tau), oracle, x, [0])]
     credit = torch.zeros(5, 4).double()
-    for state, found in zip(states, seen, strict=False):
+    for state, answer in zip(states, seen, strict=False):
         p = oracle(state, torch.zeros(1))[0].exp()
         best, token = p.max(-1)
         credit = 0.8 * credit
         credit[torch.arange(5), token] += best**0.2
         expected = (p * (1 + credit) ** 0.7) / (p * (1 + credit) ** 0.7).sum(-1, keepdim=True)
-        torch.testing.assert_close(found[0].exp(), expected)
+        torch.testing.assert_close(answer[0].exp(), expected)

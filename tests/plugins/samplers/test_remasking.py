@@ -44,10 +44,10 @@ def test_masks_follow_the_schedule(sampler, noise):
     x = ORACLE.prior(ROWS)
     surroundings = evolve(context(ORACLE, x, range(ROWS)), noise=noise)
     states = list(walk(sampler, ORACLE, x, surroundings))
-    found = torch.stack([(state == ORACLE.mask_id).double().mean() for state in states])
+    result = torch.stack([(state == ORACLE.mask_id).double().mean() for state in states])
     times = sampler.times(surroundings) if hasattr(sampler, "times") else noise.timesteps(9)
     rate = noise.mask_rate(times)
-    torch.testing.assert_close(found, rate[1:] / rate[0], atol=0.008, rtol=0)
+    torch.testing.assert_close(result, rate[1:] / rate[0], atol=0.008, rtol=0)
     taken = sum(
         int(((a != ORACLE.mask_id) & (b == ORACLE.mask_id)).sum()) for a, b in pairwise(states)
     )
@@ -70,7 +70,7 @@ def test_probabilities_are_probabilities(noise, data):
     )
     s, t = sorted(data.draw(st.tuples(share, st.floats(1e-6, 1))))
     surroundings = evolve(context(ORACLE, ORACLE.prior(1), [0]), noise=noise)
-    t, s = (torch.tensor(one, dtype=torch.float64) for one in (t, s))
+    t, s = (torch.tensor(each, dtype=torch.float64) for each in (t, s))
     for probability in sampler.rates(t, s, surroundings):
         assert -1e-9 <= probability <= 1 + 1e-9
 
@@ -86,7 +86,7 @@ def test_probabilities_of_conf(eta, first, second, number):
     x = x.masked_fill(torch.rand(x.shape, generator=generator) < 0.5, ORACLE.mask_id)
     surroundings = evolve(context(ORACLE, x, range(3)), fixed=torch.zeros_like(x).bool())
     probability = torch.rand(x.shape, generator=generator, dtype=torch.float64)
-    before, after = (torch.tensor(one, dtype=torch.float64) for one in (before, after))
+    before, after = (torch.tensor(each, dtype=torch.float64) for each in (before, after))
     stay, back = Conf(eta=eta).rates(x, probability, before, after, surroundings)
     masked = x == ORACLE.mask_id
     assert ((stay >= -1e-12) & (stay <= 1)).all()
@@ -104,8 +104,8 @@ def test_probabilities_of_conf(eta, first, second, number):
 def test_without_remasking_they_are_ancestral(sampler):
     """T3: the same text, token by token."""
     ends = [
-        run(attrs.evolve(one, steps=10), ORACLE, ORACLE.prior(64), range(64))[-1]
-        for one in (sampler, Ancestral())
+        run(attrs.evolve(each, steps=10), ORACLE, ORACLE.prior(64), range(64))[-1]
+        for each in (sampler, Ancestral())
     ]
     same = (ends[0] == ends[1]).double().mean()
     assert same > 0.99  # the probabilities may differ in their last bit

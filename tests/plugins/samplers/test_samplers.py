@@ -60,8 +60,8 @@ def test_maskgit_is_what_its_paper_says():
 
     expected = chance([oracle.mask_id] * 3)
     sampler = Confidence(selection="sample-then-choose", steps=12)
-    found = oracle.frequencies(run(sampler, oracle, oracle.prior(ROWS), range(ROWS))[-1])
-    for text, share in zip(oracle.texts.tolist(), found.tolist(), strict=True):
+    result = oracle.frequencies(run(sampler, oracle, oracle.prior(ROWS), range(ROWS))[-1])
+    for text, share in zip(oracle.texts.tolist(), result.tolist(), strict=True):
         assert pytest.approx(expected.get(tuple(text), 0.0), abs=0.015) == share
 
 
@@ -104,9 +104,9 @@ def test_first_hitting_times(noise):
     x = oracle.prior(ROWS)
     surroundings = evolve(context(oracle, x, range(ROWS)), noise=noise)
     list(walk(FirstHitting(), oracle, x, surroundings))
-    found = torch.stack(oracle.asked).mean(1)
+    result = torch.stack(oracle.asked).mean(1)
     expected = torch.tensor([5, 4, 3, 2, 1]).double() / 6
-    torch.testing.assert_close(found, expected, atol=0.005, rtol=0)
+    torch.testing.assert_close(result, expected, atol=0.005, rtol=0)
 
 
 def test_first_hitting_times_of_another_schedule():
@@ -142,8 +142,8 @@ def test_quota_is_each_rows_own(noise, steps):
     surroundings = evolve(context(oracle, x, range(6)), noise=noise)
     sampler = Confidence(steps=steps)
     rate = noise.mask_rate(noise.timesteps(steps))
-    wanted = (torch.arange(6) * rate[1:, None] / rate[0] + 0.5).floor().long()
-    for state, expected in zip(walk(sampler, oracle, x, surroundings), wanted, strict=False):
+    required = (torch.arange(6) * rate[1:, None] / rate[0] + 0.5).floor().long()
+    for state, expected in zip(walk(sampler, oracle, x, surroundings), required, strict=False):
         assert torch.equal(expected, (state == oracle.mask_id).sum(1))
     assert not (state == oracle.mask_id).any()
 
@@ -199,11 +199,11 @@ def test_measures():
         "entropy": ([-1.029653, -0.325083], [-1.029653, -0.325083]),
     }
     for measure, (of_all, of_drawn) in expected.items():
-        found = sureness(p.log(), measure)[0], sureness_of(drawn, p.log(), measure)[0]
+        result = sureness(p.log(), measure)[0], sureness_of(drawn, p.log(), measure)[0]
         if measure == "probability":
-            found = [one.exp() for one in found]
-        assert pytest.approx(of_all, abs=1e-6) == found[0].tolist()
-        assert pytest.approx(of_drawn, abs=1e-6) == found[1].tolist()
+            result = [each.exp() for each in result]
+        assert pytest.approx(of_all, abs=1e-6) == result[0].tolist()
+        assert pytest.approx(of_drawn, abs=1e-6) == result[1].tolist()
 
 
 def test_choice_may_be_random():

@@ -13,7 +13,7 @@ def there_and_back(tmp_path):
     """A function that moves fifty rows from a folder to a place, and from there to another."""
 
     def move(far, ids, id_type="string"):
-        rows = [{"id": one, "vector": [1, int(one), 2], "text": f"text {one}"} for one in ids]
+        rows = [{"id": id_, "vector": [1, int(id_), 2], "text": f"text {id_}"} for id_ in ids]
         with Arrow().create(str(tmp_path / "a"), store_schema(3, id_type=id_type)) as near:
             near.add(rows)
             with far.backend.create(far.uri, near.schema) as there:

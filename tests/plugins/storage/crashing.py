@@ -29,10 +29,10 @@ DIM = 8
 SCHEMA = store_schema(DIM, {"version": "int64"})
 
 
-def row(one, version):
-    vector = np.random.default_rng([one, version]).normal(size=DIM).astype(np.float32)
-    text = f"row {one} in version {version}"
-    return {"id": str(one), "text": text, "vector": vector, "version": version}
+def row(number, version):
+    vector = np.random.default_rng([number, version]).normal(size=DIM).astype(np.float32)
+    text = f"row {number} in version {version}"
+    return {"id": str(number), "text": text, "vector": vector, "version": version}
 
 
 def forked(function, *arguments):
@@ -43,7 +43,7 @@ def forked(function, *arguments):
     try:
         function(*arguments)
         os._exit(0)
-    except BaseException as error:  # noqa: BLE001  # all is told
+    except BaseException as error:  # noqa: BLE001  # all is reported
         print(f"{function.__name__}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         os._exit(1)
 
@@ -62,10 +62,10 @@ def write(place, pipe, held, seed):
             what = rng.choice(["put", "put", "put", "delete", "compact"])
             os.write(pipe, json.dumps([what, some, version]).encode() + b"\n")
             if what == "put":
-                store.upsert([row(one, version) for one in some])
+                store.upsert([row(number, version) for number in some])
                 held |= dict.fromkeys(some, version)
             elif what == "delete":
-                store.delete([str(one) for one in some])
+                store.delete([str(number) for number in some])
             else:
                 store.compact()
             os.write(pipe, b"done\n")
@@ -75,13 +75,13 @@ def check(place, before, after, pipe):
     """What is there is all that was acknowledged, and the last write whole or not at all."""
     with Arrow().open(place) as store:
         store.verify()
-        rows = [one for batch in store.to_batches() for one in batch.to_pylist()]
-    found = {int(one["id"]): one["version"] for one in rows}
-    for one in rows:
-        right = row(int(one["id"]), one["version"])
-        assert one == {**right, "vector": right["vector"].tolist()}, one
-    assert found in (before, after), f"found {found}, want {before} or {after}"
-    os.write(pipe, json.dumps(sorted(found.items())).encode())
+        rows = [value for batch in store.to_batches() for value in batch.to_pylist()]
+    result = {int(row["id"]): row["version"] for row in rows}
+    for stored in rows:
+        right = row(int(stored["id"]), stored["version"])
+        assert stored == {**right, "vector": right["vector"].tolist()}, stored
+    assert result in (before, after), f"expected {before} or {after}, got {result}"
+    os.write(pipe, json.dumps(sorted(result.items())).encode())
 
 
 def replay(held, lines):
@@ -96,7 +96,7 @@ def replay(held, lines):
         if what == "put":
             after |= dict.fromkeys(some, version)
         elif what == "delete":
-            after = {one: there for one, there in before.items() if one not in some}
+            after = {number: there for number, there in before.items() if number not in some}
     return before, after
 
 
@@ -138,7 +138,7 @@ def keep_writing(place, until):
     with Arrow(durability="batch").open(place) as store:
         while time.monotonic() < until:
             version += 1
-            store.upsert([row(one, version) for one in range(20)])
+            store.upsert([row(number, version) for number in range(20)])
             if version % 50 == 0:
                 store.compact()
     print(json.dumps({"versions": version}), flush=True)
@@ -149,9 +149,9 @@ def keep_reading(place, until):
     last, views = 0, 0
     while time.monotonic() < until:
         with Arrow().open(place, read_only=True) as store:
-            rows = [one for batch in store.to_batches() for one in batch.to_pylist()]
+            rows = [value for batch in store.to_batches() for value in batch.to_pylist()]
             near = store.search(row(7, rows[0]["version"])["vector"], 1, columns=["id", "version"])
-        versions = {one["version"] for one in rows}
+        versions = {row["version"] for row in rows}
         assert 20 == len(rows), len(rows)
         assert 1 == len(versions), versions
         assert [{"id": "7", "version": rows[0]["version"]}] == near.select([0, 1]).to_pylist()
@@ -167,7 +167,7 @@ def readers(seconds):
 
         def begin():
             with Arrow().create(place, SCHEMA) as store:
-                store.add([row(one, 1) for one in range(20)])
+                store.add([row(number, 1) for number in range(20)])
 
         assert 0 == ended(forked(begin))
         until = time.monotonic() + seconds

@@ -40,6 +40,6 @@ def test_a_filter_leaves_as_many_rows_as_were_asked_for(backend, module, tmp_pat
             match = {row["id"] for row in rows if row["part"] >= least}
             for query in rng.normal(size=(8, 16)).astype("f4"):
                 for k in (1, 10, 60):
-                    found = store.search(query, k, filter=f"part >= {least}", exact=False)
-                    assert min(k, len(match)) == found.num_rows, (least, k)
-                    assert match >= {*found["id"].to_pylist()}
+                    result = store.search(query, k, filter=f"part >= {least}", exact=False)
+                    assert min(k, len(match)) == result.num_rows, (least, k)
+                    assert match >= {*result["id"].to_pylist()}

@@ -18,10 +18,10 @@ def run(*arguments):
 
 @pytest.mark.slow
 def test_a_writer_may_be_killed_at_any_instant():
-    told = run("crash", 50).split()
+    output = run("crash", 50).split()
 
-    assert ["50", "writers", "killed,"] == told[:3]
-    assert int(told[3]) > 25, "of them while they wrote"
+    assert ["50", "writers", "killed,"] == output[:3]
+    assert int(output[3]) > 25, "of them while they wrote"
 
 
 @pytest.mark.slow

@@ -63,10 +63,10 @@ def test_killed_at_each_step_of_making_it(backend, tmp_path):
             os._exit(0)
         killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
         assert 1 == in_child(lambda at=place: usable(backend, at))
-        found = sorted(
+        result = sorted(
             path.name.partition(".")[0] for path in (tmp_path / f"step{steps}").iterdir()
         )
-        assert right == found, steps
+        assert right == result, steps
         if not killed:
             break
         steps += 1

@@ -34,7 +34,7 @@ def filled(backend, place):
 @BACKENDS
 def test_a_flipped_bit_is_an_error_and_never_an_answer(backend, tmp_path):
     place = Path(filled(backend, tmp_path / "store"))
-    right, found = {row["id"]: row["n"] for row in ROWS}, 0
+    right, result = {row["id"]: row["n"] for row in ROWS}, 0
     for path in sorted(place.iterdir()):
         data = path.read_bytes()
         for at in range(0, len(data), max(len(data) // 40, 1)):
@@ -46,11 +46,11 @@ def test_a_flipped_bit_is_an_error_and_never_an_answer(backend, tmp_path):
                     store.verify()
                     table = store.get(list(right), columns=["id", "n"])
             except StorageError:
-                found += 1
+                result += 1
             else:  # a byte that means nothing, as padding may be
                 assert right == dict(zip(*table.to_pydict().values(), strict=True)), (path, at)
         path.write_bytes(data)
-    assert found > 50
+    assert result > 50
     with backend.open(str(place)) as store:
         assert 50 == store.verify()
 
@@ -138,7 +138,7 @@ def test_a_folder_that_may_not_be_written_can_be_read(backend, tmp_path):
             try:
                 with backend.open(str(place), read_only=read_only) as store:
                     answer.append(store.count())
-            except BaseException as error:  # noqa: BLE001  # all is told
+            except BaseException as error:  # noqa: BLE001  # all is reported
                 answer.append(f"{type(error).__name__}: {error}")
         os.write(writer, json.dumps(answer).encode())
         os._exit(0)
@@ -232,15 +232,15 @@ def test_a_disk_that_does_not_make_it_safe_is_an_error(durability, again, tmp_pa
         store.close()
         store = backend.open(place)
     logs = [
-        int(one.name)
-        for one in Path("/proc/self/fd").iterdir()
-        if one.is_symlink() and one.readlink().parent == tmp_path / "store"
-        if one.readlink().name != "LOCK"
+        int(path.name)
+        for path in Path("/proc/self/fd").iterdir()
+        if path.is_symlink() and path.readlink().parent == tmp_path / "store"
+        if path.readlink().name != "LOCK"
     ]
     assert logs
     with Path("/dev/null").open("r+b") as nothing:  # takes what is written; fsync refuses it
-        for one in logs:
-            os.dup2(nothing.fileno(), one)
+        for log in logs:
+            os.dup2(nothing.fileno(), log)
     if durability != "commit":
         store.add(ROWS[10:])
     with pytest.raises(StorageError, match=re.escape(str(tmp_path))):

@@ -21,7 +21,7 @@ def indexed(store):
     return store._table.index_stats(index.name).num_indexed_rows
 
 
-def found(store, queries, **how):
+def nearest(store, queries, **how):
     answers = [store.search(query, 10, columns=["id"], **how) for query in queries]
     return [set(answer["id"].to_pylist()) for answer in answers]
 
@@ -47,11 +47,11 @@ def test_an_index_finds_what_is_near_whatever_is_deleted_and_filtered(backend, t
         store.add([{"id": "late", "vector": queries[0], "part": 1}])
     with backend.open(place) as store:
         for where, least in ((None, 180), ("part < 30", 180), ("part = 7", 190)):
-            right = found(store, queries, filter=where, exact=True)
-            near = found(store, queries, filter=where, exact=False)
-            assert {10} == {len(one) for one in near}
+            right = nearest(store, queries, filter=where, exact=True)
+            near = nearest(store, queries, filter=where, exact=False)
+            assert {10} == {len(each) for each in near}
             assert least <= sum(len(a & b) for a, b in zip(right, near, strict=True)), where
-        assert "late" in found(store, queries[:1], exact=False)[0]
+        assert "late" in nearest(store, queries[:1], exact=False)[0]
         assert covered - ROWS // 50 + 1 == store.verify()
 
 

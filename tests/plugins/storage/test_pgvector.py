@@ -81,11 +81,11 @@ def test_every_table_gets_its_own_index(server):
         with PgVector(index_rows=2).create(place, SCHEMA) as store:
             store.add([{"id": str(n), "vector": [1, n]} for n in range(5)])
             store.compact()
-            found = store._connection.execute(
+            result = store._connection.execute(
                 "SELECT count(*) FROM pg_indexes WHERE tablename = %s AND indexdef LIKE %s",
                 (name, "%hnsw%"),
             )
-            assert 1 == found.fetchone()[0]
+            assert 1 == result.fetchone()[0]
 
 
 def test_exact_search_goes_by_no_index(new_place, misses):

@@ -31,7 +31,7 @@ class TestQdrantServer(StorageContract):
 def test_names_of_an_earlier_version_are_read(tmp_path, monkeypatch):
     """Fault V9: what was written under a name that is a path to Qdrant can be got out."""
     pytest.importorskip("qdrant_client")
-    monkeypatch.setattr(qdrant, "kept_names", lambda schema: {one: one for one in schema.names})
+    monkeypatch.setattr(qdrant, "kept_names", lambda schema: {name: name for name in schema.names})
     schema = store_schema(2, {"published at": "string", "n": "int64"})
     row = {"id": "a", "text": None, "vector": [1, 2], "published at": "2024", "n": 3}
     with Qdrant().create(str(tmp_path / "s"), schema, metric="l2") as store:

@@ -52,8 +52,8 @@ def test_ids_are_those_of_the_list(trained, kind):
     padding = Padding(max_length=9, padding_side="left", bos=True)
     rectangle = trained.encode_batch(TEXTS, padding)
     for array in arrays:
-        for expected, found in zip(rows, trained.encode_each(array), strict=True):
-            np.testing.assert_array_equal(expected, found)
+        for expected, actual in zip(rows, trained.encode_each(array), strict=True):
+            np.testing.assert_array_equal(expected, actual)
         np.testing.assert_array_equal(rectangle, trained.encode_batch(array, padding))
     nothing = pa.array([], kind)
     assert [] == trained.encode_each(nothing)
@@ -63,12 +63,12 @@ def test_ids_are_those_of_the_list(trained, kind):
 def test_one_array_of_ids_and_where_texts_end(trained):
     if isinstance(trained.engine, fast_tokenizer.Bpe):
         pytest.skip("it has rows only")
-    for expected, found in zip(
+    for expected, actual in zip(
         trained.engine.encode_batch(TEXTS),
         trained.engine.encode_batch(pa.array(TEXTS)),
         strict=True,
     ):
-        np.testing.assert_array_equal(expected, found)
+        np.testing.assert_array_equal(expected, actual)
 
 
 def test_a_file_may_stay_mapped(trained, tmp_path):
@@ -80,9 +80,9 @@ def test_a_file_may_stay_mapped(trained, tmp_path):
         writer.write_table(table, max_chunksize=90)
     with pa.memory_map(str(tmp_path / "t.arrow")) as mapped:
         column = pa.ipc.open_file(mapped).read_all()["text"]
-        found = trained.encode_each(column)
+        result = trained.encode_each(column)
     assert 5 == column.num_chunks
-    for expected, ids in zip(trained.encode_each(TEXTS * 100), found, strict=True):
+    for expected, ids in zip(trained.encode_each(TEXTS * 100), result, strict=True):
         np.testing.assert_array_equal(expected, ids)
 
 

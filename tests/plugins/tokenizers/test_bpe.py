@@ -54,9 +54,9 @@ def test_threads_may_share_a_tokenizer():
     tokenizer = Bpe(vocab_size=270).train(TEXTS)
     texts = [f"{n} {TEXTS[n % 2]}" * 50 for n in range(64)]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda text: tokenizer.decode(tokenizer.encode(text)), texts))
+        results = list(pool.map(lambda text: tokenizer.decode(tokenizer.encode(text)), texts))
 
-    assert texts == found
+    assert texts == results
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is nothing to inherit")
@@ -126,12 +126,12 @@ def test_a_hostile_file_is_named_with_the_entry(tmp_path):
 
 def test_a_fingerprint_is_of_the_file_and_of_unicode(monkeypatch):
     """What cuts words changes with the tables of Unicode, and so do ids."""
-    one, other = (Bpe(vocab_size=size).train(TEXTS) for size in (270, 271))
-    again = TrainedBpe(one.engine).fingerprint
+    first, other = (Bpe(vocab_size=size).train(TEXTS) for size in (270, 271))
+    again = TrainedBpe(first.engine).fingerprint
 
-    assert one.fingerprint == again != other.fingerprint
+    assert first.fingerprint == again != other.fingerprint
     monkeypatch.setattr(bpe.fast_tokenizer, "UNICODE_VERSION", "1.0")
-    assert again != TrainedBpe(one.engine).fingerprint
+    assert again != TrainedBpe(first.engine).fingerprint
 
 
 def test_special_tokens_have_no_bytes():

@@ -66,12 +66,12 @@ def test_all_ids_of_a_text_and_no_others(document, tmp_path, options, normalizer
     expected = [plain.encode(text).tolist() for text in TEXTS]
 
     assert [0, True] == [len(expected[0]), len(expected[2]) > 900]
-    for one in (served, again, pickle.loads(pickle.dumps(served))):
-        assert expected == [one.encode(text).tolist() for text in TEXTS]
-        assert expected == [ids.tolist() for ids in one.encode_each(TEXTS)]
-        ids, mask = one.encode_batch(TEXTS)
+    for each in (served, again, pickle.loads(pickle.dumps(served))):
+        assert expected == [each.encode(text).tolist() for text in TEXTS]
+        assert expected == [ids.tolist() for ids in each.encode_each(TEXTS)]
+        ids, mask = each.encode_batch(TEXTS)
         assert expected == [row[kept].tolist() for row, kept in zip(ids, mask, strict=True)]
-        assert (3, 4) == one.encode_batch(TEXTS, Padding(max_length=4))[0].shape
+        assert (3, 4) == each.encode_batch(TEXTS, Padding(max_length=4))[0].shape
     # What had other ids before has another fingerprint now.
     assert plain.fingerprint != served.fingerprint == again.fingerprint
 
@@ -84,20 +84,20 @@ def test_special_tokens_are_text_unless_asked_for(document, tmp_path, options, n
         made(tmp_path, document, parse_special=flag, **options) for flag in (False, True)
     )
     special = text.engine.special_tokens()
-    told = "<|im_end|>the<|im_start|> <mask><eos>"
+    prompt = "<|im_end|>the<|im_start|> <mask><eos>"
 
     assert 6 == len(special)
-    for one in (text, pickle.loads(pickle.dumps(text))):
-        for ids in (one.encode(told), *one.encode_each([told])):
+    for each in (text, pickle.loads(pickle.dumps(text))):
+        for ids in (each.encode(prompt), *each.encode_each([prompt])):
             assert not set(ids.tolist()) & set(special.values())
-            assert told == one.decode(ids)
-    for one in (asked, pickle.loads(pickle.dumps(asked))):
-        ids = one.encode(told).tolist()
+            assert prompt == each.decode(ids)
+    for each in (asked, pickle.loads(pickle.dumps(asked))):
+        ids = each.encode(prompt).tolist()
         assert [special["<|im_end|>"], special["<mask>"], special["<eos>"]] == [
             ids[0],
             *ids[-2:],
         ]
-        assert told == one.decode(ids)
+        assert prompt == each.decode(ids)
     assert text.fingerprint != asked.fingerprint
 
 
@@ -107,9 +107,9 @@ def test_files_without_either_have_the_fingerprints_that_they_had(
 ):
     """Fault T6: a run whose ids stay the same is not orphaned."""
     document = document | {"normalizer": normalizer, "added_tokens": []}
-    one, other = (made(tmp_path, document, parse_special=p, **options) for p in (False, True))
+    first, other = (made(tmp_path, document, parse_special=p, **options) for p in (False, True))
 
-    assert one.fingerprint == other.fingerprint
+    assert first.fingerprint == other.fingerprint
 
 
 def test_a_published_file_has_the_ids_of_its_library(tmp_path):

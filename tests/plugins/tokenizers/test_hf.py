@@ -63,7 +63,7 @@ def test_a_change_of_path_is_told_and_can_be_refused(path, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "EOF"),
         ("{}", "model"),
@@ -71,10 +71,10 @@ def test_a_change_of_path_is_told_and_can_be_refused(path, tmp_path):
         ("\udc80", "utf-8"),
     ],
 )
-def test_hostile_files_are_errors(tmp_path, text, told):
+def test_hostile_files_are_errors(tmp_path, text, message):
     other = tmp_path / "tokenizer.json"
     other.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(TokenizerError, match=told):
+    with pytest.raises(TokenizerError, match=message):
         Hf(file=other, engine=True).train([])
 
 
@@ -101,13 +101,13 @@ def test_tokens_of_the_file_are_decoded_and_those_of_our_own_are_not(path, engin
     assert own == [vocabulary.mask_id, vocabulary.pad_id, vocabulary.bos_id, vocabulary.eos_id]
     assert "a<mask>b" == tokenizer.decode([*tokenizer.encode("a"), own[0], 0, own[3],
                                            *tokenizer.encode("b")])  # fmt: skip
-    assert ["<mask>", "<pad>", "<bos>", "<eos>"] == [tokenizer.token(one) for one in own]
+    assert ["<mask>", "<pad>", "<bos>", "<eos>"] == [tokenizer.token(each) for each in own]
     assert [b"<mask>", b"", b""] == [tokenizer.token_bytes(i) for i in (0, own[0], own[3])]
 
 
 def test_a_fingerprint_is_of_how_a_file_is_read(path, monkeypatch):
     """Of what decides ids: whether names in a text are tokens, and the tables of Unicode."""
-    plain, parsed = (Hf(file=path, parse_special=one).train([]) for one in (False, True))
+    plain, parsed = (Hf(file=path, parse_special=flag).train([]) for flag in (False, True))
 
     assert plain.fingerprint == Hf(file=path, engine=True).train([]).fingerprint
     assert plain.fingerprint != parsed.fingerprint

@@ -168,9 +168,9 @@ def test_a_process_forked_amid_encoding_can_encode(tokenizer):
 
 def test_training_tells_how_far_it_is_and_can_be_stopped():
     texts = [f"{n} words {n * n}" for n in range(3000)]
-    told = []
-    Bpe(vocab_size=1100).train(texts, told.append)
-    assert [512, 768, 1024, 1100] == told
+    reports = []
+    Bpe(vocab_size=1100).train(texts, reports.append)
+    assert [512, 768, 1024, 1100] == reports
 
     def stop(tokens):
         raise KeyError(tokens)

@@ -69,7 +69,7 @@ def test_a_gap_between_ids_has_no_text(path, tmp_path):
     assert (905, 901) == (tokenizer.vocabulary.size, tokenizer.vocabulary.mask_id)
     assert ["<mask>", "<pad>", "<bos>", "<eos>"] == [tokenizer.token(901 + n) for n in range(4)]
     assert [b"<|end|>", b"", b"", b"a"] == [
-        tokenizer.token_bytes(one) for one in (900, 899, 901, *tokenizer.encode("a"))
+        tokenizer.token_bytes(each) for each in (900, 899, 901, *tokenizer.encode("a"))
     ]
     with pytest.raises(TokenizerError, match="the encoding leaves a gap there"):
         tokenizer.decode([899])
@@ -97,8 +97,8 @@ def test_special_tokens_are_text_unless_asked_for(path, tmp_path):
 
     assert 900 not in text.encode("a<|end|>b")
     assert [900] == [i for i in asked.encode("a<|end|>b").tolist() if i > 300]
-    for one in (text, asked):
-        assert "a<|end|>b" == one.decode(one.encode("a<|end|>b"))
+    for each in (text, asked):
+        assert "a<|end|>b" == each.decode(each.encode("a<|end|>b"))
     assert text.fingerprint != asked.fingerprint
 
 

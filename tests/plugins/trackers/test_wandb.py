@@ -64,8 +64,8 @@ def test_offline_everything_is_in_the_folder(tmp_path):
 
     assert [{"_step": 10, "loss": 2.5, "rate": 0.25}, {"_step": 20, "loss": 1.5}] == records
     assert ("mine", "sweep", "arm") == (facts.project, facts.run_group, facts.display_name)
-    told = {item.key: json.loads(item.value_json) for item in facts.config.update}
-    assert ({"steps": 9}, 3) == (told["training"], told["seed"])
+    values = {item.key: json.loads(item.value_json) for item in facts.config.update}
+    assert ({"steps": 9}, 3) == (values["training"], values["seed"])
 
 
 def test_a_run_that_goes_on_is_whole_and_has_no_step_twice(tmp_path):

@@ -22,7 +22,7 @@ def run(*arguments):
     return CliRunner().invoke(cli, ["memory", *map(str, arguments)])
 
 
-def told(*arguments):
+def output_of(*arguments):
     result = run(*arguments, "--json")
     assert 0 == result.exit_code, result.output
     return json.loads(result.stdout)
@@ -38,7 +38,7 @@ def notes(tmp_path):
 @pytest.fixture
 def store(notes, tmp_path):
     place = tmp_path / "store"
-    done = told("add", notes, "--store", place)
+    done = output_of("add", notes, "--store", place)
     assert {"added": 3, "replaced": 0, "skipped": 0, "rows": 3} == done
     return place
 
@@ -46,23 +46,25 @@ def store(notes, tmp_path):
 @pytest.mark.parametrize("kind", BACKENDS)
 def test_a_store_of_any_backend_is_filled_searched_and_emptied(kind, notes, tmp_path):
     place = ("--store", f"{kind}:{tmp_path / 'store'}")
-    assert 3 == told("add", notes, *place)["added"]
-    found = told("search", "what does the gate decide?", "-k", 2, *place)
-    assert ["gate", 2] == [found[0]["id"], len(found)]
-    assert {"text": ROWS[0]["text"], "year": 2024, "tags": '["x"]'}.items() <= found[0].items()
-    assert ["evolve"] == [r["id"] for r in told("search", "x", "--filter", "ok", *place)]
-    assert 3 == told("verify", *place)["rows"]
-    assert {"deleted": 1, "rows": 2} == told("delete", "cat", "nobody", *place)
-    assert 1 == told("delete", "--filter", "year = 2024", *place)["deleted"]
-    told("compact", *place)
-    facts = told("stats", *place)
+    assert 3 == output_of("add", notes, *place)["added"]
+    result = output_of("search", "what does the gate decide?", "-k", 2, *place)
+    assert ["gate", 2] == [result[0]["id"], len(result)]
+    assert {"text": ROWS[0]["text"], "year": 2024, "tags": '["x"]'}.items() <= result[0].items()
+    assert ["evolve"] == [r["id"] for r in output_of("search", "x", "--filter", "ok", *place)]
+    assert 3 == output_of("verify", *place)["rows"]
+    assert {"deleted": 1, "rows": 2} == output_of("delete", "cat", "nobody", *place)
+    assert 1 == output_of("delete", "--filter", "year = 2024", *place)["deleted"]
+    output_of("compact", *place)
+    facts = output_of("stats", *place)
     assert (1, 384, "cosine") == (facts["rows"], facts["dim"], facts["metric"])
     assert "int64" == facts["columns"]["year"]
 
 
 def test_searches_by_words_and_by_both(store):
-    assert ["cat"] == [row["id"] for row in told("search", "CAT", "--by", "text", "--store", store)]
-    assert "cat" == told("search", "mat", "--by", "hybrid", "--store", store)[0]["id"]
+    assert ["cat"] == [
+        row["id"] for row in output_of("search", "CAT", "--by", "text", "--store", store)
+    ]
+    assert "cat" == output_of("search", "mat", "--by", "hybrid", "--store", store)[0]["id"]
 
 
 def test_people_read_tables(store):
@@ -77,17 +79,17 @@ def test_rows_that_are_there_are_refused_skipped_or_replaced(store, notes):
     result = run("add", notes, "--store", store)
     assert 2 == result.exit_code
     assert "gate" in result.stderr
-    assert {"added": 0, "replaced": 0, "skipped": 3, "rows": 3} == told(
+    assert {"added": 0, "replaced": 0, "skipped": 3, "rows": 3} == output_of(
         "add", notes, "--store", store, "--existing", "skip"
     )
-    assert 3 == told("add", notes, "--store", store, "--existing", "replace")["replaced"]
+    assert 3 == output_of("add", notes, "--store", store, "--existing", "replace")["replaced"]
 
 
 def test_the_store_knows_its_embedding(notes, tmp_path):
     place = ("--store", tmp_path / "store")
-    told("add", notes, *place, "--set", "embedding.dim=64")
-    assert 64 == told("stats", *place)["dim"]
-    assert "gate" == told("search", "gate decides", *place)[0]["id"]
+    output_of("add", notes, *place, "--set", "embedding.dim=64")
+    assert 64 == output_of("stats", *place)["dim"]
+    assert "gate" == output_of("search", "gate decides", *place)[0]["id"]
     result = run("search", "gate", *place, "--set", "embedding.dim=32")
     assert 2 == result.exit_code
     assert "made by another embedding (type = 'hashing', dim = 64)" in result.stderr
@@ -97,8 +99,8 @@ def test_a_configuration_file_counts(notes, tmp_path):
     config = tmp_path / "memory.toml"
     config.write_text("[storage]\ntype = 'numpy'\n[embedding]\ndim = 16\n")
     place = ("--config", config, "--store", tmp_path / "store")
-    told("add", notes, *place)
-    assert "gate" == told("search", "gate", *place)[0]["id"]
+    output_of("add", notes, *place)
+    assert "gate" == output_of("search", "gate", *place)[0]["id"]
     result = run("stats", "--store", tmp_path / "store")
     assert 2 == result.exit_code
     assert "is not a store" in result.stderr
@@ -108,10 +110,10 @@ def test_texts_are_rows_by_paragraph_and_the_same_text_is_the_same_row(tmp_path)
     file = tmp_path / "book.txt"
     file.write_text("One.\nStill one.\n\n\nTwo.\n\nOne.\nStill one.\n")
     place = ("--store", tmp_path / "store")
-    assert 3 == told("add", file, *place)["added"]
-    found = told("search", "two", "-k", 1, *place)
-    assert ("Two.", "book.txt", 5) == tuple(found[0][name] for name in ("text", "source", "line"))
-    assert 3 == told("add", file, *place, "--existing", "skip")["skipped"]
+    assert 3 == output_of("add", file, *place)["added"]
+    result = output_of("search", "two", "-k", 1, *place)
+    assert ("Two.", "book.txt", 5) == tuple(result[0][name] for name in ("text", "source", "line"))
+    assert 3 == output_of("add", file, *place, "--existing", "skip")["skipped"]
 
 
 def test_vectors_of_ones_own_are_kept(tmp_path):
@@ -119,24 +121,24 @@ def test_vectors_of_ones_own_are_kept(tmp_path):
     vectors = pa.array([[1.0, 0.0], [0.0, 2.0]], pa.list_(pa.float32()))
     pq.write_table(pa.table({"id": [7, -8], "vector": vectors, "n": [1, 2]}), file)
     place = ("--store", tmp_path / "store")
-    told("add", file, *place, "--metric", "dot")
-    told("export", tmp_path / "out.jsonl", *place)
+    output_of("add", file, *place, "--metric", "dot")
+    output_of("export", tmp_path / "out.jsonl", *place)
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [{"id": 7, "n": 1, "vector": [1, 0]}, {"id": -8, "n": 2, "vector": [0, 2]}] == rows
-    assert 1 == told("delete", "7", *place)["deleted"]
+    assert 1 == output_of("delete", "7", *place)["deleted"]
     assert 2 == run("delete", "x", *place).exit_code
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
 def test_exports_are_imported_again(store, tmp_path, suffix):
     file, again = tmp_path / f"out.{suffix}", tmp_path / "again"
-    assert 3 == told("export", file, "--store", store)["rows"]
-    assert 3 == told("add", file, "--store", again)["added"]
+    assert 3 == output_of("export", file, "--store", store)["rows"]
+    assert 3 == output_of("add", file, "--store", again)["added"]
     for place in (store, again):
-        assert [] == told("search", "nowhere", "--by", "text", "--store", place)
-        found = told("search", "x", "--filter", "year = 2024", "--store", place)
-        assert ["gate"] == [row["id"] for row in found]
-    some = told("export", file, "--store", store, "--filter", "ok", "--overwrite")
+        assert [] == output_of("search", "nowhere", "--by", "text", "--store", place)
+        result = output_of("search", "x", "--filter", "year = 2024", "--store", place)
+        assert ["gate"] == [row["id"] for row in result]
+    some = output_of("export", file, "--store", store, "--filter", "ok", "--overwrite")
     assert 1 == some["rows"]
 
 
@@ -198,18 +200,20 @@ def test_stores_move_between_backends(store, tmp_path):
     places = [str(store), *(f"{kind}:{tmp_path / kind}" for kind in BACKENDS[1:])]
     places.append(f"arrow:{tmp_path / 'back'}")
     for source, target in pairwise(places):
-        assert {"rows": 3, "copied": 3, "verified": True} == told("migrate", source, target)
-        assert {"rows": 3, "copied": 0, "verified": True} == told("migrate", source, target)
-    assert "gate" == told("search", "gate decides", "--store", places[-1])[0]["id"]
+        assert {"rows": 3, "copied": 3, "verified": True} == output_of("migrate", source, target)
+        assert {"rows": 3, "copied": 0, "verified": True} == output_of("migrate", source, target)
+    assert "gate" == output_of("search", "gate decides", "--store", places[-1])[0]["id"]
 
 
 def test_a_snapshot_is_a_store_of_its_own_and_comes_back(store, tmp_path):
     copy = tmp_path / "monday"
-    assert {"rows": 3, "snapshot": str(copy)} == told("snapshot", copy, "--store", store)
-    assert 3 == told("verify", "--store", copy)["rows"]
-    told("delete", "cat", "--store", store)
-    assert {"rows_before": 2, "rows": 3} == told("restore", copy, "--store", store)
-    assert ["cat"] == [row["id"] for row in told("search", "CAT", "--by", "text", "--store", store)]
+    assert {"rows": 3, "snapshot": str(copy)} == output_of("snapshot", copy, "--store", store)
+    assert 3 == output_of("verify", "--store", copy)["rows"]
+    output_of("delete", "cat", "--store", store)
+    assert {"rows_before": 2, "rows": 3} == output_of("restore", copy, "--store", store)
+    assert ["cat"] == [
+        row["id"] for row in output_of("search", "CAT", "--by", "text", "--store", store)
+    ]
 
 
 def test_snapshots_refuse_what_is_there_and_what_is_none(store, tmp_path):
@@ -221,4 +225,4 @@ def test_snapshots_refuse_what_is_there_and_what_is_none(store, tmp_path):
     assert [2, 2] == [taken.exit_code, absent.exit_code]
     assert str(tmp_path / "mine") in taken.stderr
     assert "nowhere" in absent.stderr
-    assert 3 == told("stats", "--store", store)["rows"]
+    assert 3 == output_of("stats", "--store", store)["rows"]

@@ -89,9 +89,9 @@ def test_batches_do_not_matter(tmp_path_factory, ids, size):
     folder = tmp_path_factory.mktemp("batches")
     path = lines(folder / "a.jsonl", [{"id": i, "text": f"{n}"} for n, i in enumerate(ids)])
     first, last = {}, {}
-    for number, one in enumerate(ids):
-        first.setdefault(one, f"{number}")
-        last[one] = f"{number}"
+    for number, id_ in enumerate(ids):
+        first.setdefault(id_, f"{number}")
+        last[id_] = f"{number}"
     for existing, right in (("skip", first), ("replace", last)):
         place = Place(Numpy(), str(folder / existing))
         done = import_file(place, path, existing=existing, batch_size=size, overrides=SET)
@@ -158,7 +158,7 @@ def test_a_vector_that_cannot_be_kept_leaves_nothing(tmp_path, vector, message, 
     ],
 )
 def test_errors_name_the_line_of_the_file(place, tmp_path, bad, message):
-    """Fault V11: and the id, however far into the file; what was added before is told."""
+    """Fault V11: and the id, however far into the file; what was added before is reported."""
     import_file(
         place, lines(tmp_path / "b.jsonl", [{"id": "x", "text": "y", "n": 1}]), overrides=SET
     )
@@ -194,10 +194,10 @@ def test_nan_is_no_value_where_that_is_asked_for(place, tmp_path):
         import_file(place, tmp_path / "a.parquet")
     import_file(place, tmp_path / "a.parquet", nan="missing")
     with open_store(place) as store:
-        found = store.get(["a", "b", "c"], columns=["n", "s"]).to_pylist()
+        result = store.get(["a", "b", "c"], columns=["n", "s"]).to_pylist()
 
     nothing = {"n": None, "s": None}
-    assert [nothing, {"n": 1.5, "s": "a text"}, nothing] == found
+    assert [nothing, {"n": 1.5, "s": "a text"}, nothing] == result
 
 
 def test_parquet_of_wide_numbers_and_fine_times(place, tmp_path):
@@ -235,10 +235,10 @@ def test_times_of_a_zone_sort_as_they_came(tmp_path):
         column = column.cast(pa.timestamp(unit)).cast(pa.timestamp(unit, tz="Europe/Berlin"))
         pq.write_table(pa.table({"t": column}), path)
         times = [row["t"] for _, row, _ in Parquet().rows(path)]
-        found = [one if isinstance(one, str) else one.isoformat() for one in times]
+        results = [time if isinstance(time, str) else time.isoformat() for time in times]
 
-        assert sorted(found) == found
-        assert "2024-10-27T00:00:00+00:00" == found[0]
+        assert sorted(results) == results
+        assert "2024-10-27T00:00:00+00:00" == results[0]
 
 
 @pytest.mark.parametrize(
@@ -290,9 +290,9 @@ def test_vectors_of_parquet_may_be_of_any_list(tmp_path):
         pq.write_table(pa.table({"id": list("abcde"), "vector": vectors}), path)
         import_file(place, path, metric="dot")
         with open_store(place) as store:
-            found = store.get(list("abcde"), columns=["vector"]).column("vector").to_pylist()
+            result = store.get(list("abcde"), columns=["vector"]).column("vector").to_pylist()
 
-        assert values.astype(np.float32).tolist() == found
+        assert values.astype(np.float32).tolist() == result
 
 
 def test_values_go_into_columns_of_texts_as_json(place, tmp_path):
@@ -303,9 +303,9 @@ def test_values_go_into_columns_of_texts_as_json(place, tmp_path):
     rows = [{"id": n, "text": "x", "s": value} for n, value in enumerate(values[1:], 1)]
     import_file(place, lines(path, rows))
     with open_store(place) as store:
-        found = store.get([str(n) for n in range(6)], columns=["s"])["s"].to_pylist()
+        result = store.get([str(n) for n in range(6)], columns=["s"])["s"].to_pylist()
 
-    assert ["a", "3", "0.5", "true", None, "ü"] == found
+    assert ["a", "3", "0.5", "true", None, "ü"] == result
 
 
 def test_what_becomes_text_is_said(place, tmp_path, caplog):
@@ -331,7 +331,7 @@ def test_what_becomes_text_is_said(place, tmp_path, caplog):
 
 
 def test_a_write_that_fails_at_first_leaves_nothing(tmp_path, monkeypatch):
-    """Fault V10 and Fault N18: also where the backend refuses it; its first words are told."""
+    """Fault V10 and Fault N18: also where the backend refuses it; its first words are reported."""
     place = Place(Numpy(), str(tmp_path / "store"))
     store = type(place.backend.create(str(tmp_path / "other"), store_schema(2)))
 
@@ -385,9 +385,9 @@ def test_fine_times_of_parquet_are_those_that_were_written(tmp_path_factory, tim
     path = tmp_path_factory.mktemp("times") / "a.parquet"
     column = pa.array(times, pa.timestamp("ns", tz="UTC" if zone else None))
     pq.write_table(pa.table({"t": column}), path)
-    found = [row["t"] for _, row, _ in Parquet().rows(path)]
+    results = [row["t"] for _, row, _ in Parquet().rows(path)]
 
-    read = [None if one is None else one.removesuffix("+00:00") for one in found]
-    assert times == [None if one is None else int(np.datetime64(one, "ns").astype("i8"))
-                     for one in read]  # fmt: skip
-    assert all(one is None or zone == one.endswith("+00:00") for one in found)
+    read = [None if each is None else each.removesuffix("+00:00") for each in results]
+    assert times == [None if each is None else int(np.datetime64(each, "ns").astype("i8"))
+                     for each in read]  # fmt: skip
+    assert all(each is None or zone == each.endswith("+00:00") for each in results)

@@ -152,12 +152,12 @@ def test_the_embedding_that_is_set_does_not_overrule_a_file(file, place, tmp_pat
 def test_lines_of_two_makers_are_refused(file, place):
     """Fault V19: in one file."""
     said = {"_embedding": HASHED.plain()}
-    one, two, _ = own()
+    first, second, _ = own()
 
     with pytest.raises(DataError, match=r"in.jsonl:2: has one that does not say whose"):
-        import_file(place("a"), file(one | said, two))
+        import_file(place("a"), file(first | said, second))
     with pytest.raises(DataError, match=r"in.jsonl:1: '_embedding': expected an object with"):
-        import_file(place("a"), file(one | {"_embedding": [1]}))
+        import_file(place("a"), file(first | {"_embedding": [1]}))
     assert not (place("a").folder).exists()
 
 
@@ -248,8 +248,8 @@ def test_the_maker_that_is_written_is_the_one_that_is_read():
     schema = store_schema(16, {"n": "int64"}).with_metadata({b"mine": b"kept"})
     for makers in ((HASHED,), (other, HASHED), (HASHED, other, HASHED), (HASHED, other)):
         said = schema
-        for one in makers:
-            said = one.write(said)
+        for maker in makers:
+            said = maker.write(said)
 
         assert makers[-1] == Maker.read(said)
         assert makers[-1].values == Maker.read(said).values
@@ -281,17 +281,19 @@ def test_an_export_that_is_stopped_leaves_the_old_file(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_an_export_has_the_columns_that_were_asked_for_in_their_order(tmp_path, suffix):
-    """Each once, of the rows that a filter chooses, which are counted and told."""
-    path, told = tmp_path / f"out.{suffix}", []
+    """Each once, of the rows that a filter chooses, which are counted and reported."""
+    path, reports = tmp_path / f"out.{suffix}", []
     schema = store_schema(2, {"b": "int64", "a": "string"})
     with Numpy().create(str(tmp_path / "store"), schema, metric="dot") as store:
         store.add([{"id": str(n), "vector": [1, n], "b": n, "a": "x"} for n in range(5)])
         columns = ["b", "id", "b", "a"]
-        count = export_file(store, path, filter="b >= 3", columns=columns, on_progress=told.append)
+        count = export_file(
+            store, path, filter="b >= 3", columns=columns, on_progress=reports.append
+        )
         with pytest.raises(StorageError, match="there already"):
             export_file(store, path)
         assert 5 == export_file(store, path, overwrite=True, columns=["a"])
-        assert 2 == count == sum(told)
+        assert 2 == count == sum(reports)
         export_file(store, path, filter="b >= 3", columns=columns, overwrite=True)
     if suffix == "parquet":
         rows = pq.read_table(path).to_pylist()

@@ -22,11 +22,11 @@ def make(path, count=0, metric="cosine", schema=SCHEMA):
 
 
 def test_an_interrupted_migration_goes_on_where_it_was(tmp_path):
-    told = []
+    reports = []
 
     def stop(rows):
-        told.append(rows)
-        if len(told) == 3:
+        reports.append(rows)
+        if len(reports) == 3:
             raise KeyboardInterrupt
 
     with make(tmp_path / "a", 100) as source, make(tmp_path / "b") as target:
@@ -34,12 +34,12 @@ def test_an_interrupted_migration_goes_on_where_it_was(tmp_path):
             migrate(source, target, batch_size=10, advance=stop)
         assert 30 == target.count()
         target.upsert([{"id": "5", "vector": [1, 2, 3], "n": 5}])
-        told.append(None)
+        reports.append(None)
 
-        done = migrate(source, target, batch_size=10, advance=told.append)
+        done = migrate(source, target, batch_size=10, advance=reports.append)
 
         assert (100, 71) == (done.rows, done.copied)
-        assert [10] * 20 == told[4:]
+        assert [10] * 20 == reports[4:]
         assert source.get(["5"]) == target.get(["5"])
 
 
@@ -64,7 +64,7 @@ def test_a_store_that_is_filled_in_part_is_not_opened(tmp_path):
     done = move(lambda _: None)
 
     assert (20, 10) == (done.rows, done.copied)
-    assert {"a", "b"} == {one.name for one in to.mark.parent.iterdir()}
+    assert {"a", "b"} == {path.name for path in to.mark.parent.iterdir()}
     with open_store(to, read=True) as store:
         assert 20 == store.verify()
 
@@ -81,7 +81,7 @@ def test_a_target_that_cannot_be_made_leaves_no_mark(tmp_path):
     ):
         pass
 
-    assert {"a", "b"} == {one.name for one in tmp_path.iterdir()}
+    assert {"a", "b"} == {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize(("inner", "message"), [("a", "same store"), ("a/b", "is in the other")])
@@ -144,12 +144,12 @@ def test_a_copy_that_differs_is_found(tmp_path, column):
 
 def test_vectors_are_alike_up_to_length_where_that_is_allowed():
     """For cosine their directions count, and otherwise every bit."""
-    ones = np.array([[1, 0], [1, 0], [1, 0], [1, 0]], np.float32)
+    rows = np.array([[1, 0], [1, 0], [1, 0], [1, 0]], np.float32)
     others = np.array([[1, 0], [3, 0], [-1, 0], [1, 1e-3]], np.float32)
 
-    assert [True, True, False, False] == _alike(ones, others, "cosine").tolist()
-    assert [True, False, False, False] == _alike(ones, others, "dot").tolist()
-    assert not _alike(ones[:1], ones[:1] + np.float32(1e-6), "l2").any()
+    assert [True, True, False, False] == _alike(rows, others, "cosine").tolist()
+    assert [True, False, False, False] == _alike(rows, others, "dot").tolist()
+    assert not _alike(rows[:1], rows[:1] + np.float32(1e-6), "l2").any()
 
 
 def test_what_was_written_is_safe_before_it_is_compared(tmp_path):
@@ -211,8 +211,8 @@ def test_a_store_that_holds_what_nobody_could_add_is_not_sound(tmp_path, column,
                 for batch in super().scan_rows(columns, where):
                     rows = batch.to_pylist()
                     rows[3][column] = value
-                    arrays = [pa.array([row[one.name] for row in rows], one.type)
-                              for one in batch.schema]  # fmt: skip
+                    arrays = [pa.array([row[field.name] for row in rows], field.type)
+                              for field in batch.schema]  # fmt: skip
                     yield pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
 
         store.__class__ = Spoilt
@@ -225,7 +225,7 @@ def test_a_store_whose_rows_have_other_columns_is_not_sound(tmp_path):
 
         class Narrow(type(store)):
             def scan_rows(self, columns, where):
-                return super().scan_rows([one for one in columns if one != "n"], where)
+                return super().scan_rows([column for column in columns if column != "n"], where)
 
         store.__class__ = Narrow
         with pytest.raises(StorageError, match=r"expected rows with columns .*n: int64"):
@@ -246,5 +246,5 @@ def test_rows_that_are_counted_must_be_read(tmp_path):
 
 def test_equal_ranks_are_in_the_order_of_the_first_ranking():
     """Section 5: ties of fused ranks are not sorted by id."""
-    assert ["b", "a"] == [one for one, _ in fuse(["b"], ["a"])]
-    assert ["c", "b", "a"] == [one for one, _ in fuse(["c", "b"], ["c", "a"])]
+    assert ["b", "a"] == [each for each, _ in fuse(["b"], ["a"])]
+    assert ["c", "b", "a"] == [each for each, _ in fuse(["c", "b"], ["c", "a"])]

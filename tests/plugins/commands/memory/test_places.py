@@ -25,7 +25,7 @@ def run(*arguments):
     return CliRunner().invoke(cli, [*map(str, arguments)])
 
 
-def told(*arguments):
+def output_of(*arguments):
     result = run("memory", *arguments, "--json")
     assert 0 == result.exit_code, result.output
     return json.loads(result.stdout)
@@ -47,7 +47,7 @@ def folder(tmp_path, monkeypatch):
     for name, rows in (("texts", ROWS), ("own", own)):
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (tmp_path / f"{name}.jsonl").write_text(text)
-        told("add", f"{name}.jsonl", "--store", f"numpy:{name}")
+        output_of("add", f"{name}.jsonl", "--store", f"numpy:{name}")
     return tmp_path
 
 
@@ -82,8 +82,8 @@ def test_a_snapshot_is_of_the_same_backend(folder):
     message = refused("memory", "snapshot", "arrow:copy", "--store", "numpy:texts")
 
     assert "arrow:copy is of another backend than numpy:texts" in message
-    assert 3 == told("snapshot", "numpy:copy", "--store", "numpy:texts")["rows"]
-    assert 3 == told("restore", "numpy:copy", "--store", "numpy:texts")["rows"]
+    assert 3 == output_of("snapshot", "numpy:copy", "--store", "numpy:texts")["rows"]
+    assert 3 == output_of("restore", "numpy:copy", "--store", "numpy:texts")["rows"]
 
 
 @pytest.mark.parametrize("flag", [(), ("--json",)])
@@ -107,31 +107,34 @@ def test_passwords_are_not_shown(folder, flag):
 def test_own_vectors_are_searched_only_by_what_is_known(folder):
     """Fault V5: the ways out are named, and each of them is one."""
     place = ("--store", "numpy:own")
-    assert "not recorded" == told("stats", *place)["embedding"]
-    recorded = told("stats", "--store", "numpy:texts")["embedding"]
+    assert "not recorded" == output_of("stats", *place)["embedding"]
+    recorded = output_of("stats", "--store", "numpy:texts")["embedding"]
     assert "type = 'hashing', dim = 384" == recorded
     message = refused("memory", "search", "cat", *place)
-    assert all(one in message for one in ("--by text", "--vector FILE", "--set embedding.type"))
+    assert all(text in message for text in ("--by text", "--vector FILE", "--set embedding.type"))
     (folder / "q.json").write_text(json.dumps(np.eye(3, 384)[1].tolist()))
     np.save(folder / "q.npy", np.eye(3, 384)[1])
 
-    by_text = told("search", "cat", "--by", "text", *place)
+    by_text = output_of("search", "cat", "--by", "text", *place)
     assert {"cat", "old"} == {row["id"] for row in by_text}
     for file in ("q.json", "q.npy"):
-        assert "cat" == told("search", "--vector", file, *place)[0]["id"]
-    both = told("search", "gate", "--by", "hybrid", "--vector", "q.json", *place)
+        assert "cat" == output_of("search", "--vector", file, *place)[0]["id"]
+    both = output_of("search", "gate", "--by", "hybrid", "--vector", "q.json", *place)
     assert {"cat", "gate"} == {row["id"] for row in both[:2]}
-    assert 3 == len(told("search", "cat", "--set", "embedding.type=hashing", *place))
+    assert 3 == len(output_of("search", "cat", "--set", "embedding.type=hashing", *place))
     assert UNKNOWN not in refused("memory", "search", "cat", "--by", "hybrid", *place)
 
 
 def test_exports_carry_the_embedding(folder):
     """Fault V19: a store of another width is searched without a word of it."""
-    told("add", "texts.jsonl", "--store", "wide", "--set", "embedding.dim=128")
+    output_of("add", "texts.jsonl", "--store", "wide", "--set", "embedding.dim=128")
     for name in ("w.parquet", "w.jsonl"):
-        told("export", name, "--store", "wide")
-        told("add", name, "--store", f"numpy:{name}.store")
-        assert "gate" == told("search", "gate", "-k", 1, "--store", f"numpy:{name}.store")[0]["id"]
+        output_of("export", name, "--store", "wide")
+        output_of("add", name, "--store", f"numpy:{name}.store")
+        assert (
+            "gate"
+            == output_of("search", "gate", "-k", 1, "--store", f"numpy:{name}.store")[0]["id"]
+        )
 
 
 @pytest.mark.parametrize(
@@ -183,10 +186,10 @@ def test_a_query_without_words_says_so(folder, query):
 
 def test_what_is_asked_for_reaches_the_store(folder, monkeypatch):
     """Filters of a search by words, and whether it looks at every row."""
-    found = told(
+    result = output_of(
         "search", "cat", "--by", "text", "--filter", "year < 2000", "--store", "numpy:texts"
     )
-    assert ["old"] == [row["id"] for row in found]
+    assert ["old"] == [row["id"] for row in result]
     asked = []
     search = VectorStore.search
 
@@ -196,7 +199,7 @@ def test_what_is_asked_for_reaches_the_store(folder, monkeypatch):
 
     monkeypatch.setattr(VectorStore, "search", recorded)
     for flags in ((), ("--exact",), ("--exact", "--by", "hybrid", "--filter", "year > 1")):
-        told("search", "cat", "-k", "2", *flags, "--store", "numpy:texts")
+        output_of("search", "cat", "-k", "2", *flags, "--store", "numpy:texts")
     assert (2, None, None) == asked[0]
     assert (2, True, None) == asked[1]
     assert (True, "year > 1") == asked[2][1:]
@@ -208,7 +211,7 @@ def test_an_export_replaces_no_file_unless_it_is_told_to(folder):
 
     assert "mine.jsonl is there already; expected a new file, or --overwrite" in message
     assert "mine" == (folder / "mine.jsonl").read_text()
-    told("export", "mine.jsonl", "--store", "numpy:texts", "--overwrite")
+    output_of("export", "mine.jsonl", "--store", "numpy:texts", "--overwrite")
     assert 3 == len((folder / "mine.jsonl").read_text().splitlines())
 
 
@@ -216,27 +219,27 @@ def test_an_export_replaces_no_file_unless_it_is_told_to(folder):
 def test_an_export_without_vectors_is_embedded_anew(folder, suffix):
     """Everything else of section 1: a line of JSON held 384 numbers, whoever wanted the text."""
     file = f"some.{suffix}"
-    told("export", file, "--column", "text", "--column", "id", "--store", "numpy:texts")
+    output_of("export", file, "--column", "text", "--column", "id", "--store", "numpy:texts")
     if suffix == "jsonl":
         lines = (folder / file).read_text().splitlines()
         assert {"id", "text"} == set().union(*map(json.loads, lines))
 
-    assert 3 == told("add", file, "--store", "again")["added"]
-    assert "gate" == told("search", "gate", "--store", "again")[0]["id"]
+    assert 3 == output_of("add", file, "--store", "again")["added"]
+    assert "gate" == output_of("search", "gate", "--store", "again")[0]["id"]
     message = refused("memory", "export", "x.jsonl", "--column", "txt", "--store", "again")
     assert "'txt'" in message
     assert not (folder / "x.jsonl").exists()
 
 
 def test_an_empty_store_survives_a_file(folder):
-    told("delete", "gate", "cat", "old", "--store", "numpy:texts")
-    told("export", "none.parquet", "--store", "numpy:texts")
+    output_of("delete", "gate", "cat", "old", "--store", "numpy:texts")
+    output_of("export", "none.parquet", "--store", "numpy:texts")
 
-    assert {"added": 0, "replaced": 0, "skipped": 0, "rows": 0} == told(
+    assert {"added": 0, "replaced": 0, "skipped": 0, "rows": 0} == output_of(
         "add", "none.parquet", "--store", "again"
     )
-    told("add", "texts.jsonl", "--store", "again")
-    assert "gate" == told("search", "gate", "--store", "again")[0]["id"]
+    output_of("add", "texts.jsonl", "--store", "again")
+    assert "gate" == output_of("search", "gate", "--store", "again")[0]["id"]
 
 
 def test_a_store_does_not_move_into_itself(folder):
@@ -252,7 +255,7 @@ def test_a_store_does_not_move_into_itself(folder):
         message = refused("memory", "add", "texts.jsonl", "--store", f"numpy:{target}")
         assert "is in the store" in message
     assert ["LOCK", "STORE.json"] == sorted(
-        one.name for one in (folder / "texts").iterdir() if "rows" not in one.name
+        path.name for path in (folder / "texts").iterdir() if "rows" not in path.name
     )
 
 
@@ -271,7 +274,7 @@ def test_a_store_that_is_filled_in_part_is_no_empty_one(folder):
     """Fault N7: until the migration is run again to its end."""
     rows = [{"id": f"r{i}", "text": f"row {i}"} for i in range(2500)]
     (folder / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    told("add", "many.jsonl", "--store", "numpy:many")
+    output_of("add", "many.jsonl", "--store", "numpy:many")
     killed = subprocess.run([sys.executable, "-c", KILLED], check=False, timeout=300)
     assert -signal.SIGKILL == killed.returncode
 
@@ -283,8 +286,8 @@ def test_a_store_that_is_filled_in_part_is_no_empty_one(folder):
         ("memory", "migrate", "half", "numpy:other"),
     ):
         assert "half is filled in part" in refused(*arguments)
-    assert 2500 == told("migrate", "numpy:many", "half")["rows"]
-    assert 2500 == told("verify", "--store", "half")["rows"]
+    assert 2500 == output_of("migrate", "numpy:many", "half")["rows"]
+    assert 2500 == output_of("verify", "--store", "half")["rows"]
     assert not (folder / "half.unfinished").exists()
 
 
@@ -299,7 +302,7 @@ main()
 
 
 def test_a_full_disk_says_what_was_added_before(folder):
-    """Fault N18: the first error is told, with how many rows are in; they are."""
+    """Fault N18: the first error is reported, with how many rows are in; they are."""
     rows = [{"id": f"r{i}", "text": f"row {i}"} for i in range(2000)]
     (folder / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = subprocess.run(
@@ -310,8 +313,8 @@ def test_a_full_disk_says_what_was_added_before(folder):
     assert "File too large" in done.stderr
     assert "an earlier write" not in done.stderr
     (count,) = re.findall(r"(\d+) rows of many.jsonl were added before", done.stderr)
-    assert told("verify", "--store", "full")["rows"] == int(count) > 0
-    assert 2000 == told("add", "many.jsonl", "--store", "full", "--existing", "skip")["rows"]
+    assert output_of("verify", "--store", "full")["rows"] == int(count) > 0
+    assert 2000 == output_of("add", "many.jsonl", "--store", "full", "--existing", "skip")["rows"]
 
 
 def test_a_store_of_another_backend_is_named(folder):
@@ -330,7 +333,7 @@ def test_a_migration_that_could_not_begin_leaves_nothing(folder):
     assert "expected a place where nothing is" in refused(
         "memory", "migrate", "numpy:texts", "numpy:own"
     )
-    assert 3 == told("verify", "--store", "numpy:own")["rows"]
+    assert 3 == output_of("verify", "--store", "numpy:own")["rows"]
     assert [] == list(folder.glob("*.unfinished"))
     replace_text(folder / "new.unfinished", "left behind by somebody")
-    told("add", "texts.jsonl", "--store", "numpy:new")
+    output_of("add", "texts.jsonl", "--store", "numpy:new")

@@ -36,13 +36,13 @@ def test_columns_have_the_type_of_all_their_values(tmp_path):
         {"id": 1, "text": "x", "n": 1, "f": 1, "s": 1, "b": True, "m": None, "c": True, "l": [1]},
         {"id": 2, "text": "x", "n": None, "f": 0.5, "s": "a", "b": False, "m": None, "c": 1},
     )
-    found = survey(RowFile.of(path))
+    result = survey(RowFile.of(path))
     types = {"n": "int64", "f": "float64", "s": "string", "b": "bool"}
 
-    assert types | {"m": "string", "c": "string", "l": "string"} == found.metadata
-    assert (2, None, "int64") == (found.rows, found.dim, found.id_type)
-    assert ["id", "text", *"nfsbmcl", "vector"] == found.schema(7).names
-    assert 7 == found.schema(7).field("vector").type.list_size
+    assert types | {"m": "string", "c": "string", "l": "string"} == result.metadata
+    assert (2, None, "int64") == (result.rows, result.dim, result.id_type)
+    assert ["id", "text", *"nfsbmcl", "vector"] == result.schema(7).names
+    assert 7 == result.schema(7).field("vector").type.list_size
     assert "string" == survey(file_of(path, {"id": 1, "text": "x"}, {"id": "1", "text": "x"}),
                               unique=False).id_type  # fmt: skip
 
@@ -71,14 +71,14 @@ def test_rows_without_an_id_are_named_by_their_content(tmp_path):
         {"vector": [1.0, 2.0]},
         {"vector": [1.0, 2.5]},
     )
-    found = list(RowFile.of(path).rows())
+    results = list(RowFile.of(path).rows())
     pq.write_table(pa.table({"vector": [[1.0, 2.0]]}), tmp_path / "a.parquet")
     (same,) = RowFile.of(tmp_path / "a.parquet").rows()
 
-    assert [1, 3, 4, 5] == [row.number for row in found]
-    assert 4 == len({row.values["id"] for row in found})
-    assert {32} == {len(row.values["id"]) for row in found}
-    assert same.values["id"] == found[2].values["id"]
+    assert [1, 3, 4, 5] == [row.number for row in results]
+    assert 4 == len({row.values["id"] for row in results})
+    assert {32} == {len(row.values["id"]) for row in results}
+    assert same.values["id"] == results[2].values["id"]
 
 
 def test_paragraphs_know_their_first_line(tmp_path):
@@ -97,26 +97,26 @@ def test_paragraphs_know_their_first_line(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["jsonl", "txt", "parquet"])
 def test_progress_is_told_in_thousandths_and_once(tmp_path, suffix):
-    path, told = tmp_path / f"a.{suffix}", []
+    path, reports = tmp_path / f"a.{suffix}", []
     if suffix == "parquet":
         pq.write_table(pa.table({"text": ["x"] * 5000}), path)
     else:
         path.write_text("".join(f'{{"text": "{n}"}}\n' for n in range(5000)))
-    assert 0 < len(list(reader_of(path).rows(path, told.append))) <= 5000
+    assert 0 < len(list(reader_of(path).rows(path, reports.append))) <= 5000
 
-    assert 1000 == sum(told)
-    assert len(told) > 4
-    assert min(told) > 0
+    assert 1000 == sum(reports)
+    assert len(reports) > 4
+    assert min(reports) > 0
 
 
 def test_rows_of_a_list_keep_their_places(tmp_path):
     """Also beside one that is missing, and in a slice."""
     vectors = pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32()))
     pq.write_table(pa.table({"id": ["a", "b", "c"], "vector": vectors}), tmp_path / "a.parquet")
-    found = [values["vector"] for _, values, _ in Parquet().rows(tmp_path / "a.parquet")]
+    results = [values["vector"] for _, values, _ in Parquet().rows(tmp_path / "a.parquet")]
 
-    assert found[1] is None
-    assert [[1, 2], [3, 4]] == np.stack([found[0], found[2]]).tolist()
+    assert results[1] is None
+    assert [[1, 2], [3, 4]] == np.stack([results[0], results[2]]).tolist()
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
@@ -162,9 +162,9 @@ def test_values_are_plain(tmp_path):
 )
 def test_an_id_is_the_hash_of_the_content_in_every_version(tmp_path, row, content):
     """Else the same file would come in twice after an update."""
-    (found,) = RowFile.of(lines(tmp_path / "a.jsonl", row)).rows()
+    (result,) = RowFile.of(lines(tmp_path / "a.jsonl", row)).rows()
 
-    assert hashlib.sha256(content.encode()).hexdigest()[:32] == found.values["id"]
+    assert hashlib.sha256(content.encode()).hexdigest()[:32] == result.values["id"]
 
 
 def test_numbers_too_wide_for_a_column_of_numbers_may_be_texts(tmp_path):
@@ -182,12 +182,12 @@ def test_numbers_too_wide_for_a_column_of_numbers_may_be_texts(tmp_path):
 
 def test_ids_have_64_bits_and_are_no_truth_values(tmp_path):
     path = tmp_path / "a.jsonl"
-    for one in (2**63 - 1, -(2**63)):
-        (row,) = RowFile.of(lines(path, {"id": one, "text": "x"})).rows()
-        assert one == row.values["id"]
-    for one in (2**63, -(2**63) - 1, True, 1.0, ["a"]):
+    for each in (2**63 - 1, -(2**63)):
+        (row,) = RowFile.of(lines(path, {"id": each, "text": "x"})).rows()
+        assert each == row.values["id"]
+    for each in (2**63, -(2**63) - 1, True, 1.0, ["a"]):
         with pytest.raises(DataError, match=r"a\.jsonl:1: expected a .* under 'id', got"):
-            list(RowFile.of(lines(path, {"id": one, "text": "x"})).rows())
+            list(RowFile.of(lines(path, {"id": each, "text": "x"})).rows())
 
 
 @pytest.mark.parametrize("value", ["\\ud800", "a \\udfff"])
@@ -219,10 +219,10 @@ def test_vectors_of_parquet_are_arrays(tmp_path, make):
     """Of whichever kind of list: each vector has its own numbers."""
     column = pa.array([[1, 2], [3, 4], [5, 6]], make(pa.float32()))
     pq.write_table(pa.table({"vector": column}), tmp_path / "a.parquet")
-    found = [row.values["vector"] for row in RowFile.of(tmp_path / "a.parquet").rows()]
+    results = [row.values["vector"] for row in RowFile.of(tmp_path / "a.parquet").rows()]
 
-    assert {np.ndarray} == {*map(type, found)}
-    assert [[1, 2], [3, 4], [5, 6]] == np.stack(found).tolist()
+    assert {np.ndarray} == {*map(type, results)}
+    assert [[1, 2], [3, 4], [5, 6]] == np.stack(results).tolist()
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
@@ -236,9 +236,9 @@ def test_an_exported_file_keeps_its_metric(tmp_path, metric, changed):
         table = table.append_column("n", pa.array([1], pa.int32()))
     pq.write_table(table, path)
 
-    found = survey(RowFile.of(path))
-    assert (metric, 2) == (found.metric, found.dim)
-    assert changed == (found.exported is None)
+    result = survey(RowFile.of(path))
+    assert (metric, 2) == (result.metric, result.dim)
+    assert changed == (result.exported is None)
 
 
 def test_batches_are_full_but_the_last():

@@ -61,7 +61,7 @@ def aios():
 
 
 @pytest.fixture(scope="session")
-def found(folder, aios):
+def calibrated(folder, aios):
     arguments = ("calibrate", folder / "run", "--against", folder / "other.txt", "--windows", "60")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIOS_CACHE", str(folder / "cache"))

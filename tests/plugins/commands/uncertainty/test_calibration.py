@@ -27,9 +27,9 @@ def test_the_rank_of_a_threshold_counts_the_next_text():
     """Of 20 texts and a share of 5 % it is the largest, and of fewer there is none."""
 
     def threshold(count, share):
-        found = {name: np.arange(float(count))[::-1, None] for name in ESTIMATORS}
-        calibration = Calibration.of("key", (1.0,), found, share)
-        total = np.sort(calibration.total(found)["entropy"])
+        result = {name: np.arange(float(count))[::-1, None] for name in ESTIMATORS}
+        calibration = Calibration.of("key", (1.0,), result, share)
+        total = np.sort(calibration.total(result)["entropy"])
         above = int((total > calibration.thresholds["entropy"]).sum())
         return above if calibration.thresholds["entropy"] < math.inf else None
 
@@ -39,14 +39,14 @@ def test_the_rank_of_a_threshold_counts_the_next_text():
 
 def test_totals_are_mean_deviations_above_what_is_usual():
     """Of a population, over all levels; what never changes has no deviation, and no infinity."""
-    found = {name: np.array([[0.0, 10.0, 5.0], [2.0, 30.0, 5.0]]) for name in ESTIMATORS}
-    calibration = Calibration.of("key", (1.0,) * 3, found)
+    result = {name: np.array([[0.0, 10.0, 5.0], [2.0, 30.0, 5.0]]) for name in ESTIMATORS}
+    calibration = Calibration.of("key", (1.0,) * 3, result)
     other = calibration.total({"entropy": np.array([[4.0, 10.0, 5.0]])})
 
     assert (2, (1.0, 20.0, 5.0)) == (calibration.texts, calibration.centre["margin"])
     assert (1.0, 10.0) == calibration.scale["margin"][:2]
     assert [pytest.approx((3 - 1 + 0) / 3)] == other["entropy"].tolist()
-    assert pytest.approx([-2 / 3, 2 / 3]) == calibration.total(found)["flips"].tolist()
+    assert pytest.approx([-2 / 3, 2 / 3]) == calibration.total(result)["flips"].tolist()
 
 
 def test_the_fewest_texts_are_those_that_give_a_threshold():
@@ -54,26 +54,26 @@ def test_the_fewest_texts_are_those_that_give_a_threshold():
     assert (0.03, 33) == (FALSE_TRIGGERS, FEWEST), "one of 33 and the next is within 3 %"
     of = np.random.default_rng(0).normal(size=(FEWEST, 3))
     for number, finite in ((FEWEST, True), (FEWEST - 1, False)):
-        found = Calibration.of("", (1.0,) * 5, dict.fromkeys(ESTIMATORS, of[:number]))
-        assert {finite} == set(map(math.isfinite, found.thresholds.values()))
+        result = Calibration.of("", (1.0,) * 5, dict.fromkeys(ESTIMATORS, of[:number]))
+        assert {finite} == set(map(math.isfinite, result.thresholds.values()))
 
 
 def test_a_level_at_which_all_texts_agree_blows_nothing_up():
     of = np.zeros((FEWEST, len(RATES)))
     calibration = Calibration.of("", (1.0,) * len(RATES), dict.fromkeys(ESTIMATORS, of))
-    found = calibration.total(dict.fromkeys(ESTIMATORS, of[:1] + 0.5))
+    result = calibration.total(dict.fromkeys(ESTIMATORS, of[:1] + 0.5))
 
-    assert {0.5} == {float(total[0]) for total in found.values()}
+    assert {0.5} == {float(total[0]) for total in result.values()}
 
 
 @given(st.integers(40, 200), st.integers(0, 2**20))
 def test_a_threshold_is_the_conformal_quantile(count, seed):
     """No more than the share of the texts it was learned from are above it."""
     chance = np.random.default_rng(seed)
-    found = {name: chance.normal(size=(count, len(RATES))) for name in ESTIMATORS}
-    calibration = Calibration.of("key", (1.0,) * len(RATES), found, 0.05)
+    result = {name: chance.normal(size=(count, len(RATES))) for name in ESTIMATORS}
+    calibration = Calibration.of("key", (1.0,) * len(RATES), result, 0.05)
 
-    for name, total in calibration.total(found).items():
+    for name, total in calibration.total(result).items():
         assert (total > calibration.thresholds[name]).mean() <= 0.05
 
 
@@ -106,7 +106,7 @@ def test_temperatures_find_what_was_sharpened():
     assert pytest.approx((1, 2, 0.5, 1.5, 1), rel=0.05) == fit.fitted()
 
 
-def test_a_calibration_belongs_to_one_training(found, folder, tmp_path):
+def test_a_calibration_belongs_to_one_training(calibrated, folder, tmp_path):
     calibration = Calibration.load(folder / "run" / NAME)
     calibration.save(tmp_path / NAME)
     assert calibration == Calibration.load(tmp_path / NAME)

@@ -37,45 +37,45 @@ def test_equal_texts_are_read_alike_wherever_they_stand(model):
     together = list(read(model, ids, valid, seed=3))
     alone = list(read(model, ids[:1, :4], valid[:1, :4], seed=3))
 
-    for one, level in zip(alone, together, strict=True):
+    for each, level in zip(alone, together, strict=True):
         assert torch.equal(level.hidden[0], level.hidden[2])
-        assert torch.equal(one.hidden[0], level.hidden[0, :4])
+        assert torch.equal(each.hidden[0], level.hidden[0, :4])
 
 
 def test_estimators_by_hand():
-    one = level([[0.5, 0.5, 0.0], [0.7, 0.2, 0.1]], [0, 2], before=[0, 1])
-    measured = {name: estimator.measure(one).tolist() for name, estimator in ESTIMATORS.items()}
+    single = level([[0.5, 0.5, 0.0], [0.7, 0.2, 0.1]], [0, 2], before=[0, 1])
+    measured = {name: estimator.measure(single).tolist() for name, estimator in ESTIMATORS.items()}
 
     bits = [math.log(2), -sum(p * math.log(p) for p in (0.7, 0.2, 0.1))]
     assert pytest.approx(bits, abs=1e-6) == measured["entropy"]
     assert pytest.approx([1, 0.5], abs=1e-6) == measured["margin"]
     assert pytest.approx([1, 1.8], abs=1e-6) == measured["residual"]
     assert [0, 1] == measured["flips"]
-    first = attrs.evolve(one, before=None)
+    first = attrs.evolve(single, before=None)
     assert [0, 0] == ESTIMATORS["flips"].measure(first).tolist()
 
 
 def test_means_are_of_what_counts_row_by_row():
     hidden = torch.tensor([[True, False, True], [False, True, False]])
-    one = MaskLevel(0.5, hidden, torch.zeros(3, dtype=torch.int64), torch.zeros(3, 2), None)
+    first = MaskLevel(0.5, hidden, torch.zeros(3, dtype=torch.int64), torch.zeros(3, 2), None)
     values = torch.tensor([1.0, 3.0, 5.0])
 
-    assert [2, 5] == one.mean(values).tolist()
+    assert [2, 5] == first.mean(values).tolist()
     counted = torch.tensor([[False, True, True], [True, True, True]])
-    assert [3, 5] == one.mean(values, counted).tolist()
+    assert [3, 5] == first.mean(values, counted).tolist()
 
 
 def test_what_is_hidden_less_is_hidden_more(model):
     ids = torch.randint(97, 120, (4, 16))
     levels = list(read(model, ids, torch.ones_like(ids, dtype=torch.bool)))
 
-    assert list(RATES) == [one.rate for one in levels]
+    assert list(RATES) == [level.rate for level in levels]
     for more, less in pairwise(levels):
         assert not (less.hidden & ~more.hidden).any()
-    for one in levels:
-        assert one.hidden.any(-1).all()
-        assert torch.equal(ids[one.hidden], one.tokens)
-        assert torch.isinf(one.log_probs[:, model.vocabulary.mask_id]).all()
+    for level in levels:
+        assert level.hidden.any(-1).all()
+        assert torch.equal(ids[level.hidden], level.tokens)
+        assert torch.isinf(level.log_probs[:, model.vocabulary.mask_id]).all()
 
 
 def test_a_row_is_read_alone_as_in_a_batch_and_padding_is_nothing(model):
@@ -98,16 +98,16 @@ def test_a_network_hears_the_time_of_as_many_masks_as_it_sees(noise):
     backbone = Transformer(dim=8, layers=1, heads=2, time_conditioned=True)
     vocabulary = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
     timed = stir(Model(Text(), backbone, noise, Absorbing(), vocabulary, length=400).eval())
-    told = []
-    timed.backbone.register_forward_pre_hook(lambda _, given: told.append(given[1]))
+    reports = []
+    timed.backbone.register_forward_pre_hook(lambda _, given: reports.append(given[1]))
     ids = torch.randint(0, 3, (4, 400), generator=torch.Generator().manual_seed(0))
-    for one in read(timed, ids, torch.ones_like(ids, dtype=torch.bool)):
-        x = torch.where(one.hidden, vocabulary.mask_id, ids)
-        share = timed.noise.mask_rate(told[-1].double())
+    for each in read(timed, ids, torch.ones_like(ids, dtype=torch.bool)):
+        x = torch.where(each.hidden, vocabulary.mask_id, ids)
+        share = timed.noise.mask_rate(reports[-1].double())
 
-        torch.testing.assert_close(one.hidden.double().mean(1), share, atol=0.1, rtol=0)
-        expected = timed.log_probs(timed.states(x, told[-1]))[one.hidden]
-        torch.testing.assert_close(expected, one.log_probs)
+        torch.testing.assert_close(each.hidden.double().mean(1), share, atol=0.1, rtol=0)
+        expected = timed.log_probs(timed.states(x, reports[-1]))[each.hidden]
+        torch.testing.assert_close(expected, each.log_probs)
 
 
 def test_something_is_said_of_what_counts_at_every_level(model):
@@ -118,11 +118,11 @@ def test_something_is_said_of_what_counts_at_every_level(model):
     counted = torch.nn.functional.one_hot(torch.arange(16) % 9, 16).bool()
     levels = list(read(model, ids, valid, counted=counted))
 
-    for one in levels:
-        assert one.hidden[counted].all()
-        assert not (one.hidden & ~valid).any()
-        there = one.hidden.nonzero()[:, 1] == one.hidden.nonzero()[:, 0] % 9
-        assert torch.equal(-one.said[there].double(), one.mean(-one.said, counted))
+    for level in levels:
+        assert level.hidden[counted].all()
+        assert not (level.hidden & ~valid).any()
+        there = level.hidden.nonzero()[:, 1] == level.hidden.nonzero()[:, 0] % 9
+        assert torch.equal(-level.said[there].double(), level.mean(-level.said, counted))
     for more, less in pairwise(levels):
         assert not (less.hidden & ~more.hidden).any()
 
@@ -157,7 +157,7 @@ def test_a_third_party_s_estimator_measures_beside_ours(model, tmp_plugin, caplo
     ids = torch.randint(97, 120, (3, 16), generator=torch.Generator().manual_seed(2))
     valid = torch.ones_like(ids, dtype=torch.bool)
     ours, all_of_them = (
-        scores(read(model, ids, valid, seed=4), one) for one in (ESTIMATORS, offered)
+        scores(read(model, ids, valid, seed=4), each) for each in (ESTIMATORS, offered)
     )
 
     assert {*ESTIMATORS, "surprise"} == set(offered)

@@ -42,19 +42,19 @@ def test_windows_count_by_their_tokens_and_readings_give_an_error(folder, tmp_pa
 
     monkeypatch.setattr(screening, "scores", recorded)
     text = "12 bottles of milk, and 7 more"
-    (one,) = score_texts(model, [text], readings=3, seed=2)
+    (first,) = score_texts(model, [text], readings=3, seed=2)
     each = np.array([calibration.total(reading)[DEFAULT] for reading in seen])
     weighed = (each * [16, len(text) - 16]).sum(1) / len(text)
 
-    assert ((3, 2), 2) == (each.shape, one.windows)
-    assert pytest.approx(weighed.mean()) == one.score == one.estimators[DEFAULT]
-    assert pytest.approx(np.std(weighed, ddof=1) / 3**0.5) == one.noise
+    assert ((3, 2), 2) == (each.shape, first.windows)
+    assert pytest.approx(weighed.mean()) == first.score == first.estimators[DEFAULT]
+    assert pytest.approx(np.std(weighed, ddof=1) / 3**0.5) == first.noise
     assert 3 == len(set(weighed)), "each reading has noise of its own"
-    assert (100.0, False) == (one.threshold, one.triggered)
+    assert (100.0, False) == (first.threshold, first.triggered)
     (other,) = score_texts(model, [text], readings=2, estimator="entropy")
     assert (-100.0, True) == (other.threshold, other.triggered)
     assert other.score == other.estimators["entropy"]
-    at_it = attrs.evolve(calibration, thresholds=dict.fromkeys(ESTIMATORS, one.score))
+    at_it = attrs.evolve(calibration, thresholds=dict.fromkeys(ESTIMATORS, first.score))
     at_it.save(tmp_path / "run" / NAME)
     assert not score_texts(model, [text], readings=3, seed=2)[0].triggered, (
         "more than the threshold"
@@ -71,7 +71,7 @@ def test_readings_of_all_seeds_have_noise_of_their_own(folder, tmp_path, monkeyp
         return real(*words, seed=seed, **more)
 
     monkeypatch.setattr(screening, "read", recorded)
-    found = []
+    results = []
     for temperature in (1.0, 3.0):
         Calibration(
             training_key=model.state.training_key,
@@ -82,14 +82,14 @@ def test_readings_of_all_seeds_have_noise_of_their_own(folder, tmp_path, monkeyp
             thresholds=dict.fromkeys(ESTIMATORS, 0.0),
         ).save(tmp_path / "run" / NAME)
         seeds.clear()
-        found += [score_texts(model, ["milk"], readings=2, seed=seed) for seed in range(3)][:1]
+        results += [score_texts(model, ["milk"], readings=2, seed=seed) for seed in range(3)][:1]
 
     assert 6 == len(set(seeds)) == len(seeds)
-    (plain,), (warm,) = found
+    (plain,), (warm,) = results
     assert 0 < plain.estimators["entropy"] < warm.estimators["entropy"]
 
 
-def test_spans_are_of_each_text(found, folder):
+def test_spans_are_of_each_text(calibrated, folder):
     """One token, some or all, counted from either end; texts beside it change nothing."""
     model, texts = (
         loaded(folder / "run"),
@@ -100,7 +100,7 @@ def test_spans_are_of_each_text(found, folder):
     assert whole == score_texts(model, texts, span=slice(0, 16))
     for span in (slice(2, 3), slice(-1, None), slice(1, 4, 2)):
         few = score_texts(model, texts, span=span)
-        assert all(0 < one.noise < 50 and one.score == one.score for one in few), few
+        assert all(0 < score.noise < 50 and score.score == score.score for score in few), few
         assert all(here.score != there.score for here, there in zip(whole, few, strict=True))
     (last,) = score_texts(model, [texts[0]], span=slice(-1, None))
     (same,) = score_texts(model, [texts[0]], span=slice(15, 16))
@@ -109,14 +109,14 @@ def test_spans_are_of_each_text(found, folder):
 
 
 @pytest.mark.parametrize("span", [slice(0, 0), slice(4, None), slice(3, 2), slice(-9, -5)])
-def test_a_span_without_tokens_is_refused(found, folder, span):
+def test_a_span_without_tokens_is_refused(calibrated, folder, span):
     """There is nothing to say of nothing."""
     model = loaded(folder / "run")
     with pytest.raises(InferenceError, match="text 1: expected a span of at least one of its 4 t"):
         score_texts(model, ["34 b"], span=span)
 
 
-def test_what_cannot_be_scored_is_said(aios, found, folder):
+def test_what_cannot_be_scored_is_said(aios, calibrated, folder):
     model = loaded(folder / "run")
     with pytest.raises(InferenceError, match="at least 2 readings of each text, got 1"):
         score_texts(model, ["a"], readings=1)
@@ -127,18 +127,18 @@ def test_what_cannot_be_scored_is_said(aios, found, folder):
     assert "got no text" in aios("score", folder / "run", code=2).stderr
 
 
-def test_an_estimator_that_came_after_the_calibration_wants_another(found, folder, tmp_path):
+def test_an_estimator_that_came_after_the_calibration_wants_another(calibrated, folder, tmp_path):
     """It has no threshold; the others score as before."""
     shutil.copytree(folder / "run", tmp_path / "run")
     whole = Calibration.load(tmp_path / "run" / NAME)
     tables = {
-        table: {name: one for name, one in getattr(whole, table).items() if name != "flips"}
+        table: {name: each for name, each in getattr(whole, table).items() if name != "flips"}
         for table in ("centre", "scale", "thresholds")
     }
     attrs.evolve(whole, **tables).save(tmp_path / "run" / NAME)
     model = loaded(tmp_path / "run")
-    (one,) = score_texts(model, ["milk"])
+    (first,) = score_texts(model, ["milk"])
 
-    assert {*ESTIMATORS} - {"flips"} == set(one.estimators)
+    assert {*ESTIMATORS} - {"flips"} == set(first.estimators)
     with pytest.raises(ModelLoadError, match="says nothing of the estimator 'flips'; expected"):
         score_texts(model, ["milk"], estimator="flips")

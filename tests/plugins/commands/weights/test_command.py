@@ -48,8 +48,10 @@ def test_says_it_as_json(aios, model):
     aios("weights", "convert", "model.parquet", "model.pt")
 
     assert {"output": "model.parquet", "tensors": 2} == json.loads(done)
-    told = json.loads(aios("weights", "ls", "model.parquet", "--json"))
-    assert {"a.weight": 128, "a.bias": 16} == {one["name"]: one["bytes"] for one in told["tensors"]}
+    report = json.loads(aios("weights", "ls", "model.parquet", "--json"))
+    assert {"a.weight": 128, "a.bias": 16} == {
+        tensor["name"]: tensor["bytes"] for tensor in report["tensors"]
+    }
     assert {"faults": []} == json.loads(aios("weights", "verify", "model.parquet", "--json"))
     assert {} == json.loads(aios("weights", "diff", "model.pt", "model.parquet", "--json"))
 
@@ -62,8 +64,8 @@ def test_a_changed_byte_is_exit_code_1(aios, model, tmp_path):
     path.write_bytes(data)
 
     assert "model.parquet: 'a." in aios("weights", "verify", "model.parquet", code=1)
-    told = json.loads(aios("weights", "verify", "model.parquet", "--json", code=1))
-    assert 1 == len(told["faults"])
+    report = json.loads(aios("weights", "verify", "model.parquet", "--json", code=1))
+    assert 1 == len(report["faults"])
     assert "error: model.parquet: 'a." in aios(
         "weights", "diff", "model.safetensors", "model.parquet", code=2
     )
@@ -72,8 +74,8 @@ def test_a_changed_byte_is_exit_code_1(aios, model, tmp_path):
 def test_files_that_differ_are_exit_code_1(aios, model):
     save_file({"a.weight": torch.zeros(1)}, "other.safetensors")
 
-    told = aios("weights", "diff", "model.safetensors", "other.safetensors", code=1)
-    assert "a.weight  float32 8x4, and float32 1" in told
+    output = aios("weights", "diff", "model.safetensors", "other.safetensors", code=1)
+    assert "a.weight  float32 8x4, and float32 1" in output
 
 
 def test_a_missing_file_is_one_message(aios):
@@ -86,9 +88,11 @@ def test_a_file_of_another_kind_is_called_so(aios, model, tmp_path, command):
     torch.save({"a": torch.ones(1)}, tmp_path / "b.ckpt")
     code = 1 if command == ["weights", "verify"] else 2
     for name, kind in (("model.safetensors", "safetensors"), ("b.ckpt", "torch")):
-        told = aios(*command, name, code=code)
-        assert f"{name}: is a {kind} file; expected a weight file, which `aios weights conv" in told
-        assert f"`aios weights convert {name} {name.split('.')[0]}.parquet`" in told
+        output = aios(*command, name, code=code)
+        assert (
+            f"{name}: is a {kind} file; expected a weight file, which `aios weights conv" in output
+        )
+        assert f"`aios weights convert {name} {name.split('.')[0]}.parquet`" in output
     (tmp_path / "c.gguf").write_bytes(b"GGUF" + bytes(60))
     assert "c.gguf: is of the kind GGUF; expected a weight file" in aios(
         *command, "c.gguf", code=code
@@ -115,5 +119,5 @@ def test_a_model_in_shards_is_said_by_its_index(aios, model, monkeypatch):
     from aios_plugins.tensor_formats.parquet.writer import WeightWriter
 
     monkeypatch.setattr(WeightWriter.__init__, "__kwdefaults__", {"max_shard": 1, "max_chunk": 99})
-    told = aios("weights", "convert", "model.safetensors", "model.parquet")
-    assert "model.parquet.index.json: 2 tensors" in told
+    output = aios("weights", "convert", "model.safetensors", "model.parquet")
+    assert "model.parquet.index.json: 2 tensors" in output

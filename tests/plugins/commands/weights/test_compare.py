@@ -37,11 +37,11 @@ def test_the_difference_is_exact(tmp_path, recwarn, a, b, expected):
     for name, values in (("a.pt", a), ("b.pt", b)):
         dtype = torch.float64 if isinstance(values[0], float) else None
         torch.save({"x": torch.tensor(values, dtype=dtype)}, tmp_path / name)
-    found = dict(differences(*(open_tensors(tmp_path / name) for name in ("a.pt", "b.pt"))))
+    result = dict(differences(*(open_tensors(tmp_path / name) for name in ("a.pt", "b.pt"))))
 
     assert [] == list(recwarn)
-    assert found["x"].startswith(expected)
-    assert len(expected) == len(found["x"]) or "where one" in expected
+    assert result["x"].startswith(expected)
+    assert len(expected) == len(result["x"]) or "where one" in expected
 
 
 def test_two_kinds_of_nan_differ_in_bits_alone(tmp_path):
@@ -50,9 +50,9 @@ def test_two_kinds_of_nan_differ_in_bits_alone(tmp_path):
         torch.save(
             {"x": torch.tensor([bits], dtype=torch.int32).view(torch.float32)}, tmp_path / name
         )
-    found = dict(differences(*(open_tensors(tmp_path / name) for name in ("a.pt", "b.pt"))))
+    result = dict(differences(*(open_tensors(tmp_path / name) for name in ("a.pt", "b.pt"))))
 
-    assert {"x": "1 of 1 values differ, 1 in the bits of nan alone"} == found
+    assert {"x": "1 of 1 values differ, 1 in the bits of nan alone"} == result
 
 
 def test_views_of_conjugates_are_their_values(tmp_path):
@@ -83,14 +83,14 @@ def test_packed_tensors_are_alike_in_every_part():
     assert "group_size 16, and 32" == difference(group_size=32)
     assert "method rtn, and hqq" == difference(method="hqq")
     plain = torch.zeros(4, 32)
-    told = []
-    found = list(
-        differences(source(b=plain, a=plain, w=packed), source(c=plain, w=plain), told.append)
+    reports = []
+    results = list(
+        differences(source(b=plain, a=plain, w=packed), source(c=plain, w=plain), reports.append)
     )
     assert [
         ("a", "only in the first"),
         ("b", "only in the first"),
         ("c", "only in the second"),
         ("w", "rtn in 4 bits 4x32, and float32 4x32"),
-    ] == found
-    assert ["a", "b", "c", "w"] == told
+    ] == results
+    assert ["a", "b", "c", "w"] == reports

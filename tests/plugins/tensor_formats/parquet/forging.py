@@ -56,15 +56,17 @@ class Parts:
     @classmethod
     def of(cls, path: Path) -> Parts:
         """Of a sound file."""
-        told = pq.read_metadata(path).metadata
-        return cls(path.read_bytes()[: WeightFile(path).end], told[CARD], json.loads(told[INDEX]))
+        metadata = pq.read_metadata(path).metadata
+        return cls(
+            path.read_bytes()[: WeightFile(path).end], metadata[CARD], json.loads(metadata[INDEX])
+        )
 
     def file(self) -> bytes:
         """A file whose digest of card and index is right, whatever they say."""
         index = json.dumps(self.index).encode()
-        told = {INDEX: index, CARD: self.card, DIGEST: digest(self.card + index).encode()}
+        metadata = {INDEX: index, CARD: self.card, DIGEST: digest(self.card + index).encode()}
         footer = b"".join(
-            b"\x18" + varint(len(word)) + word for pair in told.items() for word in pair
+            b"\x18" + varint(len(word)) + word for pair in metadata.items() for word in pair
         )
         return self.body + footer + len(footer).to_bytes(4, "little") + b"PAR1"
 

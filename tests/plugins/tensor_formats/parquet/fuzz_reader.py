@@ -58,8 +58,8 @@ class Fuzzer:
     def __init__(self, path: Path, seed: int) -> None:
         self.path, self.chance = path, random.Random(seed)
         kept = sorted(CORPUS.glob("*.parquet"))
-        self.whole = [(one.read_bytes(), contents(one)) for one in kept]
-        self.parts = [Parts.of(one) for one in kept]
+        self.whole = [(path.read_bytes(), contents(path)) for path in kept]
+        self.parts = [Parts.of(path) for path in kept]
         self.reasons: Counter[str] = Counter()
         self.tried = 0
 

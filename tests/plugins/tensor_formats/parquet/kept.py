@@ -38,9 +38,10 @@ def models() -> dict[str, dict[str, torch.Tensor | QuantizedTensor]]:
     plain = {name: (WEIGHT[:3, :5] * 8).to(getattr(torch, name)) for name in DTYPES}
     return {
         "plain": plain | {"none": WEIGHT[:, :0], "scalar": torch.tensor(7)},
-        "packed": {name: one.quantize(WEIGHT) for name, one in quantizers.items()},
+        "packed": {name: quantizer.quantize(WEIGHT) for name, quantizer in quantizers.items()},
         "sizes": {
-            name: one.quantize(torch.ldexp(WEIGHT, POWERS)) for name, one in quantizers.items()
+            name: quantizer.quantize(torch.ldexp(WEIGHT, POWERS))
+            for name, quantizer in quantizers.items()
         },
         "chunks": {"a": WEIGHT, "b": WEIGHT.T},
         "tied": {"a": WEIGHT, "b": WEIGHT.T, "c": WEIGHT},
@@ -56,7 +57,7 @@ def main() -> None:
             continue
         with WeightWriter(path, CARD, max_chunk=1024 if name == "chunks" else 1 << 30) as file:
             for key, tensor in tensors.items():
-                first = next(name for name, one in tensors.items() if one is tensor)
+                first = next(name for name, each in tensors.items() if each is tensor)
                 if first == key:
                     file.add(key, tensor)
                 else:

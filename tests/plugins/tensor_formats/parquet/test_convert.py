@@ -224,14 +224,14 @@ def test_differences_are_told(write):
     }
     second = {"same": torch.ones(2), "new": torch.ones(1), "value": torch.tensor([0, 0, 0, -2.0])}
     second["type"] = torch.ones(2).half()
-    told = differences(open_tensors(write(first)), open_tensors(write(second)))
+    changes = differences(open_tensors(write(first)), open_tensors(write(second)))
 
     assert {
         "gone": "only in the first",
         "new": "only in the second",
         "type": "float32 2, and float16 2",
         "value": "1 of 4 values differ, by at most 2",
-    } == dict(told)
+    } == dict(changes)
 
 
 def test_a_sound_file_has_no_faults(path, write, tensors):
@@ -247,10 +247,10 @@ def test_faults_name_every_tensor(write, tensors):
         data[loader.entry(name).chunks[0].offset] ^= 1
     path.write_bytes(data)
 
-    found = [str(error) for error in faults(path)]
-    assert 2 == len(found)
-    assert f"{path}: 'ids': a byte of its payload is changed" in found[0]
-    assert f"{path}: 'packed': a byte of its payload is changed" in found[1]
+    results = [str(error) for error in faults(path)]
+    assert 2 == len(results)
+    assert f"{path}: 'ids': a byte of its payload is changed" in results[0]
+    assert f"{path}: 'packed': a byte of its payload is changed" in results[1]
 
 
 def test_a_row_that_the_index_contradicts_is_a_fault(write):
@@ -258,8 +258,8 @@ def test_a_row_that_the_index_contradicts_is_a_fault(write):
     data = path.read_bytes()
     path.write_bytes(data.replace(b"first", b"worst", 1))  # in the row, not in the index
 
-    (found,) = faults(path)
-    assert f"{path}: 'first': its name is 'worst' in the row and 'first' in the index" == str(found)
+    (fault,) = faults(path)
+    assert f"{path}: 'first': its name is 'worst' in the row and 'first' in the index" == str(fault)
 
 
 @pytest.mark.parametrize(
@@ -287,8 +287,8 @@ def test_an_index_that_says_other_than_the_rows_is_a_fault(tmp_path, monkeypatch
         file.add("a", torch.ones(2, 2))
         file.add("b", torch.ones(2, 2))
 
-    (found,) = faults(tmp_path / "m.parquet")
-    assert re.search(message, str(found))
+    (fault,) = faults(tmp_path / "m.parquet")
+    assert re.search(message, str(fault))
 
 
 def test_a_file_of_any_suffix_is_known_by_its_bytes(tmp_path):
@@ -343,6 +343,6 @@ def test_a_padding_that_is_not_zero_is_a_fault(path, tmp_path, column):
     data[at + size - 1] = 1
     forged = tmp_path / "forged.parquet"
     forged.write_bytes(data)
-    (found,) = faults(forged)
+    (fault,) = faults(forged)
 
-    assert f"{forged}: 'layers.0.weight': its {column} holds other than zeros" == str(found)
+    assert f"{forged}: 'layers.0.weight': its {column} holds other than zeros" == str(fault)

@@ -111,10 +111,10 @@ def test_a_tensor_that_another_writer_did_not_align_is_copied(forge):
     """Views of elements lie at multiples of their size."""
     offset = WeightLoader.open(forge()).files[0].entries["weights", "a"].chunks[0].offset
     path = forge(shape=[[15]], payload_size=[60], payload_offset=[offset + 1])
-    found = WeightLoader.open(path, verify=False)["a"]
+    result = WeightLoader.open(path, verify=False)["a"]
 
-    assert 0 == found.data_ptr() % 4
-    assert [0.0] * 15 == found.tolist()
+    assert 0 == result.data_ptr() % 4
+    assert [0.0] * 15 == result.tolist()
 
 
 @pytest.mark.parametrize("shards", [[], {}, ["m.parquet"], "m.parquet", None])
@@ -128,10 +128,10 @@ def test_an_index_of_shards_names_files_with_digests(tmp_path, shards):
 
 @pytest.mark.parametrize("version", [3, "1", True, None, 1.0])
 def test_an_index_of_shards_of_another_format_is_refused(path, tmp_path, version):
-    told = {path.name: WeightLoader.open(path).files[0].digest}
+    digests = {path.name: WeightLoader.open(path).files[0].digest}
     (tmp_path / path.name).write_bytes(path.read_bytes())
     index = tmp_path / "m.index.json"
-    index.write_text(json.dumps({"format": version, "shards": told}))
+    index.write_text(json.dumps({"format": version, "shards": digests}))
 
     with pytest.raises(ModelLoadError, match=r"has format .*; this version reads 2"):
         WeightLoader.open(index)
@@ -151,12 +151,12 @@ def test_a_footer_that_is_longer_than_its_file_is_refused(path, tmp_path, over):
 @given(st.integers(0, 2**70 - 1) | st.sampled_from([0, 127, 128, 2**63, 2**64 - 1]), st.binary())
 def test_numbers_of_a_page_header_come_back(value, behind):
     """Seven bits a byte, the low ones first, at most ten bytes."""
-    told = varint(value)
+    length = varint(value)
 
-    assert max(1, -(-value.bit_length() // 7)) == len(told)
-    assert value == sum((byte & 127) << 7 * at for at, byte in enumerate(told))
-    assert (value, len(told) + 1) == read_varint(b"x" + told + behind, 1)
-    for wrong in (b"\x80" * 10 + b"\0", told[:-1] + b"\x80", b""):
+    assert max(1, -(-value.bit_length() // 7)) == len(length)
+    assert value == sum((byte & 127) << 7 * at for at, byte in enumerate(length))
+    assert (value, len(length) + 1) == read_varint(b"x" + length + behind, 1)
+    for wrong in (b"\x80" * 10 + b"\0", length[:-1] + b"\x80", b""):
         with pytest.raises(ModelLoadError, match=r"more than 10 bytes|truncated"):
             read_varint(wrong, 0)
 
@@ -204,11 +204,11 @@ def test_names_are_told_once(forge):
 def test_names_are_told_once_over_shards(write, tensors):
     path = write(tensors, max_shard=1500)
     index = path.with_name("model.parquet.index.json")
-    told = json.loads(index.read_text())
-    first = next(iter(told["shards"]))
+    document = json.loads(index.read_text())
+    first = next(iter(document["shards"]))
     (path.parent / "again.parquet").write_bytes((path.parent / first).read_bytes())
-    told["shards"]["again.parquet"] = told["shards"][first]
-    index.write_text(json.dumps(told))
+    document["shards"]["again.parquet"] = document["shards"][first]
+    index.write_text(json.dumps(document))
 
     with pytest.raises(
         ModelLoadError, match=r"again\.parquet: 'layers\.0\.weight' stands in .*00001"
@@ -273,11 +273,11 @@ def _open_changed(tmp_path_factory, data, tensors):
     path.write_bytes(data)
     try:
         loader = WeightLoader.open(path)
-        found = dict(loader)
+        result = dict(loader)
     except ModelLoadError as error:
         assert str(path) in str(error)  # noqa: PT017  # it may be raised, or not
         return
-    assert list(tensors) == list(found)
+    assert list(tensors) == list(result)
     assert {"license": "none", "by": "«test»"} == loader.card
     for name, tensor in tensors.items():
-        assert_same(tensor, found[name])
+        assert_same(tensor, result[name])

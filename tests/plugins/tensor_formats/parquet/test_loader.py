@@ -16,16 +16,18 @@ from aios_plugins.tensor_formats.parquet.verify import faults
 from aios_plugins.tensor_formats.parquet.writer import MAX_CHUNK, MAX_SHARD, WeightWriter
 
 
-def assert_same(expected, found):
+def assert_same(expected, actual):
     if isinstance(expected, QuantizedTensor):
-        assert torch.equal(expected.codes, found.codes)
-        assert torch.equal(expected.params, found.params)
+        assert torch.equal(expected.codes, actual.codes)
+        assert torch.equal(expected.params, actual.params)
         for word in ("shape", "dtype", "bits", "group_size", "scheme", "method", "layout"):
-            assert getattr(expected, word) == getattr(found, word)
+            assert getattr(expected, word) == getattr(actual, word)
         return
-    assert (expected.dtype, expected.shape) == (found.dtype, found.shape)
-    expected, found = (one.contiguous().reshape(-1).view(torch.uint8) for one in (expected, found))
-    assert torch.equal(expected, found)
+    assert (expected.dtype, expected.shape) == (actual.dtype, actual.shape)
+    expected, actual = (
+        each.contiguous().reshape(-1).view(torch.uint8) for each in (expected, actual)
+    )
+    assert torch.equal(expected, actual)
 
 
 @pytest.mark.parametrize("mmap", [True, False])
@@ -56,11 +58,11 @@ def test_mapped_tensors_are_aligned_views_that_never_reach_the_file(path, tensor
         for offset in (0, loader.file("ids").end - 1)
     )
     for name in tensors:
-        found = loader[name]
-        found = found.codes if isinstance(found, QuantizedTensor) else found
-        if found.numel():
-            assert start <= found.data_ptr() < end, f"{name} was copied"
-            assert 0 == found.data_ptr() % 64
+        result = loader[name]
+        result = result.codes if isinstance(result, QuantizedTensor) else result
+        if result.numel():
+            assert start <= result.data_ptr() < end, f"{name} was copied"
+            assert 0 == result.data_ptr() % 64
     loader["layers.0.weight"].fill_(1)
 
     assert (1 == loader["layers.0.weight"]).all()
@@ -154,7 +156,7 @@ def test_shards_are_one_model(write, tensors):
     assert not path.exists()
     assert len(shards) > 2
     assert f"model-00001-of-{len(shards):05d}.parquet" == next(iter(shards))
-    assert sorted([*shards, index.name]) == sorted(one.name for one in path.parent.iterdir())
+    assert sorted([*shards, index.name]) == sorted(each.name for each in path.parent.iterdir())
     for name in (path, index):
         loader = WeightLoader.open(name)
         assert list(tensors) == list(loader)

@@ -36,7 +36,7 @@ def test_nothing_of_the_old_model_stays(tmp_path, before, after):
         written = write(path, value, shards=kind != "one", count=count[kind])
         assert {float(value)} == values(path)
         assert {float(value)} == values(written)
-        names = {one.name for one in tmp_path.iterdir()}
+        names = {path.name for path in tmp_path.iterdir()}
         if kind == "one":
             assert {"m.parquet"} == names
         else:
@@ -75,7 +75,7 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
     (tmp_path / "m-00003-of-00003.parquet").write_text("not ours")
     write(tmp_path / "m.parquet", 1, shards=False)
 
-    names = {one.name for one in tmp_path.iterdir()}
+    names = {path.name for path in tmp_path.iterdir()}
     assert {"m.parquet", stays.name, "m-00003-of-00003.parquet"} == names
 
 
@@ -98,7 +98,7 @@ def test_what_another_writer_holds_stays(tmp_path):
         assert hidden.exists()
     write(tmp_path / "m.parquet", 2, shards=False)
 
-    assert ["m.parquet"] == [one.name for one in tmp_path.iterdir()]
+    assert ["m.parquet"] == [path.name for path in tmp_path.iterdir()]
 
 
 def test_two_writers_leave_each_other_alone(tmp_path):
@@ -120,10 +120,10 @@ def test_a_model_that_is_written_anew_while_it_is_opened_is_opened_anew(
     write(path, 1, shards=True)
 
     def meanwhile(index):
-        found = real(index)
+        result = real(index)
         if left:
             write(path, left.pop(), shards=shards)
-        return found
+        return result
 
     monkeypatch.setattr(loader, "_shards", meanwhile)
 
@@ -141,7 +141,7 @@ def test_rights_are_those_that_the_umask_gives(tmp_path, mask, shards):
     finally:
         os.umask(before)
 
-    rights = {stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()}
+    rights = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert {0o666 & ~mask} == rights
 
 
@@ -150,8 +150,8 @@ def test_a_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
     calls = []
 
     def inode(file):
-        found = os.fstat(file) if isinstance(file, int) else Path(file).stat()
-        return found.st_ino, found.st_size  # an fsync before the last byte is none
+        result = os.fstat(file) if isinstance(file, int) else Path(file).stat()
+        return result.st_ino, result.st_size  # an fsync before the last byte is none
 
     for name in ("fsync", "replace", "rename"):
         real = getattr(os, name)
@@ -166,12 +166,12 @@ def test_a_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
 
     assert 4 == len(named)
     for at in named:
-        assert calls[at][1] in {inode(one) for one in tmp_path.iterdir()}, "it is whole"
-        assert ("fsync", calls[at][1]) in [one[:2] for one in calls[:at]]
+        assert calls[at][1] in {inode(path) for path in tmp_path.iterdir()}, "it is whole"
+        assert ("fsync", calls[at][1]) in [call[:2] for call in calls[:at]]
     index = named[-1]
     assert "m.parquet.index.json" in calls[index][2]
-    assert ("fsync", folder) in [one[:2] for one in calls[named[-2] + 1 : index]]
-    assert ("fsync", folder) in [one[:2] for one in calls[index + 1 :]]
+    assert ("fsync", folder) in [call[:2] for call in calls[named[-2] + 1 : index]]
+    assert ("fsync", folder) in [call[:2] for call in calls[index + 1 :]]
 
 
 def test_an_index_goes_after_the_file_that_follows_it_is_durable(tmp_path, monkeypatch):
@@ -202,12 +202,12 @@ def test_a_folder_and_its_new_index_are_held_while_shards_take_their_names(tmp_p
     held, real = [], publish.settle
 
     def settle(*given):
-        for one in (tmp_path, *tmp_path.glob(".m.parquet.index.json.*")):
-            descriptor = os.open(one, os.O_RDONLY)
+        for path in (tmp_path, *tmp_path.glob(".m.parquet.index.json.*")):
+            descriptor = os.open(path, os.O_RDONLY)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                held.append(one)
+                held.append(path)
             os.close(descriptor)
         real(*given)
 
@@ -221,7 +221,7 @@ def test_a_folder_and_its_new_index_are_held_while_shards_take_their_names(tmp_p
 def test_shards_that_cannot_all_be_named_leave_the_old_model(tmp_path, monkeypatch):
     path, real, left = tmp_path / "m.parquet", publish.settle, [1, 2]
     write(path, 1, shards=True)
-    before = {one.name for one in tmp_path.iterdir()}
+    before = {path.name for path in tmp_path.iterdir()}
 
     def settle(*given):
         if not left:
@@ -233,7 +233,7 @@ def test_shards_that_cannot_all_be_named_leave_the_old_model(tmp_path, monkeypat
     with pytest.raises(ModelSaveError, match="No space left"):
         write(path, 2, shards=True)
 
-    assert before == {one.name for one in tmp_path.iterdir()}
+    assert before == {path.name for path in tmp_path.iterdir()}
     assert {1.0} == values(path)
 
 
@@ -242,12 +242,12 @@ def test_what_an_index_names_outside_of_its_folder_stays(tmp_path, name):
     """Whoever wrote it: only files beside an index are its shards."""
     victim, folder = write(tmp_path / "victim.parquet", 1, shards=False), tmp_path / "here"
     folder.mkdir()
-    told = {"../victim.parquet": WeightLoader.open(victim).files[0].digest}
-    (folder / name).write_text(json.dumps({"format": 1, "shards": told}))
+    digests = {"../victim.parquet": WeightLoader.open(victim).files[0].digest}
+    (folder / name).write_text(json.dumps({"format": 1, "shards": digests}))
     write(folder / "m.parquet", 2, shards=False)
 
     assert {1.0} == values(victim)
-    assert ["m.parquet"] == [one.name for one in folder.iterdir()]
+    assert ["m.parquet"] == [path.name for path in folder.iterdir()]
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):

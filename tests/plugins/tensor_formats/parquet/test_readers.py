@@ -24,8 +24,8 @@ def by_pyarrow(path):
 def by_duckdb(path):
     import duckdb
 
-    found = duckdb.sql(f"SELECT {', '.join(READ)} FROM '{path}'")
-    return [dict(zip(READ, row, strict=True)) for row in found.fetchall()]
+    result = duckdb.sql(f"SELECT {', '.join(READ)} FROM '{path}'")
+    return [dict(zip(READ, row, strict=True)) for row in result.fetchall()]
 
 
 def by_polars(path):
