@@ -52,7 +52,7 @@ print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
     assert not (light and result)
 
 
-@pytest.mark.parametrize("package", ["aios_core.filters", "aios_plugins.constraints"])
+@pytest.mark.parametrize("package", ["aios_core.filters", "aios_plugins._grammar"])
 def test_languages_need_no_torch(package):
     """Their automata and filters may be made of numpy and pyarrow, and of nothing heavier."""
     names = [name for root in (ROOT, HOUSE) for name in modules(root) if name.startswith(package)]
