@@ -57,8 +57,8 @@ def continuations(model, ids, prompt):
     rows = torch.tensor(ids)
     with torch.no_grad():
         whole, head = (
-            nll(model, one, torch.ones_like(one, dtype=torch.bool))
-            for one in (rows, rows[:, :prompt])
+            nll(model, each, torch.ones_like(each, dtype=torch.bool))
+            for each in (rows, rows[:, :prompt])
         )
     return ((whole - head) / (rows.shape[1] - prompt)).tolist()
 
@@ -82,8 +82,8 @@ def compare(record, engine, prompts, truth, given, **options):
         rows = [row[given.prompt :] for row in output.token_ids]
         expected = expected or rows
         same = [
-            [a == b for a, b in zip(one, other, strict=True)]
-            for one, other in zip(rows, expected, strict=True)
+            [a == b for a, b in zip(row, other, strict=True)]
+            for row, other in zip(rows, expected, strict=True)
         ]
         quality = Estimate.ratio(
             continuations(judge, output.token_ids, given.prompt), [1.0] * len(rows)

@@ -116,9 +116,9 @@ def ours(model, given, sampler, *, calls=None, **settings):
 
 def samplers(steps):
     """Every registered sampler, by name."""
-    for one in REGISTRY.components("sampler"):
-        cls = one.load()
-        yield one.name, cls(steps=steps) if "steps" in attrs.fields_dict(cls) else cls()
+    for component in REGISTRY.components("sampler"):
+        cls = component.load()
+        yield component.name, cls(steps=steps) if "steps" in attrs.fields_dict(cls) else cls()
 
 
 def overhead(record, model, given):

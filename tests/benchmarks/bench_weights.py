@@ -28,7 +28,7 @@ from aios_plugins.tensor_formats.parquet.loader import WeightLoader
 
 BAR = Bar("ratio", least=0.667)
 
-ONE = "layers.7.up.weight"
+TENSOR = "layers.7.up.weight"
 
 
 def state(gigabytes: float) -> dict[str, torch.Tensor]:
@@ -119,8 +119,8 @@ def main() -> None:
                 "safetensors": lambda: peer(theirs),
             },
             "open, one tensor": {
-                "ours": lambda: ours(own)[ONE],
-                "safetensors": lambda: safe_open(theirs, framework="pt").get_tensor(ONE),
+                "ours": lambda: ours(own)[TENSOR],
+                "safetensors": lambda: safe_open(theirs, framework="pt").get_tensor(TENSOR),
             },
         }
         how = f"{size}; medians of {given.rounds} rounds in turns, one thread, file in the cache"

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def sentences() -> list[str]:
     """Documentation of the language, which comes with it."""
     text = " ".join(pydoc_data.topics.topics[key] for key in sorted(pydoc_data.topics.topics))
-    pieces = re.split(r"(?<=[.!?])\s+", re.sub(r"\s+", " ", text))
-    return [p for p in dict.fromkeys(pieces) if 30 < len(p) < 300]
+    parts = re.split(r"(?<=[.!?])\s+", re.sub(r"\s+", " ", text))
+    return [p for p in dict.fromkeys(parts) if 30 < len(p) < 300]
 
 
 def second_moments(model: Any, layers: dict[str, nn.Linear], texts: list[str]) -> dict[str, Any]:
@@ -83,8 +83,8 @@ def model(record: Recorder, threads: int, rounds: int) -> None:
         with torch.no_grad():
             for name, layer in layers.items():
                 layer.weight.copy_(torch.from_numpy(weights(name, originals[name].numpy())))
-        found = network.encode(test, batch_size=32)
-        cosine = (expected * found).sum(1) / np.linalg.norm(found, axis=1)
+        result = network.encode(test, batch_size=32)
+        cosine = (expected * result).sum(1) / np.linalg.norm(result, axis=1)
         return float(cosine.mean() / np.linalg.norm(expected, axis=1).mean())
 
     how = f"{len(layers)} linear layers quantized, {len(test)} sentences of Python's documentation"

@@ -85,15 +85,15 @@ def network(record: Recorder, threads: int, rounds: int) -> None:
     double = copy.deepcopy(full)
     pack(double, FORMATS["int2 g16 u4"], threads)
     half = copy.deepcopy(full).bfloat16()
-    canvas = torch.randint(vocabulary, (1, positions))
+    rows = torch.randint(vocabulary, (1, positions))
 
     @torch.inference_mode()
     def denoise(model: nn.Module) -> None:
-        x = canvas.clone()
+        x = rows.clone()
         for step in range(steps):
             best = model(x).float().softmax(-1).max(-1)
             chosen = best.values.topk(positions * (step + 1) // steps).indices
-            x = canvas.scatter(1, chosen, best.indices.gather(1, chosen))
+            x = rows.scatter(1, chosen, best.indices.gather(1, chosen))
 
     models = {
         "torch float32": full,

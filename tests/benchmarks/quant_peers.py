@@ -89,8 +89,8 @@ def _nearest(bits: int) -> Callable[[Floats], Any]:
     return run
 
 
-def _expand(found: Any) -> Floats:
-    packed, scale, low, bits = found
+def _expand(payload: Any) -> Floats:
+    packed, scale, low, bits = payload
     places = [packed >> (bits * place) & (2**bits - 1) for place in range(8 // bits)]
     return np.stack(places, -1).reshape(len(packed), -1) * scale.astype(np.float32) + low
 

@@ -64,7 +64,7 @@ class Recorder:
         self.machine, self.commit = described["id"], _commit()
         self.load = round(os.getloadavg()[0], 2)
         # Values of options may be paths of this machine, which concern nobody.
-        shown = ["..." if os.sep in one else one for one in sys.argv[1:]]
+        shown = ["..." if os.sep in each else each for each in sys.argv[1:]]
         arguments = f" ARGS='{' '.join(shown)}'" if shown else ""
         self.source = f"make bench AREA={self.area}{arguments}"
         sys.stdout.write(f"{self.area} on {self.machine}, commit {self.commit}\n\n")

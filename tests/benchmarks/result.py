@@ -207,7 +207,7 @@ def _simple(given: Any) -> Any:
             pairs = {name: _simple(getattr(given, name)) for name in names}
             return {name: value for name, value in pairs.items() if value is not None}
         case tuple():
-            return [_simple(one) for one in given]
+            return [_simple(each) for each in given]
     return given
 
 

@@ -36,7 +36,7 @@ def block_refinement(model, x, *, block, tau, to_the_end=True, **_):
         while bool((x[:, start : start + block] == mask_id).any()):
             read = x if to_the_end else x[:, : start + block]
             logits = logits_of(model, read)[:, start : start + block]
-            found = scheduler.step(
+            result = scheduler.step(
                 logits,
                 step,
                 x[:, start : start + block],
@@ -44,7 +44,7 @@ def block_refinement(model, x, *, block, tau, to_the_end=True, **_):
                 temperature=0.0,  # then both take the same texts, with as many calls
                 threshold=tau,
             )
-            x = torch.cat((x[:, :start], found.prev_sample, x[:, start + block :]), 1)
+            x = torch.cat((x[:, :start], result.prev_sample, x[:, start + block :]), 1)
             step, calls = step + 1, calls + 1
     return calls
 

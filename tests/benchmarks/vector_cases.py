@@ -62,9 +62,9 @@ def in_turn(ways: dict[str, Callable[[], Any]], rounds: int) -> Iterator[dict[st
         }
 
 
-def recall(truth: NDArray[np.int64], found: NDArray[np.int64]) -> float:
+def recall(truth: NDArray[np.int64], nearest: NDArray[np.int64]) -> float:
     """The share of the true neighbours that was found."""
-    hits = [len(set(a) & set(b)) for a, b in zip(truth.tolist(), found.tolist(), strict=True)]
+    hits = [len(set(a) & set(b)) for a, b in zip(truth.tolist(), nearest.tolist(), strict=True)]
     return sum(hits) / truth.size
 
 
@@ -78,8 +78,8 @@ def exact(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if "ours" in job["engines"]:
         asked = queries if len(base) < 100_000 else queries[:8]
         codes = vector_engines.Int8Codes(base, metric="inner_product")
-        found = codes.search(base, asked, 10, candidates=40)[1]
-        hit = recall(vector_engines.truth(base, asked), found)
+        result = codes.search(base, asked, 10, candidates=40)[1]
+        hit = recall(vector_engines.truth(base, asked), result)
         yield {"engine": "ours int8", "queries": len(asked), "recall": hit}
 
 
@@ -112,25 +112,25 @@ def graph(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     curves: dict[str, list[tuple[float, float]]] = {name: [] for name in built}
     for width in (16, 32, 64, 128, 256, 512):
         ways = {
-            name: lambda one=one, width=width: [one.search(q, width) for q in queries]
-            for name, one in built.items()
+            name: lambda each=each, width=width: [each.search(q, width) for q in queries]
+            for name, each in built.items()
         }
         for line in in_turn(ways, 5):
-            found = np.array([built[line["engine"]].search(q, width) for q in queries])
+            result = np.array([built[line["engine"]].search(q, width) for q in queries])
             times = {key: line[key] / len(queries) for key in ("best_ms", "median_ms", "cpu_ms")}
-            hit = recall(truth, found)
+            hit = recall(truth, result)
             curves[line["engine"]].append((hit, times["best_ms"]))
             yield line | times | {"width": width, "recall": hit}
     for name, curve in curves.items():
-        for wanted in (0.977, 0.991):
-            yield {"engine": name, "at_recall": wanted, "best_ms": _between(curve, wanted)}
+        for expected in (0.977, 0.991):
+            yield {"engine": name, "at_recall": expected, "best_ms": _between(curve, expected)}
 
 
-def _between(curve: list[tuple[float, float]], wanted: float) -> float | None:
+def _between(curve: list[tuple[float, float]], expected: float) -> float | None:
     """The time at a recall between two that were measured: a line through their logarithms."""
     for (low, before), (high, after) in pairwise(curve):
-        if low <= wanted <= high and low < high:
-            share = (wanted - low) / (high - low)
+        if low <= expected <= high and low < high:
+            share = (expected - low) / (high - low)
             return float(before ** (1 - share) * after**share)
     return None
 
@@ -145,15 +145,15 @@ def filtered(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for share in (0.5, 0.1, 0.01, 0.001):
         keep = np.random.default_rng(7).random(len(base)) < share
         truth = vector_engines.truth(base, queries, keep)
-        for name, one in built.items():
+        for name, each in built.items():
             start = time.perf_counter()
-            found = [one.search(query, 64, keep) for query in queries]
+            results = [each.search(query, 64, keep) for query in queries]
             took = time.perf_counter() - start
-            counts = [int((row >= 0).sum()) for row in found]
+            counts = [int((row >= 0).sum()) for row in results]
             yield {
                 "engine": name,
                 "share": share,
-                "recall": recall(truth, np.array(found)),
+                "recall": recall(truth, np.array(results)),
                 "results": statistics.mean(counts),
                 "best_ms": 1e3 * took / len(queries),
             }
@@ -169,8 +169,8 @@ def churn(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for engine in job["engines"]:
         before = vector_stores.resident()["RssAnon"]
         for turn, (graph, inside) in enumerate(vector_engines.churn(engine, base, job["threads"])):
-            found = np.array([graph.search(query, 64) for query in queries])
-            hit = recall(vector_engines.truth(base, queries, inside), found)
+            result = np.array([graph.search(query, 64) for query in queries])
+            hit = recall(vector_engines.truth(base, queries, inside), result)
             grown = vector_stores.resident()["RssAnon"] - before
             yield {"engine": engine, "round": turn, "recall": hit, "mb": grown}
         rows = np.flatnonzero(inside).tolist()

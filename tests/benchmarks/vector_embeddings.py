@@ -41,14 +41,14 @@ def docstrings() -> Iterator[str]:
 
 def texts() -> list[str]:
     """Paragraphs and their sentences, in order, each once."""
-    found: dict[str, None] = {}
+    texts: dict[str, None] = {}
     for docstring in docstrings():
         for block in re.split(r"\n\s*\n", docstring):
             paragraph = " ".join(block.split())
             for text in (paragraph, *re.split(r"(?<=[.!?:;])\s+", paragraph)):
                 if len(text) > SHORTEST:
-                    found.setdefault(text)
-    return list(found)
+                    texts.setdefault(text)
+    return list(texts)
 
 
 def main() -> None:

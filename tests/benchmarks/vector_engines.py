@@ -137,21 +137,21 @@ class Graph:
     def search(self, query: Floats, width: int, keep: Mask | None = None) -> Rows:
         """The rows of ten near vectors, -1 where there are fewer."""
         if self.engine == "ours":
-            found = self.index.search(self.base, query, 10, width=width, filter=keep)[1][0]
+            result = self.index.search(self.base, query, 10, width=width, filter=keep)[1][0]
         elif self.engine == "faiss":
             import faiss
 
             chosen = {} if keep is None else {"sel": faiss.IDSelectorBatch(np.flatnonzero(keep))}
             parameters = faiss.SearchParametersHNSW(efSearch=width, **chosen)
-            found = self.index.search(query[None], 10, params=parameters)[1][0]
+            result = self.index.search(query[None], 10, params=parameters)[1][0]
         elif self.engine == "hnswlib":
             self.index.set_ef(width)
-            found = self.index.knn_query(query, 10, num_threads=1)[0][0].astype(np.int64)
+            result = self.index.knn_query(query, 10, num_threads=1)[0][0].astype(np.int64)
         else:
             self.index.expansion_search = width
-            found = np.array(self.index.search(query, 10).keys, dtype=np.int64)
-        short = 10 - len(found)  # padding takes as long as a quarter of a search
-        return np.pad(found, (0, short), constant_values=-1) if short else found
+            result = np.array(self.index.search(query, 10).keys, dtype=np.int64)
+        short = 10 - len(result)  # padding takes as long as a quarter of a search
+        return np.pad(result, (0, short), constant_values=-1) if short else result
 
 
 def churn(engine: str, base: Floats, threads: int) -> Iterator[tuple[Graph, Mask]]:

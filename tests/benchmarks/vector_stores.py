@@ -82,7 +82,7 @@ def writers(vectors: Floats, engines: Sequence[str], rounds: int) -> Iterator[Wa
             import lancedb
 
             lance = lancedb.connect(path / "lance").create_table("rows", schema=made[0].schema)
-            theirs = iter([pa.Table.from_batches([one]) for one in made])
+            theirs = iter([pa.Table.from_batches([each]) for each in made])
             ways["lancedb, no fsync"] = lambda: lance.add(next(theirs))
         yield ways
 

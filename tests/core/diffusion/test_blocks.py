@@ -121,11 +121,11 @@ def test_error_falls_with_the_size_of_blocks():
 def test_configured_through_the_core():
     oracle = Oracle()
     x = oracle.prior(6)
-    one, other = (
+    first, other = (
         DiffusionCore(oracle, sampler, LogLinear(), oracle.mask_id, block_size=size)
         for sampler, size in ((Ancestral(steps=4), 2), (Blocks(Ancestral(steps=4), 2), None))
     )
-    assert torch.equal(one.sample(x, seeds=range(6)).ids, other.sample(x, seeds=range(6)).ids)
+    assert torch.equal(first.sample(x, seeds=range(6)).ids, other.sample(x, seeds=range(6)).ids)
 
 
 def test_bad_size_is_refused():

@@ -49,8 +49,8 @@ def test_nothing_new_nothing_lost(small_model, cache):
         exact, cached = model.denoiser(condition), model.denoiser(condition, cache=cache)
         for start, stop in ((0, 3), (3, 6)):
             for _ in range(2):
-                found = cached.part(x, T, start, stop)
-                torch.testing.assert_close(found, exact.part(x, T, start, stop))
+                result = cached.part(x, T, start, stop)
+                torch.testing.assert_close(result, exact.part(x, T, start, stop))
 
 
 @pytest.mark.parametrize("cache", ["prefix", "dual"])
@@ -63,8 +63,8 @@ def test_it_is_an_approximation(small_model, cache):
         model = small_model(layers=layers)
         exact, cached = model.denoiser(), model.denoiser(cache=cache)
         cached.part(x, T, 2, 5)
-        found, wanted = (one.part(new, T, 2, 5).exp() for one in (cached, exact))
-        off = (found - wanted).abs().max()
+        result, right = (each.part(new, T, 2, 5).exp() for each in (cached, exact))
+        off = (result - right).abs().max()
         assert expected == bool(off > 1e-6)
         assert off < 0.1
 
@@ -74,10 +74,10 @@ def test_blocks_of_one_are_exact(small_model, cache):
     """Each block is asked about once, when all has just been read."""
     model = small_model()
     ends = [
-        DiffusionCore(model, Ancestral(steps=1), LogLinear(), MASK, block_size=1, cache=one)
+        DiffusionCore(model, Ancestral(steps=1), LogLinear(), MASK, block_size=1, cache=each)
         .sample(text(), seeds=[0, 1])
         .ids
-        for one in ("none", cache)
+        for each in ("none", cache)
     ]
     assert torch.equal(*ends)
 

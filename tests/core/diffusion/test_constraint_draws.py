@@ -98,9 +98,9 @@ def test_predictions_are_the_marginals_of_accepted_texts(given):
         x[0, place] = given
         p = denoiser.of(TEXTS).masked_fill(~allowed, -torch.inf).softmax(0)
         wrapped, _ = constraint(REGEX).begin(denoiser, torch.ones_like(x).bool(), MASK)
-        found = wrapped(x, torch.ones(1).double())[0].exp()
+        result = wrapped(x, torch.ones(1).double())[0].exp()
         expected = [torch.bincount(TEXTS[:, i], p, minlength=5) for i in range(LENGTH)]
-        torch.testing.assert_close(torch.stack(expected), found, rtol=0, atol=1e-12)
+        torch.testing.assert_close(torch.stack(expected), result, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -112,10 +112,10 @@ def test_a_temperature_divides_what_the_model_says_of_accepted_texts(temperature
     expected = (log_p / temperature).softmax(0)
     ids = draw(REGEX, denoiser, masks(n), temperature=temperature)
     number = (ids * 4 ** torch.arange(LENGTH - 1, -1, -1)).sum(-1)
-    found = torch.bincount(number, minlength=len(TEXTS)) / n
+    result = torch.bincount(number, minlength=len(TEXTS)) / n
     floor = (expected * (1 - expected)).sqrt().sum() / (2 * torch.pi * n) ** 0.5
 
-    assert (found - expected).abs().sum() / 2 < 1.5 * floor
+    assert (result - expected).abs().sum() / 2 < 1.5 * floor
 
 
 LN_2 = 0.6931471805599453
@@ -159,11 +159,11 @@ def test_filters_choose_among_what_is_accepted(temperature):
     denoiser = Table(torch.tensor([[0.1, 0.2, 0.3, 0.4]], dtype=torch.float64).log())
     process = LogitsProcessor(Controls(top_k=2), MASK)
     ids = draw("[abc]", denoiser, masks(n, 1), temperature=temperature, process=process)
-    found = torch.bincount(ids[:, 0], minlength=4).double() / n
+    result = torch.bincount(ids[:, 0], minlength=4).double() / n
     weights = torch.tensor([0.0, 0.2, 0.3, 0.0], dtype=torch.float64) ** (1 / temperature)
 
-    assert 0 == found[0] == found[3]
-    torch.testing.assert_close(weights / weights.sum(), found, rtol=0, atol=0.02)
+    assert 0 == result[0] == result[3]
+    torch.testing.assert_close(weights / weights.sum(), result, rtol=0, atol=0.02)
 
 
 def test_a_repetition_penalty_counts_under_a_constraint():

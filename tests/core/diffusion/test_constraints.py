@@ -97,10 +97,10 @@ def test_documents_satisfy_their_schema(number):
     """Whatever the order and however many at a time; from a network that knows no JSON."""
     schema, sampler = SCHEMAS[number], ORDERS[number % 3]
     tokens = [*BYTES, b"", b"", b'":', b"true"]
-    found = lift(compile_pattern(compile_schema(schema)), Spelling.plain(tokens), eos_id=EOS)
+    result = lift(compile_pattern(compile_schema(schema)), Spelling.plain(tokens), eos_id=EOS)
     x = torch.full((4, 24), MASK)
-    for row in write(TokenConstraint(found), x, sampler, Uniform(260, seed=1)).tolist():
-        text = b"".join(tokens[one] for one in row).decode()
+    for row in write(TokenConstraint(result), x, sampler, Uniform(260, seed=1)).tolist():
+        text = b"".join(tokens[each] for each in row).decode()
         jsonschema.validate(json.loads(text), schema)
         assert text == json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False) or (
             "number" in str(schema) or "string" in str(schema)
@@ -108,22 +108,22 @@ def test_documents_satisfy_their_schema(number):
 
 
 def test_tokens_of_several_bytes():
-    found = lift(
+    result = lift(
         automaton("abc|abd"), Spelling.plain([b"a", b"ab", b"c", b"bd", b"", b"d"]), eos_id=None
     )
 
     for ids in ([0, 3], [1, 2], [1, 5]):
-        assert found.accepts(ids)
+        assert result.accepts(ids)
     for ids in ([0, 2], [1], [1, 2, 4], [3], [1, 2, 2]):
-        assert not found.accepts(ids)
+        assert not result.accepts(ids)
 
 
 def test_an_end_of_text_stands_where_the_text_may_end():
-    found = lift(automaton("a+"), Spelling.plain([*BYTES[:98], b""]), eos_id=98)
-    assert found.accepts([97, 97])
-    assert found.accepts([97, 98, 98])
-    assert not found.accepts([98])
-    assert not found.accepts([97, 98, 97])
+    result = lift(automaton("a+"), Spelling.plain([*BYTES[:98], b""]), eos_id=98)
+    assert result.accepts([97, 97])
+    assert result.accepts([97, 98, 98])
+    assert not result.accepts([98])
+    assert not result.accepts([97, 98, 97])
     assert not lift(
         automaton("a+"), Spelling.plain([*BYTES[:98], b""]), eos_id=98, forbidden={97}
     ).accepts([97])
@@ -197,11 +197,11 @@ def test_predictions_are_the_marginals():
     joint = Independent().joint().exp()
     wrapped, _ = TokenConstraint(LANGUAGE).begin(Independent(), torch.ones(1, 5).bool(), 3)
     x = torch.tensor([[3, 3, 2, 3, 3]])
-    found = wrapped(x, torch.ones(1)).exp()[0]
+    result = wrapped(x, torch.ones(1)).exp()[0]
     weights = joint * (ORACLE.texts[:, 2] == 2)
     for place in (0, 1, 3, 4):
         counts = torch.bincount(ORACLE.texts[:, place], weights, minlength=4) / weights.sum()
-        torch.testing.assert_close(found[place], counts, rtol=0, atol=1e-12)
+        torch.testing.assert_close(result[place], counts, rtol=0, atol=1e-12)
 
 
 def test_without_temperature_the_likeliest_accepted_text_comes():
@@ -262,12 +262,12 @@ def test_a_last_token_may_be_spelled_otherwise():
     """Fault T2: where a text may end depends on what stands last, and nothing more is read."""
     after = np.zeros(3, dtype=np.int64)
     context = SpellingContext([b"a ", b"b", None], after, [b"a", b"b", None])
-    found = lift(automaton("(a |b)*a|"), Spelling((context,)), eos_id=2)
+    result = lift(automaton("(a |b)*a|"), Spelling((context,)), eos_id=2)
 
     for ids in ([0], [0, 0], [1, 0, 2], [0, 1, 1, 0], [2, 2], []):
-        assert found.accepts(ids), ids
+        assert result.accepts(ids), ids
     for ids in ([1], [0, 1], [0, 1, 2], [2, 0], [1, 2]):
-        assert not found.accepts(ids), ids
+        assert not result.accepts(ids), ids
 
 
 def test_rows_do_not_depend_on_their_batch():

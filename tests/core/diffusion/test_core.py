@@ -98,7 +98,7 @@ def test_rows_of_a_network_are_independent(small_model, sampler):
 def test_without_scores_the_same_texts_are_made(small_model, corruption):
     model = small_model(corruption=corruption)
     x = torch.full((3, 8), 3)
-    scored, plain = (core(model).sample(x, seeds=range(3), scored=told) for told in (True, False))
+    scored, plain = (core(model).sample(x, seeds=range(3), scored=flag) for flag in (True, False))
     assert torch.equal(scored.ids, plain.ids)
     assert torch.equal(scored.committed_at, plain.committed_at)
     assert not scored.confidence.isnan().any()

@@ -24,8 +24,8 @@ T = torch.tensor([0.5, 1.0]).double()
 def test_ends_of_the_scale_are_the_two_models():
     """T27."""
     for gamma, expected in ((1, CONDITIONAL), (0, UNCONDITIONAL)):
-        found = ClassifierFree(CONDITIONAL, UNCONDITIONAL, gamma, MASK)(X, T)
-        torch.testing.assert_close(found, expected(X, T))
+        result = ClassifierFree(CONDITIONAL, UNCONDITIONAL, gamma, MASK)(X, T)
+        torch.testing.assert_close(result, expected(X, T))
 
 
 def test_ends_of_the_scale_ask_one_model():
@@ -63,11 +63,11 @@ def test_what_one_model_calls_impossible():
         return Fixed()
 
     x, t = torch.tensor([[MASK]]), torch.ones(1)
-    found = ClassifierFree(fixed(0.5, 0.5, 0), fixed(0.2, 0.3, 0.5), 3.0, MASK)(x, t)
-    assert 0 == found[0, 0, 2].exp()
-    assert found.isnan().sum() == 0
-    found = ClassifierFree(fixed(0.5, 0.25, 0.25), fixed(0.5, 0.5, 0), 3.0, MASK)(x, t)
-    assert 1 == found[0, 0, 2].exp()
+    result = ClassifierFree(fixed(0.5, 0.5, 0), fixed(0.2, 0.3, 0.5), 3.0, MASK)(x, t)
+    assert 0 == result[0, 0, 2].exp()
+    assert result.isnan().sum() == 0
+    result = ClassifierFree(fixed(0.5, 0.25, 0.25), fixed(0.5, 0.5, 0), 3.0, MASK)(x, t)
+    assert 1 == result[0, 0, 2].exp()
 
 
 def test_samplers_never_know():
@@ -120,20 +120,20 @@ def test_first_order_is_exact_where_the_classifier_is_linear(chunk):
 
 def test_exact_guidance_by_bayes():
     """One mask left: with the true p(wanted | text), gamma 1 gives the posterior."""
-    wanted = torch.linspace(0.1, 0.9, len(CONDITIONAL.texts)).double()
+    expected = torch.linspace(0.1, 0.9, len(CONDITIONAL.texts)).double()
 
     class True_:  # noqa: N801
         def log_prob(self, states, t):
             texts = states.argmax(-1)
             powers = 3 ** torch.arange(4, -1, -1)
             index = (texts.clamp(max=2) * powers).sum(-1)
-            return torch.where((texts == MASK).any(-1), 0.0, wanted[index].log())
+            return torch.where((texts == MASK).any(-1), 0.0, expected[index].log())
 
     x = torch.tensor([[0, 1, MASK, 2, 0]])
-    found = ExactClassifier(CONDITIONAL, True_(), 1.0, MASK)(x, T[:1])[0, 2].exp()
+    result = ExactClassifier(CONDITIONAL, True_(), 1.0, MASK)(x, T[:1])[0, 2].exp()
     same = ((CONDITIONAL.texts == x) | (x == MASK)).all(-1)
-    posterior = (CONDITIONAL.log_joint.exp() * wanted)[same]
-    torch.testing.assert_close(found[:3], posterior / posterior.sum())
+    posterior = (CONDITIONAL.log_joint.exp() * expected)[same]
+    torch.testing.assert_close(result[:3], posterior / posterior.sum())
 
 
 def test_no_scale_no_guidance():
@@ -152,10 +152,10 @@ def test_impossible_under_the_condition_is_so_at_every_scale(gamma):
         return denoiser
 
     x, t = torch.tensor([[MASK]]), torch.ones(1)
-    found = ClassifierFree(fixed(0.6, 0.4, 0), fixed(0.1, 0.1, 0.8), gamma, MASK)(x, t)[0, 0]
+    result = ClassifierFree(fixed(0.6, 0.4, 0), fixed(0.1, 0.1, 0.8), gamma, MASK)(x, t)[0, 0]
     weights = torch.tensor([0.6 / 0.1, 0.4 / 0.1]).double() ** gamma * 0.1
-    torch.testing.assert_close(found.exp()[:2], weights / weights.sum())
-    assert [0, 0] == found.exp()[2:].tolist()
+    torch.testing.assert_close(result.exp()[:2], weights / weights.sum())
+    assert [0, 0] == result.exp()[2:].tolist()
 
 
 class Hourly:
@@ -184,10 +184,10 @@ LED, LEADING = Hourly(CONDITIONAL), Hourly(UNCONDITIONAL)
         *(ExactClassifier(LED, LEADING, 1.7, MASK, chunk=n) for n in (1, 7, 1000)),
         FirstOrderClassifier(LED, LEADING, 1.7, MASK),
     ],
-    ids=lambda one: type(one).__name__ + str(getattr(one, "chunk", "")),
+    ids=lambda value: type(value).__name__ + str(getattr(value, "chunk", "")),
 )
 def test_each_row_is_guided_at_its_own_time(guided):
-    """What a row is told depends on its time, and on nothing of its batch mates."""
+    """What a row is guided by depends on its time, and on nothing of its batch mates."""
     together = guided(X, T)
     for row in range(2):
         torch.testing.assert_close(guided(X[row : row + 1], T[row : row + 1])[0], together[row])

@@ -35,14 +35,14 @@ def test_steps_carry_equal_information(noise):
     assert all(low < high for (_, low), (_, high) in pairwise(curve))
     rates = noise.mask_rate(noise.timesteps(7, curve)).tolist()
 
-    def told(low, high):
+    def information(low, high):
         x = low + (high - low) * (torch.arange(1000).double() + 0.5) / 1000
         place = (x * 5).clamp(1, 5)
         left = place.floor().clamp(max=4)
         height = nats[left.long()] * (left + 1 - place) + nats[left.long() + 1] * (place - left)
         return float(height.mean() * (high - low))
 
-    shares = [told(low, high) for high, low in pairwise(rates)]
+    shares = [information(low, high) for high, low in pairwise(rates)]
     assert pytest.approx([sum(shares) / 7] * 7, rel=2e-3) == shares
     assert rates[0] - rates[1] < rates[-2] - rates[-1], "a token tells most where most is hidden"
 
@@ -68,8 +68,8 @@ def test_metric_measures_the_curve(small_model):
     config = resolve({"diffusion": {"length": 4}, "evaluation": {"batch_size": 64}}).config
     ids = (torch.arange(2000) % 3).numpy()
     evidence = SimpleNamespace(model=model, config=config, held_out=Tokens(ids, 2000, "x", 4))
-    found = Information().measure(evidence)
-    assert [f"nats_at_{percent}" for percent in range(10, 101, 10)] == list(found)
-    for name, estimate in found.items():
+    result = Information().measure(evidence)
+    assert [f"nats_at_{percent}" for percent in range(10, 101, 10)] == list(result)
+    for name, estimate in result.items():
         expected = float(torch.tensor(6.0).log())
         assert abs(estimate.value - expected) < 4 * estimate.stderr + 1e-9, name

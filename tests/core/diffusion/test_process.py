@@ -53,7 +53,7 @@ def test_integrand_is_the_relative_entropy_of_the_rates(corruption, level):
     rise = torch.autograd.functional.jacobian(lambda a: odds(process, a), alpha) * slope
     z, x0 = pairs(process, alpha)
     log_probs = prediction(len(z))
-    found = process.integrand(
+    result = process.integrand(
         z, x0, log_probs, alpha.expand(len(z)), torch.full((len(z),), slope).double()
     )
     for i in range(len(z)):
@@ -61,10 +61,10 @@ def test_integrand_is_the_relative_entropy_of_the_rates(corruption, level):
         q = one_hot(x0[i, 0], K) + odds(process, alpha)
         model = log_probs[i, 0].exp() + odds(process, alpha)
         for y in range(K):
-            r, hat = (alpha * rise[at] * one[y] / one[at] for one in (q, model))
+            r, hat = (alpha * rise[at] * each[y] / each[at] for each in (q, model))
             if y != at and hat > 0:
                 total += float(hat - r + torch.xlogy(r, r) - torch.xlogy(r, hat))
-        assert pytest.approx(total, rel=1e-7, abs=1e-12) == float(found[i])
+        assert pytest.approx(total, rel=1e-7, abs=1e-12) == float(result[i])
 
 
 def test_integrand_of_masks_is_cross_entropy():
@@ -72,9 +72,9 @@ def test_integrand_of_masks_is_cross_entropy():
     process, n = DiscreteProcess(Absorbing(), VOCABULARY), 4
     z, x0 = torch.tensor([[4], [4], [1], [4]]), torch.tensor([[0], [1], [1], [3]])
     log_probs, alpha = prediction(n), torch.linspace(0.1, 0.9, n).double()
-    found = process.integrand(z, x0, log_probs, alpha, torch.full((n,), -2.0).double())
+    result = process.integrand(z, x0, log_probs, alpha, torch.full((n,), -2.0).double())
     expected = -2 / (1 - alpha) * log_probs[:, 0].gather(1, x0)[:, 0]
-    torch.testing.assert_close(found[:, 0], torch.where(z[:, 0] == 4, expected, 0))
+    torch.testing.assert_close(result[:, 0], torch.where(z[:, 0] == 4, expected, 0))
 
 
 def test_integrand_of_uniform_noise_is_udlm():
@@ -87,18 +87,18 @@ def test_integrand_of_uniform_noise_is_udlm():
     tokens = K - 1
     z, x0 = pairs(process, alpha)
     log_probs = prediction(len(z))
-    found = process.integrand(
+    result = process.integrand(
         z, x0, log_probs, alpha.expand(len(z)), torch.full((len(z),), slope).double()
     )
     truth, model = (
-        tokens * alpha * one[:, :tokens] + 1 - alpha
-        for one in (one_hot(x0[:, 0], K).double(), log_probs[:, 0].exp())
+        tokens * alpha * each[:, :tokens] + 1 - alpha
+        for each in (one_hot(x0[:, 0], K).double(), log_probs[:, 0].exp())
     )
     at_z, model_at_z = truth.gather(1, z), model.gather(1, z)
     ratio = truth / at_z
     inner = (ratio * (model_at_z / model * ratio).log()).sum(1, keepdim=True)
     expected = slope / (tokens * alpha) * (tokens / at_z - tokens / model_at_z - inner)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 @corruptions
@@ -106,23 +106,23 @@ def test_step_loss_is_the_relative_entropy_of_the_posteriors(corruption):
     """D3PM: KL(q(y | z, x0) | sum over x of p(x) q(y | z, x)), written out."""
     process = DiscreteProcess(corruption, VOCABULARY)
     for level, before in ((0.3, 0.6), (0.0, 0.2), (0.7, 1.0)):
-        alpha, earlier = (torch.tensor(one, dtype=torch.float64) for one in (level, before))
+        alpha, earlier = (torch.tensor(each, dtype=torch.float64) for each in (level, before))
         z, x0 = pairs(process, alpha)
         log_probs = prediction(len(z))
         if corruption.absorbing:  # a prediction knows what is clean
             clean = z[:, 0] != K - 1
             log_probs[clean, 0] = one_hot(x0[clean, 0], K).double().log()
-        found = process.step_loss(z, x0, log_probs, alpha.expand(len(z)), earlier.expand(len(z)))
+        result = process.step_loss(z, x0, log_probs, alpha.expand(len(z)), earlier.expand(len(z)))
         survival = alpha / earlier
         forward = survival * torch.eye(K) + process.mass(alpha) - survival * process.mass(earlier)
         for i in range(len(z)):
             q, model = (
-                (earlier * one + process.mass(earlier)) * forward[:, int(z[i])]
-                for one in (one_hot(x0[i, 0], K), log_probs[i, 0].exp())
+                (earlier * each + process.mass(earlier)) * forward[:, int(z[i])]
+                for each in (one_hot(x0[i, 0], K), log_probs[i, 0].exp())
             )
             q, model = q / q.sum(), model / model.sum()
             expected = float((torch.xlogy(q, q) - torch.xlogy(q, model)).sum())
-            assert pytest.approx(expected, rel=1e-7, abs=1e-12) == float(found[i])
+            assert pytest.approx(expected, rel=1e-7, abs=1e-12) == float(result[i])
 
 
 @corruptions
@@ -164,8 +164,8 @@ def test_clean_is_the_conditional_of_the_whole_state():
     expected /= joint.sum(1)[:, None, None]
     z = states[seen]
     bonus = oracle.process.evidence(z, alpha)[..., None].log1p()
-    found = oracle.table(0.6)[seen].scatter_add(-1, z[..., None], bonus)
-    torch.testing.assert_close(found.softmax(-1), expected)
+    result = oracle.table(0.6)[seen].scatter_add(-1, z[..., None], bonus)
+    torch.testing.assert_close(result.softmax(-1), expected)
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS[1:3], ids=repr)
@@ -199,7 +199,7 @@ def test_nothing_is_noise_any_more_at_the_end_of_sampling():
     noise = MD4Clipped(eps=1e-3)
     around = context(ORACLE, ORACLE.prior(1), [0])
     around = evolve(around, noise=noise)
-    t, s = (torch.tensor(one, dtype=torch.float64) for one in (0.4, 0.1))
+    t, s = (torch.tensor(number, dtype=torch.float64) for number in (0.4, 0.1))
 
     assert (float(noise.alpha(t)), float(noise.alpha(s))) == tuple(map(float, levels(t, s, around)))
     assert (float(noise.alpha(s)), 1.0) == tuple(map(float, levels(s, 0 * s, around)))
@@ -210,7 +210,7 @@ def test_a_mask_stays_by_the_share_of_masks_that_is_left(u, lifted, monkeypatch)
     """A quarter of those at t = 0.4 are left at s = 0.1, and none at s = 0."""
     x = torch.full((1, 5), 3)
     around = evolve(context(ORACLE, x, [0]), noise=LogLinear(eps=1e-3))
-    t, s = (torch.tensor(one, dtype=torch.float64) for one in (0.4, 0.1))
+    t, s = (torch.tensor(number, dtype=torch.float64) for number in (0.4, 0.1))
     said = ORACLE(x, t[None])
     monkeypatch.setattr(RowRandom, "uniform", lambda _: torch.full((1, 5), u).double())
 
@@ -230,11 +230,11 @@ def test_an_earlier_state_is_drawn_as_the_posterior_says(corruption):
         there = SimpleNamespace(
             uniform=RowRandom(range(rows), 1).uniform, free=torch.ones(rows, 1).bool()
         )
-        found = process.between(z, x0, alpha, earlier, there)
-        stays, clean, noise = (float(one[0]) for one in process.posterior(z, x0, alpha, earlier))
+        result = process.between(z, x0, alpha, earlier, there)
+        stays, clean, noise = (float(each[0]) for each in process.posterior(z, x0, alpha, earlier))
         expected = noise * process.mass(earlier) / process.mass(earlier).sum()
         expected[seen] += stays
         expected[0] += clean
 
-        shares = torch.bincount(found.flatten(), minlength=K) / rows
+        shares = torch.bincount(result.flatten(), minlength=K) / rows
         assert (shares - expected).abs().max() < 4 * 0.5 / rows**0.5

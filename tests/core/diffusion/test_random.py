@@ -66,9 +66,9 @@ def test_categorical_follows_the_probabilities():
     drawn = RowRandom(range(rows), 5).categorical(
         p.log().expand(rows, 5, 6), torch.ones(rows, 5).bool(), 1.0, 5
     )
-    found = torch.bincount(drawn.flatten(), minlength=6) / drawn.numel()
-    assert (found[p == 0] == 0).all()
-    assert ((found - p).abs() <= 4 * (p * (1 - p) / drawn.numel()).sqrt()).all()
+    result = torch.bincount(drawn.flatten(), minlength=6) / drawn.numel()
+    assert (result[p == 0] == 0).all()
+    assert ((result - p).abs() <= 4 * (p * (1 - p) / drawn.numel()).sqrt()).all()
 
 
 def test_categorical_obeys_the_temperature():
@@ -115,8 +115,8 @@ def test_both_ends_of_the_uniform_are_tokens(monkeypatch, u, expected):
 def test_gumbel_in_float32_loses_what_float64_keeps():
     """T7: why there is no Gumbel-max over tokens and mask: float32 noise ends at 16.6."""
     for dtype, expected in ((torch.float32, "mask"), (torch.float64, "token")):
-        one = torch.tensor(1.0, dtype=dtype)
-        u = torch.stack((torch.nextafter(one, 0 * one), torch.exp(-one)))
+        unit = torch.tensor(1.0, dtype=dtype)
+        u = torch.stack((torch.nextafter(unit, 0 * unit), torch.exp(-unit)))
         gumbel = -torch.log(-torch.log(u))
         score = torch.tensor([1e-9, 1 - 1e-9], dtype=dtype).log() + gumbel
         assert expected == ("token", "mask")[int(score.argmax())]
@@ -170,13 +170,13 @@ def test_draws_in_two_levels_follow_the_softmax():
     """From float32 within 1e-6 of what float64 says, runs and tokens on grids of uniforms."""
     log_weights = 3 * torch.randn(1, 12, generator=torch.Generator().manual_seed(0))
     grid = (torch.arange(200_000).double() + 0.5) / 200_000
-    rows, found = log_weights.expand(len(grid), -1), torch.zeros(12).double()
+    rows, result = log_weights.expand(len(grid), -1), torch.zeros(12).double()
     first = draw(rows, [grid, torch.zeros_like(grid)], 1.0) // 4
     for run, share in enumerate(torch.bincount(first, minlength=3) / len(grid)):
         inside = torch.full_like(grid, float(grid[first == run].median()))
-        found += share * torch.bincount(draw(rows, [inside, grid], 1.0), minlength=12) / len(grid)
+        result += share * torch.bincount(draw(rows, [inside, grid], 1.0), minlength=12) / len(grid)
     expected = log_weights[0].double().softmax(-1)
-    torch.testing.assert_close(found, expected, atol=1e-6 + 1 / len(grid), rtol=0)
+    torch.testing.assert_close(result, expected, atol=1e-6 + 1 / len(grid), rtol=0)
 
 
 @pytest.mark.parametrize("rare", [1, 2])
@@ -198,9 +198,9 @@ def test_a_bonus_in_a_run_of_its_own_follows_the_softmax():
         drawn = draw(log_weights, [grid, 0 * grid], temperature, at, (token, gain))
         raised = log_weights[1].double().index_add(0, token[:1], gain[:1].log1p())
         expected = (raised / temperature).softmax(-1)
-        found = torch.bincount(drawn, minlength=12) / len(at)
+        result = torch.bincount(drawn, minlength=12) / len(at)
         torch.testing.assert_close(
-            expected.view(3, 4).sum(-1)[[0, 2]], found.double().view(3, 4).sum(-1)[[0, 2]],
+            expected.view(3, 4).sum(-1)[[0, 2]], result.double().view(3, 4).sum(-1)[[0, 2]],
             atol=1e-5, rtol=0,
         )  # fmt: skip
     assert [4] == draw(log_weights, [], 0, at[:1], (token[:1], 1e30 * gain[:1])).tolist()

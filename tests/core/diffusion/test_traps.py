@@ -165,7 +165,7 @@ dLLM, BD3-LM: an epsilon in the weight biases small times
 
 
 def rows(table):
-    """What is told of each row, and its tests, indented below it."""
+    """What is said of each row, and its tests, indented below it."""
     parts = re.split(r"\n(?=\S)", table.strip())
     return {part.splitlines()[0]: part.split("\n", 1)[1].split() for part in parts}
 
@@ -179,8 +179,8 @@ def file_of(place):
 
 @cache
 def names_in(path):
-    found = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    return {one.name for one in found if isinstance(one, ast.FunctionDef)}
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.mark.parametrize("trap", [*rows(TRAPS), *rows(FAULTS)])

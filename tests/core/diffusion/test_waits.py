@@ -20,13 +20,13 @@ MASK, LENGTH = 3, 12
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
 
 
-def waits(model, sampler, told=nullcontext, **settings):
+def waits(model, sampler, around=nullcontext, **settings):
     """Times that the host waited from the second step on, and how many steps these were.
 
     Args:
         model: on any device.
         sampler: with its settings.
-        told: a context around those steps.
+        around: a context of those steps.
         **settings: of the loop.
     """
     core = DiffusionCore(model, sampler, LogLinear(), MASK, **settings)
@@ -35,7 +35,7 @@ def waits(model, sampler, told=nullcontext, **settings):
         next(states)
         next(states)
         before = counter.syncs
-        with told():
+        with around():
             steps = sum(1 for _ in states)
     return counter.syncs - before, steps
 
@@ -56,23 +56,23 @@ def test_a_step_waits_twice_at_most(small_model, name):
     One that takes tokens back does not know from either how many came.
     """
     sampler = build(SAMPLERS[name])
-    found, steps = waits(small_model(), sampler)
+    result, steps = waits(small_model(), sampler)
     assert steps > 3
-    assert found <= allowed(name, sampler, steps)
+    assert result <= allowed(name, sampler, steps)
 
 
 @pytest.mark.parametrize("name", ["ancestral", "ddim"])
 def test_under_other_noise_it_waits_once(small_model, name):
     model = small_model(corruption=Uniform())
-    found, steps = waits(model, build(SAMPLERS[name]))
+    result, steps = waits(model, build(SAMPLERS[name]))
     assert 7 == steps
-    assert found <= steps + 2
+    assert result <= steps + 2
 
 
 def test_in_blocks_it_waits_thrice(small_model):
     """And a little at the start of each of the four blocks."""
-    found, steps = waits(small_model(), Threshold(tau=0.9), block_size=3, temperature=0)
-    assert found <= 3 * steps + 2 * 4 + 1
+    result, steps = waits(small_model(), Threshold(tau=0.9), block_size=3, temperature=0)
+    assert result <= 3 * steps + 2 * 4 + 1
 
 
 @CUDA
@@ -122,11 +122,11 @@ def test_a_card_is_waited_for_as_counted(small_model, name):
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         counted, steps = waits(small_model().to("cuda"), sampler, driver)
     assert steps > 1
-    assert sum("synchronizing CUDA" in str(one.message) for one in told) <= counted + 1
+    assert sum("synchronizing CUDA" in str(each.message) for each in caught) <= counted + 1
     assert counted <= allowed(name, sampler, steps)
 
 

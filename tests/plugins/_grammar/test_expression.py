@@ -51,9 +51,9 @@ def test_sets_are_cut_rightly_into_bytes(text, pairs):
     """Ranges of code points cross lengths of encodings and borders of bytes."""
     ranges = "".join(f"{re.escape(min(p))}-{re.escape(max(p))}" for p in pairs)
     machine = automaton(f"[{ranges}]")
-    for one in {*text, *(c for p in pairs for c in p)}:
-        expected = any(min(p) <= one <= max(p) for p in pairs)
-        assert expected == machine.matches(one.encode())
+    for each in {*text, *(c for p in pairs for c in p)}:
+        expected = any(min(p) <= each <= max(p) for p in pairs)
+        assert expected == machine.matches(each.encode())
 
 
 @pytest.mark.parametrize(

@@ -80,10 +80,10 @@ from aios_plugins._grammar.schema import compile_schema
     ],
 )
 def test_a_schema_has_these_documents_and_not_those(schema, right, wrong):
-    found = compile_pattern(compile_schema(schema))
+    result = compile_pattern(compile_schema(schema))
 
-    assert [True] * len(right) == [found.matches(text.encode()) for text in right]
-    assert [False] * len(wrong) == [found.matches(text.encode()) for text in wrong]
+    assert [True] * len(right) == [result.matches(text.encode()) for text in right]
+    assert [False] * len(wrong) == [result.matches(text.encode()) for text in wrong]
 
 
 def nested(depth, inner):
@@ -146,21 +146,21 @@ PAIRS = st.lists(st.tuples(CODES, CODES).map(sorted).map(tuple), max_size=4)
 
 
 @given(PAIRS, PAIRS)
-def test_sets_of_characters_are_sets(one, other):
+def test_sets_of_characters_are_sets(pairs, other):
     """Complement, union and intersection, at the edges of ranges and around the surrogates."""
 
     def has(ranges, code):
         return any(low <= code <= high for low, high in ranges)
 
-    first, second = union(tuple(one)), union(tuple(other))
-    edges = {code + step for pair in one + other for code in pair for step in (-1, 0, 1)}
+    first, second = union(tuple(pairs)), union(tuple(other))
+    edges = {code + step for pair in pairs + other for code in pair for step in (-1, 0, 1)}
     for code in edges | {0, 0xD7FF, 0xD800, 0xDFFF, 0xE000, 0x10FFFF}:
         if 0 <= code <= 0x10FFFF:
             character = not 0xD800 <= code <= 0xDFFF
-            assert has(one, code) == has(first, code)
-            assert (has(one, code) or has(other, code)) == has(union(first, second), code)
-            assert (has(one, code) and has(other, code)) == has(intersection(first, second), code)
-            assert (character and not has(one, code)) == has(complement(first), code)
+            assert has(pairs, code) == has(first, code)
+            assert (has(pairs, code) or has(other, code)) == has(union(first, second), code)
+            assert (has(pairs, code) and has(other, code)) == has(intersection(first, second), code)
+            assert (character and not has(pairs, code)) == has(complement(first), code)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ def test_sets_of_characters_are_sets(one, other):
     [
         {},
         {"minLength": 1, "maxLength": 2},
-        *({"pattern": one} for one in (".", "^.*$", "[^x]", r"^\W{2}", r"\D\S$", r"\s", "[ -~]")),
-        *({"pattern": one} for one in (r"(?:.|\n)", r"^[\x00-\x7f]+$", r"[!-#]", r"[\[-\]]a")),
+        *({"pattern": text} for text in (".", "^.*$", "[^x]", r"^\W{2}", r"\D\S$", r"\s", "[ -~]")),
+        *({"pattern": text} for text in (r"(?:.|\n)", r"^[\x00-\x7f]+$", r"[!-#]", r"[\[-\]]a")),
     ],
     ids=str,
 )

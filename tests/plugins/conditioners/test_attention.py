@@ -40,7 +40,7 @@ def test_a_layer_attends_to_memories_by_their_nearness_and_to_nothing():
     memory, vectors, scores, valid = parts()
     (layer,) = memory.layers
     context, h = MemoryContext(memory, vectors, scores, valid), torch.randn(2, 3, 4).double()
-    found = context(h, 0)
+    result = context(h, 0)
 
     assert [5.0, 10.0] == layer.sharpness.tolist()
     assert [2.5, 5.0] == layer.nothing.tolist()
@@ -63,7 +63,7 @@ def test_a_layer_attends_to_memories_by_their_nearness_and_to_nothing():
                 read[own] = sum(s * v for s, v in zip(share, values, strict=True))
 
             expected = state + layer.gate.weight @ read
-            torch.testing.assert_close(found[row, place], expected, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(result[row, place], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_told_of_nothing_a_layer_adds_nothing():

@@ -1,4 +1,4 @@
-"""Memory conditioning: a store, a network that is told of it, and what it did."""
+"""Memory conditioning: a store, a network that is conditioned on it, and what it did."""
 
 import json
 import shutil
@@ -79,7 +79,7 @@ def network(folder, seed=0, **sections):
     return Model.build(config, TrainedBytes().vocabulary).eval()
 
 
-def found(rows, k=2, dim=64):
+def memories_of(rows, k=2, dim=64):
     chance = np.random.default_rng(0)
     vectors = chance.normal(size=(rows, k, dim)).astype(np.float32)
     valid = np.ones((rows, k), bool)
@@ -92,17 +92,17 @@ def test_an_untrained_conditioner_changes_nothing(folder):
     x, t = torch.randint(0, 256, (3, 24)), torch.full((3,), 0.5).double()
 
     assert plain.conditioner is None
-    assert all(torch.equal(one, model.state_dict()[n]) for n, one in plain.state_dict().items())
+    assert all(torch.equal(each, model.state_dict()[n]) for n, each in plain.state_dict().items())
     assert torch.equal(plain(x, t), model(x, t))
-    assert torch.equal(plain(x, t), model.conditioned(found(3))(x, t))
+    assert torch.equal(plain(x, t), model.conditioned(memories_of(3))(x, t))
 
 
 def test_a_row_that_is_told_of_nothing_is_as_if_there_were_no_memories(folder):
     model = network(folder)
     torch.nn.init.normal_(model.conditioner.layers[0].gate.weight)
     x, t = torch.randint(0, 256, (2, 24)), torch.full((2,), 0.5).double()
-    told = found(2).where(np.array([[True], [False]]))
-    heard = model.conditioned(told)(x, t)
+    some = memories_of(2).where(np.array([[True], [False]]))
+    heard = model.conditioned(some)(x, t)
 
     assert not torch.allclose(model(x, t)[0], heard[0])
     assert torch.equal(model(x, t)[1], heard[1])
@@ -113,10 +113,12 @@ def test_memories_that_are_not_valid_are_not_heard(folder):
     model = network(folder)
     torch.nn.init.normal_(model.conditioner.layers[1].gate.weight)
     x, t = torch.randint(0, 256, (2, 24)), torch.full((2,), 0.5).double()
-    one = found(2).where(np.array([[True, False]]))
-    other = attrs.evolve(one, vectors=one.vectors + np.array([[[0.0], [9.0]]], np.float32))
+    first_alone = memories_of(2).where(np.array([[True, False]]))
+    other = attrs.evolve(
+        first_alone, vectors=first_alone.vectors + np.array([[[0.0], [9.0]]], np.float32)
+    )
 
-    assert torch.equal(model.conditioned(one)(x, t), model.conditioned(other)(x, t))
+    assert torch.equal(model.conditioned(first_alone)(x, t), model.conditioned(other)(x, t))
 
 
 def test_every_part_of_the_conditioner_learns(folder):
@@ -124,9 +126,12 @@ def test_every_part_of_the_conditioner_learns(folder):
     for layer in model.conditioner.layers:
         torch.nn.init.normal_(layer.gate.weight)
     x, t = torch.randint(0, 256, (2, 24)), torch.full((2,), 0.5).double()
-    model.conditioned(found(2))(x, t).logsumexp(-1).sum().backward()
+    model.conditioned(memories_of(2))(x, t).logsumexp(-1).sum().backward()
 
-    assert all(one.grad is not None and one.grad.any() for one in model.conditioner.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.any()
+        for parameter in model.conditioner.parameters()
+    )
 
 
 def test_training_opens_the_gate(engine):
@@ -145,29 +150,29 @@ def test_resumed_training_is_told_of_the_same(folder, tmp_path):
     whole, parts = (checkpoint.load(place / "run").model for place in (folder, tmp_path))
 
     pairs = zip(whole.parameters(), parts.parameters(), strict=True)
-    assert all(torch.equal(one, other) for one, other in pairs)
+    assert all(torch.equal(pair, other) for pair, other in pairs)
 
 
 def test_the_output_says_what_was_used(engine):
     output = engine.diffuse("the milk", memory_guided=True, seed=3)
     (used,) = output.memories
 
-    assert ["milk", "wine"] == [one.id for one in used]
+    assert ["milk", "wine"] == [each.id for each in used]
     assert "the milk is cold" == used[0].text
     assert used[0].score > used[1].score
-    assert all(np.isfinite(one.influence) and one.influence != 0 for one in used)
+    assert all(np.isfinite(each.influence) and each.influence != 0 for each in used)
     assert ((),) == engine.diffuse("the milk", seed=3).memories
 
 
 def test_influence_is_of_the_tokens_that_were_written(engine):
     """Neither of what was given, nor of what stands behind the end of a text, nor of padding."""
-    found = engine.models["diffusion"]
-    mask_id, ends = found.model.vocabulary.mask_id, [18, 9]
+    loaded = engine.models["diffusion"]
+    mask_id, ends = loaded.model.vocabulary.mask_id, [18, 9]
     rows = [
-        prompted(found.tokenizer.encode(prompt).tolist(), wanted, mask_id)
-        for prompt, wanted in (("the milk", 12), ("rain", 6))
+        prompted(loaded.tokenizer.encode(prompt).tolist(), expected, mask_id)
+        for prompt, expected in (("the milk", 12), ("rain", 6))
     ]
-    batch = Batch.of(rows, found.model.vocabulary.pad_id, found.model.device)
+    batch = Batch.of(rows, loaded.model.vocabulary.pad_id, loaded.model.device)
     settings = Settings.of({"memory_guided": True})
     run = engine._plan("diffusion", rows, settings, whole=False)
     memories = run._cues(rows)
@@ -176,10 +181,10 @@ def test_influence_is_of_the_tokens_that_were_written(engine):
 
     def influence(ids):
         used = run.cues.used(memories, lambda cues: run._score(cues, batch, ids, ends))
-        return np.array([[one.influence for one in row] for row in used])
+        return np.array([[each.influence for each in row] for row in used])
 
-    def said(told):
-        denoiser = found.model.conditioned(told).denoiser(batch.condition)
+    def said(conditioned):
+        denoiser = loaded.model.conditioned(conditioned).denoiser(batch.condition)
         with torch.no_grad():
             log_probs = denoiser(batch.x, torch.ones(2).double()).gather(-1, ids[..., None])
         return log_probs[..., 0].double().where(written, 0.0).sum(-1).numpy()
@@ -198,7 +203,7 @@ def test_influence_is_of_the_tokens_that_were_written(engine):
 def test_rows_have_memories_of_their_own(engine):
     output = engine.diffuse(["rain", "the wine"], memory_guided=True, num_memories=1)
 
-    assert [["rain"], ["wine"]] == [[one.id for one in row] for row in output.memories]
+    assert [["rain"], ["wine"]] == [[each.id for each in row] for row in output.memories]
 
 
 def test_gaps_are_filled_with_memories(engine):
@@ -208,13 +213,13 @@ def test_gaps_are_filled_with_memories(engine):
 
 
 def test_guidance_of_scale_1_is_plain_and_0_is_without_memories(engine):
-    told = {"memory_guided": True, "seed": 7}
-    plain = engine.diffuse("the milk", **told)
+    settings = {"memory_guided": True, "seed": 7}
+    plain = engine.diffuse("the milk", **settings)
 
-    assert plain.texts == engine.diffuse("the milk", guidance_scale=1, **told).texts
-    alone = engine.diffuse("the milk", guidance_scale=0, **told)
+    assert plain.texts == engine.diffuse("the milk", guidance_scale=1, **settings).texts
+    alone = engine.diffuse("the milk", guidance_scale=0, **settings)
     assert engine.diffuse("the milk", seed=7).texts == alone.texts
-    stronger = engine.diffuse("the milk", guidance_scale=3, **told)
+    stronger = engine.diffuse("the milk", guidance_scale=3, **settings)
     assert not np.allclose(stronger.log_probs, plain.log_probs)
 
 
@@ -232,7 +237,7 @@ def test_blocks_and_other_noise_are_told_too(folder, tmp_path, sections):
     (used,) = ArrowEngine.load(tmp_path / "run").diffuse("the milk", memory_guided=True).memories
 
     assert "milk" == used[0].id
-    assert all(np.isfinite(one.influence) for one in used)
+    assert all(np.isfinite(each.influence) for each in used)
 
 
 def test_streams_end_with_what_was_used(engine):
@@ -332,9 +337,9 @@ def test_a_fingerprint_knows_content_and_not_order(tmp_path):
 def test_memory_has_no_part_in_the_twin(folder):
     from aios_core.config import training_key, twin
 
-    told, plain = (resolve(values(folder, memory=m)) for m in ({"k": 2, "store": "s"}, {}))
-    assert training_key(told) != training_key(plain)
-    assert training_key(twin(told)) == training_key(twin(plain))
+    conditioned, plain = (resolve(values(folder, memory=m)) for m in ({"k": 2, "store": "s"}, {}))
+    assert training_key(conditioned) != training_key(plain)
+    assert training_key(twin(conditioned)) == training_key(twin(plain))
 
 
 def test_from_the_command_line(folder, tmp_path):
@@ -348,7 +353,7 @@ def test_from_the_command_line(folder, tmp_path):
     )
     (row,) = json.loads(result.stdout)
 
-    assert ["milk", "wine"] == [one["id"] for one in row["memories"]]
+    assert ["milk", "wine"] == [memory["id"] for memory in row["memories"]]
     assert {"id", "text", "score", "influence"} == row["memories"][0].keys()
 
 
@@ -370,7 +375,7 @@ def sample(folder):
 def test_the_memories_of_the_run_are_written_with(sample):
     """`conditioner.store` says: and sampling unless another is named."""
     code, (row,), _ = sample("--prompt", "the milk")
-    assert (0, ["milk", "wine"]) == (code, [one["id"] for one in row["memories"]])
+    assert (0, ["milk", "wine"]) == (code, [memory["id"] for memory in row["memories"]])
     assert 1 == len(sample("--prompt", "the milk", "--num-memories", "1")[1][0]["memories"])
     assert "wine" == sample("--infill", "the <mask:3> is warm")[1][0]["memories"][0]["id"]
     assert [] == sample("--prompt", "the milk", "--no-memory")[1][0]["memories"]
@@ -403,7 +408,7 @@ def test_a_moved_store_is_noticed(folder, sample):
 
     assert 2 == code
     assert "if it was moved. --memory names another store, --no-memory writes without" in message
-    assert ["milk", "wine"] == [one["id"] for one in moved[1][0]["memories"]]
+    assert ["milk", "wine"] == [memory["id"] for memory in moved[1][0]["memories"]]
     assert 0 == without[0]
 
 
@@ -420,9 +425,9 @@ def test_vectors_of_nobody_knows_whom_are_not_recalled(folder, tmp_path, sample)
 
 def test_memories_of_another_embedding_than_in_training_are_refused(folder):
     """Fault V5: the network has learned to read vectors of one."""
-    found = checkpoint.load(folder / "run")
-    assert Hashing(64).fingerprint == found.state.embedding
-    other = attrs.evolve(found, state=attrs.evolve(found.state, embedding="another"))
+    loaded = checkpoint.load(folder / "run")
+    assert Hashing(64).fingerprint == loaded.state.embedding
+    other = attrs.evolve(loaded, state=attrs.evolve(loaded.state, embedding="another"))
 
     with pytest.raises(StorageError, match="made by another embedding than those that"):
         ArrowEngine({"diffusion": other}).diffuse("the milk", memory_guided=True)

@@ -1,4 +1,4 @@
-"""What is found for texts: its order, its padding, and what a training is told depends on."""
+"""What is found for texts: its order, its padding, and what a training is conditioned on."""
 
 import numpy as np
 import pytest
@@ -38,13 +38,13 @@ def recall(tmp_path):
 
 
 def test_what_is_found_is_in_order_and_padded(recall):
-    found = recall(["a", "b"], 3)
+    result = recall(["a", "b"], 3)
 
-    assert [[4, 2, 0], [3, 0, 0]] == found.scores.tolist()
-    assert [[[3, 4], [0, 2], [0, 0]]] * 2 == found.vectors.tolist()
-    assert [[True, True, False]] * 2 == found.valid.tolist()
+    assert [[4, 2, 0], [3, 0, 0]] == result.scores.tolist()
+    assert [[[3, 4], [0, 2], [0, 0]]] * 2 == result.vectors.tolist()
+    assert [[True, True, False]] * 2 == result.valid.tolist()
     assert [[("x", "one", 4.0), ("y", "", 2.0)], [("x", "one", 3.0), ("y", "", 0.0)]] == [
-        [(one.id, one.text, one.score) for one in row] for row in found.rows
+        [(each.id, each.text, each.score) for each in row] for row in result.rows
     ]
 
 
@@ -71,20 +71,20 @@ def test_vectors_of_another_dimension_are_refused(recall, tmp_path):
 
 
 def test_some_of_what_was_found(recall):
-    found = recall(["a", "b"], 2)
-    kept = found.where(np.array([[True], [False]]))
-    last = found.taken(np.array([1, 1, 0]))
+    result = recall(["a", "b"], 2)
+    kept = result.where(np.array([[True], [False]]))
+    last = result.taken(np.array([1, 1, 0]))
 
     assert [[True, True], [False, False]] == kept.valid.tolist()
-    assert not found.where(found.valid).where(~found.valid).valid.any()
-    assert found.rows == kept.rows
+    assert not result.where(result.valid).where(~result.valid).valid.any()
+    assert result.rows == kept.rows
     assert [[3, 0], [3, 0], [4, 2]] == last.scores.tolist()
-    assert (found.rows[1], found.rows[1], found.rows[0]) == last.rows
-    assert found.vectors[[1, 1, 0]].tolist() == last.vectors.tolist()
+    assert (result.rows[1], result.rows[1], result.rows[0]) == last.rows
+    assert result.vectors[[1, 1, 0]].tolist() == last.vectors.tolist()
 
 
 def test_a_fingerprint_is_of_ids_and_vectors_in_any_order(recall, tmp_path):
-    """Whatever a training would be told of: not of texts, nor of the order of writing."""
+    """Whatever a training would be conditioned on: not of texts, nor of the order of writing."""
 
     def fingerprint(name, rows, provider=Letters()):
         with Numpy().create(str(tmp_path / name), store_schema(2), metric="dot") as store:

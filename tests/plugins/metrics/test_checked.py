@@ -37,24 +37,24 @@ def answered(*pairs):
 
 
 def test_solved_is_the_share_of_samples_that_are_right():
-    found = Checked(checker=Regex("[0-9]")).measure(
+    result = Checked(checker=Regex("[0-9]")).measure(
         answered(("2", "2"), ("2", "3"), ("2", "?"), ("2", "22"))
     )["solved"]
 
-    assert 0.5 == found.value
-    assert pytest.approx((1 / 12) ** 0.5) == found.stderr, "over the samples"
+    assert 0.5 == result.value
+    assert pytest.approx((1 / 12) ** 0.5) == result.stderr, "over the samples"
 
 
 def test_where_nothing_was_given_the_whole_sample_counts():
-    found = Checked(checker=Sudoku()).measure(evidence("1234341221434321", "1" * 16))["solved"]
+    result = Checked(checker=Sudoku()).measure(evidence("1234341221434321", "1" * 16))["solved"]
 
-    assert 0.5 == found.value
+    assert 0.5 == result.value
 
 
 def test_exact_match_is_the_share_of_answers_that_are_the_row_s():
-    found = ExactMatch().measure(answered(("2", "2"), ("2", "3"), ("2", "2 "), ("10", "10")))
+    result = ExactMatch().measure(answered(("2", "2"), ("2", "3"), ("2", "2 "), ("10", "10")))
 
-    assert 0.5 == found["exact_match"].value
+    assert 0.5 == result["exact_match"].value
 
 
 def test_exact_match_needs_a_reference():

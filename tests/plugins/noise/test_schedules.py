@@ -140,9 +140,9 @@ def test_custom_is_scipys_monotone_cubic():
     t, alpha = zip(*points, strict=True)
     expected = interpolate.PchipInterpolator(t, alpha)
     grid = torch.linspace(0, 1, 201, dtype=torch.float64)
-    found = Custom(points=points)
-    assert pytest.approx(expected(grid.numpy())) == found.alpha(grid).numpy()
-    assert pytest.approx(expected.derivative()(grid.numpy())) == found.alpha_prime(grid).numpy()
+    result = Custom(points=points)
+    assert pytest.approx(expected(grid.numpy())) == result.alpha(grid).numpy()
+    assert pytest.approx(expected.derivative()(grid.numpy())) == result.alpha_prime(grid).numpy()
 
 
 @settings(deadline=None)
@@ -211,6 +211,8 @@ QUARTER = {
 def test_every_schedule_is_the_one_of_its_paper():
     """At a quarter of the time, by the formula that it names and with its defaults."""
     quarter = torch.tensor(0.25, dtype=torch.float64)
-    found = {one.name: one.load()() for one in Registry.discover().components("noise")}
+    result = {
+        component.name: component.load()() for component in Registry.discover().components("noise")
+    }
 
-    assert pytest.approx(QUARTER) == {n: float(one.alpha(quarter)) for n, one in found.items()}
+    assert pytest.approx(QUARTER) == {n: float(each.alpha(quarter)) for n, each in result.items()}
