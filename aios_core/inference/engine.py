@@ -339,7 +339,7 @@ class ArrowEngine:
 
     def _prompted(self, prompt: Prompt, settings: Settings) -> list[Row]:
         """A row for each text that is wanted, prompts repeated side by side."""
-        length = self._config.sampling.length or self._config.diffusion.length
+        length = self.sample_length
         rows = []
         for ids in encoded(self.tokenizer, prompt):
             count = settings.max_new_tokens or length - len(ids)
@@ -372,6 +372,11 @@ class ArrowEngine:
             at_least=count * tokens * _ANSWERED,
         ):
             return [row for row in rows for _ in range(settings.num_return_sequences)]
+
+    @property
+    def sample_length(self) -> int:
+        """Tokens of a text, prompt and all, where nobody says how many."""
+        return self._config.sampling.length or self._config.diffusion.length
 
     @property
     def _config(self) -> Config:

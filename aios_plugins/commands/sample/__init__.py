@@ -16,7 +16,8 @@ from aios_core.cli.common import check_overrides, json_option, print_json, set_o
 from aios_core.cli.network import chosen, network_argument
 from aios_core.cli.numbers import COUNT, SEED
 from aios_core.contracts import Command
-from aios_core.errors import StorageError
+from aios_core.errors import DataError, InferenceError, StorageError
+from aios_plugins.commands._common import texts_of
 from aios_plugins.commands.sample.generation import generation_options, given_options
 from aios_plugins.commands.sample.watch import Screen, printable
 
@@ -59,6 +60,12 @@ _KEYS: Final = {
     "--prompt",
     metavar="TEXT",
     help="Text that every sample starts with. Names of special tokens in it are plain text.",
+)
+@click.option(
+    "--prompts",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Several such texts: lines of a text file, or what JSON lines or Parquet have as `text`.",
 )
 @click.option(
     "--infill",
@@ -112,6 +119,7 @@ def command(
     *,
     folder: Path,
     prompt: str | None,
+    prompts: Path | None,
     infill: str | None,
     gap: int,
     num: int,
@@ -134,6 +142,7 @@ def command(
     Examples:
       aios sample runs/demo --num 4
       aios sample runs/demo --prompt "Return the" --steps 16 --temperature 0.8 --watch
+      aios sample runs/demo --prompts questions.txt --num 2 --json
       aios sample runs/demo --infill "Return ___ if the file <mask:4> exists."
       aios sample runs/demo --prompt "Return the" --mode ar --stream
       aios sample runs/demo --regex "[a-z]+(, [a-z]+)*" --top-p 0.9 --json
@@ -151,10 +160,17 @@ def command(
       aios sample runs/mem --prompt "The gate" --memory runs/store --guidance-scale 2
     """  # noqa: D301, E501  # \b is for click
     check_overrides(overrides, _KEYS, _SECTIONS)
-    _check_infill(infill, whole=prompt is None and length is None, mode=mode)
+    if prompt is not None and prompts is not None:
+        raise click.UsageError("--prompts has the texts that samples start with; leave --prompt")
+    starts = prompt is not None or prompts is not None
+    _check_infill(infill, whole=not starts and length is None, mode=mode)
     _check_memory(memory, generation["num_memories"], no_memory=no_memory)
     if stream:
-        _check_stream(several=num > 1 and not as_json, other=infill is not None or watch)
+        several = (num > 1 or prompts is not None) and not as_json
+        _check_stream(several=several, other=infill is not None or watch)
+    named = [] if prompts is None else list(texts_of(prompts))
+    if prompts is not None and not named:
+        raise DataError(f"{prompts}: holds no text; expected a prompt a line")
     from aios_core.inference import ArrowEngine
 
     if length is not None:
@@ -167,11 +183,15 @@ def command(
         twin=mode == "ar" and (twin or True),
         memory=memory,
     )
-    recalls = not no_memory and bool(prompt or infill) and _remembers(engine, mode, generation)
+    for where, text in named:
+        _check_prompt(engine, where, text)
+    cued = bool(prompt or infill or named)
+    recalls = not no_memory and cued and _remembers(engine, mode, generation)
     given = given_options({**generation, "memory_guided": recalls or memory is not None})
     options = {"num_return_sequences": num, "seed": seed, **given}
+    given_texts = [text for _, text in named] or prompt or ""
     if stream:
-        updates = engine.stream(prompt or "", mode=mode, **options)
+        updates = engine.stream(given_texts, mode=mode, **options)
         _print_stream(updates, prompt or "", as_json=as_json)
         return
     with Screen(engine.tokenizer) as screen:
@@ -180,7 +200,7 @@ def command(
         if infill is not None:
             output = engine.infill(infill, gap=gap, **options)
         else:
-            output = engine.generate(prompt or "", mode=mode, **options)
+            output = engine.generate(given_texts, mode=mode, **options)
     if as_json:
         print_json(_rows(output))
         return
@@ -193,9 +213,25 @@ def _check_infill(infill: str | None, *, whole: bool, mode: str | None) -> None:
         if gap is not ParameterSource.DEFAULT:
             raise click.UsageError("--gap is of a text with gaps; expected --infill as well")
     elif not whole:
-        raise click.UsageError("--infill says where text is wanted; leave --prompt and --length")
+        raise click.UsageError(
+            "--infill says where text is wanted; leave --prompt, --prompts and --length"
+        )
     elif mode == "ar":
         raise click.UsageError("only diffusion fills gaps; leave --mode ar")
+
+
+def _check_prompt(engine: ArrowEngine, where: str, text: str) -> None:
+    """See that there is room behind a text of a file.
+
+    Raises:
+        InferenceError: there is none.
+    """
+    count = len(engine.tokenizer.encode(text))
+    if count >= engine.sample_length:
+        raise InferenceError(
+            f"{where}: the text has {count} tokens and samples have {engine.sample_length}; "
+            "expected a shorter text, or a larger --length"
+        )
 
 
 def _check_memory(memory: str | None, most: int | None, *, no_memory: bool) -> None:
@@ -240,7 +276,9 @@ def _check_stream(*, several: bool, other: bool) -> None:
             "--stream shows text that grows from the left; leave --infill and --watch"
         )
     if several:
-        raise click.UsageError("--stream prints one text as it grows; leave --num, or add --json")
+        raise click.UsageError(
+            "--stream prints one text as it grows; leave --num and --prompts, or add --json"
+        )
 
 
 def _shown(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from aios_core.cli.network import network_argument
 from aios_core.cli.numbers import COUNT
 from aios_core.contracts import Command
 from aios_core.redaction import redacted
-from aios_plugins.commands._common import progress
+from aios_plugins.commands._common import progress, texts_of
 
 if TYPE_CHECKING:
     from aios_plugins.commands.uncertainty.screening import TextScore
@@ -131,7 +130,7 @@ def score(
       aios uncertainty score runs/demo examples/sentences.txt --keep runs/unsure
     """  # noqa: D301  # \b is for click
     named = [(f"text {number}", value) for number, value in enumerate(text, 1)]
-    named += [pair for file in files for pair in _lines(file)]
+    named += [pair for file in files for pair in texts_of(file)]
     texts = [value for _, value in named]
     if not texts:
         raise click.UsageError("expected --text, or a FILE with lines, got no text")
@@ -165,24 +164,6 @@ def score(
         for (at, _), result in zip(named, scored, strict=True)
     ]
     print_table(("where", "score", "noise", "", "text"), rows)
-
-
-def _lines(file: Path) -> Iterator[tuple[str, str]]:
-    """Texts of a file, each with where it is; of plain text each line."""
-    from aios_core.contracts import TextSettings
-    from aios_core.errors import DataError
-    from aios_core.formats import reader_of
-
-    reader = reader_of(file)
-    for where, text in reader.texts(file, TextSettings()):
-        if not reader.plain:
-            if not text:
-                raise DataError(f'{where}: expected an object with a text under the key "text"')
-            yield where, text
-            continue
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                yield f"{file}:{number}", line.rstrip("\r")
 
 
 def _plain(scored: TextScore) -> dict[str, Any]:

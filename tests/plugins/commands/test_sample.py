@@ -99,6 +99,46 @@ def test_settings_of_the_sampler_may_change(run):
     assert first != other
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("prompts.txt", "milk \n\nand ___\r\n"),
+        ("prompts.jsonl", '{"text": "milk "}\n{"text": "and ___", "n": 2}\n'),
+    ],
+)
+def test_prompts_of_a_file(run, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    several = texts(run, "--prompts", tmp_path / name, "--num", 2, "--seed", 3)
+
+    assert [True] * 4 == [
+        text.startswith(prompt)
+        for text, prompt in zip(several, ["milk "] * 2 + ["and ___"] * 2, strict=True)
+    ]
+    # The same seeds as rows of one prompt have.
+    assert several[:2] == texts(run, "--prompt", "milk ", "--num", 2, "--seed", 3)
+    lines = aios(run, "--prompts", tmp_path / name, "--stream", "--json").stdout.splitlines()
+    assert 2 == len(json.loads(lines[-1])["samples"])
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "expected"),
+    [
+        ("\n \n", (), "prompts.txt: holds no text; expected a prompt a line"),
+        ("milk\n" + "x" * 20, (), "prompts.txt:2: the text has 20 tokens and samples have 16"),
+        ("milk\nmilk milk", ("--length", 9), "prompts.txt:2: the text has 9 tokens and samples h"),
+        (b"milk\n\xff\xfe\xfd", (), "prompts.txt"),
+        ("milk", ("--prompt", "x"), "leave --prompt"),
+        ("milk", ("--infill", "___"), "leave --prompt, --prompts and --length"),
+        ("milk", ("--stream",), "leave --num and --prompts, or add --json"),
+    ],
+)
+def test_prompts_that_cannot_be_continued(run, tmp_path, content, arguments, expected):
+    file = tmp_path / "prompts.txt"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    assert expected in aios(run, "--prompts", file, *arguments, code=2).stderr
+
+
 @pytest.mark.parametrize("sampler", ["ancestral", "confidence", "first-hitting"])
 def test_prompts_and_texts_around_gaps_stay(run, sampler):
     """T14."""
@@ -211,7 +251,7 @@ def test_streams_end_in_the_text(run, mode):
         (("--infill", r"a\___ b\<mask:0>"), "has no gap"),
         (("--infill", "___", "--gap", 99999999), "___ at character 0: expected a gap of 1 to "),
         (("--infill", "x<mask:0>"), "<mask:0> at character 1: expected a gap of 1 to "),
-        (("--infill", "___", "--length", "3"), "leave --prompt and --length"),
+        (("--infill", "___", "--length", "3"), "leave --prompt, --prompts and --length"),
         (("--infill", "___", "--mode", "ar"), "only diffusion fills gaps"),
         (("--mode", "ar", "--set", "backbone.dim=48"), "expected a key of sampler, sampling"),
         (
