@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from attrs import Attribute
 
 HIDDEN: Final = "***"
 
@@ -38,7 +41,7 @@ def redacted(text: str, *, uri: str = "") -> str:
     return _IN_URI.sub(rf"\1:{HIDDEN}@", text) if "://" in text else text
 
 
-def without_password(_instance: object, _attribute: object, value: str) -> None:
+def without_password(_instance: Any, _attribute: Attribute[str], value: str) -> None:
     """A validator of attrs for places that a run writes down.
 
     Raises:

@@ -330,13 +330,11 @@ class ArrowEngine:
         seed = self._config.seed if seed is None else seed
         return log_likelihoods(self.models[mode].model, questions, draws=draws, seed=seed)
 
-    def encode(
-        self, texts: str | Sequence[str], *, mode: Mode | None = None
-    ) -> NDArray[np.float32]:
+    def encode(self, texts: Prompt, *, mode: Mode | None = None) -> NDArray[np.float32]:
         """Texts as vectors: the mean of the network's states over the tokens, of length 1.
 
         Args:
-            texts: none of them empty.
+            texts: none of them empty, or their token ids.
             mode: whose network; unset: that of the engine.
 
         Returns:

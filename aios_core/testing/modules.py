@@ -34,7 +34,7 @@ def same_parameters(a: nn.Module, b: nn.Module) -> bool:
 def assert_learns(module: nn.Module, output: Tensor) -> None:
     """Every parameter gets a finite gradient from a random loss, and no gradient is zero."""
     generator = torch.Generator().manual_seed(2)
-    (output * torch.randn(output.shape, generator=generator)).sum().backward()  # type: ignore[no-untyped-call]
+    (output * torch.randn(output.shape, generator=generator)).sum().backward()
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None, f"{name} gets no gradient"
         assert parameter.grad.isfinite().all(), f"the gradient of {name} is not finite"

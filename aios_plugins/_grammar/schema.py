@@ -66,7 +66,7 @@ def read_schema(text: str) -> dict[str, Any]:
         InferenceError: it is no JSON, or what `compile_schema` refuses.
     """
     try:
-        schema = strict_json.loads(text)
+        schema: dict[str, Any] = strict_json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InferenceError(f"json_schema: {text!r:.40} is no JSON: {error}") from error
     compile_schema(schema)

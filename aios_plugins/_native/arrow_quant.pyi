@@ -9,7 +9,7 @@
 # `threads` is how many work together; 0 is one for each core.
 
 from collections.abc import Sequence
-from typing import Final, Literal, final
+from typing import Any, Final, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +47,8 @@ class QuantizedMatrix:
     # they hold must not change meanwhile.
     @staticmethod
     def from_buffers(
-        codes: Buffer,
-        params: Buffer,
+        codes: Buffer | NDArray[Any],
+        params: Buffer | NDArray[Any],
         *,
         shape: tuple[int, int],
         bits: int,

@@ -199,7 +199,8 @@ class TransformerModule(nn.Module):
             self.angles = angles(2 * (past + length), self.head_dim).to(h.device)
         key = torch.arange(past + length + behind, device=h.device)
         query = key[past : past + length, None]
-        mask, places = None, slice(past, past + length)
+        places: slice | Tensor = slice(past, past + length)
+        mask = None
         if condition is not None:
             mask = condition.mask
             # Rows may stand in places of their own; all heads of a row stand in the same.

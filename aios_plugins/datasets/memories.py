@@ -20,7 +20,7 @@ class Memories(Dataset):
     them; rows without a text are passed over.
     """
 
-    store: str = field(validator=[validators.min_len(1), without_password])
+    store: str = field(validator=validators.and_(validators.min_len(1), without_password))
     """A folder, relative to the working directory, or TYPE:URI as in ``lancedb:notes``; without a
     password, since runs keep their configuration."""
     filter: str | None = None

@@ -33,7 +33,7 @@ class MixedHead(nn.Module):
         self, models: Sequence[Network], dims: Sequence[int], weights: Tensor, pool: Pool
     ) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(model.head for model in models)
+        self.heads: Any = nn.ModuleList(model.head for model in models)
         self.dims, self.pool, self.mask_id = list(dims), pool, models[0].vocabulary.mask_id
         self.register_buffer("weights", weights)
 
@@ -240,5 +240,5 @@ def _fitted(cached: Sequence[tuple[_Cached, float]], count: int, pool: Pool) -> 
             rate /= 2
             continue
         weights = step
-    tried = [weights, *torch.eye(count)]
+    tried: list[Tensor] = [weights, *torch.eye(count)]
     return min(tried, key=lambda candidate: float(loss(candidate)))

@@ -114,7 +114,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     x = matrices.to(torch.bfloat16 if matrices.device.type == "cuda" else torch.float32)
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x  # so that the products are small
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    norm: Tensor = x.norm(dim=(-2, -1), keepdim=True)
+    x = x / (norm + 1e-7)
     for _ in range(_ITERATIONS):
         square = x @ x.mT
         x = _A * x + (_B * square + _C * square @ square) @ x

@@ -13,7 +13,7 @@ from aios_core.diffusion.process import levels, lift
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts import Process
+    from aios_core.contracts import TokenProcess
 
 
 @frozen
@@ -40,7 +40,7 @@ class ReverseStep(StepSampler):
         x: Tensor,
         x0: Tensor,
         levels: tuple[Tensor, Tensor],
-        process: Process,
+        process: TokenProcess,
         context: SamplingContext,
     ) -> Tensor:
         """The state (B, L) at s, under noise that is not masks alone.

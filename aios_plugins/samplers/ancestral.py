@@ -11,7 +11,7 @@ from aios_plugins.samplers._reverse import ReverseStep
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts import Process, SamplingContext
+    from aios_core.contracts import SamplingContext, TokenProcess
 
 
 @frozen
@@ -30,7 +30,7 @@ class Ancestral(ReverseStep):
         x: Tensor,
         x0: Tensor,
         levels: tuple[Tensor, Tensor],
-        process: Process,
+        process: TokenProcess,
         context: SamplingContext,
     ) -> Tensor:
         """A draw from the reverse process, given the clean tokens."""

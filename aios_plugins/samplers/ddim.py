@@ -13,7 +13,7 @@ from aios_plugins.samplers._reverse import ReverseStep
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts import Process, SamplingContext
+    from aios_core.contracts import SamplingContext, TokenProcess
 
 
 @frozen
@@ -31,7 +31,7 @@ class DDIM(ReverseStep):
         x: Tensor,
         x0: Tensor,
         levels: tuple[Tensor, Tensor],
-        process: Process,
+        process: TokenProcess,
         context: SamplingContext,
     ) -> Tensor:
         """What is there where it may stay; else the clean token, or what noise is left."""

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aios_core.contracts.records import Metric
+    from aios_core.filters.tree import Operator
 
 COLLECTION: Final = "memory"
 """In a folder; on a server the uri names the collection."""
@@ -81,7 +82,9 @@ class Qdrant(StorageBackend):
         with _translated(uri), _closing_on_error(client):
             client.create_collection(
                 name,
-                vectors_config=models.VectorParams(size=dim, distance=_DISTANCES[metric]),
+                vectors_config=models.VectorParams(
+                    size=dim, distance=models.Distance(_DISTANCES[metric])
+                ),
                 metadata={
                     "aios.schema": kept,
                     "aios.metric": metric,
@@ -214,7 +217,7 @@ class _QdrantStore(VectorStore):
         return len(known)
 
     def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
-        by_id = {}
+        by_id: dict[Id, Any] = {}
         with _translated(self.uri):
             for some in _pages(ids):
                 points = self._client.retrieve(
@@ -315,7 +318,14 @@ def _point(key: Id) -> str:
     return str(uuid5(_SPACE, f"{type(key).__name__}:{key}"))
 
 
-_OPPOSITE: Final = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+_OPPOSITE: Final[Mapping[Operator, Operator]] = {
+    "=": "!=",
+    "!=": "=",
+    "<": ">=",
+    "<=": ">",
+    ">": "<=",
+    ">=": "<",
+}
 _RANGE: Final = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 
@@ -348,8 +358,8 @@ def _condition(expression: Expression, *, positive: bool) -> Any:
                         f"Qdrant orders whole numbers as float64; expected one up to 2^53 in size, "
                         f"got {value}"
                     )
-                bounds = models.Range(**{_RANGE[sign]: value})
-                return models.FieldCondition(key=_key(name), range=bounds)
+                bounds: dict[str, Any] = {_RANGE[sign]: value}
+                return models.FieldCondition(key=_key(name), range=models.Range(**bounds))
             return _equal(name, (value,), positive=sign == "=")
         case In(name, values):
             return _equal(name, values, positive=positive)
@@ -361,7 +371,7 @@ def _equal(name: str, values: Sequence[Any], *, positive: bool) -> Any:
     from qdrant_client import models
 
     key = _key(name)
-    conditions = [
+    conditions: list[Any] = [
         models.FieldCondition(key=key, range=models.Range(gte=value, lte=value))
         if isinstance(value, float)
         else models.FieldCondition(key=key, match=models.MatchValue(value=value))

@@ -34,12 +34,12 @@ class TensorBoard(Tracker):
 
         place = folder / "tensorboard"
         again = any(place.glob("events.out.tfevents.*"))
-        writer = SummaryWriter(  # type: ignore[no-untyped-call]
+        writer = SummaryWriter(
             str(place), purge_step=step + 1 if again else None, flush_secs=_SECONDS
         )
         text = json.dumps(dict(config), indent=1, default=str)
         # The four spaces make it a block of code.
-        writer.add_text("config", "    " + text.replace("\n", "\n    "), step)  # type: ignore[no-untyped-call]
+        writer.add_text("config", "    " + text.replace("\n", "\n    "), step)
         return _TensorBoardTracking(writer)
 
 
@@ -50,8 +50,8 @@ class _TensorBoardTracking(Tracking):
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Record each value under its name."""
         for name, value in values.items():
-            self.writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self.writer.add_scalar(name, value, step)
 
     def finish(self) -> None:
         """Write what is left, and close the file."""
-        self.writer.close()  # type: ignore[no-untyped-call]
+        self.writer.close()

@@ -268,7 +268,7 @@ def _levels(
     model: Model, ids: Tensor, *, seed: int, on_progress: Callable[[int], None]
 ) -> Iterator[Iterator[MaskLevel]]:
     """Readings of some texts after the other."""
-    for number, rows in enumerate(ids.split(32)):  # type: ignore[no-untyped-call]
+    for number, rows in enumerate(ids.split(32)):
         valid = torch.ones_like(rows, dtype=torch.bool)
         yield read(model, rows, valid, seed=seed * 100_003 + number)
         on_progress(len(rows))

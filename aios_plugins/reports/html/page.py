@@ -48,7 +48,7 @@ def render(results: AblationResults) -> str:
     pages.filters["number"] = number
     metric = results.headline
     best = {name: results.best(name) for name in results.compared}
-    return pages.get_template("report.html.jinja").render(
+    page: str = pages.get_template("report.html.jinja").render(
         about=results.about,
         scope=scope(results),
         sentences=sentences(results),
@@ -74,6 +74,7 @@ def render(results: AblationResults) -> str:
         facts=_facts(results),
         keys=[(trial.arm, trial.seed, trial.key, trial.training_key) for trial in results.trials],
     )
+    return page
 
 
 def _plots(
