@@ -73,15 +73,15 @@ CASES = {
 @cache
 def labels():
     """Numbers, and the functions whose docstrings name them."""
-    found = {}
+    result = {}
     for path in sorted([*TESTS.rglob("test_*.py"), *SUITES.rglob("*.py")]):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 text = " ".join((ast.get_docstring(node) or "").split())
                 for match in LABEL.finditer(text):
                     for number in re.findall(r"[VDTNE]\d+", match[1]):
-                        found.setdefault(number, []).append(f"{path.name}::{node.name}")
-    return found
+                        result.setdefault(number, []).append(f"{path.name}::{node.name}")
+    return result
 
 
 @pytest.mark.parametrize("number", CASES)

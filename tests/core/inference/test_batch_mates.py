@@ -51,8 +51,8 @@ def texts(lengths):
     return x
 
 
-def same(one, other):
-    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+def same(first, other):
+    return all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 def written(core, x, lengths, together):
@@ -91,8 +91,8 @@ def test_diffusion(sampler, made, how):
     core = DiffusionCore(model(**made), sampler, LogLinear(), VOCABULARY.mask_id, **how)
     x = texts(lengths)
     alone, *others = (written(core, x, lengths, together) for together in TOGETHER)
-    for together, found in zip(TOGETHER[1:], others, strict=True):
-        differ = [i for i, (a, b) in enumerate(zip(alone, found, strict=True)) if not same(a, b)]
+    for together, actual in zip(TOGETHER[1:], others, strict=True):
+        differ = [i for i, (a, b) in enumerate(zip(alone, actual, strict=True)) if not same(a, b)]
         assert not differ, f"{len(differ)} rows of {rows} differ with {together} at once"
 
 
@@ -124,8 +124,8 @@ def test_autoregressive(monkeypatch, cache, prompts):
         return made
 
     alone, *others = map(rows, TOGETHER)
-    for together, found in zip(TOGETHER[1:], others, strict=True):
-        differ = [i for i, (a, b) in enumerate(zip(alone, found, strict=True)) if not same(a, b)]
+    for together, actual in zip(TOGETHER[1:], others, strict=True):
+        differ = [i for i, (a, b) in enumerate(zip(alone, actual, strict=True)) if not same(a, b)]
         assert not differ, f"{len(differ)} rows of {number} differ with {together} at once"
 
 

@@ -30,8 +30,8 @@ NAMES = dict.fromkeys(
     [
         "[UNK]",
         *LETTERS,
-        *(f"##{one}" for one in LETTERS),
-        *(f"▁{one}" for one in LETTERS),
+        *(f"##{letter}" for letter in LETTERS),
+        *(f"▁{letter}" for letter in LETTERS),
         *("<0xE4>", "<0xB8>", "<0xAD>", "<0x41>", "<0x20>", "<0x61>", "<0x+A>"),
         *("a</w>", "b</w>", "a</w>b", "</w>", "|", "<pad>", "▁", "▁▁a", "##", "Ġ", "Ġa", "Ċ", "ä"),
         *(" .", "n't", " do not", "  a", "é", "中", "Ã", "©"),
@@ -132,15 +132,15 @@ def tokenizer(folder, decoder):
 def with_tokenizer(engine, made):
     """The run's models as they would be with another tokenizer, untrained."""
     models = {}
-    for mode, one in engine.models.items():
-        model = Model.build(one.resolved.config, made.vocabulary).eval()
-        models[mode] = attrs.evolve(one, model=model, tokenizer=made)
+    for mode, loaded in engine.models.items():
+        model = Model.build(loaded.resolved.config, made.vocabulary).eval()
+        models[mode] = attrs.evolve(loaded, model=model, tokenizer=made)
     return ArrowEngine(models)
 
 
 def test_every_decoder_of_the_library_is_tried():
     decoders = pytest.importorskip("tokenizers").decoders
-    known = {name for name, one in vars(decoders).items() if isinstance(one, type)}
+    known = {name for name, each in vars(decoders).items() if isinstance(each, type)}
     tried = json.dumps([*DECODERS.values(), *REFUSED.values()])
 
     assert 10 <= len(known)
@@ -157,9 +157,9 @@ def test_a_spelling_says_what_is_decoded(name, tmp_path):
         ids = [draw.randrange(len(NAMES)) for _ in range(length)]
         if length > 2 and draw.random() < 0.5:
             ids[1] = ids[0]
-        told = spelling.spell(ids)
+        output = spelling.spell(ids)
         try:
-            text = None if told is None else told.decode()
+            text = None if output is None else output.decode()
         except UnicodeDecodeError:
             continue
         if text is not None and ids:
@@ -182,23 +182,23 @@ def test_what_is_decoded_obeys(name, tmp_path, engine):
         documents = own.generate("a", mode=mode, json_schema=SCHEMA, max_new_tokens=20, seed=1)
         jsonschema.validate(json.loads(documents.completions[0]), SCHEMA)
         *updates, last = own.stream("b", mode=mode, regex="[a-zé中]+", seed=5)
-        told = "".join(one.deltas[0] for one in (*updates, last))
-        assert re.fullmatch("[a-zé中]+", told), told
-        assert last.output.completions[0] == told
+        output = "".join(update.deltas[0] for update in (*updates, last))
+        assert re.fullmatch("[a-zé中]+", output), output
+        assert last.output.completions[0] == output
     for text in own.infill("a<mask:6>b", regex="[a-z 中]+", num_return_sequences=4).texts:
         assert re.fullmatch("[a-z 中]+", text), text
 
 
 def test_a_stream_tells_nothing_twice(tmp_path):
-    """Fault T2: bytes that make a text only with those that follow are told when they do."""
+    """Fault T2: bytes that make a text only with those that follow are given when they do."""
     made = tokenizer(tmp_path, DECODERS["Gemma"])
     ids = [list(NAMES).index(f"<0x{byte:02X}>") for byte in "中中".encode()]
     mask = made.vocabulary.mask_id
     progress = Progress("ar", made, [Row((mask,) * 6, (False,) * 6)], [0], None)
     rows = [[*ids[:known], *[mask] * (6 - known)] for known in range(7)]
-    told = [progress.update(0, 0, [row], [[False] * 6]).deltas[0] for row in rows]
+    deltas = [progress.update(0, 0, [row], [[False] * 6]).deltas[0] for row in rows]
 
-    assert ["", "", "", "中", "", "", "中"] == told
+    assert ["", "", "", "中", "", "", "中"] == deltas
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -206,8 +206,8 @@ def test_what_cannot_be_promised_is_refused_before_any_work(name, tmp_path, engi
     """Fault T2: a decoder that looks at a whole text."""
     own = with_tokenizer(engine, tokenizer(tmp_path, REFUSED[name]))
     calls = []
-    for one in own.models.values():
-        one.model.register_forward_pre_hook(lambda *_: calls.append(1))
+    for model in own.models.values():
+        model.model.register_forward_pre_hook(lambda *_: calls.append(1))
     for mode in ("diffusion", "ar"):
         with pytest.raises(TokenizerError, match=rf"decoder: {name} as step [12] looks at more"):
             own.generate("a", mode=mode, regex="[a-z]+")

@@ -20,8 +20,8 @@ def test_vectors_are_means_of_clean_states():
     model = stir(Model(Text(), backbone, LogLinear(), Absorbing(), vocabulary, length=8)).eval()
     states = model.states(torch.tensor([[1, 2, 3]]), torch.zeros(1).double())[0]
     right = torch.nn.functional.normalize(states.mean(0), dim=0).tolist()
-    found = embed(model, [[1, 2, 3], [4, 4, 4, 4, 4]])
+    result = embed(model, [[1, 2, 3], [4, 4, 4, 4, 4]])
 
-    assert right == pytest.approx(found[0].tolist(), abs=1e-5)
+    assert right == pytest.approx(result[0].tolist(), abs=1e-5)
     noisy = model.states(torch.tensor([[1, 2, 3]]), torch.ones(1).double())[0].mean(0)
     assert right != pytest.approx(torch.nn.functional.normalize(noisy, dim=0).tolist(), abs=1e-3)

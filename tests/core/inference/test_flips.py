@@ -10,7 +10,7 @@ MASK = 3
 
 
 class Scripted:
-    """A denoiser whose likeliest tokens are told beforehand, call by call."""
+    """A denoiser whose likeliest tokens are given beforehand, call by call."""
 
     time_conditioned = False
 

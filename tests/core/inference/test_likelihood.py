@@ -23,9 +23,9 @@ def test_the_mean_is_the_conditional_likelihood(noise, given):
     expected = oracle.log_joint - (same * oracle.log_joint.exp()).sum(-1).log()
 
     how = {"mask_id": oracle.mask_id, "noise": noise, "draws": 200, "seed": 7}
-    found = bounds(oracle, ids, asked.expand_as(ids), **how)
-    error = found.std(1) / found.shape[1] ** 0.5
-    assert ((found.mean(1) - expected).abs() <= 5 * error + 0.01).all()
+    result = bounds(oracle, ids, asked.expand_as(ids), **how)
+    error = result.std(1) / result.shape[1] ** 0.5
+    assert ((result.mean(1) - expected).abs() <= 5 * error + 0.01).all()
 
 
 def test_unknown_tokens_stay_unknown():
@@ -39,8 +39,8 @@ def test_unknown_tokens_stay_unknown():
     expected = math.log(joint[both].sum() / joint[first].sum())
 
     how = {"mask_id": oracle.mask_id, "noise": LogLinear(), "draws": 200, "seed": 7}
-    found = bounds(oracle, ids, asked, **how)[0]
-    assert abs(found.mean() - expected) < 5 * found.std() / 200**0.5
+    result = bounds(oracle, ids, asked, **how)[0]
+    assert abs(result.mean() - expected) < 5 * result.std() / 200**0.5
 
 
 def test_shared_draws_make_differences_surer():
@@ -56,38 +56,38 @@ def test_shared_draws_make_differences_surer():
         how = {"mask_id": 4, "noise": LogLinear(), "draws": 50, "seed": seed}
         return bounds(denoiser, ids, asked, **how)
 
-    found, other = Likelihoods(drawn(1).numpy()), drawn(2).numpy()
-    worse = 1 if found.best != 1 else 0
-    gap, error = found.behind[worse]
-    apart = ((found.draws[0] - other[1]).var(ddof=1) / 50) ** 0.5
+    result, other = Likelihoods(drawn(1).numpy()), drawn(2).numpy()
+    worse = 1 if result.best != 1 else 0
+    gap, error = result.behind[worse]
+    apart = ((result.draws[0] - other[1]).var(ddof=1) / 50) ** 0.5
     expected = abs(table[11, 3] - table[11, 1])
     assert error < 0.5 * apart
     assert abs(gap - expected) < 5 * error
-    assert found.draws[0].tolist() == found.draws[2].tolist() == drawn(1)[0].tolist()
-    assert found.behind[found.best] == (0, 0)
+    assert result.draws[0].tolist() == result.draws[2].tolist() == drawn(1)[0].tolist()
+    assert result.behind[result.best] == (0, 0)
 
 
 @pytest.mark.parametrize("mode", ["ar", "diffusion"])
 def test_through_the_engine(engine, mode):
     candidates = ["milk, an", "zzqqx~kj", "milk"]
-    found = engine.likelihoods("a bottle of ", candidates, mode=mode)
+    result = engine.likelihoods("a bottle of ", candidates, mode=mode)
 
-    assert found.values[0] > found.values[1]
-    assert all(value < 0 for value in found.values)
+    assert result.values[0] > result.values[1]
+    assert all(value < 0 for value in result.values)
     for number, candidate in enumerate(candidates):  # whatever its mates, bit for bit
         alone = engine.likelihoods("a bottle of ", [candidate], mode=mode)
-        assert alone.draws[0].tolist() == found.draws[number].tolist()
+        assert alone.draws[0].tolist() == result.draws[number].tolist()
     ids = [engine.tokenizer.encode(text).tolist() for text in candidates]
     again = engine.likelihoods(engine.tokenizer.encode("a bottle of ").tolist(), ids, mode=mode)
-    assert again.values == found.values
-    assert found.draws.shape == (3, 1 if mode == "ar" else 8)
+    assert again.values == result.values
+    assert result.draws.shape == (3, 1 if mode == "ar" else 8)
 
 
 def test_what_the_twin_knows_is_what_it_writes(engine):
     written = engine.generate("a ", mode="ar", max_new_tokens=6, ignore_eos=True)
     ids = written.token_ids[0][2:]
-    (found,) = engine.likelihoods("a ", [ids], mode="ar").values
-    assert abs(found - sum(written.log_probs[0])) < 1e-4
+    (result,) = engine.likelihoods("a ", [ids], mode="ar").values
+    assert abs(result - sum(written.log_probs[0])) < 1e-4
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_batches_are_joined_in_their_order(engine):
 @pytest.mark.parametrize(("capabilities", "exact"), [({"approximate"}, False), (set(), None)])
 def test_memories_are_found_by_all_that_is_given_and_by_the_index(engine, capabilities, exact):
     """What stands behind a gap too; where a store has no index, as it searches anyway."""
-    found, asked = engine.models["diffusion"], []
+    result, asked = engine.models["diffusion"], []
 
     class Asked:
         store = SimpleNamespace(backend=SimpleNamespace(capabilities=capabilities))
@@ -54,11 +54,11 @@ def test_memories_are_found_by_all_that_is_given_and_by_the_index(engine, capabi
             asked.append((texts, k, exact))
 
     rows = [
-        infilling(found.tokenizer, "the <mask:2> milk", 8, 24),
-        infilling(found.tokenizer, "rain___", 3, 24),
+        infilling(result.tokenizer, "the <mask:2> milk", 8, 24),
+        infilling(result.tokenizer, "rain___", 3, 24),
     ]
     Asked.embedder = SimpleNamespace(provider=SimpleNamespace(fingerprint=""))
     given = [[i for i, fixed in zip(row.ids, row.fixed, strict=True) if fixed] for row in rows]
-    MemorySource(Memory(k=5, store=Path("x")), Asked(), found.tokenizer).for_sampling(given, {})
+    MemorySource(Memory(k=5, store=Path("x")), Asked(), result.tokenizer).for_sampling(given, {})
 
     assert [(["the  milk", "rain"], 5, exact)] == asked

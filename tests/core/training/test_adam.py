@@ -25,18 +25,18 @@ def test_is_torchs_bit_for_bit(fused):
         fused=fused,
     )
     for step in range(3):
-        for one, other in zip(ours[:2], theirs[:2], strict=True):  # the third has no gradient
-            one.grad = torch.randn(one.shape, generator=generator)
-            other.grad = one.grad.clone()
+        for weight, other in zip(ours[:2], theirs[:2], strict=True):  # the third has no gradient
+            weight.grad = torch.randn(weight.shape, generator=generator)
+            other.grad = weight.grad.clone()
         optimizer.step(0.01 * (step + 1))
         for group in expected.param_groups:
             group["lr"] = 0.01 * (step + 1)
         expected.step()
 
-        for one, other in zip(ours, theirs, strict=True):
-            assert one.equal(other)
+        for weight, other in zip(ours, theirs, strict=True):
+            assert weight.equal(other)
             for key, value in expected.state[other].items():
-                assert value.equal(optimizer.moments[one][key])
+                assert value.equal(optimizer.moments[weight][key])
 
 
 def test_no_compiler_is_imported():

@@ -54,7 +54,7 @@ class Waits(TorchDispatchMode):
 
 
 def tensors(values):
-    return [one for one in tree_leaves(values) if isinstance(one, torch.Tensor)]
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def learner(tiny):
 
     def learner(device, *overrides):
         resolved = tiny(f"training.device={device}", *overrides)
-        one = Learner(resolved.config, prepare(resolved))
-        one._ahead = True
-        getattr(one._stepper, "_rest", one._stepper).fused = True  # Muon has an AdamW beside it
-        return one
+        own = Learner(resolved.config, prepare(resolved))
+        own._ahead = True
+        getattr(own._stepper, "_rest", own._stepper).fused = True  # Muon has an AdamW beside it
+        return own
 
     return learner
 
@@ -85,9 +85,9 @@ def learner(tiny):
     ids=" ".join,
 )
 def test_no_step_waits_for_the_device(learner, monkeypatch, device, overrides):
-    one = learner(device, *overrides)
-    one.step(0)  # what is made once may wait
-    waits, place = Waits(one.model), Model.place
+    own = learner(device, *overrides)
+    own.step(0)  # what is made once may wait
+    waits, place = Waits(own.model), Model.place
 
     def placed(model, tensor):
         tensor = place(model, tensor)
@@ -97,7 +97,7 @@ def test_no_step_waits_for_the_device(learner, monkeypatch, device, overrides):
 
     monkeypatch.setattr(Model, "place", placed)
     with waits:
-        done = one.step(1)
+        done = own.step(1)
 
     assert [] == waits.found
     with waits:
@@ -107,20 +107,20 @@ def test_no_step_waits_for_the_device(learner, monkeypatch, device, overrides):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_step_that_is_not_finite_changes_no_weight(learner, device):
-    """It is told when it is asked for, maybe steps later; until then nothing is learnt from it."""
-    one = learner(device)
-    one.step(0)
+    """It is reported when it is asked for, maybe steps later; until then nothing is learnt."""
+    own = learner(device)
+    own.step(0)
     with torch.no_grad():
-        one.model.head.embedding.weight[ord("b")] = 3e38
+        own.model.head.embedding.weight[ord("b")] = 3e38
     before = {
         part: {name: tensor.clone() for name, tensor in kept.items()}
-        for part, kept in one.parts().items()
+        for part, kept in own.parts().items()
         if part != "ema"
     }
-    bad = one.step(1)
+    bad = own.step(1)
 
     for part, kept in before.items():
         for name, tensor in kept.items():
-            assert tensor.equal(one.parts()[part][name]), f"{part}: {name}"
+            assert tensor.equal(own.parts()[part][name]), f"{part}: {name}"
     with pytest.raises(TrainingError, match=r"step 2: the loss is (nan|inf)"):
         bad.check()

@@ -56,8 +56,8 @@ def averaged(run):
     return load_file(checkpoint.chosen(run) / "ema.safetensors")
 
 
-def same(one, other):
-    return one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
+def same(first, other):
+    return first.keys() == other.keys() and all(first[name].equal(other[name]) for name in first)
 
 
 @pytest.mark.parametrize("place", ["", "/checkpoints/step-000006"])
@@ -164,7 +164,7 @@ def test_another_vocabulary_is_refused_with_both_tokenizers(tiny, tmp_path, size
         rf"2, fingerprint [0-9a-f]{{12}}\), and that of this run is bpe \(vocab_size = {size}, "
         r"min_frequency = 2, fingerprint [0-9a-f]{12}\); expected the same"
     )
-    for begin in (ready, lambda one, folder: train(one, folder, progress=False)):
+    for begin in (ready, lambda value, folder: train(value, folder, progress=False)):
         with pytest.raises(TrainingError, match=expected):
             begin(other, tmp_path / "run")
         assert not (tmp_path / "run" / "tokenizer").exists()
@@ -215,8 +215,8 @@ def test_the_key_is_that_of_the_weights_wherever_they_lie(tiny, source, tmp_path
 
     same = {keyed(place) for place in (source, tmp_path / "moved", step)}
     assert 1 == len(same)
-    (found,) = same
-    others = {keyed(step / "weights.safetensors"), keyed(tmp_path / "bare.safetensors"), found}
+    (single,) = same
+    others = {keyed(step / "weights.safetensors"), keyed(tmp_path / "bare.safetensors"), single}
     assert 3 == len(others), "other weights, or of a tokenizer that is not known"
     assert training_key(tiny(), "texts") not in {key for _, key in others}
     assert "texts" == data_of("texts", opened(tiny()))
@@ -245,11 +245,11 @@ def test_other_weights_in_the_same_place_void_the_result(tiny, source, tmp_path)
 
 
 def test_its_twin_is_the_one_of_a_run_that_begins_with_random_weights(tiny, source):
-    one, other = (twin(tiny(*over)) for over in ((), (f"training.init_from={source}",)))
+    first, other = (twin(tiny(*over)) for over in ((), (f"training.init_from={source}",)))
 
-    assert one.config == other.config
-    assert training_key(one, "texts") == training_key(other, "texts")
-    assert one.values == other.values
+    assert first.config == other.config
+    assert training_key(first, "texts") == training_key(other, "texts")
+    assert first.values == other.values
 
 
 def test_the_lock_file_names_them_from_its_folder(tiny, source, tmp_path):

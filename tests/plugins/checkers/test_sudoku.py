@@ -78,7 +78,9 @@ def test_boxes_are_as_square_as_they_can_be(n, rows):
 
 
 def test_every_4_x_4_grid_is_a_solution_of_the_empty_puzzle():
-    grids = {"".join(SYMBOLS[number] for number in one) for one in solutions([-1] * 16, 2, 2)}
+    grids = {
+        "".join(SYMBOLS[number] for number in solution) for solution in solutions([-1] * 16, 2, 2)
+    }
 
     assert 288 == len(grids)
     assert all(is_grid(grid, 2, 2) for grid in grids)
@@ -88,7 +90,7 @@ def test_every_4_x_4_grid_is_a_solution_of_the_empty_puzzle():
 def test_what_is_a_grid_is_known(text):
     """By the definition, written another way."""
     rows = [text[i : i + 4] for i in range(0, 16, 4)]
-    columns = ["".join(one) for one in zip(*rows, strict=True)]
+    columns = ["".join(column) for column in zip(*rows, strict=True)]
     boxes = [text[i : i + 2] + text[i + 4 : i + 6] for i in (0, 2, 8, 10)]
     right = all(sorted(unit) == list("1234") for unit in (*rows, *columns, *boxes))
 

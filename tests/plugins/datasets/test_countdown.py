@@ -17,11 +17,11 @@ class TestFour(DatasetContract):
 
 def problems(data, split):
     """Sorted numbers and target of each row."""
-    found = []
+    results = []
     for row in data.rows(split):
         *numbers, target = map(int, re.findall("[0-9]+", row.segments[0].content))
-        found.append((*sorted(numbers), target))
-    return found
+        results.append((*sorted(numbers), target))
+    return results
 
 
 @pytest.mark.parametrize("numbers", [2, 3, 4, 6])

@@ -60,9 +60,9 @@ def test_a_pattern_has_one_order_on_every_disk(write, tmp_path, monkeypatch):
     for name in ("b.txt", "a.txt", "c/d.txt", "B.txt"):
         write(name, name)
     real = glob.glob
-    for found in (sorted, lambda names: sorted(names, reverse=True)):
+    for order in (sorted, lambda names: sorted(names, reverse=True)):
         monkeypatch.setattr(
-            glob, "glob", lambda *how, found=found, **more: found(real(*how, **more))
+            glob, "glob", lambda *how, order=order, **more: order(real(*how, **more))
         )
         assert ["B.txt", "a.txt", "b.txt", "c/d.txt"] == documents(tmp_path / "**" / "*.txt")
 
@@ -151,14 +151,14 @@ def test_another_encoding(write):
 def test_each_file_has_the_first_encoding_that_reads_it(write, tmp_path):
     """Everything else of section 4: one encoding for all files."""
     several = ("utf-8", "latin-1")
-    one, other = write("a.txt", "Füße"), write("b.txt", "Hände".encode("latin-1"))
+    first, other = write("a.txt", "Füße"), write("b.txt", "Hände".encode("latin-1"))
     lines = write("c.jsonl", '{"text": "a"}\n{"text": "ü"}'.encode("latin-1"))
     with zipfile.ZipFile(tmp_path / "d.zip", "w") as file:
         file.writestr("1.txt", "Füße")
         file.writestr("2.txt", "Hände".encode("latin-1"))
 
     assert ["Füße", "Hände", "a", "ü", "Füße", "Hände"] == documents(
-        (one, other, lines, tmp_path / "d.zip"), encoding=several
+        (first, other, lines, tmp_path / "d.zip"), encoding=several
     )
     assert "d.zip[2.txt]: byte 1 (0xe4) is not utf-8" in problem(tmp_path / "d.zip")
 

@@ -31,14 +31,14 @@ def grids(data):
 
 def puzzles(data):
     """The solved grids of the validation split, and what of them is given."""
-    found = []
+    results = []
     for row in data.rows("validation"):
         shown = "".join(
             part.content if part.role == "given" else "." * len(part.content)
             for part in row.segments
         )
-        found.append((row.joined("given", "target"), shown))
-    return found
+        results.append((row.joined("given", "target"), shown))
+    return results
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_puzzle_that_no_search_ends_is_refused(tmp_path):
 
 
 def test_of_few_grids_only_puzzles_of_held_out_ones_are_taken(tmp_path):
-    every = ["".join(SYMBOLS[i] for i in one) for one in solutions([-1] * 16, 2, 2)]
+    every = ["".join(SYMBOLS[i] for i in solution) for solution in solutions([-1] * 16, 2, 2)]
     data = from_file(tmp_path, "".join(f".{grid[1:]},{grid}\n" for grid in every))
 
     assert 28 == len(puzzles(data))

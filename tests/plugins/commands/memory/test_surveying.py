@@ -124,7 +124,7 @@ def test_rows_of_a_list_keep_their_places(tmp_path):
 @pytest.mark.parametrize("nan", ["refuse", "missing"])
 @pytest.mark.parametrize("wrap", [float, lambda x: [0.5, x], lambda x: {"a": [x], "b": 1}])
 def test_an_infinite_number_is_never_missing(tmp_path, suffix, bad, nan, wrap):
-    """NaN alone may mean that there is no value; an infinite number is refused either way."""
+    """NaN alone may mean that a value is missing; an infinite number is refused either way."""
     path = tmp_path / f"a.{suffix}"
     if suffix == "parquet":
         pq.write_table(pa.table({"text": ["x", "y"], "n": [wrap(1.5), wrap(bad)]}), path)

@@ -11,6 +11,9 @@ from aios_plugins._uncertainty.calibration import NAME, Calibration
 from aios_plugins._uncertainty.estimators import estimators
 from aios_plugins.datasets.memories import Memories
 
+KIND = "doubt"
+"""Of the rows that the command keeps."""
+
 
 def test_other_texts_are_told_apart(calibrated):
     entropy = calibrated["estimators"]["entropy"]
@@ -95,7 +98,7 @@ def test_what_triggers_is_kept_once_as_evidence(aios, calibrated, folder, tmp_pa
     place = f"numpy:{tmp_path / 'unsure'}"
     for _ in range(2):
         assert "1 of 2" in aios(*words, "--keep", place).stderr
-    evidence = Memories(place, "kind = 'doubt' AND score > 0")
+    evidence = Memories(place, f"kind = '{KIND}' AND score > 0")
 
     assert ["ZWEI&VIER|ACHT?Z"] == list(evidence.documents())
     assert "0 of 1" in aios(*words[:4], "--keep", tmp_path / "none").stderr
