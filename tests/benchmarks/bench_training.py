@@ -32,7 +32,9 @@ from result import Bar
 from aios_core.config import resolve
 from aios_core.contracts import Vocabulary
 from aios_core.training.data import Prepared, Tokens
+from aios_core.training.layout import Framing
 from aios_core.training.learner import Learner
+from aios_core.training.token_rows import TokenRows
 
 
 @frozen
@@ -47,27 +49,28 @@ class Contestant:
     """Bytes that it holds between steps."""
 
 
-def ours(given: argparse.Namespace) -> Learner:
-    """A learner over random tokens."""
+def ours(given: argparse.Namespace, packing: str, row: int) -> Learner:
+    """A learner over random tokens, in rows of so many."""
     vocabulary = Vocabulary(
         size=given.vocab, mask_id=given.vocab - 1, pad_id=given.vocab - 2,
         bos_id=given.vocab - 3, eos_id=given.vocab - 4,
     )  # fmt: skip
     ids = np.random.default_rng(0).integers(0, given.vocab - 4, 1 << 20, dtype=np.int32)
-    tokens = Tokens(ids, ids.nbytes, "", vocabulary.pad_id)
     config = resolve(
         {
             "backbone": {
                 "dim": given.dim, "layers": given.layers, "heads": given.heads,
                 "expansion": 8 / 3,
             },
-            "diffusion": {"length": given.length},
+            "diffusion": {"length": given.length, "packing": packing},
             "training": {
                 "batch_size": given.batch, "device": given.device, "compile": given.compile,
                 "ema_decay": 0.9999, "learning_rate": 3e-4,
             },
         }
     ).config  # fmt: skip
+    rows = TokenRows.of((ids[i : i + row] for i in range(0, len(ids), row)), vocabulary)
+    tokens = Tokens(rows, ids.nbytes, "", Framing.of(config))
     made = SimpleNamespace(vocabulary=vocabulary)
     prepared: Any = Prepared(made, tokens, tokens, None)  # type: ignore[arg-type]
     return Learner(config, prepared)
@@ -143,7 +146,7 @@ def measure(given: argparse.Namespace, contestants: list[Contestant]) -> None:
             "nominal_mfu_percent": 100 * nominal / given.peak,
             "peak_gib": peaks[one.name] / 2**30,
         }
-    ours, *others = (one.name for one in contestants)
+    ours, stream, packed, *others = (one.name for one in contestants)
     labels = {"mdlm": "MDLM"}
     form = "compiled" if given.compile else "eager"
     what = (
@@ -167,6 +170,19 @@ def measure(given: argparse.Namespace, contestants: list[Contestant]) -> None:
         **details[ours],
         **theirs,
     )
+    for name, arm, least in (
+        ("rows longer than a sequence, of a stream", stream, 0.97),
+        (f"packed rows of {given.length // 6} tokens, of long rows", packed, 0.9),
+    ):
+        of = (speed[ours], speed[stream]) if arm == stream else (speed[packed], speed[ours])
+        record(
+            f"{what}, {name}: tokens a second",
+            of[0] / of[1],
+            unit="x",
+            better="higher",
+            bar=Bar("ours", least=least),
+            how=how,
+        )
     if device.type == "cuda":
         record(
             f"{what}: required operations, of {given.peak:g} TFLOP/s",
@@ -197,9 +213,15 @@ def main() -> None:
     given = parser.parse_args()
     device = torch.device(given.device)
     held = torch.cuda.memory_allocated if device.type == "cuda" else lambda: 0
-    before = held()
     # With the loglinear schedule and times over all of [0, 1], half of the tokens are masked.
-    contestants = [Contestant("ai-os-diffusion", ours(given), 0.5, held() - before)]
+    contestants = []
+    for name, packing, row in (
+        ("ai-os-diffusion", "documents", 1 << 16),
+        ("stream", "stream", 1 << 16),
+        ("packed", "documents", given.length // 6),
+    ):
+        before = held()
+        contestants.append(Contestant(name, ours(given, packing, row), 0.5, held() - before))
     if given.reference:
         before = held()
         settings = {
