@@ -42,27 +42,7 @@ TEXTS: Final = {
 }
 """Phrases of docstrings, comments, messages and pages, and better ones."""
 
-PYTHON: Final = ("aios_core", "aios_plugins", "examples", "tests", ".docs")
-LATER: Final = (
-    "tests/benchmarks/bench_training.py",
-    "tests/core/config/test_defaults.py",
-    "tests/core/contracts/test_former.py",
-    "tests/core/diffusion/",
-    "tests/core/experiment/test_evaluate.py",
-    "tests/core/inference/",
-    "tests/core/quantization/test_calibrate.py",
-    "tests/core/testing/",
-    "tests/core/training/",
-    "tests/plugins/commands/uncertainty/test_study.py",
-    "tests/plugins/conditioners/test_batches.py",
-    "tests/plugins/embeddings/test_embeddings.py",
-    "tests/plugins/evolution/conftest.py",
-    "tests/plugins/evolution/test_gate.py",
-    "tests/plugins/evolution/test_splits.py",
-    "tests/plugins/metrics/test_metrics.py",
-    "tests/plugins/noise/test_learned.py",
-)
-"""Tests that branches change at this time; their names are mended when these have landed."""
+PYTHON: Final = ("aios_core", "aios_plugins", "examples", ".docs")
 PAGES: Final = ("README.md", "CONTRIBUTING.md", "BENCHMARKS.md", "SECURITY.md", ".docs", "examples")
 
 
@@ -77,8 +57,6 @@ def main() -> int:
 def _uses() -> Iterator[tuple[Path, int, str, str]]:
     for folder in PYTHON:
         for file in sorted((ROOT / folder).rglob("*.py")):
-            if file == Path(__file__) or file.relative_to(ROOT).as_posix().startswith(LATER):
-                continue
             yield from ((file, *use) for use in (*_names(file), *_python_texts(file)))
     for file in sorted((ROOT / "native").rglob("*.rs")):
         yield from ((file, *use) for use in _rust(file))

@@ -71,6 +71,11 @@ class DiffusionConfig:
 
     length: int = field(default=128, validator=_size)
     """L, tokens a training sequence."""
+    packing: Literal["documents", "stream"] = "documents"
+    """What a training sequence is. ``documents``: rows from their begin token, which is given, to
+    their end token, which is learned; short ones share a sequence without seeing each other, longer
+    ones are cut into windows. ``stream``: windows of all texts one behind the other, which begin
+    and end anywhere, as samples then do."""
     times: Literal["stratified", "iid"] = "stratified"
     """How times are drawn: one in each of B equal strata, or independently."""
     time_epsilon: float = field(default=1e-4, validator=[validators.gt(0), validators.le(1e-3)])
@@ -113,7 +118,8 @@ class TrainingConfig:
     batch_size: int = field(default=32, validator=_size)
     """B, sequences a forward pass."""
     accumulate: int = field(default=1, validator=_size)
-    """Forward passes a step; their gradients are averaged."""
+    """Forward passes a step, of `batch_size` sequences each: 4 passes of 4 learn what one of 16
+    does, to rounding, unless the backbone drops out."""
     learning_rate: float = field(default=2e-3, validator=_rate)
     """The peak, reached after the warm-up; ``[lr_schedule]`` says what follows."""
     warmup_steps: int = field(default=50, validator=[validators.ge(0), validators.le(10**9)])

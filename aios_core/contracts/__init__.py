@@ -59,6 +59,7 @@ from aios_core.contracts.sampler import (
     SamplingContext,
     StepSampler,
 )
+from aios_core.contracts.sequences import Sequences
 from aios_core.contracts.space import Continuous, Space, Vocabulary
 from aios_core.contracts.spelling import Spelling, SpellingContext
 from aios_core.contracts.storage import Capability, Stats, StorageBackend
@@ -139,6 +140,7 @@ __all__ = [
     "Samples",
     "SamplingContext",
     "Segment",
+    "Sequences",
     "Side",
     "Space",
     "Spacing",

@@ -55,7 +55,8 @@ class Condition:
     """Of the P positions before the input and the S behind it, to which the module adds the
     input's. None: P = S = 0."""
     mask: Tensor | None = None
-    """(L, P + L) bool: True where a position of the input may see another; for backbones that say
+    """(L, P + L) bool, or (B, L, P + L) where rows are not alike: True where a position of the
+    input may see another, whether the module is causal or not; for backbones that say
     ``serves_masks``. None: all is seen, or all before where the module is causal."""
     positions: Tensor | None = None
     """(B, L, A) int64, or (1, L, A) where all rows are alike: where each position of the input

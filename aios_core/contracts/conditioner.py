@@ -11,10 +11,11 @@ from aios_core.errors import InferenceError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Generator, Tensor, nn
+    from torch import Tensor, nn
 
     from aios_core.contracts.backbone import Backbone, Injection
     from aios_core.contracts.embedding import EmbeddingProvider
+    from aios_core.contracts.model import Randomness
     from aios_core.contracts.storage import StorageBackend
     from aios_core.contracts.tokenizer import TrainedTokenizer
 
@@ -65,19 +66,23 @@ class CueSource:
         """Hex digest of all that the cues of a training depend on besides the rows."""
         return ""
 
-    def for_training(self, ids: Tensor, generator: Generator) -> Cues | None:
+    def for_training(self, ids: Tensor, random: Randomness) -> Cues | None:
         """Cues of the rows of a batch; some rows are left without, which guidance relies on.
 
         As when sampling, nothing may names a row what only its end would.
 
         Args:
-            ids: (B, L) int64 clean tokens on the CPU.
-            generator: of all that is drawn, on the CPU.
+            ids: (B, L) int64 clean tokens on the CPU; a begin token stands in front of a text, and
+                end tokens behind one that is shorter.
+            random: of all that is drawn, a stream for each row, on the CPU.
         """
         return None
 
     def for_evaluation(self, ids: Tensor) -> Cues | None:
-        """Cues of held-out rows (B, L), by their first halves; nothing is drawn or left out."""
+        """Cues of held-out rows (B, L), by their first halves; nothing is drawn or left out.
+
+        Behind its first half a row holds padding.
+        """
         return None
 
     def for_sampling(
@@ -115,6 +120,9 @@ class Conditioner(ABC):
     that these begin as they would without it; it is best silent at first, behind a gate of zero.
     """
 
+    conditions: ClassVar[bool] = True
+    """False of one that stands for none: a sequence may then hold several rows, of which each
+    would have cues of its own."""
     prefix: ClassVar[str] = "conditioner"
     """Of the names of its module's tensors in a checkpoint."""
 

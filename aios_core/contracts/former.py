@@ -29,9 +29,9 @@ SAMPLER = """{name} writes sample(denoiser, x, context), which version 0.3 will 
 OBJECTIVE = """{name} writes losses(model, x0, valid, times, generator), which version 0.3 will \
 not call; write
 
-    def draw(self, x0, valid, times, generator, context):
+    def draw(self, x0, targets, times, random, context):
         ...
-        return Noisy(x0, z, times, valid)  # what the network is asked; often that of Objective
+        return Noisy(x0, z, times, targets)  # what the network is asked; often that of Objective
 
     def score(self, noisy, prediction, context):
         ...

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import field, frozen, validators
 
+from aios_core.contracts.sequences import Sequences
 from aios_core.errors import EvolutionError
 
 if TYPE_CHECKING:
@@ -16,17 +17,8 @@ if TYPE_CHECKING:
     from aios_core.contracts.model import AnyNetwork, Network
 
 
-@frozen(eq=False)
-class Windows:
-    """Rows of tokens cut from texts."""
-
-    ids: Tensor
-    """(N, L) int64 on the CPU."""
-    valid: Tensor
-    """(N, L) bool, False at padding."""
-
-    def __len__(self) -> int:
-        return len(self.ids)
+Windows = Sequences
+"""Sequences cut from texts, on the CPU."""
 
 
 @frozen(eq=False)

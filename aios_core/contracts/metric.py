@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from aios_core.contracts.model import HeldOutTokens, Network
     from aios_core.contracts.rows import Completion
+    from aios_core.contracts.sequences import Sequences
     from aios_core.contracts.tokenizer import TrainedTokenizer
 
 
@@ -49,12 +50,12 @@ class Estimate:
         return cls(value, math.sqrt(squares * n / (n - 1)) / size)
 
 
-@frozen
+@frozen(eq=False)
 class Samples:
     """What a sampler made."""
 
-    ids: Tensor
-    """(N, L) int64 on the CPU."""
+    sequences: Sequences
+    """N of them on the CPU; their targets are what was sampled, up to the end token of each row."""
     texts: tuple[str, ...]
     nfe: float
     """Number of function evaluations: calls of the denoiser for a batch, the mean over batches."""
@@ -65,6 +66,11 @@ class Samples:
     completions: tuple[Completion, ...] = ()
     """One for each sample, where the rows of the data set give parts: samples are made from the
     given parts of held-out rows. Empty where a row is nothing but a target."""
+
+    @property
+    def ids(self) -> Tensor:
+        """(N, L) int64 of `sequences`, with what stands before and behind the sampled tokens."""
+        return self.sequences.ids
 
 
 class DiffusionSettings(Protocol):

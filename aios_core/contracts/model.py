@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from aios_core.contracts.conditioner import Cues
     from aios_core.contracts.noise import NoiseScheduler
     from aios_core.contracts.process import TokenProcess
+    from aios_core.contracts.sequences import Sequences
     from aios_core.contracts.space import Vocabulary
 
 
 class Randomness(Protocol):
-    """One random stream for each row: its draws follow from its seed, whatever its batch mates."""
+    """One random stream for each row: its draws follow from its seed, whatever its batch mates.
+
+    In training a row's seed is (seed, step, number of the row), so that what is drawn depends on
+    no micro-batch and no machine. Two calls draw two different numbers.
+    """
 
     def uniform(self) -> Tensor:
         """(B, L) float64 uniforms in [0, 1)."""
@@ -262,16 +267,16 @@ AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 
 class HeldOutTokens(Protocol):
-    """A split of a data set, all its documents in a row."""
+    """A split of a data set."""
 
     @property
     def ids(self) -> Sequence[int] | NDArray[np.int32]:
-        """(n,) int32 tokens."""
+        """(n,) int32 tokens that are learned, an end token behind each row."""
         ...
 
     @property
     def num_bytes(self) -> int:
-        """UTF-8 bytes of the text."""
+        """UTF-8 bytes of what is learned."""
         ...
 
     @property
@@ -279,8 +284,17 @@ class HeldOutTokens(Protocol):
         """Whether the tokens decode to the text: where not, they say less than its bytes do."""
         ...
 
+    def sequences(self, length: int | None = None, count: int | None = None) -> Sequences:
+        """Every token exactly once, in order, in rows as the network learned from them.
+
+        Args:
+            length: L; None: that of training.
+            count: most sequences, spread evenly over the split; None: all.
+        """
+        ...
+
     def windows(self, length: int, count: int | None = None) -> tuple[Tensor, Tensor]:
-        """Every token exactly once, in order.
+        """Every token of `ids` exactly once, in order, wherever rows begin.
 
         Args:
             length: L.

@@ -11,8 +11,9 @@ from attrs import frozen
 from aios_core.contracts import former
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
+    from aios_core.contracts.model import Randomness
     from aios_core.contracts.noise import NoiseScheduler
     from aios_core.contracts.process import TokenProcess
 
@@ -34,12 +35,12 @@ class Noisy:
     x0: Tensor
     """(B, L) int64 clean tokens."""
     z: Tensor
-    """(B, L) int64 what became of them; at padding as they are."""
+    """(B, L) int64 what became of them; as they are where nothing is to be learned."""
     times: Tensor
     """(B, N) float64 in [0, 1]: when the blocks of a row are that noisy; N is 1 but for a network
     that is trained block by block."""
-    valid: Tensor
-    """(B, L) bool, False at padding."""
+    targets: Tensor
+    """(B, L) bool: what is noised and learned; elsewhere tokens are given, or padding."""
     weight: Tensor | None = None
     """(B, N) float64 by which the losses of a block count, for objectives that need it."""
 
@@ -68,7 +69,7 @@ class Prediction(Protocol):
         ...
 
     def everywhere(self, loss: Callable[..., Tensor], *levels: Tensor) -> Tensor:
-        """A loss of whole distributions, (B, L) nats; 0 at padding.
+        """A loss of whole distributions, (B, L) nats; 0 where nothing is to be learned.
 
         Args:
             loss: called as ``loss(z, x0, log_probs, *levels)`` with some of the rows, as
@@ -103,9 +104,9 @@ class Objective(ABC):
     def draw(
         self,
         x0: Tensor,
-        valid: Tensor,
+        targets: Tensor,
         times: Tensor,
-        generator: Generator,
+        random: Randomness,
         context: TrainingContext,
     ) -> Noisy:
         """What the network is asked: here the state at the times that are given.
@@ -114,17 +115,17 @@ class Objective(ABC):
 
         Args:
             x0: (B, L) int64 clean tokens.
-            valid: (B, L) bool, False at padding, which is neither corrupted nor predicted.
+            targets: (B, L) bool, what is noised and predicted; all else stays as it is.
             times: (B, N) float64, uniform in [0, 1] and stratified over the batch; N is 1, or the
                 number of blocks of a network that is trained block by block.
-            generator: of the noise, on the CPU.
+            random: of the noise, a stream for each row, on the CPU.
             context: schedule and process.
         """
         times = times.to(x0.device).reshape(len(x0), -1)
         alpha = context.noise.alpha(times)
-        z = corrupted(x0, valid, alpha, generator, context)
+        z = corrupted(x0, targets, alpha, random, context)
         weight = context.noise.weight(times) if context.process.absorbing else None
-        return Noisy(x0, z, times, valid, weight)
+        return Noisy(x0, z, times, targets, weight)
 
     @abstractmethod
     def score(self, noisy: Noisy, prediction: Prediction, context: TrainingContext) -> Tensor:
@@ -141,9 +142,7 @@ class Objective(ABC):
 
 
 def corrupted(
-    x0: Tensor, valid: Tensor, alpha: Tensor, generator: Generator, context: TrainingContext
+    x0: Tensor, targets: Tensor, alpha: Tensor, random: Randomness, context: TrainingContext
 ) -> Tensor:
-    """The noisy state (B, L) at (B, N) survival probabilities; padding is not corrupted."""
-    blocks = x0.reshape(alpha.numel(), -1)
-    z = context.process.corrupt(blocks, alpha.flatten(), generator).view(x0.shape)
-    return z.where(valid, x0)
+    """The noisy state (B, L) at (B, N) survival probabilities; what is no target stays."""
+    return context.process.corrupt(x0, alpha, random).where(targets, x0)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
+    from aios_core.contracts.model import Randomness
     from aios_core.contracts.space import Space, Vocabulary
 
 
@@ -54,10 +55,14 @@ class Process(Protocol):
         """Pure noise from uniforms in [0, 1) of the shape of a state, on their device."""
         ...
 
-    def corrupt(self, x0: Tensor, alpha: Tensor, generator: Generator) -> Tensor:
-        """The noisy state of a clean one, at (B,) float64 survival probabilities.
+    def corrupt(self, x0: Tensor, alpha: Tensor, random: Randomness) -> Tensor:
+        """The noisy state of a clean one.
 
-        The generator is on the CPU.
+        Args:
+            x0: the clean state of B rows.
+            alpha: (B, N) float64 survival probabilities of N equal parts of each row; N is 1 but
+                for networks that are trained block by block.
+            random: a stream for each row, on the CPU.
         """
         ...
 

@@ -22,35 +22,40 @@ if TYPE_CHECKING:
     from aios_core.contracts import Cache, Network
 
 
-def two_streams(model: Network, z: Tensor, x0: Tensor, t: Tensor, valid: Tensor | None) -> Tensor:
+def two_streams(model: Network, z: Tensor, x0: Tensor, t: Tensor, condition: Condition) -> Tensor:
     """The network's states of noisy blocks, each behind the clean text before it.
 
     Both texts are read at once, side by side: a noisy position sees its own noisy block and the
-    clean blocks before it, a clean one the clean blocks up to its own.
+    clean blocks before it, a clean one the clean blocks up to its own. Rows that share a sequence
+    begin with a block each.
 
     Args:
         model: its ``block_size`` divides L.
         z: (B, L) int64 noisy tokens.
         x0: (B, L) int64 clean tokens.
         t: (B, N) float64 time of each block.
-        valid: (B, L) bool, or None where all are.
+        condition: what may be seen of one text.
 
     Returns:
         (B, L, D).
     """
-    length = z.shape[1]
+    length, valid, apart = z.shape[1], condition.valid, condition.mask
     position = torch.arange(length, device=z.device)
     block = position // model.block_size
     same, before = block[:, None] == block, block[:, None] > block
-    mask = torch.cat((torch.cat((same, before), 1), torch.cat((~same & ~same, same | before), 1)))
+    upto = same | before
+    if apart is not None:
+        same, before, upto = (seen & apart for seen in (same, before, upto))
+    noisy, clean = torch.cat((same, before), -1), torch.cat((same & ~same, upto), -1)
+    places = position[None, :, None] if condition.positions is None else condition.positions
     times = t.repeat_interleave(length // t.shape[1], 1)
-    condition = Condition(
+    both = Condition(
         valid=None if valid is None else torch.cat((valid, valid), 1),
-        mask=mask,
-        positions=torch.cat((position, position))[None, :, None],
+        mask=torch.cat((noisy, clean), -2),
+        positions=torch.cat((places, places), 1),
     )
     times = torch.cat((times, torch.zeros_like(times)), 1)
-    return model.states(torch.cat((z, x0), 1), times, condition)[:, :length]
+    return model.states(torch.cat((z, x0), 1), times, both)[:, :length]
 
 
 def sight(model: Network, length: int, device: torch.device) -> Tensor:

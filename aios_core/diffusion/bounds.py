@@ -15,9 +15,7 @@ from torch import Tensor
 from aios_core.contracts.objective import Noisy, Objective, corrupted
 
 if TYPE_CHECKING:
-    from torch import Generator
-
-    from aios_core.contracts import Prediction, TrainingContext
+    from aios_core.contracts import Prediction, Randomness, TrainingContext
 
 
 class Bound(Objective):
@@ -51,22 +49,22 @@ class StepBound(Objective):
     def draw(
         self,
         x0: Tensor,
-        valid: Tensor,
+        targets: Tensor,
         times: Tensor,
-        generator: Generator,
+        random: Randomness,
         context: TrainingContext,
     ) -> Noisy:
         """The state at the end of a step; each time decides which."""
         steps, noise = self.steps, context.noise
         t = (times.to(x0.device).reshape(len(x0), -1) * steps).floor().clamp(max=steps - 1) + 1
         now, before = t / steps, (t - 1) / steps
-        z = corrupted(x0, valid, noise.alpha(now), generator, context)
+        z = corrupted(x0, targets, noise.alpha(now), random, context)
         if not context.process.absorbing:
-            return Noisy(x0, z, now, valid)
+            return Noisy(x0, z, now, targets)
         rate, earlier = noise.mask_rate(now), noise.mask_rate(before)
         weight = steps * (rate - torch.where(before > 0, earlier, 0)) / rate
         weight = torch.where(rate > 0, weight, 0)  # where nothing is masked it may be 0 / 0
-        return Noisy(x0, z, now, valid, weight)
+        return Noisy(x0, z, now, targets, weight)
 
     def score(self, noisy: Noisy, prediction: Prediction, context: TrainingContext) -> Tensor:
         """(B,) nats."""
@@ -90,22 +88,22 @@ class CountBound(Bound):
     def draw(
         self,
         x0: Tensor,
-        valid: Tensor,
+        targets: Tensor,
         times: Tensor,
-        generator: Generator,
+        random: Randomness,
         context: TrainingContext,
     ) -> Noisy:
         """So many masks a block; each time decides a number."""
         u = times.to(x0.device).reshape(len(x0), -1)
-        inside = valid.view(*u.shape, -1)
+        inside = targets.view(*u.shape, -1)
         n = inside.sum(-1).double()
         k = (u * n).floor().clamp(max=n - 1) + 1
-        score = torch.rand(x0.shape, generator=generator, dtype=torch.float64).to(x0.device)
+        score = random.uniform().to(x0.device)
         rank = score.view(inside.shape).masked_fill(~inside, torch.inf).argsort(-1).argsort(-1)
-        chosen = (rank < k[..., None]).view(x0.shape) & valid
+        chosen = (rank < k[..., None]).view(x0.shape) & targets
         z = torch.where(chosen, context.process.vocabulary.mask_id, x0)
         share = torch.where(n > 0, k / n, 1)
-        return Noisy(x0, z, context.noise.inverse(1 - share), valid, 1 / share)
+        return Noisy(x0, z, context.noise.inverse(1 - share), targets, 1 / share)
 
 
 class ScoreEntropy(Objective):

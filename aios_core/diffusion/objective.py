@@ -12,20 +12,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+from attrs import evolve
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from aios_core.component import blamed, named
-from aios_core.contracts import Condition, Noisy, TrainingContext, former
+from aios_core.contracts import Noisy, TrainingContext, former
 from aios_core.diffusion.block_causal import two_streams
 from aios_core.diffusion.bounds import Bound
 from aios_core.diffusion.chunking import chunks
 from aios_core.errors import PluginError
 
 if TYPE_CHECKING:
-    from torch import Generator
-
-    from aios_core.contracts import Network, Objective, Prediction
+    from aios_core.contracts import Network, Objective, Prediction, Randomness, Sequences
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """From states (N, D) and their clean tokens (N,) to nats (N,)."""
@@ -35,10 +34,9 @@ LOGITS_AT_ONCE: Final = 1 << 30
 
 def training_loss(
     model: Network,
-    x0: Tensor,
-    valid: Tensor,
+    sequences: Sequences,
     times: Tensor,
-    generator: Generator,
+    random: Randomness,
     *,
     objective: Objective | None = None,
 ) -> Tensor:
@@ -46,32 +44,32 @@ def training_loss(
 
     Args:
         model: in training mode.
-        x0: (B, L) int64 clean tokens; on the CPU nothing waits for the model's device.
-        valid: (B, L) bool, False at padding, which is neither corrupted nor predicted.
-        times: (B, N) float64 from `draw_times`, N for each row; of no use to the twin.
-        generator: of the noise, on the CPU.
+        sequences: on the CPU nothing waits for the model's device.
+        times: (B, N) float64 from `draw_times`, N for each sequence; of no use to the twin.
+        random: of the noise, a stream for each sequence, on the CPU.
         objective: what is minimised; unset: the NELBO.
 
     Returns:
-        () scalar: the sum over the batch divided by its number of valid tokens.
+        () scalar: the sum over the batch divided by its number of tokens, `Sequences.sizes`.
 
     Raises:
         PluginError: a component raised an error, or its answer has another shape or type.
     """
+    rows = len(sequences)
     if model.mode == "ar":
-        losses = nll(model, x0, valid)
+        losses = nll(model, sequences)
     elif objective is None:
-        losses = nelbo(model, x0, valid, times, generator)
+        losses = nelbo(model, sequences, times, random)
     else:
-        losses = estimate(model, x0, valid, times, generator, objective=objective)
-        if losses.shape != (len(x0),) or not losses.is_floating_point():
+        losses = estimate(model, sequences, times, random, objective=objective)
+        if losses.shape != (rows,) or not losses.is_floating_point():
             raise PluginError(
                 f"{named(objective)} gives losses of {losses.dtype} and shape "
-                f"{tuple(losses.shape)}; expected floating-point numbers of shape {(len(x0),)}"
+                f"{tuple(losses.shape)}; expected floating-point numbers of shape {(rows,)}"
             )
-    loss: Tensor = losses.sum() / model.place(valid.sum())
+    loss: Tensor = losses.sum() / model.place(sequences.sizes.sum())
     if model.mode == "diffusion":
-        surprise = model.noise.surprise(times.reshape(len(x0), -1), losses.detach())
+        surprise = model.noise.surprise(times.reshape(rows, -1), losses.detach())
         if surprise is not None:  # its gradient, not its value
             loss = loss + (surprise - surprise.detach())
     return loss
@@ -79,21 +77,21 @@ def training_loss(
 
 def estimate(
     model: Network,
-    x0: Tensor,
-    valid: Tensor,
+    sequences: Sequences,
     times: Tensor,
-    generator: Generator,
+    random: Randomness,
     *,
     objective: Objective,
 ) -> Tensor:
-    """One estimate of an objective for each row, with one call of the network.
+    """One estimate of an objective for each sequence, with one call of the network.
+
+    What a sequence gives is seen as it is: the estimate is of its targets given that.
 
     Args:
         model: a diffusion model.
-        x0: (B, L) int64 clean tokens.
-        valid: (B, L) bool.
+        sequences: B of them.
         times: (B, N) or (B,) float64 uniform in [0, 1].
-        generator: of the noise, on the CPU.
+        random: of the noise, a stream for each sequence, on the CPU.
         objective: draws what is asked, and scores the answer.
 
     Returns:
@@ -103,53 +101,78 @@ def estimate(
         PluginError: it raised an error, or what it draws is not what is asked of a network.
     """
     if former.is_former_objective(objective):
-        old: Any = objective
-        with blamed(objective, "losses", within=model.made):
-            losses: Tensor = old.losses(model, x0, valid, times, generator)
-        return losses
-    context = TrainingContext(model.noise, model.process)
+        return _former(model, sequences, times, random, objective)
+    context, x0 = TrainingContext(model.noise, model.process), sequences.ids
     with blamed(objective, "draw"):
-        noisy = objective.draw(x0, valid, times, generator, context)
+        noisy = objective.draw(x0, sequences.targets, times, random, context)
     _check(noisy, x0, objective)
     with blamed(objective, "score", within=model.made):
-        return objective.score(noisy, Answer(model, noisy), context)
+        return objective.score(noisy, Answer(model, noisy, sequences), context)
 
 
-def nelbo(model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator) -> Tensor:
-    """One draw of the continuous-time bound for each row; see `Bound`.
+def nelbo(model: Network, sequences: Sequences, times: Tensor, random: Randomness) -> Tensor:
+    """One draw of the continuous-time bound for each sequence; see `Bound`.
+
+    It is of the targets of a sequence given the rest of it.
 
     Args:
         model: a diffusion model.
-        x0: as for `estimate`, like all the others.
-        valid: see there.
+        sequences: as for `estimate`, like all the others.
         times: see there.
-        generator: see there.
+        random: see there.
 
     Returns:
         (B,) nats.
     """
     context, bound = TrainingContext(model.noise, model.process), Bound()
-    noisy = bound.draw(x0, valid, times, generator, context)
-    return bound.score(noisy, Answer(model, noisy), context)
+    noisy = bound.draw(sequences.ids, sequences.targets, times, random, context)
+    return bound.score(noisy, Answer(model, noisy, sequences), context)
 
 
-def nll(model: Network, x0: Tensor, valid: Tensor) -> Tensor:
-    """Exact -log p of each row under an autoregressive model.
+def nll(model: Network, sequences: Sequences) -> Tensor:
+    """Exact -log p of the targets of each sequence under an autoregressive model.
 
-    Position i is predicted from ``[bos, x_0 .. x_(i-1)]``, so the first token is predicted from
-    the bos token alone and the sum is the likelihood of the whole row.
+    Position i is predicted from ``[bos, x_0 .. x_(i-1)]`` of its row, so the first token is
+    predicted from the bos token alone and the sum is the likelihood of the whole row.
 
     Args:
         model: an autoregressive model.
-        x0: (B, L) int64 clean tokens.
-        valid: (B, L) bool; padding stands at the end of a row, where no token sees it.
+        sequences: padding stands at the end, where no token sees it.
 
     Returns:
         (B,) nats.
     """
-    bos = x0.new_full((len(x0), 1), model.vocabulary.bos_id)
-    h = model.states(model.place(torch.cat((bos, x0[:, :-1]), 1)))
-    return _sum_where(model, h, x0, valid, model.losses).sum(-1)
+    ids, condition = sequences.ids, None
+    before = torch.cat((ids[:, :1], ids[:, :-1]), 1)
+    if sequences.rows is None or sequences.positions is None:
+        first = torch.zeros_like(ids[:, :1])
+        before = torch.cat((first + model.vocabulary.bos_id, before[:, 1:]), 1)
+    else:
+        before = before.where(sequences.positions > 0, model.vocabulary.bos_id)
+        condition = sequences.condition(model.place)
+        assert condition.mask is not None
+        condition = evolve(condition, mask=condition.mask.tril())
+    h = model.states(model.place(before), None, condition)
+    return _sum_where(model, h, ids, sequences.targets, model.losses).sum(-1)
+
+
+def _former(
+    model: Network, sequences: Sequences, times: Tensor, random: Randomness, objective: Any
+) -> Tensor:
+    """An objective of the former form, which knows nothing of given tokens.
+
+    Raises:
+        PluginError: there are some.
+    """
+    if sequences.rows is not None or not torch.equal(sequences.targets, sequences.valid):
+        raise PluginError(
+            f"{named(objective)} writes losses(...), which cannot keep given tokens clean, as the "
+            "begin token of a row; expected draw and score, or diffusion.packing = 'stream'"
+        )
+    generator = torch.Generator().manual_seed(int(random.uniform()[0, 0] * 2**53))
+    with blamed(objective, "losses", within=model.made):
+        losses: Tensor = objective.losses(model, sequences.ids, sequences.valid, times, generator)
+    return losses
 
 
 class Answer:
@@ -158,11 +181,12 @@ class Answer:
     Args:
         model: is called once.
         noisy: what it is asked; on the CPU nothing waits for the model's device.
+        sequences: that it was made of, which say what may be seen from where.
     """
 
-    def __init__(self, model: Network, noisy: Noisy) -> None:
+    def __init__(self, model: Network, noisy: Noisy, sequences: Sequences) -> None:
         self.model, self.noisy = model, noisy
-        self.states = _states(model, noisy)
+        self.states = _states(model, noisy, sequences)
         """(B, L, D); those of blocks behind the clean text."""
 
     def place(self, tensor: Tensor) -> Tensor:
@@ -195,7 +219,7 @@ class Answer:
             losses = [part(*chunk) for chunk in given]
         else:  # logits are made again for their gradient: some time for most of the memory
             losses = [checkpoint(part, *chunk, use_reentrant=False) for chunk in given]
-        return torch.cat(losses).masked_fill(~self.place(self.noisy.valid), 0)
+        return torch.cat(losses).masked_fill(~self.place(self.noisy.targets), 0)
 
 
 def _check(noisy: object, x0: Tensor, objective: Objective) -> None:
@@ -218,15 +242,13 @@ def _check(noisy: object, x0: Tensor, objective: Objective) -> None:
         )
 
 
-def _states(model: Network, noisy: Noisy) -> Tensor:
+def _states(model: Network, noisy: Noisy, sequences: Sequences) -> Tensor:
     """(B, L, D) states of z at its times, those of blocks behind the clean text."""
-    z, valid = noisy.z, noisy.valid
-    known = None if bool(valid.all()) else model.place(valid)  # full attention is faster
+    z, condition = model.place(noisy.z), sequences.condition(model.place)
     if model.in_blocks:
         x0, times = model.place(noisy.x0), model.place(noisy.times)
-        return two_streams(model, model.place(z), x0, times, known)
-    condition = None if known is None else Condition(known)
-    return model.states(model.place(z), model.place(noisy.times.reshape(len(z))), condition)
+        return two_streams(model, z, x0, times, condition)
+    return model.states(z, model.place(noisy.times.reshape(len(z))), condition)
 
 
 def _sum_where(model: Network, h: Tensor, x0: Tensor, where: Tensor, loss: Losses) -> Tensor:

@@ -23,13 +23,12 @@ from aios_core.errors import PluginError
 from aios_core.tensor_cache import cached_by_tensor
 
 if TYPE_CHECKING:
-    from torch import Generator
-
     from aios_core.contracts import (
         Corruption,
         Draws,
         NoiseScheduler,
         Process,
+        Randomness,
         SamplingContext,
         Space,
         TokenProcess,
@@ -66,20 +65,24 @@ class DiscreteProcess:
         noise = self.corruption.noise(u.new_zeros(()), self.vocabulary)
         return inverse(noise, u)
 
-    def corrupt(self, x0: Tensor, alpha: Tensor, generator: Generator) -> Tensor:
+    def corrupt(self, x0: Tensor, alpha: Tensor, random: Randomness) -> Tensor:
         """Noisy state at survival probability alpha.
 
         Args:
             x0: (B, L) int64 clean tokens.
-            alpha: (B,) float64 survival probabilities.
-            generator: source of randomness, on the CPU.
+            alpha: (B, N) or (B,) float64 survival probabilities of N equal parts of each row; N is
+                1 under noise that is more than masks.
+            random: a stream for each row, on the CPU.
 
         Returns:
             (B, L) int64, a new tensor.
         """
-        u = torch.rand(x0.shape, generator=generator, dtype=torch.float64).to(x0.device)
-        alpha = alpha.to(x0.device)[:, None]
+        u = random.uniform().to(x0.device)
+        alpha = alpha.to(x0.device).reshape(len(x0), -1)
         if self.absorbing:
+            parts = alpha.shape[1]
+            if parts > 1:
+                alpha = alpha.repeat_interleave(x0.shape[1] // parts, 1)
             return torch.where(u < alpha, x0, self.vocabulary.mask_id)
         noise = self.corruption.noise(alpha[:, 0], self.vocabulary)
         # What u has above alpha is uniform again.

@@ -75,6 +75,15 @@ class RowRandom:
         process: Callable[[Tensor, Tensor, float], Tensor] | None = None,
     ) -> None:
         states = torch.tensor([_signed(seed) for seed in seeds], device=device)
+        self._begin(states, length, process)
+
+    def _begin(
+        self,
+        states: Tensor,
+        length: int,
+        process: Callable[[Tensor, Tensor, float], Tensor] | None = None,
+    ) -> None:
+        device = states.device
         self._keys = splitmix64(states + _GOLDEN)[:, None]  # seeds 0, 1, 2, ... start far apart
         self._positions = torch.arange(1, length + 1, device=device)
         self._forks: tuple[int, ...] = ()
@@ -83,6 +92,20 @@ class RowRandom:
         self._first = 0  # of the draws that `_ahead` holds
         self._process = process
         self._invalid: list[Tensor] = []  # the same for all that are forked
+
+    @classmethod
+    def numbered(cls, key: int, rows: range, length: int) -> RowRandom:
+        """Streams of rows by their numbers: as many as there are rows, wherever they are split.
+
+        Args:
+            key: of 64 bits; what the rows belong to, as a step of a training.
+            rows: numbers of the rows.
+            length: L.
+        """
+        made = cls.__new__(cls)
+        numbers = torch.arange(rows.start, rows.stop)
+        made._begin(splitmix64((numbers + 1) * _GOLDEN + _signed(key)), length)  # noqa: SLF001
+        return made
 
     def fork(self, number: int) -> RowRandom:
         """New streams that depend on the seeds and a number, not on what was drawn before."""

@@ -21,15 +21,16 @@ from aios_core.component import blamed, named
 from aios_core.config import resolve, training_key
 from aios_core.config import twin as twin_of
 from aios_core.config.keys import training_settings
-from aios_core.contracts import Estimate, Evidence, Samples
+from aios_core.contracts import Estimate, Evidence, Samples, Sequences
 from aios_core.errors import ConfigError, InferenceError, ModelLoadError, PluginError
 from aios_core.experiment.arms import judge as judge_of
-from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, sample
+from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, ended, sample, stops, texts_of
 from aios_core.quantization.linear import Size
 from aios_core.training import checkpoint, device
 from aios_core.training.data import check_sampling, tokens
 from aios_core.training.held_out import is_over
 from aios_core.training.history import at, find
+from aios_core.training.layout import Framing
 from aios_core.training.measured import Measured, others, own, own_corpus
 from aios_core.training.quantize import quantize
 from aios_core.training.yardsticks import yardsticks
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     from aios_core.diffusion.model import Model
     from aios_core.registry import Registry
     from aios_core.training.checkpoint import Checkpoint
-    from aios_core.training.data import Prepared, Tokens
+    from aios_core.training.data import Prepared
+    from aios_core.training.tokens import Tokens
 
 _MOST_NATS = 700.0
 """Nats a token below which a perplexity is shown: that of more is beyond what JSON holds."""
@@ -102,9 +104,11 @@ class Subject:
         measured, config, train = measured or own(trained, resolved), resolved.config, None
         if config.quantizer.calibrated:
             corpus = own_corpus(trained, resolved, measured.corpus)
-            train = tokens(corpus, "train", trained.tokenizer)
+            train = tokens(corpus, "train", trained.tokenizer, Framing.of(config))
         head = find(trained) if evolved else None
-        held_out = _first(measured.held_out, config.evaluation.max_tokens, trained.tokenizer)
+        held_out = measured.held_out.framed(Framing.of(config))
+        if (most := config.evaluation.max_tokens) is not None:
+            held_out = held_out.first(most, trained.tokenizer)
         model = at(trained, head).to(device.choose(config.training))
         quantize(model, config.quantizer, train, seed=config.seed)
         return cls(config, model, trained.tokenizer, held_out, head, measured.other)
@@ -169,7 +173,7 @@ def evaluate_samples(subject: Subject, twin: Model | None) -> dict[str, Any]:
         at_least=answer_bytes(rows, at_once, subject.model.vocabulary.size),
         device=subject.model.device,
     ):
-        sampled = sample(subject.config, subject.model, subject.tokenizer)
+        sampled = sample(subject.config, subject.model, subject.tokenizer, subject.held_out)
         made = sampled.samples
         metrics = measure("samples", _evidence(subject, made, twin))
         reference = measure("samples", _evidence(subject, _held_out_texts(subject), twin))
@@ -368,33 +372,34 @@ def _lookup(metric: Metric, table: Literal["units", "better"], name: str) -> str
     return text
 
 
-def _first(held_out: Tokens, count: int | None, tokenizer: TrainedTokenizer) -> Tokens:
-    """The first tokens of a split, and the bytes that these are."""
-    if count is None or count >= len(held_out.ids):
-        return held_out
-    ids = held_out.ids[:count]
-    return attrs.evolve(held_out, ids=ids, num_bytes=len(tokenizer.decode(ids).encode()))
-
-
 def _held_out_texts(subject: Subject) -> Samples:
-    """Real texts that look like samples: whole windows, spread evenly over the split."""
-    sampling = subject.config.sampling
+    """Real texts that look like samples: whole sequences, spread evenly over the split."""
+    sampling, held_out = subject.config.sampling, subject.held_out
     length = sampling.length or subject.config.diffusion.length
-    windows, valid = subject.held_out.windows(length)
-    whole = windows[valid.all(-1)] if valid.all(-1).any() else windows[:, : int(valid.sum())]
-    count = min(sampling.num_samples, len(whole))
-    ids = whole[torch.linspace(0, len(whole) - 1, count).round().long()]
-    return Samples(ids, tuple(subject.tokenizer.decode_batch(ids.numpy())), 0, 0.0, "none")
+    everything = held_out.sequences(length)
+    full = everything.valid.all(-1)
+    if full.any():
+        everything = everything[full]
+    else:
+        width = int(everything.valid.sum())
+        everything = Sequences(everything.ids[:, :width], everything.valid[:, :width])
+    count = min(sampling.num_samples, len(everything))
+    chosen = everything[torch.linspace(0, len(everything) - 1, count).round().long()]
+    if held_out.framing.documents:
+        chosen = ended(chosen, subject.tokenizer.vocabulary.eos_id)
+    texts = texts_of(chosen, subject.tokenizer, held_out.framing)
+    return Samples(chosen, texts, 0, 0.0, "none")
 
 
 def _readable(sampled: Sampled, tokenizer: TrainedTokenizer) -> list[list[str | dict[str, str]]]:
-    """The first samples, special tokens kept apart as ``{"special": "<eos>"}``."""
-    vocabulary = tokenizer.vocabulary
+    """The first samples up to their ends, special tokens apart as ``{"special": "<eos>"}``."""
+    vocabulary, sequences = tokenizer.vocabulary, sampled.samples.sequences[:KEPT_TEXTS]
     special = {vocabulary.mask_id, vocabulary.pad_id, vocabulary.bos_id, vocabulary.eos_id}
     texts = []
-    for row in sampled.samples.ids[:KEPT_TEXTS].tolist():
+    for row, stop in zip(sequences.ids.tolist(), stops(sequences), strict=True):
+        begins = row[0] == vocabulary.bos_id  # as all rows do
         parts: list[str | dict[str, str]] = []
-        for is_special, run in groupby(row, special.__contains__):
+        for is_special, run in groupby(row[begins:stop], special.__contains__):
             if is_special:
                 parts.extend({"special": tokenizer.token(token_id)} for token_id in run)
             else:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+import numpy as np
 import torch
 from attrs import frozen
 
-from aios_core.contracts import Samples
+from aios_core.contracts import Completion, Samples, Sequences
 from aios_core.diffusion.core import DiffusionCore, State
 from aios_core.diffusion.random import row_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aios_core.config.schema import Config
     from aios_core.contracts import TrainedTokenizer
     from aios_core.diffusion.model import Model
+    from aios_core.training.layout import Framing
+    from aios_core.training.tokens import Tokens
 
 KEPT_TEXTS: Final = 6
 """Samples whose text is stored; the measures are of all."""
@@ -27,15 +33,23 @@ class Sampled:
 
     samples: Samples
     film: dict[str, Any]
-    """The first sample: ``tokens``, all its positions at the end; ``frames``, for each step the
+    """The first sample: ``given``, the positions that it began with; ``tokens``, all its positions
+    at the end; ``frames``, for each step the
     changes as ``[position, token, confidence]``, the token None where a mask came back; ``nfe``
     after each frame."""
 
 
-def sample(config: Config, model: Model, tokenizer: TrainedTokenizer) -> Sampled:
-    """Sample what ``config.sampling`` asks for, from nothing but masks."""
+def sample(config: Config, model: Model, tokenizer: TrainedTokenizer, held_out: Tokens) -> Sampled:
+    """Sample what ``config.sampling`` asks for.
+
+    Args:
+        config: of the run.
+        model: a diffusion model.
+        tokenizer: of the run.
+        held_out: rows whose given parts samples are made from, where they have any; each of them
+            is taken, spread evenly, before one is taken again.
+    """
     sampling, mask_id = config.sampling, model.vocabulary.mask_id
-    length = sampling.length or config.diffusion.length
     core = DiffusionCore(
         model,
         config.sampler,
@@ -47,50 +61,109 @@ def sample(config: Config, model: Model, tokenizer: TrainedTokenizer) -> Sampled
         block_size=sampling.block_size,
         cache=sampling.cache,
     )
-    film = _Film(mask_id, tokenizer)
+    numbers, asked = _asked(config, tokenizer, held_out)
+    film = _Film(tokenizer, asked)
     generations = []
     began = time.perf_counter()
     for start in range(0, sampling.num_samples, sampling.batch_size):
-        rows = range(start, min(start + sampling.batch_size, sampling.num_samples))
-        x = torch.full((len(rows), length), mask_id, device=model.device)
-        seeds = [row_seed(config.seed, row) for row in rows]
+        part = asked[start : start + sampling.batch_size]
+        x = part.ids.masked_fill(part.targets, mask_id).to(model.device)
+        seeds = [row_seed(config.seed, row) for row in range(start, start + len(part))]
         callback = film.record if start == 0 else None
-        generations.append(core.sample(x, seeds=seeds, callback=callback, scored=start == 0))
+        generations.append(
+            core.sample(
+                x, ~part.targets.to(x.device), seeds=seeds, callback=callback, scored=start == 0
+            )
+        )
     seconds = time.perf_counter() - began
     ids = torch.cat([generation.ids for generation in generations]).cpu()
+    sequences = ended(attrs.evolve(asked, ids=ids), tokenizer.vocabulary.eos_id)
+    if not held_out.framing.documents:
+        sequences = Sequences(ids, asked.valid)
+    texts = texts_of(sequences, tokenizer, held_out.framing)
+    completions = []
+    for number, text, row in zip(numbers, texts, range(len(ids)), strict=False):
+        answer = tokenizer.decode(ids[row][sequences.targets[row]].numpy())
+        completions.append(Completion(held_out.row(number, tokenizer), text, answer))
     samples = Samples(
-        ids=ids,
-        texts=tuple(tokenizer.decode_batch(ids.numpy())),
+        sequences,
+        texts,
         nfe=sum(generation.nfe for generation in generations) / len(generations),
         seconds=seconds,
         dtype="float64",
+        completions=tuple(completions),
     )
     return Sampled(samples, film.finish())
 
 
-class _Film:
-    """Collects what changed in the first row at each step."""
+def _asked(
+    config: Config, tokenizer: TrainedTokenizer, held_out: Tokens
+) -> tuple[Sequence[int], Sequences]:
+    """What is to be filled in: the targets of held-out rows, and the numbers of these; or texts."""
+    count, length = config.sampling.num_samples, config.sampling.length or config.diffusion.length
+    if held_out.rows.has_given:
+        rows = len(held_out.rows)
+        chosen = np.linspace(0, rows - 1, min(count, rows)).round().astype(np.int64)
+        chosen = chosen[np.arange(count) % len(chosen)]
+        return chosen.tolist(), held_out.sequences(length, rows=chosen)
+    ids = torch.full((count, length), tokenizer.vocabulary.mask_id)
+    targets = torch.ones_like(ids, dtype=torch.bool)
+    if held_out.framing.documents:
+        ids[:, 0], targets[:, 0] = tokenizer.vocabulary.bos_id, False
+    return (), Sequences(ids, torch.ones_like(targets), targets)
 
-    def __init__(self, mask_id: int, tokenizer: TrainedTokenizer) -> None:
-        self._mask_id, self._tokenizer = mask_id, tokenizer
-        self._ids: list[int] = []
+
+def ended(sequences: Sequences, eos_id: int) -> Sequences:
+    """Sequences whose targets end with the first end token that is one."""
+    ends = (sequences.ids == eos_id) & sequences.targets
+    targets = sequences.targets & (ends.cumsum(-1) - ends.long() == 0)
+    return Sequences(sequences.ids, sequences.valid, targets)
+
+
+def texts_of(
+    sequences: Sequences, tokenizer: TrainedTokenizer, framing: Framing
+) -> tuple[str, ...]:
+    """The text of each sequence: of a row, up to its end."""
+    if not framing.documents:
+        return tuple(tokenizer.decode_batch(sequences.ids.numpy()))
+    pairs = zip(sequences.ids.numpy(), stops(sequences), strict=True)
+    return tuple(tokenizer.decode(ids[:stop]) for ids, stop in pairs)
+
+
+def stops(sequences: Sequences) -> list[int]:
+    """The position behind the last target of each sequence."""
+    return (sequences.targets.long().cumsum(-1).argmax(-1) + 1).tolist()
+
+
+class _Film:
+    """Collects what changed in the first row at each step; a begin token is no part of it."""
+
+    def __init__(self, tokenizer: TrainedTokenizer, asked: Sequences) -> None:
+        self._mask_id, self._tokenizer = tokenizer.vocabulary.mask_id, tokenizer
+        targets, ids = asked.targets[0], asked.ids[0]
+        self._begin = int(not targets[0] and ids[0] == tokenizer.vocabulary.bos_id)
+        self._given = (~targets[self._begin :]).nonzero()[:, 0].tolist()
+        self._ids = ids.masked_fill(targets, self._mask_id)[self._begin :].tolist()
+        self._begun = False
         self._frames: list[list[list[Any]]] = []
         self._nfe: list[int] = []
 
     def record(self, state: State) -> None:
-        ids, confidence = state.ids[0].tolist(), state.confidence[0].tolist()
-        before = self._ids or [self._mask_id] * len(ids)
-        changed = [i for i, (old, new) in enumerate(zip(before, ids, strict=True)) if old != new]
-        if self._ids or changed:  # what begins with other noise than masks shows it
+        ids = state.ids[0, self._begin :].tolist()
+        confidence = state.confidence[0, self._begin :].tolist()
+        pairs = zip(self._ids, ids, strict=True)
+        changed = [i for i, (old, new) in enumerate(pairs) if old != new]
+        if self._begun or changed:  # what begins with other noise than masks shows it
             self._frames.append([[i, self._text(ids[i]), round(confidence[i], 3)] for i in changed])
             self._nfe.append(state.nfe)
-        self._ids = ids
+        self._ids, self._begun = ids, True
 
     def _text(self, token_id: int) -> str | None:
         return None if token_id == self._mask_id else self._tokenizer.token(token_id)
 
     def finish(self) -> dict[str, Any]:
         return {
+            "given": self._given,
             "tokens": [self._tokenizer.token(token_id) for token_id in self._ids],
             "frames": self._frames,
             "nfe": self._nfe,

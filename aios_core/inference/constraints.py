@@ -107,7 +107,7 @@ class TextConstraint:
 
     def start(self, row: Row) -> int:
         """Where it begins to read."""
-        return 0 if self.whole else len(row.prompt)
+        return row.begin if self.whole else len(row.prompt)
 
     def check(self, rows: Sequence[Row]) -> None:
         """See that every row can be completed.
@@ -125,7 +125,7 @@ class TextConstraint:
                 decodes them otherwise than it says.
         """
         for number, (row, ids) in enumerate(zip(rows, output.token_ids, strict=True)):
-            read = ids[self.start(row) :]
+            read = ids[self.start(row) - row.begin :]
             if not self.on_tokens.automaton.accepts(read):
                 raise InferenceError(
                     f"row {number} does not satisfy the constraint: the sampler draws tokens by "

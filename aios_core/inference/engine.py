@@ -76,10 +76,10 @@ class ArrowEngine:
         models: by mode; their tokenizers must be the same.
         mode: of `generate` and `stream` where the caller names none; unset: the only one, or
             diffusion.
-        context: most tokens of a text, prompt and all; unset: as many as in training. What is
-            longer is written by diffusion in windows of half a training's text each; where
-            something is asked of the whole, as a constraint, or the twin writes, at once, with a
-            warning.
+        context: most tokens of a text, prompt and all, without a begin token; unset: as many as in
+            training. What is longer is written by diffusion in windows of half a training's text
+            each; where something is asked of the whole, as a constraint, or the twin writes, at
+            once, with a warning.
         memory: place that the cues of ``conditioned`` texts come from, opened when there is such a
             text; for memories a store: ``"notes"``, ``"lancedb:notes"``; unset: that of the
             training.
@@ -107,7 +107,9 @@ class ArrowEngine:
         self.tokenizer: TrainedTokenizer = first.tokenizer
         if context is not None and context < 1:
             raise InferenceError(f"context is {context}; expected 1 token or more")
-        self.context = context or first.model.length
+        # A begin token stands in front of every text, where the network has learned so.
+        self._begin = int(first.resolved.config.diffusion.packing == "documents")
+        self.context = context or first.model.length - self._begin
         self._place = None if memory is None else str(memory)
         self._trained: Checkpoint | None = None
         for name, loaded in self.models.items():
@@ -350,6 +352,9 @@ class ArrowEngine:
                 raise InferenceError(
                     f"text {number} has {len(row)} tokens; expected 1 to {self.context}"
                 )
+        if self._begin:
+            bos_id = self.tokenizer.vocabulary.bos_id
+            rows = [row if row[0] == bos_id else [bos_id, *row] for row in rows]
         return embed(self.models[mode].model, rows)
 
     def _mode(self, mode: Mode | None, settings: Settings, *, fallback: bool = False) -> Mode:
@@ -388,11 +393,13 @@ class ArrowEngine:
             raise InferenceError(
                 "expected at least 1 prompt, got none; for an empty prompt give ''"
             )
+        bos_id = self.tokenizer.vocabulary.bos_id
+        rows = [row.begun(bos_id) for row in rows] if self._begin else rows
         for number, row in enumerate(rows):
-            if len(row.ids) > self.context:
+            if (size := len(row.ids) - row.begin) > self.context:
                 raise InferenceError(
-                    f"row {number} would have {len(row.ids)} tokens, {sum(row.fixed)} of them "
-                    f"given; the context is {self.context}, expected a text that fits into it"
+                    f"row {number} would have {size} tokens, {len(row.given)} of them given; the "
+                    f"context is {self.context}, expected a text that fits into it"
                 )
         count = len(rows) * settings.num_return_sequences
         tokens = max(len(row.ids) for row in rows)
@@ -406,8 +413,9 @@ class ArrowEngine:
 
     @property
     def sample_length(self) -> int:
-        """Tokens of a text, prompt and all, where nobody says how many."""
-        return self._config.sampling.length or self._config.diffusion.length
+        """Tokens of a text, prompt and all, without a begin token, where nobody says how many."""
+        config = self._config
+        return (config.sampling.length or config.diffusion.length) - self._begin
 
     @property
     def _config(self) -> Config:
@@ -471,8 +479,8 @@ class ArrowEngine:
             log.warning(
                 "texts of %s tokens are longer than those of the training, of %s; what follows "
                 "there may make no sense, and the time of a step grows with the square of them",
-                f"{length:,}",
-                f"{trained:,}",
+                f"{length - self._begin:,}",
+                f"{trained - self._begin:,}",
             )
         at_once = 1 if progress.mode == "ar" else getattr(run, "block_size", None) or length
         with enough_memory(

@@ -38,6 +38,8 @@ class Batch:
     valid: Tensor
     """(B, L) bool, False at padding."""
     lengths: tuple[int, ...]
+    begin: int = 0
+    """Begin tokens in front of every row."""
 
     @classmethod
     def of(cls, rows: Sequence[Row], pad_id: int, device: torch.device) -> Batch:
@@ -49,7 +51,11 @@ class Batch:
         ends = torch.tensor(lengths, device=device)[:, None]
         valid = torch.arange(width, device=device) < ends
         return cls(
-            torch.tensor(ids, device=device), torch.tensor(fixed, device=device), valid, lengths
+            torch.tensor(ids, device=device),
+            torch.tensor(fixed, device=device),
+            valid,
+            lengths,
+            rows[0].begin,
         )
 
     @property
@@ -134,28 +140,28 @@ class MaskedRun:
                 break
         log_probs = state.confidence.log().masked_fill(batch.fixed, 0.0)
         output = progress.output(state.nfe, rows, batch.rows(log_probs), batch.rows(state.entropy))
-        output = self._with_cues(output, cues, batch, state.ids)
+        output = self._with_cues(output, cues, batch, progress.rows, state.ids)
         if counter is not None and counter.flips is not None:
-            counted = zip(batch.rows(counter.flips), output.token_ids, strict=True)
-            output = evolve(output, flips=tuple(tuple(row[: len(ids)]) for row, ids in counted))
+            counted = zip(batch.rows(counter.flips), progress.rows, output.token_ids, strict=True)
+            flips = (values[row.begin :][: len(ids)] for values, row, ids in counted)
+            output = evolve(output, flips=tuple(map(tuple, flips)))
         if self.constraint is not None:
             self.constraint.verify(progress.rows, output)
         yield progress.finish(state.step, output)
 
     def _cues(self, rows: Sequence[Row]) -> Cues | None:
         """Those of a batch, by what is given of each row."""
-        given = [
-            [token for token, fixed in zip(row.ids, row.fixed, strict=True) if fixed]
-            for row in rows
-        ]
         with blamed(self.config.conditioner, "for_sampling"):
-            return self.cues.for_sampling(given, self.options)
+            return self.cues.for_sampling([row.given for row in rows], self.options)
 
-    def _with_cues(self, output: Output, cues: Cues | None, batch: Batch, ids: Tensor) -> Output:
+    def _with_cues(
+        self, output: Output, cues: Cues | None, batch: Batch, rows: Sequence[Row], ids: Tensor
+    ) -> Output:
         """An output that says what its texts were written with."""
         if cues is None:
             return output
-        lengths = [len(row) for row in output.token_ids]
+        pairs = zip(rows, output.token_ids, strict=True)
+        lengths = [row.begin + len(ids) for row, ids in pairs]
         with blamed(self.config.conditioner, "used"):
             used = self.cues.used(cues, lambda given: self._score(given, batch, ids, lengths))
         return evolve(output, cues=tuple(used) or output.cues)

@@ -19,7 +19,8 @@ from aios_core.errors import ModelLoadError, TokenizerError
 from aios_core.formats import weight_format
 from aios_core.quantization.linear import QuantizedLinear, Size, named_weights
 from aios_core.signatures import READ, kind
-from aios_core.training.checkpoint import Checkpoint, State
+from aios_core.training.checkpoint import Checkpoint
+from aios_core.training.state import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,8 +94,8 @@ def load(path: Path, *, registry: Registry | None = None) -> Checkpoint:
     if "model" not in source.card:
         raise ModelLoadError(f"{path}: its card describes no model; {_EXPECTED}")
     try:
-        state = State(**source.card["model"])
-    except (TypeError, ValueError) as error:
+        state = state_of(source.card["model"], path)
+    except (TypeError, ValueError, KeyError) as error:
         raise ModelLoadError(
             f"{path}: its card describes no model: {error!r:.200}; {_EXPECTED}"
         ) from error

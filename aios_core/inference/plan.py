@@ -122,7 +122,7 @@ def _guidance(
         return lambda denoiser, _: denoiser
     if settings.conditioned:
         return lambda denoiser, batch: guided_by_cues(trained.model, denoiser, batch, gamma)
-    if not all(any(row.fixed) for row in rows):
+    if not all(row.given for row in rows):
         raise InferenceError(
             "guidance requires a prompt, but a row is fully masked; expected prompts"
         )
@@ -138,6 +138,8 @@ def _guidance(
                 f"negative_prompt has {len(negative)} tokens, with the answer {longest}; expected "
                 f"at least one, and the context is {context}"
             )
+        if rows[0].begin:
+            negative = [trained.model.vocabulary.bos_id, *negative]
     return lambda denoiser, batch: guided_by_prompt(trained.model, denoiser, batch, gamma, negative)
 
 

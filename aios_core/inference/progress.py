@@ -75,22 +75,27 @@ class Progress:
             new: what came in this step.
             settled: whether what is written stays as it is.
         """
-        given = tuple(
-            row.fixed[: len(written)] for row, written in zip(self.rows, ids, strict=True)
-        )
+        given = [row.fixed[: len(written)] for row, written in zip(self.rows, ids, strict=True)]
         deltas = tuple(
             self._delta(number, row, last=False) if settled else ""
             for number, row in enumerate(ids)
         )
-        return Update(step, nfe, _frozen(ids), given, _frozen(new), deltas)
+        return Update(step, nfe, self._texts(ids), self._texts(given), self._texts(new), deltas)
 
     def finish(self, step: int, output: Output) -> Update:
         """The last state once more, with all that is known of it."""
-        deltas = tuple(
-            self._delta(number, row, last=True) for number, row in enumerate(output.token_ids)
-        )
+        begins = [row.ids[: row.begin] for row in self.rows]
+        rows = [(*begin, *ids) for begin, ids in zip(begins, output.token_ids, strict=True)]
+        deltas = tuple(self._delta(number, row, last=True) for number, row in enumerate(rows))
         none = tuple((False,) * len(row) for row in output.token_ids)
         return Update(step, output.nfe, output.token_ids, output.given, none, deltas, output)
+
+    def _texts(self, values: Sequence[Sequence[_T]]) -> tuple[tuple[_T, ...], ...]:
+        """Values of whole rows without those of begin tokens."""
+        return tuple(
+            tuple(row_values[row.begin :])
+            for row, row_values in zip(self.rows, values, strict=True)
+        )
 
     def _delta(self, number: int, ids: Sequence[int], *, last: bool) -> str:
         """What is complete from the left and was not reported yet."""
@@ -118,9 +123,9 @@ class Progress:
     ) -> Output:
         """The whole, each row cut where its text ends."""
         ends = [self.end(number, row) for number, row in enumerate(ids)]
-        kept = [tuple(row[:end]) for row, (end, _) in zip(ids, ends, strict=True)]
-        given = tuple(
-            row.fixed[: len(written)] for row, written in zip(self.rows, kept, strict=True)
+        kept = self._texts([row[:end] for row, (end, _) in zip(ids, ends, strict=True)])
+        given = self._texts(
+            [row.fixed[:end] for row, (end, _) in zip(self.rows, ends, strict=True)]
         )
         written = [
             [token for token, fixed in zip(row, flags, strict=True) if not fixed]
@@ -130,13 +135,13 @@ class Progress:
             mode=self.mode,
             texts=tuple(self.tokenizer.decode_batch(kept)),
             completions=tuple(self.tokenizer.decode_batch(written)),
-            token_ids=tuple(kept),
+            token_ids=kept,
             given=given,
-            log_probs=tuple(
-                tuple(row[:end]) for row, (end, _) in zip(log_probs, ends, strict=True)
+            log_probs=self._texts(
+                [row[:end] for row, (end, _) in zip(log_probs, ends, strict=True)]
             ),
-            uncertainty=tuple(
-                tuple(row[:end]) for row, (end, _) in zip(uncertainty, ends, strict=True)
+            uncertainty=self._texts(
+                [row[:end] for row, (end, _) in zip(uncertainty, ends, strict=True)]
             ),
             flips=((),) * len(kept),
             finish_reasons=tuple("stop" if stopped else "length" for _, stopped in ends),
@@ -145,7 +150,3 @@ class Progress:
             nfe=nfe,
             seconds=time.perf_counter() - self._began,
         )
-
-
-def _frozen(rows: Sequence[Sequence[_T]]) -> tuple[tuple[_T, ...], ...]:
-    return tuple(map(tuple, rows))

@@ -33,7 +33,7 @@ def guided_by_prompt(
     vocabulary, absorbing, width = model.vocabulary, model.process.absorbing, batch.x.shape[1]
     if negative is None:
         places = torch.arange(width, device=batch.x.device)
-        hidden = batch.fixed & batch.valid
+        hidden = batch.fixed & batch.valid & (places >= batch.begin)
         take = torch.where(hidden, width + places, places)
         if absorbing:
             extra = torch.full_like(places, vocabulary.mask_id)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor
 
 from aios_core.errors import InferenceError, TokenizerError
@@ -30,11 +30,25 @@ class Row:
     """L token ids, the mask id where text is wanted."""
     fixed: tuple[bool, ...]
     """L flags: what must not change."""
+    begin: int = 0
+    """Begin tokens in front, which are no part of the text."""
 
     @property
     def prompt(self) -> tuple[int, ...]:
-        """What is given in front of the first token that is wanted."""
+        """What is given in front of the first token that is wanted, begin token and all."""
         return self.ids[: self.fixed.index(False)]
+
+    @property
+    def given(self) -> list[int]:
+        """What the caller gave, wherever it stands."""
+        pairs = zip(self.ids[self.begin :], self.fixed[self.begin :], strict=True)
+        return [token for token, fixed in pairs if fixed]
+
+    def begun(self, bos_id: int) -> Row:
+        """The row behind a begin token; one that stands there already is that."""
+        if self.ids[0] == bos_id and self.fixed[0]:
+            return evolve(self, begin=1)
+        return Row((bos_id, *self.ids), (True, *self.fixed), 1)
 
 
 def is_text(prompt: Prompt) -> bool:

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from aios_core.contracts import Statistics
 from aios_core.diffusion.objective import training_loss
+from aios_core.diffusion.random import RowRandom
 from aios_core.errors import QuantizationError
 from aios_core.quantization.linear import linears
 
 if TYPE_CHECKING:
+    from aios_core.contracts import Sequences
     from aios_core.diffusion.model import Model
 
 
@@ -39,7 +41,7 @@ class _Sum:
 @torch.no_grad()
 def calibrate(
     model: Model,
-    texts: Tensor,
+    texts: Sequences,
     *,
     seed: int = 0,
     batch_size: int = 8,
@@ -49,7 +51,7 @@ def calibrate(
 
     Args:
         model: of either mode; it is left in evaluation mode.
-        texts: (N, L) int64 clean tokens; their times are spread evenly over [0, 1].
+        texts: N of them; their times are spread evenly over [0, 1].
         seed: of times and noise.
         batch_size: texts a forward pass.
         on_progress: called with how many texts a pass saw.
@@ -72,10 +74,11 @@ def calibrate(
     try:
         for start in range(0, len(texts), batch_size):
             rows = slice(start, start + batch_size)
-            x0 = texts[rows].to(model.device)
-            valid = torch.ones_like(x0, dtype=torch.bool)
-            training_loss(model, x0, valid, times[rows], generator)
-            on_progress(len(x0))
+            part = texts[rows]
+            numbers = range(start, start + len(part))
+            random = RowRandom.numbered(seed, numbers, part.ids.shape[1])
+            training_loss(model, part, times[rows], random)
+            on_progress(len(part))
     finally:
         for hook in hooks:
             hook.remove()

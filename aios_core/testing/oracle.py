@@ -12,6 +12,7 @@ itself are, which is what `Oracle.floor` says.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import torch
 from torch import Generator, Tensor, nn
@@ -97,6 +98,16 @@ class Oracle:
         """Exact log p of texts (B, L), as (B,) float64."""
         return self.log_joint[_index(x, self.vocab)]
 
+    def log_conditional(self, targets: Tensor) -> Tensor:
+        """Exact log p of some tokens of each text given its others, (V**L,) float64.
+
+        Args:
+            targets: (L,) bool, at least one True.
+        """
+        joint = self.log_joint.reshape((self.vocab,) * self.length)
+        places = targets.nonzero()[:, 0].tolist()
+        return (joint - joint.logsumexp(places, keepdim=True)).flatten()
+
     def entropy(self) -> float:
         """Entropy of the joint in nats."""
         return -float((self.log_joint.exp() * self.log_joint).sum())
@@ -151,6 +162,7 @@ class NoisyOracle(Oracle):
         vocab: V, tokens without the mask.
         length: L.
         seed: decides the joint.
+        given: positions that are clean at every time, and known to be.
     """
 
     def __init__(
@@ -160,8 +172,11 @@ class NoisyOracle(Oracle):
         vocab: int = 3,
         length: int = 5,
         seed: int = 0,
+        *,
+        given: Collection[int] = (),
     ) -> None:
         super().__init__(vocab, length, seed, time_conditioned=True)
+        self.given = given
         self.process, self.noise = DiscreteProcess(corruption, self.vocabulary), noise
         self._tables: dict[float, Tensor] = {}
 
@@ -180,16 +195,19 @@ class NoisyOracle(Oracle):
         return clean + self.process.mass(alpha)[:, None]
 
     def table(self, time: float) -> Tensor:
-        """The answers for all states, ((V + 1)**L, L, V + 1)."""
+        """The answers for all states, ((V + 1)**L, L, V + 1); no numbers where a mask is given."""
         if time not in self._tables:
             q = self.likelihood(self.noise.alpha(torch.tensor(time, dtype=torch.float64)))
+            clean = self.likelihood(torch.ones((), dtype=torch.float64))
             joint = self.log_joint.exp().reshape((self.vocab,) * self.length)
             parts = []
             for place in range(self.length):
                 weights = joint
                 for other in range(self.length):
                     if other != place:
-                        weights = torch.tensordot(weights, q, ([other], [1])).movedim(-1, other)
+                        seen = clean if other in self.given else q
+                        weights = torch.tensordot(weights, seen, ([other], [1]))
+                        weights = weights.movedim(-1, other)
                 weights = weights.movedim(place, -1)
                 weights = (weights / weights.sum(-1, keepdim=True)).unsqueeze(place)
                 parts.append(weights.expand(*(self.vocab + 1,) * self.length, -1))

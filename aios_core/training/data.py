@@ -11,8 +11,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from attrs import frozen
 
 from aios_core.contracts.dataset import SPLITS
@@ -26,64 +24,19 @@ from aios_core.files import (
     remove_folder,
     replace_text,
 )
-from aios_core.training import cues
+from aios_core.training import cues, token_rows
 from aios_core.training.corpus import Corpus
+from aios_core.training.layout import Framing
+from aios_core.training.tokens import Tokens
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from torch import Tensor
-
     from aios_core.config import Resolved
     from aios_core.config.schema import Config
-    from aios_core.contracts import HeldOutTokens, Split, TrainedTokenizer
+    from aios_core.contracts import Split, TrainedTokenizer
+    from aios_core.training.spool import Part
+    from aios_core.training.token_rows import TokenRows
 
 log = logging.getLogger(__name__)
-
-
-@frozen(eq=False)
-class Tokens:
-    """One split of a data set: all its documents in a row, an end-of-text token between them."""
-
-    ids: NDArray[np.int32]
-    """(n,) int32, mapped from the cache."""
-    num_bytes: int
-    """UTF-8 bytes of the text, which makes nats per token comparable across tokenizers."""
-    fingerprint: str
-    """Hex digest of text and tokenizer: equal fingerprints give equal ids."""
-    pad_id: int
-    exact: bool = True
-    """Whether decoding gives back every document; asked of texts that are measured on alone."""
-
-    def batch(self, step: int, seed: int, batch_size: int, length: int) -> Tensor:
-        """Random windows, a function of the arguments alone: the same on every machine.
-
-        Raw words of Philox are used because NumPy promises that they never change, which it does
-        not for its distributions; the modulo's bias is below n / 2**64.
-
-        Returns:
-            (batch_size, length) int64 ids.
-        """
-        words = np.random.Philox(np.random.SeedSequence([seed, step])).random_raw(batch_size)
-        starts = (words % np.uint64(len(self.ids) - length + 1)).astype(np.int64)
-        return torch.from_numpy(self.ids[starts[:, None] + np.arange(length)].astype(np.int64))
-
-    def windows(self, length: int, count: int | None = None) -> tuple[Tensor, Tensor]:
-        """Every token exactly once, in order.
-
-        Args:
-            length: L.
-            count: most windows, spread evenly over the split; None: all.
-
-        Returns:
-            ids (N, length) int64 and valid (N, length) bool, False where the last row is padded.
-        """
-        rows = np.arange(-(-len(self.ids) // length))
-        if count is not None and count < len(rows):
-            rows = np.linspace(0, len(rows) - 1, count).round().astype(np.int64)
-        places = rows[:, None] * length + np.arange(length)
-        valid = places < len(self.ids)
-        ids = self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int64)
-        return torch.from_numpy(np.where(valid, ids, self.pad_id)), torch.from_numpy(valid)
 
 
 @frozen(eq=False)
@@ -135,12 +88,10 @@ def prepare(resolved: Resolved, corpus: Corpus | None = None) -> Prepared:
         folder = cache_folder() / "tokenizers" / name
         _cached(folder, lambda to: config.tokenizer.train(corpus.texts("train")).save(to))
         tokenizer = config.tokenizer.load(folder)
-    train, held_out = (tokens(corpus, split, tokenizer) for split in SPLITS)
-    if len(train.ids) < config.diffusion.length:
-        raise DataError(
-            f"the training split has {len(train.ids)} tokens, fewer than diffusion.length = "
-            f"{config.diffusion.length}; expected a longer text or a smaller length"
-        )
+    framing = Framing.of(config)
+    train, held_out = (tokens(corpus, split, tokenizer, framing) for split in SPLITS)
+    train.check("training")
+    held_out.check("validation")
     return Prepared(tokenizer, train, held_out, corpus)
 
 
@@ -162,56 +113,31 @@ def check_sampling(config: Config, tokenizer: TrainedTokenizer) -> None:
         raise ConfigError(f"sampling.{problem}")
 
 
-def tokens(corpus: Corpus, split: Split, tokenizer: TrainedTokenizer) -> Tokens:
-    """One split in tokens, from the cache where it is there.
+def tokens(corpus: Corpus, part: Part, tokenizer: TrainedTokenizer, framing: Framing) -> Tokens:
+    """A split in tokens, or all rows as the ``"whole"``, from the cache where they are there.
+
+    Args:
+        corpus: the rows.
+        part: which of them.
+        tokenizer: of the run.
+        framing: what sequences of them look like.
 
     Raises:
-        DataError: the texts cannot be read, or the cache cannot be written.
+        DataError: the rows cannot be read, or the cache cannot be written.
     """
-    name, num_bytes = fingerprint(corpus, split, tokenizer), corpus.contents[split].num_bytes
-    measured = split != "train"
-    return _tokens(name, num_bytes, tokenizer, lambda: corpus.texts(split), measured=measured)
-
-
-def whole(corpus: Corpus, tokenizer: TrainedTokenizer) -> Tokens:
-    """All documents in tokens, not split, from the cache where they are there.
-
-    Raises:
-        DataError: as for `tokens`.
-    """
-    content = corpus.whole
+    content = corpus.whole if part == "whole" else corpus.contents[part]
     name = digest(content.sha256 + tokenizer.fingerprint)
-    return _tokens(name, content.num_bytes, tokenizer, lambda: corpus.texts("whole"), measured=True)
-
-
-def _tokens(
-    name: str,
-    num_bytes: int,
-    tokenizer: TrainedTokenizer,
-    texts: Callable[[], Iterator[str]],
-    *,
-    measured: bool,
-) -> Tokens:
-    vocabulary = tokenizer.vocabulary
-
-    def write(folder: Path) -> None:
-        with (folder / "ids.i32").open("wb") as file:
-            for number, text in enumerate(texts()):
-                if number:
-                    file.write(np.array(vocabulary.eos_id, "<i4").tobytes())
-                file.write(tokenizer.encode(text).astype("<i4").tobytes())
-
     with _naming_cache():
-        folder = cache_folder() / "tokens" / name
-        _cached(folder, write)
-        ids = np.memmap(folder / "ids.i32", dtype="<i4", mode="r")
-        exact = not measured or _is_exact(name, ids, tokenizer, texts)
-    return Tokens(ids, num_bytes, name, vocabulary.pad_id, exact)
+        folder = cache_folder() / "rows" / name
+        _cached(folder, lambda to: token_rows.write(to, corpus.rows(part), tokenizer))
+        rows = token_rows.read(folder, tokenizer.vocabulary)
+        exact = part == "train" or _is_exact(name, rows, tokenizer, lambda: corpus.texts(part))
+    return Tokens(rows, content.num_bytes, name, framing, exact)
 
 
 def _is_exact(
     name: str,
-    ids: NDArray[np.int32],
+    rows: TokenRows,
     tokenizer: TrainedTokenizer,
     texts: Callable[[], Iterator[str]],
 ) -> bool:
@@ -221,10 +147,9 @@ def _is_exact(
     """
 
     def write(folder: Path) -> None:
-        ends = np.append(np.flatnonzero(ids == tokenizer.vocabulary.eos_id), len(ids))
-        starts = np.append(0, ends[:-1] + 1)
+        ends = zip(rows.starts, rows.ends, strict=True)
         try:
-            decoded = (tokenizer.decode(ids[a:b]) for a, b in zip(starts, ends, strict=True))
+            decoded = (tokenizer.decode(rows.ids[start : end - 1]) for start, end in ends)
             same = all(text == back for text, back in zip_longest(texts(), decoded))
         except TokenizerError:  # for which it is too much, so nothing shows that it is the text
             same = False
@@ -279,9 +204,3 @@ def _damage(folder: Path) -> str | None:
 def digest(text: str) -> str:
     """Hex SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-if TYPE_CHECKING:
-
-    def _offers(split: Tokens) -> HeldOutTokens:
-        return split

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from aios_core.contracts.sequences import joined
 from aios_core.diffusion.objective import nelbo, nll, training_loss
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 from aios_core.errors import EvolutionError
 from aios_core.training.adam import AdamStepper, Group
@@ -16,7 +18,7 @@ from aios_core.training.adam import AdamStepper, Group
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from aios_core.contracts import Budget, Experience, Network, Windows
+    from aios_core.contracts import Budget, Experience, Network, Sequences
 
 
 def fit(
@@ -53,8 +55,8 @@ def fit(
     model.train()
     with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(experience.seed)  # dropout draws from the global generator
-        for step, (ids, valid) in enumerate(batches):
-            loss = _loss(model, ids, valid, generator)
+        for step, batch in enumerate(batches):
+            loss = _loss(model, batch, generator)
             if pull is not None:
                 loss = loss + pull()
             gradients = torch.autograd.grad(loss, tensors, allow_unused=True)
@@ -75,37 +77,37 @@ def fit(
 
 def _batches(
     experience: Experience, budget: Budget, replay: float, generator: Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[Sequences]:
     """Rows of the target, and of the base behind them."""
     base = experience.base if len(experience.base) else experience.target
     target = _rows(experience.target, budget.batch_size, generator)
     again = _rows(base, round(replay * budget.batch_size), generator)
     for _ in range(budget.steps):
-        pairs = zip(next(target), next(again), strict=True)
-        ids, valid = (torch.cat(pair) for pair in pairs)
-        yield ids, valid
+        yield joined(next(target), next(again))
 
 
-def _rows(windows: Windows, count: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+def _rows(windows: Sequences, count: int, generator: Generator) -> Iterator[Sequences]:
     """Batches of rows in random order, each row once before any comes twice."""
     order = torch.empty(0, dtype=torch.long)
     while True:
         while len(order) < count:
             order = torch.cat((order, torch.randperm(len(windows), generator=generator)))
         chosen, order = order[:count], order[count:]
-        yield windows.ids[chosen], windows.valid[chosen]
+        yield windows[chosen]
 
 
-def _loss(model: Network, ids: Tensor, valid: Tensor, generator: Generator) -> Tensor:
+def _loss(model: Network, batch: Sequences, generator: Generator) -> Tensor:
     """Nats a token of a batch: the NELBO, or the next token's of an autoregressive model."""
-    blocks = ids.shape[1] // model.block_size if model.in_blocks else 1
-    times = draw_times(len(ids) * blocks, generator).view(len(ids), blocks)
-    return training_loss(model, ids, valid, times, generator)
+    rows, length = batch.ids.shape
+    blocks = length // model.block_size if model.in_blocks else 1
+    times = draw_times(rows * blocks, generator).view(rows, blocks)
+    key = int(torch.randint(2**62, (), generator=generator))
+    return training_loss(model, batch, times, RowRandom.numbered(key, range(rows), length))
 
 
 @torch.no_grad()
 def score(
-    model: Network, windows: Windows, *, draws: int, seed: int, batch_size: int = 64
+    model: Network, windows: Sequences, *, draws: int, seed: int, batch_size: int = 64
 ) -> Tensor:
     """Nats of each window: (N,) float64, the mean over draws of the bound.
 
@@ -116,26 +118,27 @@ def score(
     generator = torch.Generator().manual_seed(seed)
     parts = []
     for start in range(0, len(windows), batch_size):
-        ids = windows.ids[start : start + batch_size]
-        valid = windows.valid[start : start + batch_size]
+        batch = windows[start : start + batch_size]
         if model.mode == "ar":
-            parts.append(nll(model, ids, valid).double().cpu())
+            parts.append(nll(model, batch).double().cpu())
             continue
-        blocks = ids.shape[1] // model.block_size if model.in_blocks else 1
-        times = draw_times(len(ids) * draws * blocks, generator).view(draws, len(ids), blocks)
-        bounds = [nelbo(model, ids, valid, each, generator).double().cpu() for each in times]
+        rows, length = batch.ids.shape
+        blocks = length // model.block_size if model.in_blocks else 1
+        times = draw_times(rows * draws * blocks, generator).view(draws, rows, blocks)
+        random = RowRandom.numbered(seed, range(start, start + rows), length)
+        bounds = [nelbo(model, batch, each, random).double().cpu() for each in times]
         parts.append(torch.stack(bounds).mean(0))
     return torch.cat(parts)
 
 
 def gradients_of(
-    model: Network, windows: Windows, tensors: Sequence[Tensor], *, batches: int, seed: int
+    model: Network, windows: Sequences, tensors: Sequence[Tensor], *, batches: int, seed: int
 ) -> Iterator[list[Tensor]]:
     """Gradients of the loss by some tensors, a batch of 16 rows at a time; zeros where unused."""
     generator = torch.Generator().manual_seed(seed)
     rows = _rows(windows, min(16, len(windows)), generator)
     for _ in range(batches):
-        loss = _loss(model, *next(rows), generator)
+        loss = _loss(model, next(rows), generator)
         gradients = torch.autograd.grad(loss, tensors, allow_unused=True)
         yield [
             torch.zeros_like(tensor) if gradient is None else gradient

@@ -8,6 +8,7 @@ import torch
 
 from aios_core.component import blamed
 from aios_core.diffusion.objective import nelbo, nll
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 from aios_core.training import device as devices
 
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
     from aios_core.contracts import CueSource
     from aios_core.diffusion.model import Model
     from aios_core.training.checkpoint import State
-    from aios_core.training.data import Tokens
+    from aios_core.training.tokens import Tokens
 
 
 class HeldOut:
-    """Windows of the held-out split, with the same noise at every measurement.
+    """Sequences of the held-out split, with the same noise at every measurement.
 
     So a curve shows the network and not the draws, and nothing that training draws is touched.
 
@@ -32,13 +33,12 @@ class HeldOut:
 
     def __init__(self, config: Config, tokens: Tokens, cues: CueSource) -> None:
         self._config = config
-        self._ids, self._valid = tokens.windows(
-            config.diffusion.length, config.training.evaluate_windows
-        )
+        self._sequences = tokens.sequences(count=config.training.evaluate_windows)
         size = config.training.batch_size
-        starts = range(0, len(self._ids), size)
+        starts = range(0, len(self._sequences), size)
         with blamed(config.conditioner, "for_evaluation"):
-            self._cues = [cues.for_evaluation(self._ids[i : i + size]) for i in starts]
+            halves = self._sequences.first_halves(tokens.rows.vocabulary.pad_id)
+            self._cues = [cues.for_evaluation(halves[i : i + size]) for i in starts]
 
     @torch.no_grad()
     def loss(self, model: Model) -> float:
@@ -47,23 +47,24 @@ class HeldOut:
         Args:
             model: with the weights to measure; it comes back in training mode.
         """
-        config, size = self._config, self._config.training.batch_size
+        config, size, sequences = self._config, self._config.training.batch_size, self._sequences
+        rows, length = sequences.ids.shape
         generator = torch.Generator().manual_seed(config.seed)
-        times = draw_times(len(self._ids), generator, epsilon=config.diffusion.time_epsilon)
+        times = draw_times(rows, generator, epsilon=config.diffusion.time_epsilon)
         total = torch.zeros((), dtype=torch.float64, device=model.device)
         model.eval()
-        for number, start in enumerate(range(0, len(self._ids), size)):
-            part = slice(start, start + size)
-            ids, valid = self._ids[part], self._valid[part]
+        for number, start in enumerate(range(0, rows, size)):
+            part = slice(start, min(start + size, rows))
             network = model.conditioned(self._cues[number])
             with devices.autocast(config.training, model.device):
                 if config.mode == "ar":
-                    nats = nll(network, ids, valid)
+                    nats = nll(network, sequences[part])
                 else:
-                    nats = nelbo(network, ids, valid, times[part], generator)
+                    random = RowRandom.numbered(config.seed, range(part.start, part.stop), length)
+                    nats = nelbo(network, sequences[part], times[part], random)
             total += nats.sum()
         model.train()
-        return total.item() / int(self._valid.sum())
+        return total.item() / int(sequences.sizes.sum())
 
 
 def is_over(state: State, training: TrainingConfig) -> bool:

@@ -16,6 +16,7 @@ from aios_core.component import blamed
 from aios_core.contracts import Weight
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import training_loss
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import clip_times, draw_times
 from aios_core.errors import TrainingError
 from aios_core.training import cues
@@ -23,6 +24,7 @@ from aios_core.training import device as devices
 from aios_core.training.checkpoint import PARTS, Part, State, named_tensors, read_tensors
 from aios_core.training.ema import Average
 from aios_core.training.held_out import HeldOut
+from aios_core.training.layout import Framing
 from aios_core.training.recomputing import recompute
 
 if TYPE_CHECKING:
@@ -73,9 +75,10 @@ class Learner:
     """
 
     def __init__(self, config: Config, prepared: Prepared) -> None:
-        self._config, self._tokens = config, prepared.train
+        framing = Framing.of(config)
+        self._config, self._tokens = config, prepared.train.framed(framing)
         self._cues = cues.source(config, prepared.tokenizer)
-        self._held_out = HeldOut(config, prepared.held_out, self._cues)
+        self._held_out = HeldOut(config, prepared.held_out.framed(framing), self._cues)
         self._device = devices.choose(config.training)
         self._ahead = self._device.type == "cuda"  # of the device, which is not waited for
         self.model = Model.build(config, prepared.tokenizer.vocabulary).to(self._device)
@@ -104,16 +107,12 @@ class Learner:
     def _step(self, step: int) -> Step:
         config, training = self._config, self._config.training
         rows, length = training.batch_size * training.accumulate, config.diffusion.length
-        noise_seed, dropout_seed = _seeds(config.seed, step)
-        generator = torch.Generator().manual_seed(noise_seed)
-        # All that is drawn is drawn on the CPU, so nothing here waits for the step before.
-        ids = self._tokens.batch(step, config.seed, rows, length)
-        # Strata span the accumulated batch: drawn for each part alone they would be wider (T19).
-        blocks = length // self.model.block_size
-        kind, epsilon = config.diffusion.times, config.diffusion.time_epsilon
-        times = draw_times(rows * blocks, generator, kind, epsilon)
-        times = clip_times(times, self.model.noise, config.diffusion.mask_rates).view(rows, blocks)
-        valid = torch.ones_like(ids[: training.batch_size], dtype=torch.bool)
+        times_seed, noise_seed, dropout_seed = _seeds(config.seed, step)
+        # All that is drawn is drawn on the CPU, so nothing here waits for the step before. Each row
+        # draws by its number in the step, whatever forward pass or machine it is in.
+        sequences = self._tokens.batch(step, config.seed, rows)
+        times = self._times(rows, length, times_seed)
+        tokens = int(sequences.sizes.sum())
         self.model.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self._device)
         # Dropout draws from the global generator, which must not remember earlier steps.
@@ -121,24 +120,35 @@ class Learner:
             torch.manual_seed(dropout_seed)
             for start in range(0, rows, training.batch_size):
                 part = slice(start, start + training.batch_size)
+                given, share = sequences[part], float(sequences.sizes[part].sum()) / tokens
+                random = RowRandom.numbered(noise_seed, range(start, part.stop), length)
                 with blamed(config.conditioner, "for_training"):
-                    given = self._cues.for_training(ids[part], generator)
+                    cued = self._cues.for_training(given.ids, random.fork(0))
                 with devices.autocast(training, self._device):
                     loss = training_loss(
-                        self._network.conditioned(given),
-                        ids[part],
-                        valid,
+                        self._network.conditioned(cued),
+                        given,
                         times[part],
-                        generator,
+                        random,
                         objective=config.objective,
                     )
-                (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
-                total += loss.detach() / training.accumulate
+                (loss * share).backward()  # type: ignore[no-untyped-call]
+                total += loss.detach() * share
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
         done = Step(step + 1, total, learning_rate(config, step), norm)
         self._update(done)
         self.average.update(step)
         return done
+
+    def _times(self, rows: int, length: int, seed: int) -> Tensor:
+        """(rows, N) times of a step, drawn for all its rows at once.
+
+        Strata span the accumulated batch: drawn for each part alone they would be wider (T19).
+        """
+        diffusion, blocks = self._config.diffusion, length // self.model.block_size
+        generator = torch.Generator().manual_seed(seed)
+        times = draw_times(rows * blocks, generator, diffusion.times, diffusion.time_epsilon)
+        return clip_times(times, self.model.noise, diffusion.mask_rates).view(rows, blocks)
 
     def _update(self, done: Step) -> None:
         skip = None
@@ -208,7 +218,7 @@ def weights_of(model: Model) -> tuple[Weight, ...]:
     )
 
 
-def _seeds(seed: int, step: int) -> tuple[int, int]:
-    """64 bits for noise, 64 for dropout; the 1 keeps them apart from those that draw windows."""
-    noise, dropout = np.random.SeedSequence([seed, step, 1]).generate_state(2, np.uint64)
-    return int(noise), int(dropout)
+def _seeds(seed: int, step: int) -> tuple[int, int, int]:
+    """64 bits for times, noise and dropout; the 1 keeps them apart from those of windows."""
+    times, noise, dropout = np.random.SeedSequence([seed, step, 1]).generate_state(3, np.uint64)
+    return int(times), int(noise), int(dropout)

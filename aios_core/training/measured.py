@@ -13,12 +13,15 @@ from aios_core.contracts.dataset import SPLITS
 from aios_core.errors import DataError
 from aios_core.training import cues
 from aios_core.training.corpus import Corpus
-from aios_core.training.data import Tokens, digest, fingerprint, tokens, whole
+from aios_core.training.data import digest, fingerprint, tokens
+from aios_core.training.layout import Framing
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
     from aios_core.training.checkpoint import Checkpoint
     from aios_core.training.data import Prepared
+    from aios_core.training.spool import Part
+    from aios_core.training.tokens import Tokens
 
 
 class OtherTextsError(DataError):
@@ -84,7 +87,7 @@ def own(
         DataError: as for `own_corpus`.
     """
     corpus = own_corpus(trained, resolved, corpus)
-    return Measured(tokens(corpus, "validation", trained.tokenizer), corpus=corpus)
+    return Measured(_tokens(trained, corpus, "validation"), corpus=corpus)
 
 
 def others(trained: Checkpoint, file: Path, overrides: Sequence[str] = ()) -> Measured:
@@ -102,4 +105,9 @@ def others(trained: Checkpoint, file: Path, overrides: Sequence[str] = ()) -> Me
     kept = before if before.get("type") == "file" else {"type": "file"}
     values = {**trained.state.values, "dataset": {**kept, "path": str(file)}}
     resolved = resolve(values, overrides=overrides, registry=trained.resolved.registry)
-    return Measured(whole(Corpus(resolved), trained.tokenizer), str(file))
+    return Measured(_tokens(trained, Corpus(resolved), "whole"), str(file))
+
+
+def _tokens(trained: Checkpoint, corpus: Corpus, part: Part) -> Tokens:
+    """Rows in the sequences that the run learned from."""
+    return tokens(corpus, part, trained.tokenizer, Framing.of(trained.resolved.config))

@@ -13,7 +13,7 @@ from aios_core.quantization.linear import quantize_model
 if TYPE_CHECKING:
     from aios_core.contracts import Quantizer
     from aios_core.diffusion.model import Model
-    from aios_core.training.data import Tokens
+    from aios_core.training.tokens import Tokens
 
 TEXTS: Final = 128
 """Texts that a calibration sees, unless another number is given."""
@@ -56,7 +56,7 @@ def quantize(
             "use fewer `texts`",
             at_least=_ID * texts * model.length,
         ):
-            statistics = calibrate(model, train.batch(0, seed, texts, model.length), seed=seed)
+            statistics = calibrate(model, train.batch(0, seed, texts), seed=seed)
     quantize_model(
         model,
         quantizer,

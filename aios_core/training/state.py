@@ -19,7 +19,9 @@ FORMAT: Final = 4
 """Of the checkpoints that this version writes; an older one may be read, a newer one never."""
 
 _SEALED: Final = 3
-"""The first format that has a digest of itself."""
+"""The first format whose files hold a digest of themselves."""
+_IN_ROWS: Final = 4
+"""The first format whose networks may have learned from whole rows."""
 
 _text = validators.instance_of(str)
 
@@ -85,24 +87,43 @@ def read_state(folder: Path) -> State:
     path = folder / "state.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        version = data["format"]
-        if isinstance(version, int) and version > FORMAT:
-            raise ModelLoadError(
-                f"{path}: written in format {version} by a newer version of ai-os-diffusion; "
-                f"this one reads up to {FORMAT}"
-            )
         seal = data.pop("sha256", None)
-        if version >= _SEALED and seal != _seal(data):
-            raise ModelLoadError(
-                f"{path}: is truncated or changed: its SHA-256 is not the one it was written with"
-            )
-        return State(**data)
+        state = state_of(data, path)
+        changed = state.format >= _SEALED and seal != _seal(data)
     except FileNotFoundError:
         raise ModelLoadError(f"{path}: is missing; expected the folder of a checkpoint") from None
     except OSError as error:
         raise ModelLoadError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelLoadError(f"{path}: is truncated or changed: {_words(error)}") from error
+    if changed:
+        raise ModelLoadError(
+            f"{path}: is truncated or changed: its SHA-256 is not the one it was written with"
+        )
+    return state
+
+
+def state_of(data: Mapping[str, Any], path: Path) -> State:
+    """What plain data says of a checkpoint, under the settings that its format implied.
+
+    Args:
+        data: as a file has it.
+        path: of that file, for messages.
+
+    Raises:
+        ModelLoadError: its format is newer than this version's.
+        TypeError, ValueError, KeyError: it describes no checkpoint.
+    """
+    version, values = data["format"], data["values"]
+    if isinstance(version, int) and version > FORMAT:
+        raise ModelLoadError(
+            f"{path}: written in format {version} by a newer version of ai-os-diffusion; "
+            f"this one reads up to {FORMAT}"
+        )
+    if version < _IN_ROWS:
+        diffusion = {"packing": "stream", **values["diffusion"]}
+        data = {**data, "values": {**values, "diffusion": diffusion}}
+    return State(**data)
 
 
 def _words(error: Exception) -> str:

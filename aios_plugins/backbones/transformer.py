@@ -203,6 +203,7 @@ class TransformerModule(nn.Module):
         mask = None
         if condition is not None:
             mask = condition.mask
+            mask = mask[:, None] if mask is not None and mask.ndim == 3 else mask
             # Rows may stand in places of their own; all heads of a row stand in the same.
             places = places if condition.positions is None else condition.positions[:, None, :, 0]
         if condition is not None and condition.valid is not None:
@@ -266,7 +267,8 @@ class Transformer(Backbone):
     expansion: float = field(default=3.0, validator=[validators.gt(0), validators.le(64)])
     """Hidden width of the feed-forward network over D; 8/3 has the size of an ungated one of 4."""
     dropout: float = field(default=0.0, validator=[validators.ge(0), validators.lt(1)])
-    """Share of the features dropped in training."""
+    """Share of the features dropped in training. It is drawn by forward pass and not by row: with
+    it, a step of 4 passes of 4 rows is not that of one of 16."""
     time_conditioned: bool = False
     """Tell the network the time, by scaling and shifting what each layer reads. A masked state
     shows its time by its masks, so this rarely helps, and it forbids reusing a prediction."""

@@ -185,6 +185,7 @@ def _run(
     from aios_core.quantization.linear import Size, linears
     from aios_core.training import checkpoint
     from aios_core.training.data import tokens
+    from aios_core.training.layout import Framing
     from aios_core.training.measured import own_corpus
     from aios_core.training.quantize import quantize
 
@@ -192,7 +193,10 @@ def _run(
     before = Size.of(trained.model)
     seed = trained.resolved.config.seed
     calibrated = quantizer.calibrated
-    train = tokens(own_corpus(trained), "train", trained.tokenizer) if calibrated else None
+    framing = Framing.of(trained.resolved.config)
+    train = None
+    if calibrated:
+        train = tokens(own_corpus(trained), "train", trained.tokenizer, framing)
     _check_excluded(exclude, [f"{name}.weight" for name in linears(trained.model)], run)
     count = len(linears(trained.model, exclude))
     with tensor_bar("measuring", count) as measured, tensor_bar("quantizing", count) as on_progress:

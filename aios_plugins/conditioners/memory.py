@@ -8,7 +8,6 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from attrs import Attribute, field, frozen, validators
 
 from aios_core.contracts import Conditioner, CueSource
@@ -20,9 +19,9 @@ from aios_plugins.conditioners._recall import Recall
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Generator, Tensor
+    from torch import Tensor
 
-    from aios_core.contracts import Backbone, Id, TrainedTokenizer
+    from aios_core.contracts import Backbone, Id, Randomness, TrainedTokenizer
     from aios_core.contracts.conditioner import Surroundings
     from aios_plugins.conditioners._recall import Memories
 
@@ -156,11 +155,15 @@ class MemorySource(CueSource):
         """Of the ids and vectors in the store."""
         return self.recall.fingerprint()
 
-    def for_training(self, ids: Tensor, generator: Generator) -> Memories:
+    def for_training(self, ids: Tensor, random: Randomness) -> Memories:
         """Found by a beginning of random length, and none for some texts."""
-        lengths = torch.randint(1, ids.shape[1] + 1, (len(ids),), generator=generator)
+        vocabulary = self._tokenizer.vocabulary
+        begins = ids[:, 0] == vocabulary.bos_id  # which is no text to find anything by
+        filling = (ids == vocabulary.eos_id) | (ids == vocabulary.pad_id)
+        sizes = (~filling).sum(-1) - begins.long()
+        lengths = begins.long() + 1 + (random.uniform()[:, 0] * sizes).long()
         nearest = self._nearest(ids, lengths.tolist())
-        kept = torch.rand(len(ids), 1, generator=generator) >= self._settings.dropout
+        kept = random.uniform()[:, :1] >= self._settings.dropout
         return nearest.where(kept.numpy())
 
     def for_evaluation(self, ids: Tensor) -> Memories:

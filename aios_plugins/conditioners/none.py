@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attrs import frozen
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 @frozen
 class Unconditioned(Conditioner):
     """The network attends to its row and nothing else."""
+
+    conditions: ClassVar = False
 
     def build(self, dim: int, layers: int) -> None:
         """No module."""

@@ -135,7 +135,7 @@ def judge(
             raise EvolutionError(f"the model as it is has no finite score on the {name} texts")
         if not scores[1].isfinite().all():
             scores[1] = torch.full_like(scores[0], torch.inf)
-        compared[name] = compare(scores[0], scores[1], windows.valid.sum(1), alpha=alpha)
+        compared[name] = compare(scores[0], scores[1], windows.sizes, alpha=alpha)
     target, base = compared["target"], compared["base"]
     reason = _reason(target, base, config)
     return Verdict(reason is None, reason or _success(target, base), target, base, alpha)

@@ -112,7 +112,7 @@ def quantization_sensitivity(
         draws: noisy states of a text.
         seed: of the noise.
     """
-    own, tokens = copy.deepcopy(model).eval(), int(windows.valid.sum())
+    own, tokens = copy.deepcopy(model).eval(), int(windows.sizes.sum())
     before = score(own, windows, draws=draws, seed=seed)
     for name, parameter in own.named_parameters():
         if parameter.ndim == 2 and parameter.is_floating_point():

@@ -103,7 +103,7 @@ def evidence_uncertainty(model: Model, splits: Splits, registry: Registry) -> fl
 def _unsure(model: Model, windows: Windows, seed: int, registry: Registry) -> Tensor:
     """(N,) of each window."""
     if model.mode == "ar" or not model.process.absorbing or model.in_blocks:
-        return score(model, windows, draws=2, seed=seed) / windows.valid.sum(1)
+        return score(model, windows, draws=2, seed=seed) / windows.sizes
     default = {DEFAULT: estimator(registry)}
     levels = read(model.eval(), windows.ids, windows.valid, seed=seed)
     return torch.from_numpy(scores(levels, default)[DEFAULT]).mean(1)

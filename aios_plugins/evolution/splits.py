@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Self
 
+import attrs
 import numpy as np
 import torch
-from attrs import evolve, frozen
+from attrs import frozen
 
 from aios_core.contracts import Experience, Windows
 from aios_core.contracts.dataset import HELD_OUT
 from aios_core.errors import EvolutionError
 from aios_core.training.digest import tensor_digest, text_digest
+from aios_core.training.layout import Framing, in_order, sequences
 from aios_core.training.spool import Spool
+from aios_core.training.token_rows import TokenRows
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from aios_core.config.schema import Config
     from aios_core.contracts import Split, TrainedTokenizer
     from aios_core.training.corpus import Corpus
@@ -96,10 +101,11 @@ def split(config: Config, tokenizer: TrainedTokenizer, material: Material | None
             "configuration"
         )
     evolution, length = config.evolution, config.diffusion.length
+    framing = Framing.of(config)
     count = evolution.windows
 
     def cut(sets: Sequence[Corpus | Spool], part: Split, most: int) -> Windows:
-        return windows((t for corpus in sets for t in corpus.texts(part)), tokenizer, length, most)
+        return windows((t for c in sets for t in c.texts(part)), tokenizer, framing, most)
 
     material = material or Material.of(config)
     evidence, own = material.evidence, (material.base,)
@@ -145,28 +151,47 @@ MIN_WINDOWS = 16
 """Windows of each domain that decide, below which an interval would say nothing."""
 
 
-def windows(texts: Iterable[str], tokenizer: TrainedTokenizer, length: int, most: int) -> Windows:
-    """The first windows of some texts, one behind the other; the last one may be padded."""
-    eos, parts, total = tokenizer.vocabulary.eos_id, [np.empty(0, np.int64)], 0
-    for number, text in enumerate(texts):
-        if total >= most * length:
-            break
-        # Not all of a long text is wanted, and no token is shorter than a byte.
-        ids = tokenizer.encode(text[: 64 * most * length]).astype(np.int64)
-        parts += [np.array([eos]), ids] if number else [ids]
-        total += len(ids) + bool(number)
-    flat = np.concatenate(parts)[: most * length]
-    rows = -(-len(flat) // length)
-    ids = np.full(rows * length, tokenizer.vocabulary.pad_id, np.int64)
-    ids[: len(flat)] = flat
-    valid = np.arange(rows * length) < len(flat)
-    shape = (rows, length)
-    return Windows(torch.from_numpy(ids.reshape(shape)), torch.from_numpy(valid.reshape(shape)))
+def windows(
+    texts: Iterable[str], tokenizer: TrainedTokenizer, framing: Framing, most: int
+) -> Windows:
+    """The first windows of some texts, each of one text, as the model was trained on them.
+
+    A text begins with a begin token and ends with an end token; a longer one is cut. Of a model of
+    streams, texts lie one behind the other, with end tokens between them. What is left over is
+    padding.
+    """
+    rows = TokenRows.of(_encoded(texts, tokenizer, framing, most), tokenizer.vocabulary)
+    alone = attrs.evolve(framing, packed=False, fill=False)
+    if framing.documents:
+        return sequences(rows, in_order(rows, alone)[:most], alone)
+    length, ids = framing.length, rows.ids[:-1][: most * framing.length]
+    count = -(-len(ids) // length)
+    padded = np.full(count * length, tokenizer.vocabulary.pad_id, np.int64)
+    padded[: len(ids)] = ids
+    valid = np.arange(count * length) < len(ids)
+    shape = count, length
+    return Windows(torch.from_numpy(padded.reshape(shape)), torch.from_numpy(valid.reshape(shape)))
+
+
+def _encoded(
+    texts: Iterable[str], tokenizer: TrainedTokenizer, framing: Framing, most: int
+) -> Iterator[NDArray[np.int32]]:
+    """As many texts as fill so many windows."""
+    length, windows, places = framing.length, 0, 0
+    texts = iter(texts)
+    while (windows if framing.documents else places // length) < most:
+        if (text := next(texts, None)) is None:
+            return
+        # Not all of a long text is needed, and no token is shorter than a byte.
+        ids = tokenizer.encode(text[: 64 * most * length])
+        places += len(ids) + bool(places)
+        windows += -(-(len(ids) + 2) // length)
+        yield ids
 
 
 def take(windows: Windows, rows: torch.Tensor) -> Windows:
     """Some rows."""
-    return evolve(windows, ids=windows.ids[rows], valid=windows.valid[rows])
+    return windows[rows]
 
 
 def _part(windows: Windows, half: int) -> Windows:
@@ -176,10 +201,10 @@ def _part(windows: Windows, half: int) -> Windows:
 
 def _without(held: Windows, fitting: Windows) -> tuple[Windows, int]:
     """Held-out windows that do not stand in the fitting texts, at whatever offset."""
-    stream = fitting.ids[fitting.valid].numpy().tobytes()
+    stream = fitting.ids[fitting.targets].numpy().tobytes()
     kept = [
         row
         for row in range(len(held))
-        if held.ids[row][held.valid[row]].numpy().tobytes() not in stream
+        if held.ids[row][held.targets[row]].numpy().tobytes() not in stream
     ]
     return take(held, torch.tensor(kept, dtype=torch.long)), len(held) - len(kept)

@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen, validators
 from torch import Tensor, nn
 
 from aios_core.contracts import Adaptation, Budget, EvolutionLevel, Experience
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 from aios_core.errors import AIOSError, EvolutionError
 from aios_core.training import checkpoint
@@ -205,10 +206,12 @@ def _predictions(models: Sequence[Network], windows: Any, seed: int) -> _Cached:
     most = max(1, ENTRIES // (len(models) * model.vocabulary.size))
     rows = max(1, min(len(windows), 2 * most // windows.ids.shape[1]))
     chosen = torch.randperm(len(windows), generator=generator)[:rows]
-    ids, valid = windows.ids[chosen], windows.valid[chosen]
+    ids = windows.ids[chosen]
     times = draw_times(rows, generator)
-    z = torch.where(valid, model.process.corrupt(ids, model.noise.alpha(times), generator), ids)
-    where = (z == model.vocabulary.mask_id) & valid
+    random = RowRandom.numbered(seed, range(rows), ids.shape[1])
+    noisy = model.process.corrupt(ids, model.noise.alpha(times), random)
+    z = torch.where(windows.targets[chosen], noisy, ids)
+    where = z == model.vocabulary.mask_id
     places = where.flatten().nonzero()[:most, 0]
     decoded_parts: list[list[Tensor]] = [[] for _ in models]
     for start in range(0, rows, 64):

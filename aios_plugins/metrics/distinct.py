@@ -36,7 +36,9 @@ class Distinct(Metric):
     def measure(self, evidence: Evidence) -> dict[str, Estimate]:
         """``distinct_N`` for each N, leaving out those longer than a sample."""
         assert evidence.samples is not None
-        rows = evidence.samples.ids.tolist()
+        sampled = evidence.samples.sequences
+        pairs = zip(sampled.ids, sampled.targets, strict=True)
+        rows = [ids[targets].tolist() for ids, targets in pairs]
         values = {}
         for n in self.n:
             grams = [tuple(row[i : i + n]) for row in rows for i in range(len(row) - n + 1)]

@@ -27,7 +27,8 @@ class Entropy(Metric):
         """``entropy``, standard error over samples."""
         assert evidence.samples is not None
         entropies = []
-        for row in evidence.samples.ids:
-            share = row.unique(return_counts=True)[1].double() / len(row)
+        sampled = evidence.samples.sequences
+        for ids, targets in zip(sampled.ids, sampled.targets, strict=True):
+            share = ids[targets].unique(return_counts=True)[1].double() / int(targets.sum())
             entropies.append(float(torch.special.entr(share).sum()))
         return {"entropy": Estimate.ratio(entropies, [1.0] * len(entropies))}

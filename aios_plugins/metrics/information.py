@@ -9,6 +9,7 @@ from attrs import frozen
 
 from aios_core.contracts import Estimate, Evidence, Metric
 from aios_core.diffusion.objective import nelbo
+from aios_core.diffusion.random import RowRandom
 
 _PERCENT = range(10, 101, 10)
 
@@ -31,25 +32,23 @@ class Information(Metric):
         if model.mode != "diffusion" or not model.process.absorbing:
             return {}
         size = config.evaluation.batch_size
-        generator = torch.Generator().manual_seed(config.seed)
-        ids, valid = evidence.held_out.windows(config.diffusion.length)
-        blocks = config.diffusion.length // model.block_size
+        sequences, length = evidence.held_out.sequences(), config.diffusion.length
+        blocks = length // model.block_size
+        starts = range(0, len(sequences), size)
         curve = {}
         for percent in _PERCENT:
             rate = torch.tensor(percent / 100, dtype=torch.float64)
             time = model.noise.inverse(1 - rate).reshape(1, 1)
-            totals = [
-                nelbo(
-                    model,
-                    x0.to(model.device),
-                    kept.to(model.device),
-                    time.expand(len(x0), blocks).to(model.device),
-                    generator,
-                ).cpu()
-                for x0, kept in zip(ids.split(size), valid.split(size), strict=True)
-            ]
+            totals = []
+            for start in starts:
+                part = sequences[start : start + size]
+                rows = range(start, start + len(part))
+                random = RowRandom.numbered(config.seed, rows, length).fork(percent)
+                totals.append(nelbo(model, part, time.expand(len(part), blocks), random).cpu())
             hidden = (
-                valid.sum(-1) * model.noise.weight(time)[0, 0] * model.noise.mask_rate(time)[0, 0]
+                sequences.targets.sum(-1)
+                * model.noise.weight(time)[0, 0]
+                * model.noise.mask_rate(time)[0, 0]
             )
             curve[f"nats_at_{percent}"] = Estimate.ratio(
                 torch.cat(totals).double().tolist(), hidden.tolist()

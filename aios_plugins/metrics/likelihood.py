@@ -15,7 +15,8 @@ from aios_core.diffusion.objective import nll
 class Likelihood(Metric):
     """Exact negative log-likelihood of held-out texts under an autoregressive model.
 
-    Each window is predicted on its own, from its first token on, as a diffusion model sees it.
+    Each row, or window of a long one, is predicted on its own, as a diffusion model sees it: of a
+    row that gives a part, what is to be learned given that, and where it ends.
     """
 
     of: ClassVar = "model"
@@ -32,11 +33,11 @@ class Likelihood(Metric):
         if model.mode != "ar":
             return {}
         size = config.evaluation.batch_size
-        ids, valid = evidence.held_out.windows(config.diffusion.length)
+        sequences = evidence.held_out.sequences()
         totals = [
-            nll(model, x0.to(model.device), kept.to(model.device)).double().cpu()
-            for x0, kept in zip(ids.split(size), valid.split(size), strict=True)
+            nll(model, sequences[start : start + size]).double().cpu()
+            for start in range(0, len(sequences), size)
         ]
-        tokens = Estimate.ratio(torch.cat(totals).tolist(), valid.sum(-1).tolist())
+        tokens = Estimate.ratio(torch.cat(totals).tolist(), sequences.sizes.tolist())
         bits = evidence.bits_per_byte(tokens)
         return {"nll": tokens} if bits is None else {"nll": tokens, "nll_bpb": bits}

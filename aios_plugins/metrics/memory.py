@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from attrs import frozen
 
-from aios_core.contracts import Condition, Estimate, Evidence, Metric
+from aios_core.contracts import Estimate, Evidence, Metric, Sequences
+from aios_core.diffusion.objective import nelbo
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 from aios_core.training import cues
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
     from aios_core.config.schema import Config
     from aios_core.contracts import Network
@@ -40,66 +42,32 @@ class Memory(Metric):
         if model.conditioner is None or not model.process.absorbing or model.in_blocks:
             return {}
         source = cues.source(cast("Config", config), evidence.tokenizer)
-        ids, valid = evidence.held_out.windows(config.diffusion.length)
-        ids, valid = ids[valid.all(-1)], valid[valid.all(-1)]
-        if len(ids) < 2:  # there is no other text
+        sequences = evidence.held_out.sequences()
+        sequences = sequences[sequences.sizes >= 2]  # of others no half can be predicted
+        if len(sequences) < 2:  # there is no other text
             return {}
-        free = torch.arange(ids.shape[1]).expand_as(ids) >= -(-ids.shape[1] // 2)
-        right = source.for_evaluation(ids)
+        half = sequences.targets.cumsum(-1) * 2 > sequences.sizes[:, None]
+        asked = Sequences(sequences.ids, sequences.valid, sequences.targets & half)
+        right = source.for_evaluation(sequences.first_halves(model.vocabulary.pad_id))
         if right is None:
             return {}
-        other = right.taken(np.roll(np.arange(len(ids)), len(ids) // 2))
+        other = right.taken(np.roll(np.arange(len(asked)), len(asked) // 2))
         draws, size = config.evaluation.draws, config.evaluation.batch_size
         generator = torch.Generator().manual_seed(config.seed)
         gains: dict[str, list[float]] = {name: [] for name in self.units}
-        for start in range(0, len(ids), size):
-            rows = np.arange(start, min(start + size, len(ids)))
-            times = draw_times(len(rows) * draws, generator).view(draws, len(rows))
-            seed = int(torch.randint(2**62, (), generator=generator))
-            batch = tuple(tensor[start : start + size] for tensor in (ids, valid, free))
-            alone = _nats(model, batch, times, seed)
+        for start in range(0, len(asked), size):
+            part = asked[start : start + size]
+            rows = range(start, start + len(part))
+            times = draw_times(len(part) * draws, generator).view(draws, len(part))
+            alone = _nats(model, part, times, config.seed, rows)
             for name, given in zip(gains, (right, other), strict=True):
-                gain = alone - _nats(model.conditioned(given.taken(rows)), batch, times, seed)
-                gains[name] += gain.tolist()
-        tokens = free.sum(-1).tolist()
+                network = model.conditioned(given.taken(np.array(rows)))
+                gains[name] += (alone - _nats(network, part, times, config.seed, rows)).tolist()
+        tokens = (sequences.sizes - sequences.sizes // 2).tolist()
         return {name: Estimate.ratio(values, tokens) for name, values in gains.items()}
 
 
-def conditional_nelbo(
-    model: Network, x0: Tensor, valid: Tensor, times: Tensor, generator: Generator, *, free: Tensor
-) -> Tensor:
-    """One draw of the bound of -log p(free | rest) for each row.
-
-    MDLM's NELBO (arXiv 2406.07524, eq. 10) with noise on some positions alone: the others are
-    clean, as a prompt is.
-
-    Args:
-        model: a diffusion model under masks, not in blocks.
-        x0: (B, L) int64 clean tokens.
-        valid: (B, L) bool, False at padding.
-        times: (B,) float64 uniform in [0, 1].
-        generator: of the noise, on the CPU.
-        free: (B, L) bool, what the bound is of.
-
-    Returns:
-        (B,) nats.
-    """
-    alpha = model.noise.alpha(times)
-    hidden = torch.rand(x0.shape, generator=generator, dtype=torch.float64) >= alpha[:, None]
-    hidden &= free & valid
-    z = model.place(torch.where(hidden, model.vocabulary.mask_id, x0))
-    condition = None if bool(valid.all()) else Condition(model.place(valid))
-    h = model.states(z, model.place(times), condition)
-    row, column = hidden.nonzero().unbind(1)
-    losses = model.losses(h[model.place(row), model.place(column)], model.place(x0[row, column]))
-    total = torch.zeros(len(x0), dtype=torch.float64, device=losses.device)
-    total.index_add_(0, model.place(row), losses.double())
-    return model.place(model.noise.weight(times)) * total
-
-
-def _nats(model: Network, batch: tuple[Tensor, ...], times: Tensor, seed: int) -> Tensor:
+def _nats(model: Network, asked: Sequences, times: Tensor, seed: int, rows: range) -> Tensor:
     """The mean over draws of the bound of each row."""
-    ids, valid, free = batch
-    noise = torch.Generator().manual_seed(seed)
-    drawn = [conditional_nelbo(model, ids, valid, t, noise, free=free) for t in times]
-    return torch.stack(drawn).mean(0)
+    random = RowRandom.numbered(seed, rows, asked.ids.shape[1])
+    return torch.stack([nelbo(model, asked, t, random) for t in times]).mean(0).cpu()

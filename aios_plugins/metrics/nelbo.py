@@ -9,6 +9,7 @@ from attrs import frozen
 
 from aios_core.contracts import Estimate, Evidence, Metric
 from aios_core.diffusion.objective import nelbo
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 
 
@@ -16,9 +17,11 @@ from aios_core.diffusion.times import draw_times
 class Nelbo(Metric):
     """Upper bound of the negative log-likelihood of held-out texts, by the continuous-time NELBO.
 
-    Whatever was minimised, and under whatever corruption: the expectation over times in
-    [time_epsilon, 1] of its integrand (for masks MDLM's equation 10, arXiv 2406.07524), so too low
-    by about that fraction, and never over the part of them alone that training may draw from.
+    Of what is to be learned in a row given the rest of it, as of answers given their prompts, and
+    of where it ends. Whatever was minimised, and under whatever corruption: the expectation over
+    times in [time_epsilon, 1] of its integrand (for masks MDLM's equation 10, arXiv 2406.07524), so
+    too low by about that fraction, and never over the part of them alone that training may draw
+    from.
     ``evaluation.draws`` noisy states a sequence, their times stratified over a batch. Standard
     errors are over sequences and include that noise.
     """
@@ -38,15 +41,17 @@ class Nelbo(Metric):
             return {}
         size, draws = config.evaluation.batch_size, config.evaluation.draws
         generator = torch.Generator().manual_seed(config.seed)
-        ids, valid = evidence.held_out.windows(config.diffusion.length)
+        sequences, length = evidence.held_out.sequences(), config.diffusion.length
         totals = []
-        for start in range(0, len(ids), size):
-            x0, kept = (rows[start : start + size].to(model.device) for rows in (ids, valid))
-            shape = len(x0) * draws, config.diffusion.length // model.block_size
+        for start in range(0, len(sequences), size):
+            part = sequences[start : start + size]
+            rows = range(start, start + len(part))
+            shape = len(part) * draws, length // model.block_size
             kind, epsilon = config.diffusion.times, config.diffusion.time_epsilon
             times = draw_times(shape[0] * shape[1], generator, kind, epsilon).view(shape)
-            bounds = [nelbo(model, x0, kept, part, generator) for part in times.split(len(x0))]
+            random = RowRandom.numbered(config.seed, rows, length)
+            bounds = [nelbo(model, part, each, random) for each in times.split(len(part))]
             totals.append(torch.stack(bounds).double().mean(0).cpu())
-        tokens = Estimate.ratio(torch.cat(totals).tolist(), valid.sum(-1).tolist())
+        tokens = Estimate.ratio(torch.cat(totals).tolist(), sequences.sizes.tolist())
         bits = evidence.bits_per_byte(tokens)
         return {"nelbo": tokens} if bits is None else {"nelbo": tokens, "nelbo_bpb": bits}

@@ -29,10 +29,10 @@ class Twin(Metric):
         assert evidence.samples is not None
         if evidence.twin is None:
             return {}
-        ids = evidence.samples.ids.to(evidence.twin.device)
+        sampled, size = evidence.samples.sequences, evidence.config.evaluation.batch_size
         totals = [
-            nll(evidence.twin, rows, torch.ones_like(rows, dtype=torch.bool))
-            for rows in ids.split(evidence.config.evaluation.batch_size)
+            nll(evidence.twin, sampled[start : start + size]).double().cpu()
+            for start in range(0, len(sampled), size)
         ]
-        lengths = [float(ids.shape[1])] * len(ids)
-        return {"twin_nll": Estimate.ratio(torch.cat(totals).double().tolist(), lengths)}
+        tokens = sampled.sizes.tolist()
+        return {"twin_nll": Estimate.ratio(torch.cat(totals).tolist(), tokens)}

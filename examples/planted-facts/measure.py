@@ -20,9 +20,11 @@ import numpy as np
 import torch
 from facts import VALUES, memory, people, prompt
 
+from aios_core.contracts import Sequences
+from aios_core.diffusion.objective import nelbo as bound
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 from aios_core.inference import ArrowEngine
-from aios_plugins.metrics.memory import conditional_nelbo
 
 DRAWS = 16
 """Noisy states of a fact."""
@@ -49,14 +51,15 @@ def main() -> None:
 def nelbo(engine, asked):
     """Nats of what follows a prompt, by what the network is conditioned on."""
     model, vocabulary = engine.models["diffusion"].model, engine.tokenizer.vocabulary
-    texts = [engine.tokenizer.encode(memory(*fact)).tolist() for fact in asked]
+    rows = [engine.tokenizer.encode(memory(*fact)).tolist() for fact in asked]
     given = [len(engine.tokenizer.encode(prompt(*fact[:2]))) for fact in asked]
-    width = max(map(len, texts))
-    ids = torch.tensor([row + [vocabulary.pad_id] * (width - len(row)) for row in texts])
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [vocabulary.pad_id] * (width - len(row)) for row in rows])
     place = torch.arange(width).expand_as(ids)
-    valid = place < torch.tensor([len(row) for row in texts])[:, None]
+    valid = place < torch.tensor([len(row) for row in rows])[:, None]
     free = valid & (place >= torch.tensor(given)[:, None])
-    right = engine.cues.for_sampling([row[:n] for row, n in zip(texts, given, strict=True)], {})
+    texts = Sequences(ids, valid, free)
+    right = engine.cues.for_sampling([row[:n] for row, n in zip(rows, given, strict=True)], {})
     other = right.taken(np.roll(np.arange(len(asked)), len(asked) // 2))
     arms = {"right": model.conditioned(right), "random": model.conditioned(other), "none": model}
     nats = {name: torch.zeros(len(asked), dtype=torch.float64) for name in arms}
@@ -64,8 +67,8 @@ def nelbo(engine, asked):
         for draw in range(DRAWS):
             times = draw_times(len(asked), torch.Generator().manual_seed(draw))
             for name, network in arms.items():
-                noise = torch.Generator().manual_seed(draw)
-                drawn = conditional_nelbo(network, ids, valid, times, noise, free=free)
+                noise = RowRandom.numbered(draw, range(len(asked)), width)
+                drawn = bound(network, texts, times, noise)
                 nats[name] += drawn.cpu() / DRAWS
     values = {name: drawn.numpy() for name, drawn in nats.items()}
     return {name: interval(drawn) for name, drawn in values.items()} | {

@@ -39,14 +39,14 @@ class _Source(contracts.CueSource):
     def __init__(self, kinds, dropout):
         self.kinds, self.dropout = kinds, dropout
 
-    def for_training(self, ids, generator):
-        """By first tokens; some rows are left without."""
-        known = torch.rand(len(ids), generator=generator) >= self.dropout
-        return _Cues(ids[:, 0] % self.kinds, known)
+    def for_training(self, ids, random):
+        """By first tokens, behind the begin token; some rows are left without."""
+        known = random.uniform()[:, 0] >= self.dropout
+        return _Cues(ids[:, 1] % self.kinds, known)
 
     def for_evaluation(self, ids):
         """By first tokens."""
-        return _Cues(ids[:, 0] % self.kinds, torch.ones(len(ids), dtype=torch.bool))
+        return _Cues(ids[:, 1] % self.kinds, torch.ones(len(ids), dtype=torch.bool))
 
     def for_sampling(self, given, options):
         """By the option ``kind``, or the first token that is given."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from aios_core.config import resolve
 from aios_core.contracts import CueSource
+from aios_core.diffusion.random import RowRandom
 from aios_core.errors import InferenceError
 from aios_core.scaffold.examples.tokenizer import Utf8
 from aios_core.testing.contracts.base import Contract, expect
@@ -41,7 +42,7 @@ class ConditionerContract(Contract["Conditioner"]):
         """It has a module and a source, or cues of nobody."""
         module, source = _module(plugin), _source(plugin)
         for cues in (
-            source.for_training(_ids(), _generator()),
+            source.for_training(_ids(), _random(len(TEXTS))),
             source.for_evaluation(_ids()),
             source.for_sampling(_ids().tolist(), {}),
         ):
@@ -53,7 +54,7 @@ class ConditionerContract(Contract["Conditioner"]):
     def test_seed_decides(self, instance: Conditioner) -> None:
         """The generator is the only source of what is drawn for a training."""
         module, source = _module(instance), _source(instance)
-        first, again = (source.for_training(_ids(), _generator()) for _ in range(2))
+        first, again = (source.for_training(_ids(), _random(len(TEXTS))) for _ in range(2))
         if module is not None and first is not None:
             assert torch.equal(_heard(module, first), _heard(module, again)), "two sets of cues"
 
@@ -63,7 +64,7 @@ class ConditionerContract(Contract["Conditioner"]):
         if module is None:
             pytest.skip("this conditioner has no module, which is allowed")
         ids = _ids()[:1].expand(300, -1)
-        cues = source.for_training(ids, _generator())
+        cues = source.for_training(ids, _random(300))
         assert cues is not None, "no row of a training batch has a cue"
         states = _states(300)
         changed = (_heard(module, cues, 300) != states).flatten(1).any(-1)
@@ -135,5 +136,5 @@ def _heard(module: Any, cues: Cues | None, rows: int = len(TEXTS)) -> Tensor:
     return h
 
 
-def _generator() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+def _random(rows: int) -> RowRandom:
+    return RowRandom.numbered(0, range(rows), _ids().shape[1])

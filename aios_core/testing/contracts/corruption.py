@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 from aios_core.contracts import Continuous, Vocabulary
 from aios_core.diffusion.process import DiscreteProcess, process_of
+from aios_core.diffusion.random import RowRandom
 from aios_core.testing.contracts.base import Contract, expect
 from aios_core.testing.oracle import NoisyOracle
 
@@ -66,7 +67,7 @@ class CorruptionContract(Contract["Corruption"]):
         x0 = clean.expand(rows, -1).contiguous()
         level = torch.full((rows,), alpha, dtype=torch.float64)
         process = DiscreteProcess(instance, VOCABULARY)
-        z = process.corrupt(x0, level, torch.Generator().manual_seed(0))
+        z = process.corrupt(x0, level, RowRandom.numbered(0, range(rows), 4))
         assert torch.equal(clean.expand(rows, -1), x0), "the clean tokens were overwritten"
         assert (x0.shape, torch.int64) == (z.shape, z.dtype)
         expected = alpha * one_hot(clean, 7) + process.mass(level[:1])
@@ -79,11 +80,11 @@ class CorruptionContract(Contract["Corruption"]):
         assert numbers is None or numbers.space == Continuous(channels=3)
 
     def test_corruption_is_seeded(self, instance: Corruption) -> None:
-        """The generator that is passed is the only source of noise."""
+        """The streams that are passed are the only source of noise."""
         process = DiscreteProcess(instance, VOCABULARY)
         x0, half = torch.zeros(8, 64, dtype=torch.int64), torch.full((8,), 0.5).double()
         first, again, other = (
-            process.corrupt(x0, half, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+            process.corrupt(x0, half, RowRandom.numbered(seed, range(8), 64)) for seed in (0, 0, 1)
         )
         assert torch.equal(first, again)
         assert not torch.equal(first, other)

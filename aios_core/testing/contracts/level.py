@@ -119,7 +119,8 @@ class LevelContract(Contract["EvolutionLevel"]):
         x, t = torch.full((3, 8), VOCABULARY.mask_id), torch.ones(3).double()
         opening: Any = Opening()
         source = opening.open(resolve({}).config, None)
-        heard = adapted.conditioned(source.for_evaluation(torch.tensor([[1], [2], [3]])))
+        begun = torch.tensor([[VOCABULARY.bos_id, kind] for kind in (1, 2, 3)])
+        heard = adapted.conditioned(source.for_evaluation(begun))
         for changed in (adapted, heard):
             denoiser = changed.denoiser()
             torch.testing.assert_close(denoiser(x, t)[:, 2:5], denoiser.part(x, t, 2, 5))

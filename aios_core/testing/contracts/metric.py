@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
@@ -13,7 +15,9 @@ from aios_core.config import resolve
 from aios_core.contracts import Completion, Evidence, Row, Samples, Segment
 from aios_core.diffusion.model import Model
 from aios_core.testing.contracts.base import Contract, expect
-from aios_core.training.data import Tokens
+from aios_core.training import token_rows
+from aios_core.training.layout import Framing
+from aios_core.training.tokens import Tokens
 
 if TYPE_CHECKING:
     from aios_core.contracts import Metric
@@ -39,18 +43,20 @@ def tiny_evidence(text: str = TEXT, *, mode: str = "diffusion", length: int = 16
         }
     ).config
     tokenizer = config.tokenizer.train([])
-    ids = tokenizer.encode(text)
-    held_out = Tokens(ids, len(text.encode()), "text", tokenizer.vocabulary.pad_id)
-    windows, valid = held_out.windows(length)
-    rows = windows[valid.all(-1)]
-    texts = tuple(tokenizer.decode_batch(rows.numpy()))
+    with tempfile.TemporaryDirectory() as folder:
+        token_rows.write(Path(folder), [Row.of(text)], tokenizer)
+        rows = token_rows.read(Path(folder), tokenizer.vocabulary, mapped=False)
+    held_out = Tokens(rows, len(text.encode()), "text", Framing.of(config))
+    sequences = held_out.sequences()
+    sequences = sequences[sequences.valid.all(-1)]
+    texts = tuple(tokenizer.decode_batch(sequences.ids.numpy()))
     twin = Model.build(attrs.evolve(config, mode="ar"), tokenizer.vocabulary)
     return Evidence(
         config=config,
         model=Model.build(config, tokenizer.vocabulary).eval(),
         tokenizer=tokenizer,
         held_out=held_out,
-        samples=Samples(rows, texts, nfe=4, seconds=0.1, dtype="float64"),
+        samples=Samples(sequences, texts, nfe=4, seconds=0.1, dtype="float64"),
         twin=twin.eval(),
     )
 

@@ -14,10 +14,12 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from aios_core.config.schema import DiffusionConfig
+from aios_core.contracts import Sequences
 from aios_core.contracts.noise import Spacing
 from aios_core.contracts.soundness import UNSEEN, fault
 from aios_core.diffusion.bounds import Bound, CountBound, ScoreEntropy, StepBound
 from aios_core.diffusion.objective import estimate
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 from aios_core.testing.contracts.base import Contract, expect
 from aios_core.testing.oracle import Oracle, ignorant
@@ -181,11 +183,12 @@ def assert_ignorance(
     vocab, length = 3, 4
     model = ignorant(schedule, vocab=vocab, length=length)
     x0 = torch.arange(length).expand(rows, -1) % vocab
-    valid = torch.ones_like(x0, dtype=torch.bool)
+    sequences = Sequences(x0, torch.ones_like(x0, dtype=torch.bool))
     for number, objective in enumerate((Bound(), ScoreEntropy(), CountBound(), _Thousand())):
         generator = torch.Generator().manual_seed(number)
         times = draw_times(rows, generator, epsilon=epsilon)
-        nats = estimate(model, x0, valid, times, generator, objective=objective).double()
+        random = RowRandom.numbered(number, range(rows), length)
+        nats = estimate(model, sequences, times, random, objective=objective).double()
         nats = nats / (length * math.log(vocab))
         error = float(nats.std()) / math.sqrt(rows)
         off = abs(float(nats.mean()) - 1)

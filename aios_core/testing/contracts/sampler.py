@@ -177,6 +177,36 @@ class SamplerContract(Contract["Sampler"]):
             if getattr(instance, "exact", "never") in {"in the limit", "always"}:
                 assert far[100] < 1.6, f"not exact in the limit: floors: {far}"
 
+    def test_follows_the_joint_given_parts(self, instance: Sampler) -> None:
+        """T3, T14: where parts of texts from the joint are given, the wholes follow it again."""
+        exact = getattr(instance, "exact", "never")
+        if exact == "never":
+            pytest.skip("this sampler follows no joint, which is allowed")
+        rows = 4000
+        kinds: list[Corruption | None] = [None]
+        if not instance.absorbing_only:
+            kinds += [Mixed(0.0), Mixed(0.5)]
+        for corruption in kinds:
+            if corruption is None:
+                oracle, tolerance = Oracle(), TOLERANCE
+                generator = torch.Generator().manual_seed(2)
+                free = torch.rand(rows, 5, generator=generator).argsort(-1) < 3
+            else:
+                oracle, tolerance = NoisyOracle(corruption, Linear(), length=3, given=(1,)), 1.6
+                free = torch.tensor([True, False, True]).expand(rows, -1)
+            x = oracle.draw(rows, seed=1).masked_fill(free, oracle.mask_id)
+            core = DiffusionCore(
+                oracle,
+                self.with_steps(instance, 100),
+                Linear(),
+                oracle.mask_id,
+                process=oracle.process,
+            )
+            ids = core.sample(x, seeds=range(rows)).ids
+            assert torch.equal(x[~free], ids[~free]), "a given token was changed"
+            far = oracle.total_variation(ids) / oracle.floor(rows)
+            assert far < tolerance, f"not exact given a part: {far:.2f} floors away from the joint"
+
     @pytest.mark.parametrize("steps", [1, 3, 5, 50])
     def test_fills_in_every_mask(self, instance: Sampler, steps: int) -> None:
         """T13, T17: whatever a row's number of masks, also with more steps than masks."""

@@ -139,10 +139,9 @@ def _rows(source: Path, *, data: bool, quantizer: str | None) -> list[Row]:
     if data:
         if trained is None:
             raise EvolutionError(f"{source}: gradients need a model and its texts; expected a run")
-        from aios_core.contracts import Windows
         from aios_core.training.measured import own
 
-        texts = Windows(*own(trained).held_out.windows(trained.model.length, 96))
+        texts = own(trained).held_out.sequences(trained.model.length, 96)
         rows += with_data(trained.model, texts)
     if quantizer is not None:
         from aios_core.config.resolve import section

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from attrs import frozen
 
+from aios_core.contracts import Sequences
 from aios_core.diffusion.objective import nelbo
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 from aios_core.errors import DataError
 from aios_plugins._uncertainty.calibration import FEWEST, Calibration, Temperatures
@@ -278,9 +280,10 @@ def _levels(
 def _error(model: Model, ids: Tensor, *, seed: int) -> NDArray[np.float64]:
     """(N,) nats a token, by the NELBO."""
     generator = torch.Generator().manual_seed(seed + 1)
-    valid, total = torch.ones_like(ids, dtype=torch.bool), torch.zeros(len(ids)).double()
+    texts, total = Sequences(ids, torch.ones_like(ids, dtype=torch.bool)), torch.zeros(len(ids))
+    random, total = RowRandom.numbered(seed + 1, range(len(ids)), ids.shape[1]), total.double()
     for _ in range(DRAWS):
-        total += nelbo(model, ids, valid, draw_times(len(ids), generator), generator).cpu()
+        total += nelbo(model, texts, draw_times(len(ids), generator), random).cpu()
     nats: NDArray[np.float64] = (total / DRAWS / ids.shape[1]).numpy()
     return nats
 

@@ -1,16 +1,20 @@
 """Plugins in the form of version 0.1, which are served with a warning."""
 
+import re
 import threading
+from inspect import signature
 
 import pytest
 import torch
 from attrs import evolve, frozen
 
 from aios_core.config import resolve
-from aios_core.contracts import AdaptiveSampler, Objective, Sampler, SamplingContext
+from aios_core.contracts import AdaptiveSampler, Objective, Sampler, SamplingContext, Sequences
+from aios_core.contracts.former import OBJECTIVE
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo, training_loss
+from aios_core.diffusion.random import RowRandom
 from aios_core.errors import PluginError
 from aios_core.registry import Registry
 from aios_core.testing.contracts.sampler import Linear
@@ -194,12 +198,13 @@ def test_a_class_that_writes_neither_is_refused():
 
 @frozen
 class FormerHalf(Objective):
-    """An objective as it was written."""
+    """An objective as it was written, with noise that does not follow from the generator."""
 
     bound = False
 
     def losses(self, model, x0, valid, times, generator):
-        return times.mean(-1) ** 0.5 * nelbo(model, x0, valid, times, generator)
+        texts = Sequences(x0, valid)
+        return times.mean(-1) ** 0.5 * nelbo(model, texts, times, streams(x0))
 
 
 @frozen
@@ -212,16 +217,22 @@ class Half(Nelbo):
         return noisy.times.mean(-1) ** 0.5 * super().score(noisy, prediction, context)
 
 
-def loss(objective):
-    """A loss, and the gradient of a parameter."""
+def streams(x0):
+    return RowRandom.numbered(1, range(len(x0)), x0.shape[1])
+
+
+def loss(objective, *, given=0):
+    """A loss, and the gradient of a parameter, of texts that begin with given tokens."""
     oracle = Oracle(length=3)
     config = resolve(
         {"backbone": {"dim": 8, "layers": 1, "heads": 2}, "diffusion": {"length": 3}}
     ).config
     model = Model.build(config, oracle.vocabulary)
     x0, times = oracle.draw(8), torch.linspace(0.1, 1, 8).double()[:, None]
-    valid, generator = torch.ones_like(x0).bool(), torch.Generator().manual_seed(1)
-    value = training_loss(model, x0, valid, times, generator, objective=objective)
+    targets = torch.ones_like(x0).bool()
+    targets[:, :given] = False
+    texts = Sequences(x0, torch.ones_like(targets), targets)
+    value = training_loss(model, texts, times, streams(x0), objective=objective)
     value.backward()
     return value.detach(), model.head.embedding.weight.grad
 
@@ -232,6 +243,36 @@ def test_an_objective_in_the_old_form_does_what_it_did():
 
     for one, other in zip(old, loss(Half()), strict=True):
         assert torch.equal(one, other)
+
+
+def test_an_objective_in_the_old_form_is_not_asked_for_what_is_given():
+    """It would noise the given tokens and count them, and nobody would see it."""
+    with NEW_SCORE, pytest.raises(PluginError, match="cannot keep given tokens clean"):
+        loss(FormerHalf(), given=1)
+
+
+def test_an_old_objective_draws_by_the_seed():
+    """Its generator follows from the streams of the rows."""
+    seen = []
+
+    @frozen
+    class Drawing(Objective):
+        def losses(self, model, x0, valid, times, generator):
+            seen.append(torch.rand(2, generator=generator).tolist())
+            return nelbo(model, Sequences(x0, valid), times, streams(x0))
+
+    for _ in range(2):
+        with NEW_SCORE:
+            loss(Drawing())
+    assert seen[0] == seen[1]
+
+
+def test_the_new_form_that_is_shown_is_the_contract():
+    """What an author copies runs."""
+    shown = set(re.findall(r"def (\w+)\((.*)\)", OBJECTIVE))
+    for name, parameters in shown:
+        assert parameters.split(", ") == [*signature(getattr(Objective, name)).parameters]
+    assert {"draw", "score"} == {name for name, _ in shown}
 
 
 def test_what_an_old_objective_raises_is_its_fault():

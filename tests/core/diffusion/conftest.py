@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from aios_core.contracts import Vocabulary
+from aios_core.contracts import Sequences, Vocabulary
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import estimate
+from aios_core.diffusion.random import RowRandom
 from aios_core.testing.modules import stir
 from aios_plugins.backbones.transformer import Transformer
 from aios_plugins.corruptions.absorbing import Absorbing
@@ -18,19 +19,29 @@ from aios_plugins.objectives.score_entropy import ScoreEntropy
 VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
 
 
-def nelbo_exact_count(model, x0, valid, times, generator):
+def whole(x, valid=None):
+    """Texts of which all that is valid is learned."""
+    return Sequences(x, torch.ones_like(x, dtype=torch.bool) if valid is None else valid)
+
+
+def streams(x, seed=0):
+    """Random numbers for the rows of a batch."""
+    return RowRandom.numbered(seed, range(len(x)), x.shape[1])
+
+
+def nelbo_exact_count(model, sequences, times, random):
     """As many masks as each time says."""
-    return estimate(model, x0, valid, times, generator, objective=ExactCount())
+    return estimate(model, sequences, times, random, objective=ExactCount())
 
 
-def nelbo_discrete(model, x0, valid, times, generator, *, steps):
+def nelbo_discrete(model, sequences, times, random, *, steps):
     """The bound of so many steps."""
-    return estimate(model, x0, valid, times, generator, objective=D3PM(steps=steps))
+    return estimate(model, sequences, times, random, objective=D3PM(steps=steps))
 
 
-def score_entropy(model, x0, valid, times, generator):
+def score_entropy(model, sequences, times, random):
     """That of SEDD."""
-    return estimate(model, x0, valid, times, generator, objective=ScoreEntropy())
+    return estimate(model, sequences, times, random, objective=ScoreEntropy())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from aios_core.contracts import Condition
 from aios_core.diffusion.block_causal import BlockDenoiser, two_streams
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.objective import nelbo
@@ -11,10 +12,9 @@ from aios_plugins.samplers.ancestral import Ancestral
 from aios_plugins.samplers.first_hitting import FirstHitting
 from aios_plugins.samplers.remdm import Cap
 
-from .conftest import nelbo_exact_count
+from .conftest import nelbo_exact_count, streams, whole
 
 X = torch.tensor([[2, 0, 1, 1], [0, 0, 2, 5]])
-ALL = torch.ones_like(X, dtype=torch.bool)
 timed = pytest.mark.parametrize("time_conditioned", [False, True])
 
 
@@ -27,7 +27,7 @@ def generator():
 def test_blocks_of_one_are_autoregression(small_model, time_conditioned):
     """Exactly: the sum of -log p of each token given those before it, without any noise."""
     model = small_model(block_size=1, time_conditioned=time_conditioned)
-    found = nelbo_exact_count(model, X, ALL, torch.rand(2, 4).double(), generator())
+    found = nelbo_exact_count(model, whole(X), torch.rand(2, 4).double(), streams(X))
     denoiser = BlockDenoiser(model, None, None, cached=False)
     expected = torch.zeros(2).double()
     for i in range(4):
@@ -45,7 +45,7 @@ def test_one_block_is_plain_diffusion(small_model, time_conditioned):
     times = torch.tensor([0.4, 0.9]).double()
     losses = [
         estimate(
-            small_model(time_conditioned=time_conditioned, **settings), X, ALL, times, generator()
+            small_model(time_conditioned=time_conditioned, **settings), whole(X), times, streams(X)
         )
         for estimate in (nelbo, nelbo_exact_count)
         for settings in ({}, {"block_size": 4})
@@ -73,7 +73,7 @@ def test_bound_is_a_chain_of_blocks(small_model):
     rows = x.expand(4000, -1)
     times = torch.rand(4000, 2, generator=generator()).double()
     for estimate in (nelbo, nelbo_exact_count):
-        draws = estimate(model, rows, torch.ones_like(rows).bool(), times, generator())
+        draws = estimate(model, whole(rows), times, streams(rows))
         assert abs(float(draws.mean()) - expected) < 3.5 * float(draws.std()) / 4000**0.5
 
 
@@ -84,7 +84,7 @@ def test_nothing_leaks_from_later_blocks(small_model, time_conditioned):
     times = torch.rand(2, 2, generator=generator()).double()
 
     def states(z, x0):
-        return two_streams(model, z, x0, times, None)
+        return two_streams(model, z, x0, times, Condition())
 
     z = torch.tensor([[3, 0, 3, 3], [0, 3, 3, 5]])
     before = states(z, X)
@@ -110,7 +110,7 @@ def test_sampling_sees_what_training_sees(small_model, time_conditioned):
     model = small_model(block_size=2, time_conditioned=time_conditioned)
     z = torch.tensor([[3, 0, 3, 3], [0, 3, 3, 5]])
     t = torch.tensor([0.3, 0.8]).double()
-    trained = two_streams(model, z, X, t[:, None].expand(-1, 2), None)
+    trained = two_streams(model, z, X, t[:, None].expand(-1, 2), Condition())
     cached, bare = (BlockDenoiser(model, None, None, cached=one) for one in (True, False))
     for start in (0, 2, 0, 2):
         state = torch.cat((X[:, :start], z[:, start:]), 1)

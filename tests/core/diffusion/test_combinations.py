@@ -17,7 +17,7 @@ from aios_core.diffusion.times import draw_times
 from aios_core.errors import ConfigError
 from aios_core.registry import Registry
 
-from .conftest import VOCABULARY
+from .conftest import VOCABULARY, streams, whole
 
 REGISTRY = Registry.discover()
 
@@ -32,8 +32,7 @@ def train_one_step(model, objective):
     x = torch.randint(3, (4, 8), generator=generator)
     model.train()
     times = draw_times(4 * (8 // model.block_size or 1), generator).view(4, -1)
-    valid = torch.ones_like(x).bool()
-    loss = training_loss(model, x, valid, times, generator, objective=objective)
+    loss = training_loss(model, whole(x), times, streams(x), objective=objective)
     loss.backward()
     optimiser.step()
     assert loss.isfinite()
@@ -146,4 +145,4 @@ def test_twin_trains(head, backbone):
     model = Model.build(resolve(values).config, VOCABULARY)
     x = train_one_step(model, None)
     with torch.no_grad():
-        assert nll(model.eval(), x, torch.ones_like(x).bool()).isfinite().all()
+        assert nll(model.eval(), whole(x)).isfinite().all()

@@ -60,16 +60,19 @@ def test_metric_measures_the_curve(small_model):
     """Of a network that knows nothing it is log V everywhere."""
     from types import SimpleNamespace
 
-    from aios_core.training.data import Tokens
+    from aios_core.training.layout import Framing
+    from aios_core.training.token_rows import TokenRows
+    from aios_core.training.tokens import Tokens
 
     model = small_model()
     with torch.no_grad():
         model.head.linear.weight.zero_()
     config = resolve({"diffusion": {"length": 4}, "evaluation": {"batch_size": 64}}).config
-    ids = (torch.arange(2000) % 3).numpy()
-    evidence = SimpleNamespace(model=model, config=config, held_out=Tokens(ids, 2000, "x", 4))
-    result = Information().measure(evidence)
-    assert [f"nats_at_{percent}" for percent in range(10, 101, 10)] == list(result)
-    for name, estimate in result.items():
+    rows = TokenRows.of([(torch.arange(2000) % 3).numpy()], model.vocabulary)
+    held_out = Tokens(rows, 2000, "x", Framing(4, documents=False))
+    evidence = SimpleNamespace(model=model, config=config, held_out=held_out)
+    found = Information().measure(evidence)
+    assert [f"nats_at_{percent}" for percent in range(10, 101, 10)] == list(found)
+    for name, estimate in found.items():
         expected = float(torch.tensor(6.0).log())
         assert abs(estimate.value - expected) < 4 * estimate.stderr + 1e-9, name

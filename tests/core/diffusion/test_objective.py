@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -21,17 +22,13 @@ from aios_plugins.noise.md4_clipped import MD4Clipped
 from aios_plugins.noise.polynomial import Polynomial
 from aios_plugins.objectives.exact_count import ExactCount
 
-from .conftest import nelbo_discrete, nelbo_exact_count, score_entropy
+from .conftest import nelbo_discrete, nelbo_exact_count, score_entropy, streams, whole
 
 ROWS = 40_000
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def valid(x):
-    return torch.ones_like(x, dtype=torch.bool)
 
 
 def assert_mean(expected, draws):
@@ -82,15 +79,21 @@ def test_bias_of_leaving_out_small_times(epsilon, bias):
     assert off < bias
 
 
+def estimator(bound, *, kind="stratified", epsilon=0.0, **settings):
+    """A bound with times and noise by a seed."""
+
+    def drawn(model, x, seed):
+        times = draw_times(len(x), generator(seed), kind, epsilon)
+        return bound(model, whole(x), times, streams(x, seed), **settings)
+
+    return drawn
+
+
 ESTIMATORS = {
-    "iid": lambda m, x, g: nelbo(m, x, valid(x), draw_times(len(x), g, "iid"), g),
-    "stratified": lambda m, x, g: nelbo(m, x, valid(x), draw_times(len(x), g), g),
-    "exact count": lambda m, x, g: nelbo_exact_count(
-        m, x, valid(x), draw_times(len(x), g, epsilon=0), g
-    ),
-    "discrete": lambda m, x, g: nelbo_discrete(
-        m, x, valid(x), draw_times(len(x), g, epsilon=0), g, steps=2000
-    ),
+    "iid": estimator(nelbo, kind="iid", epsilon=1e-4),
+    "stratified": estimator(nelbo, epsilon=1e-4),
+    "exact count": estimator(nelbo_exact_count),
+    "discrete": estimator(nelbo_discrete, steps=2000),
 }
 
 
@@ -100,13 +103,13 @@ def test_estimators_agree_with_the_likelihood(name, noise):
     """T1, T5: with a perfect denoiser all of them average to -log p(x)."""
     oracle = Oracle()
     text = oracle.texts[100]
-    draws = ESTIMATORS[name](oracle.model(noise), text.expand(ROWS, -1), generator(1))
+    draws = ESTIMATORS[name](oracle.model(noise), text.expand(ROWS, -1), 1)
     assert_mean(-float(oracle.log_joint[100]), draws)
 
 
 UNDER_NOISE = {
-    "continuous": lambda m, x, t, g: nelbo(m, x, valid(x), t, g),
-    "discrete": lambda m, x, t, g: nelbo_discrete(m, x, valid(x), t, g, steps=100),
+    "continuous": nelbo,
+    "discrete": partial(nelbo_discrete, steps=100),
 }
 
 
@@ -119,7 +122,8 @@ def test_estimators_agree_under_other_noise(name, corruption):
     text, rows = oracle.texts[11], 20_000
     # The middles of a hundred strata, which are also inside the steps of discrete time.
     times = (torch.randperm(rows, generator=generator()) % 100 + 0.5).double() / 100
-    draws = UNDER_NOISE[name](oracle.model(noise), text.expand(rows, -1), times, generator(1))
+    x = text.expand(rows, -1)
+    draws = UNDER_NOISE[name](oracle.model(noise), whole(x), times, streams(x))
     exact, error = -float(oracle.log_joint[11]), float(draws.std()) / math.sqrt(rows)
     assert abs(float(draws.mean()) - exact) < 3.5 * error + 0.02 * exact
 
@@ -130,8 +134,8 @@ def test_score_entropy_is_sedds(noise, small_model):
     """T21: the formula of SEDD, written out at every masked position."""
     model, x = small_model(noise=noise), torch.tensor([[2, 0, 1, 1]]).expand(64, -1)
     times = draw_times(64, generator())
-    found = score_entropy(model, x, valid(x), times, generator(1))
-    z = model.process.corrupt(x, noise.alpha(times), generator(1))
+    found = score_entropy(model, whole(x), times, streams(x))
+    z = model.process.corrupt(x, noise.alpha(times), streams(x))
     sigma, slope = noise.sigma(times), -noise.alpha_prime(times) / noise.alpha(times)
     r = 1 / torch.expm1(sigma)
     logits = model(z, times)
@@ -148,11 +152,11 @@ def test_score_entropy_of_a_prediction_is_the_nelbo():
     """T21: equal where scores add up as a prediction's do, and above it elsewhere."""
     oracle = Oracle(length=3)
     x, times = oracle.draw(500), draw_times(500, generator())
-    bound = nelbo(oracle.model(Cosine()), x, valid(x), times, generator(1))
+    bound = nelbo(oracle.model(Cosine()), whole(x), times, streams(x))
     for shift, above in ((math.log(3), 0.0), (0.0, 0.01), (2.0, 0.01)):
         model = oracle.model(Cosine())
         model.logits = lambda h, shift=shift: h + shift
-        found = score_entropy(model, x, valid(x), times, generator(1))
+        found = score_entropy(model, whole(x), times, streams(x))
         if above:
             assert ((found >= bound).all(), float((found - bound).mean()) > above) == (True, True)
         else:
@@ -180,7 +184,7 @@ def test_estimators_agree_with_the_chain_rule(name, small_model):
     model = small_model(noise=LogLinear(eps=0.0))
     x = torch.tensor([2, 0, 1, 1])
     expected = chain_rule(model, x)
-    assert_mean(expected, ESTIMATORS[name](model, x.expand(10_000, -1), generator(2)))
+    assert_mean(expected, ESTIMATORS[name](model, x.expand(10_000, -1), 2))
 
 
 @torch.no_grad()
@@ -188,7 +192,7 @@ def test_discrete_bound_of_one_step(small_model):
     """T5: ancestral sampling in one step draws all tokens at once, and its bound says so."""
     model = small_model(noise=LogLinear(eps=0.0))
     x = torch.tensor([2, 0, 1, 1]).expand(8, -1)
-    bound = nelbo_discrete(model, x, valid(x), torch.rand(8), generator(), steps=1)
+    bound = nelbo_discrete(model, whole(x), torch.rand(8), streams(x), steps=1)
     together = -model.denoiser()(torch.full((1, 4), 3), torch.ones(1).double())[0]
     torch.testing.assert_close(bound, together.gather(-1, x[0, :, None]).sum().expand(8))
 
@@ -205,9 +209,9 @@ def test_loss_is_a_sum_over_all_tokens(small_model):
     model, expected = flat(small_model()), math.log(6)  # the mask is no answer
     x = torch.zeros(10_000, 4, dtype=torch.int64)
     times = draw_times(len(x), generator())
-    loss = objective.training_loss(model, x, valid(x), times, generator())
+    loss = objective.training_loss(model, whole(x), times, streams(x))
     assert pytest.approx(expected, rel=0.01) == loss.item()
-    per_row = nelbo_exact_count(model, x, valid(x), times, generator())
+    per_row = nelbo_exact_count(model, whole(x), times, streams(x))
     torch.testing.assert_close(per_row, torch.full((len(x),), 4 * expected).double())
 
 
@@ -221,7 +225,7 @@ def test_the_last_step_cleans_whatever_is_left(noise, small_model):
     x = torch.zeros(2000, 4, dtype=torch.int64)
     for steps in (1, 7):
         now = torch.zeros(len(x), dtype=torch.float64)  # all in the last of the steps
-        bound = nelbo_discrete(model, x, valid(x), now, generator(), steps=steps)
+        bound = nelbo_discrete(model, whole(x), now, streams(x), steps=steps)
         masks = bound / steps / math.log(6)
         torch.testing.assert_close(masks, masks.round(), atol=1e-9, rtol=0)
         assert set(masks.round().tolist()) <= {0, 1, 2, 3, 4}
@@ -234,8 +238,8 @@ def test_the_last_step_of_other_noise_is_to_clean_tokens(corruption, small_model
     noise = MD4Clipped(eps=1e-3)
     model = flat(small_model(noise=noise, corruption=corruption))
     x = torch.zeros(8, 4, dtype=torch.int64)
-    bound = nelbo_discrete(model, x, valid(x), torch.rand(8), generator(), steps=1)
-    z = model.process.corrupt(x, noise.alpha(torch.ones(8).double()), generator())
+    bound = nelbo_discrete(model, whole(x), torch.rand(8), streams(x), steps=1)
+    z = model.process.corrupt(x, noise.alpha(torch.ones(8).double()), streams(x))
     seen = model.process.mass(noise.alpha(torch.ones(1).double()))[0]
     alpha = float(noise.alpha(torch.tensor(1.0).double()))
     # -log p(x | z), by Bayes' rule, of a prediction that knows nothing of the other positions.
@@ -250,9 +254,9 @@ def test_padding_is_no_part_of_what_a_loss_is_divided_by(mode, small_model):
     model, times = flat(small_model(mode)), torch.full((3, 1), 1.0, dtype=torch.float64)
     x = torch.tensor([[2, 0, 1, 1], [0, 1, 4, 4], [1, 4, 4, 4]])
     for rows in ([0], [1], [2], [0, 1, 2]):
-        shown = x[rows] != 4
+        given = whole(x[rows], x[rows] != 4)
         loss = objective.training_loss(
-            model, x[rows], shown, times[rows], generator(), objective=ExactCount()
+            model, given, times[rows], streams(x[rows]), objective=ExactCount()
         )
         assert pytest.approx(math.log(6)) == loss.item(), rows
 
@@ -260,7 +264,7 @@ def test_padding_is_no_part_of_what_a_loss_is_divided_by(mode, small_model):
 def test_padding_is_never_hidden(small_model):
     """T6: at the end of time all tokens of a row are, and each counts once."""
     model, x = flat(small_model("diffusion")), torch.tensor([[2, 0, 1, 1], [0, 1, 4, 4]])
-    rows = nelbo(model, x, x != 4, torch.ones(2, 1).double(), generator()).detach()
+    rows = nelbo(model, whole(x, x != 4), torch.ones(2, 1).double(), streams(x)).detach()
 
     assert pytest.approx(float(rows[0]) / 2, rel=1e-6) == float(rows[1]) > 0
 
@@ -270,10 +274,10 @@ def test_padding_counts_for_nothing(small_model, mode):
     """T6, T16: neither corrupted nor predicted nor counted, and its tokens change nothing."""
     model = small_model(mode)
     x = torch.tensor([[2, 0, 1, 1], [0, 1, 4, 4]])
-    shown = x != 4
+    shown, times = x != 4, draw_times(2, generator())
     losses = [
         objective.training_loss(
-            model, x.masked_fill(~shown, pad), shown, draw_times(2, generator()), generator()
+            model, whole(x.masked_fill(~shown, pad), shown), times, streams(x)
         ).item()
         for pad in (4, 5)
     ]
@@ -281,9 +285,10 @@ def test_padding_counts_for_nothing(small_model, mode):
     ends = flat(model)
     for seed in range(20):
         if mode == "ar":
-            rows = nll(ends, x, shown)
+            rows = nll(ends, whole(x, shown))
         else:
-            rows = nelbo_exact_count(ends, x, shown, torch.rand(2).double(), generator(seed))
+            times = torch.rand(2).double()
+            rows = nelbo_exact_count(ends, whole(x, shown), times, streams(x, seed))
         torch.testing.assert_close(rows, torch.tensor([4.0, 2.0]).double() * math.log(6))
 
 
@@ -291,9 +296,8 @@ def test_loss_reaches_every_parameter(small_model):
     for mode in ("diffusion", "ar"):
         model = small_model(mode).train()
         x = torch.randint(3, (8, 4))
-        objective.training_loss(
-            model, x, valid(x), draw_times(8, generator()), generator()
-        ).backward()
+        times = draw_times(8, generator())
+        objective.training_loss(model, whole(x), times, streams(x)).backward()
         assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
@@ -301,9 +305,8 @@ def test_a_batch_without_masks_trains_nothing(small_model):
     """No division by the number of masks, so nothing happens when there is none."""
     model = small_model()
     x = torch.zeros(2, 4, dtype=torch.int64)
-    loss = objective.training_loss(
-        model, x, valid(x), torch.full((2,), 1e-12).double(), generator()
-    )
+    times = torch.full((2,), 1e-12).double()
+    loss = objective.training_loss(model, whole(x), times, streams(x))
     loss.backward()
     assert 0 == loss.item()
     assert not any(p.grad.any() for p in model.parameters())
@@ -315,7 +318,7 @@ def test_likelihood_of_the_twin_is_exact(small_model):
     model = small_model("ar")
     tokens = [token for token in range(7) if token != 3]
     texts = torch.tensor(list(itertools.product(tokens, repeat=3)))
-    total = (-nll(model, texts, valid(texts))).exp().sum()
+    total = (-nll(model, whole(texts))).exp().sum()
     assert pytest.approx(1.0) == total.item()
 
 
@@ -325,7 +328,7 @@ def test_first_token_of_the_twin_is_predicted_from_bos(small_model):
     x = torch.tensor([[2]])
     logits = model(torch.tensor([[5]]))[0, 0]
     logits[3] = -torch.inf
-    assert pytest.approx(-logits.log_softmax(0)[2].item()) == nll(model, x, valid(x)).item()
+    assert pytest.approx(-logits.log_softmax(0)[2].item()) == nll(model, whole(x)).item()
 
 
 def test_bfloat16_loss_is_computed_in_float32(small_model):
@@ -335,7 +338,7 @@ def test_bfloat16_loss_is_computed_in_float32(small_model):
     logits = model(torch.tensor([[5, 2, 0, 1]])).double()
     logits[..., 3] = -torch.inf
     expected = -logits.log_softmax(-1).gather(-1, x[..., None]).sum()
-    assert pytest.approx(expected.item(), rel=1e-6) == nll(model, x, valid(x)).item()
+    assert pytest.approx(expected.item(), rel=1e-6) == nll(model, whole(x)).item()
 
 
 @pytest.mark.parametrize("noise", [LogLinear(), Cosine()])
@@ -363,9 +366,9 @@ def test_logits_in_pieces_are_the_same(small_model, mode, monkeypatch):
 
     def run(entries):
         monkeypatch.setattr(objective, "LOGITS_AT_ONCE", entries)
-        model, source = small_model(mode).train(), generator(3)
+        model, times = small_model(mode).train(), draw_times(8, generator(3))
         x = torch.arange(32).reshape(8, 4) % 3
-        objective.training_loss(model, x, valid(x), draw_times(8, source), source).backward()
+        objective.training_loss(model, whole(x), times, streams(x)).backward()
         return [p.grad for p in model.parameters()]
 
     expected = run(1 << 30)
@@ -386,7 +389,7 @@ def test_a_network_is_told_the_time_of_as_many_masks_as_it_sees(estimate, noise,
 
     model.states = watched
     x = torch.zeros(8, 400, dtype=torch.int64)
-    estimate(model, x, valid(x), draw_times(8, generator())[:, None], generator(1))
+    estimate(model, whole(x), draw_times(8, generator())[:, None], streams(x))
     ((z, t),) = seen
     exactly = estimate is nelbo_exact_count
     shares = (z == 3).double().mean(-1)

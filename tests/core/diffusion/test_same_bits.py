@@ -24,6 +24,8 @@ from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers._remasking import shares
 
+from .conftest import streams, whole
+
 MASK, LENGTH = 3, 8
 SAMPLERS = {one.name: one.load() for one in Registry.discover().components("sampler")}
 OBJECTIVES = {one.name: one.load() for one in Registry.discover().components("objective")}
@@ -176,9 +178,10 @@ def test_samplers(small_model, name, corruption, settings, timed):
 
 @frozen
 class Sums(Objective):
-    """An objective by the sums that it had."""
+    """An objective by the sums that it had, with the noise of the streams that all draw from."""
 
     inner: Objective
+    random: object
 
     def losses(self, model, x0, valid, times, generator):
         name, noise = type(self.inner).__name__, model.noise
@@ -187,7 +190,7 @@ class Sums(Objective):
             inside = valid.view(*u.shape, -1)
             n = inside.sum(-1).double()
             k = (u * n).floor().clamp(max=n - 1) + 1
-            score = torch.rand(x0.shape, generator=generator, dtype=torch.float64)
+            score = self.random.uniform()
             rank = score.view(inside.shape).masked_fill(~inside, torch.inf).argsort(-1).argsort(-1)
             z = torch.where((rank < k[..., None]).view(x0.shape) & valid, MASK, x0)
             share = torch.where(n > 0, k / n, 1)
@@ -197,10 +200,8 @@ class Sums(Objective):
         step = None if steps is None else (u * steps).floor().clamp(max=steps - 1) + 1
         now = u if steps is None else step / steps
         before = None if steps is None else (step - 1) / steps
-        z = model.process.corrupt(
-            x0.reshape(now.numel(), -1), noise.alpha(now).flatten(), generator
-        )
-        z = torch.where(valid, z.view(x0.shape), x0)
+        z = model.process.corrupt(x0, noise.alpha(now), self.random)
+        z = torch.where(valid, z, x0)
         if not model.process.absorbing:
             t = now[:, 0]
             log_probs = model.log_probs(network(model, x0, z, now, valid))
@@ -222,7 +223,7 @@ class Sums(Objective):
 
 def network(model, x0, z, times, valid):
     if model.in_blocks:
-        return two_streams(model, z, x0, times, valid)
+        return two_streams(model, z, x0, times, Condition(valid))
     return model.states(z, times.reshape(len(z)), Condition(valid))
 
 
@@ -263,13 +264,12 @@ def test_objectives(small_model, name, corruption, blocks):
         model = small_model(
             corruption=corruption, block_size=blocks, noise=Cosine(), dtype=torch.float32
         )
-        generator = torch.Generator().manual_seed(3)
-        losses = estimate(model, x0, valid, times, generator, objective=objective)
+        losses = estimate(model, whole(x0, valid), times, streams(x0), objective=objective)
         losses.sum().backward()
         return [losses.detach(), *(one.grad for one in model.parameters())]
 
     new = learned(OBJECTIVES[name]())
     with pytest.warns(DeprecationWarning, match="writes losses"):
-        old = learned(Sums(OBJECTIVES[name]()))
+        old = learned(Sums(OBJECTIVES[name](), streams(x0)))
     for one, other in zip(old, new, strict=True):
         assert torch.equal(one, other)

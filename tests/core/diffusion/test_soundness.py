@@ -24,7 +24,7 @@ from aios_plugins.noise.linear_sigma import LinearSigma
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.noise.polynomial import Polynomial
 
-from .conftest import VOCABULARY
+from .conftest import VOCABULARY, streams, whole
 
 SMALLEST = 1e-4
 
@@ -242,11 +242,10 @@ def test_ignorance_under_other_noise(corruption):
     from aios_core.diffusion.times import draw_times
     from aios_core.testing.oracle import ignorant
 
-    rows, source = 4096, torch.Generator().manual_seed(0)
+    rows = 4096
     x0 = torch.arange(4).expand(rows, -1) % 3
-    times = draw_times(rows, source)
-    model = ignorant(LogLinear(), corruption)
-    nats = nelbo(model, x0, torch.ones_like(x0, dtype=torch.bool), times, source)
+    times = draw_times(rows, torch.Generator().manual_seed(0))
+    nats = nelbo(ignorant(LogLinear(), corruption), whole(x0), times, streams(x0))
     error = float(nats.std()) / rows**0.5
     expected = 4 * torch.tensor(3.0).log()
     assert abs(float(nats.mean() - expected)) < 4 * error + 5e-3

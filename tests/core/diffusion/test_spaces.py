@@ -26,7 +26,7 @@ from aios_plugins.heads.text import Text
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.samplers.ancestral import Ancestral
 
-from .conftest import VOCABULARY
+from .conftest import VOCABULARY, streams
 
 PICTURE = Continuous(channels=3)
 
@@ -51,8 +51,8 @@ class GaussianProcess:
     def prior(self, u):
         return math.sqrt(2) * torch.erfinv(2 * u - 1)
 
-    def corrupt(self, x0, alpha, generator):
-        eps = torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
+    def corrupt(self, x0, alpha, random):
+        eps = self.prior(torch.stack([random.uniform() for _ in range(x0.shape[-1])], -1))
         alpha = alpha.reshape(-1, 1, 1)
         return alpha.sqrt() * x0 + (1 - alpha).sqrt() * eps
 
@@ -152,7 +152,7 @@ def test_the_bound_of_numbers_is_that_of_their_noise():
     alpha, slope = noise.alpha(t), noise.alpha_prime(t)
     source = torch.Generator().manual_seed(0)
     x0 = math.sqrt(v) * torch.randn(4000, 50, 3, generator=source).double()
-    z = process.corrupt(x0, alpha, torch.Generator().manual_seed(1))
+    z = process.corrupt(x0, alpha[:, None], streams(x0))
     level = alpha[:, None, None]
     mean = level.sqrt() * v / (level * v + 1 - level) * z
     nats = process.integrand(z, x0, mean, alpha, slope)

@@ -34,7 +34,7 @@ from aios_plugins.samplers.ancestral import Ancestral
 from aios_plugins.samplers.confidence import Confidence
 from aios_plugins.samplers.threshold import Threshold
 
-from .conftest import VOCABULARY
+from .conftest import VOCABULARY, streams, whole
 from .test_soundness import plugged
 
 MASK, LENGTH = 3, 5
@@ -305,9 +305,8 @@ def test_a_network_names_its_parts(what, mode):
         from aios_plugins.objectives.nelbo import Nelbo
 
         times = torch.full((2, 1), 0.9, dtype=torch.float64)
-        valid, source = torch.ones_like(x, dtype=torch.bool), torch.Generator()
         with pytest.raises(PluginError, match=problem):
-            training_loss(model, x, valid, times, source, objective=Nelbo())
+            training_loss(model, whole(x), times, streams(x), objective=Nelbo())
 
 
 def test_a_constraint_does_not_hide_it():
@@ -350,13 +349,7 @@ def test_an_objective_is_held_to_its_contract(small_model):
             return self.bend(torch.zeros(len(noisy.x0)))
 
     model, x = small_model(), torch.zeros(2, 4, dtype=torch.int64)
-    given = (
-        model,
-        x,
-        torch.ones_like(x, dtype=torch.bool),
-        torch.ones(2, 1).double(),
-        torch.Generator(),
-    )
+    given = model, whole(x), torch.ones(2, 1).double(), streams(x)
     for bend, problem in (
         (lambda nats: nats[:1], r"Losses gives losses of torch.float32 and shape \(1,\)"),
         (lambda nats: nats.long(), "Losses gives losses of torch.int64"),

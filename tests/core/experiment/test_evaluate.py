@@ -15,7 +15,7 @@ import aios_core
 from aios_core import allocation
 from aios_core.cli.evaluate import print_evaluation
 from aios_core.config import resolve
-from aios_core.contracts import Estimate, Metric, Samples
+from aios_core.contracts import Estimate, Metric, Samples, Sequences
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.random import row_seed
 from aios_core.errors import ConfigError, DataError, InferenceError, TrainingError
@@ -30,7 +30,7 @@ from aios_core.experiment.evaluate import (
     evaluate_samples,
 )
 from aios_core.experiment.run import ready
-from aios_core.experiment.sampling import Sampled, sample
+from aios_core.experiment.sampling import Sampled, ended, sample, texts_of
 from aios_core.registry import Registry
 from aios_core.training import quantize
 from aios_core.training.data import prepare
@@ -72,10 +72,10 @@ def test_the_reference_is_held_out_text(subject):
     """Section 5, experiment/evaluate.py:117: the same measures, of real texts and not samples."""
     one = subject()
     found = evaluate_samples(one, None)
-    windows, valid = one.held_out.windows(16)
-    whole = windows[valid.all(-1)]
-    ids = whole[torch.linspace(0, len(whole) - 1, 6).round().long()]
-    real = Samples(ids, tuple(one.tokenizer.decode_batch(ids.numpy())), 0, 0.0, "none")
+    whole = one.held_out.sequences(16)
+    rows = whole[torch.linspace(0, len(whole) - 1, 6).round().long()]
+    rows = ended(rows, one.tokenizer.vocabulary.eos_id)
+    real = Samples(rows, texts_of(rows, one.tokenizer, one.held_out.framing), 0, 0.0, "none")
     evidence = attrs.evolve(_evidence(one), samples=real)
 
     for metric in (Entropy(), Distinct()):
@@ -94,11 +94,10 @@ def test_bytes_are_those_of_the_tokens_that_are_measured(subject):
     """Section 5, experiment/evaluate.py:225: with max_tokens, bits a byte count the cut alone."""
     part, whole = (subject(f"evaluation.max_tokens={n}") for n in (100, 10**9))
 
-    assert 100 == len(part.held_out.ids) == part.held_out.num_bytes
+    assert 95 == len(part.held_out.ids) == part.held_out.num_bytes, "six sequences and no end"
     assert evaluate_model(part)["bytes"] == len(part.tokenizer.decode(part.held_out.ids).encode())
-    assert (
-        len(whole.held_out.ids) == whole.held_out.num_bytes == pytest.approx(len(WORDS) / 10, abs=1)
-    )
+    assert len(whole.held_out.ids) - 1 == whole.held_out.num_bytes
+    assert whole.held_out.num_bytes == pytest.approx(len(WORDS) / 10, abs=1)
 
 
 def test_yardsticks_are_what_knows_nothing_and_counts_alone_reach(subject, capsys):
@@ -106,7 +105,7 @@ def test_yardsticks_are_what_knows_nothing_and_counts_alone_reach(subject, capsy
     one = subject("evaluation.max_tokens=100")
     found = evaluate_model(one)
     counts = Counter(one.held_out.ids.tolist())
-    unigram = -sum(n / 100 * math.log(n / 100) for n in counts.values())
+    unigram = -sum(n / 95 * math.log(n / 95) for n in counts.values())
 
     assert {"uniform": math.log(259), "unigram": pytest.approx(unigram)} == found["yardsticks"]
     assert {"nelbo": math.exp(found["metrics"]["nelbo"]["value"])} == found["perplexity"]
@@ -174,7 +173,7 @@ def test_an_override_is_resolved_where_the_run_was(made):
 def test_network_calls_are_those_of_one_batch(subject, batch_size):
     """Section 5, experiment/sampling.py:64: the cost of a text, in however many batches."""
     one = subject(f"sampling.batch_size={batch_size}", "sampling.num_samples=6")
-    found = sample(one.config, one.model, one.tokenizer).samples
+    found = sample(one.config, one.model, one.tokenizer, one.held_out).samples
 
     assert 3 == found.nfe
     assert 6 == len(found.ids) == len(set(map(tuple, found.ids.tolist())))
@@ -184,23 +183,26 @@ def test_a_quantizer_is_calibrated_on_texts_that_it_is_not_measured_on(subject, 
     """On the training split, whatever is measured: the held-out one would flatter it."""
     seen = []
 
-    def calibrate(model, ids, **how):
-        seen.append((ids, how["seed"]))
-        return real(model, ids, **how)
+    def calibrate(model, texts, **how):
+        seen.append((texts, how["seed"]))
+        return real(model, texts, **how)
 
     real = quantize.calibrate
     monkeypatch.setattr(quantize, "calibrate", calibrate)
     one = subject("quantizer.type=arrow", "quantizer.quality=calibrated", "seed=3")
-    held_out = one.tokenizer.decode(one.held_out.ids)
-    ((ids, seed),) = seen
+    held_out = one.tokenizer.decode(one.held_out.ids[:-1])
+    ((texts, seed),) = seen
 
     train_tokens = prepare(resolve(made[1])).train
     assert 3 == seed
-    assert ids.equal(train_tokens.batch(0, 3, 128, 16)), "drawn by the seed"
+    assert texts.ids.equal(train_tokens.batch(0, 3, 128).ids), "drawn by the seed"
 
     assert WORDS.endswith(held_out)
-    for text in one.tokenizer.decode_batch(ids.numpy()):
-        assert text in WORDS.removesuffix(held_out)
+    special = {one.tokenizer.vocabulary.bos_id, one.tokenizer.vocabulary.eos_id}
+    for row in texts.ids.tolist():
+        assert one.tokenizer.decode([i for i in row if i not in special]) in WORDS.removesuffix(
+            held_out
+        )
 
 
 @pytest.mark.parametrize("sampler", ["ancestral", "remdm-cap", "confidence"])
@@ -211,20 +213,21 @@ def test_the_film_shows_how_the_first_text_came_about(subject, sampler):
     mask = one.model.vocabulary.mask_id
     watched = DiffusionCore(one.model, one.config.sampler, one.model.noise, mask)
     x = torch.full((2, 16), mask)
+    x[:, 0] = one.model.vocabulary.bos_id
     seeds = [row_seed(one.config.seed, row) for row in range(2)]
-    watched.sample(x, seeds=seeds, callback=states.append)
-    found = sample(one.config, one.model, one.tokenizer)
-    film, shown = found.film, [None] * 16
+    watched.sample(x, x != mask, seeds=seeds, callback=states.append)
+    found = sample(one.config, one.model, one.tokenizer, one.held_out)
+    film, shown = found.film, [None] * 15
 
     assert states[-1].ids.equal(found.samples.ids)
     assert [state.nfe for state in states[1:]] == film["nfe"]
     for frame, before, state in zip(film["frames"], states, states[1:], strict=False):
-        ids = state.ids[0].tolist()
-        changed = (before.ids[0] != state.ids[0]).nonzero()[:, 0].tolist()
+        ids = state.ids[0, 1:].tolist()
+        changed = (before.ids[0, 1:] != state.ids[0, 1:]).nonzero()[:, 0].tolist()
         assert changed == [place for place, *_ in frame]
         for place, token, confidence in frame:
             shown[place] = token
-            assert pytest.approx(float(state.confidence[0, place]), abs=5e-4) == confidence
+            assert pytest.approx(float(state.confidence[0, 1 + place]), abs=5e-4) == confidence
         assert shown == [None if i == mask else one.tokenizer.token(i) for i in ids]
     assert film["tokens"] == shown
     assert film["nfe"][-1] < len(film["nfe"]) == len(film["frames"]), "an answer serves two steps"
@@ -233,14 +236,17 @@ def test_the_film_shows_how_the_first_text_came_about(subject, sampler):
 def test_a_reference_of_a_split_without_a_whole_window_is_all_of_it(subject):
     one = subject("sampling.length=2000")
     found = _held_out_texts(one)
+    vocabulary, ids = one.tokenizer.vocabulary, one.held_out.ids
 
-    assert found.ids.tolist() == [one.held_out.ids.tolist()]
-    assert (one.tokenizer.decode(one.held_out.ids),) == found.texts
+    filled = [vocabulary.bos_id, *ids.tolist(), *[vocabulary.eos_id] * (2000 - len(ids) - 1)]
+    assert [filled] == found.ids.tolist()
+    assert len(ids) == int(found.sequences.targets.sum())
+    assert (one.tokenizer.decode(ids[:-1]),) == found.texts
     few = subject("sampling.length=100", "sampling.num_samples=3")
-    ids = few.held_out.ids
-    last = len(ids) // 100 - 1
-    places = [0, round(last / 2), last]
-    expected = [ids[100 * place : 100 * place + 100].tolist() for place in places]
+    row = [vocabulary.bos_id, *ids.tolist()]
+    last = (len(row) - 1) // 100
+    expected = [row[100 * place : 100 * place + 100] for place in (0, round(last / 2), last)]
+    expected[-1] += [vocabulary.eos_id] * (100 - len(expected[-1]))
     assert expected == _held_out_texts(few).ids.tolist()
 
 
@@ -249,11 +255,17 @@ def test_kept_texts_name_special_tokens(subject):
     tokenizer = subject().tokenizer
     words = tokenizer.vocabulary
     row = [104, 105, words.eos_id, words.pad_id, 33, words.mask_id]
-    ids = torch.tensor([row] * 8)
-    made = Sampled(Samples(ids, ("",) * 8, 1, 0.0, "float64"), {})
     names = [{"special": tokenizer.token(i)} for i in (words.eos_id, words.pad_id, words.mask_id)]
 
-    assert [["hi", names[0], names[1], "!", names[2]]] * 6 == _readable(made, tokenizer)
+    def kept(row):
+        ids = torch.tensor([row] * 8)
+        every = torch.ones_like(ids, dtype=torch.bool)
+        targets = ended(Sequences(ids, every), words.eos_id) if row[0] == words.bos_id else None
+        texts = targets or Sequences(ids, every)
+        return _readable(Sampled(Samples(texts, ("",) * 8, 1, 0.0, "float64"), {}), tokenizer)
+
+    assert [["hi", names[0], names[1], "!", names[2]]] * 6 == kept(row)
+    assert [["hi", names[0]]] * 6 == kept([words.bos_id, *row]), "up to its end"
 
 
 def test_a_difference_of_settings_is_told_by_its_key():

@@ -52,7 +52,7 @@ def test_outputs_are_complete(engine, sampler):
     output = engine.diffuse(["milk", "a bo"], sampler=sampler, seed=1, ignore_eos=True)
 
     for row in range(2):
-        assert 24 == len(output.token_ids[row]) == len(output.given[row])
+        assert 23 == len(output.token_ids[row]) == len(output.given[row])
         for values in (output.log_probs[row], output.uncertainty[row]):
             assert [0.0] * 4 == list(values[:4])
             assert np.isfinite(values).all()
@@ -109,7 +109,7 @@ def test_texts_end_at_their_end(engine, sampler):
         assert eos not in ids[:-1]
         assert ("stop" if ids[-1] == eos else "length") == reason
         assert ids == whole.token_ids[row][: len(ids)]
-        assert 24 == len(whole.token_ids[row])
+        assert 23 == len(whole.token_ids[row])
 
 
 @every_sampler

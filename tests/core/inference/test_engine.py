@@ -232,9 +232,9 @@ def test_a_text_with_gaps_matches_as_a_whole(engine):
 @pytest.mark.parametrize("cache", ["prefix", "dual"])
 def test_blocks_may_be_cached(engine, cache):
     """As many calls, and the first of each is exact: blocks of one are, as a whole."""
-    options = {"block_size": 8, "cache": cache, "max_new_tokens": 20, "ignore_eos": True}
+    options = {"block_size": 8, "cache": cache, "max_new_tokens": 19, "ignore_eos": True}
     output = engine.diffuse(["milk", "a"], sampler="threshold", **options)
-    assert [24, 21] == [len(ids) for ids in output.token_ids]
+    assert [23, 20] == [len(ids) for ids in output.token_ids]
     assert not any(MASK in ids for ids in output.token_ids)
     ones = [
         engine.diffuse("milk", sampler="threshold", **{**options, "block_size": 1, "cache": one})
@@ -296,8 +296,8 @@ def test_samplers_may_be_built(engine):
         ("diffuse", {"num_inference_steps": 4, "sampler": "first-hitting"}, "no number of steps"),
         ("diffuse", {"num_steps": 0}, "num_inference_steps"),
         ("diffuse", {"num_steps": 4, "num_inference_steps": 4}, "are one setting"),
-        ("generate", {"prompt": "x" * 25}, "the prompt has 25 tokens and samples have 24"),
-        ("generate", {"prompt": "x" * 24, "max_new_tokens": 1}, "the context is 24"),
+        ("generate", {"prompt": "x" * 25}, "the prompt has 25 tokens and samples have 23"),
+        ("generate", {"prompt": "x" * 24, "max_new_tokens": 1}, "the context is 23"),
         ("generate", {"max_new_tokens": 0}, "max_new_tokens"),
         ("generate", {"temperature": -1}, "temperature"),
         ("generate", {"temperature": float("nan")}, "temperature"),
@@ -316,7 +316,7 @@ def test_samplers_may_be_built(engine):
         ("generate", {"negative_prompt": "x"}, "negative_prompt has no effect"),
         ("generate", {"regex": "a", "json_schema": {}}, "regex and json_schema contradict"),
         ("generate", {"regex": "("}, "a group is not closed"),
-        ("generate", {"regex": "a{30}"}, "no text of at most 24 tokens"),
+        ("generate", {"regex": "a{30}"}, "no text of at most 23 tokens"),
         ("generate", {"regex": "a", "suppress_tokens": [97]}, "no text of at most"),
         ("generate", {"regex": "aaa", "max_new_tokens": 4, "ignore_eos": True}, "no text"),
         ("generate", {"json_schema": {"enum": []}}, "expected an array that is not empty"),
@@ -326,7 +326,12 @@ def test_samplers_may_be_built(engine):
         (
             "generate",
             {"prompt": "x", "guidance_scale": 2, "negative_prompt": "y" * 9},
-            "negative_prompt has 9 tokens, with the answer 32",
+            "negative_prompt has 9 tokens, with the answer 31",
+        ),
+        (
+            "generate",
+            {"prompt": "x", "guidance_scale": 2, "negative_prompt": ""},
+            "negative_prompt has 0 tokens, with the answer 22; expected at least one",
         ),
         ("generate", {"suppress_tokens": [1, 999]}, "suppress_tokens: 999 is not a token"),
         ("generate", {"suppress_tokens": [999], "mode": "ar"}, "expected 0 to 259"),
@@ -349,8 +354,8 @@ def test_samplers_may_be_built(engine):
         ("infill", {"text": "no gap"}, "the text has no gap"),
         ("infill", {"text": "___", "max_new_tokens": 3}, "the gaps say"),
         ("infill", {"text": "___", "gap": 0}, "gap is 0"),
-        ("encode", {"texts": ["a", ""]}, "text 1 has 0 tokens; expected 1 to 24"),
-        ("encode", {"texts": "x" * 25}, "25 tokens"),
+        ("encode", {"texts": ["a", ""]}, "text 1 has 0 tokens; expected 1 to 23"),
+        ("encode", {"texts": "x" * 24}, "24 tokens"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_it_is_tried(engine, call, options, expected):
@@ -406,7 +411,7 @@ def test_long_work_says_how_it_goes(engine, caplog, run):
 
     said = [one for one in caplog.messages if one.endswith(" of 40 texts are written")]
     assert (10, "40 of 40 texts are written") == (len(said), said[-1])
-    assert "texts of 34 tokens are longer than those of the training, of 24" in caplog.text
+    assert "texts of 34 tokens are longer than those of the training, of 23" in caplog.text
 
 
 def test_one_mode_is_another_only_when_asked(run):

@@ -7,7 +7,7 @@ import torch
 from aios_core.contracts import QuantizedTensor
 from aios_core.errors import ModelLoadError
 from aios_core.inference import ArrowEngine
-from aios_core.inference.package import export
+from aios_core.inference.package import export, load
 from aios_core.quantization.linear import quantize_model
 from aios_core.training import checkpoint
 from aios_plugins.quantizers.rtn import Rtn
@@ -57,6 +57,19 @@ def test_weights_are_views_of_the_file(found, tmp_path):
 
     loaded = WeightLoader.open(tmp_path / "model.parquet")
     assert loaded["backbone.blocks.0.attention.qkv.weight"].any()
+
+
+def test_a_file_of_an_older_format_holds_a_model_of_streams(rewritten, found):
+    """As its run does; what a newer version wrote is refused."""
+    card = attrs.asdict(found.state)
+    older = {k: v for k, v in card["values"]["diffusion"].items() if k != "packing"}
+    model = card | {"format": 3, "values": card["values"] | {"diffusion": older}}
+    path = rewritten({}, {"model": model})
+
+    assert "stream" == load(path).resolved.config.diffusion.packing
+    assert "documents" == load(rewritten({})).resolved.config.diffusion.packing
+    with pytest.raises(ModelLoadError, match="in format 99 by a newer version"):
+        load(rewritten({}, {"model": card | {"format": 99}}))
 
 
 def test_a_quantized_model_writes_from_its_file(found, tmp_path):

@@ -189,7 +189,7 @@ def test_what_is_loaded_goes_by_the_registry_and_the_overrides(engine, other):
     for mode in ("ar", "diffusion"):
         assert 0.5 == other.models[mode].resolved.config.sampling.temperature
         output = other.generate(["milk", ""], mode=mode, ignore_eos=True)
-        assert [10, 10] == [len(ids) for ids in output.token_ids]
+        assert [9, 9] == [len(ids) for ids in output.token_ids], "behind the begin token"
 
 
 def test_the_configured_spacing_is_that_of_the_steps(engine, other):
@@ -214,9 +214,9 @@ def test_rows_of_a_prompt_stand_side_by_side(engine):
 def test_the_smallest_and_the_largest_gap(engine):
     few = {"num_inference_steps": 1}
     assert 3 == len(engine.infill("a___b", gap=1, **few).token_ids[0])
-    assert 24 == len(engine.infill("<mask:24>", **few).token_ids[0])
-    with pytest.raises(InferenceError, match="expected a gap of 1 to 24 tokens, got 25"):
-        engine.infill("<mask:25>")
+    assert 23 == len(engine.infill("<mask:23>", **few).token_ids[0])
+    with pytest.raises(InferenceError, match="expected a gap of 1 to 23 tokens, got 24"):
+        engine.infill("<mask:24>")
     with pytest.raises(InferenceError, match="the text has no gap"):
         engine.infill("a __ b")
 

@@ -93,8 +93,8 @@ def test_vectors_of_blocks_look_no_further(runs):
     """The mean of the states that the network has of clean text, each block behind those before."""
     engine = ArrowEngine.load(runs / "blocks")
     model = engine.models["diffusion"].model
-    (ids,) = (engine.tokenizer.encode(text) for text in ["a bottle of"])
-    x, t = torch.tensor(ids.tolist())[None], torch.zeros(1, dtype=torch.float64)
+    ids = [engine.tokenizer.vocabulary.bos_id, *engine.tokenizer.encode("a bottle of").tolist()]
+    x, t = torch.tensor(ids)[None], torch.zeros(1, dtype=torch.float64)
     with torch.no_grad():
         blocks = [range(i, min(i + 4, x.shape[1])) for i in range(0, x.shape[1], 4)]
         states = [model.denoiser().states(x, t, b.start, b.stop) for b in blocks]

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from aios_core.config import resolve
-from aios_core.contracts import Vocabulary
+from aios_core.contracts import Sequences, Vocabulary
 from aios_core.diffusion.model import Model
 from aios_core.errors import QuantizationError
 from aios_core.quantization import calibrate as module
@@ -24,7 +24,8 @@ def model(request):
 
 @pytest.fixture
 def texts():
-    return torch.randint(0, 9, (40, 12), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(0, 9, (40, 12), generator=torch.Generator().manual_seed(0))
+    return Sequences(ids, torch.ones_like(ids, dtype=torch.bool))
 
 
 def test_moments_are_those_of_the_inputs(model, texts):
@@ -82,9 +83,9 @@ def test_times_are_spread_evenly_over_all_texts(model, texts, monkeypatch):
     """One in each fortieth of [0, 1], whatever batch its text is in."""
     times, loss = [], module.training_loss
 
-    def recorded(model, x0, valid, t, generator):
+    def recorded(model, sequences, t, random):
         times.extend(t.tolist())
-        return loss(model, x0, valid, t, generator)
+        return loss(model, sequences, t, random)
 
     monkeypatch.setattr(module, "training_loss", recorded)
     calibrate(model, texts, batch_size=7)
@@ -94,5 +95,6 @@ def test_times_are_spread_evenly_over_all_texts(model, texts, monkeypatch):
 
 
 def test_without_texts(model):
+    none = torch.empty(0, 12, dtype=torch.int64)
     with pytest.raises(QuantizationError, match="no texts to calibrate with"):
-        calibrate(model, torch.empty(0, 12, dtype=torch.int64))
+        calibrate(model, Sequences(none, none.bool()))

@@ -25,9 +25,11 @@ from aios_core.contracts import (
 )
 from aios_core.contracts.reader import FileRow
 from aios_core.contracts.tracker import Tracking
+from aios_core.diffusion.bounds import CountBound
 from aios_core.errors import EvolutionError
 from aios_core.kinds import KINDS
 from aios_core.scaffold.examples.backbone import Averages
+from aios_core.scaffold.examples.checker import Palindrome
 from aios_core.scaffold.examples.command import FirstText
 from aios_core.scaffold.examples.conditioner import Opening
 from aios_core.scaffold.examples.constraint import Brackets
@@ -94,8 +96,31 @@ class Mean(Tempered):
 
 @offer("objective", "padded")
 class Padded(Tempered):
-    def draw(self, x0, valid, times, generator, context):
-        return super().draw(x0, torch.ones_like(valid), times, generator, context)
+    def draw(self, x0, targets, times, random, context):
+        return super().draw(x0, torch.ones_like(targets), times, random, context)
+
+
+@offer("objective", "heedless")
+class Heedless(Padded):
+    """Noises what is given."""
+
+
+@offer("objective", "greedy")
+class Charging(Tempered):
+    def score(self, noisy, prediction, context):
+        return super().score(noisy, prediction, context) + (~noisy.targets).sum(-1)
+
+
+@offer("objective", "short")
+class ByAll(CountBound):
+    """As if as many were masked among all that is there."""
+
+    bound = True
+
+    def draw(self, x0, targets, times, random, context):
+        noisy = super().draw(x0, targets, times, random, context)
+        share = targets.double().mean(-1, keepdim=True)
+        return evolve(noisy, weight=noisy.weight * share)
 
 
 @offer("objective", "global")
@@ -365,7 +390,7 @@ class Insistent(Opening):
 class Careless(Opening):
     def open(self, *given, **named):
         source = super().open(*given, **named)
-        source.for_sampling = lambda given, options: source.for_evaluation(torch.tensor([[1]]))
+        source.for_sampling = lambda given, options: source.for_evaluation(torch.tensor([[0, 1]]))
         return source
 
 
@@ -696,6 +721,25 @@ class Boastful(Brackets):
 @offer("constraint", "secretive")
 class Secretive(Brackets):
     examples = ()
+
+
+@offer("checker", "strict")
+class Strict(Palindrome):
+    def check(self, completion):
+        return str(int(completion.answer)) == completion.answer
+
+
+@offer("checker", "graded")
+class Graded(Palindrome):
+    def check(self, completion):
+        return float(super().check(completion))
+
+
+@offer("checker", "jealous")
+class Jealous(Palindrome):
+    def check(self, completion):
+        CALLS.append("checked")
+        return len(CALLS) % 4 < 2
 
 
 for _kind in OFFERS:

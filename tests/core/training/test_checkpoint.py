@@ -177,11 +177,12 @@ def test_a_state_of_the_third_format_is_read_and_its_seal_holds(tmp_path, parts)
     folder = save(tmp_path, state(), parts)
     saved = json.loads((folder / "state.json").read_text())
     del saved["past"], saved["sha256"]
-    saved["format"] = 3
+    saved["format"], saved["values"] = 3, {"diffusion": {}}
     seal = hashlib.sha256(canonical(saved)).hexdigest()
     (folder / "state.json").write_text(json.dumps({**saved, "sha256": seal}))
 
     assert [] == read_state(folder).past
+    assert {"packing": "stream"} == read_state(folder).values["diffusion"]
     (folder / "state.json").write_text(json.dumps({**saved, "step": 4, "sha256": seal}))
     with pytest.raises(ModelLoadError, match="its SHA-256 is not the one"):
         read_state(folder)
@@ -191,7 +192,9 @@ def test_a_state_of_the_first_format_is_read(tmp_path, parts):
     folder = save(tmp_path, state(), parts)
     saved = json.loads((folder / "state.json").read_text())
     del saved["best_step"], saved["best_loss"], saved["texts"], saved["sha256"], saved["past"]
-    (folder / "state.json").write_text(json.dumps({**saved, "format": 1}))
+    (folder / "state.json").write_text(
+        json.dumps({**saved, "format": 1, "values": {"diffusion": {}}})
+    )
 
     assert read_state(folder).best_step is None
 

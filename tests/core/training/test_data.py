@@ -13,23 +13,29 @@ import numpy as np
 import pytest
 import torch
 
-from aios_core.contracts import Dataset, Row, Segment
+from aios_core.contracts import Dataset, Row, Segment, Vocabulary
 from aios_core.contracts.dataset import SPLITS
 from aios_core.errors import DataError, TokenizerError
 from aios_core.files import cache_folder
 from aios_core.registry import Registry
 from aios_core.training import corpus as corpora
 from aios_core.training.corpus import Corpus, _settled
-from aios_core.training.data import Tokens, prepare, whole
+from aios_core.training.data import Tokens, prepare
 from aios_core.training.data import tokens as tokens_of
+from aios_core.training.layout import Framing
 from aios_core.training.spool import Spool
+from aios_core.training.token_rows import TokenRows
 from aios_plugins.tokenizers.bpe import Bpe
 from aios_plugins.tokenizers.bytes import TrainedBytes
 from aios_plugins.tokenizers.hf import TrainedHf
 
+VOCABULARY = Vocabulary(size=10_004, mask_id=10_000, pad_id=10_001, bos_id=10_002, eos_id=10_003)
 
-def tokens(count: int) -> Tokens:
-    return Tokens(np.arange(count, dtype=np.int32), count, "", pad_id=-1)
+
+def tokens(count: int, length: int = 10) -> Tokens:
+    """A stream of numbers."""
+    rows = TokenRows.of([np.arange(count, dtype=np.int32)], VOCABULARY)
+    return Tokens(rows, count, "", Framing(length, documents=False))
 
 
 @pytest.mark.parametrize(("count", "length"), [(10, 5), (11, 5), (3, 5), (1, 1), (5, 1)])
@@ -37,7 +43,7 @@ def test_windows_hold_every_token_once(count, length):
     ids, valid = tokens(count).windows(length)
 
     assert ids[valid].tolist() == list(range(count))
-    assert (ids[~valid] == -1).all()
+    assert (ids[~valid] == VOCABULARY.pad_id).all()
     assert ids.shape == valid.shape == (-(-count // length), length)
     assert ids.dtype == torch.int64
 
@@ -48,51 +54,57 @@ def test_some_windows_are_spread_over_the_split():
     assert ids[:, 0].tolist() == [0, 30, 60, 90]
     assert valid.sum(-1).tolist() == [10, 10, 10, 5]
     assert tokens(95).windows(10, 99)[0].equal(tokens(95).windows(10)[0])
+    assert tokens(95).sequences(10, 4).ids.equal(ids)
 
 
 def test_batches_are_a_function_of_seed_and_step():
     data = tokens(1000)
-    batch = data.batch(3, 0, 4, 10)
+    batch = data.batch(3, 0, 4).ids
 
-    assert batch.equal(data.batch(3, 0, 4, 10))
-    assert not batch.equal(data.batch(4, 0, 4, 10))
-    assert not batch.equal(data.batch(3, 1, 4, 10))
+    assert batch.equal(data.batch(3, 0, 4).ids)
+    assert not batch.equal(data.batch(4, 0, 4).ids)
+    assert not batch.equal(data.batch(3, 1, 4).ids)
 
 
 def test_batches_are_the_same_on_every_machine():
-    assert tokens(1000).batch(3, 7, 4, 1)[:, 0].tolist() == [255, 687, 477, 311]
+    assert tokens(1000, 1).batch(3, 7, 4).ids[:, 0].tolist() == [255, 687, 477, 311]
 
 
 def test_batches_are_windows_and_reach_both_ends():
-    rows = tokens(12).batch(0, 0, 1000, 10)
+    rows = tokens(12).batch(0, 0, 1000).ids
 
     assert (rows.diff(dim=1) == 1).all()
     assert set(rows[:, 0].tolist()) == {0, 1, 2}
 
 
 def test_a_window_may_be_the_whole_split():
-    assert tokens(10).batch(0, 0, 1, 10).tolist() == [list(range(10))]
+    assert tokens(10).batch(0, 0, 1).ids.tolist() == [list(range(10))]
 
 
 def test_prepares_both_splits(tiny, corpus):
     prepared = prepare(tiny())
     text = corpus.read_text()
 
-    whole = prepared.tokenizer.decode(np.concatenate([prepared.train.ids, prepared.held_out.ids]))
-    assert whole == text
+    ids = np.concatenate([prepared.train.ids, prepared.held_out.ids])
+    assert text == prepared.tokenizer.decode(ids[ids != prepared.tokenizer.vocabulary.eos_id])
     assert prepared.train.num_bytes + prepared.held_out.num_bytes == len(text.encode())
-    assert len(prepared.held_out.ids) == pytest.approx(len(text) / 10, abs=1)
-    assert isinstance(prepared.train.ids, np.memmap)
+    assert len(prepared.held_out.ids) == pytest.approx(len(text) / 10, abs=2)
+    assert isinstance(prepared.train.rows.ids, np.memmap)
 
 
-def test_end_of_text_stands_between_documents(tiny, tmp_path):
-    for name in ("1", "2", "3"):
+@pytest.mark.parametrize(
+    ("packing", "ends"), [("documents", [20, 41, 62, 75]), ("stream", [20, 41, 62])]
+)
+def test_end_of_text_stands_behind_documents(tiny, tmp_path, packing, ends):
+    """Of a stream, between them alone; a document in which a split ends, ends there."""
+    for name in ("1", "2", "3", "4"):
         (tmp_path / f"{name}.txt").write_text(name * 20)
-    prepared = prepare(tiny(f"dataset.path={tmp_path}/[123].txt"))
+    over = f"dataset.path={tmp_path}/[1234].txt", f"diffusion.packing={packing}"
+    prepared = prepare(tiny(*over))
     ids, eos = prepared.train.ids.tolist(), prepared.tokenizer.vocabulary.eos_id
 
-    assert [i for i, token in enumerate(ids) if token == eos] == [20, 41]
-    assert eos not in prepared.held_out.ids
+    assert [i for i, token in enumerate(ids) if token == eos] == ends
+    assert (packing == "documents") == (eos in prepared.held_out.ids)
 
 
 def test_the_second_time_nothing_is_written(tiny, corpus):
@@ -272,7 +284,7 @@ def test_a_tokenizer_file_that_changes_in_its_place_is_read_again(tiny, tmp_path
 @pytest.mark.parametrize("damage", ["truncate", "change", "remove", "seal"])
 def test_a_damaged_cache_is_made_again(tiny, damage, caplog):
     good = prepare(tiny()).train.ids.copy()
-    for path in cache_folder().glob("tokens/*/ids.i32"):
+    for path in cache_folder().glob("rows/*/ids.i32"):
         match damage:
             case "truncate":
                 path.write_bytes(path.read_bytes()[:-8])
@@ -292,7 +304,7 @@ def test_processes_may_prepare_at_once(tiny):
         found = list(pool.map(lambda _: prepare(tiny()), range(4)))
 
     assert len({one.fingerprint for one in found}) == 1
-    assert len(list(cache_folder().glob("tokens/*"))) == 2
+    assert len(list(cache_folder().glob("rows/*"))) == 2
     assert not list(cache_folder().rglob(".*")), "no temporary folder is left"
 
 
@@ -308,7 +320,8 @@ def test_a_corpus_shorter_than_the_context(tiny, corpus):
     corpus.write_text("a" * 17)
 
     with pytest.raises(DataError, match=r"has 15 tokens, fewer than diffusion.length = 16"):
-        prepare(tiny())
+        prepare(tiny("diffusion.packing=stream"))
+    assert 16 == len(prepare(tiny()).train.ids), "a short document is one"
 
 
 FULL_DISK = """
@@ -339,7 +352,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tiny, corpus, tmp_path):
     assert "tokens cannot be kept here" in done.stdout
     assert os.strerror(errno.EFBIG) in done.stdout
     assert "AIOS_CACHE names another folder" in done.stdout
-    assert not list((cache_folder() / "tokens").iterdir())
+    assert not list((cache_folder() / "rows").iterdir())
 
 
 def test_where_the_cache_is(monkeypatch):
@@ -356,8 +369,8 @@ def test_tokenizers_share_no_tokens_of_a_text(tiny, corpus):
     pairs = [("tokenizer.type=bytes",), ("tokenizer.type=bpe", "tokenizer.vocab_size=270")]
     found = [(Corpus(one := tiny(*words)), prepare(one).tokenizer) for words in pairs]
     text = corpus.read_text()
-    for take, right in ((whole, text), (lambda *on: tokens_of(on[0], "train", on[1]), None)):
-        made = [take(*on) for on in found]
+    for part, right in (("whole", text), ("train", None)):
+        made = [tokens_of(*(on[0], part, on[1]), Framing(16, documents=False)) for on in found]
         texts = [on[1].decode(one.ids) for on, one in zip(found, made, strict=True)]
 
         assert texts[0] == texts[1] == (right or texts[0])
@@ -489,7 +502,8 @@ def test_tokens_know_whether_they_decode_to_the_text(tiny, tmp_path, lowercase):
         (folder / "3.txt").write_text("c" * 5 + large[10:])
         held_out = prepare(tiny(f"dataset.path={folder}/[123].txt", *lowercase)).held_out
 
-        assert 2 == held_out.ids.tolist().count(held_out.ids.max()), "three documents"
+        eos_id = held_out.rows.vocabulary.eos_id
+        assert 3 == held_out.ids.tolist().count(eos_id), "three documents"
         assert (name == "same") == held_out.exact
 
 
@@ -502,10 +516,11 @@ def test_whether_tokens_decode_to_the_text_is_asked_once(tiny, corpus, lowercase
 
     assert first.held_out.exact is again.held_out.exact is False
     monkeypatch.undo()
-    assert not whole(first.corpus, first.tokenizer).exact
+    framing = first.train.framing
+    assert not tokens_of(first.corpus, "whole", first.tokenizer, framing).exact
     plain = prepare(tiny())
     assert plain.held_out.exact
-    assert whole(plain.corpus, plain.tokenizer).exact
+    assert tokens_of(plain.corpus, "whole", plain.tokenizer, framing).exact
 
 
 def test_texts_that_cannot_be_decoded_count_as_lost(tiny, monkeypatch):

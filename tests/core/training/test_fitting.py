@@ -37,11 +37,11 @@ def test_rows_behind_those_of_the_target_are_of_the_base(replay, again):
     batches = list(fitting._batches(experience, Budget(steps=3, batch_size=4), replay, generator))
 
     assert 3 == len(batches)
-    for ids, valid in batches:
-        assert (4 + again, 16) == tuple(ids.shape) == tuple(valid.shape)
-        assert bool((ids[:4, 1:] == TARGET).all())
-        assert bool((ids[4:, 1:] == BASE).all())
-    first = torch.cat([ids[:4, 0] for ids, _ in batches])
+    for batch in batches:
+        assert (4 + again, 16) == tuple(batch.ids.shape) == tuple(batch.targets.shape)
+        assert bool((batch.ids[:4, 1:] == TARGET).all())
+        assert bool((batch.ids[4:, 1:] == BASE).all())
+    first = torch.cat([batch.ids[:4, 0] for batch in batches])
     assert 6 == len(first[:6].unique()), "each row once before any comes twice"
     assert first.tolist() != sorted(first[:6].tolist()) * 2, "in an order that is drawn"
 
@@ -99,7 +99,7 @@ def test_what_depends_on_nothing_is_told(model):
 def test_what_has_no_base_replays_its_target(monkeypatch):
     nothing = Windows(torch.empty(0, 16, dtype=torch.long), torch.empty(0, 16, dtype=torch.bool))
     asked, target = [], rows(TARGET)
-    monkeypatch.setattr(fitting, "_rows", lambda *words: asked.append(words[:2]) or iter([words]))
+    monkeypatch.setattr(fitting, "_rows", lambda *words: asked.append(words[:2]) or iter([target]))
     for base, other in ((nothing, target), (rows(BASE), None)):
         experience = Experience(target, base)
         for _ in fitting._batches(experience, Budget(steps=0, batch_size=4), 0.5, None):
@@ -178,8 +178,8 @@ def test_gradients_are_of_sixteen_rows_a_batch(model, monkeypatch, count, batch)
     """Or of all that there are; zero for what the loss does not depend on."""
     leaf, other, seen = torch.ones(2, requires_grad=True), torch.ones(3, requires_grad=True), []
 
-    def loss(_, ids, *__):
-        seen.append(ids[:, 0].tolist())
+    def loss(_, batch, __):
+        seen.append(batch.ids[:, 0].tolist())
         return 2 * leaf.sum()
 
     monkeypatch.setattr(fitting, "_loss", loss)
@@ -194,8 +194,8 @@ def test_every_block_of_a_row_has_a_time_of_its_own(monkeypatch, block_size, blo
     values = VALUES | {"diffusion": {"length": 16, "block_size": block_size}}
     values = {**values, "diffusion": {k: v for k, v in values["diffusion"].items() if v}}
     model, seen = Model.build(resolve(values).config, VOCABULARY), []
-    monkeypatch.setattr(fitting, "training_loss", lambda *words: seen.append(words[3]))
-    fitting._loss(model, rows(TARGET).ids, rows(TARGET).valid, torch.Generator().manual_seed(0))
+    monkeypatch.setattr(fitting, "training_loss", lambda *words: seen.append(words[2]))
+    fitting._loss(model, rows(TARGET), torch.Generator().manual_seed(0))
 
     assert (6, blocks) == tuple(seen[0].shape)
     assert 6 * blocks == len(seen[0].unique())

@@ -14,7 +14,7 @@ from aios_core.training.checkpoint import chosen, latest, read_state, write_stat
 from aios_core.training.trainer import train
 
 WSD = ("lr_schedule.type=wsd", "lr_schedule.decay=0.25", "training.log_every=1")
-OFTEN = ("training.evaluate_every=2", "training.log_every=3", "training.learning_rate=0.5")
+OFTEN = ("training.evaluate_every=2", "training.log_every=3", "training.learning_rate=1.0")
 
 
 def assert_same(one, other):

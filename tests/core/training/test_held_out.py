@@ -13,6 +13,7 @@ from attrs import evolve
 from aios_core.contracts import CueSource
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo, nll
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 from aios_core.training import trainer
 from aios_core.training.checkpoint import State, latest, load, read_state
@@ -51,9 +52,9 @@ def test_the_loss_of_the_twin_is_exact(tiny, tmp_path):
     """Of all windows, it is the likelihood that an evaluation measures on the saved weights."""
     resolved = tiny("mode=ar", "training.evaluate_windows=99999")
     found = load(train(resolved, tmp_path, progress=False))
-    ids, valid = prepare(resolved).held_out.windows(16)
+    held_out = prepare(resolved).held_out.sequences()
     with torch.no_grad():
-        expected = float(nll(found.model, ids, valid).sum() / valid.sum())
+        expected = float(nll(found.model, held_out).sum() / held_out.sizes.sum())
 
     assert records(tmp_path, "held_out_loss")[6] == pytest.approx(expected, rel=1e-5)
 
@@ -68,7 +69,7 @@ def test_the_noise_is_the_same_each_time(tiny):
 
 def test_a_run_may_stand_for_its_best_step(tiny, tmp_path):
     """A learning rate so high that the network gets worse; the best step is kept and loaded."""
-    wild = tiny(*OFTEN, "training.keep=best", "training.learning_rate=0.5", "training.steps=20")
+    wild = tiny(*OFTEN, "training.keep=best", "training.learning_rate=1.0", "training.steps=20")
     found = train(wild, tmp_path, progress=False)
     losses = records(tmp_path, "held_out_loss")
     best = min(losses, key=losses.get)
@@ -80,7 +81,7 @@ def test_a_run_may_stand_for_its_best_step(tiny, tmp_path):
 
 def test_patience_ends_a_run(tiny, tmp_path, caplog):
     caplog.set_level("INFO")
-    wild = tiny(*OFTEN, "training.patience=3", "training.learning_rate=0.5", "training.steps=90")
+    wild = tiny(*OFTEN, "training.patience=3", "training.learning_rate=1.0", "training.steps=90")
     train(wild, tmp_path, progress=False)
     losses = records(tmp_path, "held_out_loss")
     best, last = min(losses, key=losses.get), max(losses)
@@ -92,7 +93,7 @@ def test_patience_ends_a_run(tiny, tmp_path, caplog):
 
 
 def test_a_run_that_goes_on_remembers_its_best_step(tiny, tmp_path):
-    wild = tiny(*OFTEN, "training.keep=best", "training.learning_rate=0.5", "training.steps=20")
+    wild = tiny(*OFTEN, "training.keep=best", "training.learning_rate=1.0", "training.steps=20")
     whole = train(wild, tmp_path / "whole", progress=False)
     train(wild, tmp_path / "again", progress=False)
     newest = latest(tmp_path / "again")
@@ -119,13 +120,14 @@ def test_the_loss_is_the_bound_a_token_of_all_windows(tiny):
     tokens, config = prepare(resolved).held_out, resolved.config
     model = Model.build(config, prepare(resolved).tokenizer.vocabulary)
     found = HeldOut(config, tokens, CueSource()).loss(model)
-    ids, valid = tokens.windows(16)
-    generator = torch.Generator().manual_seed(3)
-    times = draw_times(len(ids), generator, "stratified", 1e-3)
+    windows = tokens.sequences(16)
+    times = draw_times(len(windows), torch.Generator().manual_seed(3), "stratified", 1e-3)
     with torch.no_grad():
-        nats = nelbo(model.eval(), ids, valid, times, generator)
+        random = RowRandom.numbered(3, range(len(windows)), 16)
+        nats = nelbo(model.eval(), windows, times, random)
 
-    assert not valid.all()
+    assert not windows.targets.all()
+    assert len(tokens.ids) == windows.sizes.sum()
     assert pytest.approx(float(nats.sum()) / len(tokens.ids)) == found
     small = evolve(config, training=evolve(config.training, batch_size=7))
     assert pytest.approx(found, rel=0.05) == HeldOut(small, tokens, CueSource()).loss(model)

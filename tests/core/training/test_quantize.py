@@ -20,7 +20,7 @@ def test_texts_times_and_noise_of_a_calibration_follow_from_the_seed(monkeypatch
     wanted = SimpleNamespace(calibrated=True)
     module.quantize(model, wanted, train, seed=seed, texts=3, exclude=["head*"])
 
-    assert [(0, seed, 3, 24), ("ids", seed)] == asked
+    assert [(0, seed, 3), ("ids", seed)] == asked
     assert ("statistics", ["head*"]) == (given[0]["statistics"], given[0]["exclude"])
     module.quantize(model, wanted, None)
     module.quantize(model, SimpleNamespace(calibrated=False), train)

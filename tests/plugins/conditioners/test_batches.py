@@ -5,6 +5,7 @@ import torch
 
 from aios_core.config import resolve
 from aios_core.contracts import store_schema
+from aios_core.diffusion.random import RowRandom
 from aios_core.memory import Embedder, Place, open_store, with_embedding_metadata
 from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.storage.arrow import Arrow, _ArrowStore
@@ -35,11 +36,15 @@ def rows(texts):
     return torch.tensor([list(text.encode()) for text in texts])
 
 
+def random_of(ids):
+    return RowRandom.numbered(0, range(len(ids)), ids.shape[1])
+
+
 def test_a_share_of_the_texts_is_told_of_nothing(memory_batches):
     """The share that conditioner.dropout says, and not the others."""
     ids = rows(["milk"] * 200)
     for dropout, told in ((0.0, 200), (0.2, 160), (0.9, 20)):
-        found = memory_batches(dropout).for_training(ids, torch.Generator().manual_seed(0))
+        found = memory_batches(dropout).for_training(ids, random_of(ids))
 
         assert abs(int(found.valid.any(1).sum()) - told) < 30
         assert (200, 1) == found.valid.shape
@@ -48,12 +53,27 @@ def test_a_share_of_the_texts_is_told_of_nothing(memory_batches):
 
 def test_memories_are_found_by_a_beginning_of_any_length(memory_batches):
     """From one token to all of them, each as often."""
-    found = memory_batches(0.0).for_training(rows(["abc"] * 300), torch.Generator().manual_seed(1))
+    texts = rows(["abc"] * 300)
+    found = memory_batches(0.0).for_training(texts, random_of(texts))
     ids = [row[0].id for row in found.rows]
 
     assert {"a", "ab", "abc"} == set(ids)
     assert all(70 < ids.count(one) < 130 for one in set(ids))
     assert found.scores.min() == pytest.approx(1)
+
+
+def test_a_row_is_found_by_its_text_alone(memory_batches):
+    """Behind the begin token at least one token of it, and never by what fills it up."""
+    vocabulary = TrainedBytes().vocabulary
+    text = [vocabulary.bos_id, *b"abc", vocabulary.eos_id]
+    for rest in (vocabulary.eos_id, vocabulary.pad_id):
+        ids = torch.tensor([[*text, rest, rest, rest]] * 300)
+        found = memory_batches(0.0).for_training(ids, random_of(ids))
+        named = [row[0].id for row in found.rows]
+
+        assert {"a", "ab", "abc"} == set(named)
+        assert all(70 < named.count(one) < 130 for one in set(named))
+        assert found.scores.min() == pytest.approx(1)
 
 
 def test_half_way_is_the_first_half(memory_batches):
@@ -76,7 +96,7 @@ def test_memories_do_not_depend_on_how_an_index_was_built(memory_batches, monkey
         return search(self, *words, exact=exact, **named)
 
     monkeypatch.setattr(_ArrowStore, "search_batch", recorded)
-    memory_batches(0.0).for_training(rows(["milk"]), torch.Generator().manual_seed(0))
+    memory_batches(0.0).for_training(rows(["milk"]), random_of(rows(["milk"])))
     memory_batches(0.0).for_evaluation(rows(["milk"]))
 
     assert [True, True] == asked

@@ -44,17 +44,11 @@ def run(trained, tmp_path):
 
 
 @pytest.fixture
-def loaded(run):
+def found(run):
     return checkpoint.load(run)
 
 
 @pytest.fixture
-def found(loaded):
-    """The same for the tests of splits and of the gate, which another branch changes."""
-    return loaded
-
-
-@pytest.fixture
-def settings(loaded):
+def settings(found):
     """A function that resolves the run's configuration under overrides."""
-    return lambda *overrides: resolve(loaded.state.values, overrides=overrides)
+    return lambda *overrides: resolve(found.state.values, overrides=overrides)

@@ -14,6 +14,7 @@ from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nll
 from aios_core.errors import EvolutionError
 from aios_core.training.fitting import score
+from aios_core.training.layout import Framing
 from aios_plugins.evolution import gate
 from aios_plugins.evolution.gate import Change, _reason, compare, judge
 from aios_plugins.evolution.splits import Held, split, take, windows
@@ -73,11 +74,16 @@ def test_the_base_is_held_out_too(found, settings, trained):
     splits = split(settings().config, found.tokenizer)
     text = (trained / "up.txt").read_text()
     trained_on = found.tokenizer.encode(text[: round(0.9 * len(text))]).astype("int64").tobytes()
-    held = [one.numpy().tobytes() for half in (splits.gate, splits.report) for one in half.base.ids]
+    halves = (splits.gate.base, splits.report.base)
+    held = [
+        ids[targets].numpy().tobytes()
+        for half in halves
+        for ids, targets in zip(half.ids, half.targets, strict=True)
+    ]
 
     assert 48 == len(held) == len(set(held))
     assert all(one not in trained_on for one in held)
-    assert splits.fitting.base.ids[0].numpy().tobytes() in trained_on
+    assert splits.fitting.base.ids[0, 1:].numpy().tobytes() in trained_on
 
 
 def test_the_fewest_windows_are_those_that_decide(found, settings, tmp_path):
@@ -290,9 +296,9 @@ def test_an_autoregressive_score_is_the_likelihood_itself(found):
     """In batches that do not divide the windows, of which the last is padded."""
     config = resolve(found.state.values | {"mode": "ar"}).config
     model = Model.build(config, found.tokenizer.vocabulary)
-    whole = windows(["milk and honey " * 9], found.tokenizer, 16, 99)
+    whole = windows(["milk and honey " * 9], found.tokenizer, Framing.of(config), 99)
     with torch.no_grad():
-        known = nll(model.eval(), whole.ids, whole.valid)
+        known = nll(model.eval(), whole)
 
     scored = score(model, whole, draws=2, seed=0, batch_size=4)
     assert torch.allclose(known.double(), scored, rtol=1e-5)

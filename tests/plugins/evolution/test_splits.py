@@ -1,22 +1,44 @@
 """Texts to learn from, texts that decide and texts that report: which windows go where."""
 
+import attrs
 import torch
 
 from aios_core.config import resolve
 from aios_core.contracts import Experience, Windows
+from aios_core.training.layout import Framing
 from aios_plugins.evolution.splits import Held, Splits, _part, _without, split, windows
 
+STREAM = Framing(4, documents=False)
+ROWS = Framing(4)
 
-def test_texts_are_laid_end_to_end_and_padded(found):
+
+def test_texts_of_a_stream_are_laid_end_to_end_and_padded(found):
     """Ends of texts between them, nothing behind the last one, and no more than was asked for."""
     vocabulary = found.tokenizer.vocabulary
     eos, pad = vocabulary.eos_id, vocabulary.pad_id
-    whole = windows(["ab", "cde"], found.tokenizer, 4, 9)
+    whole = windows(["ab", "cde"], found.tokenizer, STREAM, 9)
 
     assert [[97, 98, eos, 99], [100, 101, pad, pad]] == whole.ids.tolist()
     assert [[True] * 4, [True, True, False, False]] == whole.valid.tolist()
-    assert [[97, 98], [eos, 99]] == windows(["ab", "cde"], found.tokenizer, 2, 2).ids.tolist()
-    assert (0, 4) == tuple(windows([], found.tokenizer, 4, 9).ids.shape)
+    short = attrs.evolve(STREAM, length=2)
+    assert [[97, 98], [eos, 99]] == windows(["ab", "cde"], found.tokenizer, short, 2).ids.tolist()
+    assert (0, 4) == tuple(windows([], found.tokenizer, STREAM, 9).ids.shape)
+
+
+def test_windows_of_rows_are_of_one_text_each(found):
+    """From the begin token, which is given, to the end token; what is left over is padding."""
+    vocabulary = found.tokenizer.vocabulary
+    bos, eos, pad = vocabulary.bos_id, vocabulary.eos_id, vocabulary.pad_id
+    whole = windows(["ab", "cdef"], found.tokenizer, ROWS, 9)
+
+    ids = [[bos, 97, 98, eos], [bos, 99, 100, 101], [102, eos, pad, pad]]
+    assert ids == whole.ids.tolist()
+    assert (torch.tensor(ids) != pad).tolist() == whole.valid.tolist()
+    targets = [[False, True, True, True], [False, True, True, True], [True, True, False, False]]
+    assert targets == whole.targets.tolist()
+    assert [3, 3, 2] == whole.sizes.tolist()
+    assert ids[:2] == windows(["ab", "cdef"], found.tokenizer, ROWS, 2).ids.tolist()
+    assert (0, 4) == tuple(windows([], found.tokenizer, ROWS, 9).ids.shape)
 
 
 def test_halves_are_contiguous_and_as_large():
@@ -58,11 +80,17 @@ def test_no_text_is_read_that_is_not_wanted(found):
             read.append(text)
             yield text
 
-    assert [[97, 98, 99, eos]] == windows(texts(), found.tokenizer, 4, 1).ids.tolist()
+    assert [[97, 98, 99, eos]] == windows(texts(), found.tokenizer, STREAM, 1).ids.tolist()
     read.clear()
-    assert [[97, 98, 99, eos, 100, 101]] == windows(texts(), found.tokenizer, 6, 1).ids.tolist()
+    longer = attrs.evolve(STREAM, length=6)
+    six = windows(texts(), found.tokenizer, longer, 1)
+    assert [[97, 98, 99, eos, 100, 101]] == six.ids.tolist()
     assert "g" not in read
-    long = windows(["ab" * 9000], found.tokenizer, 2, 300)
+    read.clear()
+    assert 3 == len(windows(texts(), found.tokenizer, ROWS, 3))
+    assert ["abc", "de"] == read
+    short = attrs.evolve(STREAM, length=2)
+    long = windows(["ab" * 9000], found.tokenizer, short, 300)
     assert [[97, 98]] * 300 == long.ids.tolist(), "the beginning of a long text is enough"
 
 

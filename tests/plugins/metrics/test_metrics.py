@@ -9,15 +9,17 @@ import torch
 from torch.nn.functional import log_softmax
 
 from aios_core.config.schema import EvaluationConfig, EvolutionConfig
-from aios_core.contracts import Adaptation, Estimate, Metric, Samples, store_schema
+from aios_core.contracts import Adaptation, Estimate, Metric, Samples, Sequences, store_schema
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 from aios_core.errors import PluginError
 from aios_core.experiment.evaluate import measure
 from aios_core.memory import Embedder, Place, open_store, with_embedding_metadata
 from aios_core.testing.contracts.metric import MetricContract, tiny_evidence
 from aios_core.training import cues
+from aios_core.training.layout import Framing
 from aios_plugins.conditioners.memory import Memory as Memories
 from aios_plugins.embeddings.hashing import Hashing
 from aios_plugins.evolution import proposal, splits
@@ -27,7 +29,7 @@ from aios_plugins.metrics import evolution
 from aios_plugins.metrics.distinct import Distinct
 from aios_plugins.metrics.entropy import Entropy
 from aios_plugins.metrics.likelihood import Likelihood
-from aios_plugins.metrics.memory import Memory, conditional_nelbo
+from aios_plugins.metrics.memory import Memory
 from aios_plugins.metrics.nelbo import Nelbo
 from aios_plugins.metrics.twin import Twin
 from aios_plugins.storage.arrow import Arrow
@@ -37,9 +39,16 @@ class TestDistinct(MetricContract):
     component = Distinct(n=(1, 2, 5))
 
 
-def with_samples(rows):
-    samples = Samples(torch.tensor(rows), ("",) * len(rows), nfe=1, seconds=0.0, dtype="float64")
-    return attrs.evolve(tiny_evidence(), samples=samples)
+def sampled(rows, targets=None):
+    """Samples of tokens, all of which a sampler chose if nothing else is said."""
+    ids = torch.tensor(rows)
+    targets = torch.ones_like(ids).bool() if targets is None else torch.tensor(targets).bool()
+    sequences = Sequences(ids, torch.ones_like(ids).bool(), targets)
+    return Samples(sequences, ("",) * len(rows), nfe=1, seconds=0.0, dtype="float64")
+
+
+def with_samples(*given):
+    return attrs.evolve(tiny_evidence(), samples=sampled(*given))
 
 
 def test_entropy_of_each_sample_then_the_mean():
@@ -55,20 +64,42 @@ def test_distinct_counts_over_all_samples():
     assert {"distinct_1": Estimate(3 / 8), "distinct_2": Estimate(4 / 6)} == found
 
 
-def test_likelihood_counts_every_token_once():
-    evidence = tiny_evidence("abcdefg", mode="ar", length=4)  # a whole window and one of three
-    logits_of = evidence.model
+def test_what_was_given_or_stands_behind_the_end_is_no_part_of_a_sample():
+    """Neither begin tokens nor prompts nor what fills a row up say anything of a sampler."""
+    given = [[9, 7, 65, 65, 8, 8], [9, 65, 66, 67, 68, 8]]
+    chosen = [[0, 0, 1, 1, 0, 0], [0, 1, 1, 1, 1, 0]]
+    evidence = with_samples(given, chosen)
+
+    assert pytest.approx(math.log(4) / 2) == Entropy().measure(evidence)["entropy"].value
+    found = Distinct(n=(1, 2)).measure(evidence)
+    assert {"distinct_1": Estimate(4 / 6), "distinct_2": Estimate(1.0)} == found
+
+
+@pytest.mark.parametrize(
+    ("documents", "windows", "first"),
+    [
+        (True, [[258, 97, 98, 99], [100, 101, 102, 103], [259]], 1),
+        (False, [[97, 98, 99, 100], [101, 102, 103]], 0),
+    ],
+)
+def test_likelihood_counts_every_token_once(documents, windows, first):
+    """From the begin token, which costs nothing, to the end token; or all of a stream."""
+    evidence = tiny_evidence("abcdefg", mode="ar", length=4)
+    held_out = evidence.held_out.framed(Framing(4, documents=documents, fill=False))
+    evidence, logits_of = attrs.evolve(evidence, held_out=held_out), evidence.model
     total = 0.0
-    for window in ([97, 98, 99, 100], [101, 102, 103]):
+    for window in windows:
         x = torch.tensor([[evidence.model.vocabulary.bos_id, *window[:-1]]])
         logits = logits_of(x)[0].detach()
         logits[:, evidence.model.vocabulary.mask_id] = -torch.inf
         picked = log_softmax(logits.double(), -1)[range(len(window)), window]
-        total -= float(picked.sum())
+        total -= float(picked[first:].sum())
+        first = 0
 
     found = Likelihood().measure(evidence)
 
-    assert pytest.approx(total / 7, rel=1e-5) == found["nll"].value
+    tokens = 8 if documents else 7
+    assert pytest.approx(total / tokens, rel=1e-5) == found["nll"].value
     assert pytest.approx(total / 7 / math.log(2), rel=1e-5) == found["nll_bpb"].value
 
 
@@ -97,7 +128,7 @@ def test_more_draws_agree_within_their_errors():
 
 
 def test_twin_judges_as_likelihood_does():
-    evidence = tiny_evidence("x" * 32, mode="ar", length=16)
+    evidence = tiny_evidence("x" * 30, mode="ar", length=16)  # with its ends two whole sequences
     evidence = attrs.evolve(evidence, twin=evidence.model)
 
     judged = Twin().measure(evidence)["twin_nll"]
@@ -107,19 +138,25 @@ def test_twin_judges_as_likelihood_does():
 
 @pytest.mark.parametrize("size", [1, 2, 3, 64])
 def test_twin_judges_every_sample_and_token_once(size):
-    """T26: batches that do not divide the samples lose none; an end of text counts as a token."""
+    """T26: batches that do not divide the samples lose none; an end of text counts as a token.
+
+    What was given, and what stands behind the end, is seen and counts for nothing.
+    """
     evidence = tiny_evidence(mode="ar", length=8)
     eos = evidence.model.vocabulary.eos_id
     rows = torch.arange(5 * 8).reshape(5, 8)
     rows[:, 3], rows[:, 7] = eos, eos
-    samples = Samples(rows, ("",) * 5, nfe=1, seconds=0.0, dtype="float64")
+    chosen = torch.ones_like(rows)
+    chosen[0, 0], chosen[2, 4:], chosen[3, :3] = 0, 0, 0
+    samples = sampled(rows.tolist(), chosen.tolist())
     config = attrs.evolve(evidence.config, evaluation=EvaluationConfig(batch_size=size))
     evidence = attrs.evolve(evidence, samples=samples, twin=evidence.model, config=config)
     with torch.no_grad():
         bos = torch.full((5, 1), evidence.model.vocabulary.bos_id)
         logits = evidence.model(torch.cat((bos, rows[:, :-1]), 1))
         logits[..., evidence.model.vocabulary.mask_id] = -torch.inf
-        expected = -log_softmax(logits, -1).gather(-1, rows[..., None]).sum() / (5 * 8)
+        nats = -log_softmax(logits, -1).gather(-1, rows[..., None])[..., 0]
+        expected = (nats * chosen).sum() / (5 * 8 - 1 - 4 - 3)
 
     assert pytest.approx(float(expected), rel=1e-5) == Twin().measure(evidence)["twin_nll"].value
 
@@ -229,35 +266,36 @@ def test_a_gain_is_how_much_likelier_second_halves_are_with_memories(reminded, s
     model, config = evidence.model, evidence.config
     for layer in model.conditioner.layers:
         torch.nn.init.normal_(layer.gate.weight)
-    ids, valid = evidence.held_out.windows(config.diffusion.length)
-    ids, valid = ids[valid.all(-1)], valid[valid.all(-1)]
-    half = ids.shape[1] // 2
-    free = torch.arange(ids.shape[1]).expand_as(ids) >= half
-    told = cues.source(config, evidence.tokenizer).for_evaluation(ids)
-    source = torch.Generator().manual_seed(config.seed)
-    draws = []
-    for start in range(0, len(ids), size):
-        rows = np.arange(start, min(start + size, len(ids)))
-        times = draw_times(len(rows), source)
-        draws.append((rows, times, int(torch.randint(2**62, (), generator=source))))
+    held = evidence.held_out.sequences()
+    free, seen, tokens = torch.zeros_like(held.targets), held.ids.clone(), []
+    for row, size_of in enumerate(held.sizes.tolist()):  # of the last one a part fills it up
+        places = held.targets[row].nonzero()[:, 0]
+        free[row, places[size_of // 2 :]] = True
+        seen[row, places[size_of // 2] :] = model.vocabulary.pad_id
+        tokens.append(size_of - size_of // 2)
+    asked = Sequences(held.ids, held.valid, free)
+    told = cues.source(config, evidence.tokenizer).for_evaluation(seen)
+    source, count = torch.Generator().manual_seed(config.seed), len(asked)
+    parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
+    times = [draw_times(len(part), source) for part in parts]
 
     def nats(memories=None):
-        parts = []
-        for rows, times, seed in draws:
-            network = model.conditioned(memories and memories.taken(rows))
-            noise, batch = torch.Generator().manual_seed(seed), (ids[rows], valid[rows], times)
-            parts.append(conditional_nelbo(network, *batch, noise, free=free[rows]))
-        return torch.cat(parts)
+        found = []
+        for part, at in zip(parts, times, strict=True):
+            network = model.conditioned(memories and memories.taken(np.array(part)))
+            random = RowRandom.numbered(config.seed, part, held.ids.shape[1])
+            found.append(nelbo(network, asked[part.start : part.stop], at, random))
+        return torch.cat(found).double()
 
     found = Memory().measure(evidence)
-    others = told.taken(np.roll(np.arange(len(ids)), len(ids) // 2))
+    others = told.taken(np.roll(np.arange(count), count // 2))
+    assert count > 2
+    assert len(set(tokens)) > 1
     with torch.no_grad():
         for name, memories in (("memory_gain", told), ("memory_gain_random", others)):
-            gain = (nats() - nats(memories)) / (ids.shape[1] - half)
-            assert len(ids) > 2
-            assert pytest.approx(float(gain.mean()), rel=1e-4) == found[name].value
-            error = float(gain.std()) / math.sqrt(len(ids))
-            assert pytest.approx(error, rel=1e-3) == found[name].stderr
+            expected = Estimate.ratio((nats() - nats(memories)).tolist(), tokens)
+            assert pytest.approx(expected.value, rel=1e-4) == found[name].value
+            assert pytest.approx(expected.stderr, rel=1e-3) == found[name].stderr
 
 
 def test_a_gain_of_an_adaptation_is_what_the_report_says(monkeypatch):
@@ -294,6 +332,20 @@ def test_a_gain_of_an_adaptation_is_what_the_report_says(monkeypatch):
     assert {} == evolution.Evolution().measure(evidence)
 
 
+@pytest.mark.parametrize("length", [8, 9])
+def test_a_row_is_found_by_what_is_not_predicted_of_it(reminded, length):
+    """By all of that, and by nothing that a gain is measured of."""
+    held = reminded.held_out.framed(attrs.evolve(reminded.held_out.framing, length=length))
+    sequences, pad = held.sequences(), reminded.model.vocabulary.pad_id
+    asked = sequences.targets & (sequences.targets.cumsum(-1) * 2 > sequences.sizes[:, None])
+    behind = asked.cumsum(-1) > 0
+    first = sequences.first_halves(pad)
+
+    assert len(set(sequences.sizes.tolist())) > 1
+    assert torch.equal(first == pad, behind)
+    assert torch.equal(first[~behind], sequences.ids[~behind])
+
+
 def test_the_bound_is_of_every_window_under_its_own_times():
     """From time_epsilon on, as times are drawn; the mean over draws, a ratio over windows."""
     evidence = tiny_evidence("the quick brown fox jumps over it", length=8)
@@ -304,19 +356,18 @@ def test_the_bound_is_of_every_window_under_its_own_times():
         diffusion=attrs.evolve(evidence.config.diffusion, times="iid", time_epsilon=1e-3),
     )
     found = Nelbo().measure(attrs.evolve(evidence, config=config))["nelbo"]
-    ids, valid = evidence.held_out.windows(8)
-    source = torch.Generator().manual_seed(3)
-    times = draw_times(2 * len(ids), source, "iid", 1e-3)
+    held, count = evidence.held_out.sequences(), 5
+    times = draw_times(2 * count, torch.Generator().manual_seed(3), "iid", 1e-3)
+    random = RowRandom.numbered(3, range(count), 8)
     with torch.no_grad():
         first, second = (
-            nelbo(evidence.model, ids, valid, part[:, None], source)
-            for part in times.split(len(ids))
+            nelbo(evidence.model, held, part[:, None], random) for part in times.split(count)
         )
-    nats, sizes = (first + second).double() / 2, valid.sum(-1)
+    nats, sizes = (first + second).double() / 2, torch.tensor([7, 8, 8, 8, 3])
     value = float(nats.sum() / sizes.sum())
-    off = (nats - value * sizes).square().sum() * len(ids) / (len(ids) - 1)
+    off = (nats - value * sizes).square().sum() * count / (count - 1)
 
-    assert 5 == len(ids)
+    assert count == len(held)
     assert pytest.approx(value) == found.value
     assert pytest.approx(float(off.sqrt() / sizes.sum())) == found.stderr
 

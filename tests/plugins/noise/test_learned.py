@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from aios_core.config import resolve
-from aios_core.contracts import Vocabulary
+from aios_core.contracts import Sequences, Vocabulary
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo, training_loss
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 from aios_core.testing.contracts.noise import NoiseContract
 from aios_plugins.noise.learned import Learned
@@ -63,6 +64,14 @@ def test_variance_falls():
     assert after < 0.15 * before
 
 
+X = torch.tensor([[0, 1, 2, 0]]).expand(8, -1)
+TEXTS = Sequences(X, torch.ones_like(X).bool())
+
+
+def streams():
+    return RowRandom.numbered(1, range(8), 4)
+
+
 def test_it_is_part_of_the_network():
     """Trained, saved and averaged with it, while the loss and its own gradient are untouched."""
     config = resolve(
@@ -70,17 +79,15 @@ def test_it_is_part_of_the_network():
     ).config
     model = Model.build(config, VOCABULARY)
     assert "noise.logits" in model.state_dict()
-    x, generator = torch.tensor([[0, 1, 2, 0]]).expand(8, -1), torch.Generator()
-    times = draw_times(8, generator)[:, None]
-    valid = torch.ones_like(x).bool()
-    loss = training_loss(model, x, valid, times, generator.manual_seed(1))
+    times = draw_times(8, torch.Generator())[:, None]
+    loss = training_loss(model, TEXTS, times, streams())
     loss.backward()
     assert model.noise.logits.grad.any()
     plain = Model.build(
         resolve({"backbone": {"dim": 8, "layers": 1, "heads": 2}}).config, VOCABULARY
     )
     plain.noise = Learned()
-    expected = training_loss(plain, x, valid, times, generator.manual_seed(1))
+    expected = training_loss(plain, TEXTS, times, streams())
     torch.testing.assert_close(loss, expected)
     expected.backward()
     ours, theirs = dict(model.named_parameters()), dict(plain.named_parameters())
@@ -113,11 +120,10 @@ def test_a_step_of_training_teaches_it_to_be_less_surprised():
         {"noise": {"type": "learned"}, "backbone": {"dim": 8, "layers": 1, "heads": 2}}
     ).config
     model = Model.build(config, VOCABULARY)
-    x, source = torch.tensor([[0, 1, 2, 0]]).expand(8, -1), torch.Generator()
-    times, valid = draw_times(8, source)[:, None], torch.ones_like(x).bool()
-    training_loss(model, x, valid, times, source.manual_seed(1)).backward()
+    times = draw_times(8, torch.Generator())[:, None]
+    training_loss(model, TEXTS, times, streams()).backward()
     found = model.noise.logits.grad.clone()
-    losses = nelbo(model, x, valid, times, source.manual_seed(1)).detach()
+    losses = nelbo(model, TEXTS, times, streams()).detach()
     model.zero_grad()
     model.noise.surprise(times, losses).backward()
 

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from aios_core.contracts import Sequences
 from aios_core.diffusion.objective import estimate
+from aios_core.diffusion.random import RowRandom
 from aios_core.testing.contracts.sampler import Linear
 from aios_core.testing.oracle import Oracle
 from aios_plugins.objectives.d3pm import D3PM
@@ -18,9 +20,9 @@ def test_more_steps_are_a_lower_bound():
     times = spread[torch.randperm(rows, generator=torch.Generator().manual_seed(0))][:, None]
 
     def bound(objective):
-        valid = torch.ones(rows, 3, dtype=torch.bool)
-        generator = torch.Generator().manual_seed(0)
-        losses = estimate(model, x0, valid, times, generator, objective=objective)
+        texts = Sequences(x0, torch.ones(rows, 3, dtype=torch.bool))
+        random = RowRandom.numbered(0, range(rows), 3)
+        losses = estimate(model, texts, times, random, objective=objective)
         return float(losses.mean())
 
     bounds = [bound(D3PM(steps=steps)) for steps in (1, 4, 1000)]

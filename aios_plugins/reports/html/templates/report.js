@@ -79,6 +79,7 @@ if (stored) {
   function draw(lane, calls) {
     const { film, cells } = lane;
     const now = film.tokens.map(() => null);
+    const given = new Set(film.given ?? []);
     let steps = 0;
     let newest = [];
     film.frames.forEach((changes, i) => {
@@ -91,6 +92,11 @@ if (stored) {
     });
     const fresh = new Set(newest.map(([place]) => place));
     cells.forEach((cell, place) => {
+      if (given.has(place)) {
+        cell.textContent = visible(film.tokens[place]);
+        cell.className = cell.title = "given";
+        return;
+      }
       const filled = now[place];
       // A mask takes the room of the token to come, so that the text does not jump.
       cell.textContent = visible(filled ? filled[0] : film.tokens[place]);
@@ -102,7 +108,7 @@ if (stored) {
     const known = now.filter(Boolean).length;
     const last = film.nfe[film.nfe.length - 1];
     lane.state.textContent = `step ${steps} of ${film.frames.length} · ` +
-      `${Math.min(calls, last)} of ${last} calls · ${known} of ${now.length} tokens`;
+      `${Math.min(calls, last)} of ${last} calls · ${known} of ${now.length - given.size} tokens`;
   }
 
   function show() {

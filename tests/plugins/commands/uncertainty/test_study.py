@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from aios_core.contracts import Sequences
 from aios_core.diffusion.objective import nelbo
+from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
 from aios_core.registry import Registry
 from aios_plugins._uncertainty.calibration import Calibration
@@ -160,7 +162,8 @@ def test_what_is_measured_of_texts_is_of_each_of_them(model):
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         times = draw_times(400, generator)
-        nats = nelbo(model, ids.repeat(10, 1), valid.repeat(10, 1), times, generator) / 16
+        texts = Sequences(ids.repeat(10, 1), valid.repeat(10, 1))
+        nats = nelbo(model, texts, times, RowRandom.numbered(0, range(400), 16)) / 16
     assert pytest.approx(float(nats.mean()), rel=0.1) == found.error.mean()
 
 
@@ -182,15 +185,17 @@ def test_an_error_is_the_mean_bound_of_a_token_on_noise_of_its_own(monkeypatch):
     """Over all draws, each of other times; nats a token of each text."""
     asked = []
 
-    def nelbo(_, ids, valid, times, generator):
-        asked.append((ids.shape, bool(valid.all()), times.tolist(), generator.initial_seed()))
+    def nelbo(_, texts, times, random):
+        everything = bool(texts.targets.all())
+        asked.append((texts.ids.shape, everything, times.tolist(), random.uniform()[0].tolist()))
         return torch.arange(3).double() * 8 * len(asked)
 
     monkeypatch.setattr(study, "nelbo", nelbo)
     found = study._error(None, torch.zeros(3, 4, dtype=torch.long), seed=6)
     draws = study.DRAWS
 
-    assert [((3, 4), True, 7)] * draws == [(tuple(one[0]), one[1], one[3]) for one in asked]
-    assert draws == len({tuple(one[2]) for one in asked}) > 1
+    assert [((3, 4), True)] * draws == [(tuple(each[0]), each[1]) for each in asked]
+    assert draws == len({tuple(each[2]) for each in asked}) > 1
+    assert draws == len({tuple(each[3]) for each in asked}), "noise goes on"
     mean = sum(range(1, draws + 1)) / draws
     assert pytest.approx([0.0, 2 * mean, 4 * mean]) == found.tolist()
