@@ -12,6 +12,7 @@ from aios_core.allocation import answer_bytes, enough_memory
 from aios_core.errors import InferenceError
 from aios_core.inference import package
 from aios_core.inference.embed import embed
+from aios_core.inference.gaps import infilling, likeliest
 from aios_core.inference.likelihood import DRAWS, Likelihoods, asked_behind, log_likelihoods
 from aios_core.inference.loading import ready, switched
 from aios_core.inference.output import Mode, Output, Update
@@ -21,7 +22,6 @@ from aios_core.inference.prompts import (
     Prompt,
     Row,
     encoded,
-    infilling,
     is_text,
     prompted,
     rows_from_ids,
@@ -283,8 +283,9 @@ class ArrowEngine:
         """Fill in the gaps of texts; only diffusion can.
 
         Args:
-            text: with gaps: ``___``, ``<mask>``, or ``<mask:12>`` for twelve tokens. A backslash in
-                front of one makes it text.
+            text: with gaps: ``___``, ``<mask>``, ``<mask:12>`` for twelve tokens, or ``<mask:*>``
+                for as many, up to 32, as make the text behind it likeliest. A backslash in front of
+                one makes it text.
             gap: tokens of a gap that does not say how many.
             **options: fields of `Settings`.
 
@@ -297,7 +298,8 @@ class ArrowEngine:
         if gap < 1:
             raise InferenceError(f"gap is {gap}; expected 1 token or more")
         texts = [text] if isinstance(text, str) else text
-        rows = [infilling(self.tokenizer, row, gap, self.context) for row in texts]
+        choose = likeliest(self.models[mode].model, (), self._config.seed)
+        rows = [infilling(self.tokenizer, row, gap, self.context, choose) for row in texts]
         return self._write(mode, self._checked(rows, settings), settings, whole=True)
 
     def likelihoods(

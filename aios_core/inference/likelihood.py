@@ -173,7 +173,7 @@ def bounds(
         (B, D) float64 nats.
     """
     n, place = asked.sum(-1), (asked.cumsum(-1) - 1).clamp(min=0)
-    estimates = []
+    unknown, estimates = (ids == mask_id).sum(-1), []
     for draw in range(draws):
         random = RowRandom([row_seed(seed, draw)], ids.shape[1], ids.device)
         order = random.uniform().expand(len(ids), -1).gather(1, place)
@@ -183,7 +183,7 @@ def bounds(
             share = (stratum + offset) / STRATA
             k = (share * n).long().clamp(max=n - 1) + 1
             hidden = (rank < k[:, None]) & asked
-            times = noise.inverse(1 - k.double() / n)
+            times = noise.inverse(1 - (k + unknown).double() / (n + unknown))
             log_probs = denoiser(ids.masked_fill(hidden, mask_id), times)
             own = log_probs.gather(-1, ids[..., None])[..., 0].double()
             total = total + own.masked_fill(~hidden, 0).sum(-1) * n / k

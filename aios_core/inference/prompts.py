@@ -1,10 +1,9 @@
-"""Rows to be completed: from prompts, from texts with gaps, from token ids."""
+"""Rows to be completed: from prompts, and from token ids; `gaps` has those of texts with gaps."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import evolve, frozen
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 
 Prompt = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Any
 """A text, texts, the token ids of one (also an array), or those of several."""
-
-_GAP: Final = re.compile(r"(?<!\\)(\\*)(_{3,}|<mask(?::([^<>]*))?>)")
-"""A gap, and the backslashes in front of it: an odd number makes it text."""
 
 
 @frozen(eq=False)
@@ -78,60 +74,6 @@ def encoded(tokenizer: TrainedTokenizer, prompt: Prompt) -> list[list[int]]:
 def prompted(ids: Sequence[int], count: int, mask_id: int) -> Row:
     """A text that begins with a prompt."""
     return Row((*ids, *[mask_id] * count), (True,) * len(ids) + (False,) * count)
-
-
-def infilling(tokenizer: TrainedTokenizer, text: str, gap: int, context: int) -> Row:
-    r"""A text with gaps.
-
-    Args:
-        tokenizer: of the run.
-        text: ``___``, ``<mask>`` and ``<mask:N>`` are gaps, all else is given. A backslash in front
-            of one makes it text, and ``\\`` there is a backslash.
-        gap: tokens of a gap that does not say its own N.
-        context: most tokens of a gap.
-
-    Raises:
-        InferenceError: there is no gap, or one of no tokens, or of too many.
-    """
-    ids: list[int] = []
-    fixed: list[bool] = []
-    end = 0
-
-    def give(part: str) -> None:
-        (tokens,) = encoded(tokenizer, part)
-        ids.extend(tokens)
-        fixed.extend([True] * len(tokens))
-
-    known = ""
-    for match in _GAP.finditer(text):
-        slashes, mark = len(match[1]), match[2]
-        known += text[end : match.start()] + "\\" * (slashes // 2)
-        end = match.end()
-        if slashes % 2:
-            known += mark
-            continue
-        count = gap if match[3] is None else _gap_size(match[3], context)
-        if not 1 <= count <= context:
-            raise InferenceError(
-                f"{mark[:30]} at character {match.start(2)}: expected a gap of 1 to {context} "
-                f"tokens, got {gap if match[3] is None else match[3][:20]}; a backslash in front "
-                "makes it text"
-            )
-        give(known)
-        known = ""
-        ids.extend([tokenizer.vocabulary.mask_id] * count)
-        fixed.extend([False] * count)
-    give(known + text[end:])
-    if all(fixed):
-        raise InferenceError("the text has no gap; expected ___, <mask> or <mask:12> in it")
-    return Row(tuple(ids), tuple(fixed))
-
-
-def _gap_size(digits: str, most: int) -> int:
-    """Tokens of a gap; none where it is no number, more than the most where it has many digits."""
-    if not (digits.isascii() and digits.isdecimal()):
-        return 0
-    return int(digits) if len(digits) < 10 else most + 1
 
 
 def rows_from_ids(ids: Sequence[Sequence[int]], fixed: Any, mask_id: int) -> list[Row]:

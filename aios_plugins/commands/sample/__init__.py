@@ -70,8 +70,8 @@ _KEYS: Final = {
 @click.option(
     "--infill",
     metavar="TEXT",
-    help="Text with gaps to fill: ___, <mask>, or <mask:12> for 12 tokens. A backslash before "
-    "one keeps it as text.",
+    help="Text with gaps to fill: ___, <mask>, <mask:12> for 12 tokens, or <mask:*> for as many as "
+    "make the text behind it likeliest. A backslash before one keeps it as text.",
 )
 @click.option(
     "--gap",

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from aios_core.inference.prompts import infilling
+from aios_core.inference.gaps import infilling
 from aios_plugins.conditioners.memory import Memory, MemorySource
 
 
@@ -54,8 +54,8 @@ def test_memories_are_found_by_all_that_is_given_and_by_the_index(engine, capabi
             asked.append((texts, k, exact))
 
     rows = [
-        infilling(result.tokenizer, "the <mask:2> milk", 8, 24),
-        infilling(result.tokenizer, "rain___", 3, 24),
+        infilling(result.tokenizer, "the <mask:2> milk", 8, 24, None),
+        infilling(result.tokenizer, "rain___", 3, 24, None),
     ]
     Asked.embedder = SimpleNamespace(provider=SimpleNamespace(fingerprint=""))
     given = [[i for i, fixed in zip(row.ids, row.fixed, strict=True) if fixed] for row in rows]
