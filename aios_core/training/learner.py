@@ -132,7 +132,7 @@ class Learner:
                         random,
                         objective=config.objective,
                     )
-                (loss * share).backward()  # type: ignore[no-untyped-call]
+                (loss * share).backward()
                 total += loss.detach() * share
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
         done = Step(step + 1, total, learning_rate(config, step), norm)
