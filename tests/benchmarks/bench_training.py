@@ -110,43 +110,45 @@ def matmul_tflops(device: torch.device) -> float:
 def measure(given: argparse.Namespace, contestants: list[Contestant]) -> None:
     """Let them take turns, and record."""
     device = torch.device(given.device)
-    times: dict[str, list[float]] = {one.name: [] for one in contestants}
+    times: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     peaks = dict.fromkeys(times, 0)
     number = 0
     for group in range(given.groups + 1):  # the first one warms up
-        for one in contestants:
+        for contestant in contestants:
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-                others = torch.cuda.memory_allocated() - one.resident
+                others = torch.cuda.memory_allocated() - contestant.resident
             synchronise(device)
             began = time.perf_counter()
             for _ in range(given.steps):
-                one.learner.step(number)
+                contestant.learner.step(number)
                 number += 1
             synchronise(device)
             if group:
-                times[one.name].append((time.perf_counter() - began) / given.steps)
+                times[contestant.name].append((time.perf_counter() - began) / given.steps)
             if device.type == "cuda" and group:
-                peaks[one.name] = torch.cuda.max_memory_allocated() - others
+                peaks[contestant.name] = torch.cuda.max_memory_allocated() - others
     record = Recorder("training", given.device)
     product = matmul_tflops(device)
     tokens, speed, details = given.batch * given.length, {}, {}
-    for one in contestants:
-        seconds = statistics.median(times[one.name])
-        required = operations(given, one.learner.model, one.share) * tokens / seconds / 1e12
-        nominal = operations(given, one.learner.model, 1.0) * tokens / seconds / 1e12
-        speed[one.name] = tokens / seconds
-        details[one.name] = {
-            "parameters": sum(p.numel() for p in one.learner.model.parameters()),
+    for contestant in contestants:
+        seconds = statistics.median(times[contestant.name])
+        required = (
+            operations(given, contestant.learner.model, contestant.share) * tokens / seconds / 1e12
+        )
+        nominal = operations(given, contestant.learner.model, 1.0) * tokens / seconds / 1e12
+        speed[contestant.name] = tokens / seconds
+        details[contestant.name] = {
+            "parameters": sum(p.numel() for p in contestant.learner.model.parameters()),
             "step_ms": 1e3 * seconds,
-            "worst_ms": 1e3 * max(times[one.name]),
+            "worst_ms": 1e3 * max(times[contestant.name]),
             "tflops": required,
             "nominal_tflops": nominal,
             "mfu_percent": 100 * required / given.peak,
             "nominal_mfu_percent": 100 * nominal / given.peak,
-            "peak_gib": peaks[one.name] / 2**30,
+            "peak_gib": peaks[contestant.name] / 2**30,
         }
-    ours, stream, packed, *others = (one.name for one in contestants)
+    ours, stream, packed, *others = (contestant.name for contestant in contestants)
     labels = {"mdlm": "MDLM"}
     form = "compiled" if given.compile else "eager"
     what = (

@@ -106,13 +106,13 @@ def visited(sampler, **settings):
 def test_a_sampler_in_the_old_form_does_what_it_did(old, new, settings):
     expected = visited(new, **settings)
     with NEW_FORM:
-        found = visited(old, **settings)
+        result = visited(old, **settings)
 
-    assert len(expected) == len(found)
-    for one, other in zip(expected, found, strict=True):
-        assert (one.step, one.nfe) == (other.step, other.nfe)
+    assert len(expected) == len(result)
+    for each, other in zip(expected, result, strict=True):
+        assert (each.step, each.nfe) == (other.step, other.nfe)
         for name in ("ids", "committed", "confidence", "committed_at", "entropy"):
-            assert torch.equal(getattr(one, name), getattr(other, name)), name
+            assert torch.equal(getattr(each, name), getattr(other, name)), name
 
 
 def test_the_warning_names_the_class():
@@ -241,8 +241,8 @@ def test_an_objective_in_the_old_form_does_what_it_did():
     with NEW_SCORE:
         old = loss(FormerHalf())
 
-    for one, other in zip(old, loss(Half()), strict=True):
-        assert torch.equal(one, other)
+    for each, other in zip(old, loss(Half()), strict=True):
+        assert torch.equal(each, other)
 
 
 def test_an_objective_in_the_old_form_is_not_asked_for_what_is_given():

@@ -27,7 +27,7 @@ def generator():
 def test_blocks_of_one_are_autoregression(small_model, time_conditioned):
     """Exactly: the sum of -log p of each token given those before it, without any noise."""
     model = small_model(block_size=1, time_conditioned=time_conditioned)
-    found = nelbo_exact_count(model, whole(X), torch.rand(2, 4).double(), streams(X))
+    result = nelbo_exact_count(model, whole(X), torch.rand(2, 4).double(), streams(X))
     denoiser = BlockDenoiser(model, None, None, cached=False)
     expected = torch.zeros(2).double()
     for i in range(4):
@@ -35,7 +35,7 @@ def test_blocks_of_one_are_autoregression(small_model, time_conditioned):
         state[:, i:] = 3
         log_probs = denoiser.part(state, torch.ones(2).double(), i, i + 1)
         expected -= log_probs[:, 0].gather(1, X[:, i : i + 1])[:, 0]
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 @timed
@@ -111,12 +111,12 @@ def test_sampling_sees_what_training_sees(small_model, time_conditioned):
     z = torch.tensor([[3, 0, 3, 3], [0, 3, 3, 5]])
     t = torch.tensor([0.3, 0.8]).double()
     trained = two_streams(model, z, X, t[:, None].expand(-1, 2), Condition())
-    cached, bare = (BlockDenoiser(model, None, None, cached=one) for one in (True, False))
+    cached, bare = (BlockDenoiser(model, None, None, cached=flag) for flag in (True, False))
     for start in (0, 2, 0, 2):
         state = torch.cat((X[:, :start], z[:, start:]), 1)
         for denoiser in (cached, bare, cached):
-            found = denoiser.states(state, t, start, start + 2)
-            torch.testing.assert_close(found, trained[:, start : start + 2])
+            result = denoiser.states(state, t, start, start + 2)
+            torch.testing.assert_close(result, trained[:, start : start + 2])
     other = torch.cat(((X[:, :2] + 1) % 3, z[:, 2:]), 1)  # a prefix that was not read before
     torch.testing.assert_close(cached.states(other, t, 2, 4), bare.states(other, t, 2, 4))
     fresh = BlockDenoiser(model, None, None)  # that is asked for a later block at first
@@ -138,7 +138,7 @@ def test_cache_changes_no_token(small_model, sampler, time_conditioned):
     assert torch.equal(*ends)
     assert torch.equal(x[x != 3], ends[0][x != 3])
     assert not (ends[0] == 3).any()
-    whole = DiffusionCore(model, sampler, model.noise, 3)  # the model says how it wants it
+    whole = DiffusionCore(model, sampler, model.noise, 3)  # the model says how
     assert torch.equal(ends[0], whole.sample(x, seeds=range(6)).ids)
     padded = torch.cat((x, torch.full((6, 3), 4)), 1)
     wide = whole.sample(padded, seeds=range(6), lengths=[8] * 6).ids

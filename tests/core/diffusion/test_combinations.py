@@ -51,8 +51,8 @@ def parts(kinds, given):
 def is_served(kinds, given):
     """Whether nobody who needs masks is given other noise."""
     chosen = parts(kinds, given)
-    absorbing = all(one.absorbing for one in chosen if issubclass(one, Corruption))
-    return absorbing or not any(getattr(one, "absorbing_only", False) for one in chosen)
+    absorbing = all(each.absorbing for each in chosen if issubclass(each, Corruption))
+    return absorbing or not any(getattr(each, "absorbing_only", False) for each in chosen)
 
 
 def pairs(given):
@@ -67,13 +67,13 @@ def covering(kinds):
     (schedule and sampler or objective). Served alone are choices that `is_served`; `test_refuses`
     has the rest.
     """
-    served = [one for one in itertools.product(*map(names, kinds)) if is_served(kinds, one)]
+    served = [each for each in itertools.product(*map(names, kinds)) if is_served(kinds, each)]
     random.Random(0).shuffle(served)  # in the order of the product few choices would hold new pairs
     chosen, met = [], set()
-    for one in served:
-        if not pairs(one) <= met:
-            chosen.append(one)
-            met |= pairs(one)
+    for each in served:
+        if not pairs(each) <= met:
+            chosen.append(each)
+            met |= pairs(each)
     return sorted(chosen)
 
 
@@ -86,14 +86,16 @@ def config_of(kinds, given, **sections):
 def test_every_pair_is_covered(kinds):
     """Two of each kind: all pairs, but those that never go together."""
     met = set().union(*map(pairs, covering(kinds)))
-    for (i, one), (j, other) in itertools.combinations(enumerate(kinds), 2):
-        for first, second in itertools.product(names(one), names(other)):
-            assert (((i, first), (j, second)) in met) == is_served((one, other), (first, second))
+    for (i, combination), (j, other) in itertools.combinations(enumerate(kinds), 2):
+        for first, second in itertools.product(names(combination), names(other)):
+            assert (((i, first), (j, second)) in met) == is_served(
+                (combination, other), (first, second)
+            )
 
 
 @pytest.mark.parametrize("kind", ["objective", "sampler"])
 def test_refuses(kind):
-    """What cannot work is told when the configuration is read."""
+    """What cannot work is reported when the configuration is read."""
     refused = 0
     for given in itertools.product(names("corruption"), names(kind)):
         if not is_served(("corruption", kind), given):

@@ -81,7 +81,7 @@ def test_so_it_does_whatever_the_schedule(noise):
 def test_so_it_does_under_other_noise(bound, corruption, targets):
     """T1, T5: what is given is clean among tokens that may all be noise."""
     noise, rows = LogLinear(eps=0.0), 10_000
-    given = [place for place, wanted in enumerate(targets) if not wanted]
+    given = [place for place, expected in enumerate(targets) if not expected]
     oracle = NoisyOracle(corruption, noise, length=3, given=given)
     x = oracle.texts[TEXT].expand(rows, -1)
     strata = torch.randperm(rows, generator=torch.Generator().manual_seed(0)) % 100

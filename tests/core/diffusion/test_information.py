@@ -71,8 +71,8 @@ def test_metric_measures_the_curve(small_model):
     rows = TokenRows.of([(torch.arange(2000) % 3).numpy()], model.vocabulary)
     held_out = Tokens(rows, 2000, "x", Framing(4, documents=False))
     evidence = SimpleNamespace(model=model, config=config, held_out=held_out)
-    found = Information().measure(evidence)
-    assert [f"nats_at_{percent}" for percent in range(10, 101, 10)] == list(found)
-    for name, estimate in found.items():
+    result = Information().measure(evidence)
+    assert [f"nats_at_{percent}" for percent in range(10, 101, 10)] == list(result)
+    for name, estimate in result.items():
         expected = float(torch.tensor(6.0).log())
         assert abs(estimate.value - expected) < 4 * estimate.stderr + 1e-9, name

@@ -134,7 +134,7 @@ def test_score_entropy_is_sedds(noise, small_model):
     """T21: the formula of SEDD, written out at every masked position."""
     model, x = small_model(noise=noise), torch.tensor([[2, 0, 1, 1]]).expand(64, -1)
     times = draw_times(64, generator())
-    found = score_entropy(model, whole(x), times, streams(x))
+    result = score_entropy(model, whole(x), times, streams(x))
     z = model.process.corrupt(x, noise.alpha(times), streams(x))
     sigma, slope = noise.sigma(times), -noise.alpha_prime(times) / noise.alpha(times)
     r = 1 / torch.expm1(sigma)
@@ -144,7 +144,7 @@ def test_score_entropy_is_sedds(noise, small_model):
     own = scores.gather(-1, x[..., None])[..., 0]
     r, slope = r[:, None], slope[:, None]
     expected = slope * (scores.sum(-1) - r * own.log() + r * (r.log() - 1))
-    torch.testing.assert_close(found, (expected * (z == 3)).sum(-1))
+    torch.testing.assert_close(result, (expected * (z == 3)).sum(-1))
 
 
 @torch.no_grad()
@@ -156,11 +156,11 @@ def test_score_entropy_of_a_prediction_is_the_nelbo():
     for shift, above in ((math.log(3), 0.0), (0.0, 0.01), (2.0, 0.01)):
         model = oracle.model(Cosine())
         model.logits = lambda h, shift=shift: h + shift
-        found = score_entropy(model, whole(x), times, streams(x))
+        result = score_entropy(model, whole(x), times, streams(x))
         if above:
-            assert ((found >= bound).all(), float((found - bound).mean()) > above) == (True, True)
+            assert ((result >= bound).all(), float((result - bound).mean()) > above) == (True, True)
         else:
-            torch.testing.assert_close(found, bound)
+            torch.testing.assert_close(result, bound)
 
 
 def chain_rule(model, x):

@@ -27,8 +27,12 @@ from aios_plugins.samplers._remasking import shares
 from .conftest import streams, whole
 
 MASK, LENGTH = 3, 8
-SAMPLERS = {one.name: one.load() for one in Registry.discover().components("sampler")}
-OBJECTIVES = {one.name: one.load() for one in Registry.discover().components("objective")}
+SAMPLERS = {
+    component.name: component.load() for component in Registry.discover().components("sampler")
+}
+OBJECTIVES = {
+    component.name: component.load() for component in Registry.discover().components("objective")
+}
 
 
 @frozen
@@ -170,10 +174,10 @@ def test_samplers(small_model, name, corruption, settings, timed):
     new = states(sampler)
     with pytest.warns(DeprecationWarning, match="writes sample"):
         old = states(Before(sampler))
-    assert [(one.step, one.nfe) for one in old] == [(one.step, one.nfe) for one in new]
-    for one, other in zip(old, new, strict=True):
+    assert [(each.step, each.nfe) for each in old] == [(each.step, each.nfe) for each in new]
+    for each, other in zip(old, new, strict=True):
         for part in ("ids", "committed", "confidence", "committed_at", "entropy"):
-            assert torch.equal(getattr(one, part), getattr(other, part)), part
+            assert torch.equal(getattr(each, part), getattr(other, part)), part
 
 
 @frozen
@@ -266,10 +270,10 @@ def test_objectives(small_model, name, corruption, blocks):
         )
         losses = estimate(model, whole(x0, valid), times, streams(x0), objective=objective)
         losses.sum().backward()
-        return [losses.detach(), *(one.grad for one in model.parameters())]
+        return [losses.detach(), *(parameter.grad for parameter in model.parameters())]
 
     new = learned(OBJECTIVES[name]())
     with pytest.warns(DeprecationWarning, match="writes losses"):
         old = learned(Sums(OBJECTIVES[name](), streams(x0)))
-    for one, other in zip(old, new, strict=True):
-        assert torch.equal(one, other)
+    for each, other in zip(old, new, strict=True):
+        assert torch.equal(each, other)

@@ -181,8 +181,8 @@ def test_a_configuration_of_it_is_refused():
     assert resolve({"noise": {"type": "step"}}, registry=registry).config.noise == Step()
     with pytest.raises(ConfigError) as refused:
         resolve({"noise": {"type": "step", "k": 3.0}}, registry=registry)
-    told = str(refused.value)
-    assert "noise step of x-step 0.1 (k=3.0): alpha(1) is 1; expected 0" in told
+    message = str(refused.value)
+    assert "noise step of x-step 0.1 (k=3.0): alpha(1) is 1; expected 0" in message
     resolve({"mode": "ar", "noise": {"type": "step", "k": 3.0}}, registry=registry)
 
 
@@ -224,9 +224,9 @@ ODD = {
 def test_no_corruption(what):
     """Fault N17: what a corruption returns is checked before a network is made with it."""
     bend, absorbing, problem = ODD[what]
-    with pytest.raises(PluginError, match=problem) as told:
+    with pytest.raises(PluginError, match=problem) as caught:
         check(Odd(bend, absorbing))
-    assert "Odd" in str(told.value)
+    assert "Odd" in str(caught.value)
 
 
 @pytest.mark.parametrize("share", [1e-9, 0.1, 0.5, 0.999])
@@ -237,7 +237,7 @@ def test_every_share_of_uniform_noise_is_a_bound(share):
 
 @pytest.mark.parametrize("corruption", [Uniform(), Hybrid()])
 def test_ignorance_under_other_noise(corruption):
-    """T5: a predictor that knows nothing is told L ln V."""
+    """T5: a predictor that knows nothing has L ln V."""
     from aios_core.diffusion.objective import nelbo
     from aios_core.diffusion.times import draw_times
     from aios_core.testing.oracle import ignorant

@@ -177,12 +177,14 @@ def test_numbers_and_tokens_are_sampled_side_by_side():
 
     def answer(questions):
         calls.append(set(questions))
-        told = {"text": oracle, "picture": clean}
-        return {name: told[name](one.state, one.t) for name, one in questions.items()}
+        answers = {"text": oracle, "picture": clean}
+        return {
+            name: answers[name](question.state, question.t) for name, question in questions.items()
+        }
 
     def runs():
         fresh = {"text": context(oracle, text, range(2)), "picture": contexts["picture"]}
-        return {name: one.denoise(x, fresh[name]) for name, (one, x) in samplers.items()}
+        return {name: each.denoise(x, fresh[name]) for name, (each, x) in samplers.items()}
 
     ends = together(runs(), answer)
     assert [{"text", "picture"}] * 3 + [{"picture"}] * 2 == calls

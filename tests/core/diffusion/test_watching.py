@@ -110,7 +110,7 @@ class Chosen(AdaptiveSampler):
         return self.chosen(masked)
 
 
-SAMPLERS = {one.__name__.lower(): one for one in (Bent, Given, Ends, Loopless, Chosen)}
+SAMPLERS = {each.__name__.lower(): each for each in (Bent, Given, Ends, Loopless, Chosen)}
 
 
 def _in_place(log_probs):
@@ -161,10 +161,10 @@ BREACHES = {
 def test_a_breach_names_the_plugin(what):
     """Fault N17, Fault N4: shape, type, range, fixed positions, errors and draws of a sampler."""
     sampler, problem = BREACHES[what]
-    with pytest.raises(PluginError, match=problem) as told:
+    with pytest.raises(PluginError, match=problem) as caught:
         sampled(sampler)
     name = type(sampler).__name__.lower()
-    assert str(told.value).startswith(f"sampler {name} of x-step 0.1")
+    assert str(caught.value).startswith(f"sampler {name} of x-step 0.1")
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])

@@ -27,15 +27,19 @@ def model(mode="ar"):
 
 def rows(core, prompts, seeds, count=6, eos_id=None):
     """Tokens and their log-probabilities, row by row."""
-    found = [([], []) for _ in prompts]
+    results = [([], []) for _ in prompts]
     counts = [count] * len(prompts) if isinstance(count, int) else count
     for step in core.stream(prompts, seeds=seeds, max_new_tokens=counts, eos_id=eos_id):
         for (tokens, log_probs), *new, on in zip(
-            found, step.tokens.tolist(), step.log_probs.tolist(), step.active.tolist(), strict=True
+            results,
+            step.tokens.tolist(),
+            step.log_probs.tolist(),
+            step.active.tolist(),
+            strict=True,
         ):
             tokens.extend(new[:1] * on)
             log_probs.extend(new[1:] * on)
-    return found
+    return results
 
 
 def test_cached_and_uncached_agree():
@@ -96,10 +100,10 @@ def test_draws_follow_the_model():
     (step,) = core.stream([[1]] * 20_000, seeds=range(20_000), max_new_tokens=[1] * 20_000)
     expected = model()(torch.tensor([[7, 1]]))[0, -1]
     expected[5] = -torch.inf
-    found = torch.bincount(step.tokens, minlength=9) / 20_000
+    result = torch.bincount(step.tokens, minlength=9) / 20_000
 
-    assert 0 == found[5]
-    assert (expected.softmax(0) - found).abs().sum() / 2 < 0.02
+    assert 0 == result[5]
+    assert (expected.softmax(0) - result).abs().sum() / 2 < 0.02
 
 
 def test_a_temperature_changes_the_draw_and_not_what_is_said():
@@ -108,9 +112,9 @@ def test_a_temperature_changes_the_draw_and_not_what_is_said():
     (step,) = core.stream([[1]] * 6_000, seeds=range(6_000), max_new_tokens=[1] * 6_000)
     logits = model()(torch.tensor([[7, 1]]))[0, -1].index_fill_(0, torch.tensor([5]), -torch.inf)
     plain, squared = logits.softmax(0), (2 * logits).softmax(0)
-    found = torch.bincount(step.tokens, minlength=9) / 6_000
+    result = torch.bincount(step.tokens, minlength=9) / 6_000
 
-    assert (squared - found).abs().sum() / 2 < 0.03 < (plain - found).abs().sum() / 2
+    assert (squared - result).abs().sum() / 2 < 0.03 < (plain - result).abs().sum() / 2
     torch.testing.assert_close(plain.log()[step.tokens], step.log_probs)
     torch.testing.assert_close(torch.special.entr(plain).sum().expand(6_000), step.entropy)
     assert 1 == step.nfe

@@ -14,8 +14,8 @@ SAMPLERS = [component.name for component in Registry.discover().components("samp
 def asked(engine, monkeypatch):
     """All that the networks of the engine are asked, row by row."""
     seen = []
-    for found in engine.models.values():
-        head = found.model.head
+    for loaded in engine.models.values():
+        head = loaded.model.head
         encode = head.encode
 
         def watched(x, encode=encode):
@@ -87,12 +87,10 @@ def test_so_do_vectors(engine, asked):
 
 def test_one_that_the_caller_gives_is_not_doubled(engine, asked):
     """It is the begin token, and no part of the text."""
-    canvas = np.full((1, 7), MASK)
-    canvas[0, 0], canvas[0, 3] = BOS, ord("x")
-    output = engine.diffuse(canvas, fixed=canvas != MASK, suppress_tokens=[BOS], seed=1)
-    plain = engine.diffuse(
-        canvas[:, 1:], fixed=canvas[:, 1:] != MASK, suppress_tokens=[BOS], seed=1
-    )
+    rows = np.full((1, 7), MASK)
+    rows[0, 0], rows[0, 3] = BOS, ord("x")
+    output = engine.diffuse(rows, fixed=rows != MASK, suppress_tokens=[BOS], seed=1)
+    plain = engine.diffuse(rows[:, 1:], fixed=rows[:, 1:] != MASK, suppress_tokens=[BOS], seed=1)
     assert {1} == {row.count(BOS) for row in asked}
     assert 6 == len(output.token_ids[0])
     assert plain.token_ids == output.token_ids

@@ -31,19 +31,19 @@ def test_states_are_told(engine, sampler):
     output = engine.diffuse("milk", callback_on_step_end=seen.append, **options)
     shown = list(engine.stream("milk", mode="diffusion", **options))
 
-    assert [one.token_ids for one in seen] == [one.token_ids for one in shown]
-    assert [one.nfe for one in seen] == sorted(one.nfe for one in seen)
+    assert [each.token_ids for each in seen] == [each.token_ids for each in shown]
+    assert [each.nfe for each in seen] == sorted(each.nfe for each in seen)
     assert (*b"milk", *[MASK] * 10) == seen[0].token_ids[0]
     for before, after in pairwise(seen[:-1]):
         assert (*b"milk",) == after.token_ids[0][:4]
         changed = zip(before.token_ids[0], after.token_ids[0], after.new[0], strict=True)
-        for old, new, told in changed:
-            assert told == (new not in (old, MASK))
+        for old, new, new_flag in changed:
+            assert new_flag == (new not in (old, MASK))
             assert sampler.remasks or old in (new, MASK)
     assert seen[-1].output is not None
     assert output.token_ids == seen[-1].output.token_ids
     assert MASK not in output.token_ids[0]
-    assert output.completions[0] == "".join(one.deltas[0] for one in shown)
+    assert output.completions[0] == "".join(each.deltas[0] for each in shown)
 
 
 @every_sampler
@@ -65,9 +65,9 @@ def test_outputs_are_complete(engine, sampler):
 @pytest.fixture(scope="module")
 def precise(engine):
     """The diffusion model in float64: what is left of a difference is no rounding."""
-    found = engine.models["diffusion"]
-    model = copy.deepcopy(found.model).double()
-    return ArrowEngine({"diffusion": attrs.evolve(found, model=model)})
+    loaded = engine.models["diffusion"]
+    model = copy.deepcopy(loaded.model).double()
+    return ArrowEngine({"diffusion": attrs.evolve(loaded, model=model)})
 
 
 @every_sampler
@@ -138,9 +138,9 @@ def test_guidance_of_scale_one_is_none(engine, sampler):
 def test_guidance_of_scale_zero_forgets_the_prompt(engine, sampler):
     """T27: gamma 0 is the unconditional model: the same text behind every prompt of a length."""
     options = {"sampler": sampler, "seeds": [4], "max_new_tokens": 8, "guidance_scale": 0}
-    one, other = (engine.diffuse(prompt, **options).token_ids[0] for prompt in ("milk", "abcd"))
+    first, other = (engine.diffuse(prompt, **options).token_ids[0] for prompt in ("milk", "abcd"))
 
-    assert one[4:] == other[4:]
+    assert first[4:] == other[4:]
 
 
 def test_suppressed_ends_never_come(engine):
@@ -158,19 +158,22 @@ def test_suppressed_ends_never_come(engine):
 def test_common_options_mean_the_same(engine, mode):
     """In both modes, for the same rows: counts, ends, seeds, controls, what is reported."""
     for options, holds in (
-        ({"max_new_tokens": 5, "ignore_eos": True}, lambda one: len(one.token_ids[0]) == 9),
-        ({"top_k": 1, "seed": 1}, lambda one: one.mode == mode),
-        ({"suppress_tokens": [*range(97)], "ignore_eos": True}, lambda one: "`" not in one.texts),
-        ({"num_return_sequences": 3}, lambda one: len(one.texts) == 3 == len(set(one.seeds))),
-        ({"seeds": [7]}, lambda one: one.seeds == (7,)),
+        ({"max_new_tokens": 5, "ignore_eos": True}, lambda value: len(value.token_ids[0]) == 9),
+        ({"top_k": 1, "seed": 1}, lambda value: value.mode == mode),
+        (
+            {"suppress_tokens": [*range(97)], "ignore_eos": True},
+            lambda value: "`" not in value.texts,
+        ),
+        ({"num_return_sequences": 3}, lambda value: len(value.texts) == 3 == len(set(value.seeds))),
+        ({"seeds": [7]}, lambda value: value.seeds == (7,)),
     ):
         assert holds(engine.generate("milk", mode=mode, **options))
 
 
 def test_nan_is_told_in_both_modes(engine):
     """At the first call, with the rows that are concerned."""
-    for mode, found in engine.models.items():
-        weight = found.model.head.norm.weight
+    for mode, loaded in engine.models.items():
+        weight = loaded.model.head.norm.weight
         kept = weight.detach().clone()
         weight.data.fill_(float("nan"))
         try:

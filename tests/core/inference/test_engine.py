@@ -81,17 +81,17 @@ def test_prompts_may_be_ids(engine):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_what_is_fixed_stays(engine, sampler):
     """T13, T14."""
-    canvas = np.full((2, 12), MASK)
-    canvas[:, 3:6], canvas[1, 9] = list(b"xyz"), 7
-    fixed = canvas != MASK
-    output = engine.diffuse(canvas, fixed=fixed, sampler=sampler)
-    found = np.array(output.token_ids)
+    rows = np.full((2, 12), MASK)
+    rows[:, 3:6], rows[1, 9] = list(b"xyz"), 7
+    fixed = rows != MASK
+    output = engine.diffuse(rows, fixed=fixed, sampler=sampler)
+    result = np.array(output.token_ids)
 
-    assert np.array_equal(canvas[fixed], found[fixed])
-    assert MASK not in found
+    assert np.array_equal(rows[fixed], result[fixed])
+    assert MASK not in result
     assert np.array_equal(fixed, output.given)
     assert output.token_ids == engine.diffuse(
-        torch.tensor(canvas), fixed=torch.tensor(fixed), sampler=sampler
+        torch.tensor(rows), fixed=torch.tensor(fixed), sampler=sampler
     ).token_ids  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def test_a_callback_sees_what_a_stream_yields(engine):
     engine.generate("milk", seed=1, callback_on_step_end=seen.append)
     shown = list(engine.stream("milk", seed=1))
 
-    assert [one.token_ids for one in seen] == [one.token_ids for one in shown]
+    assert [each.token_ids for each in seen] == [each.token_ids for each in shown]
 
 
 def test_deltas_hold_no_halves_of_characters(engine):
@@ -141,11 +141,11 @@ def test_deltas_hold_no_halves_of_characters(engine):
 
     data = list("aé€".encode())
     progress = Progress("ar", engine.tokenizer, [prompted([], len(data), MASK)], [0], None)
-    told = [
+    deltas = [
         progress.update(i, i, [data[:i]], [[False] * i]).deltas[0] for i in range(len(data) + 1)
     ]
 
-    assert ["", "a", "", "é", "", "", "€"] == told
+    assert ["", "a", "", "é", "", "", "€"] == deltas
 
 
 def test_an_end_of_text_counts_once_nothing_before_it_is_masked(engine):
@@ -236,11 +236,11 @@ def test_blocks_may_be_cached(engine, cache):
     output = engine.diffuse(["milk", "a"], sampler="threshold", **options)
     assert [23, 20] == [len(ids) for ids in output.token_ids]
     assert not any(MASK in ids for ids in output.token_ids)
-    ones = [
-        engine.diffuse("milk", sampler="threshold", **{**options, "block_size": 1, "cache": one})
-        for one in (cache, "none")
+    outputs = [
+        engine.diffuse("milk", sampler="threshold", **{**options, "block_size": 1, "cache": each})
+        for each in (cache, "none")
     ]
-    assert ones[0].token_ids == ones[1].token_ids
+    assert outputs[0].token_ids == outputs[1].token_ids
 
 
 def test_guidance_leads_away_from_no_prompt(engine):
@@ -361,8 +361,8 @@ def test_samplers_may_be_built(engine):
 def test_what_cannot_be_done_is_said_before_it_is_tried(engine, call, options, expected):
     calls = [0]
     handles = [
-        one.model.register_forward_pre_hook(lambda *_: calls.append(1))
-        for one in engine.models.values()
+        model.model.register_forward_pre_hook(lambda *_: calls.append(1))
+        for model in engine.models.values()
     ]
     with pytest.raises(InferenceError) as error:
         getattr(engine, call)(**options)
@@ -409,7 +409,7 @@ def test_long_work_says_how_it_goes(engine, caplog, run):
         engine.generate("", num_return_sequences=40, num_inference_steps=1)
         ArrowEngine.load(run, context=40).generate("milk", max_new_tokens=30, mode="ar")
 
-    said = [one for one in caplog.messages if one.endswith(" of 40 texts are written")]
+    said = [message for message in caplog.messages if message.endswith(" of 40 texts are written")]
     assert (10, "40 of 40 texts are written") == (len(said), said[-1])
     assert "texts of 34 tokens are longer than those of the training, of 23" in caplog.text
 

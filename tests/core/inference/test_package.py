@@ -16,17 +16,17 @@ from aios_plugins.tensor_formats.parquet.writer import WeightWriter
 
 
 @pytest.fixture
-def found(run):
+def trained(run):
     return checkpoint.load(run)
 
 
 @pytest.fixture
-def rewritten(found, tmp_path):
+def rewritten(trained, tmp_path):
     """A function that exports a model with some tensors changed, or left out where None."""
 
     def rewritten(changes, card=None, part="weights"):
         whole, path = tmp_path / "whole.parquet", tmp_path / "changed.parquet"
-        export(found, whole)
+        export(trained, whole)
         loader = WeightLoader.open(whole)
         with WeightWriter(path, loader.card if card is None else card) as file:
             for own in ("weights", "tokenizer"):
@@ -39,16 +39,16 @@ def rewritten(found, tmp_path):
     return rewritten
 
 
-def test_a_model_is_the_same_from_a_file(run, found, engine, tmp_path):
-    export(found, tmp_path / "model.parquet")
+def test_a_model_is_the_same_from_a_file(run, trained, engine, tmp_path):
+    export(trained, tmp_path / "model.parquet")
     other = ArrowEngine.load(tmp_path / "model.parquet", overrides=["sampler.steps=6"])
 
     assert engine.diffuse("milk", seed=3).texts == other.diffuse("milk", seed=3).texts
     assert {"diffusion"} == set(other.models)
 
 
-def test_weights_are_views_of_the_file(found, tmp_path):
-    export(found, tmp_path / "model.parquet")
+def test_weights_are_views_of_the_file(trained, tmp_path):
+    export(trained, tmp_path / "model.parquet")
     model = ArrowEngine.load(tmp_path / "model.parquet").models["diffusion"].model
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -59,9 +59,9 @@ def test_weights_are_views_of_the_file(found, tmp_path):
     assert loaded["backbone.blocks.0.attention.qkv.weight"].any()
 
 
-def test_a_file_of_an_older_format_holds_a_model_of_streams(rewritten, found):
+def test_a_file_of_an_older_format_holds_a_model_of_streams(rewritten, trained):
     """As its run does; what a newer version wrote is refused."""
-    card = attrs.asdict(found.state)
+    card = attrs.asdict(trained.state)
     older = {k: v for k, v in card["values"]["diffusion"].items() if k != "packing"}
     model = card | {"format": 3, "values": card["values"] | {"diffusion": older}}
     path = rewritten({}, {"model": model})
@@ -72,9 +72,9 @@ def test_a_file_of_an_older_format_holds_a_model_of_streams(rewritten, found):
         load(rewritten({}, {"model": card | {"format": 99}}))
 
 
-def test_a_quantized_model_writes_from_its_file(found, tmp_path):
-    quantize_model(found.model, Rtn(bits=8))
-    size = export(found, tmp_path / "model.parquet")
+def test_a_quantized_model_writes_from_its_file(trained, tmp_path):
+    quantize_model(trained.model, Rtn(bits=8))
+    size = export(trained, tmp_path / "model.parquet")
     x = torch.randint(0, 256, (2, 9))
     other = ArrowEngine.load(tmp_path / "model.parquet")
 
@@ -83,7 +83,7 @@ def test_a_quantized_model_writes_from_its_file(found, tmp_path):
     assert isinstance(packed, QuantizedTensor)
     with torch.no_grad():
         t = torch.full((2,), 0.5, dtype=torch.float64)
-        assert torch.equal(found.model(x, t), other.models["diffusion"].model(x, t))
+        assert torch.equal(trained.model(x, t), other.models["diffusion"].model(x, t))
     assert other.diffuse("milk", seed=1).texts
 
 
@@ -108,16 +108,16 @@ def test_parts_that_do_not_fit_are_told(rewritten):
 
 
 def test_foreign_parts_are_refused(rewritten, tmp_path):
-    ones = torch.ones(1, dtype=torch.uint8)
+    tensor = torch.ones(1, dtype=torch.uint8)
     with pytest.raises(ModelLoadError, match="is not a file of a tokenizer"):
-        ArrowEngine.load(rewritten({"../escaped": ones}, part="tokenizer"))
+        ArrowEngine.load(rewritten({"../escaped": tensor}, part="tokenizer"))
     with pytest.raises(ModelLoadError, match="its card describes no model"):
         ArrowEngine.load(rewritten({}, card={"license": "mit"}))
 
     assert not (tmp_path / "escaped").exists()
 
 
-def test_another_tokenizer_is_refused(rewritten, found):
-    state = attrs.asdict(attrs.evolve(found.state, tokenizer="0" * 64))
+def test_another_tokenizer_is_refused(rewritten, trained):
+    state = attrs.asdict(attrs.evolve(trained.state, tokenizer="0" * 64))
     with pytest.raises(ModelLoadError, match="its tokenizer is not the one"):
         ArrowEngine.load(rewritten({}, card={"model": state}))

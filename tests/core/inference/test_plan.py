@@ -38,22 +38,22 @@ ASKED = {
 
 def planned(engine, mode="diffusion", **options):
     """The run of one row by a configuration in which everything is set."""
-    found = engine.models[mode]
+    loaded = engine.models[mode]
     sampling = SamplingConfig(**CONFIGURED)
     resolved = attrs.evolve(
-        found.resolved, config=attrs.evolve(found.resolved.config, sampling=sampling)
+        loaded.resolved, config=attrs.evolve(loaded.resolved.config, sampling=sampling)
     )
-    found = attrs.evolve(found, resolved=resolved)
-    rows = [prompted(list(b"milk"), 4, found.model.vocabulary.mask_id)]
+    loaded = attrs.evolve(loaded, resolved=resolved)
+    rows = [prompted(list(b"milk"), 4, loaded.model.vocabulary.mask_id)]
     settings = Settings.of(options)
-    return plan(found, settings, rows, whole=False, context=24, cues=lambda: None)
+    return plan(loaded, settings, rows, whole=False, context=24, cues=lambda: None)
 
 
 def used(run):
     """The values that a run goes by."""
     core = getattr(run, "core", run)
-    found = {"temperature": core.temperature, **attrs.asdict(core.controls, recurse=False)}
-    return found | {key: getattr(run, key) for key in ("block_size", "cache") if hasattr(run, key)}
+    result = {"temperature": core.temperature, **attrs.asdict(core.controls, recurse=False)}
+    return result | {key: getattr(run, key) for key in ("block_size", "cache") if hasattr(run, key)}
 
 
 def test_every_option_is_here():
@@ -67,16 +67,16 @@ def test_what_is_unset_is_as_configured(engine):
 
 @pytest.mark.parametrize("name", ASKED)
 def test_what_is_asked_wins(engine, name):
-    found = used(planned(engine, **{name: ASKED[name]}))
-    assert found.items() >= (CONFIGURED | {name: ASKED[name]}).items()
+    result = used(planned(engine, **{name: ASKED[name]}))
+    assert result.items() >= (CONFIGURED | {name: ASKED[name]}).items()
 
 
 @pytest.mark.parametrize("name", [name for name in ASKED if name not in ("block_size", "cache")])
 def test_so_it_does_from_left_to_right(engine, name):
     kept = {key: value for key, value in CONFIGURED.items() if key not in ("block_size", "cache")}
     assert used(planned(engine, "ar")).items() >= kept.items()
-    found = used(planned(engine, "ar", **{name: ASKED[name]}))
-    assert found.items() >= (kept | {name: ASKED[name]}).items()
+    result = used(planned(engine, "ar", **{name: ASKED[name]}))
+    assert result.items() >= (kept | {name: ASKED[name]}).items()
 
 
 def test_steps_and_sampler(engine):
@@ -122,12 +122,12 @@ def test_rows_have_seeds_of_their_own(options):
 
 
 def test_other_seeds_are_other_seeds():
-    found = [Settings.of({"seed": one}).row_seeds(2, 0)[0] for one in range(8)]
-    found += [
-        Settings.of({"generator": torch.Generator().manual_seed(one)}).row_seeds(2, 0)[0]
-        for one in range(8)
+    results = [Settings.of({"seed": number}).row_seeds(2, 0)[0] for number in range(8)]
+    results += [
+        Settings.of({"generator": torch.Generator().manual_seed(number)}).row_seeds(2, 0)[0]
+        for number in range(8)
     ]
-    assert 16 == len(set(found))
+    assert 16 == len(set(results))
     assert [4, 4] == Settings.of({"seeds": [4, 4]}).row_seeds(2, 0)
     with pytest.raises(InferenceError, match="2 seeds for 3 rows"):
         Settings.of({"seeds": [4, 4]}).row_seeds(3, 0)
@@ -141,13 +141,13 @@ def test_a_seed_of_0_is_a_seed():
 
 def test_a_negative_prompt_fits_before_the_longest_answer(engine):
     """Of all rows: 23 tokens behind the shorter prompt."""
-    found = engine.models["diffusion"]
-    mask_id = found.model.vocabulary.mask_id
+    loaded = engine.models["diffusion"]
+    mask_id = loaded.model.vocabulary.mask_id
     rows = [prompted(list(b"milk" * 5), 4, mask_id), prompted(list(b"x"), 23, mask_id)]
 
     def planned_with(negative, rows):
         settings = Settings(guidance_scale=2.0, negative_prompt=negative)
-        return plan(found, settings, rows, whole=False, context=24, cues=lambda: None)
+        return plan(loaded, settings, rows, whole=False, context=24, cues=lambda: None)
 
     for order in (rows, rows[::-1]):
         assert planned_with("y", order)
@@ -183,9 +183,9 @@ def other(run):
 
 def test_what_is_loaded_goes_by_the_registry_and_the_overrides(engine, other):
     """The twin as well."""
-    registries = {id(one.resolved.registry) for one in other.models.values()}
+    registries = {id(model.resolved.registry) for model in other.models.values()}
     assert 1 == len(registries)
-    assert registries.isdisjoint({id(one.resolved.registry) for one in engine.models.values()})
+    assert registries.isdisjoint({id(model.resolved.registry) for model in engine.models.values()})
     for mode in ("ar", "diffusion"):
         assert 0.5 == other.models[mode].resolved.config.sampling.temperature
         output = other.generate(["milk", ""], mode=mode, ignore_eos=True)

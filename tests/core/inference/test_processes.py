@@ -53,8 +53,8 @@ def precise(runs):
     """Engines in float64: what is left of a difference is no rounding."""
 
     def engine(name):
-        found = ArrowEngine.load(runs / name).models["diffusion"]
-        return ArrowEngine({"diffusion": attrs.evolve(found, model=found.model.double())})
+        loaded = ArrowEngine.load(runs / name).models["diffusion"]
+        return ArrowEngine({"diffusion": attrs.evolve(loaded, model=loaded.model.double())})
 
     return {name: engine(name) for name in RUNS}
 
@@ -115,12 +115,12 @@ def test_learned_times_are_kept(runs):
 @pytest.mark.parametrize("name", ["uniform", "hybrid"])
 def test_what_needs_masks_is_refused(runs, name):
     engine = ArrowEngine.load(runs / name)
-    for options, told in (
+    for options, message in (
         ({"count_flips": True}, "this noise has no masks"),
         ({"sampler": "confidence"}, "Confidence works with masks alone"),
         ({"block_size": 4}, "Blocks works with masks alone"),
     ):
-        with pytest.raises(InferenceError, match=told):
+        with pytest.raises(InferenceError, match=message):
             engine.generate("milk", **options)
 
 
@@ -135,8 +135,8 @@ def test_guidance_under_other_noise(runs, name, sampler):
         return engine.diffuse(prompt, **options, **more)
 
     assert written("milk").token_ids == written("milk", guidance_scale=1).token_ids
-    one, other = (written(p, guidance_scale=0).token_ids[0] for p in ("milk", "abcd"))
-    assert one[4:] == other[4:]
+    first, other = (written(p, guidance_scale=0).token_ids[0] for p in ("milk", "abcd"))
+    assert first[4:] == other[4:]
     led = written("milk", guidance_scale=2.5)
     assert led.token_ids == written("milk", cfg_scale=1.5).token_ids
     assert led.log_probs != written("milk").log_probs

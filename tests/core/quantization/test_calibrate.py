@@ -34,15 +34,15 @@ def test_moments_are_those_of_the_inputs(model, texts):
         seen[name] = []
         keep = lambda _, inputs, own=seen[name]: own.append(inputs[0].flatten(0, -2))  # noqa: E731
         hooks.append(layer.register_forward_pre_hook(keep))
-    found = calibrate(model, texts, batch_size=16)
+    result = calibrate(model, texts, batch_size=16)
     for hook in hooks:
         hook.remove()
 
-    assert set(linears(model)) == set(found)
+    assert set(linears(model)) == set(result)
     for name, inputs in seen.items():
         x = torch.cat(inputs).double()
-        assert len(x) == found[name].count
-        assert_close(found[name].second_moment.double(), x.T @ x / len(x), rtol=1e-4, atol=1e-6)
+        assert len(x) == result[name].count
+        assert_close(result[name].second_moment.double(), x.T @ x / len(x), rtol=1e-4, atol=1e-6)
 
 
 def test_nothing_stays_behind(model, texts):
@@ -54,8 +54,8 @@ def test_nothing_stays_behind(model, texts):
 
 def test_the_seed_decides(model, texts):
     first, again, other = (calibrate(model, texts, seed=seed) for seed in (0, 0, 1))
-    for name, one in first.items():
-        assert torch.equal(one.second_moment, again[name].second_moment)
+    for name, each in first.items():
+        assert torch.equal(each.second_moment, again[name].second_moment)
     if model.mode == "diffusion":
         assert any(not torch.equal(first[n].second_moment, other[n].second_moment) for n in first)
 

@@ -29,7 +29,7 @@ class Waits(TorchDispatchMode):
 
     def __init__(self, model):
         super().__init__()
-        self.found, self._kept, self._placed = [], [], set()
+        self.names, self._kept, self._placed = [], [], set()
         for tensor in (*model.parameters(), *model.buffers()):
             self.place(tensor)
 
@@ -47,7 +47,7 @@ class Waits(TorchDispatchMode):
             flags = [i for i in (args[1:2] if name.startswith("index") else ()) if i is not None]
             chosen = any(i.dtype == torch.bool and self.on_device(i) for i in tensors(flags))
             if name in WAITING or chosen:
-                self.found.append(name)
+                self.names.append(name)
             for tensor in tensors(out):
                 self.place(tensor)
         return out
@@ -99,10 +99,10 @@ def test_no_step_waits_for_the_device(learner, monkeypatch, device, overrides):
     with waits:
         done = own.step(1)
 
-    assert [] == waits.found
+    assert [] == waits.names
     with waits:
         done.check()
-    assert ["_local_scalar_dense"] * 2 == waits.found, "what waits is seen"
+    assert ["_local_scalar_dense"] * 2 == waits.names, "what waits is seen"
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -210,15 +210,15 @@ def test_the_pointer_leads_nowhere_else(tmp_path, parts, name):
 
 @pytest.mark.parametrize("damaged", ["state.json", "ema.safetensors", "latest"])
 def test_the_sound_checkpoint_beside_a_damaged_one_is_named(tmp_path, parts, damaged):
-    """Section 4: who was told of a bad `latest` did not hear what there is to go back to."""
+    """Section 4: who was warned of a bad `latest` did not hear what there is to go back to."""
     save(tmp_path, state(3), parts)
     newest = save(tmp_path, state(4), parts)
     (newest.parent if damaged == "latest" else newest).joinpath(damaged).write_text("step-000009")
 
     def read():
         with checkpoint.going_back(tmp_path):
-            found = latest(tmp_path)
-            read_tensors(found, read_state(found), "ema", zeros(parts["ema"]))
+            result = latest(tmp_path)
+            read_tensors(result, read_state(result), "ema", zeros(parts["ema"]))
 
     sound = "step-000003" if damaged != "latest" else "step-000004"
     with pytest.raises(ModelLoadError, match=f"{sound} beside it is sound"):
@@ -226,15 +226,17 @@ def test_the_sound_checkpoint_beside_a_damaged_one_is_named(tmp_path, parts, dam
 
 
 def test_a_run_is_loaded_from_its_folder_or_a_checkpoint(tiny, tmp_path):
-    found = train(tiny(), tmp_path / "run", progress=False)
-    by_run, by_checkpoint = load(tmp_path / "run"), load(found)
+    result = train(tiny(), tmp_path / "run", progress=False)
+    by_run, by_checkpoint = load(tmp_path / "run"), load(result)
 
     assert by_run.state == by_checkpoint.state
     assert by_run.state.step == 6
     assert not by_run.model.training
     assert by_run.resolved.values == tiny().values
-    for one, other in zip(by_run.model.parameters(), by_checkpoint.model.parameters(), strict=True):
-        assert one.equal(other)
+    for parameter, other in zip(
+        by_run.model.parameters(), by_checkpoint.model.parameters(), strict=True
+    ):
+        assert parameter.equal(other)
 
 
 @pytest.mark.parametrize("mode", ["diffusion", "ar"])
@@ -243,13 +245,13 @@ def test_a_loaded_run_is_as_likely_as_was_told(tiny, tmp_path, mode):
     resolved = tiny(f"mode={mode}", "training.steps=30", "training.learning_rate=0.01")
     train(resolved, tmp_path / "run", progress=False)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    told = [json.loads(line).get("held_out_loss") for line in lines][-1]
+    last = [json.loads(line).get("held_out_loss") for line in lines][-1]
     prepared = prepare(resolved)
     held_out = HeldOut(resolved.config, prepared.held_out, CueSource())
     new = Model.build(resolved.config, prepared.tokenizer.vocabulary)
 
-    assert pytest.approx(told, rel=1e-6) == held_out.loss(load(tmp_path / "run").model)
-    assert told < held_out.loss(new) - 0.5
+    assert pytest.approx(last, rel=1e-6) == held_out.loss(load(tmp_path / "run").model)
+    assert last < held_out.loss(new) - 0.5
 
 
 def test_a_checkpoint_of_another_tokenizer_is_told(tiny, tmp_path):
@@ -292,8 +294,8 @@ def test_the_best_is_kept_however_old_it_is(tmp_path, parts):
         run = tmp_path / keep
         for step in range(1, 5):
             values = {"training": {"keep": keep}}
-            one = evolve(state(step), values=values, best_step=1, best_loss=1.0)
-            save(run, one, parts)
+            single = evolve(state(step), values=values, best_step=1, best_loss=1.0)
+            save(run, single, parts)
 
         assert [*kept, "step-000003", "step-000004"] == names(run)
         assert (kept or ["step-000004"])[0] == checkpoint.chosen(run).name

@@ -131,9 +131,9 @@ sys.addaudithook(_hook)
 @pytest.fixture
 def opened(monkeypatch):
     """Every file that this process opens, by name."""
-    found: list[str] = []
-    monkeypatch.setattr(sys.modules[__name__], "_OPENED", found)
-    return found
+    results: list[str] = []
+    monkeypatch.setattr(sys.modules[__name__], "_OPENED", results)
+    return results
 
 
 def test_a_corpus_is_read_once_and_not_again_while_it_is_as_it_was(tiny, corpus, opened):
@@ -178,8 +178,8 @@ def test_a_digest_is_that_of_a_data_set_as_it_is_now(tiny, corpus, opened, monke
         get = Registry.get
 
         def changed(self, kind, name):
-            found = get(self, kind, name)
-            return attrs.evolve(found, **{what: "other"}) if kind == "dataset" else found
+            result = get(self, kind, name)
+            return attrs.evolve(result, **{what: "other"}) if kind == "dataset" else result
 
         monkeypatch.setattr(Registry, "get", changed)
     assert before == prepare(tiny("tokenizer.type=bytes")).fingerprint
@@ -199,24 +199,24 @@ def test_a_damaged_digest_is_made_again(tiny, corpus):
         changed = json.loads(kept.read_text())
         changed["contents"][split][entry] = [changed["contents"]["whole"][0], 7][entry]
         kept.write_text(json.dumps(changed))
-        found = prepare(tiny())
-        sizes = [found.train.num_bytes, found.held_out.num_bytes]
+        result = prepare(tiny())
+        sizes = [result.train.num_bytes, result.held_out.num_bytes]
 
-        assert before == found.fingerprint
-        assert [whole["contents"][one][1] for one in ("train", "validation")] == sizes
+        assert before == result.fingerprint
+        assert [whole["contents"][text][1] for text in ("train", "validation")] == sizes
 
 
 def test_where_documents_end_counts(tiny, tmp_path):
     """Section 5, training/data.py: as many letters in other documents are other texts."""
-    found = []
+    results = []
     for number, texts in enumerate((("ab" * 20, "c" * 20), ("ab" * 20 + "c", "c" * 19))):
         for name, text in zip("12", texts, strict=True):
             (tmp_path / f"{number}-{name}.txt").write_text(text)
         (tmp_path / f"{number}-3.txt").write_text("d" * 60)
-        found.append(prepare(tiny(f"dataset.path={tmp_path}/{number}-*.txt")).train)
+        results.append(prepare(tiny(f"dataset.path={tmp_path}/{number}-*.txt")).train)
 
-    assert found[0].fingerprint != found[1].fingerprint
-    assert found[0].ids.tolist() != found[1].ids.tolist()
+    assert results[0].fingerprint != results[1].fingerprint
+    assert results[0].ids.tolist() != results[1].ids.tolist()
 
 
 def test_without_a_place_for_a_cache_everything_works_and_is_told_once(
@@ -240,12 +240,12 @@ def test_other_text_has_another_fingerprint(tiny, corpus):
 
 def test_where_documents_end_is_part_of_the_fingerprint(tiny, tmp_path):
     """The same characters, parted in another place, are other tokens; a cache must not mix them."""
-    one, other = (
+    first, other = (
         prepare(tiny(f"dataset.path={_parted(tmp_path / f'p{i}', at)}/*.txt"))
         for i, at in enumerate((30, 31))
     )
-    assert one.train.ids.tolist() != other.train.ids.tolist()
-    assert one.train.fingerprint != other.train.fingerprint
+    assert first.train.ids.tolist() != other.train.ids.tolist()
+    assert first.train.fingerprint != other.train.fingerprint
 
 
 def _parted(folder, at):
@@ -301,9 +301,9 @@ def test_a_damaged_cache_is_made_again(tiny, damage, caplog):
 
 def test_processes_may_prepare_at_once(tiny):
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: prepare(tiny()), range(4)))
+        results = list(pool.map(lambda _: prepare(tiny()), range(4)))
 
-    assert len({one.fingerprint for one in found}) == 1
+    assert len({each.fingerprint for each in results}) == 1
     assert len(list(cache_folder().glob("rows/*"))) == 2
     assert not list(cache_folder().rglob(".*")), "no temporary folder is left"
 
@@ -367,15 +367,15 @@ def test_where_the_cache_is(monkeypatch):
 def test_tokenizers_share_no_tokens_of_a_text(tiny, corpus):
     """Neither of a split nor of a whole file: each reads the ids that it made itself."""
     pairs = [("tokenizer.type=bytes",), ("tokenizer.type=bpe", "tokenizer.vocab_size=270")]
-    found = [(Corpus(one := tiny(*words)), prepare(one).tokenizer) for words in pairs]
+    results = [(Corpus(resolved := tiny(*words)), prepare(resolved).tokenizer) for words in pairs]
     text = corpus.read_text()
     for part, right in (("whole", text), ("train", None)):
-        made = [tokens_of(*(on[0], part, on[1]), Framing(16, documents=False)) for on in found]
-        texts = [on[1].decode(one.ids) for on, one in zip(found, made, strict=True)]
+        made = [tokens_of(*(on[0], part, on[1]), Framing(16, documents=False)) for on in results]
+        texts = [on[1].decode(each.ids) for on, each in zip(results, made, strict=True)]
 
         assert texts[0] == texts[1] == (right or texts[0])
         assert text.startswith(texts[0])
-        assert 2 == len({one.fingerprint for one in made})
+        assert 2 == len({each.fingerprint for each in made})
         assert made[0].ids.tolist() != made[1].ids.tolist()
 
 
@@ -401,12 +401,14 @@ def test_splits_are_parted_at_nine_tenths_of_the_characters(tiny, corpus):
     """And counted in bytes; the whole is both."""
     text = "\u00e4b" * 50
     corpus.write_text(text, encoding="utf-8")
-    found = Corpus(tiny())
+    result = Corpus(tiny())
 
     assert {"train": text[:90], "validation": text[90:]} == {
-        split: "".join(found.texts(split)) for split in SPLITS
+        split: "".join(result.texts(split)) for split in SPLITS
     }
-    assert [135, 15, 150] == [one.num_bytes for one in (*found.contents.values(), found.whole)]
+    assert [135, 15, 150] == [
+        content.num_bytes for content in (*result.contents.values(), result.whole)
+    ]
 
 
 @pytest.mark.parametrize("when", ["before", "while it is read", "just now"])

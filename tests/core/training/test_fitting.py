@@ -123,8 +123,8 @@ def learned(model, leaf, *, seed=0, steps=4, **words):
 def test_steps_are_adam_s_and_nothing_decays(model, monkeypatch):
     """Betas of 0.9 and 0.98, worked out for one number; the penalty is a part of the loss."""
     leaf, slopes = torch.tensor(0.5, requires_grad=True), [0.3, -0.6, 0.2, 0.4]
-    told = iter(slopes)
-    monkeypatch.setattr(fitting, "_loss", lambda *_: next(told) * leaf)
+    given = iter(slopes)
+    monkeypatch.setattr(fitting, "_loss", lambda *_: next(given) * leaf)
     value, mean, square = 0.5, 0.0, 0.0
     for step, slope in enumerate(slopes):
         gradient = slope + 0.1
@@ -185,8 +185,8 @@ def test_gradients_are_of_sixteen_rows_a_batch(model, monkeypatch, count, batch)
     monkeypatch.setattr(fitting, "_loss", loss)
     each = fitting.gradients_of(model, rows(0, count), [leaf, other], batches=2, seed=0)
 
-    assert [[[2.0, 2.0], [0.0, 0.0, 0.0]]] * 2 == [[one.tolist() for one in two] for two in each]
-    assert [batch, batch] == [len(set(one)) for one in seen]
+    assert [[[2.0, 2.0], [0.0, 0.0, 0.0]]] * 2 == [[each.tolist() for each in two] for two in each]
+    assert [batch, batch] == [len(set(each)) for each in seen]
 
 
 @pytest.mark.parametrize(("block_size", "blocks"), [(None, 1), (4, 4)])

@@ -17,10 +17,10 @@ WSD = ("lr_schedule.type=wsd", "lr_schedule.decay=0.25", "training.log_every=1")
 OFTEN = ("training.evaluate_every=2", "training.log_every=3", "training.learning_rate=1.0")
 
 
-def assert_same(one, other):
+def assert_same(first, other):
     """Bit for bit."""
     for part in ("weights", "ema", "optimizer"):
-        assert (one / f"{part}.safetensors").read_bytes() == (
+        assert (first / f"{part}.safetensors").read_bytes() == (
             other / f"{part}.safetensors"
         ).read_bytes(), part
 
@@ -74,21 +74,21 @@ def test_a_finished_run_goes_on_and_says_that_it_has_another_past(tiny, tmp_path
     kind = f"lr_schedule={{type = '{schedule}'{', decay = 0.6' * (schedule == 'wsd')}}}"
     train(tiny(kind, "training.log_every=1"), tmp_path, progress=False)
     longer = tiny(kind, "training.steps=9", "training.log_every=1")
-    found = train(longer, tmp_path, progress=False)
+    result = train(longer, tmp_path, progress=False)
     rates = list(records(tmp_path, "learning_rate").values())
     expected = [
         longer.config.lr_schedule.rate(step, steps=9, peak=2e-3, warmup=2) for step in range(9)
     ]
 
-    assert ("step-000009", 9) == (found.name, read_state(found).values["training"]["steps"])
+    assert ("step-000009", 9) == (result.name, read_state(result).values["training"]["steps"])
     assert rates[6:] == expected[6:]
     assert rates[:6] != expected[:6]
     assert 1 == caplog.text.count("the 6 steps done had the learning rates of 6 steps")
     past = [{"until": 6, "steps": 6}]
     lock = tomllib.loads((tmp_path / "run.lock.toml").read_text())["lock"]
-    assert past == read_state(found).past == lock["data"]["past"]
+    assert past == read_state(result).past == lock["data"]["past"]
     caplog.clear()
-    assert found == train(longer, tmp_path, progress=False)
+    assert result == train(longer, tmp_path, progress=False)
     assert "learning rates" not in caplog.text
     load(tmp_path / "run.lock.toml")
     assert "training.steps was changed on the way of that run" in caplog.text
@@ -121,10 +121,10 @@ def test_settings_that_change_no_weight_void_nothing(tiny, tmp_path, override, o
         before = train(tiny(), tmp_path / "whole", progress=False)
         assert_same(before, train(tiny(override), tmp_path, progress=False))
         return
-    found = train(tiny(override), tmp_path, progress=False)
+    result = train(tiny(override), tmp_path, progress=False)
 
-    assert times == {path: path.stat().st_mtime_ns for path in found.glob("*.safetensors")}
-    assert tiny(override).values == read_state(found).values
+    assert times == {path: path.stat().st_mtime_ns for path in result.glob("*.safetensors")}
+    assert tiny(override).values == read_state(result).values
 
 
 def test_an_error_names_every_key_that_differs_with_both_values(tiny, tmp_path):
@@ -151,9 +151,9 @@ def test_an_error_names_every_key_that_differs_with_both_values(tiny, tmp_path):
 
 
 def test_a_component_that_is_gone_is_named(tiny, tmp_path):
-    found = train(tiny(), tmp_path, progress=False)
-    state = read_state(found)
-    write_state(found, evolve(state, values={**state.values, "noise": {"type": "unheard"}}))
+    result = train(tiny(), tmp_path, progress=False)
+    state = read_state(result)
+    write_state(result, evolve(state, values={**state.values, "noise": {"type": "unheard"}}))
 
     with pytest.raises(TrainingError, match=r"which is kept as it is: .*unheard.*; expected anoth"):
         train(tiny(), tmp_path, progress=False)
@@ -179,13 +179,13 @@ def test_the_best_step_of_a_run_that_kept_only_the_last(tiny, tmp_path, caplog):
         train(tiny(*often, "training.keep=best"), tmp_path, progress=False)
 
     best = (*OFTEN, "training.keep=best", "training.steps=30")
-    found = train(tiny(*best), tmp_path, progress=False)
+    result = train(tiny(*best), tmp_path, progress=False)
     later = {step: loss for step, loss in records(tmp_path, "held_out_loss").items() if step > 20}
 
     assert "for the one before was not kept" in caplog.text
-    assert found == chosen(tmp_path)
-    assert f"step-{min(later, key=later.get):06d}" == found.name
-    assert found.is_dir()
+    assert result == chosen(tmp_path)
+    assert f"step-{min(later, key=later.get):06d}" == result.name
+    assert result.is_dir()
     # And back: it stands for its last step again, which nothing has to be trained for.
     last = train(tiny(*OFTEN, "training.steps=30"), tmp_path, progress=False)
     assert "step-000030" == last.name == chosen(tmp_path).name
@@ -196,8 +196,8 @@ def test_losses_of_other_windows_are_not_compared(tiny, tmp_path, caplog):
     best = (*OFTEN, "training.keep=best")
     train(tiny(*best, "training.steps=4"), tmp_path, progress=False)
     more = (*best, "training.steps=8", "training.evaluate_windows=5")
-    found = train(tiny(*more), tmp_path, progress=False)
+    result = train(tiny(*more), tmp_path, progress=False)
     later = {step: loss for step, loss in records(tmp_path, "held_out_loss").items() if step > 4}
 
     assert "for the one before was of other windows" in caplog.text
-    assert f"step-{min(later, key=later.get):06d}" == found.name
+    assert f"step-{min(later, key=later.get):06d}" == result.name

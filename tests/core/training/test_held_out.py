@@ -42,19 +42,19 @@ def test_measuring_changes_nothing(tiny, tmp_path, mode):
     often = train(tiny(f"mode={mode}", *OFTEN), tmp_path / "often", progress=False)
     never = train(tiny(f"mode={mode}", "training.evaluate_every=99"), tmp_path / "never")
 
-    for one, other in zip(
+    for parameter, other in zip(
         load(often).model.parameters(), load(never).model.parameters(), strict=True
     ):
-        assert one.equal(other)
+        assert parameter.equal(other)
 
 
 def test_the_loss_of_the_twin_is_exact(tiny, tmp_path):
     """Of all windows, it is the likelihood that an evaluation measures on the saved weights."""
     resolved = tiny("mode=ar", "training.evaluate_windows=99999")
-    found = load(train(resolved, tmp_path, progress=False))
+    loaded = load(train(resolved, tmp_path, progress=False))
     held_out = prepare(resolved).held_out.sequences()
     with torch.no_grad():
-        expected = float(nll(found.model, held_out).sum() / held_out.sizes.sum())
+        expected = float(nll(loaded.model, held_out).sum() / held_out.sizes.sum())
 
     assert records(tmp_path, "held_out_loss")[6] == pytest.approx(expected, rel=1e-5)
 
@@ -70,13 +70,13 @@ def test_the_noise_is_the_same_each_time(tiny):
 def test_a_run_may_stand_for_its_best_step(tiny, tmp_path):
     """A learning rate so high that the network gets worse; the best step is kept and loaded."""
     wild = tiny(*OFTEN, "training.keep=best", "training.learning_rate=1.0", "training.steps=20")
-    found = train(wild, tmp_path, progress=False)
+    result = train(wild, tmp_path, progress=False)
     losses = records(tmp_path, "held_out_loss")
     best = min(losses, key=losses.get)
 
     assert best < 20 == read_state(latest(tmp_path)).step
-    assert found.name == f"step-{best:06d}" == load(tmp_path).folder.name
-    assert found == train(wild, tmp_path, progress=False), "which is not trained again"
+    assert result.name == f"step-{best:06d}" == load(tmp_path).folder.name
+    assert result == train(wild, tmp_path, progress=False), "which is not trained again"
 
 
 def test_patience_ends_a_run(tiny, tmp_path, caplog):
@@ -119,7 +119,7 @@ def test_the_loss_is_the_bound_a_token_of_all_windows(tiny):
                     "diffusion.time_epsilon=1e-3")  # fmt: skip
     tokens, config = prepare(resolved).held_out, resolved.config
     model = Model.build(config, prepare(resolved).tokenizer.vocabulary)
-    found = HeldOut(config, tokens, CueSource()).loss(model)
+    result = HeldOut(config, tokens, CueSource()).loss(model)
     windows = tokens.sequences(16)
     times = draw_times(len(windows), torch.Generator().manual_seed(3), "stratified", 1e-3)
     with torch.no_grad():
@@ -128,9 +128,9 @@ def test_the_loss_is_the_bound_a_token_of_all_windows(tiny):
 
     assert not windows.targets.all()
     assert len(tokens.ids) == windows.sizes.sum()
-    assert pytest.approx(float(nats.sum()) / len(tokens.ids)) == found
+    assert pytest.approx(float(nats.sum()) / len(tokens.ids)) == result
     small = evolve(config, training=evolve(config.training, batch_size=7))
-    assert pytest.approx(found, rel=0.05) == HeldOut(small, tokens, CueSource()).loss(model)
+    assert pytest.approx(result, rel=0.05) == HeldOut(small, tokens, CueSource()).loss(model)
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("best", True), ("last", False)])
@@ -141,15 +141,15 @@ def test_a_loss_is_better_when_it_is_lower(tiny, keep, kept):
     loop._config, loop._since, loop._steps, loop._saved = resolved.config, 0.0, [], None
     first = State(step=0, values={}, training_key="", tokenizer="", data="")
     loop._state = first
-    found = []
+    results = []
     for step, loss in enumerate((2.0, 2.0, 2.5, 1.5), 1):
         loop._state = evolve(loop._state, step=step)
         loop._learner = SimpleNamespace(held_out_loss=lambda loss=loss: loss)
-        found.append((*loop._measure(), loop._state.best_step, loop._state.best_loss))
+        results.append((*loop._measure(), loop._state.best_step, loop._state.best_loss))
 
     assert [
         (kept, 2.0, 1, 2.0),
         (False, 2.0, 1, 2.0),
         (False, 2.5, 1, 2.0),
         (kept, 1.5, 4, 1.5),
-    ] == found
+    ] == results

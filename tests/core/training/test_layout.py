@@ -95,8 +95,8 @@ def _small_layouts(monkeypatch):
 
 def counted(flags: torch.Tensor, ids: torch.Tensor, rows: list[Row]) -> list[int]:
     """How often each token of rows, in their order, is among those that are flagged."""
-    found = np.bincount(ids[flags].numpy(), minlength=VOCABULARY.size)
-    return found[: len(learned_of(rows))].tolist()
+    result = np.bincount(ids[flags].numpy(), minlength=VOCABULARY.size)
+    return result[: len(learned_of(rows))].tolist()
 
 
 def check(rows: list[Row], chunks: Chunks, framing: Framing, passes: int) -> None:
@@ -180,8 +180,8 @@ def test_a_long_row_is_cut_so_that_each_place_is_as_likely(monkeypatch, length, 
     passes = int((chunks.start == 0).sum())
     assert passes > 500
     for place in {length, (length + size) // 2, size} - {0}:
-        found = place - chunks.start[(chunks.start <= place) & (chunks.stop > place)]
-        times = np.bincount(found, minlength=length)
+        result = place - chunks.start[(chunks.start <= place) & (chunks.stop > place)]
+        times = np.bincount(result, minlength=length)
         expected, deviation = passes / length, np.sqrt(passes / length * (1 - 1 / length))
 
         assert (length, passes) == (len(times), times.sum())
@@ -227,7 +227,7 @@ def network(mode: str = "diffusion", block_size: int | None = None) -> Model:
 
 def alone(together: Sequences) -> list[tuple[int, int, Sequences]]:
     """Of sequences each row in one of its own, with the sequence and the place that it is from."""
-    found = []
+    results = []
     for s, numbers in enumerate(together.rows):
         for number in numbers[together.valid[s]].unique().tolist():
             own = numbers == number
@@ -236,8 +236,8 @@ def alone(together: Sequences) -> list[tuple[int, int, Sequences]]:
             part = (torch.arange(LENGTH) + first).where(inside, first)
             ids = together.ids[s, part].where(inside, SMALL.pad_id)
             targets = together.targets[s, part] & inside
-            found.append((s, first, Sequences(ids[None], inside[None], targets[None])))
-    return found
+            results.append((s, first, Sequences(ids[None], inside[None], targets[None])))
+    return results
 
 
 def short_rows(sizes: list[int], seed: int) -> TokenRows:

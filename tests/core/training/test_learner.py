@@ -22,8 +22,8 @@ def weights(learner):
     return {name: p.detach().clone() for name, p in learner.model.named_parameters()}
 
 
-def same(one, other):
-    return all(one[name].equal(other[name]) for name in one)
+def same(first, other):
+    return all(first[name].equal(other[name]) for name in first)
 
 
 @pytest.fixture
@@ -36,21 +36,21 @@ def learner(tiny):
 
 
 def test_a_step_is_a_function_of_weights_seed_and_number(learner):
-    one, other = learner(), learner()
+    first, other = learner(), learner()
     torch.manual_seed(1)
-    losses = [one.step(step).loss for step in range(3)]
+    losses = [first.step(step).loss for step in range(3)]
     torch.manual_seed(2)
 
     assert losses == [other.step(step).loss for step in range(3)]
-    assert same(weights(one), weights(other))
-    assert not same(weights(one), weights(learner()))
+    assert same(weights(first), weights(other))
+    assert not same(weights(first), weights(learner()))
 
 
 @pytest.mark.parametrize("part", [0, 1], ids=["noise", "dropout"])
 def test_every_draw_depends_on_the_seed_and_on_the_step(part):
     """Or runs of several seeds would share their noise, and their spread would be too narrow."""
-    found = {_seeds(seed, step)[part] for seed in range(4) for step in range(4)}
-    assert 16 == len(found)
+    results = {_seeds(seed, step)[part] for seed in range(4) for step in range(4)}
+    assert 16 == len(results)
 
 
 @pytest.mark.parametrize("second", [(1, 0), (0, 1)], ids=["seed", "step"])
@@ -58,17 +58,17 @@ def test_other_seeds_and_steps_hide_other_tokens(learner, monkeypatch, second):
     """Of the same texts, with the same weights."""
     hidden = []
     for seed, step in ((0, 0), second):
-        one = learner()
-        one._config = evolve(one._config, seed=seed)
+        own = learner()
+        own._config = evolve(own._config, seed=seed)
         monkeypatch.setattr(
-            type(one._tokens), "batch", lambda self, step, seed, rows: _windows(self, rows)
+            type(own._tokens), "batch", lambda self, step, seed, rows: _windows(self, rows)
         )
-        encode = one.model.head.encode
+        encode = own.model.head.encode
         monkeypatch.setattr(
-            one.model.head, "encode", lambda x, encode=encode: hidden.append(x) or encode(x)
+            own.model.head, "encode", lambda x, encode=encode: hidden.append(x) or encode(x)
         )
-        one.step(step)
-    mask_id = one.model.vocabulary.mask_id
+        own.step(step)
+    mask_id = own.model.vocabulary.mask_id
     assert not torch.equal(hidden[0] == mask_id, hidden[1] == mask_id)
     shown = (hidden[0] != mask_id) & (hidden[1] != mask_id)
     assert torch.equal(hidden[0][shown], hidden[1][shown])
@@ -79,18 +79,18 @@ def _windows(tokens, rows):
 
 
 def test_dropout_is_repeated_too(learner):
-    one, other = learner("backbone.dropout=0.5"), learner("backbone.dropout=0.5")
+    first, other = learner("backbone.dropout=0.5"), learner("backbone.dropout=0.5")
     torch.rand(7)
 
-    assert one.step(0).loss == other.step(0).loss
+    assert first.step(0).loss == other.step(0).loss
 
 
 def test_the_global_generator_is_left_alone(learner):
-    one = learner()
+    own = learner()
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    one.step(0)
+    own.step(0)
 
     assert expected.equal(torch.rand(1))
 
@@ -125,15 +125,15 @@ def test_the_strata_of_times_span_the_accumulated_batch(learner, monkeypatch):
     settings = ("training.batch_size=4", "training.accumulate=8")
     for blocks in ((), ("diffusion.block_size=8",)):
         seen.clear()
-        one = learner(*settings, *blocks)
-        one.step(0)
-        strata = 32 * (one.model.length // one.model.block_size)
+        own = learner(*settings, *blocks)
+        own.step(0)
+        strata = 32 * (own.model.length // own.model.block_size)
 
-        found = sorted(int((time - 1e-4) / (1 - 1e-4) * strata) for time in seen)
-        assert list(range(strata)) == found
+        result = sorted(int((time - 1e-4) / (1 - 1e-4) * strata) for time in seen)
+        assert list(range(strata)) == result
 
 
-def _step(one, monkeypatch):
+def _step(first, monkeypatch):
     """What the first step of a learner hands to the loss: times, and the objective."""
     from aios_core.training import learner as module
 
@@ -144,7 +144,7 @@ def _step(one, monkeypatch):
         return real(model, sequences, times, random, objective=objective)
 
     monkeypatch.setattr(module, "training_loss", watched)
-    one.step(0)
+    first.step(0)
     monkeypatch.undo()
     return torch.cat([times.flatten() for times, _ in seen]), seen[0][1]
 
@@ -173,32 +173,32 @@ def test_a_step_goes_by_every_setting_of_diffusion(learner, monkeypatch):
 
 
 def test_the_gradient_is_clipped_to_the_norm_that_is_set(learner):
-    """And the norm of before is what is told."""
+    """And the norm of before is what is reported."""
     for most in (1e-3, 1e3):
-        one = learner(f"training.clip_norm={most}")
-        told = one.step(0).grad_norm
-        grads = [p.grad for p in one.model.parameters() if p.grad is not None]
+        own = learner(f"training.clip_norm={most}")
+        reported = own.step(0).grad_norm
+        grads = [p.grad for p in own.model.parameters() if p.grad is not None]
         norm = torch.stack([grad.norm() for grad in grads]).norm()
-        assert pytest.approx(min(most, float(told)), rel=1e-3) == float(norm)
-        assert 1e-3 < told < 1e3
+        assert pytest.approx(min(most, float(reported)), rel=1e-3) == float(norm)
+        assert 1e-3 < reported < 1e3
 
 
 def test_a_loss_that_is_not_finite_stops_before_any_harm(learner):
-    one = learner("training.device=cpu")  # a card tells one step later
+    own = learner("training.device=cpu")  # a card tells one step later
     with torch.no_grad():
-        next(one.model.parameters()).fill_(math.nan)
-    average = {name: tensor.clone() for name, tensor in one.average.shadow.items()}
+        next(own.model.parameters()).fill_(math.nan)
+    average = {name: tensor.clone() for name, tensor in own.average.shadow.items()}
     with pytest.raises(TrainingError, match=r"step 5: the loss is nan .* learning rate 0.00"):
-        one.step(4)
+        own.step(4)
 
-    assert same(average, one.average.shadow)
+    assert same(average, own.average.shadow)
 
 
 def test_what_each_weight_of_the_network_is(learner):
-    one = learner("head.tied=false", "noise.type=learned", "backbone.time_conditioned=true")
-    roles = {weight.name: (weight.role, weight.decays) for weight in weights_of(one.model)}
+    own = learner("head.tied=false", "noise.type=learned", "backbone.time_conditioned=true")
+    roles = {weight.name: (weight.role, weight.decays) for weight in weights_of(own.model)}
 
-    assert roles.keys() == dict(one.model.named_parameters()).keys()
+    assert roles.keys() == dict(own.model.named_parameters()).keys()
     assert {(role, decays) for role, decays in roles.values()} == {
         ("matrix", True),
         ("embedding", False),
@@ -206,7 +206,7 @@ def test_what_each_weight_of_the_network_is(learner):
         ("vector", False),
     }
     for name, (role, _) in roles.items():
-        tensor = one.model.get_parameter(name)
+        tensor = own.model.get_parameter(name)
         assert (role == "vector") == (tensor.ndim < 2), name
         assert (role == "matrix") == (tensor.ndim == 2 and name.startswith("backbone")), name
 
@@ -219,14 +219,14 @@ def test_a_tied_head_is_an_embedding(learner):
 
 def test_the_plugins_are_given_the_settings_of_training(learner):
     settings = ("steps=90", "warmup_steps=3", "learning_rate=0.25", "weight_decay=0.75")
-    one = learner(*(f"training.{setting}" for setting in settings), "optimizer.beta2=0.5")
+    own = learner(*(f"training.{setting}" for setting in settings), "optimizer.beta2=0.5")
 
-    assert [0.75, 0.0] == [group.weight_decay for group in one._stepper.groups]
-    assert (0.9, 0.5) == one._stepper.betas
-    schedule = one._config.lr_schedule
+    assert [0.75, 0.0] == [group.weight_decay for group in own._stepper.groups]
+    assert (0.9, 0.5) == own._stepper.betas
+    schedule = own._config.lr_schedule
     for step in (1, 50):
         expected = schedule.rate(step, steps=90, peak=0.25, warmup=3)
-        assert expected == one.step(step).learning_rate
+        assert expected == own.step(step).learning_rate
 
 
 class TestAverage:
@@ -289,10 +289,10 @@ class TestAverage:
 def test_a_device_that_is_not_there(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns when it looks for a driver in vain
-        with pytest.raises(ConfigError, match=r"training.device: .* cannot be used here") as found:
+        with pytest.raises(ConfigError, match=r"training.device: .* cannot be used here") as caught:
             choose(TrainingConfig(device=name))
 
-    assert "maia" not in str(found.value), "torch's list of devices that nobody has"
+    assert "maia" not in str(caught.value), "torch's list of devices that nobody has"
 
 
 def test_precision():
@@ -333,7 +333,7 @@ def test_layers_that_are_computed_again_learn_the_same(learner, overrides):
 
 def test_layers_that_are_computed_again_keep_little_for_the_backward_pass(learner):
     def kept(*overrides):
-        one, sizes = learner("backbone.layers=6", "diffusion.length=32", *overrides), []
+        first, sizes = learner("backbone.layers=6", "diffusion.length=32", *overrides), []
 
         def keep(tensor):
             sizes.append(tensor.numel())
@@ -341,7 +341,7 @@ def test_layers_that_are_computed_again_keep_little_for_the_backward_pass(learne
 
         ids = torch.zeros(8, 32, dtype=torch.int64)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            one.model.states(ids, torch.full((8,), 0.5).double())
+            first.model.states(ids, torch.full((8,), 0.5).double())
         return sum(sizes)
 
     assert kept(AGAIN) < kept() / 20

@@ -17,12 +17,12 @@ def test_texts_times_and_noise_of_a_calibration_follow_from_the_seed(monkeypatch
     )
     monkeypatch.setattr(module, "quantize_model", lambda *words, **more: given.append(more))
     model = SimpleNamespace(length=24)
-    wanted = SimpleNamespace(calibrated=True)
-    module.quantize(model, wanted, train, seed=seed, texts=3, exclude=["head*"])
+    expected = SimpleNamespace(calibrated=True)
+    module.quantize(model, expected, train, seed=seed, texts=3, exclude=["head*"])
 
     assert [(0, seed, 3), ("ids", seed)] == asked
     assert ("statistics", ["head*"]) == (given[0]["statistics"], given[0]["exclude"])
-    module.quantize(model, wanted, None)
+    module.quantize(model, expected, None)
     module.quantize(model, SimpleNamespace(calibrated=False), train)
     assert 2 == len(asked)
-    assert [None, None] == [one["statistics"] for one in given[1:]]
+    assert [None, None] == [each["statistics"] for each in given[1:]]

@@ -1,4 +1,4 @@
-"""What a network is told of while it learns."""
+"""What a network is conditioned on while it learns."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def memory_batches(tmp_path):
     with open_store(Place(Arrow(), str(tmp_path / "store")), schema=schema) as store:
         vectors = Embedder(Hashing(dim=64)).embed(TEXTS)
         pairs = zip(TEXTS, vectors, strict=True)
-        store.add([{"id": text, "text": text, "vector": one} for text, one in pairs])
+        store.add([{"id": text, "text": text, "vector": pair} for text, pair in pairs])
 
     def memory_batches(dropout):
         memory = {"k": 1, "store": str(tmp_path / "store"), "dim": 64, "dropout": dropout}
@@ -43,23 +43,23 @@ def random_of(ids):
 def test_a_share_of_the_texts_is_told_of_nothing(memory_batches):
     """The share that conditioner.dropout says, and not the others."""
     ids = rows(["milk"] * 200)
-    for dropout, told in ((0.0, 200), (0.2, 160), (0.9, 20)):
-        found = memory_batches(dropout).for_training(ids, random_of(ids))
+    for dropout, conditioned in ((0.0, 200), (0.2, 160), (0.9, 20)):
+        result = memory_batches(dropout).for_training(ids, random_of(ids))
 
-        assert abs(int(found.valid.any(1).sum()) - told) < 30
-        assert (200, 1) == found.valid.shape
-        assert dropout > 0 or found.valid.all()
+        assert abs(int(result.valid.any(1).sum()) - conditioned) < 30
+        assert (200, 1) == result.valid.shape
+        assert dropout > 0 or result.valid.all()
 
 
 def test_memories_are_found_by_a_beginning_of_any_length(memory_batches):
     """From one token to all of them, each as often."""
     texts = rows(["abc"] * 300)
-    found = memory_batches(0.0).for_training(texts, random_of(texts))
-    ids = [row[0].id for row in found.rows]
+    result = memory_batches(0.0).for_training(texts, random_of(texts))
+    ids = [row[0].id for row in result.rows]
 
     assert {"a", "ab", "abc"} == set(ids)
-    assert all(70 < ids.count(one) < 130 for one in set(ids))
-    assert found.scores.min() == pytest.approx(1)
+    assert all(70 < ids.count(id_) < 130 for id_ in set(ids))
+    assert result.scores.min() == pytest.approx(1)
 
 
 def test_a_row_is_found_by_its_text_alone(memory_batches):
@@ -68,22 +68,22 @@ def test_a_row_is_found_by_its_text_alone(memory_batches):
     text = [vocabulary.bos_id, *b"abc", vocabulary.eos_id]
     for rest in (vocabulary.eos_id, vocabulary.pad_id):
         ids = torch.tensor([[*text, rest, rest, rest]] * 300)
-        found = memory_batches(0.0).for_training(ids, random_of(ids))
-        named = [row[0].id for row in found.rows]
+        result = memory_batches(0.0).for_training(ids, random_of(ids))
+        named = [row[0].id for row in result.rows]
 
         assert {"a", "ab", "abc"} == set(named)
-        assert all(70 < named.count(one) < 130 for one in set(named))
-        assert found.scores.min() == pytest.approx(1)
+        assert all(70 < named.count(each) < 130 for each in set(named))
+        assert result.scores.min() == pytest.approx(1)
 
 
 def test_half_way_is_the_first_half(memory_batches):
     """Rounded up: the second of three tokens belongs to it."""
-    found = memory_batches(0.5).for_evaluation(rows(["milk wine", "wine milk", "xxxxxmilk"]))
+    result = memory_batches(0.5).for_evaluation(rows(["milk wine", "wine milk", "xxxxxmilk"]))
 
-    assert ["milk", "wine"] == [row[0].id for row in found.rows[:2]]
-    assert found.valid.all(), "none is left out"
-    assert found.scores[0] == pytest.approx(1)
-    assert found.scores[2] < 0.9
+    assert ["milk", "wine"] == [row[0].id for row in result.rows[:2]]
+    assert result.valid.all(), "none is left out"
+    assert result.scores[0] == pytest.approx(1)
+    assert result.scores[2] < 0.9
     assert "ab" == memory_batches(0.5).for_evaluation(rows(["abc"])).rows[0][0].id
 
 

@@ -22,9 +22,9 @@ class TestNarrowHashing(EmbeddingContract):
 
 def test_hashing_finds_texts_that_share_words():
     texts = ["the cat sat on a mat", "stock markets fell", "cats and mats", "a dog barked"]
-    found = Hashing().embed(texts) @ Hashing().embed(["where is my cat's mat?"])[0]
+    result = Hashing().embed(texts) @ Hashing().embed(["where is my cat's mat?"])[0]
 
-    assert [0, 2] == sorted(np.argsort(-found)[:2])
+    assert [0, 2] == sorted(np.argsort(-result)[:2])
 
 
 def test_hashing_is_the_same_everywhere():
@@ -65,7 +65,7 @@ def test_features_that_cancel_out_leave_a_direction():
     """Of a letter, whose only part may fall on its place with the other sign."""
     letters = [chr(0x4E00 + n) for n in range(100)]
     cancelled = [
-        one for one in letters if np.subtract(place(one, 8), place(f"3<{one}>", 8)).tolist()
+        c for c in letters if np.subtract(place(c, 8), place(f"3<{c}>", 8)).tolist()
         in ([0, 2], [0, -2])
     ]  # fmt: skip
     right = np.zeros(8)
@@ -97,11 +97,13 @@ def test_a_long_text_is_the_mean_of_its_tokens(run):
     assert [23, 23, 4] == [len(part) for part in parts]
     texts = ["a", bytes(ids).decode(), ""]
     for size in (1, 2, 32):
-        found = Engine(run=run, batch_size=size).embed(texts)
-        assert (right / np.linalg.norm(right)).tolist() == pytest.approx(found[1], abs=1e-5)
+        result = Engine(run=run, batch_size=size).embed(texts)
+        assert (right / np.linalg.norm(right)).tolist() == pytest.approx(result[1], abs=1e-5)
         for text, row in zip((0, 2), ([97], bos), strict=True):
-            one = engine.encode([row])[0]
-            assert (one / np.linalg.norm(one)).tolist() == pytest.approx(found[text], abs=1e-5)
+            single = engine.encode([row])[0]
+            assert (single / np.linalg.norm(single)).tolist() == pytest.approx(
+                result[text], abs=1e-5
+            )
 
 
 def test_another_checkpoint_is_another_embedding(run):

@@ -44,11 +44,11 @@ def run(trained, tmp_path):
 
 
 @pytest.fixture
-def found(run):
+def loaded(run):
     return checkpoint.load(run)
 
 
 @pytest.fixture
-def settings(found):
+def settings(loaded):
     """A function that resolves the run's configuration under overrides."""
-    return lambda *overrides: resolve(found.state.values, overrides=overrides)
+    return lambda *overrides: resolve(loaded.state.values, overrides=overrides)

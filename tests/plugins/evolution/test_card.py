@@ -55,11 +55,11 @@ def test_a_digest_is_of_type_shape_and_every_bit(dtype):
 
 
 def test_a_digest_of_named_tensors_is_of_names_and_not_of_their_order():
-    one, two = torch.ones(2), torch.zeros(2)
-    lines = f"a {tensor_digest(one)}\nb {tensor_digest(two)}".encode()
+    first, second = torch.ones(2), torch.zeros(2)
+    lines = f"a {tensor_digest(first)}\nb {tensor_digest(second)}".encode()
 
-    assert hashlib.sha256(lines).hexdigest() == tensors_digest({"b": two, "a": one})
-    assert tensors_digest({"a": one, "b": two}) != tensors_digest({"a": two, "b": one})
+    assert hashlib.sha256(lines).hexdigest() == tensors_digest({"b": second, "a": first})
+    assert tensors_digest({"a": first, "b": second}) != tensors_digest({"a": second, "b": first})
     assert hashlib.sha256(b"x\ny").hexdigest() == text_digest(["x", "y"])
     expected = hashlib.sha256(b'{"a":[1,null],"b":{"c":0.5}}').hexdigest()
     assert expected == data_digest({"b": {"c": 0.5}, "a": [1, None]})
@@ -77,16 +77,16 @@ def test_a_digest_of_named_tensors_is_of_names_and_not_of_their_order():
 )
 def test_an_id_is_of_what_decides_the_model(change, another):
     """Level, base, parent, configuration and tensors; not of words about it."""
-    one = identified(CARD, LEARNED).skill_id
+    single = identified(CARD, LEARNED).skill_id
     changed = identified(attrs.evolve(CARD, **change), LEARNED)
 
-    assert another == (one != changed.skill_id)
-    assert 64 == len(one)
+    assert another == (single != changed.skill_id)
+    assert 64 == len(single)
     for field, value in (
         ("config", {"r": 3}),
         ("tensors", {**LEARNED.tensors, "b": torch.zeros(2)}),
     ):
-        assert one != identified(CARD, attrs.evolve(LEARNED, **{field: value})).skill_id
+        assert single != identified(CARD, attrs.evolve(LEARNED, **{field: value})).skill_id
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_whole_numbers_of_a_card_have_bounds(field, least, most):
         {"revoked": 1},
         {"no_such_field": 1},
     ],
-    ids=lambda one: next(iter(one)),
+    ids=lambda value: next(iter(value)),
 )
 def test_what_is_no_card_is_refused_as_it_is_read(tmp_path, wrong):
     write(tmp_path, identified(CARD, LEARNED), LEARNED)
@@ -195,7 +195,7 @@ def test_the_page_of_a_card_says_its_numbers():
     """One percent of the parameters; a table of what is known, and no row of what is not."""
     whole = {**NUMBERS, "high": -0.25}
     plain = readme(CARD)
-    told = readme(
+    page = readme(
         attrs.evolve(
             CARD, scores={"target": whole, "base": NUMBERS}, report={"target": whole, "base": whole}
         )
@@ -205,7 +205,7 @@ def test_the_page_of_a_card_says_its_numbers():
     assert f"base_model: aios-{'b' * 16}\n" in plain
     assert "|---|" not in plain
     line = "| 2.0000 | 1.5000 | -0.5000 | -0.7500 to -0.2500 |"
-    rows = [one for one in told.splitlines() if one.startswith(("| gate", "| report"))]
+    rows = [line for line in page.splitlines() if line.startswith(("| gate", "| report"))]
     assert [
         f"| gate | target {line}",
         f"| report | target {line}",

@@ -40,9 +40,9 @@ def adapter(folder, value=1.0, alpha=4.0):
     return folder
 
 
-def carry_out(command, found, folder):
+def carry_out(command, loaded, folder):
     """One command, on versions by their place in the list of all."""
-    journal = Journal.of(found.folder.parent.parent)
+    journal = Journal.of(loaded.folder.parent.parent)
     what, *words = command
 
     def named(number):
@@ -50,22 +50,22 @@ def carry_out(command, found, folder):
         return known[number % len(known)] if known else "0" * 64
 
     if what == "import":
-        take_in(found, adapter(folder, *words))
+        take_in(loaded, adapter(folder, *words))
     elif what == "merge":
-        merge(found, {named(one): weight for one, weight in words[0].items()}, name="m")
+        merge(loaded, {named(number): weight for number, weight in words[0].items()}, name="m")
     elif what == "use":
-        rollback(found, named(words[0]), event="use")
+        rollback(loaded, named(words[0]), event="use")
     elif what == "revoke":
         revoke(journal, named(words[0]))
     elif what == "delete":
         delete(journal, named(words[0]))
     elif what == "carry":
         hand_out(journal, named(words[0]), folder)
-        take_in(found, folder)
+        take_in(loaded, folder)
     elif what == "back":
-        rollback(found)
+        rollback(loaded)
     else:
-        evolve(found, found.resolved)
+        evolve(loaded, loaded.resolved)
 
 
 @pytest.fixture(scope="module")
@@ -80,73 +80,73 @@ def clean(trained, tmp_path_factory):
 @given(commands=st.lists(COMMANDS, min_size=1, max_size=8))
 def test_no_sequence_of_commands_damages_the_journal(clean, tmp_path_factory, commands):
     """Fault T5: whether each is taken or refused, `aios evolve verify` finds nothing afterwards."""
-    folder, found = tmp_path_factory.mktemp("sequence"), checkpoint.load(clean)
+    folder, loaded = tmp_path_factory.mktemp("sequence"), checkpoint.load(clean)
     shutil.rmtree(Journal.of(clean).folder, ignore_errors=True)
     for number, command in enumerate(commands):
         try:
-            carry_out(command, found, folder / str(number))
+            carry_out(command, loaded, folder / str(number))
         except AIOSError:
             continue
         finally:
-            assert [] == faults(found), commands[: number + 1]
+            assert [] == faults(loaded), commands[: number + 1]
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf"), 1e308])
-def test_a_merge_that_could_not_be_read_is_refused(found, run, tmp_path, weight):
+def test_a_merge_that_could_not_be_read_is_refused(loaded, run, tmp_path, weight):
     """Fault T5: a weight, or what it makes of the tensors, that is not finite is never kept."""
-    skill = take_in(found, adapter(tmp_path / "a")).skill_id
+    skill = take_in(loaded, adapter(tmp_path / "a")).skill_id
     with pytest.raises(EvolutionError, match="finite"):
-        merge(found, {skill: weight}, name="x")
+        merge(loaded, {skill: weight}, name="x")
 
     assert [skill] == Journal.of(run).ids()
-    assert [] == faults(found)
+    assert [] == faults(loaded)
 
 
-def test_a_skill_is_deleted_once_nothing_builds_on_it(found, run, tmp_path, settings):
+def test_a_skill_is_deleted_once_nothing_builds_on_it(loaded, run, tmp_path, settings):
     """Fault T5: even one that is damaged; what builds on it is named."""
     journal = Journal.of(run)
-    skill = take_in(found, adapter(tmp_path / "a")).skill_id
-    rollback(found, skill, event="use")
+    skill = take_in(loaded, adapter(tmp_path / "a")).skill_id
+    rollback(loaded, skill, event="use")
     with pytest.raises(EvolutionError, match="HEAD names it"):
         delete(journal, skill)
-    above = evolve(found, settings("evolution.base_tolerance=1000"))[-1].card
+    above = evolve(loaded, settings("evolution.base_tolerance=1000"))[-1].card
     if above.skill_id in journal.ids():
         with pytest.raises(EvolutionError, match=f"build on it: {above.skill_id[:12]}"):
             delete(journal, skill)
-        rollback(found, "base")
+        rollback(loaded, "base")
         delete(journal, above.skill_id)
-    rollback(found, "base")
+    rollback(loaded, "base")
     (journal.version(skill) / "skill.json").write_text("{")
     delete(journal, skill)
 
     assert [] == journal.ids()
-    assert [] == faults(found)
-    assert skill == take_in(found, tmp_path / "a").skill_id, "it may come back"
+    assert [] == faults(loaded)
+    assert skill == take_in(loaded, tmp_path / "a").skill_id, "it may come back"
     shutil.rmtree(journal.version(skill))
-    (fault,) = faults(found)
+    (fault,) = faults(loaded)
     assert "is missing, and the journal kept it" in fault
 
 
-def test_what_was_revoked_does_not_come_back(found, run, settings):
+def test_what_was_revoked_does_not_come_back(loaded, run, settings):
     """Fault T5: learned again, bit for bit, it would be a HEAD that no command can apply."""
-    (first,) = evolve(found, settings())
+    (first,) = evolve(loaded, settings())
     revoke(Journal.of(run), first.card.skill_id)
-    (second,) = evolve(found, settings())
+    (second,) = evolve(loaded, settings())
 
     assert first.accepted
     assert not second.accepted
     assert "again, which was revoked" in second.reason
     assert Journal.of(run).head is None
-    assert [] == faults(found)
+    assert [] == faults(loaded)
 
 
-def test_what_cannot_be_read_again_is_not_kept(found, run, tmp_path):
+def test_what_cannot_be_read_again_is_not_kept(loaded, run, tmp_path):
     """Fault T5: numbers that JSON has not, and keys that it changes, in what a level made."""
     import attrs
 
     from aios_plugins.evolution.card import identified, read
 
-    card = take_in(found, adapter(tmp_path / "a"))
+    card = take_in(loaded, adapter(tmp_path / "a"))
     _, good = read(Journal.of(run).version(card.skill_id))
     for change in ({"scale": float("nan")}, {2: "b", 10: "a"}):
         wrong = Adaptation(good.config | change, good.tensors, good.parameters)

@@ -38,42 +38,42 @@ def test_a_window_counts_by_its_tokens():
     assert 1.0 == compare(before, after, torch.tensor([1, 3]), alpha=0.05).delta
 
 
-def test_a_model_against_itself_changes_nothing(found, settings):
+def test_a_model_against_itself_changes_nothing(loaded, settings):
     config = settings().config
-    splits = split(config, found.tokenizer)
-    verdict = judge(found.model, found.model.fork(), splits.gate, config.evolution, seed=0)
+    splits = split(config, loaded.tokenizer)
+    verdict = judge(loaded.model, loaded.model.fork(), splits.gate, config.evolution, seed=0)
 
     assert 0 == verdict.target.delta == verdict.target.low == verdict.target.high
     assert not verdict.accepted
 
 
-def test_a_candidate_that_is_not_finite_is_rejected(found, settings):
+def test_a_candidate_that_is_not_finite_is_rejected(loaded, settings):
     config = settings().config
-    splits = split(config, found.tokenizer)
-    broken = found.model.fork()
+    splits = split(config, loaded.tokenizer)
+    broken = loaded.model.fork()
     broken.head.norm.weight = torch.nn.Parameter(torch.full((32,), torch.nan))
-    verdict = judge(found.model, broken, splits.gate, config.evolution, seed=0)
+    verdict = judge(loaded.model, broken, splits.gate, config.evolution, seed=0)
 
     assert not verdict.accepted
     assert "its scores are not finite" == verdict.reason
     assert verdict.plain()["target"]["after"] is None
 
 
-def test_splits_have_nothing_in_common(found, settings):
-    splits = split(settings().config, found.tokenizer)
+def test_splits_have_nothing_in_common(loaded, settings):
+    splits = split(settings().config, loaded.tokenizer)
     stream = splits.fitting.target.ids.numpy().tobytes()
-    held = [(half, one) for half in (splits.gate, splits.report) for one in half.target.ids]
+    held = [(half, ids) for half in (splits.gate, splits.report) for ids in half.target.ids]
 
-    assert all(one.numpy().tobytes() not in stream for _, one in held)
+    assert all(ids.numpy().tobytes() not in stream for _, ids in held)
     assert splits.gate.fingerprint != splits.report.fingerprint
-    assert len(held) == len({one.numpy().tobytes() for _, one in held})
+    assert len(held) == len({ids.numpy().tobytes() for _, ids in held})
 
 
-def test_the_base_is_held_out_too(found, settings, trained):
+def test_the_base_is_held_out_too(loaded, settings, trained):
     """What decides and what reports on the base is of no text that was trained on, and apart."""
-    splits = split(settings().config, found.tokenizer)
+    splits = split(settings().config, loaded.tokenizer)
     text = (trained / "up.txt").read_text()
-    trained_on = found.tokenizer.encode(text[: round(0.9 * len(text))]).astype("int64").tobytes()
+    trained_on = loaded.tokenizer.encode(text[: round(0.9 * len(text))]).astype("int64").tobytes()
     halves = (splits.gate.base, splits.report.base)
     held = [
         ids[targets].numpy().tobytes()
@@ -82,33 +82,33 @@ def test_the_base_is_held_out_too(found, settings, trained):
     ]
 
     assert 48 == len(held) == len(set(held))
-    assert all(one not in trained_on for one in held)
+    assert all(ids not in trained_on for ids in held)
     assert splits.fitting.base.ids[0, 1:].numpy().tobytes() in trained_on
 
 
-def test_the_fewest_windows_are_those_that_decide(found, settings, tmp_path):
+def test_the_fewest_windows_are_those_that_decide(loaded, settings, tmp_path):
     """Fault T7: 16 after halving; the message says how many characters more would do."""
     texts = tmp_path / "texts.txt"
     config = settings(f'evidence=[{{type="file", path="{texts}"}}]').config
     story = "".join(random.Random(0).choices(string.ascii_lowercase, k=9000))
     texts.write_text(story[:3000])
     with pytest.raises(EvolutionError, match=r"expected 32 .* got 19; about") as error:
-        split(config, found.tokenizer)
+        split(config, loaded.tokenizer)
     more = int(str(error.value).split("about ")[1].split(" ")[0].replace(",", ""))
     texts.write_text(story[: 3000 + more])
-    splits = split(config, found.tokenizer)
+    splits = split(config, loaded.tokenizer)
 
     assert 16 <= len(splits.gate.target) <= 17
     assert 16 <= len(splits.report.target)
 
 
-def test_windows_that_were_fitted_on_are_made_up_for(found, settings, tmp_path):
+def test_windows_that_were_fitted_on_are_made_up_for(loaded, settings, tmp_path):
     """Twenty of the first held-out windows are known: those behind them decide and report."""
     texts = tmp_path / "texts.txt"
     config = settings(f'evidence=[{{type="file", path="{texts}"}}]').config
     story = "".join(random.Random(0).choices(string.ascii_lowercase, k=9000))
     texts.write_text(story[:8100] + story[:320] + story[8100:8680])
-    splits = split(config, found.tokenizer)
+    splits = split(config, loaded.tokenizer)
 
     assert (20, 18, 18) == (splits.dropped, len(splits.gate.target), len(splits.report.target))
 
@@ -118,7 +118,7 @@ def change(delta, high):
 
 
 @pytest.mark.parametrize(
-    ("target", "base", "told"),
+    ("target", "base", "part"),
     [
         ((-0.2, -0.11), (0.0, 0.2), None),
         ((-0.2, -0.1), (0.0, 0.2), "the target changes"),
@@ -129,13 +129,13 @@ def change(delta, high):
         ((-0.2, -0.11), (math.inf, 0.2), "not finite"),
     ],
 )
-def test_upper_bounds_decide(target, base, told):
+def test_upper_bounds_decide(target, base, part):
     """Not the means: of the target against epsilon, of the base against the tolerance."""
     config = EvolutionConfig(epsilon=0.1, base_tolerance=0.3)
     reason = _reason(change(*target), change(*base), config)
 
-    assert (reason is None) == (told is None)
-    assert told is None or told in reason
+    assert (reason is None) == (part is None)
+    assert part is None or part in reason
 
 
 def test_no_demand_is_a_negative_zero():
@@ -145,33 +145,37 @@ def test_no_demand_is_a_negative_zero():
     assert reason.endswith("expected less than +0.0000")
 
 
-def test_scores_do_not_depend_on_company(found, settings):
+def test_scores_do_not_depend_on_company(loaded, settings):
     """Two models see the same draws, whatever else is asked in between."""
-    target = split(settings().config, found.tokenizer).gate.target
-    first = score(found.model, target, draws=2, seed=3)
+    target = split(settings().config, loaded.tokenizer).gate.target
+    first = score(loaded.model, target, draws=2, seed=3)
     torch.rand(7)
 
-    assert torch.equal(first, score(found.model, target, draws=2, seed=3))
+    assert torch.equal(first, score(loaded.model, target, draws=2, seed=3))
     assert (len(target),) == tuple(first.shape)
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1000.0])
-def test_the_base_has_a_say(found, settings, tolerance):
+def test_the_base_has_a_say(loaded, settings, tolerance):
     """A model that has become worse on its own texts passes only if that is allowed."""
-    splits = split(settings().config, found.tokenizer)
+    splits = split(settings().config, loaded.tokenizer)
     config = EvolutionConfig(base_tolerance=tolerance, draws=2)
-    worse = found.model.fork()
+    worse = loaded.model.fork()
     with torch.no_grad():
-        worse.head.norm.weight = torch.nn.Parameter(found.model.head.norm.weight * 0.2)
+        worse.head.norm.weight = torch.nn.Parameter(loaded.model.head.norm.weight * 0.2)
     gained = Held(splits.gate.base, splits.gate.base)
-    swapped = judge(worse, found.model, gained, config, seed=0)
+    swapped = judge(worse, loaded.model, gained, config, seed=0)
     verdict = judge(
-        worse, found.model, Held(gained.target, take(gained.base, torch.arange(16))), config, seed=0
+        worse,
+        loaded.model,
+        Held(gained.target, take(gained.base, torch.arange(16))),
+        config,
+        seed=0,
     )
 
     assert swapped.accepted, "better on both is always allowed"
     assert verdict.accepted
-    assert not judge(found.model, worse, gained, config, seed=0).accepted
+    assert not judge(loaded.model, worse, gained, config, seed=0).accepted
 
 
 def test_bounds_are_students_where_nothing_is_skewed():
@@ -219,19 +223,21 @@ def test_a_bound_solves_halls_cubic(alpha):
     assert skewness > 0.5
     assert pytest.approx(-stats.t.ppf(1 - alpha, 15) / math.sqrt(16)) == cubic
     assert pytest.approx((1 / 13, 1 / 13 + 19 / 208)) == (change.before, change.after)
-    one = compare(torch.zeros(1).double(), torch.ones(1).double(), tokens[:1], alpha=alpha)
-    assert (1 / 8, -math.inf, math.inf) == (one.delta, one.low, one.high), "one window says nothing"
+    single = compare(torch.zeros(1).double(), torch.ones(1).double(), tokens[:1], alpha=alpha)
+    assert (1 / 8, -math.inf, math.inf) == (single.delta, single.low, single.high), (
+        "one window says nothing"
+    )
 
 
-def test_a_score_is_the_mean_of_its_draws(found, settings):
+def test_a_score_is_the_mean_of_its_draws(loaded, settings):
     """Nats of a window, whatever the number of draws and the size of a batch."""
-    base = split(settings().config, found.tokenizer).gate.base
-    one, many = (float(score(found.model, base, draws=n, seed=0).mean()) for n in (1, 8))
-    other = score(found.model, base, draws=1, seed=1)
+    base = split(settings().config, loaded.tokenizer).gate.base
+    single, many = (float(score(loaded.model, base, draws=n, seed=0).mean()) for n in (1, 8))
+    other = score(loaded.model, base, draws=1, seed=1)
 
-    assert one == pytest.approx(many, rel=0.25)
-    assert not torch.equal(score(found.model, base, draws=1, seed=0), other)
-    assert (len(base),) == tuple(score(found.model, base, draws=2, seed=0, batch_size=5).shape)
+    assert single == pytest.approx(many, rel=0.25)
+    assert not torch.equal(score(loaded.model, base, draws=1, seed=0), other)
+    assert (len(base),) == tuple(score(loaded.model, base, draws=2, seed=0, batch_size=5).shape)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1e-3])
@@ -241,10 +247,10 @@ def test_a_standard_error_is_of_a_ratio_and_of_no_alpha(number, alpha):
     generator = torch.Generator().manual_seed(number)
     tokens = torch.randint(1, 17, (number,), generator=generator)
     before, after = torch.rand(2, number, generator=generator).double() * tokens
-    found = compare(before, after, tokens, alpha=alpha)
+    result = compare(before, after, tokens, alpha=alpha)
     known = Estimate.ratio((after - before).tolist(), tokens.tolist())
 
-    assert pytest.approx((known.value, known.stderr)) == (found.delta, found.stderr)
+    assert pytest.approx((known.value, known.stderr)) == (result.delta, result.stderr)
     assert math.inf == compare(before[:1], after[:1], tokens[:1], alpha=alpha).stderr
 
 
@@ -264,14 +270,14 @@ def test_a_verdict_is_of_the_differences_on_the_same_draws(monkeypatch):
     }
     asked = []
 
-    def score(model, found, **words):
+    def score(model, windows, **words):
         asked.append(words)
-        return torch.tensor(scores[model, len(found)]).double()
+        return torch.tensor(scores[model, len(windows)]).double()
 
     monkeypatch.setattr(gate, "score", score)
     config = EvolutionConfig(draws=3, confidence=0.9, base_tolerance=0.5, epsilon=0.01)
     both = Held(held(5, 0), held(6, 1))
-    found = judge("before", "after", both, config, seed=7, gatings=2)
+    verdict = judge("before", "after", both, config, seed=7, gatings=2)
     alpha = 0.1 * 6 / (math.pi * 3) ** 2
     target, base = (
         compare(
@@ -283,8 +289,8 @@ def test_a_verdict_is_of_the_differences_on_the_same_draws(monkeypatch):
     )
 
     assert [{"draws": 3, "seed": 7}] * 4 == asked
-    assert pytest.approx(alpha) == found.alpha
-    assert (target, base, True) == (found.target, found.base, found.accepted)
+    assert pytest.approx(alpha) == verdict.alpha
+    assert (target, base, True) == (verdict.target, verdict.base, verdict.accepted)
     assert pytest.approx((30 / 20, 20.1 / 20)) == (target.before, target.after)
     assert pytest.approx((27 / 18, 27.7 / 18)) == (base.before, base.after)
     scores["before", 6][2] = math.nan
@@ -292,11 +298,11 @@ def test_a_verdict_is_of_the_differences_on_the_same_draws(monkeypatch):
         judge("before", "after", both, config, seed=7)
 
 
-def test_an_autoregressive_score_is_the_likelihood_itself(found):
+def test_an_autoregressive_score_is_the_likelihood_itself(loaded):
     """In batches that do not divide the windows, of which the last is padded."""
-    config = resolve(found.state.values | {"mode": "ar"}).config
-    model = Model.build(config, found.tokenizer.vocabulary)
-    whole = windows(["milk and honey " * 9], found.tokenizer, Framing.of(config), 99)
+    config = resolve(loaded.state.values | {"mode": "ar"}).config
+    model = Model.build(config, loaded.tokenizer.vocabulary)
+    whole = windows(["milk and honey " * 9], loaded.tokenizer, Framing.of(config), 99)
     with torch.no_grad():
         known = nll(model.eval(), whole)
 

@@ -88,8 +88,8 @@ def test_a_line_is_on_disk_before_what_relies_on_it(journal, monkeypatch):
     journal.move(None)
 
     order = [
-        done.index(one)
-        for one in (
+        done.index(each)
+        for each in (
             ("sync", "journal.jsonl"),
             ("sync", "evolution"),
             ("sync", "last"),

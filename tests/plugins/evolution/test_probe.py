@@ -26,17 +26,17 @@ def measured(w, name="w"):
 
 
 def test_a_matrix_of_known_spectrum():
-    found = {
+    result = {
         metric: row.value for metric, row in measured(torch.diag(torch.arange(1.0, 5))).items()
     }
     share = torch.arange(1.0, 5) / 10
 
-    assert math.sqrt(30) == pytest.approx(found["norm"])
-    assert 4 == pytest.approx(found["spectral_norm"])
-    assert 30 / 16 == pytest.approx(found["stable_rank"])
-    assert 4 == pytest.approx(found["condition_number"])
-    assert found["effective_rank"] == pytest.approx(float((-(share * share.log()).sum()).exp()))
-    assert 0.75 == found["sparsity"]
+    assert math.sqrt(30) == pytest.approx(result["norm"])
+    assert 4 == pytest.approx(result["spectral_norm"])
+    assert 30 / 16 == pytest.approx(result["stable_rank"])
+    assert 4 == pytest.approx(result["condition_number"])
+    assert result["effective_rank"] == pytest.approx(float((-(share * share.log()).sum()).exp()))
+    assert 0.75 == result["sparsity"]
 
 
 def test_outliers_are_counted():
@@ -59,9 +59,9 @@ def test_alpha_of_too_few_eigenvalues_is_refused(columns):
 def test_a_power_law_is_found_again(alpha):
     u = torch.rand(4000, generator=torch.Generator().manual_seed(0)).double()
     eigenvalues = (1 - u).pow(-1 / (alpha - 1)).sort().values
-    found, distance, tail = power_law(eigenvalues)
+    result, distance, tail = power_law(eigenvalues)
 
-    assert alpha == pytest.approx(found, rel=0.1)
+    assert alpha == pytest.approx(result, rel=0.1)
     assert distance < 0.03
     assert tail > 100
 
@@ -72,10 +72,10 @@ def test_the_tail_is_the_one_nearest_to_its_power_law():
     best = None
     for start in range(len(x) - 1):
         tail = x[start:]
-        alpha = 1 + len(tail) / sum(math.log(one / tail[0]) for one in tail)
+        alpha = 1 + len(tail) / sum(math.log(each / tail[0]) for each in tail)
         distance = max(
-            abs(1 - (one / tail[0]) ** (1 - alpha) - rank / len(tail))
-            for rank, one in enumerate(tail)
+            abs(1 - (each / tail[0]) ** (1 - alpha) - rank / len(tail))
+            for rank, each in enumerate(tail)
         )
         if best is None or distance < best[1]:
             best = (alpha, distance, len(tail))
@@ -87,13 +87,13 @@ def test_the_tail_is_the_one_nearest_to_its_power_law():
 def test_what_follows_from_a_spectrum():
     """Of eigenvalues, the squares of singular values, and logarithms to the base 10."""
     values = torch.linspace(1, 30, 64).double()
-    found = measured(torch.diag(values))
+    result = measured(torch.diag(values))
     alpha, distance, tail = power_law(values**2)
 
-    assert (alpha, distance) == (found["alpha"].value, found["alpha_ks"].value)
-    assert pytest.approx(alpha * math.log10(900)) == found["alpha_hat"].value
-    assert {tail} == {found[name].n for name in ("alpha", "alpha_ks", "alpha_hat")}
-    assert 64 * 64 == found["stable_rank"].n
+    assert (alpha, distance) == (result["alpha"].value, result["alpha_ks"].value)
+    assert pytest.approx(alpha * math.log10(900)) == result["alpha_hat"].value
+    assert {tail} == {result[name].n for name in ("alpha", "alpha_ks", "alpha_hat")}
+    assert 64 * 64 == result["stable_rank"].n
 
 
 def test_odd_tensors_are_no_crash():
@@ -110,11 +110,11 @@ def test_odd_tensors_are_no_crash():
 @pytest.mark.parametrize("w", [torch.eye(60), torch.diag(torch.arange(60) % 2.0)])
 def test_a_spectrum_without_a_tail_has_no_exponent(w):
     """Neither nan nor a division by zero: a reason."""
-    found = measured(w)
+    result = measured(w)
 
-    assert (None, None) == (found["alpha"].value, found.get("alpha_ks"))
-    assert "all eigenvalues are alike" in found["alpha"].status
-    assert 1 == pytest.approx(found["spectral_norm"].value)
+    assert (None, None) == (result["alpha"].value, result.get("alpha_ks"))
+    assert "all eigenvalues are alike" in result["alpha"].status
+    assert 1 == pytest.approx(result["spectral_norm"].value)
 
 
 def test_a_singular_matrix_has_no_condition_number():
@@ -132,12 +132,12 @@ def test_short_numbers_are_measured_as_the_values_that_they_are(dtype):
     """In double precision: a sum of 16384 ones in bfloat16 is 256."""
     w = torch.ones(128, 128, dtype=dtype)
     w[0, 0] = 3
-    found = {metric: row.value for metric, row in measured(w).items()}
+    result = {metric: row.value for metric, row in measured(w).items()}
     (row,) = quantization_errors({"w": w}, Rtn(bits=8))
 
-    assert pytest.approx(math.sqrt(128 * 128 + 8)) == found["norm"]
-    assert pytest.approx(float(torch.linalg.matrix_norm(w.double(), 2))) == found["spectral_norm"]
-    assert pytest.approx(1 / 128**2) == found["outliers"]
+    assert pytest.approx(math.sqrt(128 * 128 + 8)) == result["norm"]
+    assert pytest.approx(float(torch.linalg.matrix_norm(w.double(), 2))) == result["spectral_norm"]
+    assert pytest.approx(1 / 128**2) == result["outliers"]
     assert row.value < 1e-3
 
 
@@ -171,35 +171,35 @@ def test_it_agrees_with_weightwatcher(name):
     assert pytest.approx(float(theirs["spectral_norm"]), rel=1e-5) == ours["spectral_norm"] ** 2
 
 
-def test_what_quantizing_one_matrix_costs(found, settings):
+def test_what_quantizing_one_matrix_costs(loaded, settings):
     """Two bits cost more than eight, each matrix by itself, and the model stays as it was."""
-    held = split(settings().config, found.tokenizer).report.base
-    before = model_digest(found.model)
+    held = split(settings().config, loaded.tokenizer).report.base
+    before = model_digest(loaded.model)
     few, many = (
-        {r.tensor: r.value for r in quantization_sensitivity(found.model, held, Rtn(bits=bits))}
+        {r.tensor: r.value for r in quantization_sensitivity(loaded.model, held, Rtn(bits=bits))}
         for bits in (2, 8)
     )
-    named = dict(found.model.named_parameters())
+    named = dict(loaded.model.named_parameters())
     name = "backbone.blocks.0.attention.qkv.weight"
-    changed = found.model.fork()
+    changed = loaded.model.fork()
     weight = changed.get_parameter(name)
     with torch.no_grad():
         coarse = Rtn(bits=2).dequantize(Rtn(bits=2).quantize(weight.detach()))
         module, _, last = name.rpartition(".")
         setattr(changed.get_submodule(module), last, torch.nn.Parameter(coarse))
-    nats = score(changed, held, draws=2, seed=0) - score(found.model, held, draws=2, seed=0)
+    nats = score(changed, held, draws=2, seed=0) - score(loaded.model, held, draws=2, seed=0)
 
     assert {n for n, p in named.items() if p.ndim == 2} == few.keys()
     assert sum(map(abs, many.values())) < sum(few.values())
     assert pytest.approx(float(nats.sum() / held.valid.sum()), abs=1e-6) == few[name]
-    assert before == model_digest(found.model)
+    assert before == model_digest(loaded.model)
 
 
-def test_gradients_are_measured_as_their_names_say(found, settings):
+def test_gradients_are_measured_as_their_names_say(loaded, settings):
     """Norms of the mean gradient; Fisher's information is the mean of squares of each batch."""
-    held = split(settings().config, found.tokenizer).report.base
-    rows = {(r.tensor, r.metric): r.value for r in with_data(found.model, held, batches=3, seed=5)}
-    fork = found.model.fork().eval()
+    held = split(settings().config, loaded.tokenizer).report.base
+    rows = {(r.tensor, r.metric): r.value for r in with_data(loaded.model, held, batches=3, seed=5)}
+    fork = loaded.model.fork().eval()
     name, tensor = next(iter(fork.named_parameters()))
     each = gradients_of(fork, held, [tensor], batches=3, seed=5)
     drawn = torch.stack([gradient for (gradient,) in each]).double()
@@ -216,12 +216,12 @@ def test_gradients_are_measured_as_their_names_say(found, settings):
 def test_moments_of_entries():
     """Of a population, and centred: the same weights moved by 3 have the same shape."""
     w = torch.tensor([0.0, 0, 0, 0, 0, 0, 0, 3]).double()
-    p, found = 1 / 8, {metric: row.value for metric, row in measured(w + 3).items()}
+    p, result = 1 / 8, {metric: row.value for metric, row in measured(w + 3).items()}
 
-    assert pytest.approx((1 - 6 * p * (1 - p)) / (p * (1 - p))) == found["kurtosis"]
-    assert (6, 0) == (found["max_abs"], found["sparsity"])
-    ones = torch.cat((torch.zeros(99), torch.ones(1)))
-    assert 0.01 == measured(ones)["outliers"].value, "9.9 deviations"
+    assert pytest.approx((1 - 6 * p * (1 - p)) / (p * (1 - p))) == result["kurtosis"]
+    assert (6, 0) == (result["max_abs"], result["sparsity"])
+    spikes = torch.cat((torch.zeros(99), torch.ones(1)))
+    assert 0.01 == measured(spikes)["outliers"].value, "9.9 deviations"
     assert 0 == measured(torch.cat((torch.zeros(30), torch.ones(1))))["outliers"].value, "5.5"
 
 
@@ -242,11 +242,11 @@ def test_a_run_is_looked_at_and_compared(run, tmp_path, monkeypatch):
         return done.output
 
     parquet = str(tmp_path / "x.parquet")
-    told = aios("--data", "--quantizer", "rtn", "--output", parquet)
-    assert "fisher" in told
-    assert "quantization_error" in told
-    assert "quantization_nelbo" in told
-    assert "backbone.blocks.0.attention.qkv.weight" in told
+    output = aios("--data", "--quantizer", "rtn", "--output", parquet)
+    assert "fisher" in output
+    assert "quantization_error" in output
+    assert "quantization_nelbo" in output
+    assert "backbone.blocks.0.attention.qkv.weight" in output
     import pyarrow.parquet as pq
 
     columns = ["tensor", "shape", "metric", "value", "status", "n"]

@@ -48,11 +48,11 @@ def wrong(draw, number):
 def test_twenty_asks_err_as_rarely_as_agreed(draw, number):
     """Fault T7: 5 % over all asks, with the error of 2,000 runs, from the fewest windows on."""
     if draw is torch.randn:
-        found = wrong(lambda shape, generator: torch.randn(shape, generator=generator), number)
+        result = wrong(lambda shape, generator: torch.randn(shape, generator=generator), number)
     else:
-        found = wrong(draw, number)
+        result = wrong(draw, number)
 
-    assert found + 1.96 * math.sqrt(found * (1 - found) / RUNS) <= 0.06
+    assert result + 1.96 * math.sqrt(result * (1 - result) / RUNS) <= 0.06
 
 
 @pytest.mark.slow

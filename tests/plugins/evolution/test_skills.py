@@ -24,8 +24,8 @@ from aios_plugins.levels.unfreeze import Unfreeze
 
 
 @pytest.fixture
-def card(found, settings):
-    return evolve(found, settings("evolution.steps=30"))[-1].card
+def card(loaded, settings):
+    return evolve(loaded, settings("evolution.steps=30"))[-1].card
 
 
 @pytest.fixture
@@ -50,32 +50,32 @@ def peft(folder, sign=1, **config):
     return folder
 
 
-def test_a_card_goes_round_and_comes_back_the_same(found, run, card, carried):
-    head = model_digest(at_head(found))
-    rollback(found)
+def test_a_card_goes_round_and_comes_back_the_same(loaded, run, card, carried):
+    head = model_digest(at_head(loaded))
+    rollback(loaded)
     shutil.rmtree(Journal.of(run).version(card.skill_id))
-    again = take_in(found, carried)
+    again = take_in(loaded, carried)
 
     assert card == again
     assert Journal.of(run).head is None, "taking in is not using"
-    assert head == rollback(found, card.skill_id[:9]).sha256
+    assert head == rollback(loaded, card.skill_id[:9]).sha256
 
 
-def test_an_adapter_of_peft_becomes_a_skill(found, run, tmp_path):
-    card = take_in(found, peft(tmp_path / "My adapter"))
-    rollback(found, card.skill_id)
+def test_an_adapter_of_peft_becomes_a_skill(loaded, run, tmp_path):
+    card = take_in(loaded, peft(tmp_path / "My adapter"))
+    rollback(loaded, card.skill_id)
 
     assert ("my-adapter", "l2-lora") == (card.name, card.level)
-    assert card.result_sha256 == model_digest(at_head(found))
-    assert [] == faults(found)
+    assert card.result_sha256 == model_digest(at_head(loaded))
+    assert [] == faults(loaded)
 
 
-def test_what_is_for_another_model_is_refused(found, tmp_path, carried):
+def test_what_is_for_another_model_is_refused(loaded, tmp_path, carried):
     with pytest.raises(EvolutionError, match="of an autoregressive model"):
-        take_in(found, peft(tmp_path / "ar", task_type="CAUSAL_LM"))
+        take_in(loaded, peft(tmp_path / "ar", task_type="CAUSAL_LM"))
     with pytest.raises(EvolutionError, match="is for the base 'gpt2'"):
-        take_in(found, peft(tmp_path / "gpt", base_model_name_or_path="gpt2"))
-    for change, told in (
+        take_in(loaded, peft(tmp_path / "gpt", base_model_name_or_path="gpt2"))
+    for change, message in (
         ({"mode": "ar"}, "of mode 'ar'"),
         ({"tokenizer_sha256": "x"}, "another tokenizer"),
         ({"level": "no-such"}, "is changed"),
@@ -85,54 +85,54 @@ def test_what_is_for_another_model_is_refused(found, tmp_path, carried):
         path = carried / "skill.json"
         text = path.read_text()
         path.write_text(json.dumps(json.loads(text) | change))
-        with pytest.raises(EvolutionError, match=told):
-            take_in(found, carried)
+        with pytest.raises(EvolutionError, match=message):
+            take_in(loaded, carried)
         path.write_text(text)
 
 
 @pytest.mark.parametrize("name", ["adapter_model.bin", "x.pt", "deep/er/y.pickle", "run.py"])
-def test_what_could_run_code_is_refused(found, carried, name):
+def test_what_could_run_code_is_refused(loaded, carried, name):
     (carried / name).parent.mkdir(parents=True, exist_ok=True)
     (carried / name).write_bytes(b"\x80\x04.")
 
     with pytest.raises(EvolutionError, match="could run code"):
-        take_in(found, carried)
+        take_in(loaded, carried)
 
 
-def test_what_leads_out_of_its_folder_is_refused(found, carried, tmp_path):
+def test_what_leads_out_of_its_folder_is_refused(loaded, carried, tmp_path):
     (tmp_path / "elsewhere.json").write_text("{}")
     (carried / "adapter_config.json").unlink()
     (carried / "adapter_config.json").symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(EvolutionError, match="is a link"):
-        take_in(found, carried)
+        take_in(loaded, carried)
 
 
 @pytest.mark.parametrize("file", ["adapter_model.safetensors", "adapter_config.json", "skill.json"])
-def test_a_file_that_is_damaged_or_missing_is_told(found, carried, file):
+def test_a_file_that_is_damaged_or_missing_is_told(loaded, carried, file):
     data = (carried / file).read_bytes()
     for damaged in (data[: len(data) // 2], b"", b"\xff" * 100, b"[]"):
         (carried / file).write_bytes(damaged)
         with pytest.raises(EvolutionError):
-            take_in(found, carried)
+            take_in(loaded, carried)
     (carried / file).unlink()
     if file != "skill.json":  # without it the folder is an adapter of PEFT
         with pytest.raises(EvolutionError):
-            take_in(found, carried)
+            take_in(loaded, carried)
 
 
-def test_a_revoked_skill_is_never_applied(found, run, card):
-    journal, base = Journal.of(run), model_digest(found.model)
+def test_a_revoked_skill_is_never_applied(loaded, run, card):
+    journal, base = Journal.of(run), model_digest(loaded.model)
 
     assert revoke(journal, card.skill_id, reason="not ours") is None
-    assert base == model_digest(at_head(found))
+    assert base == model_digest(at_head(loaded))
     with pytest.raises(EvolutionError, match="was revoked"):
-        rollback(found, card.skill_id)
-    assert [] == faults(found)
+        rollback(loaded, card.skill_id)
+    assert [] == faults(loaded)
     assert journal.head is None
 
 
 @pytest.mark.parametrize("step", ["replace_text", "move"])
-def test_a_revocation_that_was_cut_is_seen_and_done_again(found, run, card, monkeypatch, step):
+def test_a_revocation_that_was_cut_is_seen_and_done_again(loaded, run, card, monkeypatch, step):
     """Whatever instant it ended at: the skill is refused, or `faults` says what to do."""
     journal = Journal.of(run)
 
@@ -144,17 +144,17 @@ def test_a_revocation_that_was_cut_is_seen_and_done_again(found, run, card, monk
         with pytest.raises(KeyboardInterrupt):
             revoke(journal, card.skill_id)
 
-    assert re.search("revoke it again|was revoked", "\n".join(faults(found)))
+    assert re.search("revoke it again|was revoked", "\n".join(faults(loaded)))
     assert revoke(journal, card.skill_id) is None
-    assert [] == faults(found)
+    assert [] == faults(loaded)
 
 
-def test_cards_are_found_by_context(found, run, tmp_path, settings):
+def test_cards_are_found_by_context(loaded, run, tmp_path, settings):
     journal, resolved = Journal.of(run), settings()
     assert [] == find_skills(journal, resolved, "anything")
     names = ("sonnets of shakespeare", "tables of numbers", "letters to a friend")
     cards = [
-        take_in(found, peft(tmp_path / f"{number}", lora_alpha=number + 1), name=name)
+        take_in(loaded, peft(tmp_path / f"{number}", lora_alpha=number + 1), name=name)
         for number, name in enumerate(names)
     ]
     (best, near), *others = find_skills(journal, resolved, "a friend wrote letters")
@@ -164,13 +164,13 @@ def test_cards_are_found_by_context(found, run, tmp_path, settings):
     assert all(near > score for _, score in others)
     with open_store(Place(resolved.config.storage, str(journal.folder / "index"))) as store:
         assert {card.skill_id for card in cards} == {
-            one["id"] for batch in store.to_batches(columns=["id"]) for one in batch.to_pylist()
+            value["id"] for batch in store.to_batches(columns=["id"]) for value in batch.to_pylist()
         }
 
 
-def test_a_context_is_a_query_and_cards_are_documents(found, run, tmp_path, settings, monkeypatch):
+def test_a_context_is_a_query_and_cards_are_documents(loaded, run, tmp_path, settings, monkeypatch):
     """An embedding may have a side for each."""
-    take_in(found, peft(tmp_path / "a"), name="apples")
+    take_in(loaded, peft(tmp_path / "a"), name="apples")
     provider, sides = type(settings().config.embedding), {}
     embed = provider.embed
 
@@ -185,9 +185,9 @@ def test_a_context_is_a_query_and_cards_are_documents(found, run, tmp_path, sett
     assert {"what grows on trees": "query", card: "document"} == sides
 
 
-def test_a_store_of_something_else_is_no_store_of_skills(found, run, tmp_path, settings):
+def test_a_store_of_something_else_is_no_store_of_skills(loaded, run, tmp_path, settings):
     """Fault V19: nothing in it is deleted for not being a skill, and its vectors are not mixed."""
-    take_in(found, peft(tmp_path / "a"), name="apples")
+    take_in(loaded, peft(tmp_path / "a"), name="apples")
     place = Place(settings().config.storage, str(tmp_path / "notes"))
     with open_store(place, schema=store_schema(384)) as store:
         store.add([{"id": "mine", "text": "a note", "vector": [1.0] * 384}])
@@ -203,12 +203,12 @@ def test_a_store_of_something_else_is_no_store_of_skills(found, run, tmp_path, s
         find_skills(Journal.of(run), settings(), "fruit", place=own)
 
 
-def test_the_store_follows_the_journal(found, run, tmp_path, settings):
+def test_the_store_follows_the_journal(loaded, run, tmp_path, settings):
     """What is revoked is found no more, what comes later is; a store that is gone is no loss."""
     journal, resolved = Journal.of(run), settings()
-    first = take_in(found, peft(tmp_path / "a"), name="apples")
+    first = take_in(loaded, peft(tmp_path / "a"), name="apples")
     find_skills(journal, resolved, "fruit")
-    second = take_in(found, peft(tmp_path / "b", lora_alpha=8), name="pears")
+    second = take_in(loaded, peft(tmp_path / "b", lora_alpha=8), name="pears")
     both = {card.skill_id for card, _ in find_skills(journal, resolved, "fruit")}
     revoke(journal, first.skill_id)
     left = [card.skill_id for card, _ in find_skills(journal, resolved, "apples")]
@@ -217,45 +217,45 @@ def test_the_store_follows_the_journal(found, run, tmp_path, settings):
     assert {first.skill_id, second.skill_id} == both
     assert [second.skill_id] == left
     assert left == [card.skill_id for card, _ in find_skills(journal, resolved, "apples")]
-    assert [] == faults(found)
+    assert [] == faults(loaded)
 
 
-def test_skills_merge_by_weight(found, run, tmp_path):
+def test_skills_merge_by_weight(loaded, run, tmp_path):
     """One skill of two says what the weighted sum of both says, and each weight alone that one."""
     cards = [
-        take_in(found, peft(tmp_path / name, sign=sign, lora_alpha=alpha), name=name)
+        take_in(loaded, peft(tmp_path / name, sign=sign, lora_alpha=alpha), name=name)
         for name, sign, alpha in (("one", 1, 4), ("two", -1, 6))
     ]
     ids = [card.skill_id for card in cards]
-    merged = merge(found, {ids[0]: 0.75, ids[1]: 0.5}, name="Both")
-    alone = merge(found, {ids[0]: 1.0, ids[1]: 0.0}, name="alone")
+    merged = merge(loaded, {ids[0]: 0.75, ids[1]: 0.5}, name="Both")
+    alone = merge(loaded, {ids[0]: 1.0, ids[1]: 0.0}, name="alone")
     journal, x = Journal.of(run), torch.arange(16)[None]
 
     def answer(skill_id):
-        return at(found, journal, skill_id)(x, torch.ones(1).double())
+        return at(loaded, journal, skill_id)(x, torch.ones(1).double())
 
     # Both change one layer by the same matrix, times 2 and -3: 0.75 * 2 - 0.5 * 3 = 0.
     torch.testing.assert_close(answer(None), answer(merged.skill_id), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(answer(ids[0]), answer(alone.skill_id), rtol=1e-5, atol=1e-5)
     assert not torch.allclose(answer(ids[1]), answer(alone.skill_id), atol=1e-2)
     assert ("both", None) == (merged.name, journal.head)
-    assert alone.skill_id == rollback(found, alone.skill_id).after
-    assert [] == faults(found)
+    assert alone.skill_id == rollback(loaded, alone.skill_id).after
+    assert [] == faults(loaded)
 
 
-def test_what_does_not_belong_together_is_not_merged(found, run, card, tmp_path):
-    other = take_in(found, peft(tmp_path / "other"))
-    again = evolve(found, found.resolved)[-1].card
+def test_what_does_not_belong_together_is_not_merged(loaded, run, card, tmp_path):
+    other = take_in(loaded, peft(tmp_path / "other"))
+    again = evolve(loaded, loaded.resolved)[-1].card
     with pytest.raises(EvolutionError, match="learned on one parent"):
-        merge(found, {other.skill_id: 1.0, again.skill_id: 1.0}, name="both")
+        merge(loaded, {other.skill_id: 1.0, again.skill_id: 1.0}, name="both")
     revoke(Journal.of(run), other.skill_id)
     with pytest.raises(EvolutionError, match="was revoked"):
-        merge(found, {other.skill_id: 1.0}, name="both")
+        merge(loaded, {other.skill_id: 1.0}, name="both")
     with pytest.raises(EvolutionError, match="l3-unfreeze cannot merge"):
         Unfreeze().merge([])
 
 
-def test_an_engine_changes_skills_and_reads_no_weight_again(run, card, found):
+def test_an_engine_changes_skills_and_reads_no_weight_again(run, card, loaded):
     engine = ArrowEngine.load(run, twin=False)
     x, t = torch.arange(16)[None], torch.ones(1).double()
     tensor = engine.models["diffusion"].model.head.embedding.weight
@@ -268,11 +268,11 @@ def test_an_engine_changes_skills_and_reads_no_weight_again(run, card, found):
     base = answer()
     engine.use(card.skill_id[:8])
 
-    assert torch.equal(found.model(x, t), base)
+    assert torch.equal(loaded.model(x, t), base)
     assert not torch.equal(base, learned)
     assert torch.equal(learned, answer())
     assert tensor is engine.models["diffusion"].model.head.embedding.weight
-    rollback(found)
+    rollback(loaded)
     engine.use()
     assert torch.equal(base, answer())
     with pytest.raises(EvolutionError, match="no version begins"):
@@ -281,43 +281,43 @@ def test_an_engine_changes_skills_and_reads_no_weight_again(run, card, found):
         ArrowEngine(engine.models).use("base")
 
 
-def test_a_version_that_holds_another_is_not_applied(found, run, tmp_path):
+def test_a_version_that_holds_another_is_not_applied(loaded, run, tmp_path):
     """Fault T5: each is sound, but not the one that HEAD or a child of it names."""
     journal = Journal.of(run)
-    one, other = (
-        take_in(found, peft(tmp_path / name, lora_alpha=alpha), name=name)
+    first, other = (
+        take_in(loaded, peft(tmp_path / name, lora_alpha=alpha), name=name)
         for name, alpha in (("one", 4), ("two", 8))
     )
-    rollback(found, one.skill_id)
-    shutil.rmtree(journal.version(one.skill_id))
-    shutil.copytree(journal.version(other.skill_id), journal.version(one.skill_id))
+    rollback(loaded, first.skill_id)
+    shutil.rmtree(journal.version(first.skill_id))
+    shutil.copytree(journal.version(other.skill_id), journal.version(first.skill_id))
 
     with pytest.raises(EvolutionError, match="is not the version that it is named for"):
-        at_head(found)
+        at_head(loaded)
     with pytest.raises(EvolutionError, match="is not the version that it is named for"):
-        at(found, journal, one.skill_id)
+        at(loaded, journal, first.skill_id)
     with pytest.raises(EvolutionError, match="is not the version"):
-        rollback(found, one.skill_id)
-    assert faults(found)
-    assert other.skill_id == rollback(found, other.skill_id).after
+        rollback(loaded, first.skill_id)
+    assert faults(loaded)
+    assert other.skill_id == rollback(loaded, other.skill_id).after
 
 
-def test_weights_that_are_there_keep_their_name(found, run, tmp_path):
+def test_weights_that_are_there_keep_their_name(loaded, run, tmp_path):
     """Imported or merged again under another name, the card is that which stays."""
-    first = take_in(found, peft(tmp_path / "a"), name="first")
-    merged = merge(found, {first.skill_id: 0.5}, name="half")
+    first = take_in(loaded, peft(tmp_path / "a"), name="first")
+    merged = merge(loaded, {first.skill_id: 0.5}, name="half")
 
-    assert first == take_in(found, tmp_path / "a", name="second")
-    assert merged == merge(found, {first.skill_id: 0.5}, name="other")
+    assert first == take_in(loaded, tmp_path / "a", name="second")
+    assert merged == merge(loaded, {first.skill_id: 0.5}, name="other")
     assert {"first", "half"} == {card.name for card in Journal.of(run).versions()}
 
 
 @pytest.mark.parametrize("name", ["", " "])
-def test_an_empty_name_is_refused(found, run, tmp_path, name):
-    first = take_in(found, peft(tmp_path / "a"))
+def test_an_empty_name_is_refused(loaded, run, tmp_path, name):
+    first = take_in(loaded, peft(tmp_path / "a"))
     for make in (
-        lambda: take_in(found, peft(tmp_path / "b", sign=-1), name=name),
-        lambda: merge(found, {first.skill_id: 0.5}, name=name),
+        lambda: take_in(loaded, peft(tmp_path / "b", sign=-1), name=name),
+        lambda: merge(loaded, {first.skill_id: 0.5}, name=name),
     ):
         with pytest.raises(EvolutionError, match=f"expected a name for the skill, got {name!r}"):
             make()
@@ -325,15 +325,15 @@ def test_an_empty_name_is_refused(found, run, tmp_path, name):
     assert [first.skill_id] == Journal.of(run).ids()
 
 
-def test_an_adapter_without_some_of_its_tensors_is_refused(found, run, tmp_path):
+def test_an_adapter_without_some_of_its_tensors_is_refused(loaded, run, tmp_path):
     """Of the layers that it says it has; an expression, and blocks left out, are PEFT's."""
     part = {"target_modules": ["attention.out", "qkv"]}
-    told = r"no tensors for 'backbone.blocks.0.attention.qkv'.* missing for 1 of 2 layers"
-    with pytest.raises(EvolutionError, match=told):
-        take_in(found, peft(tmp_path / "part", **part))
-    with pytest.raises(EvolutionError, match=told):
-        take_in(found, peft(tmp_path / "block", layers_to_transform=[0], **part))
+    message = r"no tensors for 'backbone.blocks.0.attention.qkv'.* missing for 1 of 2 layers"
+    with pytest.raises(EvolutionError, match=message):
+        take_in(loaded, peft(tmp_path / "part", **part))
+    with pytest.raises(EvolutionError, match=message):
+        take_in(loaded, peft(tmp_path / "block", layers_to_transform=[0], **part))
 
     assert [] == Journal.of(run).ids()
-    take_in(found, peft(tmp_path / "without", exclude_modules=["qkv"], **part))
-    take_in(found, peft(tmp_path / "expression", target_modules=".*(out|qkv)"))
+    take_in(loaded, peft(tmp_path / "without", exclude_modules=["qkv"], **part))
+    take_in(loaded, peft(tmp_path / "expression", target_modules=".*(out|qkv)"))

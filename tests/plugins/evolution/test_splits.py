@@ -12,24 +12,24 @@ STREAM = Framing(4, documents=False)
 ROWS = Framing(4)
 
 
-def test_texts_of_a_stream_are_laid_end_to_end_and_padded(found):
+def test_texts_of_a_stream_are_laid_end_to_end_and_padded(loaded):
     """Ends of texts between them, nothing behind the last one, and no more than was asked for."""
-    vocabulary = found.tokenizer.vocabulary
+    vocabulary = loaded.tokenizer.vocabulary
     eos, pad = vocabulary.eos_id, vocabulary.pad_id
-    whole = windows(["ab", "cde"], found.tokenizer, STREAM, 9)
+    whole = windows(["ab", "cde"], loaded.tokenizer, STREAM, 9)
 
     assert [[97, 98, eos, 99], [100, 101, pad, pad]] == whole.ids.tolist()
     assert [[True] * 4, [True, True, False, False]] == whole.valid.tolist()
     short = attrs.evolve(STREAM, length=2)
-    assert [[97, 98], [eos, 99]] == windows(["ab", "cde"], found.tokenizer, short, 2).ids.tolist()
-    assert (0, 4) == tuple(windows([], found.tokenizer, STREAM, 9).ids.shape)
+    assert [[97, 98], [eos, 99]] == windows(["ab", "cde"], loaded.tokenizer, short, 2).ids.tolist()
+    assert (0, 4) == tuple(windows([], loaded.tokenizer, STREAM, 9).ids.shape)
 
 
-def test_windows_of_rows_are_of_one_text_each(found):
+def test_windows_of_rows_are_of_one_text_each(loaded):
     """From the begin token, which is given, to the end token; what is left over is padding."""
-    vocabulary = found.tokenizer.vocabulary
+    vocabulary = loaded.tokenizer.vocabulary
     bos, eos, pad = vocabulary.bos_id, vocabulary.eos_id, vocabulary.pad_id
-    whole = windows(["ab", "cdef"], found.tokenizer, ROWS, 9)
+    whole = windows(["ab", "cdef"], loaded.tokenizer, ROWS, 9)
 
     ids = [[bos, 97, 98, eos], [bos, 99, 100, 101], [102, eos, pad, pad]]
     assert ids == whole.ids.tolist()
@@ -37,8 +37,8 @@ def test_windows_of_rows_are_of_one_text_each(found):
     targets = [[False, True, True, True], [False, True, True, True], [True, True, False, False]]
     assert targets == whole.targets.tolist()
     assert [3, 3, 2] == whole.sizes.tolist()
-    assert ids[:2] == windows(["ab", "cdef"], found.tokenizer, ROWS, 2).ids.tolist()
-    assert (0, 4) == tuple(windows([], found.tokenizer, ROWS, 9).ids.shape)
+    assert ids[:2] == windows(["ab", "cdef"], loaded.tokenizer, ROWS, 2).ids.tolist()
+    assert (0, 4) == tuple(windows([], loaded.tokenizer, ROWS, 9).ids.shape)
 
 
 def test_halves_are_contiguous_and_as_large():
@@ -63,34 +63,34 @@ def test_what_stands_at_any_offset_is_left_out():
     assert ([[3, 2, 1], [4, 5, 0]], 3) == (kept.ids.tolist(), dropped)
 
 
-def test_splits_are_as_large_as_was_asked(found, settings):
-    splits = split(settings("evolution.fitting_windows=40").config, found.tokenizer)
+def test_splits_are_as_large_as_was_asked(loaded, settings):
+    splits = split(settings("evolution.fitting_windows=40").config, loaded.tokenizer)
     fitted = splits.fitting
 
     assert (40, 40) == (len(fitted.target), len(fitted.base))
     assert (24, 24) == (len(splits.gate.target), len(splits.report.target))
 
 
-def test_no_text_is_read_that_is_not_wanted(found):
+def test_no_text_is_read_that_is_not_wanted(loaded):
     """To the last token: the end of a text fills the window, and what lies behind is not read."""
-    eos, read = found.tokenizer.vocabulary.eos_id, []
+    eos, read = loaded.tokenizer.vocabulary.eos_id, []
 
     def texts():
         for text in ("abc", "de", "f", "g"):
             read.append(text)
             yield text
 
-    assert [[97, 98, 99, eos]] == windows(texts(), found.tokenizer, STREAM, 1).ids.tolist()
+    assert [[97, 98, 99, eos]] == windows(texts(), loaded.tokenizer, STREAM, 1).ids.tolist()
     read.clear()
     longer = attrs.evolve(STREAM, length=6)
-    six = windows(texts(), found.tokenizer, longer, 1)
+    six = windows(texts(), loaded.tokenizer, longer, 1)
     assert [[97, 98, 99, eos, 100, 101]] == six.ids.tolist()
     assert "g" not in read
     read.clear()
-    assert 3 == len(windows(texts(), found.tokenizer, ROWS, 3))
+    assert 3 == len(windows(texts(), loaded.tokenizer, ROWS, 3))
     assert ["abc", "de"] == read
     short = attrs.evolve(STREAM, length=2)
-    long = windows(["ab" * 9000], found.tokenizer, short, 300)
+    long = windows(["ab" * 9000], loaded.tokenizer, short, 300)
     assert [[97, 98]] * 300 == long.ids.tolist(), "the beginning of a long text is enough"
 
 
@@ -102,16 +102,16 @@ def test_nothing_is_left_where_all_stands_in_the_fitting_texts():
     assert ((0, 4), 3) == (tuple(kept.ids.shape), dropped)
 
 
-def test_every_evidence_is_learned_from_and_its_own_corpus_is_the_base(found, tmp_path):
+def test_every_evidence_is_learned_from_and_its_own_corpus_is_the_base(loaded, tmp_path):
     """In the order of the configuration, each by its own halves; the seed is the run's."""
     for name in "abc":
         (tmp_path / f"{name}.txt").write_text("".join(f"{name}{n:04} " for n in range(900)))
     a, b, c = ({"type": "file", "path": str(tmp_path / f"{name}.txt")} for name in "abc")
-    values = found.state.values | {"evidence": [a, b], "dataset": c, "seed": 11}
-    splits = split(resolve(values).config, found.tokenizer)
+    values = loaded.state.values | {"evidence": [a, b], "dataset": c, "seed": 11}
+    splits = split(resolve(values).config, loaded.tokenizer)
 
     def text(found_windows):
-        return found.tokenizer.decode(found_windows.ids[found_windows.valid].numpy())
+        return loaded.tokenizer.decode(found_windows.ids[found_windows.valid].numpy())
 
     assert 11 == splits.fitting.seed
     assert text(splits.fitting.target).startswith("a0000 a0001 ")
@@ -127,17 +127,20 @@ def test_every_evidence_is_learned_from_and_its_own_corpus_is_the_base(found, tm
 
 def test_digests_of_splits_are_of_what_they_say():
     """Of both domains of what decides, each in its place; and of what is learned from."""
-    one, two = (Windows(torch.full((2, 2), n), torch.ones(2, 2) > 0) for n in (1, 2))
-    pairs = [Held(*pair).fingerprint for pair in ((one, one), (one, two), (two, one), (two, two))]
+    first, second = (Windows(torch.full((2, 2), n), torch.ones(2, 2) > 0) for n in (1, 2))
+    pairs = [
+        Held(*pair).fingerprint
+        for pair in ((first, first), (first, second), (second, first), (second, second))
+    ]
 
     assert 4 == len(set(pairs))
-    assert Held(one, two).fingerprint == pairs[1]
+    assert Held(first, second).fingerprint == pairs[1]
     learned = [
-        Splits(Experience(target, base, seed), Held(one, gate), Held(one, one), 0).fingerprint
+        Splits(Experience(target, base, seed), Held(first, gate), Held(first, first), 0).fingerprint
         for target, base, seed, gate in (
-            (one, one, 0, one),
-            (one, two, 1, two),
-            (two, one, 0, one),
+            (first, first, 0, first),
+            (first, second, 1, second),
+            (second, first, 0, first),
         )
     ]
     assert learned[0] == learned[1] != learned[2]

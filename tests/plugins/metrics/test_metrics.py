@@ -52,16 +52,16 @@ def with_samples(*given):
 
 
 def test_entropy_of_each_sample_then_the_mean():
-    found = Entropy().measure(with_samples([[65, 65, 65, 65], [65, 66, 67, 68]]))["entropy"]
+    result = Entropy().measure(with_samples([[65, 65, 65, 65], [65, 66, 67, 68]]))["entropy"]
 
-    assert pytest.approx(math.log(4) / 2) == found.value
-    assert pytest.approx(math.log(4) / 2) == found.stderr
+    assert pytest.approx(math.log(4) / 2) == result.value
+    assert pytest.approx(math.log(4) / 2) == result.stderr
 
 
 def test_distinct_counts_over_all_samples():
-    found = Distinct(n=(1, 2, 8)).measure(with_samples([[1, 2, 1, 2], [1, 2, 3, 3]]))
+    result = Distinct(n=(1, 2, 8)).measure(with_samples([[1, 2, 1, 2], [1, 2, 3, 3]]))
 
-    assert {"distinct_1": Estimate(3 / 8), "distinct_2": Estimate(4 / 6)} == found
+    assert {"distinct_1": Estimate(3 / 8), "distinct_2": Estimate(4 / 6)} == result
 
 
 def test_what_was_given_or_stands_behind_the_end_is_no_part_of_a_sample():
@@ -71,8 +71,8 @@ def test_what_was_given_or_stands_behind_the_end_is_no_part_of_a_sample():
     evidence = with_samples(given, chosen)
 
     assert pytest.approx(math.log(4) / 2) == Entropy().measure(evidence)["entropy"].value
-    found = Distinct(n=(1, 2)).measure(evidence)
-    assert {"distinct_1": Estimate(4 / 6), "distinct_2": Estimate(1.0)} == found
+    result = Distinct(n=(1, 2)).measure(evidence)
+    assert {"distinct_1": Estimate(4 / 6), "distinct_2": Estimate(1.0)} == result
 
 
 @pytest.mark.parametrize(
@@ -96,22 +96,22 @@ def test_likelihood_counts_every_token_once(documents, windows, first):
         total -= float(picked[first:].sum())
         first = 0
 
-    found = Likelihood().measure(evidence)
+    result = Likelihood().measure(evidence)
 
     tokens = 8 if documents else 7
-    assert pytest.approx(total / tokens, rel=1e-5) == found["nll"].value
-    assert pytest.approx(total / 7 / math.log(2), rel=1e-5) == found["nll_bpb"].value
+    assert pytest.approx(total / tokens, rel=1e-5) == result["nll"].value
+    assert pytest.approx(total / 7 / math.log(2), rel=1e-5) == result["nll_bpb"].value
 
 
 def test_bits_a_byte_do_not_depend_on_the_number_of_tokens():
     evidence = tiny_evidence()
-    found = Nelbo().measure(evidence)
+    result = Nelbo().measure(evidence)
     twice = attrs.evolve(evidence.held_out, num_bytes=2 * evidence.held_out.num_bytes)
 
     halved = Nelbo().measure(attrs.evolve(evidence, held_out=twice))
 
-    assert pytest.approx(found["nelbo_bpb"].value / 2) == halved["nelbo_bpb"].value
-    assert found["nelbo"] == halved["nelbo"]
+    assert pytest.approx(result["nelbo_bpb"].value / 2) == halved["nelbo_bpb"].value
+    assert result["nelbo"] == halved["nelbo"]
 
 
 def test_more_draws_agree_within_their_errors():
@@ -175,7 +175,7 @@ def reminded(tmp_path):
     with open_store(Place(Arrow(), str(tmp_path / "store")), schema=schema) as store:
         vectors = Embedder(Hashing(dim=8)).embed(texts)
         pairs = zip(texts, vectors, strict=True)
-        store.add([{"id": text, "text": text, "vector": one} for text, one in pairs])
+        store.add([{"id": text, "text": text, "vector": pair} for text, pair in pairs])
     memory = Memories(k=1, store=tmp_path / "store", dim=8)
     config = attrs.evolve(plain.config, conditioner=memory)
     model = Model.build(config, plain.tokenizer.vocabulary).eval()
@@ -192,23 +192,23 @@ def test_memories_that_are_not_heard_gain_nothing(reminded, size, draws):
     assert nothing == Memory().measure(evidence)
     for layer in evidence.model.conditioner.layers:
         torch.nn.init.normal_(layer.gate.weight)
-    assert all(one.value != 0 for one in Memory().measure(evidence).values())
+    assert all(value.value != 0 for value in Memory().measure(evidence).values())
 
 
 def test_ratio_of_equal_sizes_is_the_mean_and_its_standard_error():
-    found = Estimate.ratio([1.0, 2.0, 6.0], [1.0, 1.0, 1.0])
+    result = Estimate.ratio([1.0, 2.0, 6.0], [1.0, 1.0, 1.0])
 
-    assert pytest.approx(3.0) == found.value
-    assert pytest.approx(math.sqrt(7 / 3)) == found.stderr
+    assert pytest.approx(3.0) == result.value
+    assert pytest.approx(math.sqrt(7 / 3)) == result.stderr
     assert Estimate(2.0) == Estimate.ratio([4.0], [2.0])
 
 
 def test_ratio_of_unequal_sizes_counts_tokens_and_not_texts():
     """3 nats of 1 token and 5 of 3: the error is of what each is off the mean times its size."""
-    found = Estimate.ratio([3.0, 5.0], [1.0, 3.0])
+    result = Estimate.ratio([3.0, 5.0], [1.0, 3.0])
 
-    assert found.value == 2
-    assert pytest.approx(math.sqrt((1**2 + 1**2) * 2 / 1) / 4) == found.stderr
+    assert result.value == 2
+    assert pytest.approx(math.sqrt((1**2 + 1**2) * 2 / 1) / 4) == result.stderr
     assert Estimate(2.0, 0.0) == Estimate.ratio([2.0, 4.0, 8.0], [1.0, 2.0, 4.0])
 
 
@@ -217,15 +217,15 @@ def test_bits_a_byte_have_the_error_in_bits_a_byte():
     twice = attrs.evolve(evidence.held_out, num_bytes=2 * len(evidence.held_out.ids))
     evidence = attrs.evolve(evidence, held_out=twice)
 
-    found = evidence.bits_per_byte(Estimate(3 * math.log(2), math.log(2) / 2))
+    result = evidence.bits_per_byte(Estimate(3 * math.log(2), math.log(2) / 2))
 
-    assert pytest.approx((1.5, 0.25)) == (found.value, found.stderr)
+    assert pytest.approx((1.5, 0.25)) == (result.value, result.stderr)
     assert evidence.bits_per_byte(Estimate(3 * math.log(2))).stderr is None
 
 
 @attrs.frozen
 class Bent(Metric):
-    """A metric that measures what it is told to."""
+    """A metric that measures what it is given."""
 
     of = "model"
     measured: object
@@ -274,28 +274,28 @@ def test_a_gain_is_how_much_likelier_second_halves_are_with_memories(reminded, s
         seen[row, places[size_of // 2] :] = model.vocabulary.pad_id
         tokens.append(size_of - size_of // 2)
     asked = Sequences(held.ids, held.valid, free)
-    told = cues.source(config, evidence.tokenizer).for_evaluation(seen)
+    conditioned = cues.source(config, evidence.tokenizer).for_evaluation(seen)
     source, count = torch.Generator().manual_seed(config.seed), len(asked)
     parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
     times = [draw_times(len(part), source) for part in parts]
 
     def nats(memories=None):
-        found = []
+        results = []
         for part, at in zip(parts, times, strict=True):
             network = model.conditioned(memories and memories.taken(np.array(part)))
             random = RowRandom.numbered(config.seed, part, held.ids.shape[1])
-            found.append(nelbo(network, asked[part.start : part.stop], at, random))
-        return torch.cat(found).double()
+            results.append(nelbo(network, asked[part.start : part.stop], at, random))
+        return torch.cat(results).double()
 
-    found = Memory().measure(evidence)
-    others = told.taken(np.roll(np.arange(count), count // 2))
+    result = Memory().measure(evidence)
+    others = conditioned.taken(np.roll(np.arange(count), count // 2))
     assert count > 2
     assert len(set(tokens)) > 1
     with torch.no_grad():
-        for name, memories in (("memory_gain", told), ("memory_gain_random", others)):
+        for name, memories in (("memory_gain", conditioned), ("memory_gain_random", others)):
             expected = Estimate.ratio((nats() - nats(memories)).tolist(), tokens)
-            assert pytest.approx(expected.value, rel=1e-4) == found[name].value
-            assert pytest.approx(expected.stderr, rel=1e-3) == found[name].stderr
+            assert pytest.approx(expected.value, rel=1e-4) == result[name].value
+            assert pytest.approx(expected.stderr, rel=1e-3) == result[name].stderr
 
 
 def test_a_gain_of_an_adaptation_is_what_the_report_says(monkeypatch):
@@ -318,7 +318,7 @@ def test_a_gain_of_an_adaptation_is_what_the_report_says(monkeypatch):
     monkeypatch.setattr(proposal, "propose", propose)
     monkeypatch.setattr(splits, "split", lambda *words: words)
     config = attrs.evolve(evidence.config, evolution=EvolutionConfig(level="l2-lora"))
-    found = evolution.Evolution().measure(attrs.evolve(evidence, config=config))
+    result = evolution.Evolution().measure(attrs.evolve(evidence, config=config))
 
     assert {
         "target_gain": Estimate(0.5, 0.11),
@@ -327,7 +327,7 @@ def test_a_gain_of_an_adaptation_is_what_the_report_says(monkeypatch):
         "adaptation_bytes": Estimate(3 * 8 + 4 * 4),
         "adaptation_seconds": Estimate(1.5),
         "accepted": Estimate(1.0),
-    } == found
+    } == result
     assert [("l2-lora", evidence.model, (config, evidence.tokenizer), config)] == asked
     assert {} == evolution.Evolution().measure(evidence)
 
@@ -355,7 +355,7 @@ def test_the_bound_is_of_every_window_under_its_own_times():
         evaluation=EvaluationConfig(batch_size=64, draws=2),
         diffusion=attrs.evolve(evidence.config.diffusion, times="iid", time_epsilon=1e-3),
     )
-    found = Nelbo().measure(attrs.evolve(evidence, config=config))["nelbo"]
+    result = Nelbo().measure(attrs.evolve(evidence, config=config))["nelbo"]
     held, count = evidence.held_out.sequences(), 5
     times = draw_times(2 * count, torch.Generator().manual_seed(3), "iid", 1e-3)
     random = RowRandom.numbered(3, range(count), 8)
@@ -368,8 +368,8 @@ def test_the_bound_is_of_every_window_under_its_own_times():
     off = (nats - value * sizes).square().sum() * count / (count - 1)
 
     assert count == len(held)
-    assert pytest.approx(value) == found.value
-    assert pytest.approx(float(off.sqrt() / sizes.sum())) == found.stderr
+    assert pytest.approx(value) == result.value
+    assert pytest.approx(float(off.sqrt() / sizes.sum())) == result.stderr
 
 
 @pytest.mark.parametrize(("metric", "mode"), [(Nelbo(), "diffusion"), (Likelihood(), "ar")])

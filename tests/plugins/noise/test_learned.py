@@ -107,10 +107,10 @@ def test_surprise_is_of_squared_losses_and_of_the_shares_of_time():
     module.logits.data = torch.tensor([3.0, 1.0]).log()
     times = torch.tensor([[0.1, 0.5], [0.9, 0.8]]).double()
 
-    found = module.surprise(times, torch.tensor([1.0, 3.0]))
+    result = module.surprise(times, torch.tensor([1.0, 3.0]))
 
     early, late = 2 / 10 * math.log(0.725), 18 / 10 * math.log(0.275)
-    assert pytest.approx(-(early + late) / 2) == found.item()
+    assert pytest.approx(-(early + late) / 2) == result.item()
     assert pytest.approx(0.5) == module.mask_rate(torch.tensor(0.725).double()).item()
 
 
@@ -122,10 +122,10 @@ def test_a_step_of_training_teaches_it_to_be_less_surprised():
     model = Model.build(config, VOCABULARY)
     times = draw_times(8, torch.Generator())[:, None]
     training_loss(model, TEXTS, times, streams()).backward()
-    found = model.noise.logits.grad.clone()
+    result = model.noise.logits.grad.clone()
     losses = nelbo(model, TEXTS, times, streams()).detach()
     model.zero_grad()
     model.noise.surprise(times, losses).backward()
 
-    assert found.abs().max() > 1e-3
-    torch.testing.assert_close(found, model.noise.logits.grad)
+    assert result.abs().max() > 1e-3
+    torch.testing.assert_close(result, model.noise.logits.grad)

@@ -32,8 +32,8 @@ def test_what_calibrates_and_what_measures_are_spread_and_apart():
 
     assert [0, 12, 24, 37, 49] == first.tolist()
     assert [51, 63, 75, 88, 100] == second.tolist()
-    assert ([0, 1], [3, 4]) == tuple(one.tolist() for one in halves(torch.arange(5), 9))
-    assert ([], []) == tuple(one.tolist() for one in halves(torch.arange(1), 9))
+    assert ([0, 1], [3, 4]) == tuple(half.tolist() for half in halves(torch.arange(5), 9))
+    assert ([], []) == tuple(half.tolist() for half in halves(torch.arange(1), 9))
 
 
 def test_a_bin_that_is_as_sure_as_right_has_no_error():
@@ -87,9 +87,9 @@ def measures(total, error, wrong=0.5):
         TokenPredictions(rate, np.array([0.9, 0.6]), np.array([True, False]), 2.0 + rate)
         for rate in RATES
     )
-    tempered = tuple(attrs.evolve(one, nats=one.nats - 1) for one in tokens)
-    found = dict.fromkeys(ESTIMATORS, values)
-    return TextMeasures(found, np.array(error), np.array([wrong] * len(error)), tokens, tempered)
+    tempered = tuple(attrs.evolve(token, nats=token.nats - 1) for token in tokens)
+    result = dict.fromkeys(ESTIMATORS, values)
+    return TextMeasures(result, np.array(error), np.array([wrong] * len(error)), tokens, tempered)
 
 
 def test_a_summary_counts_what_is_above_the_threshold():
@@ -105,17 +105,19 @@ def test_a_summary_counts_what_is_above_the_threshold():
     )
     own = measures([1.0, 2.0, 3.0, 5.0], [0.1, 0.3, 0.2, 0.4], wrong=0.25)
     other = measures([6.0, 7.0], [0.6, 0.5], wrong=1.0)
-    found = summary(calibration, own, other, (1.25,) * levels)
-    one = found["estimators"]["entropy"]
+    result = summary(calibration, own, other, (1.25,) * levels)
+    single = result["estimators"]["entropy"]
 
-    assert {"calibration": 7, "own": 4, "others": 2} == found["texts"]
-    assert [0.0, 0.5, 1.0, 2.0] == one["own"], "standard deviations above the usual"
-    assert [2.5, 3.0] == one["others"]
-    assert (0.25, 1.0) == (one["false_triggers"], one["triggers_on_others"]), "1.0 is not above 1"
-    assert pytest.approx(0.8) == one["rank_correlation_own"]
-    assert pytest.approx(1 - 6 * 4 / (6 * 35)) == one["rank_correlation"]
-    assert 0.25 == found["wrong"]
-    first = found["levels"][0]
+    assert {"calibration": 7, "own": 4, "others": 2} == result["texts"]
+    assert [0.0, 0.5, 1.0, 2.0] == single["own"], "standard deviations above the usual"
+    assert [2.5, 3.0] == single["others"]
+    assert (0.25, 1.0) == (single["false_triggers"], single["triggers_on_others"]), (
+        "1.0 is not above 1"
+    )
+    assert pytest.approx(0.8) == single["rank_correlation_own"]
+    assert pytest.approx(1 - 6 * 4 / (6 * 35)) == single["rank_correlation"]
+    assert 0.25 == result["wrong"]
+    first = result["levels"][0]
     assert (RATES[0], 1.5, 1.25) == tuple(
         first[name] for name in ("rate", "temperature", "temperature_fitted")
     )
@@ -130,16 +132,16 @@ def test_a_summary_counts_what_is_above_the_threshold():
 def test_confidence_falls_into_ten_bins():
     """Of 0.1 each, the last with 1; a bin with nothing is left out."""
     sure = np.array([0.0, 0.05, 0.1, 0.95, 1.0])
-    found = TokenPredictions(0.5, sure, np.array([False, True, True, True, False]), 1).bins
+    result = TokenPredictions(0.5, sure, np.array([False, True, True, True, False]), 1).bins
 
-    assert [(0.025, 0.5, 2), (0.1, 1.0, 1), (pytest.approx(0.975), 0.5, 2)] == found
+    assert [(0.025, 0.5, 2), (0.1, 1.0, 1), (pytest.approx(0.975), 0.5, 2)] == result
 
 
 def test_what_is_measured_of_texts_is_of_each_of_them(model):
     """The share that is wrong, and the bound a token; more than fit into one batch."""
     ids = torch.randint(97, 120, (40, 16), generator=torch.Generator().manual_seed(0))
     valid, read_texts = torch.ones_like(ids, dtype=torch.bool), []
-    found = _measure(
+    result = _measure(
         model, ids, ESTIMATORS, (2.0,) * len(RATES), seed=3, on_progress=read_texts.append
     )
     misses = [
@@ -153,10 +155,10 @@ def test_what_is_measured_of_texts_is_of_each_of_them(model):
     ]  # fmt: skip
 
     assert [32, 8] == read_texts
-    np.testing.assert_allclose(torch.cat(misses).numpy(), found.wrong)
-    assert (40,) == found.error.shape
-    assert len(RATES) == len(found.plain) == len(found.tempered)
-    for plain, tempered in zip(found.plain, found.tempered, strict=True):
+    np.testing.assert_allclose(torch.cat(misses).numpy(), result.wrong)
+    assert (40,) == result.error.shape
+    assert len(RATES) == len(result.plain) == len(result.tempered)
+    for plain, tempered in zip(result.plain, result.tempered, strict=True):
         assert np.array_equal(plain.right, tempered.right)
         assert tempered.confidence.mean() < plain.confidence.mean(), "twice as hot is less sure"
     generator = torch.Generator().manual_seed(0)
@@ -164,7 +166,7 @@ def test_what_is_measured_of_texts_is_of_each_of_them(model):
         times = draw_times(400, generator)
         texts = Sequences(ids.repeat(10, 1), valid.repeat(10, 1))
         nats = nelbo(model, texts, times, RowRandom.numbered(0, range(400), 16)) / 16
-    assert pytest.approx(float(nats.mean()), rel=0.1) == found.error.mean()
+    assert pytest.approx(float(nats.mean()), rel=0.1) == result.error.mean()
 
 
 def test_no_two_batches_and_no_two_halves_are_hidden_alike(monkeypatch):
@@ -191,11 +193,11 @@ def test_an_error_is_the_mean_bound_of_a_token_on_noise_of_its_own(monkeypatch):
         return torch.arange(3).double() * 8 * len(asked)
 
     monkeypatch.setattr(study, "nelbo", nelbo)
-    found = study._error(None, torch.zeros(3, 4, dtype=torch.long), seed=6)
+    result = study._error(None, torch.zeros(3, 4, dtype=torch.long), seed=6)
     draws = study.DRAWS
 
     assert [((3, 4), True)] * draws == [(tuple(each[0]), each[1]) for each in asked]
     assert draws == len({tuple(each[2]) for each in asked}) > 1
     assert draws == len({tuple(each[3]) for each in asked}), "noise goes on"
     mean = sum(range(1, draws + 1)) / draws
-    assert pytest.approx([0.0, 2 * mean, 4 * mean]) == found.tolist()
+    assert pytest.approx([0.0, 2 * mean, 4 * mean]) == result.tolist()

@@ -1,4 +1,4 @@
-"""What the journal and the cards tell of an evolution, and who may be believed."""
+"""What the journal and the cards say about an evolution, and who may be believed."""
 
 import json
 import math
@@ -27,7 +27,7 @@ BAD = Change(1.0, 1.5, 0.5, 0.4, math.inf, 0.05)
 
 
 @pytest.fixture
-def skill(found, tmp_path):
+def skill(loaded, tmp_path):
     """A function that makes skills which add a matrix of so much to one layer."""
 
     def made(size, *, on="out"):
@@ -44,7 +44,7 @@ def skill(found, tmp_path):
             "target_modules": [f"attention.{on}"],
         }
         (folder / "adapter_config.json").write_text(json.dumps(config))
-        return take_in(found, folder)
+        return take_in(loaded, folder)
 
     return made
 
@@ -59,17 +59,17 @@ def judged(monkeypatch, *, accepted):
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_an_attempt_is_told_with_all_that_it_was(found, run, settings, monkeypatch, accepted):
+def test_an_attempt_is_told_with_all_that_it_was(loaded, run, settings, monkeypatch, accepted):
     """Who judges it later needs the texts, the seed, the model and both verdicts."""
     judged(monkeypatch, accepted=accepted)
     resolved = settings("seed=5", "evolution.steps=1")
-    (attempt,) = evolve(found, resolved)
+    (attempt,) = evolve(loaded, resolved)
     (entry,) = Journal.of(run).entries()
     splits, card = (
-        split(resolved.config, found.tokenizer, Material.of(resolved.config, own_corpus(found))),
+        split(resolved.config, loaded.tokenizer, Material.of(resolved.config, own_corpus(loaded))),
         attempt.card,
     )
-    vocabulary, base = found.tokenizer.vocabulary, model_digest(found.model)
+    vocabulary, base = loaded.tokenizer.vocabulary, model_digest(loaded.model)
     known = {"head": None, "data": splits.fingerprint, "seed": 5}
     gate, report = card.scores, card.report
 
@@ -86,7 +86,7 @@ def test_an_attempt_is_told_with_all_that_it_was(found, run, settings, monkeypat
             "reason": "so",
             "skill_id": card.skill_id,
             "parameters": card.parameters,
-            "parameters_total": found.model.num_parameters(),
+            "parameters_total": loaded.model.num_parameters(),
             "seconds": card.seconds,
             "verdict": gate,
             "report": report,
@@ -102,7 +102,7 @@ def test_an_attempt_is_told_with_all_that_it_was(found, run, settings, monkeypat
         report["accepted"],
     )
     assert (vocabulary.mask_id, vocabulary.size) == (card.mask_token_id, card.vocab_size)
-    assert (found.tokenizer.fingerprint, "diffusion") == (card.tokenizer_sha256, card.mode)
+    assert (loaded.tokenizer.fingerprint, "diffusion") == (card.tokenizer_sha256, card.mode)
     assert (None, splits.fingerprint, 5) == (card.parent, card.data, card.seed)
     assert (accepted, accepted) == (
         Journal.of(run).head == card.skill_id,
@@ -110,65 +110,68 @@ def test_an_attempt_is_told_with_all_that_it_was(found, run, settings, monkeypat
     )
 
 
-def test_what_failed_is_tried_again_from_another_head(found, settings, skill, monkeypatch):
+def test_what_failed_is_tried_again_from_another_head(loaded, settings, skill, monkeypatch):
     judged(monkeypatch, accepted=False)
     resolved = settings("seed=5", "evolution.steps=1")
 
-    assert 1 == len(evolve(found, resolved))
-    assert [] == evolve(found, resolved)
-    rollback(found, skill(0.01).skill_id)
-    assert 1 == len(evolve(found, resolved))
-    rollback(found, "base")
-    assert [] == evolve(found, resolved)
+    assert 1 == len(evolve(loaded, resolved))
+    assert [] == evolve(loaded, resolved)
+    rollback(loaded, skill(0.01).skill_id)
+    assert 1 == len(evolve(loaded, resolved))
+    rollback(loaded, "base")
+    assert [] == evolve(loaded, resolved)
 
 
-def test_what_is_measured_has_the_skills_that_were_kept(found, run, settings, skill):
-    """Unless the network as it was trained is asked for; HEAD is told beside the numbers."""
-    base, one = model_digest(found.model), skill(0.01)
-    rollback(found, one.skill_id)
+def test_what_is_measured_has_the_skills_that_were_kept(loaded, run, settings, skill):
+    """Unless the network as it was trained is asked for; HEAD is named beside the numbers."""
+    base, learned = model_digest(loaded.model), skill(0.01)
+    rollback(loaded, learned.skill_id)
     plain = Subject.load(run, settings(), evolved=False)
-    for subject in (Subject.load(run, settings()), Subject.of(found, settings())):
-        assert (one.skill_id, one.result_sha256) == (subject.head, model_digest(subject.model))
+    for subject in (Subject.load(run, settings()), Subject.of(loaded, settings())):
+        assert (learned.skill_id, learned.result_sha256) == (
+            subject.head,
+            model_digest(subject.model),
+        )
 
     assert (None, base) == (plain.head, model_digest(plain.model))
 
 
-def test_every_change_of_head_is_told_with_its_reason(found, run, skill):
-    journal, one = Journal.of(run), skill(0.01)
-    rollback(found, one.skill_id, reason="better", event="use")
-    revoke(journal, one.skill_id, reason="not ours")
+def test_every_change_of_head_is_told_with_its_reason(loaded, run, skill):
+    journal, learned = Journal.of(run), skill(0.01)
+    rollback(loaded, learned.skill_id, reason="better", event="use")
+    revoke(journal, learned.skill_id, reason="not ours")
     facts = [
         {k: v for k, v in entry.items() if k not in {"time", "previous"}}
         for entry in journal.entries()
     ]
 
     assert [
-        {"event": "import", "to": one.skill_id, "head": None, "reason": "from skill 0.01"},
-        {"event": "use", "to": one.skill_id, "head": None, "reason": "better"},
+        {"event": "import", "to": learned.skill_id, "head": None, "reason": "from skill 0.01"},
+        {"event": "use", "to": learned.skill_id, "head": None, "reason": "better"},
         {
             "event": "revoke",
             "to": None,
-            "skill_id": one.skill_id,
-            "head": one.skill_id,
+            "skill_id": learned.skill_id,
+            "head": learned.skill_id,
             "reason": "not ours",
         },
     ] == facts
 
 
-def test_a_revoked_skill_is_merged_into_none_whichever_place_it_has(found, run, skill):
-    one, two = (skill(size).skill_id for size in (0.01, 0.02))
-    revoke(Journal.of(run), two)
-    for weights in ({one: 0.5, two: 0.5}, {two: 0.5, one: 0.5}):
+def test_a_revoked_skill_is_merged_into_none_whichever_place_it_has(loaded, run, skill):
+    first, second = (skill(size).skill_id for size in (0.01, 0.02))
+    revoke(Journal.of(run), second)
+    for weights in ({first: 0.5, second: 0.5}, {second: 0.5, first: 0.5}):
         with pytest.raises(EvolutionError, match=r"skill skill-0-02: was revoked"):
-            merge(found, weights, name="both")
+            merge(loaded, weights, name="both")
 
 
-def test_a_head_that_the_journal_never_kept_is_a_fault(found, run, skill, tmp_path):
+def test_a_head_that_the_journal_never_kept_is_a_fault(loaded, run, skill, tmp_path):
     """A version that someone put beside the journal is sound by itself, and not ours."""
     kept, other = skill(0.01), skill(0.02)
     journal = Journal.of(run)
-    rollback(found, kept.skill_id)
-    assert [] == faults(found)
+    rollback(loaded, kept.skill_id)
+    assert [] == faults(loaded)
     shutil.copytree(journal.version(other.skill_id), tmp_path / "beside")
     for name in ("journal.jsonl", "last"):
         (journal.folder / name).unlink()
@@ -179,11 +182,11 @@ def test_a_head_that_the_journal_never_kept_is_a_fault(found, run, skill, tmp_pa
     journal.move(other.skill_id)
 
     assert [f"{journal.folder / 'HEAD'}: names a version that the journal never kept"] == faults(
-        found
+        loaded
     )
 
 
-def test_a_card_that_promises_another_model_is_refused(found, run, skill, tmp_path):
+def test_a_card_that_promises_another_model_is_refused(loaded, run, skill, tmp_path):
     """Its id is of what it holds; what comes of it is shown as it is taken in."""
     card = skill(0.01)
     hand_out(Journal.of(run), card.skill_id, tmp_path / "out")
@@ -193,11 +196,11 @@ def test_a_card_that_promises_another_model_is_refused(found, run, skill, tmp_pa
     path.write_text(json.dumps(json.loads(path.read_text()) | {"result_sha256": "0" * 64}))
 
     with pytest.raises(EvolutionError, match="does not give the model that its card describes"):
-        take_in(found, tmp_path / "out")
-    assert model_digest(found.model) == model_digest(at_head(found))
+        take_in(loaded, tmp_path / "out")
+    assert model_digest(loaded.model) == model_digest(at_head(loaded))
 
 
-def test_names_of_skills_are_letters_digits_and_hyphens(found, run, skill, tmp_path):
+def test_names_of_skills_are_letters_digits_and_hyphens(loaded, run, skill, tmp_path):
     hand_out(Journal.of(run), skill(0.01).skill_id, tmp_path / "out")
     names = {
         "Sonnets, of Shakespeare!": "sonnets--of-shakespeare",
@@ -209,4 +212,4 @@ def test_names_of_skills_are_letters_digits_and_hyphens(found, run, skill, tmp_p
 
     for given, kept in names.items():
         shutil.rmtree(Journal.of(run).folder)  # weights that are there keep their name
-        assert kept == take_in(found, tmp_path / "out", name=given).name
+        assert kept == take_in(loaded, tmp_path / "out", name=given).name
