@@ -83,6 +83,9 @@ def print_evaluation(results: dict[str, Any]) -> None:
     model, samples = results["model"], results.get("samples", {})
     for name, nats in model["yardsticks"].items():
         rows.append((name, "nll", f"{nats:.4g}", "", "nats/token", f"{math.exp(nats):.4g}", ""))
+        if model["exact"]:
+            bits = nats * model["tokens"] / model["bytes"] / math.log(2)
+            rows.append((name, "nll_bpb", f"{bits:.4g}", "", "bits/byte", "", ""))
     for name, measure in samples.get("metrics", {}).items():
         reference = samples["reference"].get(name)
         real = "" if reference is None else f"{reference['value']:.4g}"

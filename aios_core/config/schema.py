@@ -39,6 +39,7 @@ from aios_core.contracts import (
     Sampler,
     Spacing,
     StorageBackend,
+    Task,
     Tokenizer,
     Tracker,
 )
@@ -208,6 +209,9 @@ class EvaluationConfig:
     """Sequences a forward pass."""
     max_tokens: int | None = field(default=None, validator=validators.optional(_count))
     """Measure on the first so many held-out tokens; unset: on all."""
+    task: str | None = None
+    """Measure on held-out rows as one of ``[tasks]`` turns them, those that serve it; unset: on all
+    rows as they are."""
 
 
 @frozen
@@ -307,6 +311,10 @@ class Config:
         metadata={"kind": "dataset", "default": (), "affects": "evaluation", "many": True}
     )
     """Data sets that evolution adapts to."""
+    tasks: dict[str, Task] = field(factory=dict, metadata={"affects": "training"})
+    """What is asked of the rows trained on, by name: of each row, whenever it is drawn, one of the
+    tasks that it serves is drawn, as often as weights say; a row that serves none is as it is. One
+    that names no segment leaves rows as they are."""
     diffusion: DiffusionConfig = section(DiffusionConfig, "training")
     training: TrainingConfig = section(TrainingConfig, "training")
     sampling: SamplingConfig = section(SamplingConfig, "evaluation")
@@ -322,6 +330,20 @@ class Config:
             if value.level not in names:
                 known = ", ".join(names) or "one"
                 raise ValueError(f"level: {value.level!r} is none of [[levels]]; expected {known}")
+
+    @tasks.validator
+    def _of_rows(self, attribute: Attribute[Any], value: dict[str, Task]) -> None:
+        if value and self.diffusion.packing == "stream":
+            raise ValueError(
+                "a stream has no rows that anything is asked of; expected diffusion.packing = "
+                "'documents'"
+            )
+
+    @evaluation.validator
+    def _asked(self, attribute: Attribute[Any], value: EvaluationConfig) -> None:
+        if value.task is not None and value.task not in self.tasks:
+            known = ", ".join(self.tasks) or "one"
+            raise ValueError(f"task: {value.task!r} is none of [tasks]; expected {known}")
 
     @diffusion.validator
     def _blocks(self, attribute: Attribute[Any], value: DiffusionConfig) -> None:

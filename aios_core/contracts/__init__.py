@@ -51,7 +51,7 @@ from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
 from aios_core.contracts.reader import FileReader, TextSettings
 from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.report import AblationResults, Report
-from aios_core.contracts.rows import Completion, Role, Row, Segment
+from aios_core.contracts.rows import Completion, Role, Row, Segment, Task
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
     Controls,
@@ -152,6 +152,7 @@ __all__ = [
     "StepSampler",
     "Stepper",
     "StorageBackend",
+    "Task",
     "TensorFormat",
     "TensorSource",
     "TextSettings",

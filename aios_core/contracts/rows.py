@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from attrs import field, frozen, validators
+from attrs import Attribute, evolve, field, frozen, validators
 
 Role = Literal["given", "target", "absent"]
 ROLES: Final[tuple[Role, ...]] = ("given", "target", "absent")
@@ -64,6 +64,44 @@ class Row:
         """The texts of all segments of these roles, one behind the other, without a separator."""
         texts = (s for s in self.segments if s.role in roles and s.modality == TEXT)
         return "".join(segment.content for segment in texts)
+
+
+def _apart(task: Task, _attribute: Attribute[Any], names: tuple[str, ...]) -> None:
+    if "" in names or len(set(names)) < len(names):
+        raise ValueError(f"expected names of segments, each once, got {list(names)}")
+    if twice := sorted({*task.given} & {*task.absent}):
+        raise ValueError(f"{twice[0]!r} is given as well as absent; expected one of the two")
+
+
+@frozen
+class Task:
+    """What is asked of a row: some of its targets are turned into parts that are given, or absent.
+
+    It is for rows whose targets have all its names, and others that are left to learn. What a row
+    gives stays given.
+    """
+
+    given: tuple[str, ...] = field(default=(), validator=_apart)
+    """Names of the segments that are seen as they are."""
+    absent: tuple[str, ...] = field(default=(), validator=_apart)
+    """Names of the segments that are left out."""
+    weight: float = field(default=1.0, validator=[validators.gt(0), validators.le(1e6)])
+    """How often it is drawn, beside the other tasks that a row serves."""
+
+    def applied(self, row: Row) -> Row | None:
+        """A row as the task turns it; None: the row does not serve it."""
+        targets = {segment.name for segment in row.segments if segment.role == "target"}
+        named = {*self.given, *self.absent}
+        if not named <= targets or targets <= named:
+            return None
+        return Row(
+            tuple(
+                evolve(segment, role="given" if segment.name in self.given else "absent")
+                if segment.role == "target" and segment.name in named
+                else segment
+                for segment in row.segments
+            )
+        )
 
 
 @frozen

@@ -22,7 +22,7 @@ from aios_core.config import resolve, training_key
 from aios_core.config import twin as twin_of
 from aios_core.config.keys import training_settings
 from aios_core.contracts import Estimate, Evidence, Samples, Sequences
-from aios_core.errors import ConfigError, InferenceError, ModelLoadError, PluginError
+from aios_core.errors import ConfigError, DataError, InferenceError, ModelLoadError, PluginError
 from aios_core.experiment.arms import judge as judge_of
 from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, ended, sample, stops, texts_of
 from aios_core.quantization.linear import Size
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from aios_core.diffusion.model import Model
     from aios_core.registry import Registry
     from aios_core.training.checkpoint import Checkpoint
+    from aios_core.training.corpus import Corpus
     from aios_core.training.data import Prepared
+    from aios_core.training.token_rows import TokenRows
     from aios_core.training.tokens import Tokens
 
 _MOST_NATS = 700.0
@@ -65,6 +67,8 @@ class Subject:
     """The last of the skills it has."""
     other: str | None = None
     """The texts that stand in for the run's own held-out ones; None: nothing does."""
+    corpus: Corpus | None = None
+    """What the network learned from, where that is there."""
 
     @classmethod
     def load(
@@ -107,11 +111,14 @@ class Subject:
             train = tokens(corpus, "train", trained.tokenizer, Framing.of(config))
         head = find(trained) if evolved else None
         held_out = measured.held_out.framed(Framing.of(config))
+        if (name := config.evaluation.task) is not None:
+            held_out = held_out.asked(name, config.tasks[name], trained.tokenizer)
         if (most := config.evaluation.max_tokens) is not None:
             held_out = held_out.first(most, trained.tokenizer)
         model = at(trained, head).to(device.choose(config.training))
         quantize(model, config.quantizer, train, seed=config.seed)
-        return cls(config, model, trained.tokenizer, held_out, head, measured.other)
+        there = measured.corpus or _corpus(trained, resolved)
+        return cls(config, model, trained.tokenizer, held_out, head, measured.other, there)
 
 
 def evaluate_model(subject: Subject) -> dict[str, Any]:
@@ -142,7 +149,7 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
             for name, metric in metrics.items()
             if metric["unit"] == "nats/token" and metric["value"] < _MOST_NATS
         },
-        "yardsticks": yardsticks(subject.held_out, subject.tokenizer.vocabulary),
+        "yardsticks": yardsticks(_learned(subject), subject.held_out, subject.tokenizer.vocabulary),
         "tokens": len(subject.held_out.ids),
         "bytes": subject.held_out.num_bytes,
         "exact": subject.held_out.exact,
@@ -150,6 +157,23 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
         "parameters": size.weights,
         "machine": machine(subject.model.device),
     }
+
+
+def _corpus(trained: Checkpoint, resolved: Resolved) -> Corpus | None:
+    """What a network learned from, if that lies here and is as it was."""
+    try:  # what is no file may take long to come, and none of it is measured
+        local = resolved.config.dataset.files() is not None
+        return own_corpus(trained, resolved) if local else None
+    except DataError:
+        return None
+
+
+def _learned(subject: Subject) -> TokenRows | None:
+    """The rows that a network learned from, if they are there."""
+    if subject.corpus is None:
+        return None
+    framing = Framing.of(subject.config)
+    return tokens(subject.corpus, "train", subject.tokenizer, framing).rows
 
 
 def evaluate_samples(subject: Subject, twin: Model | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from aios_core.files import (
     remove_folder,
     replace_text,
 )
-from aios_core.training import cues, token_rows
+from aios_core.training import cues, tasks, token_rows
 from aios_core.training.corpus import Corpus
 from aios_core.training.layout import Framing
 from aios_core.training.tokens import Tokens
@@ -92,6 +92,7 @@ def prepare(resolved: Resolved, corpus: Corpus | None = None) -> Prepared:
     train, held_out = (tokens(corpus, split, tokenizer, framing) for split in SPLITS)
     train.check("training")
     held_out.check("validation")
+    tasks.check(train.rows, config.tasks, "training")
     return Prepared(tokenizer, train, held_out, corpus)
 
 

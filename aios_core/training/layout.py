@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import torch
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from aios_core.contracts.sequences import Sequences
 from aios_core.training.packing import pack
+from aios_core.training.tasks import Mixture, Turned
 from aios_core.training.token_rows import TokenRows, segment_starts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aios_core.config.schema import Config
+    from aios_core.contracts import Task
 
 _AT_LEAST: Final = 4096
 """Sequences of a layout: passes over a smaller split are laid out together."""
 _DRAWS: Final = 3
 """Keeps the draws of layouts apart from those of other things that follow from a seed."""
+_TASKS: Final = 4
+"""Likewise those of tasks, so that rows come in the same order whatever is asked of them."""
 
 
 @frozen
@@ -39,6 +43,8 @@ class Framing:
     once must know what stands behind an end."""
     unit: int = 1
     """Lengths of chunks are multiples of it: each begins with a block."""
+    tasks: tuple[Task, ...] = ()
+    """What is asked of rows that are drawn, one of them of each that serves any."""
 
     @classmethod
     def of(cls, config: Config) -> Self:
@@ -51,6 +57,7 @@ class Framing:
             packed=config.backbone.serves_masks and not alone,
             fill=not is_twin,
             unit=1 if is_twin else diffusion.block_size or 1,
+            tasks=tuple(config.tasks.values()),
         )
 
 
@@ -63,17 +70,18 @@ class Chunks:
     start: NDArray[np.int64]
     """(C,) first position of the row, whose begin token is at 0."""
     stop: NDArray[np.int64]
-    """(C,) behind the last one."""
+    """(C,) behind the last one; positions that a task leaves out do not count."""
     fill: NDArray[np.int64]
     """(C,) end tokens behind it."""
     sequence: NDArray[np.int64]
     """(C,) number of the sequence, rising."""
     offset: NDArray[np.int64]
     """(C,) first position in the sequence."""
+    task: NDArray[np.int64]
+    """(C,) number of the task that is asked of the row; -1: it is as it is."""
 
     def __getitem__(self, part: slice | NDArray[np.int64]) -> Chunks:
-        arrays = (self.row, self.start, self.stop, self.fill, self.sequence, self.offset)
-        return Chunks(*(array[part] for array in arrays))
+        return Chunks(*(getattr(self, attribute.name)[part] for attribute in fields(Chunks)))
 
     @cached_property
     def count(self) -> int:
@@ -84,8 +92,8 @@ class Chunks:
 class Draws:
     """Numbers for a layout; raw words of Philox, for NumPy promises that these never change."""
 
-    def __init__(self, seed: int, layout: int) -> None:
-        self._philox = np.random.Philox(np.random.SeedSequence([seed, layout, _DRAWS]))
+    def __init__(self, seed: int, layout: int, what: int = _DRAWS) -> None:
+        self._philox = np.random.Philox(np.random.SeedSequence([seed, layout, what]))
 
     def words(self, count: int) -> NDArray[np.uint64]:
         """Uniform 64-bit words."""
@@ -115,7 +123,13 @@ def in_order(rows: TokenRows, framing: Framing) -> Chunks:
     row, start, stop = _cut(size, np.full(len(size), length), length)
     ends = stop == size[row]
     fill = np.where(ends & framing.fill, length - (stop - start), 0)
-    return Chunks(row, start, stop, fill, np.arange(len(row)), np.zeros_like(row))
+    as_it_is = np.full_like(row, -1)
+    return Chunks(row, start, stop, fill, np.arange(len(row)), np.zeros_like(row), as_it_is)
+
+
+def passes(rows: TokenRows, framing: Framing) -> int:
+    """Over the rows, in a layout."""
+    return max(1, -(-_AT_LEAST * framing.length // int(lengths(rows).sum())))
 
 
 def drawn(rows: TokenRows, framing: Framing, seed: int, layout: int) -> Chunks:
@@ -126,20 +140,25 @@ def drawn(rows: TokenRows, framing: Framing, seed: int, layout: int) -> Chunks:
     what is left.
     """
     size, length, draws = lengths(rows), framing.length, Draws(seed, layout)
-    passes = max(1, -(-_AT_LEAST * length // int(size.sum())))
-    row = np.tile(np.arange(len(size)), passes)[draws.order(passes * len(size))]
+    times = passes(rows, framing)
+    row = np.tile(np.arange(len(size)), times)[draws.order(times * len(size))]
+    size, task = size[row], np.full_like(row, -1)
+    if framing.tasks:
+        mixture = Mixture.of(rows, framing.tasks)
+        task = mixture.drawn(row, Draws(seed, layout, _TASKS).uniform(len(row)))
+        size = size - mixture.removed[row, task]
     first = 1 + draws.below(np.full(len(row), length))
-    first = np.where(size[row] <= length, size[row], first)
-    chunk, start, stop = _cut(size[row], first, length)
-    row = row[chunk]
+    first = np.where(size <= length, size, first)
+    chunk, start, stop = _cut(size, first, length)
+    row, size, task = row[chunk], size[chunk], task[chunk]
     taken = stop - start
     fill = np.zeros_like(taken)
     if framing.fill:
         # As many lengths of each order of magnitude; most cost little, some are as long as can be.
-        room = np.where(stop == size[row], length - taken, 0)
+        room = np.where(stop == size, length - taken, 0)
         fill = np.exp(draws.uniform(len(room)) * np.log1p(room)).astype(np.int64) - 1
         fill = np.minimum(fill + (-(taken + fill)) % framing.unit, length - taken)
-        fill = np.where(stop == size[row], fill, 0)
+        fill = np.where(stop == size, fill, 0)
     occupied = taken + fill
     occupied += -occupied % framing.unit
     if framing.packed:
@@ -148,7 +167,7 @@ def drawn(rows: TokenRows, framing: Framing, seed: int, layout: int) -> Chunks:
         sequence, offset = np.arange(len(row)), np.zeros_like(row)
     sequence = draws.order(int(sequence.max()) + 1)[sequence]
     order = np.lexsort((offset, sequence))
-    return Chunks(row, start, stop, fill, sequence, offset)[order]
+    return Chunks(row, start, stop, fill, sequence, offset, task)[order]
 
 
 def _cut(
@@ -167,7 +186,7 @@ def _cut(
 def sequences(rows: TokenRows, chunks: Chunks, framing: Framing) -> Sequences:
     """Chunks as tensors on the CPU; their sequences are numbered from 0 on, without a gap."""
     count, length = chunks.count, framing.length
-    runs = _Runs.of(rows, chunks)
+    runs = _Runs.of(rows, chunks, Turned.by(framing.tasks, rows.names))
     occupied = chunks.stop - chunks.start + chunks.fill
     total = np.arange(int(occupied.sum()))
     place = total - np.repeat(np.cumsum(occupied) - occupied, occupied)
@@ -215,12 +234,14 @@ class _Runs:
     """(N,) whether they fill a row up."""
 
     @classmethod
-    def of(cls, rows: TokenRows, chunks: Chunks) -> _Runs:
+    def of(cls, rows: TokenRows, chunks: Chunks, turned: Turned) -> _Runs:
         """Of each chunk: a begin token, what the row holds, end tokens."""
         vocabulary, origin = rows.vocabulary, rows.starts[chunks.row] - 1
         begins = (chunks.start == 0).astype(np.int64)
-        content = origin + chunks.start + begins, origin + chunks.stop
-        owner, source, size, target = _content(rows, chunks, content)
+        # Rows of several segments are not cut, so one of which a task leaves out a part is whole.
+        stop = np.where(chunks.task < 0, origin + chunks.stop, rows.ends[chunks.row])
+        content = origin + chunks.start + begins, stop
+        owner, source, size, target = _content(rows, chunks, content, turned)
         number = np.bincount(owner, minlength=len(chunks.row)) + 2
         ends = np.cumsum(number)
         made = cls(*(np.zeros(int(number.sum()), kind) for kind in (int, int, bool, bool)))
@@ -235,7 +256,10 @@ class _Runs:
 
 
 def _content(
-    rows: TokenRows, chunks: Chunks, content: tuple[NDArray[np.int64], NDArray[np.int64]]
+    rows: TokenRows,
+    chunks: Chunks,
+    content: tuple[NDArray[np.int64], NDArray[np.int64]],
+    turned: Turned,
 ) -> tuple[NDArray[np.int64], ...]:
     """Of each chunk the runs of its content: which chunk, first place, size, whether learned."""
     start, stop = content
@@ -250,9 +274,12 @@ def _content(
     begin = np.maximum(segment_starts(rows)[segment], start[owner])
     end = np.minimum(rows.segments["end"][segment], stop[owner])
     # The end token, which no segment has, is a run of its own, behind those of its row.
+    learned, name = ~rows.segments["given"][segment], rows.segments["name"][segment]
+    absent, given = (of[chunks.task[owner], name] for of in (turned.absent, turned.given))
+    end = np.where(absent & learned, begin, end)
     size = np.append(np.maximum(end - begin, 0), (stop == rows.ends[chunks.row]).astype(np.int64))
     owners = np.append(owner, everything)
     order = np.argsort(owners, kind="stable")
     source = np.append(begin, stop - 1)
-    target = np.append(~rows.segments["given"][segment], np.ones(len(everything), bool))
+    target = np.append(learned & ~given, np.ones(len(everything), bool))
     return owners[order], source[order], size[order], target[order]

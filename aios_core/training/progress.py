@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from aios_core.terminal import Shown
+from aios_core.training.layout import Framing
 from aios_core.training.yardsticks import yardsticks
 
 if TYPE_CHECKING:
@@ -109,23 +110,30 @@ def _clock(seconds: float) -> str:
 def announce(config: Config, prepared: Prepared, parameters: int) -> None:
     """Say before a training what it is: the network, the texts, the steps, and the twin."""
     training = config.training
-    train_tokens, held_out = len(prepared.train.ids), len(prepared.held_out.ids)
-    seen = training.steps * training.batch_size * training.accumulate * config.diffusion.length
+    sequences = training.steps * training.batch_size * training.accumulate
+    splits = [
+        (len(split.rows), split.rows.learned, words)
+        for split, words in ((prepared.train, "to train on"), (prepared.held_out, "held out"))
+    ]
+    twin = (
+        f"; then {training.steps} steps of its autoregressive twin, which judges samples, in about "
+        "as much time (evaluation.twin = false goes without)"
+        if config.mode == "diffusion" and config.evaluation.twin
+        else ""
+    )
     log.info(
-        "%s (%s): %s parameters; %s tokens to train on, and the last tenth of the text, %s tokens, "
-        "held out; %d steps of %d x %d tokens, %s in all, are %.3g epochs",
+        "%s (%s): %s parameters; %s; %d steps of %d x %d tokens are %.3g epochs%s",
         config.name,
         config.mode,
         f"{parameters:,}",
-        f"{train_tokens:,}",
-        f"{held_out:,}",
+        ", ".join(f"{tokens:,} tokens in {_rows(rows)} {words}" for rows, tokens, words in splits),
         training.steps,
         training.batch_size * training.accumulate,
         config.diffusion.length,
-        f"{seen:,}",
-        seen / train_tokens,
+        prepared.train.framed(Framing.of(config)).epochs(config.seed, sequences),
+        twin,
     )
-    known = yardsticks(prepared.held_out, prepared.tokenizer.vocabulary)
+    known = yardsticks(prepared.train.rows, prepared.held_out, prepared.tokenizer.vocabulary)
     log.info(
         "%s: who learns nothing reaches %.3f nats a held-out token (uniform, perplexity %.4g), and "
         "counts of tokens alone reach %.3f (unigram, perplexity %.4g); lower is better",
@@ -142,10 +150,7 @@ def announce(config: Config, prepared: Prepared, parameters: int) -> None:
             config.name,
             training.evaluate_windows,
         )
-    if config.mode == "diffusion" and config.evaluation.twin:
-        log.info(
-            "%s: then its autoregressive twin, which judges samples, is trained for %d steps more, "
-            "in about as much time; evaluation.twin = false goes without",
-            config.name,
-            training.steps,
-        )
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} row{'' if number == 1 else 's'}"

@@ -62,6 +62,14 @@ class TokenRows:
         """Whether a row gives a part."""
         return self.segments is not None and bool(self.segments["given"].any())
 
+    @property
+    def learned(self) -> int:
+        """Tokens that are not given."""
+        if self.segments is None:
+            return len(self.ids)
+        given = self.segments["given"]
+        return len(self.ids) - int((self.segments["end"] - segment_starts(self))[given].sum())
+
     def targets(self) -> NDArray[np.bool_]:
         """(n,) what is learned of `ids`: all but what is given."""
         learned = np.ones(len(self.ids), dtype=bool)

@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from aios_core.contracts import Row, Segment, Sequences
 from aios_core.errors import DataError
-from aios_core.training import layout
+from aios_core.training import layout, tasks
 from aios_core.training.layout import Chunks, Framing
 from aios_core.training.token_rows import TokenRows, segment_starts
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from aios_core.contracts import HeldOutTokens, TrainedTokenizer
+    from aios_core.contracts import HeldOutTokens, Task, TrainedTokenizer
 
 
 @frozen(eq=False, slots=False)
@@ -71,6 +71,17 @@ class Tokens:
         starts = (words % np.uint64(len(self.ids) - length + 1)).astype(np.int64)
         ids = torch.from_numpy(self.ids[starts[:, None] + np.arange(length)].astype(np.int64))
         return Sequences(ids, torch.ones_like(ids, dtype=torch.bool))
+
+    def epochs(self, seed: int, count: int) -> float:
+        """Passes over the rows that so many sequences make, about.
+
+        Args:
+            seed: as for `batch`.
+            count: sequences.
+        """
+        if self.framing.documents:
+            return count / self._layouts.sequences_a_pass(seed)
+        return count * self.framing.length / len(self.ids)
 
     def sequences(
         self,
@@ -146,6 +157,24 @@ class Tokens:
         num_bytes = sum(len(tokenizer.decode(text).encode()) for text in texts)
         return attrs.evolve(part, num_bytes=num_bytes)
 
+    def asked(self, name: str, task: Task, tokenizer: TrainedTokenizer) -> Self:
+        """The rows that serve a task, as it turns them: what a network is measured on by request.
+
+        Args:
+            name: of the task, for messages.
+            task: what is asked.
+            tokenizer: of the rows.
+
+        Raises:
+            DataError: no row serves it.
+        """
+        if not (task.given or task.absent):
+            return self
+        tasks.check(self.rows, {name: task}, "validation")
+        part = attrs.evolve(self, rows=tasks.asked(self.rows, task))
+        texts = (part.row(number, tokenizer).joined("target") for number in range(len(part.rows)))
+        return attrs.evolve(part, num_bytes=sum(len(text.encode()) for text in texts))
+
     def row(self, number: int, tokenizer: TrainedTokenizer) -> Row:
         """A row, from its tokens."""
         rows, start, end = self.rows, self.rows.starts[number], self.rows.ends[number] - 1
@@ -211,8 +240,7 @@ class Layouts:
 
     def batch(self, seed: int, start: int, count: int) -> Sequences:
         """Some sequences, by their numbers."""
-        if seed != self._seed:
-            self._seed, self._ends, self._last = seed, [], None
+        self._begin(seed)
         parts = []
         while count:
             number = self._number(start)
@@ -222,6 +250,15 @@ class Layouts:
             start, count = start + taken, count - taken
         chunks = parts[0] if len(parts) == 1 else _joined(parts)
         return layout.sequences(self._rows, chunks, self._framing)
+
+    def sequences_a_pass(self, seed: int) -> float:
+        """How many a pass over all rows fills, in the first layout."""
+        self._begin(seed)
+        return (self._number(0) + self._ends[0]) / layout.passes(self._rows, self._framing)
+
+    def _begin(self, seed: int) -> None:
+        if seed != self._seed:
+            self._seed, self._ends, self._last = seed, [], None
 
     def _number(self, sequence: int) -> int:
         """Of the layout that a sequence is in."""

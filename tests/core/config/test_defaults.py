@@ -22,7 +22,9 @@ CONFIG = {
     "name": ("run", "", "nothing"),
     "seed": (0, "[0, 2**63 - 1]", "training"),
     "mode": ("diffusion", "", "training"),
+    "tasks": ({}, "", "training"),
     "diffusion.length": (128, "[1, 2**20]", "training"),
+    "diffusion.packing": ("documents", "", "training"),
     "diffusion.times": ("stratified", "", "training"),
     "diffusion.time_epsilon": (0.0001, "(0.0, 0.001]", "training"),
     "diffusion.mask_rates": ((0.0, 1.0), "", "training"),
@@ -63,6 +65,7 @@ CONFIG = {
     "evaluation.draws": (4, "[1, 2**20]", "evaluation"),
     "evaluation.batch_size": (64, "[1, 2**20]", "evaluation"),
     "evaluation.max_tokens": (None, "[1, 10**9]", "evaluation"),
+    "evaluation.task": (None, "", "evaluation"),
     "evolution.level": (None, "", "evaluation"),
     "evolution.share": (0.1, "(0.0, 1.0]", "evaluation"),
     "evolution.steps": (200, "[1, 10**9]", "evaluation"),
@@ -293,6 +296,7 @@ UNSET = {
     "sampling.length",
     "sampling.block_size",
     "evaluation.max_tokens",
+    "evaluation.task",
     "evolution.level",
 }
 
@@ -375,10 +379,14 @@ def test_numbers_are_taken_to_their_bounds_and_no_further(name):
 
 def test_what_a_key_makes_void_is_what_was_promised():
     """Of what is trained: training and evaluation; of what is measured: evaluation alone."""
-    given: dict = {}
+    given: dict = {"tasks": {"fill": {}}}
     for name in UNSET:
         section, _, key = name.partition(".")
-        value = {"evolution.level": "l2-lora", "training.init_from": "run"}.get(name, 128)
+        value = {
+            "evolution.level": "l2-lora",
+            "training.init_from": "run",
+            "evaluation.task": "fill",
+        }.get(name, 128)
         given.setdefault(section, {})[key] = value
     resolved = resolve(given)
 

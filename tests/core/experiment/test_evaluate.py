@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import attrs
@@ -35,6 +35,7 @@ from aios_core.registry import Registry
 from aios_core.training import quantize
 from aios_core.training.data import prepare
 from aios_core.training.trainer import train
+from aios_core.training.yardsticks import yardsticks
 from aios_plugins.metrics.distinct import Distinct
 from aios_plugins.metrics.entropy import Entropy
 
@@ -100,19 +101,37 @@ def test_bytes_are_those_of_the_tokens_that_are_measured(subject):
     assert whole.held_out.num_bytes == pytest.approx(len(WORDS) / 10, abs=1)
 
 
-def test_yardsticks_are_what_knows_nothing_and_counts_alone_reach(subject, capsys):
+def test_yardsticks_are_what_knows_nothing_and_counts_alone_reach(made, subject, capsys):
     """Nats a token say little to who does not know those."""
     one = subject("evaluation.max_tokens=100")
     found = evaluate_model(one)
-    counts = Counter(one.held_out.ids.tolist())
-    unigram = -sum(n / 95 * math.log(n / 95) for n in counts.values())
+    learned = prepare(resolve(made[1])).train.rows
+    expected = yardsticks(learned, one.held_out, one.tokenizer.vocabulary)
 
-    assert {"uniform": math.log(259), "unigram": pytest.approx(unigram)} == found["yardsticks"]
+    assert expected == found["yardsticks"]
+    assert 2 < expected["unigram"] < 4 < expected["uniform"]
     assert {"nelbo": math.exp(found["metrics"]["nelbo"]["value"])} == found["perplexity"]
     print_evaluation({"model": found})
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["uniform", "nll", "5.557", "nats/token", "259"] in lines
     assert f"{found['perplexity']['nelbo']:.4g}" in lines[1]
+    bits = expected["unigram"] / math.log(2) * found["tokens"] / found["bytes"]
+    assert ["unigram", "nll_bpb", f"{bits:.4g}", "bits/byte"] in lines
+
+
+def test_yardsticks_on_other_texts_are_those_of_the_rows_learned_from(made, tmp_path):
+    """As long as they are there."""
+    folder, values = made
+    (tmp_path / "other.txt").write_text("Some quite other text. " * 9)
+    over = ["metrics=[]", "evaluation.twin=false"]
+    found = evaluate_run(folder, overrides=over, texts=tmp_path / "other.txt")["model"]
+    assert found["yardsticks"]["unigram"] > 3
+    moved = Path(values["dataset"]["path"]).rename(tmp_path / "moved.txt")
+    try:
+        gone = evaluate_run(folder, overrides=over, texts=tmp_path / "other.txt")["model"]
+        assert {"uniform"} == gone["yardsticks"].keys()
+    finally:
+        moved.rename(values["dataset"]["path"])
 
 
 @pytest.mark.parametrize(

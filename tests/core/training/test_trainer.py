@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import tomli_w
 import torch
@@ -30,6 +29,7 @@ from aios_core.training.checkpoint import faults, latest, read_state, write_stat
 from aios_core.training.data import prepare
 from aios_core.training.learner import Step
 from aios_core.training.trainer import train
+from aios_core.training.yardsticks import yardsticks
 
 
 def tensors(checkpoint: Path):
@@ -301,6 +301,7 @@ from pathlib import Path
 import torch
 from aios_core.config import load
 from aios_core.training.trainer import train
+from aios_core.training.yardsticks import yardsticks
 
 torch.set_num_threads(1)
 logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -354,6 +355,7 @@ from pathlib import Path
 from aios_core.config import load
 from aios_core.errors import TrainingError
 from aios_core.training.trainer import train
+from aios_core.training.yardsticks import yardsticks
 
 resolved = load(sys.argv[1], overrides=sys.argv[3:])
 with open("/proc/self/statm") as file:
@@ -442,20 +444,40 @@ def test_what_is_left_is_told_by_the_steps_of_this_process(monkeypatch, caplog):
 def test_a_run_says_at_its_start_what_it_is_and_what_word_counts_reach(tiny, tmp_path, caplog):
     """Fault D6, and 5 and 6 of `Everything else`: size, epochs, split, yardsticks, and the twin."""
     caplog.set_level("INFO")
-    train(tiny("training.log_every=3", "training.accumulate=2"), tmp_path)
+    train(tiny("training.log_every=3", "training.accumulate=2"), tmp_path, prepared=prepare(tiny()))
     said = [one.getMessage() for one in caplog.records if one.name == progress.__name__]
-    first, yardsticks, _, twin, soon, _ = said
+    first, known, _, soon, _ = said
     prepared = prepare(tiny())
-    trained, held_out = len(prepared.train.ids), prepared.held_out.ids
-    counts = np.bincount(held_out) / len(held_out)
-    unigram = -sum(share * math.log(share) for share in counts if share)
+    trained, held_out = len(prepared.train.ids), len(prepared.held_out.ids)
+    reached = yardsticks(prepared.train.rows, prepared.held_out, prepared.tokenizer.vocabulary)
 
-    assert f"{trained:,} tokens to train on" in first
-    assert f"{len(held_out):,} tokens, held out" in first
-    assert f"6 steps of 8 x 16 tokens, 768 in all, are {768 / trained:.3g} epochs" in first
-    assert re.search(r"\(diffusion\): [0-9,]+ parameters", first)
-    assert f"{math.log(259):.3f} nats a held-out token (uniform, perplexity 259)" in yardsticks
-    assert f"reach {unigram:.3f} (unigram, perplexity {math.exp(unigram):.4g})" in yardsticks
-    assert "autoregressive twin, which judges samples, is trained for 6 steps more" in twin
+    assert re.search(r"\(diffusion\): [0-9,]+ parameters; ", first)
+    assert (
+        f"{trained:,} tokens in 1 row to train on, {held_out:,} tokens in 1 row held out; " in first
+    )
+    (epochs,) = re.findall(r"; 6 steps of 8 x 16 tokens are ([0-9.]+) epochs; ", first)
+    assert float(epochs) == pytest.approx(6 * 8 * 16 / trained, rel=0.05)
+    assert "; then 6 steps of its autoregressive twin, which judges samples, in about as" in first
+    assert f"{math.log(259):.3f} nats a held-out token (uniform, perplexity 259)" in known
+    unigram = reached["unigram"]
+    assert f"reach {unigram:.3f} (unigram, perplexity {math.exp(unigram):.4g})" in known
     assert "step 3 of 6" in soon
     assert "passed, about 0:00:0" in soon
+
+
+def test_epochs_are_passes_over_rows_however_many_share_a_sequence(tiny, tmp_path):
+    """Those of short rows are far fewer than tokens would say."""
+    (tmp_path / "short.jsonl").write_text('{"text": "abc"}\n' * 50 + '{"text": "z"}\n' * 50)
+    over = f"dataset.path={tmp_path / 'short.jsonl'}"
+    split = prepare(tiny(over)).train
+    alone = split.framed(evolve(split.framing, packed=False))
+    count = 5 * len(split.rows)
+
+    assert alone.epochs(0, count) == 5
+    assert 5 < split.epochs(0, count) < 5 * 16 / 5
+    a_pass = split.batch(0, 0, round(count / split.epochs(0, count)))
+    assert int(a_pass.sizes.sum()) == pytest.approx(split.rows.learned, rel=0.2)
+    stream = tiny("diffusion.packing=stream", over)
+    assert prepare(stream).train.epochs(0, 30) == pytest.approx(
+        30 * 16 / split.rows.learned, rel=0.01
+    )
