@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from itertools import groupby
 from pathlib import Path
 
@@ -296,8 +297,8 @@ def told(tmp_path_factory):
     from aios_core.testing.fixtures import write_plugin
 
     folder = tmp_path_factory.mktemp("broken")
-    source = Path(__file__).with_name("broken_plugins.py").read_text(encoding="utf-8")
-    write_plugin(folder, source, module="broken_plugins")
+    shutil.copytree(Path(__file__).with_name("broken_plugins"), folder / "broken_plugins")
+    write_plugin(folder, None, module="broken_plugins")
     tests = folder / "test_contracts.py"
     tests.write_text(_TESTS.format(distribution="broken-plugins"))
     (folder / "pytest.ini").write_text("[pytest]\n")
