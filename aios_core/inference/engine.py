@@ -109,6 +109,7 @@ class ArrowEngine:
             raise InferenceError(f"context is {context}; expected 1 token or more")
         # A begin token stands in front of every text, where the network has learned so.
         self._begin = int(first.resolved.config.diffusion.packing == "documents")
+        self._bos = [self.tokenizer.vocabulary.bos_id] * self._begin
         self.context = context or first.model.length - self._begin
         self._place = None if memory is None else str(memory)
         self._trained: Checkpoint | None = None
@@ -298,7 +299,7 @@ class ArrowEngine:
         if gap < 1:
             raise InferenceError(f"gap is {gap}; expected 1 token or more")
         texts = [text] if isinstance(text, str) else text
-        choose = likeliest(self.models[mode].model, (), self._config.seed)
+        choose = likeliest(self.models[mode].model, self._bos, self._config.seed)
         rows = [infilling(self.tokenizer, row, gap, self.context, choose) for row in texts]
         return self._write(mode, self._checked(rows, settings), settings, whole=True)
 
@@ -315,8 +316,8 @@ class ArrowEngine:
 
             engine.likelihoods("The gate ", ["opens.", "sings."]).best
 
-        An autoregressive model knows it exactly. By diffusion it is estimated with the same draws
-        for all candidates, so that their differences are surer than the numbers themselves.
+        Exact by an autoregressive model; by diffusion estimated with the same draws for all, so
+        that differences are surer than the numbers themselves.
 
         Args:
             prompt: text or token ids, also none.
@@ -330,7 +331,9 @@ class ArrowEngine:
         """
         mode = self._mode(mode, Settings())
         (given,) = encoded(self.tokenizer, prompt) if len(prompt) else ([],)
-        questions = asked_behind(given, encoded(self.tokenizer, candidates), self.context)
+        questions = asked_behind(
+            given, encoded(self.tokenizer, candidates), self.context, self._bos
+        )
         seed = self._config.seed if seed is None else seed
         return log_likelihoods(self.models[mode].model, questions, draws=draws, seed=seed)
 

@@ -78,9 +78,18 @@ class Likelihoods:
 
 
 def asked_behind(
-    given: Sequence[int], candidates: Sequence[Sequence[int]], context: int
+    given: Sequence[int],
+    candidates: Sequence[Sequence[int]],
+    context: int,
+    begin: Sequence[int] = (),
 ) -> list[Question]:
     """What may follow a text.
+
+    Args:
+        given: ids of the text.
+        candidates: ids of what may follow.
+        context: most tokens of both.
+        begin: what stands in front of every text, also of those that do not begin with it.
 
     Raises:
         InferenceError: there is no candidate, an empty one, or one that does not fit the context.
@@ -93,8 +102,9 @@ def asked_behind(
                 f"candidate {number} has {len(ids)} tokens, and the prompt {len(given)}; expected "
                 f"1 at least, and the context is {context}"
             )
-    known = (False,) * len(given)
-    return [Question((*given, *ids), (*known, *(True for _ in ids))) for ids in candidates]
+    before = tuple(given) if list(given[:1]) == list(begin) else (*begin, *given)
+    known = (False,) * len(before)
+    return [Question((*before, *ids), (*known, *(True for _ in ids))) for ids in candidates]
 
 
 def log_likelihoods(

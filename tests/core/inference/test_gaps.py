@@ -89,5 +89,5 @@ def test_a_gap_is_as_long_as_what_is_missing(tmp_path, monkeypatch):
 
 
 def test_a_text_without_room(engine):
-    with pytest.raises(InferenceError, match="at most 24 tokens with gaps, got 41"):
+    with pytest.raises(InferenceError, match="at most 23 tokens with gaps, got 41"):
         engine.infill("x" * 20 + "<mask:*>" + "x" * 20)

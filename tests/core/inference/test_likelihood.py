@@ -100,7 +100,7 @@ def test_what_the_twin_knows_is_what_it_writes(engine):
             "a" * 20,
             ["x", "12345"],
             {},
-            "candidate 1 has 5 tokens, and the prompt 20.*context is 24",
+            "candidate 1 has 5 tokens, and the prompt 20.*context is 23",
         ),
         ("a" * 25, ["x"], {}, "candidate 0 has 1 tokens, and the prompt 25"),
         ([99_999], ["x"], {}, "prompt: expected text or token ids"),
