@@ -19,6 +19,7 @@ class Checked(Metric):
     """
 
     of: ClassVar = "samples"
+    units: ClassVar = {"solved": "share"}
     better: ClassVar = {"solved": "higher"}
 
     checker: Checker

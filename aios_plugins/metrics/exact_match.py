@@ -17,6 +17,7 @@ class ExactMatch(Metric):
     """
 
     of: ClassVar = "samples"
+    units: ClassVar = {"exact_match": "share"}
     better: ClassVar = {"exact_match": "higher"}
 
     def measure(self, evidence: Evidence) -> dict[str, Estimate]:

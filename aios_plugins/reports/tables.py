@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @frozen
 class Tables(Report):
-    """A row a trial in ``trials.parquet``, a row an arm in ``table.csv`` and ``table.md``."""
+    """A row a trial in ``trials.parquet``, a row an arm in ``table.csv`` and ``table.md``.
+
+    In ``table.csv`` the mean over seeds stands under the name of a measure itself.
+    """
 
     def write(self, results: AblationResults) -> Path:
         """Write all three; ``table.md`` is for people."""
@@ -67,7 +70,7 @@ def _csv(results: AblationResults) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     keys = list(dict.fromkeys(key for arm in results.arms for key in arm.settings))
-    columns = [f"{name}_{what}" for name in names for what in _statistics(results, name)]
+    columns = [column for name in names for column in _columns(results, name)]
     writer.writerow(["arm", "baseline", *keys, "trials", "failed", *columns])
     for arm in results.arms:
         failed = sum(trial.status == "failed" for trial in arm.trials)
@@ -87,14 +90,15 @@ def _csv(results: AblationResults) -> str:
     return file.getvalue()
 
 
-def _statistics(results: AblationResults, name: str) -> list[str]:
-    """Columns of a measure: differences are of distances where arms are compared by these."""
+def _columns(results: AblationResults, name: str) -> list[str]:
+    """Of a measure, first its mean; differences are of distances where these are compared."""
     difference = "distance_difference" if results.by_distance(name) else "difference"
     return [
-        *("n", "mean", "sd", "low", "high"),
-        *(["distance"] if results.by_distance(name) else []),
-        *(difference, f"{difference}_low", f"{difference}_high"),
-        "verdict",
+        *(f"{name}_n", name),
+        *(f"{name}_{what}" for what in ("sd", "low", "high")),
+        *([f"{name}_distance"] if results.by_distance(name) else []),
+        *(f"{name}_{difference}{end}" for end in ("", "_low", "_high")),
+        f"{name}_verdict",
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 from markupsafe import Markup
@@ -13,7 +13,14 @@ from aios_core.experiment.statistics import interval, paired
 from aios_plugins.reports.html.factors import factors
 
 if TYPE_CHECKING:
-    from aios_core.contracts.report import AblationResults, Arm
+    from aios_core.contracts.report import AblationResults, Arm, Summary
+
+
+SHARE: Final = "share"
+"""Unit of a metric from 0 to 1 that is said in percent."""
+
+_NAMED: Final = 3
+"""Arms up to which all are named."""
 
 
 @frozen
@@ -63,12 +70,12 @@ def tiles(results: AblationResults) -> list[Tile]:
     metric = results.headline
     best = results.best(metric) if metric else None
     if metric and best:
-        unit = results.compared[metric]["unit"] or ""
-        mean = fmean(results.judged(best[0], metric).values())
+        unit = results.compared[metric]["unit"]
         what = "smallest distance of" if results.by_distance(metric) else "best"
-        shown.append(Tile(number(mean), f"{what} {metric} ({unit})", best[0].label))
+        label = f"{what} {metric}" if unit in (None, SHARE) else f"{what} {metric} ({unit})"
+        shown.append(Tile(_value(results, metric, best[0]).striptags(), label, best[0].label))
         reference = results.reference(metric)
-        if reference is not None:
+        if reference is not None and unit != SHARE:  # all of them are right
             shown.append(Tile(number(reference), f"{metric} of held-out text", "for comparison"))
     shown += _networks(results)
     done = sum(trial.status == "done" for trial in results.trials)
@@ -90,28 +97,34 @@ def number(value: float) -> str:
 
 def _finding(results: AblationResults, metric: str, best: Arm) -> list[Markup]:
     """Which arm is best by a metric, and whether the seeds say so."""
-    rivals = results.rivals(best.label, metric)
+    rivals, value = results.rivals(best.label, metric), _value(results, metric, best)
     if not rivals:
         text = Markup("By {}, <strong>{}</strong> is better than every other arm: {}.")
-        sentences = [text.format(metric, best.label, _value(results, metric, best))]
-    elif len(best.by_seed(metric)) < 2:
+        sentences = [text.format(metric, best.label, value)]
+    elif results.verdict(best, metric) == "better" or len(best.by_seed(metric)) < 2:
         text = Markup("By {}, <strong>{}</strong> has the best value: {}.")
-        sentences = [text.format(metric, best.label, _value(results, metric, best))]
+        sentences = [text.format(metric, best.label, value)]
     else:
         text = Markup(
             "By {}, <strong>the seeds do not show which arm is best</strong>: {} has the best "
             "mean, {}, but the intervals of its differences to {} of {} others include zero."
         )
-        value, others = _value(results, metric, best), len(results.arms) - 1
+        others = len(results.arms) - 1
         sentences = [text.format(metric, best.label, value, len(rivals), others)]
     if best is not results.baseline:
         sentences.append(_against_baseline(results, metric, best))
+    if rivals and results.verdict(best, metric) == "better":
+        text = Markup("The seeds do not tell it from {} of the {} other arms{}.")
+        few = ", ".join(arm.label for arm in rivals) if len(rivals) <= _NAMED else ""
+        sentences.append(text.format(len(rivals), len(results.arms) - 1, few and f": {few}"))
     return sentences
 
 
 def _value(results: AblationResults, metric: str, arm: Arm) -> Markup:
     """What an arm is judged by, its mean in bold."""
     mean = fmean(results.judged(arm, metric).values())
+    if results.compared[metric]["unit"] == SHARE:
+        return Markup("<strong>{:.1f} %</strong>").format(100 * mean)
     what = " from held-out text" if results.by_distance(metric) else ""
     return Markup("<strong>{}</strong>{}").format(number(mean), what)
 
@@ -122,12 +135,23 @@ def _against_baseline(results: AblationResults, metric: str, best: Arm) -> Marku
     if difference is None:
         return Markup("No seed has both it and the baseline, {}.").format(baseline)
     what = "distance" if results.by_distance(metric) else "value"
-    text = Markup("Its {} less that of the baseline, {}, is <strong>{}</strong>").format(
-        what, baseline, interval(difference, sign="+")
+    text = Markup("Its {} less that of the baseline, {} ({}), is <strong>{}</strong>").format(
+        what,
+        baseline,
+        _value(results, metric, results.baseline),
+        _spread(results, metric, difference, sign="+"),
     )
     if difference.low is None:
         return text + " by one seed, so without an interval."
     return text + f", an interval that {'ex' if difference.excludes_zero else 'in'}cludes zero."
+
+
+def _spread(results: AblationResults, metric: str, gap: Summary, sign: str = "") -> str:
+    """A difference with its interval; of shares in points."""
+    if results.compared[metric]["unit"] != SHARE:
+        return interval(gap, sign)
+    half = "" if gap.high is None else f" ± {100 * (gap.high - gap.mean):.1f}"
+    return f"{100 * gap.mean:{sign}.1f}{half} points"
 
 
 def _contradicted(results: AblationResults, metric: str, best: Arm) -> list[Markup]:
@@ -164,7 +188,7 @@ def _cheapest(results: AblationResults, metric: str, best: Arm) -> list[Markup]:
     text = Markup("For {:.0f} % of its network calls, <strong>{}</strong> has {}").format(
         100 * lowest / top, arm.label, _value(results, metric, arm)
     )
-    return [text + ("." if gap is None else f" ({interval(gap)} worse).")]
+    return [text + ("." if gap is None else f" ({_spread(results, metric, gap)} worse).")]
 
 
 def _learned(results: AblationResults) -> list[Markup]:

@@ -13,7 +13,7 @@ from aios_core.experiment.statistics import Summary, interval, summarise
 from aios_core.testing.results import made_up
 from aios_plugins.reports.html.figures import main_effects
 from aios_plugins.reports.html.page import _facts, render
-from aios_plugins.reports.html.prose import sentences
+from aios_plugins.reports.html.prose import SHARE, sentences
 from aios_plugins.reports.tables import _csv, markdown
 
 DEMO = {"base": (8.301, 7.926), "other": (5.929, 4.991)}
@@ -230,3 +230,19 @@ def test_the_summary_says_whether_more_than_word_counts_was_learned(reached, end
     facts = dict(_facts(outcome))
     assert "3.14" == facts["unigram yardstick, nats a token"]
     assert "5.5" == facts["uniform yardstick, nats a token"]
+
+
+def test_what_is_clearly_better_than_the_baseline_is_said_first_in_percent():
+    """Other arms may be as good: that comes behind it."""
+    solved = {"base": (0.40, 0.44), "sure": (0.99, 1.0), "also": (0.98, 1.0)}
+    shown = made_up(None, solved, "higher")
+    for trial in shown.trials:
+        trial.result["metrics"]["m"]["unit"] = SHARE
+    shown = attrs.evolve(shown)
+
+    first, *rest = map(str, sentences(shown))
+
+    assert "By m, <strong>sure</strong> has the best value: <strong>99.5 %</strong>." == first
+    assert "base (<strong>42.0 %</strong>), is <strong>+57.5 ± 19.1 points</strong>" in rest[0]
+    assert "an interval that excludes zero" in rest[0]
+    assert "The seeds do not tell it from 1 of the 2 other arms: also." == rest[1]
