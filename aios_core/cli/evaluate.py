@@ -28,10 +28,21 @@ from aios_core.cli.network import chosen, network_argument
     type=ExistingFile(),
     help="Measure on all texts in FILE instead of the run's held-out texts.",
 )
+@click.option(
+    "--other-rows",
+    is_flag=True,
+    help="Measure on the held-out rows that --set of dataset gives, not on the run's own.",
+)
 @click.option("--base", is_flag=True, help="Measure the model as it was trained, without skills.")
 @json_option
 def command(
-    folder: Path, overrides: tuple[str, ...], texts: Path | None, *, base: bool, as_json: bool
+    folder: Path,
+    overrides: tuple[str, ...],
+    texts: Path | None,
+    *,
+    other_rows: bool,
+    base: bool,
+    as_json: bool,
 ) -> None:
     """Measure a trained model and its samples.
 
@@ -42,23 +53,35 @@ def command(
     of the tokens in these texts, would reach: a network that learned something has less.
 
     The held-out texts must be the same as when the run was trained. The texts of --texts are read
-    as dataset.type = 'file' reads them, with the tokenizer of the run.
+    as dataset.type = 'file' reads them, with the tokenizer of the run. --other-rows takes any data
+    set that --set describes, a sudoku of fewer clues say; whether the network was trained on some
+    of its rows is not looked at.
 
     \b
     Examples:
-      aios evaluate runs/demo
-      aios evaluate runs/demo --set sampler.steps=8 --set sampling.num_samples=64
-      aios evaluate runs/demo --texts README.md
-      aios evaluate runs/demo --arm "cosine · ancestral · steps 16" --base
+      aios evaluate runs/text
+      aios evaluate runs/text --set sampler.steps=8 --set sampling.num_samples=64
+      aios evaluate runs/text --texts README.md
+      aios evaluate runs/demo --other-rows --set dataset.clues=0.2
+      aios evaluate runs/text --arm "cosine · ancestral · steps 16" --base
     """  # noqa: D301  # \b is for click
     from aios_core.experiment.evaluate import evaluate_run
     from aios_core.training.measured import OtherTextsError
 
     check_overrides(overrides, {"dataset.path": "texts"})
+    if other_rows and texts is not None:
+        raise click.UsageError("--texts and --other-rows each say what to measure on: use one")
+    if other_rows and not any(override.startswith("dataset.") for override in overrides):
+        raise click.UsageError("--other-rows needs a --set of dataset, as in dataset.seed=1")
     own, twin = chosen()
     try:
         results = evaluate_run(
-            folder, overrides=(*own, *overrides), evolved=not base, texts=texts, twin=twin
+            folder,
+            overrides=(*own, *overrides),
+            evolved=not base,
+            texts=texts,
+            other=other_rows,
+            twin=twin,
         )
     except OtherTextsError as error:
         raise OtherTextsError(f"{error}, or measure on other texts by --texts FILE") from error

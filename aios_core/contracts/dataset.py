@@ -67,6 +67,10 @@ class Dataset:
             return map(Row.of, filter(None, self.documents()))
         return chain.from_iterable(map(self.rows, SPLITS))
 
+    def columns(self) -> int | None:
+        """Characters of a line where rows are grids of characters, shown as such; None: texts."""
+        return None
+
     def files(self) -> tuple[Path, ...] | None:
         """Every file that the rows depend on; None where other things decide them too.
 

@@ -31,7 +31,7 @@ from aios_core.training.data import check_sampling, tokens
 from aios_core.training.held_out import is_over
 from aios_core.training.history import at, find
 from aios_core.training.layout import Framing
-from aios_core.training.measured import Measured, others, own, own_corpus
+from aios_core.training.measured import Measured, other_rows, others, own, own_corpus
 from aios_core.training.quantize import quantize
 from aios_core.training.yardsticks import yardsticks
 
@@ -221,6 +221,7 @@ def evaluate_run(
     registry: Registry | None = None,
     evolved: bool = True,
     texts: Path | None = None,
+    other: bool = False,
     prepared: Prepared | None = None,
     twin: Path | None = None,
 ) -> dict[str, Any]:
@@ -235,6 +236,8 @@ def evaluate_run(
         evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
         texts: a file to measure on instead of the run's own held-out texts; overrides of the data
             set say how it is read.
+        other: measure on the held-out rows that overrides of the data set give. Nobody looks
+            whether the network was trained on some of them.
         prepared: the run's data set, where it was read already.
         twin: folder of the twin; None: that of the ablation which trained the network, else
             ``folder/twin``.
@@ -247,14 +250,16 @@ def evaluate_run(
     """
     trained = checkpoint.load(folder, registry=registry)
     reading = (
-        []
-        if texts is None
-        else [override for override in overrides if override.startswith("dataset.")]
+        [override for override in overrides if override.startswith("dataset.")]
+        if other or texts is not None
+        else []
     )
     resolved = _overridden(trained, [override for override in overrides if override not in reading])
     check_sampling(resolved.config, trained.tokenizer)
     if texts is not None:
         measured = others(trained, texts, reading)
+    elif other:
+        measured = other_rows(trained, reading)
     elif prepared is not None:
         measured = Measured.of(prepared)
     else:

@@ -11,8 +11,9 @@ import torch
 from attrs import frozen
 
 from aios_core.contracts import Completion, Samples, Sequences
-from aios_core.diffusion.core import DiffusionCore, State
+from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.random import row_seed
+from aios_core.experiment.film import Film
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +34,7 @@ class Sampled:
 
     samples: Samples
     film: dict[str, Any]
-    """The first sample: ``given``, the positions that it began with; ``tokens``, all its positions
-    at the end; ``frames``, for each step the
-    changes as ``[position, token, confidence]``, the token None where a mask came back; ``nfe``
-    after each frame."""
+    """The first sample, see `Film.finish`."""
 
 
 def sample(config: Config, model: Model, tokenizer: TrainedTokenizer, held_out: Tokens) -> Sampled:
@@ -62,7 +60,8 @@ def sample(config: Config, model: Model, tokenizer: TrainedTokenizer, held_out: 
         cache=sampling.cache,
     )
     numbers, asked = _asked(config, tokenizer, held_out)
-    film = _Film(tokenizer, asked)
+    columns = config.dataset.columns()
+    film = Film(tokenizer, asked, of_rows=held_out.rows.has_given, columns=columns)
     generations = []
     began = time.perf_counter()
     for start in range(0, sampling.num_samples, sampling.batch_size):
@@ -133,38 +132,3 @@ def texts_of(
 def stops(sequences: Sequences) -> list[int]:
     """The position behind the last target of each sequence."""
     return (sequences.targets.long().cumsum(-1).argmax(-1) + 1).tolist()
-
-
-class _Film:
-    """Collects what changed in the first row at each step; a begin token is no part of it."""
-
-    def __init__(self, tokenizer: TrainedTokenizer, asked: Sequences) -> None:
-        self._mask_id, self._tokenizer = tokenizer.vocabulary.mask_id, tokenizer
-        targets, ids = asked.targets[0], asked.ids[0]
-        self._begin = int(not targets[0] and ids[0] == tokenizer.vocabulary.bos_id)
-        self._given = (~targets[self._begin :]).nonzero()[:, 0].tolist()
-        self._ids = ids.masked_fill(targets, self._mask_id)[self._begin :].tolist()
-        self._begun = False
-        self._frames: list[list[list[Any]]] = []
-        self._nfe: list[int] = []
-
-    def record(self, state: State) -> None:
-        ids = state.ids[0, self._begin :].tolist()
-        confidence = state.confidence[0, self._begin :].tolist()
-        pairs = zip(self._ids, ids, strict=True)
-        changed = [i for i, (old, new) in enumerate(pairs) if old != new]
-        if self._begun or changed:  # what begins with other noise than masks shows it
-            self._frames.append([[i, self._text(ids[i]), round(confidence[i], 3)] for i in changed])
-            self._nfe.append(state.nfe)
-        self._ids, self._begun = ids, True
-
-    def _text(self, token_id: int) -> str | None:
-        return None if token_id == self._mask_id else self._tokenizer.token(token_id)
-
-    def finish(self) -> dict[str, Any]:
-        return {
-            "given": self._given,
-            "tokens": [self._tokenizer.token(token_id) for token_id in self._ids],
-            "frames": self._frames,
-            "nfe": self._nfe,
-        }

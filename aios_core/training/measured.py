@@ -108,6 +108,24 @@ def others(trained: Checkpoint, file: Path, overrides: Sequence[str] = ()) -> Me
     return Measured(_tokens(trained, Corpus(resolved), "whole"), str(file))
 
 
+def other_rows(trained: Checkpoint, overrides: Sequence[str]) -> Measured:
+    """The held-out rows of a data set that need not be that of the run.
+
+    Args:
+        trained: the network, whose tokenizer encodes them.
+        overrides: of the run's data set, as in ``dataset.clues=0.2``, at least one.
+
+    Raises:
+        ConfigError: an override is wrong.
+        DataError: they cannot be read, or there are none.
+    """
+    resolved = resolve(
+        trained.state.values, overrides=overrides, registry=trained.resolved.registry
+    )
+    corpus = Corpus(resolved)
+    return Measured(_tokens(trained, corpus, "validation"), f"rows with {', '.join(overrides)}")
+
+
 def _tokens(trained: Checkpoint, corpus: Corpus, part: Part) -> Tokens:
     """Rows in the sequences that the run learned from."""
     return tokens(corpus, part, trained.tokenizer, Framing.of(trained.resolved.config))

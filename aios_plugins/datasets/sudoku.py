@@ -103,6 +103,10 @@ class Sudoku(Dataset):
             raise DataError(f"{self.puzzles}: cannot be read: {error.strerror}") from error
         return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
+    def columns(self) -> int:
+        """A row of the grid is a line."""
+        return self.box_rows * self.box_columns
+
     def files(self) -> tuple[Path, ...]:
         """The file of puzzles; everything else follows from the settings."""
         return () if self.puzzles is None else (self.puzzles,)

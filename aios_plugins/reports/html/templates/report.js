@@ -57,10 +57,10 @@ if (stored) {
     films.forEach((film, i) => select.add(new Option(`${film.label}, seed ${film.seed}`, i)));
     select.value = index;
     const state = Object.assign(document.createElement("p"), { className: "state" });
-    const text = Object.assign(document.createElement("p"), { className: "film" });
+    const text = Object.assign(document.createElement("div"), { className: "film" });
     box.append(select, state, text);
     document.getElementById("lanes").append(box);
-    const lane = { select, state, text, cells: [] };
+    const lane = { select, state, text, boards: [] };
     select.addEventListener("change", () => { fill(lane); wind(); });
     fill(lane);
     return lane;
@@ -68,29 +68,32 @@ if (stored) {
 
   function fill(lane) {
     lane.film = films[lane.select.value];
-    lane.cells = lane.film.tokens.map(() => document.createElement("span"));
-    lane.text.replaceChildren(...lane.cells);
+    lane.boards = [lane.film, ...(lane.film.beside || [])].map(makeBoard);
+    lane.text.replaceChildren(...lane.boards.map(({ box }) => box));
+  }
+
+  // A sample: a text, or where the rows of the data set are grids, one of several grids.
+  function makeBoard(film) {
+    const box = document.createElement("p");
+    const cells = film.tokens.map(() => document.createElement("span"));
+    box.className = film.cells ? "grid" : "text";
+    if (film.cells) box.style.setProperty("--columns", films[0].columns);
+    box.replaceChildren(...cells.slice(0, film.cells));
+    return { film, box, cells, given: new Set(film.given ?? []) };
   }
 
   function visible(token) {
     return token.replace(/\n/g, "⏎"); // without the break: a text of many would not fit a screen
   }
 
-  function draw(lane, calls) {
-    const { film, cells } = lane;
+  function drawBoard({ film, cells, given }, steps) {
     const now = film.tokens.map(() => null);
-    const given = new Set(film.given ?? []);
-    let steps = 0;
-    let newest = [];
-    film.frames.forEach((changes, i) => {
-      if (film.nfe[i] > calls) return;
-      steps = i + 1;
-      newest = changes;
+    film.frames.slice(0, steps).forEach((changes) => {
       for (const [place, token, confidence] of changes) {
         now[place] = token === null ? null : [token, confidence];
       }
     });
-    const fresh = new Set(newest.map(([place]) => place));
+    const fresh = new Set(steps ? film.frames[steps - 1].map(([place]) => place) : []);
     cells.forEach((cell, place) => {
       if (given.has(place)) {
         cell.textContent = visible(film.tokens[place]);
@@ -104,11 +107,32 @@ if (stored) {
       cell.ariaHidden = filled ? null : "true";
       cell.title = filled ? `probability ${filled[1].toFixed(3)}` : "mask";
       if (filled && fresh.has(place)) cell.classList.add("new");
+      if (isWrong(film, place, filled)) {
+        cell.classList.add("wrong");
+        cell.title += `, expected ${film.expected[place]}`;
+      }
     });
-    const known = now.filter(Boolean).length;
-    const last = film.nfe[film.nfe.length - 1];
-    lane.state.textContent = `step ${steps} of ${film.frames.length} · ` +
-      `${Math.min(calls, last)} of ${last} calls · ${known} of ${now.length - given.size} tokens`;
+    return now;
+  }
+
+  // Of texts many continuations are right; of grids the one that the held-out row has.
+  function isWrong(film, place, filled) {
+    return Boolean(film.cells && film.expected && filled && filled[0] !== film.expected[place]);
+  }
+
+  function draw(lane, calls) {
+    const { nfe, frames, cells, expected } = lane.film;
+    const steps = nfe.filter((count) => count <= calls).length;
+    const states = lane.boards.map((board) => drawBoard(board, steps));
+    const last = nfe[nfe.length - 1];
+    const known = states[0].filter(Boolean).length;
+    const wrong = lane.boards.filter(({ film }, i) =>
+      states[i].some((filled, place) => isWrong(film, place, filled))).length;
+    const found = cells && expected
+      ? `mistakes in ${wrong} of ${states.length}`
+      : `${known} of ${states[0].length - lane.boards[0].given.size} tokens`;
+    lane.state.textContent = `step ${steps} of ${frames.length} · ` +
+      `${Math.min(calls, last)} of ${last} calls · ${found}`;
   }
 
   function show() {
