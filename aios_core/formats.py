@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from aios_core.component import blamed
@@ -79,6 +79,28 @@ def reader_of(path: Path, registry: Registry | None = None) -> FileReader:
     registry = registry or Registry.discover(insist=False)
     reader: FileReader | None = of_suffix("reader", path, registry)
     return reader or built("reader", TEXT, registry)
+
+
+def has_reader(path: Path, registry: Registry) -> bool:
+    """Whether a file has a reader of its own, also inside of a compression."""
+    name = path.name
+    while True:
+        reader = of_suffix("reader", Path(name), registry)
+        if reader is None or reader.holds != "file":
+            return reader is not None
+        name = name.rpartition(".")[0]
+
+
+def hidden(path: PurePath) -> bool:
+    """Whether a file in a folder or an archive is no data.
+
+    Its name, or that of a folder that it is in, begins with a dot or two underscores then, as in
+    ``.git`` and ``__MACOSX``.
+
+    Args:
+        path: relative to that folder.
+    """
+    return any(part.startswith((".", "__")) and part not in (".", "..") for part in path.parts)
 
 
 def reader_named(name: str, registry: Registry | None = None) -> FileReader:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Final
 
 
@@ -35,6 +37,50 @@ def loads(data: str | bytes, *, finite: bool = False) -> Any:
         data = data.decode(json.detect_encoding(data), "surrogatepass")
     decoder = _FINITE if finite else _DECODER
     return decoder.decode(data.removeprefix("\ufeff"))
+
+
+def values(text: str) -> Iterator[Any]:
+    """The values of an array, one after the other, so that a fault is that of the next one.
+
+    Args:
+        text: in JSON.
+
+    Raises:
+        RepeatedKeyError: a key stands twice in one object.
+        ValueError: it is not JSON, or no array.
+        RecursionError: a value is nested too deeply.
+    """
+    place = _symbol(text, _space(text, 0), "[")
+    place = _space(text, place)
+    if text[place : place + 1] == "]":
+        place += 1
+    else:
+        while True:
+            value, place = _DECODER.raw_decode(text, place)
+            yield value
+            place = _space(text, place)
+            if text[place : place + 1] != ",":
+                place = _symbol(text, place, "]")
+                break
+            place = _space(text, place + 1)
+    if (end := _space(text, place)) != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+
+
+def _space(text: str, place: int) -> int:
+    match = _SPACE.match(text, place)
+    assert match is not None
+    return match.end()
+
+
+def _symbol(text: str, place: int, symbol: str) -> int:
+    """The place behind a symbol, which must stand here."""
+    if text[place : place + 1] != symbol:
+        raise json.JSONDecodeError(f"Expecting {symbol!r}", text, place)
+    return place + 1
+
+
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -39,7 +39,6 @@ from aios_core.contracts.model import (
     Denoiser,
     HeldOutTokens,
     Network,
-    Randomness,
 )
 from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
 from aios_core.contracts.objective import Noisy, Objective, Prediction, TrainingContext
@@ -48,6 +47,7 @@ from aios_core.contracts.padding import Padding
 from aios_core.contracts.policy import EvolutionPolicy
 from aios_core.contracts.process import Draws, Process, TokenProcess
 from aios_core.contracts.quantizer import QuantizedTensor, Quantizer, Statistics
+from aios_core.contracts.randomness import Randomness
 from aios_core.contracts.reader import FileReader, TextSettings
 from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.report import AblationResults, Report

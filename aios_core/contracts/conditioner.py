@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aios_core.contracts.backbone import Backbone, Injection
     from aios_core.contracts.embedding import EmbeddingProvider
-    from aios_core.contracts.model import Randomness
+    from aios_core.contracts.randomness import Randomness
     from aios_core.contracts.storage import StorageBackend
     from aios_core.contracts.tokenizer import TrainedTokenizer
 

@@ -13,9 +13,9 @@ from aios_core.contracts import former
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts.model import Randomness
     from aios_core.contracts.noise import NoiseScheduler
     from aios_core.contracts.process import TokenProcess
+    from aios_core.contracts.randomness import Randomness
 
 
 @frozen

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aios_core.contracts.model import Randomness
+    from aios_core.contracts.randomness import Randomness
     from aios_core.contracts.space import Space, Vocabulary
 
 

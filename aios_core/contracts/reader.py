@@ -33,6 +33,8 @@ class FileRow(NamedTuple):
     """By column: what JSON has, times, and arrays of numbers."""
     maker: Maker | None
     """Who made the vector, where the file says so."""
+    where: str | None = None
+    """Where it is, where the number does not say it, as of a member of an archive."""
 
 
 @frozen
@@ -44,7 +46,7 @@ class TextSettings:
     encodings: tuple[str, ...] = ("utf-8",)
     """Of text: each file has the first one that reads all of it."""
     max_bytes: int = 1 << 32
-    """Most that an archive may unpack to."""
+    """Most that an archive or a compressed file may unpack to."""
     section: str = ""
     """Of a configuration that has these as ``key``, ``encoding`` and ``max_bytes``, for errors."""
 
@@ -61,8 +63,8 @@ class TextSettings:
 class FileReader(ABC):
     """Reads files of one kind.
 
-    Its registry name is the suffix of such files: ``jsonl`` reads ``.jsonl``, and ``csv-gz`` reads
-    ``.csv.gz``; a file of another suffix is text, as ``txt`` reads it. A reader is built without
+    Its registry name is the suffix of such files: ``jsonl`` reads ``.jsonl``, and ``tar-gz`` reads
+    ``.tar.gz``; a file of another suffix is text, as ``txt`` reads it. A reader is built without
     values. Files are untrusted: nothing of them is run, sizes are checked before memory is taken,
     and whatever is wrong leaves as a `DataError` with file and line. A whole reader is in
     ``aios_core/scaffold/examples/reader.py``.
@@ -70,6 +72,9 @@ class FileReader(ABC):
 
     plain: ClassVar[bool] = False
     """Whether such a file is one text, of which commands that take many texts take the lines."""
+    holds: ClassVar[Literal["rows", "file"]] = "rows"
+    """Whether such a file holds rows, or, being compressed, one file of the kind that its name
+    without the suffix says."""
     counts: ClassVar[Literal["line", "row"]] = "line"
     """What numbers of rows count."""
 
@@ -86,6 +91,29 @@ class FileReader(ABC):
             OSError: it cannot be read.
         """
 
+    def records(
+        self, path: Path, settings: TextSettings, on_progress: OnProgress = unseen
+    ) -> Iterator[FileRow]:
+        """The rows of a file as data sets take them: values by column, whatever the columns.
+
+        Override it where rows are text in an encoding, or where memories have other rows.
+
+        Args:
+            path: the file.
+            settings: which encodings are tried; the key does not matter.
+            on_progress: see `OnProgress`.
+
+        Raises:
+            DataError: as for `rows`, and where the file has no columns.
+            OSError: it cannot be read.
+        """
+        if self.plain:
+            raise DataError(
+                f"{path}: is text, which has no columns; expected .csv, .tsv, .json, .jsonl, "
+                ".parquet or .arrow"
+            )
+        return self.rows(path, on_progress)
+
     def texts(
         self, path: Path, settings: TextSettings, on_progress: OnProgress = unseen
     ) -> Iterator[tuple[str, str]]:
@@ -100,14 +128,16 @@ class FileReader(ABC):
             DataError: it is damaged or of another kind, or has no such texts.
             OSError: it cannot be read.
         """
-        for number, values, _ in self.rows(path, on_progress):
-            text, where = values.get(settings.key), self.where(path, number)
+        for row in self.records(path, settings, on_progress):
+            text, where = row.values.get(settings.key), self.place(path, row)
             if not isinstance(text, str):
-                got = type(text).__name__ if settings.key in values else "no such key"
+                got = type(text).__name__ if settings.key in row.values else "no such key"
                 raise DataError(
                     f"{where}: expected a text under {settings.key!r}, got {got} among "
-                    f"{sorted(values)}{settings.hint('key', 'names it')}"
+                    f"{sorted(row.values)}{settings.hint('key', 'names it')}"
                 )
+            if not writable(text):
+                raise DataError(f"{where}: holds half of a surrogate pair, which is not text")
             yield where, text
 
     def schema(self, path: Path) -> pa.Schema | None:
@@ -130,6 +160,18 @@ class FileReader(ABC):
         """
         return f"{path}: row {number}" if self.counts == "row" else f"{path}:{number}"
 
+    def place(self, path: Path, row: FileRow) -> str:
+        """Likewise, of a row that was read."""
+        return row.where or self.where(path, row.number)
+
     @abstractmethod
     def example(self) -> bytes:
         """A small file with two rows, whose texts are ``first`` and ``second``."""
+
+    example_name: ClassVar[str] = "example"
+    """Of that file, for readers that look at the name."""
+
+
+def writable(text: str) -> bool:
+    """Whether UTF-8 can write a text: half of a surrogate pair, which JSON can say, it cannot."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -47,11 +47,13 @@ class Row:
     """
 
     segments: tuple[Segment, ...] = field(validator=validators.min_len(1))
+    where: str = field(default="", eq=False, kw_only=True, validator=validators.instance_of(str))
+    """Where it is from, as in ``"train.csv:12"``, for messages; nothing where that is not known."""
 
     @classmethod
-    def of(cls, text: str) -> Row:
+    def of(cls, text: str, *, where: str = "") -> Row:
         """A row that is one text, all of it a target."""
-        return cls((Segment(TEXT, text),))
+        return cls((Segment(TEXT, text),), where=where)
 
     @property
     def text(self) -> str | None:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aios_core.contracts.denoising import Denoising
-    from aios_core.contracts.model import Denoiser, Randomness
+    from aios_core.contracts.model import Denoiser
     from aios_core.contracts.process import TokenProcess
+    from aios_core.contracts.randomness import Randomness
 
 
 @frozen

@@ -1,41 +1,57 @@
-"""Texts from the user's own files."""
+"""Rows from the user's own files."""
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
+from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
 from attrs import Attribute, field, frozen, validators
 
-from aios_core.contracts import Dataset, TextSettings
+from aios_core.contracts import Row, Split, TextSettings
+from aios_core.contracts.dataset import HELD_OUT
 from aios_core.errors import DataError
 from aios_core.formats import reader_of
 from aios_core.registry import Registry
+from aios_plugins.datasets._paths import Paths, all_files, each, tell_unread
+from aios_plugins.datasets._shape import Shaped
+from aios_plugins.datasets._splits import Border, How
+
+_paths: Any = validators.or_(validators.instance_of(Path), validators.min_len(1))
 
 
-@frozen
-class File(Dataset):
+@frozen(slots=False)
+class File(Shaped):
     """Files of any kind that has a reader, which their suffix chooses (``aios plugins list``).
 
-    ``.jsonl``: every line is an object, one document a line. ``.parquet`` and ``.arrow``: every row
-    is a document. ``.zip``: every ``.txt`` inside is a document, sorted by name. What has no reader
-    is text, and one document.
+    ``.jsonl``, ``.json``, ``.csv``, ``.tsv``, ``.parquet`` and ``.arrow`` have rows, whose texts
+    are under ``key``, unless ``prompt`` and ``answer``, or ``messages``, say what a row is. A text
+    is one document. ``.gz``, ``.bz2``, ``.xz`` and ``.zst`` are unpacked; of a ``.zip`` or a folder
+    all files that have a reader are read, sorted by name. What has no reader is text, if it is
+    named.
     """
 
-    path: Path | tuple[Path, ...] = field(
-        validator=validators.or_(validators.instance_of(Path), validators.min_len(1))
+    path: Path | tuple[Path, ...] = field(validator=_paths)
+    """One or more files, folders or glob patterns (``texts/**/*.txt``), relative to the folder of
+    the configuration; they keep this order, those of a folder or a pattern are sorted."""
+    validation: Path | tuple[Path, ...] | None = field(
+        default=None, validator=validators.optional(_paths)
     )
-    """One or more files or glob patterns (``texts/**/*.txt``), relative to the folder of
-    the configuration; files keep this order, those of one pattern are sorted."""
-    key: str = field(default="text", validator=validators.min_len(1))
-    """Where the text is in a line of ``.jsonl``, or the column of a table."""
+    """Files whose rows are the validation split; unset: rows of ``path`` are held out."""
+    split: How = "documents"
+    """Without ``validation``, what is held out: ``documents``, whole ones chosen by ``split_seed``,
+    equal ones together; or ``end``, the last characters of texts, or the last of other rows, as is
+    done with fewer than ten of them."""
+    share: float = field(default=HELD_OUT, validator=[validators.gt(0), validators.lt(1)])
+    """Of the documents, or of the characters, that is held out."""
+    split_seed: int = field(default=0, validator=[validators.ge(0), validators.le(2**32 - 1)])
+    """Another one holds out other documents."""
     encoding: str | tuple[str, ...] = field(default="utf-8")
     """Of the text; of several, each file has the first one that reads all of it. A byte order mark
     goes before any; a byte that no encoding allows is an error and never replaced."""
     max_bytes: int = field(default=1 << 32, validator=[validators.gt(0), validators.le(1 << 50)])
-    """Most bytes that one archive may unpack to; checked before anything is unpacked."""
+    """Most bytes that one archive or compressed file may unpack to."""
 
     @encoding.validator
     def _known(self, attribute: Attribute[Any], value: str | tuple[str, ...]) -> None:
@@ -53,46 +69,83 @@ class File(Dataset):
     def _encodings(self) -> tuple[str, ...]:
         return (self.encoding,) if isinstance(self.encoding, str) else self.encoding
 
-    def documents(self) -> Iterator[str]:
-        """Every document, file by file.
+    def rows(self, split: Split) -> Iterator[Row]:
+        """Rows of one split, file by file.
 
         Raises:
-            DataError: a file is missing, is not text, or is not what its suffix says.
+            DataError: a file is missing, is not what its suffix says, or has a row without what
+                it should have.
         """
-        settings = TextSettings(self.key, self._encodings, self.max_bytes, "dataset")
-        registry = Registry.discover(insist=False)
-        for path in self._files():
-            try:
-                for _, text in reader_of(path, registry).texts(path, settings):
-                    yield text
-            except OSError as error:
-                raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        if self.validation is not None:
+            self._told_apart(self.validation)
+            return self._read(self.path if split == "train" else self.validation)
+        where = ", ".join(map(str, each(self.path)))
+        border = Border.of(self._read(self.path), self.split, self.share, self.split_seed, where)
+        return border.split(self._read(self.path), split)
+
+    def all_rows(self) -> Iterator[Row]:
+        """Every row, file by file; no text is cut.
+
+        Raises:
+            DataError: as for `rows`.
+        """
+        yield from self._read(self.path)
+        if self.validation is not None:
+            yield from self._read(self.validation)
+
+    def documents(self) -> Iterator[str]:
+        """The texts of all rows.
+
+        Raises:
+            DataError: as for `rows`.
+        """
+        return (row.joined("given", "target") for row in self.all_rows())
 
     def files(self) -> tuple[Path, ...]:
-        """Every file, in the order of its documents.
+        """Every file, in the order of its rows.
 
         Raises:
             DataError: one is missing.
         """
-        return tuple(self._files())
+        registry = Registry.discover(insist=False)
+        validation = () if self.validation is None else all_files(self.validation, registry)
+        return (*all_files(self.path, registry), *validation)
 
-    def _files(self) -> Iterator[Path]:
-        for path in (self.path,) if isinstance(self.path, Path) else self.path:
-            pattern = str(path)
-            if path.is_file():  # also where its name looks like a pattern
-                yield path
-            elif path.is_dir():
-                raise DataError(f"{path}: is a folder; expected files, as in '{path}/**/*.txt'")
-            elif not glob.has_magic(pattern):
-                parts = [part for part in path.parts if part.startswith(("~", "$"))]
-                hint = f"; {parts[0]!r} in it is not replaced" if parts else ""
-                raise DataError(
-                    f"{path}: no such file; expected a file or a pattern of files{hint}"
-                )
-            else:
-                # Path.glob refuses absolute patterns.
-                matches = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207
-                files = [match for match in matches if match.is_file()]
-                if not files:
-                    raise DataError(f"{path}: no file matches this pattern")
-                yield from files
+    def _told_apart(self, validation: Paths) -> None:
+        """Refuse a validation file that is trained on, also as a copy or under another name.
+
+        Raises:
+            DataError: there is one.
+        """
+        registry = Registry.discover(insist=False)
+        try:
+            sizes: dict[int, list[Path]] = {}
+            for path in all_files(self.path, registry):
+                sizes.setdefault(path.stat().st_size, []).append(path)
+            for held_out in all_files(validation, registry):
+                for path in sizes.get(held_out.stat().st_size, ()):
+                    if path.samefile(held_out) or cmp(path, held_out, shallow=False):
+                        raise DataError(
+                            f"{held_out}: the validation file holds what the training file {path} "
+                            "does; expected rows that are not trained on, or no validation, for "
+                            "which rows are held out then"
+                        )
+        except OSError as error:
+            raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+    def _read(self, paths: Paths) -> Iterator[Row]:
+        settings = TextSettings(self.key, self._encodings, self.max_bytes, "dataset")
+        registry = Registry.discover(insist=False)
+        files = all_files(paths, registry)
+        tell_unread(paths, files, registry)
+        for path in files:
+            reader = reader_of(path, registry)
+            try:
+                if self.in_columns:
+                    for read in reader.records(path, settings):
+                        yield self.row(read.values, reader.place(path, read))
+                else:
+                    for where, text in reader.texts(path, settings):
+                        yield Row.of(text, where=where)
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read: {error.strerror}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def maker_of(path: Path, schema: pa.Schema) -> Maker | None:
 
 
 def rows_of(
-    path: Path, batches: Iterator[pa.RecordBatch], total: int, on_progress: OnProgress
+    path: Path, batches: Iterable[pa.RecordBatch], total: int, on_progress: OnProgress
 ) -> Iterator[FileRow]:
     """Number, values and maker of each row; a vector is an array.
 
@@ -99,7 +99,7 @@ def known(path: Path, schema: pa.Schema, settings: TextSettings) -> str:
 
 def texts_of(
     path: Path,
-    batches: Iterator[pa.RecordBatch],
+    batches: Iterable[pa.RecordBatch],
     total: int,
     settings: TextSettings,
     on_progress: OnProgress,

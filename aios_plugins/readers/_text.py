@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
@@ -34,13 +35,14 @@ _OTHER: Final = (
 )
 
 _OTHERS = {
-    b"\x1f\x8b": "gzip",
-    b"(\xb5/\xfd": "zstandard",
-    b"\xfd7zXZ\0": "xz",
-    b"PK\x03\x04": "zip",
-    b"PAR1\x15": "Parquet",
-    b"ARROW1\0\0": "Arrow",
-    b"%PDF-1": "PDF",
+    b"\x1f\x8b": ("gzip", ".gz"),
+    b"(\xb5/\xfd": ("zstandard", ".zst"),
+    b"\xfd7zXZ\0": ("xz", ".xz"),
+    b"BZh": ("bzip2", ".bz2"),
+    b"PK\x03\x04": ("zip", ".zip"),
+    b"PAR1\x15": ("Parquet", ".parquet"),
+    b"ARROW1\0\0": ("Arrow", ".arrow"),
+    b"%PDF-1": ("PDF", ""),
 }
 """Beginnings of files that are no text, though most encodings allow any byte."""
 
@@ -73,6 +75,34 @@ def lines(path: Path, on_progress: OnProgress) -> Iterator[tuple[int, str]]:
             except UnicodeDecodeError as error:
                 raise DataError(f"{path}:{number}: is not UTF-8: {error.reason}") from error
             if (now := read * 1000 // size) > before:
+                on_progress(now - before)
+                before = now
+
+
+def decoded_lines(
+    path: Path, settings: TextSettings, on_progress: OnProgress
+) -> Iterator[tuple[int, str]]:
+    """The lines of a file in whatever encoding, each with its number, and the end of the line.
+
+    Args:
+        path: the file.
+        settings: which encodings are tried.
+        on_progress: see `OnProgress`.
+
+    Raises:
+        DataError: one is not in the encoding, or the file is no text.
+    """
+    encoding = encoding_of(path, settings)
+    size, read, before = max(path.stat().st_size, 1), 0, 0
+    with path.open("rb") as file:
+        # Those of UTF-16 and UTF-32 end in several bytes.
+        wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+        whole = decode(file.read(), str(path), settings).encode() if wide else b""
+        encoding = "utf-8" if wide else encoding
+        for number, line in enumerate(io.BytesIO(whole) if wide else file, 1):
+            yield number, decoded(line, encoding, f"{path}:{number}", settings)
+            read += len(line)
+            if not wide and (now := read * 1000 // size) > before:
                 on_progress(now - before)
                 before = now
 
@@ -159,12 +189,10 @@ def marked(data: bytes, where: str) -> str | None:
     Raises:
         DataError: the data begin like a file that is not text.
     """
-    for head, kind in _OTHERS.items():
+    for head, (kind, suffix) in _OTHERS.items():
         if data.startswith(head):
-            raise DataError(
-                f"{where}: expected text, .jsonl, or a .zip of .txt files, got a file of the kind "
-                f"{kind}"
-            )
+            named = f", which is read where a name ends in {suffix}" if suffix else ""
+            raise DataError(f"{where}: expected text, got a file of the kind {kind}{named}")
     return next((name for mark, name in _MARKS if data.startswith(mark)), None)
 
 

@@ -1,4 +1,4 @@
-"""Arrow IPC files, which Feather is too."""
+"""Arrow IPC: files, which Feather is too, and streams."""
 
 from __future__ import annotations
 
@@ -23,27 +23,23 @@ class Arrow(FileReader):
 
     def rows(self, path: Path, on_progress: OnProgress = unseen) -> Iterator[FileRow]:
         """Each row; a vector is an array."""
-        with _open(path) as file:
-            maker_of(path, checked(path, file.schema))
-            batches = [file.get_batch(i) for i in range(file.num_record_batches)]
-            total = sum(batch.num_rows for batch in batches)
-            yield from rows_of(path, iter(batches), total, on_progress)
+        with _open(path) as (schema, batches):
+            maker_of(path, checked(path, schema))
+            yield from rows_of(path, batches, _total(batches), on_progress)
 
     def texts(
         self, path: Path, settings: TextSettings, on_progress: OnProgress = unseen
     ) -> Iterator[tuple[str, str]]:
         """A column."""
-        with _open(path) as file:
-            column = known(path, file.schema, settings)
-            batches = [file.get_batch(i) for i in range(file.num_record_batches)]
-            total = sum(batch.num_rows for batch in batches)
+        with _open(path) as (schema, batches):
+            column = known(path, schema, settings)
             columns = (batch.select([column]) for batch in batches)
-            yield from texts_of(path, columns, total, settings, on_progress)
+            yield from texts_of(path, columns, _total(batches), settings, on_progress)
 
     def schema(self, path: Path) -> pa.Schema:
         """Its columns, each once."""
-        with _open(path) as file:
-            return checked(path, file.schema)
+        with _open(path) as (schema, _):
+            return checked(path, schema)
 
     def example(self) -> bytes:
         """One column."""
@@ -55,11 +51,18 @@ class Arrow(FileReader):
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[pa.ipc.RecordBatchFileReader]:
-    """A file, mapped; nothing of it is read before it is asked for."""
-    with (
-        sound(path, "Arrow IPC"),
-        pa.memory_map(str(path)) as mapped,
-        pa.ipc.open_file(mapped) as file,
-    ):
-        yield file
+def _open(path: Path) -> Iterator[tuple[pa.Schema, list[pa.RecordBatch]]]:
+    """Columns and batches of a file, mapped: no value is read before it is asked for."""
+    with sound(path, "Arrow IPC"), pa.memory_map(str(path)) as mapped:
+        if mapped.read(6) == b"ARROW1":
+            with pa.ipc.open_file(mapped) as file:
+                batches = [file.get_batch(i) for i in range(file.num_record_batches)]
+                yield file.schema, batches
+        else:  # as the data sets of Hugging Face are
+            mapped.seek(0)
+            with pa.ipc.open_stream(mapped) as stream:
+                yield stream.schema, list(stream)
+
+
+def _total(batches: list[pa.RecordBatch]) -> int:
+    return sum(batch.num_rows for batch in batches)

@@ -48,7 +48,7 @@ class ReaderContract(Contract["FileReader"]):
 
     def test_rows_of_the_example(self, instance: FileReader, tmp_path: Path) -> None:
         """Both, with numbers that rise; or it says that such a file has no rows."""
-        path, seen = _written(tmp_path, instance.example()), list[int]()
+        path, seen = _written(tmp_path, instance), list[int]()
         try:
             rows = list(instance.rows(path, seen.append))
         except DataError as error:
@@ -62,7 +62,7 @@ class ReaderContract(Contract["FileReader"]):
 
     def test_texts_of_the_example(self, instance: FileReader, tmp_path: Path) -> None:
         """Both in their order, and where each is; or all of a file that is one text."""
-        path = _written(tmp_path, instance.example())
+        path = _written(tmp_path, instance)
         pairs = list(instance.texts(path, TextSettings()))
         assert all(str(path) in where for where, _ in pairs), "a place does not name the file"
         if instance.plain:
@@ -74,10 +74,11 @@ class ReaderContract(Contract["FileReader"]):
     def test_damaged_files_are_refused_or_read(self, instance: FileReader, tmp_path: Path) -> None:
         """Whatever bytes they hold: rows, or an error of ours that names the file."""
         for number, data in enumerate(damaged(instance.example())):
-            path = _written(tmp_path, data, f"{number}")
+            path = _written(tmp_path / f"{number}", instance, data)
             for read in (
                 lambda path=path: list(instance.rows(path)),
                 lambda path=path: list(instance.texts(path, TextSettings())),
+                lambda path=path: list(instance.records(path, TextSettings())),
                 lambda path=path: instance.schema(path),
             ):
                 try:
@@ -90,10 +91,23 @@ class ReaderContract(Contract["FileReader"]):
 
     def test_files_are_left_as_they_are(self, instance: FileReader, tmp_path: Path) -> None:
         """A reader writes nothing, beside them neither."""
-        path = _written(tmp_path, instance.example())
+        path = _written(tmp_path, instance)
         list(instance.texts(path, TextSettings()))
         assert [path] == list(tmp_path.iterdir())
         assert path.read_bytes() == instance.example()
+
+    def test_records_of_the_example(self, instance: FileReader, tmp_path: Path) -> None:
+        """Those of a data set: both, with where each is; a text has none and says so."""
+        path = _written(tmp_path, instance)
+        try:
+            rows = list(instance.records(path, TextSettings()))
+        except DataError as error:
+            _assert_named(path, error)
+            return
+        assert ["first", "second"] == [row.values["text"] for row in rows]
+        places = [instance.place(path, row) for row in rows]
+        assert all(str(path) in place for place in places), "a place does not name the file"
+        assert len(set(places)) == 2, f"two rows are in one place, {places[0]}"
 
     def test_a_missing_file_is_an_error(self, instance: FileReader, tmp_path: Path) -> None:
         """Of the system, which whoever asked puts in words, or of ours."""
@@ -106,7 +120,9 @@ def _assert_named(path: Path, error: DataError) -> None:
     assert str(path) in str(error), f"{error} does not name the file"
 
 
-def _written(folder: Path, data: bytes, name: str = "example") -> Path:
-    path = folder / name
-    path.write_bytes(data)
+def _written(folder: Path, reader: FileReader, data: bytes | None = None) -> Path:
+    """An example, or other bytes under its name."""
+    path = folder / expect(reader.example_name, str, "example_name")
+    folder.mkdir(exist_ok=True)
+    path.write_bytes(reader.example() if data is None else data)
     return path

@@ -77,14 +77,16 @@ class RowFile:
         wrong = no_file(self.path)
         if wrong or not self.path.is_file():  # a pipe cannot be read twice
             wrong = wrong or "is no regular file"
-            raise DataError(f"{self.path}: {wrong}; expected JSON lines, Parquet or text")
+            raise DataError(f"{self.path}: {wrong}; expected a file of rows or text")
         seen: set[str] = set()
         try:
-            for number, row, maker in self.reader.rows(self.path, on_progress):
+            for read in self.reader.rows(self.path, on_progress):
+                number, row = read.number, read.values
                 try:
                     checked = _checked(row, nan)
                 except DataError as error:
-                    raise DataError(f"{self.at(number)}: {error}") from error.__cause__
+                    place = self.reader.place(self.path, read)
+                    raise DataError(f"{place}: {error}") from error.__cause__
                 for key in row:
                     if isinstance(checked[key], str) and isinstance(row[key], _NESTED):
                         self.nested.setdefault(key, number)
@@ -93,8 +95,8 @@ class RowFile:
                     if checked["id"] in seen:
                         continue
                     seen.add(checked["id"])
-                its = None if checked.get("vector") is None else maker
-                yield FileRow(number, checked, its)
+                its = None if checked.get("vector") is None else read.maker
+                yield FileRow(number, checked, its, read.where)
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read: {error.strerror or error}") from error
 

@@ -79,7 +79,8 @@ def test_it_explains_sections_components_and_fields(registry):
     assert {**want, "description": "The exponent."} == power["properties"]["k"]
     training = properties["training"]["properties"]
     assert (
-        "Forward passes a step; their gradients are averaged."
+        "Forward passes a step, of `batch_size` sequences each: 4 passes of 4 learn what one of "
+        "16\ndoes, to rounding, unless the backbone drops out."
         == (training["accumulate"]["description"])
     )
     assert "The optimiser's loop." == properties["training"]["description"]

@@ -312,7 +312,7 @@ def test_processes_may_prepare_at_once(tiny):
 def test_corpora_of_nothing_or_one_byte(tiny, corpus, text):
     corpus.write_text(text)
 
-    with pytest.raises(DataError, match="split of the data set is empty"):
+    with pytest.raises(DataError, match="two rows or characters at least"):
         prepare(tiny())
 
 

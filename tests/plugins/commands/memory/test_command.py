@@ -185,7 +185,7 @@ def test_bad_calls_are_one_message(store, tmp_path):
         (("search", "x", "--store", store, "--set", "storage.width=0"), "storage.width"),
         (("search", "x", "--store", store, "--set", "storge.width=1"), "storge"),
         (("add", tmp_path / "none.jsonl", "--store", store), "none.jsonl: no such file"),
-        (("add", tmp_path, "--store", store), f"{tmp_path}: is a folder; expected JSON lines"),
+        (("add", tmp_path, "--store", store), f"{tmp_path}: is a folder; expected a file"),
         (("search", "--store", store, "--vector", tmp_path), f"{tmp_path}: is a folder; expected"),
         (("delete", "--store", store), "either IDs or --filter"),
         (("export", tmp_path / "x.csv", "--store", store), ".parquet or .jsonl"),

@@ -113,7 +113,7 @@ def test_rows_of_a_list_keep_their_places(tmp_path):
     """Also beside one that is missing, and in a slice."""
     vectors = pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32()))
     pq.write_table(pa.table({"id": ["a", "b", "c"], "vector": vectors}), tmp_path / "a.parquet")
-    results = [values["vector"] for _, values, _ in Parquet().rows(tmp_path / "a.parquet")]
+    results = [row.values["vector"] for row in Parquet().rows(tmp_path / "a.parquet")]
 
     assert results[1] is None
     assert [[1, 2], [3, 4]] == np.stack([results[0], results[2]]).tolist()

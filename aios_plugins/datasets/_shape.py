@@ -1,0 +1,128 @@
+"""What a row of columns is: a text, a prompt with its answer, or a chat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+import attrs
+from attrs import Attribute, field, frozen, validators
+
+from aios_core.contracts import Dataset, Row, Segment
+from aios_core.errors import DataError
+from aios_plugins.datasets._chat import ASSISTANT, TEMPLATES, Chats, turns_of
+from aios_plugins.datasets._templates import Template, plain
+
+_name: Any = validators.optional(validators.min_len(1))
+
+
+@frozen(kw_only=True, slots=False)
+class Shaped(Dataset):
+    """A data set whose rows have columns."""
+
+    key: str = field(default="text", validator=validators.min_len(1))
+    """Where the text is: the key in an object of JSON, or the column of a table."""
+    prompt: str | None = field(default=None, validator=_name)
+    """What is given: the name of a column, or a template of several, as in
+    ``"Question: {question}\\nAnswer: "``; goes with ``answer``."""
+    answer: str | None = field(default=None, validator=_name)
+    """What is learned, behind the prompt; written in the same way."""
+    messages: str | None = field(default=None, validator=_name)
+    """Column of chats: lists of objects with ``role`` and ``content``. The turns of the assistant
+    are learned, all others given."""
+    template: dict[str, str] | None = field(default=None)
+    """How the turns of a chat are written, by role, as in ``user = "User: {content}\\n"``; unset:
+    ``{content}`` and an empty line, ``User: {content}`` and ``Assistant: {content}``, each a
+    line."""
+    learn: Literal["all", "last"] = "all"
+    """Of a chat: every turn of the assistant, or the last alone."""
+
+    @prompt.validator
+    @answer.validator
+    def _column(self, attribute: Attribute[Any], value: str | None) -> None:
+        if value is not None:
+            Template.of_column(value)
+
+    @answer.validator
+    def _goes_with_prompt(self, attribute: Attribute[Any], value: str | None) -> None:
+        if (value is None) != (self.prompt is None):
+            other = "prompt" if self.prompt is None else "answer"
+            raise ValueError(f"prompt and answer go together; expected {other} as well")
+        if value is None or self.prompt is None:
+            return
+        if self.key != "text":
+            raise ValueError(
+                f"prompt and answer say what a row is, and so does key = {self.key!r}; leave it out"
+            )
+        given, learned = (Template.of_column(text).slots for text in (self.prompt, value))
+        if both := set(given) & set(learned):
+            raise ValueError(
+                f"the prompt holds the column {min(both)!r} too, so the answer would be given; "
+                "expected another"
+            )
+
+    @messages.validator
+    def _alone(self, attribute: Attribute[Any], value: str | None) -> None:
+        if value is not None and self.prompt is not None:
+            raise ValueError(
+                "prompt and answer say what a row is, and so does messages; leave one out"
+            )
+        if value is not None and self.key != "text":
+            raise ValueError(
+                f"messages says what a row is, and so does key = {self.key!r}; leave one out"
+            )
+
+    @template.validator
+    def _of_roles(self, attribute: Attribute[Any], value: dict[str, str] | None) -> None:
+        if value is None:
+            return
+        if self.messages is None:
+            raise ValueError("is for chats; expected messages as well, or leave it out")
+        if ASSISTANT not in value:
+            raise ValueError(f"expected one for the role {ASSISTANT}, got {', '.join(value)}")
+        for role, text in value.items():
+            if Template.parse(text).slots != ("content",):
+                raise ValueError(f"{role}: expected {{content}} once in it, got {text!r}")
+
+    @property
+    def in_columns(self) -> bool:
+        """Whether a row is more than one text."""
+        return self.prompt is not None or self.messages is not None
+
+    def row(self, values: Mapping[str, Any], where: str) -> Row:
+        """The row of some values.
+
+        Args:
+            values: by column.
+            where: they are from.
+
+        Raises:
+            DataError: a column is missing, or is not what it should be.
+        """
+        if self.messages is not None:
+            return self._chats.row(turns_of(values, self.messages, where), where)
+        if self._pair is None:
+            return Row.of(plain({**values}, self.key, where), where=where)
+        prompt, answer = (template.filled(values, where) for template in self._pair)
+        if not answer:
+            raise DataError(f"{where}: the answer is empty; expected text in {self.answer!r}")
+        return Row(
+            (Segment("prompt", prompt, "given"), Segment("answer", answer, "target")), where=where
+        )
+
+    @cached_property
+    def _pair(self) -> tuple[Template, Template] | None:
+        if self.prompt is None or self.answer is None:
+            return None
+        return Template.of_column(self.prompt), Template.of_column(self.answer)
+
+    @cached_property
+    def _chats(self) -> Chats:
+        texts = self.template or TEMPLATES
+        return Chats({role: Template.parse(text) for role, text in texts.items()}, self.learn)
+
+
+def shape_fields() -> tuple[str, ...]:
+    """Keys of a data set that say what a row is, and not where rows are."""
+    return tuple(attribute.name for attribute in attrs.fields(Shaped))
