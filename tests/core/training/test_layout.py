@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios_core.contracts import Noisy, Row, Segment, Sequences, Vocabulary
+from aios_core.contracts.rows import ROLES, Role
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import Answer, nll
 from aios_core.testing.modules import stir
@@ -61,22 +62,16 @@ texts = st.lists(st.integers(0, 60), min_size=1, max_size=12).map(
 """Some of them empty, or longer than a sequence."""
 
 
-def _answers(parts: list[list[tuple[str, int]]]) -> list[Row]:
-    return [
-        Row((*(Segment(f"s{i}", "x" * size, role) for i, (role, size) in enumerate(row)),
-             Segment("answer", "x")))
-        for row in parts
-    ]  # fmt: skip
+def _answer(parts: list[tuple[Role, int]]) -> Row:
+    before = (Segment(f"s{i}", "x" * size, role) for i, (role, size) in enumerate(parts))
+    return Row((*before, Segment("answer", "x")))
 
 
-answers = st.lists(
-    st.lists(
-        st.tuples(st.sampled_from(["given", "target", "absent"]), st.integers(0, 3)), max_size=3
-    ),
-    min_size=1,
-    max_size=12,
-).map(_answers)
-"""At most 12 tokens each, with their begin and end."""
+_parts = st.tuples(st.sampled_from(ROLES), st.integers(0, 3))
+_several = st.lists(_parts, max_size=3).map(_answer)
+_long = st.integers(1, 60).map(lambda size: Row((Segment("answer", "x" * size),)))
+answers = st.lists(_several | _long, min_size=1, max_size=12)
+"""Of several segments at most 12 tokens, with their begin and end: such rows are not cut."""
 
 framings = st.builds(
     lambda units, unit, packed, fill: Framing(units * unit, packed=packed, fill=fill, unit=unit),
@@ -156,7 +151,8 @@ def test_rows_share_sequences_without_seeing_each_other(rows, framing, seed):
         assert len(chunks.row) == chunks.count
         return
     assert framing.packed
-    seen = made.condition().mask
+    condition = made.condition()
+    seen, places = condition.mask, condition.positions[..., 0]
     for s, sequence in enumerate(made.ids):
         inside = np.flatnonzero(chunks.sequence == s)
         for chunk in inside:
@@ -165,7 +161,7 @@ def test_rows_share_sequences_without_seeing_each_other(rows, framing, seed):
             own = torch.zeros(framing.length, dtype=torch.bool)
             own[first : first + size] = True
             assert (seen[s, own] == own).all()
-            assert list(range(size)) == made.positions[s, own].tolist()
+            assert list(range(size)) == places[s, own].tolist()
             assert (sequence[first] == VOCABULARY.bos_id) == (chunks.start[chunk] == 0)
             assert made.valid[s, own].all()
 

@@ -1,0 +1,66 @@
+"""Rows of a data set, checked and kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from aios_core.contracts import Dataset, Row, Segment
+from aios_core.contracts.dataset import SPLITS
+from aios_core.errors import DataError
+from aios_core.training.spool import Spool
+
+
+class Some(Dataset):
+    """Rows, or texts."""
+
+    def __init__(self, *rows):
+        self.own = rows
+
+    def documents(self):
+        return iter(self.own)
+
+
+class Rows(Some):
+    """Likewise, with the last row held out."""
+
+    def rows(self, split):
+        return iter(self.own[:-1] if split == "train" else self.own[-1:])
+
+
+@pytest.mark.parametrize("kind", [Some, Rows])
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (3, "row 2: expected a str or a Row, got int"),
+        (Row.of("\ud800"), "row 2: cannot be UTF-8"),
+        (Row((Segment("p", 3),)), "row 2: segment 'p': expected a str, got int"),
+        (Row((Segment("p", "a", "given"),)), r"row 2: expected a target that is not empty, got p"),
+        (
+            Row((Segment("p", "a", "given"), Segment("a", ""))),
+            r"expected a target that is not empty, got p \(given\), a \(target\)",
+        ),
+        (Row((Segment("p", b"", modality="image"),)), "modality 'image'; expected 'text'"),
+    ],
+)
+def test_what_is_no_row_is_refused_by_its_number(kind, row, message):
+    with pytest.raises(DataError, match=message):
+        Spool(kind(Row.of("a"), row, Row.of("b")), "name")
+
+
+def test_rows_are_read_back_as_they_were():
+    """Whatever their segments are; a split of their own is kept."""
+    rows = [
+        Row((Segment("prompt", "2+2=", "given"), Segment("answer", "4"))),
+        Row((Segment("a", "\0", "absent"), Segment("a", "ü"), Segment("b", "", "given"))),
+        Row.of("plain"),
+    ]
+    spool = Spool(Rows(*rows), "name")
+    assert rows[:2] == list(spool.rows("train"))
+    assert rows[2:] == list(spool.rows("validation"))
+    assert rows == list(spool.rows("whole"))
+    assert ["2+2=4", "ü", "plain"] == list(spool.texts("whole"))
+    assert [3, 5, 8] == [spool.contents[part].num_bytes for part in (*SPLITS, "whole")]
+    plain = Spool(Some("ab", "c"), "name").contents["whole"]
+    assert plain == Spool(Rows(Row.of("ab"), Row.of("c")), "name").contents["whole"]
+    other = Spool(Rows(Row((Segment("x", "ab"),)), Row.of("c")), "name").contents["whole"]
+    assert plain != other, "the names of segments count"
