@@ -29,7 +29,7 @@ PUBLIC = {
     "aios_core.inference": "Sampling from a run.",
     "aios_core.memory": "Stores of memories.",
     "aios_core.formats": "Files by their suffix: tensors are opened and saved, readers are chosen.",
-    "aios_core.experiment": "What ablations found, and their reports.",
+    "aios_core.experiment": "Ablations from Python.",
     "aios_core.testing.conformance": "The suites that every component passes.",
     "aios_core.errors": "The errors.",
 }

@@ -47,6 +47,7 @@ _CHANGES_NOTHING: Final = (
     "aios_core.discovery",  # finds components, which are part of a key by their source
     "aios_core.errors",
     "aios_core.experiment.arms",  # reads results
+    "aios_core.experiment.plan",
     "aios_core.experiment.results",
     "aios_core.files",
     "aios_core.hookspecs",

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
 from aios_core.errors import DataError
+from aios_core.experiment.plan import is_done, read_result
 from aios_core.experiment.statistics import Summary, paired, summarise
+from aios_core.files import replace_text
+
+if TYPE_CHECKING:
+    from aios_core.experiment.plan import Plan
 
 ABOUT = "ablation.json"
 """File with what was planned; results are files of their own."""
@@ -28,20 +36,6 @@ Verdict: TypeAlias = Literal["better", "worse"]
 
 MARKS: Final[dict[Verdict | None, str]] = {"better": "▲", "worse": "▼", None: ""}
 """What stands behind a difference."""
-
-
-def is_done(result: Path) -> bool:
-    """Whether a result is there and reports success."""
-    return read_result(result).get("status") == "done"
-
-
-def read_result(path: Path) -> dict[str, Any]:
-    """A stored result; empty where there is none or it is damaged, for then it is made again."""
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return result if isinstance(result, dict) else {}
 
 
 @frozen
@@ -126,7 +120,7 @@ class Results:
         for trial in self.trials:
             by_label.setdefault(trial.arm, []).append(trial)
         return tuple(
-            Arm(label, trials[0].baseline, without_seed(trials[0].settings), tuple(trials))
+            Arm(label, trials[0].baseline, _without_seed(trials[0].settings), tuple(trials))
             for label, trials in by_label.items()
         )
 
@@ -252,9 +246,79 @@ class Results:
         return [arm for arm, gap in gaps if gap is None or gap.high is None or gap.high >= 0]
 
 
-def without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings in which the trials of an arm agree."""
+def _without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key != "seed"}
+
+
+def write_about(plan: Plan, *, command: str, started: datetime, seconds: float) -> None:
+    """Keep what is needed to read the results without the configuration.
+
+    Args:
+        plan: what was planned.
+        command: the command line.
+        started: when its first run began.
+        seconds: that its runs took so far, all together.
+    """
+    facts = {
+        "command": command,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": seconds,
+        "versions": _versions(plan),
+        "reports": plan.trials[0].resolved.values["reports"],
+    }
+    trials = [
+        {
+            "key": trial.key,
+            "arm": trial.arm,
+            "baseline": trial.baseline,
+            "seed": trial.seed,
+            "settings": trial.settings,
+            "model": trial.model.key,
+            "twin": trial.twin.key if trial.twin else None,
+        }
+        for trial in plan.trials
+    ]
+    models = {
+        model.key: {
+            "training_key": model.training_key,
+            "seed": model.resolved.config.seed,
+            "twin": model.resolved.config.mode == "ar",
+            "settings": of_training(plan, model.key),
+        }
+        for model in plan.models.values()
+    }
+    about = {"name": plan.name, "source": plan.source, **facts, "trials": trials, "models": models}
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    replace_text(plan.folder / ABOUT, json.dumps(about, indent=1, default=str))
+
+
+def _versions(plan: Plan) -> dict[str, str]:
+    """Of Python, of torch, and of everything that offered a component."""
+    used = {
+        component.distribution: component.version
+        for trial in plan.trials
+        for component in trial.resolved.components
+        if component.distribution and component.version
+    }
+    return {"Python": platform.python_version(), "torch": version("torch"), **used}
+
+
+def of_training(plan: Plan, model: str, *, twin: bool = False) -> dict[str, Any]:
+    """The settings that all trials of a network agree on: those that its training depends on.
+
+    Args:
+        plan: of the ablation.
+        model: key of the network.
+        twin: whether it is the twin of the trials.
+    """
+    agreed: dict[str, Any] | None = None
+    for trial in plan.trials:
+        network = trial.twin if twin else trial.model
+        if network is not None and model == network.key:
+            own = _without_seed(trial.settings)
+            shared = own if agreed is None else agreed
+            agreed = {key: v for key, v in shared.items() if key in own and own[key] == v}
+    return agreed or {}
 
 
 def read(folder: Path) -> Results:

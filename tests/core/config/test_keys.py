@@ -263,6 +263,7 @@ REMINDED = {"conditioner": {"type": "memory", "k": 2, "store": "notes"}}
         ("training/fitting.py", {}, (False, True)),  # levels use it
         ("training/history.py", {}, (False, True)),
         ("diffusion/constraints/tokens.py", {}, (False, False)),
+        ("experiment/ablation.py", {}, (False, False)),
         ("experiment/reports.py", {}, (False, False)),
         ("training/checkpoint.py", {}, (False, False)),
         ("cli/run.py", {}, (False, False)),

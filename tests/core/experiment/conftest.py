@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from aios_core.experiment import read, write_reports
-from aios_plugins.commands.ablate import running
-from aios_plugins.commands.ablate.about import write_about
-from aios_plugins.commands.ablate.plan import make_plan
+from aios_core.experiment import ablate, write_reports
+from aios_core.experiment.plan import make_plan
+from aios_core.experiment.results import read, write_about
 
 WORDS = "".join(f"{n} bottles of milk on the wall, {n} bottles of milk.\n" for n in range(120))
 
@@ -60,7 +59,7 @@ def run_plan(plan):
     """Run a plan; returns its events and what was found."""
     events = []
     write_about(plan, command="aios ablate", started=datetime(2026, 1, 1, tzinfo=UTC), seconds=1.0)
-    running.run(plan, events.append)
+    ablate.run(plan, events.append)
     return events, read(plan.folder)
 
 

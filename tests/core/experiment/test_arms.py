@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from aios_core.cli import cli
 from aios_core.errors import ConfigError, DataError
 from aios_core.experiment.arms import network
+from aios_core.experiment.plan import make_plan
 from aios_core.training import checkpoint
-from aios_plugins.commands.ablate.plan import make_plan
 
 
 def test_it_is_the_best_arm_by_what_the_report_leads_with(finished):

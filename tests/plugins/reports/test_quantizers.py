@@ -1,6 +1,6 @@
 """An ablation over quantizers: a line of config, one training, and quality against bits."""
 
-from aios_plugins.commands.ablate.plan import make_plan
+from aios_core.experiment.plan import make_plan
 from aios_plugins.reports.html import Html
 
 GRID = """

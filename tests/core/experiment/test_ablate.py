@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from aios_core.errors import ConfigError
-from aios_core.experiment import read, write_reports
-from aios_plugins.commands.ablate import running
-from aios_plugins.commands.ablate.plan import make_plan
-from aios_plugins.commands.ablate.running import forget
+from aios_core.experiment import ablate, write_reports
+from aios_core.experiment.ablate import forget
+from aios_core.experiment.plan import make_plan
+from aios_core.experiment.results import read
 from aios_plugins.reports.html.page import render
 from aios_plugins.reports.tables import markdown
 
@@ -198,7 +198,7 @@ def test_trainings_are_called_by_what_tells_them_apart(tmp_path, write_config):
     """Fault 2.8: eight trainings over two numbers have eight names."""
     grid = '[ablate]\n"training.learning_rate" = [1e-3, 2e-3]\n"training.batch_size" = [2, 4]\n'
     plan = make_plan(write_config(tmp_path, grid + "seed = [0, 1]\n"), tmp_path / "out")
-    names = running._names(plan, plan.models)
+    names = ablate._names(plan, plan.models)
 
     assert len(plan.models) == len(set(names.values()))
     assert "training learning_rate 0.001 · batch_size 4 · seed 1" in names.values()

@@ -17,13 +17,13 @@ from rich.progress import (
 from aios_core.terminal import Shown
 
 if TYPE_CHECKING:
-    from aios_plugins.commands.ablate.running import Event
+    from aios_core.experiment.ablate import Event
 
 _NAMES = {"model": "trainings", "trial": "trials"}
 
 
 class AblationProgress(Shown):
-    """A context manager whose `tell` is for `running.run`.
+    """A context manager whose `tell` is for `ablate.run`.
 
     Args:
         models: trainings to do.

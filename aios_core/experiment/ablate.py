@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import frozen
 
 from aios_core.errors import AIOSError
-from aios_core.experiment.results import ABOUT
+from aios_core.experiment.jobs import Job, run_job
+from aios_core.experiment.plan import ONLY, dataset_of, labeller
+from aios_core.experiment.results import ABOUT, of_training
 from aios_core.files import remove_folder, replace_text
 from aios_core.training.data import check_sampling, prepare
-from aios_plugins.commands.ablate.about import of_training
-from aios_plugins.commands.ablate.jobs import Job, run_job
-from aios_plugins.commands.ablate.plan import ONLY, dataset_of, labeller
 
 if TYPE_CHECKING:
     from aios_core.contracts import TrainedTokenizer
+    from aios_core.experiment.plan import Plan, PlannedModel, PlannedTrial
     from aios_core.training.spool import Contents
-    from aios_plugins.commands.ablate.plan import Plan, PlannedModel, PlannedTrial
 
 
 @frozen

@@ -4,10 +4,9 @@ import json
 import shutil
 
 from aios_core.config import load
-from aios_core.experiment.results import is_done, read_result
+from aios_core.experiment.ablate import _in_turn
+from aios_core.experiment.plan import ONLY, PlannedModel, is_done, labeller, make_plan, read_result
 from aios_core.training.trainer import train
-from aios_plugins.commands.ablate.plan import ONLY, PlannedModel, labeller, make_plan
-from aios_plugins.commands.ablate.running import _in_turn
 
 
 def test_an_arm_is_called_by_what_tells_it_from_others():

@@ -5,11 +5,10 @@ import json
 import pytest
 
 from aios_core.errors import ConfigError, MissingExtraError, PluginError
-from aios_core.experiment import read, write_reports
+from aios_core.experiment import read, run_ablation, write_reports
+from aios_core.experiment.plan import make_plan
 from aios_core.experiment.reports import reports_of, usable
 from aios_core.testing.results import made_up
-from aios_plugins.commands.ablate.ablation import run_ablation
-from aios_plugins.commands.ablate.plan import make_plan
 
 pytest_plugins = ["aios_core.testing.fixtures"]
 
@@ -72,7 +71,7 @@ def test_a_call_goes_on_where_another_was_interrupted(tmp_path, write_config, ca
     about = json.loads((out / "ablation.json").read_text())
     assert first["started"] == about["started"]
     assert first["seconds"] < about["seconds"], "the time of both"
-    assert "aios_plugins.commands.ablate.ablation.run_ablation" == about["command"]
+    assert "aios_core.experiment.run_ablation" == about["command"]
 
 
 def test_a_call_that_has_nothing_to_do_reads(tmp_path, write_config):

@@ -22,8 +22,8 @@ from aios_core.cli.common import (
 from aios_core.contracts import Command
 
 if TYPE_CHECKING:
+    from aios_core.experiment.plan import Plan, PlannedModel, PlannedTrial
     from aios_core.experiment.results import Results
-    from aios_plugins.commands.ablate.plan import Plan, PlannedModel, PlannedTrial
 
 SHOWN = 5
 """Seeds and trainings of an arm in the plan's table."""
@@ -62,7 +62,7 @@ def command(
       aios ablate examples/demo.toml --output runs/demo
     """  # noqa: D301  # \b is for click
     from aios_core import logs
-    from aios_plugins.commands.ablate.plan import make_plan
+    from aios_core.experiment.plan import make_plan
 
     plan = make_plan(file, output, overrides=overrides)
     logs.follow(plan.trials[0].resolved.config.logging)
@@ -104,7 +104,7 @@ def command(
 
 def _run(plan: Plan, *, force: bool, quiet: bool) -> Results:
     """Run it, and say how to go on after Ctrl-C."""
-    from aios_plugins.commands.ablate.ablation import run_ablation
+    from aios_core.experiment import run_ablation
 
     line = shlex.join(["aios", *sys.argv[1:]])
     try:

@@ -13,7 +13,6 @@ from attrs import field, frozen
 from aios_core.config import training_key, trial_key, trials, twin
 from aios_core.config.schema import RUNS
 from aios_core.errors import ConfigError
-from aios_core.experiment.results import is_done
 from aios_core.training import checkpoint
 from aios_core.training.corpus import Corpus
 from aios_core.training.data import digest, tokenizer_files
@@ -92,6 +91,20 @@ class Plan:
 
 ONLY: Final = "the only arm"
 """Label of an arm that there is no other of."""
+
+
+def is_done(result: Path) -> bool:
+    """Whether a result is there and reports success."""
+    return read_result(result).get("status") == "done"
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A stored result; empty where there is none or it is damaged, for then it is made again."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return result if isinstance(result, dict) else {}
 
 
 def make_plan(

@@ -9,13 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aios_core.experiment.results import ABOUT, Results, read, read_result
-from aios_plugins.commands.ablate.about import write_about
-from aios_plugins.commands.ablate.plan import Plan, make_plan
+from aios_core.experiment.plan import Plan, make_plan, read_result
+from aios_core.experiment.results import ABOUT, Results, read, write_about
 
 if TYPE_CHECKING:
+    from aios_core.experiment.ablate import Event
     from aios_core.registry import Registry
-    from aios_plugins.commands.ablate.running import Event
 
 
 def run_ablation(
@@ -33,8 +32,7 @@ def run_ablation(
 
     Usable in a notebook::
 
-        from aios_core.experiment import write_reports
-        from aios_plugins.commands.ablate.ablation import run_ablation
+        from aios_core.experiment import run_ablation, write_reports
 
         results = run_ablation("examples/demo.toml", "runs/demo", overrides=["training.steps=200"])
         for arm in results.arms:
@@ -64,7 +62,7 @@ def run_ablation(
         DataError: the texts cannot be read.
         KeyboardInterrupt: after running jobs had time to save their work.
     """
-    from aios_plugins.commands.ablate import running
+    from aios_core.experiment import ablate
 
     if isinstance(source, Plan):
         plan = source
@@ -72,10 +70,10 @@ def run_ablation(
         target = None if folder is None else Path(folder)
         plan = make_plan(Path(source), target, overrides=overrides, registry=registry)
     if force:
-        running.forget(plan)
-    with _accounted(plan, command or f"{__name__}.{run_ablation.__name__}"):
+        ablate.forget(plan)
+    with _accounted(plan, command or f"{__package__}.{run_ablation.__name__}"):
         if progress:
-            from aios_plugins.commands.ablate.progress import AblationProgress
+            from aios_core.experiment.progress import AblationProgress
 
             missing = plan.missing_trials()
             done = len({trial.key for trial in plan.trials}) - len(missing)
@@ -85,9 +83,9 @@ def run_ablation(
                     shown.tell(event)
                     on_event(event)
 
-                running.run(plan, both)
+                ablate.run(plan, both)
         else:
-            running.run(plan, on_event)
+            ablate.run(plan, on_event)
     return read(plan.folder)
 
 
