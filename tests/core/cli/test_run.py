@@ -104,7 +104,7 @@ def test_what_will_be_trained_is_said_before_and_how_long_it_takes(project):
 
     assert "2,791 tokens in 1 row to train on, 311 tokens in 1 row held out" in said
     assert "held-out losses on the way are of at most 64 windows, each under one draw" in said
-    assert "6 steps of 4 x 16 tokens are 0." in said
+    assert "6 steps of 4 x 16 tokens are 0.137 epochs;" in said
     assert "then 6 steps of its autoregressive twin" in said
     assert "step 6 of 6, loss" in said
     assert "0:00:00 left" in said
@@ -204,6 +204,17 @@ def test_bad_texts(project, data, expected):
 
     assert expected in refused.stderr
     assert not (project / "runs" / "tiny" / "checkpoints").exists()
+
+
+def test_a_short_text_is_a_document_and_no_stream(project):
+    """The one is filled up, the other has no window."""
+    (project / "corpus.txt").write_bytes(b"too short")
+    few = ("--set", "training.steps=1")
+    refused = aios("run", "tiny.toml", *few, "--set", "diffusion.packing=stream", code=2)
+
+    assert "fewer than diffusion.length = 16" in refused.stderr
+    assert not (project / "runs" / "tiny" / "checkpoints").exists()
+    assert "9 tokens in 1 row to train on" in aios("run", "tiny.toml", *few).stderr
 
 
 @pytest.mark.parametrize(
