@@ -426,7 +426,7 @@ _ROWS: Final = (
 
 RESERVED: Final = frozenset(
     {"ablate", "diffusion", "evaluation", "evidence", "evolution", "extends", "lock", "logging"}
-    | {"memory", "mode", "name", "plugins", "sampling", "seed", "training"}
+    | {"memory", "mode", "name", "plugins", "sampling", "seed", "tasks", "training"}
 )
 """Keys of a configuration that belong to no kind."""
 

@@ -158,7 +158,7 @@ def test_fields_of_json_lines_are_texts(file, tmp_path):
     result = run(*arguments, tmp_path / "other.json", "--field", "text")
     assert 2 == result.exit_code
     assert (
-        "texts.jsonl:1: expected an object with text under 'text', got no such key among ['body']"
+        "texts.jsonl:1: expected a text under 'text', got no such key among ['body']"
         in result.stderr
     )
 

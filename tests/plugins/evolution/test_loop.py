@@ -13,7 +13,7 @@ from attrs import evolve as evolved
 from aios_core.config import resolve
 from aios_core.contracts import Windows
 from aios_core.diffusion.model import Model
-from aios_core.errors import EvolutionError
+from aios_core.errors import DataError, EvolutionError
 from aios_core.inference import ArrowEngine
 from aios_core.training.digest import model_digest
 from aios_core.training.fitting import score
@@ -263,12 +263,12 @@ def test_evidence_that_is_none_is_refused(loaded, run, settings, tmp_path):
 
     def refused(name, match):
         evidence = f'evidence=[{{type="file", path="{tmp_path}/{name}"}}]'
-        with pytest.raises(EvolutionError, match=match):
+        with pytest.raises((EvolutionError, DataError), match=match):
             evolve(loaded, settings(evidence))
 
     with pytest.raises(EvolutionError, match="there is no evidence"):
         evolve(loaded, settings("evidence=[]"))
-    refused("empty.txt", "the evidence is empty")
+    refused("empty.txt", "expected two rows or characters at least, .*, got 1 rows of 0 char")
     refused("short.txt", "expected 32 held-out windows")
     refused("same.txt", "could not tell learning from remembering")
     assert Journal.of(run).head is None
