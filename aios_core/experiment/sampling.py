@@ -14,6 +14,7 @@ from aios_core.contracts import Completion, Samples, Sequences
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.random import row_seed
 from aios_core.experiment.film import Film
+from aios_core.training.tokens import spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ def _asked(
     count, length = config.sampling.num_samples, config.sampling.length or config.diffusion.length
     if held_out.rows.has_given:
         rows = len(held_out.rows)
-        chosen = np.linspace(0, rows - 1, min(count, rows)).round().astype(np.int64)
+        chosen = spread(rows, min(count, rows))
         chosen = chosen[np.arange(count) % len(chosen)]
         return chosen.tolist(), held_out.sequences(length, rows=chosen)
     ids = torch.full((count, length), tokenizer.vocabulary.mask_id)

@@ -107,7 +107,7 @@ class Tokens:
         if rows is not None:
             chunks = chunks[np.searchsorted(chunks.row, rows)]
         elif count is not None and count < len(chunks.row):
-            chunks = chunks[np.linspace(0, len(chunks.row) - 1, count).round().astype(np.int64)]
+            chunks = chunks[spread(len(chunks.row), count)]
         chunks = attrs.evolve(chunks, sequence=np.arange(len(chunks.row)))
         return layout.sequences(self.rows, chunks, framing)
 
@@ -123,7 +123,7 @@ class Tokens:
         """
         rows = np.arange(-(-len(self.ids) // length))
         if count is not None and count < len(rows):
-            rows = np.linspace(0, len(rows) - 1, count).round().astype(np.int64)
+            rows = spread(len(rows), count)
         places = rows[:, None] * length + np.arange(length)
         valid = places < len(self.ids)
         ids = self.ids[np.minimum(places, len(self.ids) - 1)].astype(np.int64)
@@ -223,6 +223,11 @@ class Tokens:
                     f"diffusion.length = {length}: rows of several segments are not cut; expected "
                     "a larger diffusion.length, or shorter rows"
                 )
+
+
+def spread(total: int, count: int) -> NDArray[np.int64]:
+    """Numbers of so many of all things, the first and the last among them, evenly apart."""
+    return np.linspace(0, total - 1, count).round().astype(np.int64)
 
 
 class Layouts:

@@ -14,7 +14,6 @@ from aios_core.training.digest import model_digest
 from aios_core.training.fitting import score
 from aios_plugins._uncertainty.estimators import DEFAULT, estimator, read, scores
 from aios_plugins.evolution.gate import Verdict, judge
-from aios_plugins.evolution.splits import take
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,7 +93,7 @@ def evidence_uncertainty(model: Model, splits: Splits, registry: Registry) -> fl
     """
     seed = splits.fitting.seed
     target, base = (
-        _unsure(model, take(windows, torch.arange(min(len(windows), WINDOWS))), seed, registry)
+        _unsure(model, windows[:WINDOWS], seed, registry)
         for windows in (splits.fitting.target, splits.gate.base)
     )
     return float((target.mean() - base.mean()) / base.std().clamp(min=1e-6))

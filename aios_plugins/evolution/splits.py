@@ -139,7 +139,7 @@ def split(config: Config, tokenizer: TrainedTokenizer, material: Material | None
                 f"of which decide and half report, got {len(held_out)}{also}; about {more:,.0f} "
                 f"characters more are needed, of which {HELD_OUT:.0%} are held out"
             )
-    held = take(held, torch.arange(min(len(held), 2 * count)))
+    held = held[: 2 * count]
     replay = cut(own, "train", evolution.fitting_windows)
     halves = [(_part(held, h), _part(known, h)) for h in (0, 1)]
     return Splits(
@@ -189,14 +189,9 @@ def _encoded(
         yield ids
 
 
-def take(windows: Windows, rows: torch.Tensor) -> Windows:
-    """Some rows."""
-    return windows[rows]
-
-
 def _part(windows: Windows, half: int) -> Windows:
     middle = len(windows) // 2
-    return take(windows, torch.arange(len(windows))[middle * half : middle + middle * half])
+    return windows[middle * half : middle + middle * half]
 
 
 def _without(held: Windows, fitting: Windows) -> tuple[Windows, int]:
@@ -207,4 +202,4 @@ def _without(held: Windows, fitting: Windows) -> tuple[Windows, int]:
         for row in range(len(held))
         if held.ids[row][held.targets[row]].numpy().tobytes() not in stream
     ]
-    return take(held, torch.tensor(kept, dtype=torch.long)), len(held) - len(kept)
+    return held[torch.tensor(kept, dtype=torch.long)], len(held) - len(kept)

@@ -58,10 +58,8 @@ class Compressed(FileReader):
                 with self.opened(path) as source:
                     if copied(source, file, settings.max_bytes):
                         return
-            except (zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile) as error:
-                raise DataError(f"{path}: is not a sound {self.suffix} file: {error}") from error
-            except OSError as error:
-                if error.errno is not None:
+            except (zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+                if getattr(error, "errno", None) is not None:  # of the disk, not of the content
                     raise
                 raise DataError(f"{path}: is not a sound {self.suffix} file: {error}") from error
             raise DataError(

@@ -17,7 +17,7 @@ from aios_core.training.fitting import score
 from aios_core.training.layout import Framing
 from aios_plugins.evolution import gate
 from aios_plugins.evolution.gate import Change, _reason, compare, judge
-from aios_plugins.evolution.splits import Held, split, take, windows
+from aios_plugins.evolution.splits import Held, split, windows
 
 
 def test_bounds_cover_the_truth_as_often_as_they_say():
@@ -168,7 +168,7 @@ def test_the_base_has_a_say(loaded, settings, tolerance):
     verdict = judge(
         worse,
         loaded.model,
-        Held(gained.target, take(gained.base, torch.arange(16))),
+        Held(gained.target, gained.base[:16]),
         config,
         seed=0,
     )
