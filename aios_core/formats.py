@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from aios_core.component import blamed
-from aios_core.errors import PluginError
+from aios_core.errors import DataError, PluginError
 from aios_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -194,3 +194,23 @@ def _recognized(path: Path, registry: Registry) -> TensorFormat | None:
         except PluginError as error:  # its files are known by their suffix, if at all
             logger.warning("%s", error)
     return None
+
+
+def texts_of(file: Path) -> Iterator[tuple[str, str]]:
+    """Texts of a file, each with where it is; of plain text each line that is not blank.
+
+    Raises:
+        DataError: the file has no such texts, or an empty one.
+    """
+    from aios_core.contracts import TextSettings
+
+    reader = reader_of(file)
+    for where, text in reader.texts(file, TextSettings()):
+        if not reader.plain:
+            if not text:
+                raise DataError(f'{where}: expected an object with a text under the key "text"')
+            yield where, text
+            continue
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                yield f"{file}:{number}", line.rstrip("\r")

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "run": "Train the model that FILE describes, and measure it.",
+    "sample": "Generate texts with the model that `aios run` trained in DIR.",
     "evaluate": "Measure a trained model and its samples.",
+    "ablate": "Run every variant of a configuration, and compare them.",
     "config": "Create, show, check and describe configuration files.",
     "plugins": "List, inspect, check and create plugins.",
 }

@@ -9,13 +9,11 @@ AIOS_API = 1
 def aios_commands() -> dict[str, str]:
     """Names and where they are defined."""
     return {
-        "ablate": "aios_plugins.commands.ablate:Ablate",
         "evolve": "aios_plugins.commands.evolve:Evolve",
         "memory": "aios_plugins.commands.memory:Memory",
         "probe": "aios_plugins.commands.probe:Probe",
         "quantize": "aios_plugins.commands.quantize:Quantize",
         "report": "aios_plugins.commands.report:Report",
-        "sample": "aios_plugins.commands.sample:Sample",
         "skill": "aios_plugins.commands.skill:Skill",
         "tokenizer": "aios_plugins.commands.tokenizer:Tokenizer",
         "uncertainty": "aios_plugins.commands.uncertainty:Uncertainty",

@@ -43,28 +43,6 @@ def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
         click.echo(f"{key.replace('_', ' ')}: {shown}")
 
 
-def texts_of(file: Path) -> Iterator[tuple[str, str]]:
-    """Texts of a file, each with where it is; of plain text each line that is not blank.
-
-    Raises:
-        DataError: the file has no such texts, or an empty one.
-    """
-    from aios_core.contracts import TextSettings
-    from aios_core.errors import DataError
-    from aios_core.formats import reader_of
-
-    reader = reader_of(file)
-    for where, text in reader.texts(file, TextSettings()):
-        if not reader.plain:
-            if not text:
-                raise DataError(f'{where}: expected an object with a text under the key "text"')
-            yield where, text
-            continue
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                yield f"{file}:{number}", line.rstrip("\r")
-
-
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on stderr where that is a terminal; gives what advances it by so many parts."""

@@ -12,8 +12,9 @@ from aios_core.cli.common import ExistingFile, json_option, print_json, print_ta
 from aios_core.cli.network import network_argument
 from aios_core.cli.numbers import COUNT
 from aios_core.contracts import Command
+from aios_core.formats import texts_of
 from aios_core.redaction import redacted
-from aios_plugins.commands._common import progress, texts_of
+from aios_plugins.commands._common import progress
 
 if TYPE_CHECKING:
     from aios_plugins.commands.uncertainty.screening import TextScore

@@ -8,8 +8,8 @@ import attrs
 import pyarrow.parquet as pq
 import pytest
 
+from aios_core.cli.ablate import print_results
 from aios_core.testing.results import made_up
-from aios_plugins.commands.ablate import print_results
 from aios_plugins.reports.html.page import _facts
 from aios_plugins.reports.tables import _column, _csv, _row, markdown
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 
 import pytest
 
@@ -49,6 +50,10 @@ def test_steps_that_are_trained_again_are_shown_once(tmp_path, saved):
     for step in (10, 20, 30, 40):
         first.log({"loss": 1.0}, step=step)
     first.finish()
+    # Event files are read in the order of their names, which begin with the second of their start.
+    started = int(time.time())
+    while int(time.time()) == started:
+        time.sleep(0.05)
     again = TensorBoard().start(tmp_path, {}, step=saved)
     again.log({"loss": 0.5}, step=30)
     again.finish()

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
-from attrs import frozen
 from click.core import ParameterSource
 
 from aios_core.cli.common import check_overrides, json_option, print_json, set_option
+from aios_core.cli.generation import generation_options, given_options
 from aios_core.cli.network import chosen, network_argument
 from aios_core.cli.numbers import COUNT, SEED
-from aios_core.contracts import Command
+from aios_core.cli.watch import Screen, printable
 from aios_core.errors import DataError, InferenceError, StorageError
-from aios_plugins.commands._common import texts_of
-from aios_plugins.commands.sample.generation import generation_options, given_options
-from aios_plugins.commands.sample.watch import Screen, printable
+from aios_core.formats import texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -323,12 +321,3 @@ def _print_stream(updates: Iterator[Update], prompt: str, *, as_json: bool) -> N
             click.echo(_shown(update.deltas[0]), nl=False)
     if not as_json:
         click.echo()
-
-
-@frozen
-class Sample(Command):
-    """Generate texts with the model that `aios run` trained in DIR."""
-
-    def build(self) -> click.Command:
-        """The command."""
-        return command

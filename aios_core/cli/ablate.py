@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from attrs import frozen
 
 from aios_core.cli.common import (
     config_argument,
@@ -19,7 +18,6 @@ from aios_core.cli.common import (
     print_table,
     set_option,
 )
-from aios_core.contracts import Command
 
 if TYPE_CHECKING:
     from aios_core.experiment.plan import Plan, PlannedModel, PlannedTrial
@@ -202,12 +200,3 @@ def print_results(results: Results) -> None:
     console().print("mean ± half of the 95 % interval over n seeds; one seed has none", style="dim")
     if results.loses_text:
         click.echo("no bits a byte where a tokenizer loses a part of the held-out text")
-
-
-@frozen
-class Ablate(Command):
-    """Run every variant of a configuration, and compare them."""
-
-    def build(self) -> click.Command:
-        """The command."""
-        return command

@@ -13,13 +13,13 @@ from attrs import fields_dict
 from click.testing import CliRunner
 
 from aios_core.cli import cli
+from aios_core.cli.sample import command
+from aios_core.cli.watch import frame, printable
 from aios_core.config import resolve, twin
 from aios_core.experiment.evaluate import evaluate_run
 from aios_core.inference import Update
 from aios_core.inference.settings import Settings
 from aios_core.training.trainer import train
-from aios_plugins.commands.sample import command
-from aios_plugins.commands.sample.watch import frame, printable
 from aios_plugins.tokenizers.bytes import TrainedBytes
 
 MAIN = "from aios_core.cli import main; main()"
