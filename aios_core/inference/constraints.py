@@ -17,7 +17,7 @@ from aios_core.formats import built
 if TYPE_CHECKING:
     from aios_core.contracts import Constraint, Controls, TrainedTokenizer
     from aios_core.inference.output import Output
-    from aios_core.inference.prompts import Row
+    from aios_core.inference.prompts import PromptRow
     from aios_core.inference.settings import Settings
     from aios_core.registry import Registry
 
@@ -105,11 +105,11 @@ class TextConstraint:
         )
         return cls(TokenConstraint(automaton), text, tokenizer, whole, vocabulary.mask_id)
 
-    def start(self, row: Row) -> int:
+    def start(self, row: PromptRow) -> int:
         """Where it begins to read."""
         return row.begin if self.whole else len(row.prompt)
 
-    def check(self, rows: Sequence[Row]) -> None:
+    def check(self, rows: Sequence[PromptRow]) -> None:
         """See that every row can be completed.
 
         Raises:
@@ -117,7 +117,7 @@ class TextConstraint:
         """
         self.on_tokens.check([row.ids[self.start(row) :] for row in rows], self.mask_id)
 
-    def verify(self, rows: Sequence[Row], output: Output) -> None:
+    def verify(self, rows: Sequence[PromptRow], output: Output) -> None:
         """See that the promise was kept.
 
         Raises:

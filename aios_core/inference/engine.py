@@ -14,13 +14,13 @@ from aios_core.inference import package
 from aios_core.inference.embed import embed
 from aios_core.inference.gaps import infilling, likeliest
 from aios_core.inference.likelihood import DRAWS, Likelihoods, asked_behind, log_likelihoods
-from aios_core.inference.loading import ready, switched
+from aios_core.inference.loading import check_together, ready, switched
 from aios_core.inference.output import Mode, Output, Update
 from aios_core.inference.plan import plan
 from aios_core.inference.progress import Progress
 from aios_core.inference.prompts import (
     Prompt,
-    Row,
+    PromptRow,
     encoded,
     is_text,
     prompted,
@@ -104,6 +104,7 @@ class ArrowEngine:
         self.models = dict(models)
         self.mode: Mode = mode or ("diffusion" if "diffusion" in models else "ar")
         first = self.models[self.mode]
+        check_together(self.models, first)
         self.tokenizer: TrainedTokenizer = first.tokenizer
         if context is not None and context < 1:
             raise InferenceError(f"context is {context}; expected 1 token or more")
@@ -113,21 +114,6 @@ class ArrowEngine:
         self.context = context or first.model.length - self._begin
         self._place = None if memory is None else str(memory)
         self._trained: Checkpoint | None = None
-        for name, loaded in self.models.items():
-            if loaded.model.mode != name:
-                raise InferenceError(
-                    f"{loaded.folder}: expected a model of mode {name}, got {loaded.model.mode}"
-                )
-            if loaded.model.vocabulary != loaded.tokenizer.vocabulary:
-                raise InferenceError(
-                    f"{loaded.folder}: the model has {loaded.model.vocabulary}, its tokenizer "
-                    f"{loaded.tokenizer.vocabulary}; expected the one that it was trained with"
-                )
-            if loaded.tokenizer.fingerprint != self.tokenizer.fingerprint:
-                raise InferenceError(
-                    f"{loaded.folder}: has another tokenizer than {first.folder}; models that are "
-                    "used together must read the same tokens"
-                )
 
     @classmethod
     def load(
@@ -378,7 +364,7 @@ class ArrowEngine:
             settings.reject(DIFFUSION_ONLY, "autoregressive generation does not support it")
         return chosen
 
-    def _prompted(self, prompt: Prompt, settings: Settings) -> list[Row]:
+    def _prompted(self, prompt: Prompt, settings: Settings) -> list[PromptRow]:
         """A row for each text that is wanted, prompts repeated side by side."""
         length = self.sample_length
         rows = []
@@ -392,7 +378,7 @@ class ArrowEngine:
             rows.append(prompted(ids, count, self.tokenizer.vocabulary.mask_id))
         return self._checked(rows, settings)
 
-    def _checked(self, rows: list[Row], settings: Settings) -> list[Row]:
+    def _checked(self, rows: list[PromptRow], settings: Settings) -> list[PromptRow]:
         """Rows that fit into the context, each as often as is requested."""
         if not rows:
             raise InferenceError(
@@ -441,7 +427,7 @@ class ArrowEngine:
         return cues.source(config, self.tokenizer, place=self._place, maker=maker)
 
     def _plan(
-        self, mode: Mode, rows: list[Row], settings: Settings, *, whole: bool
+        self, mode: Mode, rows: list[PromptRow], settings: Settings, *, whole: bool
     ) -> CausalRun | MaskedRun | WindowedRun:
         return plan(
             self.models[mode],
@@ -453,7 +439,7 @@ class ArrowEngine:
         )
 
     def _write(
-        self, mode: Mode, rows: list[Row], settings: Settings, *, whole: bool = False
+        self, mode: Mode, rows: list[PromptRow], settings: Settings, *, whole: bool = False
     ) -> Output:
         """Write all rows, in batches of the configured size; whole texts have no early end."""
         seeds = settings.row_seeds(len(rows), self._config.seed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aios_core.errors import InferenceError
 from aios_core.inference.likelihood import Question, log_likelihoods
-from aios_core.inference.prompts import Row, encoded
+from aios_core.inference.prompts import PromptRow, encoded
 
 if TYPE_CHECKING:
     from aios_core.contracts import TrainedTokenizer
@@ -29,7 +29,7 @@ _DRAWS: Final = 4
 
 def infilling(
     tokenizer: TrainedTokenizer, text: str, gap: int, context: int, choose: Choose
-) -> Row:
+) -> PromptRow:
     r"""A text with gaps.
 
     Args:
@@ -91,7 +91,7 @@ def infilling(
         count = choose(ids, behind, left + 1)
         left -= count - 1
         ids = [*ids, *[mask_id] * count, *behind]
-    return Row(tuple(ids), tuple(token != mask_id for token in ids))
+    return PromptRow(tuple(ids), tuple(token != mask_id for token in ids))
 
 
 def likeliest(model: Model, begin: Sequence[int], seed: int) -> Choose:

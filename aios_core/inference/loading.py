@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,6 +13,7 @@ from aios_core.training.device import choose
 from aios_core.training.history import at, find
 
 if TYPE_CHECKING:
+    from aios_core.inference.output import Mode
     from aios_core.training.checkpoint import Checkpoint
 
 
@@ -54,3 +55,30 @@ def switched(base: Checkpoint, now: Checkpoint, skill: str | None) -> Checkpoint
     version = find(base, skill)
     base.model.to(now.model.device)
     return attrs.evolve(now, model=at(base, version).eval())
+
+
+def check_together(models: Mapping[Mode, Checkpoint], first: Checkpoint) -> None:
+    """Whether models write as they are named, and read the same tokens.
+
+    Args:
+        models: by mode.
+        first: whose tokenizer the others must have.
+
+    Raises:
+        InferenceError: they do not.
+    """
+    for name, loaded in models.items():
+        if loaded.model.mode != name:
+            raise InferenceError(
+                f"{loaded.folder}: expected a model of mode {name}, got {loaded.model.mode}"
+            )
+        if loaded.model.vocabulary != loaded.tokenizer.vocabulary:
+            raise InferenceError(
+                f"{loaded.folder}: the model has {loaded.model.vocabulary}, its tokenizer "
+                f"{loaded.tokenizer.vocabulary}; expected the one that it was trained with"
+            )
+        if loaded.tokenizer.fingerprint != first.tokenizer.fingerprint:
+            raise InferenceError(
+                f"{loaded.folder}: has another tokenizer than {first.folder}; models that are "
+                "used together must read the same tokens"
+            )

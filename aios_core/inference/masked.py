@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aios_core.inference.constraints import TextConstraint
     from aios_core.inference.output import Output, Update
     from aios_core.inference.progress import Progress
-    from aios_core.inference.prompts import Row
+    from aios_core.inference.prompts import PromptRow
 
 
 @frozen(eq=False)
@@ -42,7 +42,7 @@ class Batch:
     """Begin tokens in front of every row."""
 
     @classmethod
-    def of(cls, rows: Sequence[Row], pad_id: int, device: torch.device) -> Batch:
+    def of(cls, rows: Sequence[PromptRow], pad_id: int, device: torch.device) -> Batch:
         """Rows of any lengths."""
         lengths = tuple(len(row.ids) for row in rows)
         width = max(lengths)
@@ -149,13 +149,18 @@ class MaskedRun:
             self.constraint.verify(progress.rows, output)
         yield progress.finish(state.step, output)
 
-    def _cues(self, rows: Sequence[Row]) -> Cues | None:
+    def _cues(self, rows: Sequence[PromptRow]) -> Cues | None:
         """Those of a batch, by what is given of each row."""
         with blamed(self.config.conditioner, "for_sampling"):
             return self.cues.for_sampling([row.given for row in rows], self.options)
 
     def _with_cues(
-        self, output: Output, cues: Cues | None, batch: Batch, rows: Sequence[Row], ids: Tensor
+        self,
+        output: Output,
+        cues: Cues | None,
+        batch: Batch,
+        rows: Sequence[PromptRow],
+        ids: Tensor,
     ) -> Output:
         """An output that says what its texts were written with."""
         if cues is None:

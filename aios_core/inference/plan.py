@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aios_core.config.schema import SamplingConfig
     from aios_core.contracts import Caching, Denoiser, Sampler
     from aios_core.inference.masked import Batch
-    from aios_core.inference.prompts import Row
+    from aios_core.inference.prompts import PromptRow
     from aios_core.inference.settings import Settings
     from aios_core.training.checkpoint import Checkpoint
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def plan(
     trained: Checkpoint,
     settings: Settings,
-    rows: Sequence[Row],
+    rows: Sequence[PromptRow],
     *,
     whole: bool,
     context: int,
@@ -115,7 +115,7 @@ def _cache(settings: Settings, sampling: SamplingConfig) -> Caching:
 
 
 def _guidance(
-    trained: Checkpoint, settings: Settings, rows: Sequence[Row], *, whole: bool, context: int
+    trained: Checkpoint, settings: Settings, rows: Sequence[PromptRow], *, whole: bool, context: int
 ) -> Callable[[Denoiser, Batch], Denoiser]:
     gamma, negative = settings.gamma, None
     if gamma == 1:

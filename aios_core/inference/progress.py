@@ -11,7 +11,7 @@ from aios_core.inference.output import Output, Update
 if TYPE_CHECKING:
     from aios_core.contracts import TrainedTokenizer
     from aios_core.inference.output import Mode
-    from aios_core.inference.prompts import Row
+    from aios_core.inference.prompts import PromptRow
 
 _T = TypeVar("_T")
 
@@ -34,7 +34,7 @@ class Progress:
         self,
         mode: Mode,
         tokenizer: TrainedTokenizer,
-        rows: Sequence[Row],
+        rows: Sequence[PromptRow],
         seeds: Sequence[int],
         eos_id: int | None,
     ) -> None:

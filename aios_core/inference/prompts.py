@@ -19,7 +19,7 @@ Prompt = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Any
 
 
 @frozen(eq=False)
-class Row:
+class PromptRow:
     """One text to be completed."""
 
     ids: tuple[int, ...]
@@ -40,11 +40,11 @@ class Row:
         pairs = zip(self.ids[self.begin :], self.fixed[self.begin :], strict=True)
         return [token for token, fixed in pairs if fixed]
 
-    def begun(self, bos_id: int) -> Row:
+    def begun(self, bos_id: int) -> PromptRow:
         """The row behind a begin token; one that stands there already is that."""
         if self.ids[0] == bos_id and self.fixed[0]:
             return evolve(self, begin=1)
-        return Row((bos_id, *self.ids), (True, *self.fixed), 1)
+        return PromptRow((bos_id, *self.ids), (True, *self.fixed), 1)
 
 
 def is_text(prompt: Prompt) -> bool:
@@ -71,12 +71,12 @@ def encoded(tokenizer: TrainedTokenizer, prompt: Prompt) -> list[list[int]]:
         raise InferenceError(f"prompt: expected text or token ids; {error}") from error
 
 
-def prompted(ids: Sequence[int], count: int, mask_id: int) -> Row:
+def prompted(ids: Sequence[int], count: int, mask_id: int) -> PromptRow:
     """A text that begins with a prompt."""
-    return Row((*ids, *[mask_id] * count), (True,) * len(ids) + (False,) * count)
+    return PromptRow((*ids, *[mask_id] * count), (True,) * len(ids) + (False,) * count)
 
 
-def rows_from_ids(ids: Sequence[Sequence[int]], fixed: Any, mask_id: int) -> list[Row]:
+def rows_from_ids(ids: Sequence[Sequence[int]], fixed: Any, mask_id: int) -> list[PromptRow]:
     """Rows of token ids, masks where text is wanted.
 
     Args:
@@ -97,7 +97,9 @@ def rows_from_ids(ids: Sequence[Sequence[int]], fixed: Any, mask_id: int) -> lis
         )
     if flags.dtype != np.bool_:
         raise InferenceError(f"fixed holds {flags.dtype}; expected booleans")
-    rows = [Row(tuple(row), tuple(flag.tolist())) for row, flag in zip(ids, flags, strict=True)]
+    rows = [
+        PromptRow(tuple(row), tuple(flag.tolist())) for row, flag in zip(ids, flags, strict=True)
+    ]
     for number, row in enumerate(rows):
         for place, (token, kept) in enumerate(zip(row.ids, row.fixed, strict=True)):
             if kept and token == mask_id:

@@ -9,7 +9,7 @@ from attrs import frozen
 from aios_core.diffusion.random import row_seed
 from aios_core.diffusion.rounding import up
 from aios_core.inference.progress import Progress
-from aios_core.inference.prompts import Row
+from aios_core.inference.prompts import PromptRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _OF_THE_WHOLE: Final = ("conditioned", "count_flips")
 """Fields of `Settings` that are of a text as a whole."""
 
 
-def slide(run: MaskedRun, settings: Settings, rows: Sequence[Row]) -> bool:
+def slide(run: MaskedRun, settings: Settings, rows: Sequence[PromptRow]) -> bool:
     """Whether texts can be written in windows: nothing is asked of them as a whole.
 
     Args:
@@ -71,7 +71,9 @@ class WindowedRun:
         while left := [i for i, text in enumerate(texts) if not progress.complete(i, text)]:
             spans = {i: self.span(known[i], len(texts[i])) for i in left}
             parts = [
-                Row(tuple(texts[i][at]), tuple(n < known[i] for n in range(at.start, at.stop)))
+                PromptRow(
+                    tuple(texts[i][at]), tuple(n < known[i] for n in range(at.start, at.stop))
+                )
                 for i, at in spans.items()
             ]
             seeds = [row_seed(progress.seeds[i], window) if window else progress.seeds[i]

@@ -14,7 +14,7 @@ from aios_core.diffusion.model import Model
 from aios_core.errors import InferenceError, TokenizerError
 from aios_core.inference import ArrowEngine
 from aios_core.inference.progress import Progress
-from aios_core.inference.prompts import Row
+from aios_core.inference.prompts import PromptRow
 from aios_plugins.tokenizers.bytes import TrainedBytes
 from aios_plugins.tokenizers.hf import Hf
 
@@ -194,7 +194,7 @@ def test_a_stream_tells_nothing_twice(tmp_path):
     made = tokenizer(tmp_path, DECODERS["Gemma"])
     ids = [list(NAMES).index(f"<0x{byte:02X}>") for byte in "中中".encode()]
     mask = made.vocabulary.mask_id
-    progress = Progress("ar", made, [Row((mask,) * 6, (False,) * 6)], [0], None)
+    progress = Progress("ar", made, [PromptRow((mask,) * 6, (False,) * 6)], [0], None)
     rows = [[*ids[:known], *[mask] * (6 - known)] for known in range(7)]
     deltas = [progress.update(0, 0, [row], [[False] * 6]).deltas[0] for row in rows]
 
