@@ -40,7 +40,36 @@ def training_loss(
     *,
     objective: Objective | None = None,
 ) -> Tensor:
-    """Nats a token: an objective for a diffusion model, next-token loss for the twin.
+    """Nats a token of a step's only batch, with the gradient of a schedule that learns.
+
+    Args:
+        model: as for `training_losses`, like all the others.
+        sequences: see there.
+        times: see there.
+        random: see there.
+        objective: see there.
+
+    Returns:
+        () scalar: the sum over the batch divided by its number of tokens, `Sequences.sizes`.
+
+    Raises:
+        PluginError: a component raised an error, or its answer has another shape or type.
+    """
+    losses = training_losses(model, sequences, times, random, objective=objective)
+    loss: Tensor = losses.sum() / model.place(sequences.sizes.sum())
+    surprise = surprise_of(model, times, losses.detach())
+    return loss if surprise is None else loss + (surprise - surprise.detach())
+
+
+def training_losses(
+    model: Network,
+    sequences: Sequences,
+    times: Tensor,
+    random: Randomness,
+    *,
+    objective: Objective | None = None,
+) -> Tensor:
+    """Nats of each sequence: an objective for a diffusion model, next-token loss for the twin.
 
     Args:
         model: in training mode.
@@ -50,29 +79,42 @@ def training_loss(
         objective: what is minimised; unset: the NELBO.
 
     Returns:
-        () scalar: the sum over the batch divided by its number of tokens, `Sequences.sizes`.
+        (B,) of which training minimises the sum, divided by the number of tokens.
 
     Raises:
         PluginError: a component raised an error, or its answer has another shape or type.
     """
     rows = len(sequences)
     if model.mode == "ar":
-        losses = nll(model, sequences)
-    elif objective is None:
-        losses = nelbo(model, sequences, times, random)
-    else:
-        losses = estimate(model, sequences, times, random, objective=objective)
-        if losses.shape != (rows,) or not losses.is_floating_point():
-            raise PluginError(
-                f"{named(objective)} gives losses of {losses.dtype} and shape "
-                f"{tuple(losses.shape)}; expected floating-point numbers of shape {(rows,)}"
-            )
-    loss: Tensor = losses.sum() / model.place(sequences.sizes.sum())
-    if model.mode == "diffusion":
-        surprise = model.noise.surprise(times.reshape(rows, -1), losses.detach())
-        if surprise is not None:  # its gradient, not its value
-            loss = loss + (surprise - surprise.detach())
-    return loss
+        return nll(model, sequences)
+    if objective is None:
+        return nelbo(model, sequences, times, random)
+    losses = estimate(model, sequences, times, random, objective=objective)
+    if losses.shape != (rows,) or not losses.is_floating_point():
+        raise PluginError(
+            f"{named(objective)} gives losses of {losses.dtype} and shape "
+            f"{tuple(losses.shape)}; expected floating-point numbers of shape {(rows,)}"
+        )
+    return losses
+
+
+def surprise_of(model: Network, times: Tensor, losses: Tensor) -> Tensor | None:
+    """What teaches the schedule of a model; None: it does not learn.
+
+    It depends on all rows of a step at once, so it is asked for once a step, whatever the number
+    of forward passes.
+
+    Args:
+        model: with its schedule.
+        times: (B, N) float64 of all rows of the step.
+        losses: (B,) nats of these, without gradient.
+
+    Returns:
+        () whose gradient is taken, and whose value is not.
+    """
+    if model.mode == "ar":
+        return None
+    return model.noise.surprise(times.reshape(len(losses), -1), losses)
 
 
 def estimate(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from aios_core.component import blamed
 from aios_core.contracts import Weight
 from aios_core.diffusion.model import Model
-from aios_core.diffusion.objective import training_loss
+from aios_core.diffusion.objective import surprise_of, training_losses
 from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import clip_times, draw_times
 from aios_core.errors import TrainingError
@@ -114,26 +114,31 @@ class Learner:
         times = self._times(rows, length, times_seed)
         tokens = int(sequences.sizes.sum())
         self.model.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=self._device)
+        total, seen = torch.zeros((), device=self._device), []
         # Dropout draws from the global generator, which must not remember earlier steps.
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(dropout_seed)
             for start in range(0, rows, training.batch_size):
                 part = slice(start, start + training.batch_size)
-                given, share = sequences[part], float(sequences.sizes[part].sum()) / tokens
+                given = sequences[part]
                 random = RowRandom.numbered(noise_seed, range(start, part.stop), length)
                 with blamed(config.conditioner, "for_training"):
                     cued = self._cues.for_training(given.ids, random.fork(0))
                 with devices.autocast(training, self._device):
-                    loss = training_loss(
+                    losses = training_losses(
                         self._network.conditioned(cued),
                         given,
                         times[part],
                         random,
                         objective=config.objective,
                     )
-                (loss * share).backward()
-                total += loss.detach() * share
+                    loss = losses.sum() / tokens
+                loss.backward()
+                total += loss.detach()
+                seen.append(losses.detach())
+            surprise = surprise_of(self.model, times, torch.cat(seen))
+            if surprise is not None:
+                surprise.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
         done = Step(step + 1, total, learning_rate(config, step), norm)
         self._update(done)

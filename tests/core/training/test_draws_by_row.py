@@ -60,11 +60,8 @@ def _watched(learner):
     return seen
 
 
-def test_a_step_of_1_x_16_is_one_of_4_x_4(resolved, request):
+def test_a_step_of_1_x_16_is_one_of_4_x_4(resolved):
     """To rounding; and what is asked of the network is the same to the bit."""
-    if "learned noise" in request.node.name:
-        reason = "its surprise is divided by the mean of a forward pass, not of the step"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     learners, asked, steps = [], [], []
     for split, calls in ((WHOLE, 2), (PARTS_OF_4, 8)):
         setting = resolved(*split)

@@ -115,13 +115,13 @@ def test_the_strata_of_times_span_the_accumulated_batch(learner, monkeypatch):
     seen = []
     from aios_core.training import learner as module
 
-    real = module.training_loss
+    real = module.training_losses
 
     def watched(model, sequences, times, random, **settings):
         seen.extend(times.flatten().tolist())
         return real(model, sequences, times, random, **settings)
 
-    monkeypatch.setattr(module, "training_loss", watched)
+    monkeypatch.setattr(module, "training_losses", watched)
     settings = ("training.batch_size=4", "training.accumulate=8")
     for blocks in ((), ("diffusion.block_size=8",)):
         seen.clear()
@@ -137,13 +137,13 @@ def _step(first, monkeypatch):
     """What the first step of a learner hands to the loss: times, and the objective."""
     from aios_core.training import learner as module
 
-    seen, real = [], module.training_loss
+    seen, real = [], module.training_losses
 
     def watched(model, sequences, times, random, *, objective):
         seen.append((times, objective))
         return real(model, sequences, times, random, objective=objective)
 
-    monkeypatch.setattr(module, "training_loss", watched)
+    monkeypatch.setattr(module, "training_losses", watched)
     first.step(0)
     monkeypatch.undo()
     return torch.cat([times.flatten() for times, _ in seen]), seen[0][1]
