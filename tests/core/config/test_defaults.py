@@ -319,7 +319,9 @@ BESIDE = {
 """What else must be said, for the bounds of a key to be taken."""
 
 INSTALLED = {
-    one.key: one for one in Registry.discover().offers() if one.distribution == "ai-os-diffusion"
+    offer.key: offer
+    for offer in Registry.discover().offers()
+    if offer.distribution == "ai-os-diffusion"
 }
 
 
@@ -339,19 +341,19 @@ CLASS = config_class(tuple(kinds.KINDS.values()))
 
 SECTIONS = dict(table(CLASS, ""))
 FIELDS = SECTIONS | {
-    name: found
-    for key, one in INSTALLED.items()
-    for name, found in table(one.load(), f"{key}.")
+    name: row
+    for key, component in INSTALLED.items()
+    for name, row in table(component.load(), f"{key}.")
     if name != "tokenizer.tiktoken.pattern"
 }
 PROMISED = {**CONFIG, **COMPONENTS}
 
 
 def default(attribute):
-    found = attribute.default
-    if isinstance(found, attrs.Factory):
-        return found.factory()
-    return ... if found is attrs.NOTHING else found
+    value = attribute.default
+    if isinstance(value, attrs.Factory):
+        return value.factory()
+    return ... if value is attrs.NOTHING else value
 
 
 def test_defaults_are_what_was_promised():
@@ -363,13 +365,13 @@ def test_defaults_are_what_was_promised():
 @pytest.mark.parametrize("name", [name for name, promise in PROMISED.items() if promise[1]])
 def test_numbers_are_taken_to_their_bounds_and_no_further(name):
     interval, (cls, attribute) = PROMISED[name][1], FIELDS[name]
-    least, most = (eval(one, {}) for one in interval[1:-1].split(", "))
+    least, most = (eval(bound, {}) for bound in interval[1:-1].split(", "))
     many = typing.get_origin(hints(cls)[attribute.name]) is tuple
 
     def taken(value):
         probe = object.__new__(cls)
-        for one in attrs.fields(cls):
-            object.__setattr__(probe, one.name, default(one))
+        for each in attrs.fields(cls):
+            object.__setattr__(probe, each.name, default(each))
         for key, other in BESIDE.get(name, {}).items():
             object.__setattr__(probe, key, other)
         try:
@@ -406,21 +408,21 @@ def test_what_a_key_makes_void_is_what_was_promised():
             values = values[key]
         return True
 
-    found = {}
+    result = {}
     for name in CONFIG:
         assert holds(resolved.values, name), name
         trained, measured = (
             keys._values(resolved, affects, None)
             for affects in (("training",), ("training", "evaluation"))
         )
-        found[name] = (
+        result[name] = (
             "training"
             if holds(trained, name)
             else "evaluation"
             if holds(measured, name)
             else "nothing"
         )
-    assert {name: promise[2] for name, promise in CONFIG.items()} == found
+    assert {name: promise[2] for name, promise in CONFIG.items()} == result
 
 
 def test_what_a_kind_makes_void_and_its_default_are_what_was_promised():
@@ -430,8 +432,8 @@ def test_what_a_kind_makes_void_and_its_default_are_what_was_promised():
         for affects in (("training",), ("training", "evaluation"))
     )
 
-    def named(one):
-        return [each["type"] for each in one] if isinstance(one, list) else one["type"]
+    def named(value):
+        return [each["type"] for each in value] if isinstance(value, list) else value["type"]
 
     assert KINDS == {
         name: (
@@ -452,5 +454,5 @@ def test_where_memories_lie_makes_nothing_void():
     ]
     counted = {"type", "k", "dim", "num_tokens", "heads", "dropout"}
 
-    assert [counted] * 3 == [set(one["conditioner"]) for one in trained]
+    assert [counted] * 3 == [set(values["conditioner"]) for values in trained]
     assert trained[0] == trained[1] == trained[2]

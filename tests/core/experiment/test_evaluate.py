@@ -71,24 +71,28 @@ def subject(made):
 
 def test_the_reference_is_held_out_text(subject):
     """Section 5, experiment/evaluate.py:117: the same measures, of real texts and not samples."""
-    one = subject()
-    found = evaluate_samples(one, None)
-    whole = one.held_out.sequences(16)
+    measured = subject()
+    result = evaluate_samples(measured, None)
+    whole = measured.held_out.sequences(16)
     rows = whole[torch.linspace(0, len(whole) - 1, 6).round().long()]
-    rows = ended(rows, one.tokenizer.vocabulary.eos_id)
-    real = Samples(rows, texts_of(rows, one.tokenizer, one.held_out.framing), 0, 0.0, "none")
-    evidence = attrs.evolve(_evidence(one), samples=real)
+    rows = ended(rows, measured.tokenizer.vocabulary.eos_id)
+    real = Samples(
+        rows, texts_of(rows, measured.tokenizer, measured.held_out.framing), 0, 0.0, "none"
+    )
+    evidence = attrs.evolve(_evidence(measured), samples=real)
 
     for metric in (Entropy(), Distinct()):
         for name, estimate in metric.measure(evidence).items():
-            assert estimate.value == found["reference"][name]["value"]
-    assert found["reference"] != found["metrics"]
+            assert estimate.value == result["reference"][name]["value"]
+    assert result["reference"] != result["metrics"]
 
 
-def _evidence(one):
+def _evidence(measured):
     from aios_core.contracts import Evidence
 
-    return Evidence(one.config, one.model, one.tokenizer, one.held_out, None, None)
+    return Evidence(
+        measured.config, measured.model, measured.tokenizer, measured.held_out, None, None
+    )
 
 
 def test_bytes_are_those_of_the_tokens_that_are_measured(subject):
@@ -103,19 +107,19 @@ def test_bytes_are_those_of_the_tokens_that_are_measured(subject):
 
 def test_yardsticks_are_what_knows_nothing_and_counts_alone_reach(made, subject, capsys):
     """Nats a token say little to who does not know those."""
-    one = subject("evaluation.max_tokens=100")
-    found = evaluate_model(one)
+    measured = subject("evaluation.max_tokens=100")
+    result = evaluate_model(measured)
     learned = prepare(resolve(made[1])).train.rows
-    expected = yardsticks(learned, one.held_out, one.tokenizer.vocabulary)
+    expected = yardsticks(learned, measured.held_out, measured.tokenizer.vocabulary)
 
-    assert expected == found["yardsticks"]
+    assert expected == result["yardsticks"]
     assert 2 < expected["unigram"] < 4 < expected["uniform"]
-    assert {"nelbo": math.exp(found["metrics"]["nelbo"]["value"])} == found["perplexity"]
-    print_evaluation({"model": found})
+    assert {"nelbo": math.exp(result["metrics"]["nelbo"]["value"])} == result["perplexity"]
+    print_evaluation({"model": result})
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["uniform", "nll", "5.557", "nats/token", "259"] in lines
-    assert f"{found['perplexity']['nelbo']:.4g}" in lines[1]
-    bits = expected["unigram"] / math.log(2) * found["tokens"] / found["bytes"]
+    assert f"{result['perplexity']['nelbo']:.4g}" in lines[1]
+    bits = expected["unigram"] / math.log(2) * result["tokens"] / result["bytes"]
     assert ["unigram", "nll_bpb", f"{bits:.4g}", "bits/byte"] in lines
 
 
@@ -124,8 +128,8 @@ def test_yardsticks_on_other_texts_are_those_of_the_rows_learned_from(made, tmp_
     folder, values = made
     (tmp_path / "other.txt").write_text("Some quite other text. " * 9)
     over = ["metrics=[]", "evaluation.twin=false"]
-    found = evaluate_run(folder, overrides=over, texts=tmp_path / "other.txt")["model"]
-    assert found["yardsticks"]["unigram"] > 3
+    result = evaluate_run(folder, overrides=over, texts=tmp_path / "other.txt")["model"]
+    assert result["yardsticks"]["unigram"] > 3
     moved = Path(values["dataset"]["path"]).rename(tmp_path / "moved.txt")
     try:
         gone = evaluate_run(folder, overrides=over, texts=tmp_path / "other.txt")["model"]
@@ -146,10 +150,10 @@ def test_what_would_need_another_training_is_refused(made, override):
 def test_samples_that_no_memory_holds_are_refused_before_any_is_drawn(subject, monkeypatch):
     """Fault D7: a step of a million tokens takes hours, and fails at its end."""
     monkeypatch.setattr(allocation, "_total", lambda _: 10**6)
-    one = subject("sampling.length=1000", "sampling.batch_size=4", "sampling.num_samples=8")
+    measured = subject("sampling.length=1000", "sampling.batch_size=4", "sampling.num_samples=8")
 
     with pytest.raises(InferenceError, match=r"sampling\.batch_size = 4 texts.* takes at least"):
-        evaluate_samples(one, None)
+        evaluate_samples(measured, None)
 
 
 def test_as_much_is_asked_for_as_is_sampled_at_once(subject, monkeypatch):
@@ -179,23 +183,23 @@ def test_an_override_is_resolved_where_the_run_was(made):
     offer = aios_core.hookimpl(lambda: {"fixed": Fixed})
     registry.add(SimpleNamespace(AIOS_API=1, __name__="fixed", aios_metrics=offer))
     words = ['metrics=[{type="fixed"}, {type="entropy"}]', "sampling.num_samples=2"]
-    found = evaluate_run(made[0], overrides=words, registry=registry)
+    result = evaluate_run(made[0], overrides=words, registry=registry)
 
-    assert {"fixed", "bits_per_weight"} == found["model"]["metrics"].keys()
-    assert {"value": 7.0, "stderr": None, "unit": None, "better": None} == found["model"][
+    assert {"fixed", "bits_per_weight"} == result["model"]["metrics"].keys()
+    assert {"value": 7.0, "stderr": None, "unit": None, "better": None} == result["model"][
         "metrics"
     ]["fixed"]
-    assert ({"entropy"}, 2) == (found["samples"]["metrics"].keys(), found["samples"]["samples"])
+    assert ({"entropy"}, 2) == (result["samples"]["metrics"].keys(), result["samples"]["samples"])
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 100])
 def test_network_calls_are_those_of_one_batch(subject, batch_size):
     """Section 5, experiment/sampling.py:64: the cost of a text, in however many batches."""
-    one = subject(f"sampling.batch_size={batch_size}", "sampling.num_samples=6")
-    found = sample(one.config, one.model, one.tokenizer, one.held_out).samples
+    measured = subject(f"sampling.batch_size={batch_size}", "sampling.num_samples=6")
+    result = sample(measured.config, measured.model, measured.tokenizer, measured.held_out).samples
 
-    assert 3 == found.nfe
-    assert 6 == len(found.ids) == len(set(map(tuple, found.ids.tolist())))
+    assert 3 == result.nfe
+    assert 6 == len(result.ids) == len(set(map(tuple, result.ids.tolist())))
 
 
 def test_a_quantizer_is_calibrated_on_texts_that_it_is_not_measured_on(subject, made, monkeypatch):
@@ -208,8 +212,8 @@ def test_a_quantizer_is_calibrated_on_texts_that_it_is_not_measured_on(subject, 
 
     real = quantize.calibrate
     monkeypatch.setattr(quantize, "calibrate", calibrate)
-    one = subject("quantizer.type=arrow", "quantizer.quality=calibrated", "seed=3")
-    held_out = one.tokenizer.decode(one.held_out.ids[:-1])
+    measured = subject("quantizer.type=arrow", "quantizer.quality=calibrated", "seed=3")
+    held_out = measured.tokenizer.decode(measured.held_out.ids[:-1])
     ((texts, seed),) = seen
 
     train_tokens = prepare(resolve(made[1])).train
@@ -217,28 +221,28 @@ def test_a_quantizer_is_calibrated_on_texts_that_it_is_not_measured_on(subject, 
     assert texts.ids.equal(train_tokens.batch(0, 3, 128).ids), "drawn by the seed"
 
     assert WORDS.endswith(held_out)
-    special = {one.tokenizer.vocabulary.bos_id, one.tokenizer.vocabulary.eos_id}
+    special = {measured.tokenizer.vocabulary.bos_id, measured.tokenizer.vocabulary.eos_id}
     for row in texts.ids.tolist():
-        assert one.tokenizer.decode([i for i in row if i not in special]) in WORDS.removesuffix(
-            held_out
-        )
+        assert measured.tokenizer.decode(
+            [i for i in row if i not in special]
+        ) in WORDS.removesuffix(held_out)
 
 
 @pytest.mark.parametrize("sampler", ["ancestral", "remdm-cap", "confidence"])
 def test_the_film_shows_how_the_first_text_came_about(subject, sampler):
     """Its frames, one after the other, make the text; what they show is what changed."""
-    one = subject(f"sampler.type={sampler}", "sampler.steps=40", "sampling.num_samples=2")
+    measured = subject(f"sampler.type={sampler}", "sampler.steps=40", "sampling.num_samples=2")
     states = []
-    mask = one.model.vocabulary.mask_id
-    watched = DiffusionCore(one.model, one.config.sampler, one.model.noise, mask)
+    mask = measured.model.vocabulary.mask_id
+    watched = DiffusionCore(measured.model, measured.config.sampler, measured.model.noise, mask)
     x = torch.full((2, 16), mask)
-    x[:, 0] = one.model.vocabulary.bos_id
-    seeds = [row_seed(one.config.seed, row) for row in range(2)]
+    x[:, 0] = measured.model.vocabulary.bos_id
+    seeds = [row_seed(measured.config.seed, row) for row in range(2)]
     watched.sample(x, x != mask, seeds=seeds, callback=states.append)
-    found = sample(one.config, one.model, one.tokenizer, one.held_out)
-    film, shown = found.film, [None] * 15
+    result = sample(measured.config, measured.model, measured.tokenizer, measured.held_out)
+    film, shown = result.film, [None] * 15
 
-    assert states[-1].ids.equal(found.samples.ids)
+    assert states[-1].ids.equal(result.samples.ids)
     assert [state.nfe for state in states[1:]] == film["nfe"]
     for frame, before, state in zip(film["frames"], states, states[1:], strict=False):
         ids = state.ids[0, 1:].tolist()
@@ -247,20 +251,20 @@ def test_the_film_shows_how_the_first_text_came_about(subject, sampler):
         for place, token, confidence in frame:
             shown[place] = token
             assert pytest.approx(float(state.confidence[0, 1 + place]), abs=5e-4) == confidence
-        assert shown == [None if i == mask else one.tokenizer.token(i) for i in ids]
+        assert shown == [None if i == mask else measured.tokenizer.token(i) for i in ids]
     assert film["tokens"] == shown
     assert film["nfe"][-1] < len(film["nfe"]) == len(film["frames"]), "an answer serves two steps"
 
 
 def test_a_reference_of_a_split_without_a_whole_window_is_all_of_it(subject):
-    one = subject("sampling.length=2000")
-    found = _held_out_texts(one)
-    vocabulary, ids = one.tokenizer.vocabulary, one.held_out.ids
+    measured = subject("sampling.length=2000")
+    result = _held_out_texts(measured)
+    vocabulary, ids = measured.tokenizer.vocabulary, measured.held_out.ids
 
     filled = [vocabulary.bos_id, *ids.tolist(), *[vocabulary.eos_id] * (2000 - len(ids) - 1)]
-    assert [filled] == found.ids.tolist()
-    assert len(ids) == int(found.sequences.targets.sum())
-    assert (one.tokenizer.decode(ids[:-1]),) == found.texts
+    assert [filled] == result.ids.tolist()
+    assert len(ids) == int(result.sequences.targets.sum())
+    assert (measured.tokenizer.decode(ids[:-1]),) == result.texts
     few = subject("sampling.length=100", "sampling.num_samples=3")
     row = [vocabulary.bos_id, *ids.tolist()]
     last = (len(row) - 1) // 100

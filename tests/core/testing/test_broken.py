@@ -68,7 +68,7 @@ SCHEDULES = {
         r"instance.alpha\(t\) is not alpha: they differ by",
     ),
 }
-"""Name: the body of ``alpha``, and what is told of it; None: nothing, for a run refuses it."""
+"""Name: the body of ``alpha``, and what is reported of it; None: nothing, for a run refuses it."""
 
 SAMPLERS = {
     "masks-left": ("return x", "a mask is left"),
@@ -111,7 +111,7 @@ SAMPLERS = {
         "with k=1.0: a mask is left",
     ),
 }
-"""Name: the body of ``step``, where ``out`` is right, and what is told of it."""
+"""Name: the body of ``step``, where ``out`` is right, and what is reported of it."""
 
 
 def class_name(name):
@@ -153,13 +153,13 @@ def offer(hook, names):
 
 def missed(kind, cases, summary):
     """Cases of which no line tells what it should."""
-    found = {}
+    wrong = {}
     for name, (_, pattern, *_) in cases.items():
         lines = re.findall(rf"^  {kind}\.{name} breaks .*$", summary, re.MULTILINE)
-        told = pattern is not None and any(re.search(pattern, line) for line in lines)
-        if told != (pattern is not None):
-            found[name] = lines
-    return found
+        reported = pattern is not None and any(re.search(pattern, line) for line in lines)
+        if reported != (pattern is not None):
+            wrong[name] = lines
+    return wrong
 
 
 @pytest.mark.slow
@@ -285,15 +285,15 @@ OTHERS = {
     ),
     "storage.unfiltered": ("filters_mean_the_same", "Any filter chooses the rows"),
 }
-"""Component: the contract that it is held to here, and what is told of it."""
+"""Component: the contract that it is held to here, and what is reported of it."""
 
 SLEEPY = {"tracker.sleepy": ("may_end_without_a_record", None)}
 """It breaks nothing."""
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """What is told of each of `OTHERS`, by the tests of one process that costs nothing to start."""
+def reports(tmp_path_factory):
+    """What is reported of each of `OTHERS`, by tests of a process that costs little to start."""
     from aios_core.testing.fixtures import write_plugin
 
     folder = tmp_path_factory.mktemp("broken")
@@ -315,10 +315,10 @@ def told(tmp_path_factory):
 
 
 @pytest.mark.parametrize("key", OTHERS)
-def test_each_broken_component_is_named_in_a_line(told, key):
+def test_each_broken_component_is_named_in_a_line(reports, key):
     """Fault N15, of other kinds three ways each."""
     contract, pattern = OTHERS[key]
-    lines = [*runner._component(key, told)]
+    lines = [*runner._component(key, reports)]
 
     assert f"{key}: 1 of 1 contracts are broken" in lines[0]
     assert re.search(f"^  {key} breaks test_{contract}: .*{pattern}", lines[1]), lines[1:]
@@ -326,10 +326,10 @@ def test_each_broken_component_is_named_in_a_line(told, key):
 
 
 @pytest.mark.parametrize(("limit", "slow"), [(0.19, 1), (1e6, 0)])
-def test_slowness_is_told_and_breaks_nothing(told, monkeypatch, limit, slow):
+def test_slowness_is_reported_and_breaks_nothing(reports, monkeypatch, limit, slow):
     """Fault N15: a method that sleeps 0.2 s; by limits that no machine's speed comes near."""
     monkeypatch.setattr(runner, "SLOW", limit)
-    first, *lines = runner._component("tracker.sleepy", told)
+    first, *lines = runner._component("tracker.sleepy", reports)
 
     assert first.startswith("tracker.sleepy: 1 contracts kept, in ")
     assert slow == len(lines)
@@ -340,7 +340,7 @@ def test_slowness_is_told_and_breaks_nothing(told, monkeypatch, limit, slow):
 
 def test_each_kind_is_broken_in_three_ways():
     kinds = [key.partition(".")[0] for key in OTHERS]
-    ways = {kind: len([*found]) for kind, found in groupby(sorted(kinds))}
+    ways = {kind: len([*group]) for kind, group in groupby(sorted(kinds))}
 
     assert set(KINDS) == {*ways, "noise", "sampler"}
     assert min(ways.values()) >= 3

@@ -93,10 +93,10 @@ def test_every_row_is_as_its_task_turns_it(rows, mix, seed):
     assert None not in turned, "a task that the row does not serve"
     assert contents(tokens, chunks[slice(64)], framing) == expected(turned)
     again = Tokens(tokens, 0, "", framing)
-    one, other = again.batch(3, seed, 8), [again.batch(12 + part, seed, 2) for part in range(4)]
+    batch, other = again.batch(3, seed, 8), [again.batch(12 + part, seed, 2) for part in range(4)]
     for part in range(4):
         for name in ("ids", "targets", "valid", "sizes"):
-            mine = getattr(one[slice(2 * part, 2 * part + 2)], name)
+            mine = getattr(batch[slice(2 * part, 2 * part + 2)], name)
             assert mine.equal(getattr(other[part], name)), "whatever the size of a batch"
 
 
@@ -236,10 +236,10 @@ def test_training_draws_them_and_depends_on_no_micro_batch(learner):
     mix = "tasks={fill={given=['prompt'], weight=2}, ask={absent=['prompt']}, all={}}"
     whole = "training.batch_size=16"
     parts = ("training.batch_size=4", "training.accumulate=4")
-    one, other, plain = learner(mix, whole), learner(mix, *parts), learner(whole)
-    losses = [each.step(0).loss.item() for each in (one, other, plain)]
+    mixed, other, plain = learner(mix, whole), learner(mix, *parts), learner(whole)
+    losses = [each.step(0).loss.item() for each in (mixed, other, plain)]
 
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
     assert losses[0] != pytest.approx(losses[2], abs=1e-3)
-    assert one.held_out_loss() > 0
+    assert mixed.held_out_loss() > 0
     assert learner(whole).held_out_loss() == learner(mix, whole).held_out_loss(), "as they are"

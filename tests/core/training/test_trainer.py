@@ -37,9 +37,9 @@ def tensors(checkpoint: Path):
     return {part: load_file(checkpoint / f"{part}.safetensors") for part in parts}
 
 
-def assert_same(one: Path, other: Path):
+def assert_same(first: Path, other: Path):
     """Bit for bit."""
-    for part, expected in tensors(one).items():
+    for part, expected in tensors(first).items():
         got = tensors(other)[part]
         assert expected.keys() == got.keys()
         for name, tensor in expected.items():
@@ -53,9 +53,9 @@ def steps(folder: Path) -> list[int]:
 
 def test_a_run_leaves_what_it_promises(tiny, tmp_path):
     folder = tmp_path / "deep" / "run"
-    found = train(tiny("training.log_every=2"), folder, progress=False)
+    kept = train(tiny("training.log_every=2"), folder, progress=False)
 
-    assert found == latest(folder) == folder / "checkpoints" / "step-000006"
+    assert kept == latest(folder) == folder / "checkpoints" / "step-000006"
     assert {path.name for path in folder.iterdir()} == {
         "checkpoints",
         "metrics.jsonl",
@@ -69,34 +69,34 @@ def test_a_run_leaves_what_it_promises(tiny, tmp_path):
 
 def test_what_is_recorded_is_the_mean_of_the_steps_since(tiny, tmp_path):
     """Loss and norm of the gradient; the learning rate is that of the last of them."""
-    found = {}
+    records = {}
     for every in (1, 3):
         folder = tmp_path / str(every)
         train(tiny(f"training.log_every={every}"), folder, progress=False)
         lines = (folder / "metrics.jsonl").read_text().splitlines()
-        found[every] = [json.loads(line) for line in lines]
-    assert [3, 6] == [record["step"] for record in found[3]]
-    for number, record in enumerate(found[3]):
-        steps_ = found[1][3 * number : 3 * number + 3]
-        assert len({one["loss"] for one in steps_}) == 3
+        records[every] = [json.loads(line) for line in lines]
+    assert [3, 6] == [record["step"] for record in records[3]]
+    for number, record in enumerate(records[3]):
+        steps_ = records[1][3 * number : 3 * number + 3]
+        assert len({step["loss"] for step in steps_}) == 3
         for name in ("loss", "grad_norm"):
-            assert pytest.approx(sum(one[name] for one in steps_) / 3) == record[name]
+            assert pytest.approx(sum(step[name] for step in steps_) / 3) == record[name]
         assert steps_[-1]["learning_rate"] == record["learning_rate"]
 
 
 def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
-    found = train(tiny(), tmp_path, progress=False)
-    before = {path: path.stat().st_mtime_ns for path in found.glob("*.safetensors")}
+    kept = train(tiny(), tmp_path, progress=False)
+    before = {path: path.stat().st_mtime_ns for path in kept.glob("*.safetensors")}
 
-    assert found == train(tiny(), tmp_path, progress=False)
-    assert before == {path: path.stat().st_mtime_ns for path in found.glob("*.safetensors")}
+    assert kept == train(tiny(), tmp_path, progress=False)
+    assert before == {path: path.stat().st_mtime_ns for path in kept.glob("*.safetensors")}
 
 
 def test_settings_of_an_evaluation_are_brought_up_to_date(tiny, tmp_path):
     train(tiny(), tmp_path, progress=False)
-    found = train(tiny("sampler.steps=3"), tmp_path, progress=False)
+    kept = train(tiny("sampler.steps=3"), tmp_path, progress=False)
 
-    assert read_state(found).values["sampler"]["steps"] == 3
+    assert read_state(kept).values["sampler"]["steps"] == 3
 
 
 @frozen
@@ -186,8 +186,8 @@ def test_a_run_of_before_optimizers_could_be_chosen_goes_on(tiny, tmp_path):
 
 def test_metrics_of_steps_that_were_lost_are_dropped(tiny, tmp_path):
     resolved = tiny("training.log_every=1")
-    found = train(resolved, tmp_path, progress=False)
-    (found.parent / "latest").write_text("step-000003")
+    kept = train(resolved, tmp_path, progress=False)
+    (kept.parent / "latest").write_text("step-000003")
     train(resolved, tmp_path, progress=False)
 
     assert steps(tmp_path) == [1, 2, 3, 4, 5, 6]
@@ -231,14 +231,14 @@ def test_a_folder_is_trained_in_by_one_process(tiny, tmp_path):
 
 def test_a_damaged_checkpoint_is_told_and_kept(tiny, tmp_path):
     resolved = tiny()
-    found = train(resolved, tmp_path, progress=False).with_name("step-000003")
-    (found.parent / "latest").write_text(found.name)
-    path = found / "optimizer.safetensors"
+    kept = train(resolved, tmp_path, progress=False).with_name("step-000003")
+    (kept.parent / "latest").write_text(kept.name)
+    path = kept / "optimizer.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
 
     with pytest.raises(ModelLoadError, match=r"optimizer.safetensors: is truncated"):
         train(resolved, tmp_path, progress=False)
-    assert found.exists()
+    assert kept.exists()
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tiny, tmp_path):
@@ -401,12 +401,12 @@ def test_what_is_recorded_of_several_steps(tiny, monkeypatch):
     config = tiny("training.accumulate=2").config
     loop = object.__new__(trainer._Loop)
     loop._config, loop._since = config, 10.0
-    one, two = (torch.tensor(number) for number in (1.0, 4.0))
-    loop._steps = [Step(1, one, 0.1, two), Step(2, two, 0.2, one), Step(3, two, 0.3, two)]
+    low, high = (torch.tensor(number) for number in (1.0, 4.0))
+    loop._steps = [Step(1, low, 0.1, high), Step(2, high, 0.2, low), Step(3, high, 0.3, high)]
     monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: 12.0))
-    found = loop._means()
+    means = loop._means()
 
-    assert found == {
+    assert means == {
         "loss": 3.0,
         "learning_rate": 0.3,
         "grad_norm": 3.0,
@@ -434,7 +434,7 @@ def test_what_is_left_is_told_by_the_steps_of_this_process(monkeypatch, caplog):
     ):
         shown.advance(done, values)
 
-    assert [one.getMessage() for one in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records] == [
         "name: step 11 of 20, loss 9.000; 0:00:02 passed, about 0:00:18 left",
         "name: step 12 of 20, loss 2.500, held-out 3.000; 0:00:04 passed, about 0:00:16 left",
         "name: step 14 of 20, loss 2.000; 0:00:06 passed, about 0:00:09 left",
@@ -445,7 +445,7 @@ def test_a_run_says_at_its_start_what_it_is_and_what_word_counts_reach(tiny, tmp
     """Fault D6, and 5 and 6 of `Everything else`: size, epochs, split, yardsticks, and the twin."""
     caplog.set_level("INFO")
     train(tiny("training.log_every=3", "training.accumulate=2"), tmp_path, prepared=prepare(tiny()))
-    said = [one.getMessage() for one in caplog.records if one.name == progress.__name__]
+    said = [record.getMessage() for record in caplog.records if record.name == progress.__name__]
     first, known, _, soon, _ = said
     prepared = prepare(tiny())
     trained, held_out = len(prepared.train.ids), len(prepared.held_out.ids)

@@ -1,4 +1,4 @@
-"""Plugins of most kinds, each broken in one way; `test_broken.py` says what is told of them.
+"""Plugins of most kinds, each broken in one way; `test_broken.py` says what is reported of them.
 
 Schedules and samplers are broken there, in many more ways.
 """

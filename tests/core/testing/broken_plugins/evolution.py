@@ -29,8 +29,8 @@ class Greedy(Bias):
     name = "greedy"
 
     def adapt(self, model, experience, budget):
-        found = super().adapt(model, experience, evolve(budget, share=1.0))
-        return evolve(found, parameters=model.num_parameters())
+        adaptation = super().adapt(model, experience, evolve(budget, share=1.0))
+        return evolve(adaptation, parameters=model.num_parameters())
 
 
 @offer("level", "trusting")

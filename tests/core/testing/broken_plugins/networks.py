@@ -120,8 +120,8 @@ class PaddedBackbone(Averages):
 @offer("quantizer", "coarse")
 class Coarse(Clipped):
     def fit(self, groups, statistics):
-        found = super().fit(groups, statistics)
-        return evolve(found, codes=found.codes // 4 * 4)
+        quantized = super().fit(groups, statistics)
+        return evolve(quantized, codes=quantized.codes // 4 * 4)
 
 
 @offer("quantizer", "shifted")

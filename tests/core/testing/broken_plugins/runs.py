@@ -17,7 +17,7 @@ from aios_core.scaffold.examples.report import Lines
 from broken_plugins.offers import CALLS, offer
 
 
-class One(Metric):
+class Unit(Metric):
     """Of the network, a value that is always the same."""
 
     of = "model"
@@ -27,25 +27,25 @@ class One(Metric):
 
 
 @offer("metric", "nan")
-class Nan(One):
+class Nan(Unit):
     def measure(self, evidence):
         return {"nan": Estimate(float("nan"))}
 
 
 @offer("metric", "listed")
-class Listed(One):
+class Listed(Unit):
     def measure(self, evidence):
         return [Estimate(1.0)]
 
 
 @offer("metric", "random")
-class Random(One):
+class Random(Unit):
     def measure(self, evidence):
         return {"random": Estimate(random.random())}
 
 
 @offer("metric", "bigger")
-class Bigger(One):
+class Bigger(Unit):
     better: ClassVar = {"one": "bigger"}
 
 
@@ -141,7 +141,7 @@ class Late(Lion):
 class Shrinking(Lion):
     def build(self, weights, *, weight_decay):
         return super().build(
-            [evolve(one, role="matrix") for one in weights], weight_decay=weight_decay
+            [evolve(weight, role="matrix") for weight in weights], weight_decay=weight_decay
         )
 
 
