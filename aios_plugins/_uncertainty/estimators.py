@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aios_core.component import blamed
-from aios_core.contracts import Condition, MaskLevel
+from aios_core.contracts import MaskLevel
 from aios_core.diffusion.random import row_seed
 from aios_core.errors import InferenceError, PluginError
 
 if TYPE_CHECKING:
-    from aios_core.contracts import UncertaintyEstimator
+    from aios_core.contracts import Sequences, UncertaintyEstimator
     from aios_core.diffusion.model import Model
     from aios_core.registry import Registry
 
@@ -84,8 +84,7 @@ def _built(registry: Registry, name: str) -> UncertaintyEstimator:
 @torch.no_grad()
 def read(
     model: Model,
-    ids: Tensor,
-    valid: Tensor,
+    texts: Sequences,
     *,
     counted: Tensor | None = None,
     seed: int = 0,
@@ -95,9 +94,9 @@ def read(
 
     Args:
         model: a diffusion model under masks.
-        ids: (B, L) int64 on the CPU.
-        valid: (B, L) bool, False at padding, on the CPU.
-        counted: (B, L) bool, at least one of a row: of these something is to be said; None: all.
+        texts: B of them on the CPU, at least one target in each; what they give is not hidden.
+        counted: (B, L) bool, at least one target of a row: of these something is to be said; None:
+            all.
         seed: decides what is hidden, with the tokens of a row alone: equal texts hide the same.
         rates: falling.
 
@@ -112,18 +111,20 @@ def read(
             "uncertainty is measured by hiding tokens; expected a diffusion model under masks, not "
             "in blocks"
         )
+    ids = texts.ids
     u = torch.full(ids.shape, torch.inf)
-    for row, text, there in zip(u, ids, valid, strict=True):
+    for row, text, there, target in zip(u, ids, texts.valid, texts.targets, strict=True):
         digest = hashlib.sha256(text[there].numpy().tobytes()).digest()
         generator = torch.Generator().manual_seed(row_seed(seed, int.from_bytes(digest[:8], "big")))
-        row[there] = torch.rand(int(there.sum()), generator=generator)
+        row[target] = torch.rand(int(target.sum()), generator=generator)
     # The first of a row is always hidden, so that there is something to say of few tokens.
     order = u if counted is None else u.masked_fill(~counted, torch.inf)
-    first = torch.zeros_like(valid).scatter_(1, order.argmin(1, keepdim=True), value=True) & valid
-    condition = None if bool(valid.all()) else Condition(model.place(valid))
+    first = torch.zeros_like(ids, dtype=torch.bool)
+    first = first.scatter_(1, order.argmin(1, keepdim=True), value=True) & texts.targets
+    condition = texts.condition(model.place)
     before = torch.full_like(ids, -1)
     for number, rate in enumerate(rates):
-        hidden = (u < rate) | first
+        hidden = (u < rate) | first  # what is given has no number
         z = model.place(torch.where(hidden, model.vocabulary.mask_id, ids))
         t = model.noise.inverse(torch.tensor([1 - rate], dtype=torch.float64)).expand(len(ids))
         where = model.place(hidden)

@@ -104,5 +104,5 @@ def _unsure(model: Model, windows: Windows, seed: int, registry: Registry) -> Te
     if model.mode == "ar" or not model.process.absorbing or model.in_blocks:
         return score(model, windows, draws=2, seed=seed) / windows.sizes
     default = {DEFAULT: estimator(registry)}
-    levels = read(model.eval(), windows.ids, windows.valid, seed=seed)
+    levels = read(model.eval(), windows, seed=seed)
     return torch.from_numpy(scores(levels, default)[DEFAULT]).mean(1)

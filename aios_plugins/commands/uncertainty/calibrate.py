@@ -6,9 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
 from aios_core.errors import DataError
 from aios_core.experiment.evaluate import Subject
 from aios_core.training import checkpoint
@@ -16,11 +13,11 @@ from aios_plugins._uncertainty.calibration import NAME
 from aios_plugins._uncertainty.estimators import DEFAULT, estimators
 from aios_plugins._uncertainty.estimators import estimator as estimator_of
 from aios_plugins.commands.uncertainty.study import study
+from aios_plugins.commands.uncertainty.windows import begin_of, cut, held_out
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from aios_core.contracts import TrainedTokenizer
+    from aios_core.contracts import Sequences
+    from aios_core.training.checkpoint import Checkpoint
 
 
 def calibrate_run(
@@ -53,25 +50,24 @@ def calibrate_run(
     registry = trained.resolved.registry
     estimator_of(registry, estimator)
     subject = Subject.of(trained, trained.resolved)
-    length = subject.config.diffusion.length
-    ids, valid = subject.held_out.windows(length)
     calibration, shown = study(
         subject.model,
-        ids[valid.all(-1)],
+        held_out(subject.held_out),
         estimators(registry),
         training_key=trained.state.training_key,
         windows=windows,
-        others=None if against is None else _windows(against, subject.tokenizer, length),
+        others=None if against is None else _windows(against, trained),
         on_progress=on_progress,
     )
     calibration.save(folder / NAME)
     return shown
 
 
-def _windows(path: Path, tokenizer: TrainedTokenizer, length: int) -> Tensor:
-    """(N, length) int64: the tokens of a file, without the last that fill no window."""
-    ids = tokenizer.encode(path.read_text(encoding="utf-8"))
-    count = len(ids) // length
-    if not count:
-        raise DataError(f"{path}: has {len(ids)} tokens; expected at least {length}")
-    return torch.from_numpy(ids[: count * length].astype(np.int64)).view(count, length)
+def _windows(path: Path, trained: Checkpoint) -> Sequences:
+    """A file as one text, without the last tokens, which fill no window."""
+    ids = trained.tokenizer.encode(path.read_text(encoding="utf-8")).tolist()
+    begin, length = begin_of(trained), trained.model.length
+    if len(begin) + len(ids) < length:
+        raise DataError(f"{path}: has {len(ids)} tokens; expected at least {length - len(begin)}")
+    windows, _ = cut([ids], length, begin, trained.model.vocabulary)
+    return windows[windows.valid.all(-1)]

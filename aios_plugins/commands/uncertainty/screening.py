@@ -17,11 +17,13 @@ from aios_core.memory.opening import embedder_of
 from aios_plugins._uncertainty.calibration import NAME, Calibration
 from aios_plugins._uncertainty.estimators import DEFAULT, Scores, estimators, read, scores
 from aios_plugins._uncertainty.estimators import estimator as estimator_of
+from aios_plugins.commands.uncertainty.windows import begin_of, cut
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from aios_core.config import Resolved
+    from aios_core.contracts import Sequences
     from aios_core.memory import Place
     from aios_core.training.checkpoint import Checkpoint
 
@@ -60,8 +62,8 @@ def score_texts(
     """Score texts by the calibration of a run.
 
     It was made with texts as long as those of the training: shorter ones vary more, so more of them
-    trigger. A
-    text longer than those of the training is read by windows, each of which counts by its tokens.
+    trigger. A longer one is read by windows, each of which counts by its tokens. Where the network
+    has learned where documents begin, a begin token stands in front of each text.
 
     Args:
         model: of a run that was calibrated, on its device.
@@ -96,17 +98,17 @@ def score_texts(
             f"{run / NAME}: says nothing of the estimator {estimator!r}; expected `aios "
             f"uncertainty calibrate {run}` again"
         )
-    ids, valid, counted, owners = _windows(model, texts, span)
+    windows, counted, owners = _windows(model, texts, span)
     read_out: list[Scores] = []
     for reading in range(readings):
         parts = []
-        for at in range(0, len(ids), _ROWS):
-            few, present, said = (x[at : at + _ROWS] for x in (ids, valid, counted))
-            levels = read(model.model, few, present, counted=said, seed=seed * readings + reading)
+        for at in range(0, len(windows), _ROWS):
+            few, said = windows[at : at + _ROWS], counted[at : at + _ROWS]
+            levels = read(model.model, few, counted=said, seed=seed * readings + reading)
             parts.append(scores(calibration.tempered(levels), used, said))
         read_out.append({n: np.concatenate([part[n] for part in parts]) for n in used})
-    weights = np.zeros((len(texts), len(ids)))
-    weights[owners, range(len(ids))] = valid.sum(1)
+    weights = np.zeros((len(texts), len(windows)))
+    weights[owners, range(len(windows))] = windows.sizes
     weights /= weights.sum(1, keepdims=True)
 
     def by_text(scores: Scores) -> Scores:
@@ -132,19 +134,18 @@ def score_texts(
 
 def _windows(
     model: Checkpoint, texts: Sequence[str], span: slice
-) -> tuple[Tensor, Tensor, Tensor, list[int]]:
+) -> tuple[Sequences, Tensor, list[int]]:
     """Windows of texts, row by row.
 
     Returns:
-        Ids (B, L), what is no padding, what counts, and the number of each row's text.
+        B windows, (B, L) what counts of them, and the number of each one's text.
     """
     try:
         encoded = model.tokenizer.encode_each(list(texts))
     except (TokenizerError, TypeError, ValueError) as error:
         raise InferenceError(f"expected texts; {error}") from error
-    rows: list[list[int]] = []
-    owners: list[int] = []
-    most = model.model.length
+    begin, length = begin_of(model), model.model.length
+    most = length - len(begin)
     for number, row in enumerate(encoded):
         if not len(row) or (span != slice(None) and len(row) > most):
             raise InferenceError(f"text {number + 1}: expected 1 to {most} tokens, got {len(row)}")
@@ -153,16 +154,12 @@ def _windows(
                 f"text {number + 1}: expected a span of at least one of its {len(row)} tokens, got "
                 f"{span}"
             )
-        windows = [row[at : at + most].tolist() for at in range(0, len(row), most)]
-        rows += windows
-        owners += [number] * len(windows)
-    width, pad = max(map(len, rows)), model.model.vocabulary.pad_id
-    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
-    valid = torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
-    counted = torch.zeros_like(valid)
-    for at, window in enumerate(rows):
-        counted[at, list(range(len(window))[span])] = True
-    return ids, valid, counted, owners
+    rows = [row.tolist() for row in encoded]
+    windows, owners = cut(rows, length, begin, model.model.vocabulary)
+    counted = torch.zeros_like(windows.targets)
+    for part, targets in zip(counted, windows.targets, strict=True):
+        part[targets.nonzero()[span]] = True
+    return windows, counted, owners
 
 
 def store_uncertain(texts: Sequence[TextScore], place: Place, resolved: Resolved) -> int:

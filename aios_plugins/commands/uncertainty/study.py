@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import torch
 from attrs import frozen
 
-from aios_core.contracts import Sequences
 from aios_core.diffusion.objective import nelbo
 from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
@@ -21,8 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from aios_core.contracts import MaskLevel
+    from aios_core.contracts import MaskLevel, Sequences
     from aios_core.diffusion.model import Model
+
+Rows = TypeVar("Rows", "Tensor", "Sequences")
 
 BINS: Final = 10
 """Of confidence, equally wide."""
@@ -76,23 +77,23 @@ class TextMeasures:
 
 def study(
     model: Model,
-    texts: Tensor,
+    texts: Sequences,
     estimators: Estimators,
     *,
     training_key: str,
     windows: int = 256,
-    others: Tensor | None = None,
+    others: Sequences | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[Calibration, dict[str, Any]]:
     """Calibrate on half of the held-out texts, and measure on the other half.
 
     Args:
         model: a diffusion model under masks.
-        texts: (N, L) int64 on the CPU, held-out texts without padding.
+        texts: held-out ones on the CPU, each by itself in a sequence.
         estimators: at least one; each is calibrated.
         training_key: of the run that the model is of.
         windows: most texts of each half, and of the others.
-        others: (M, L) likewise, of another kind; how well errors there are foreseen is measured.
+        others: likewise, of another kind; how well errors there are foreseen is measured.
         on_progress: called with a number of texts that were read.
 
     Returns:
@@ -105,8 +106,8 @@ def study(
     first, second = halves(texts, windows)
     if len(first) < FEWEST:
         raise DataError(
-            f"{2 * len(first)} held-out texts of {texts.shape[1]} tokens are too few; expected at "
-            f"least {2 * FEWEST}, of which half decide from where on a text is unsure"
+            f"{2 * len(first)} held-out texts of at most {texts.ids.shape[1]} tokens are too few; "
+            f"expected at least {2 * FEWEST}, of which half decide from where on a text is unsure"
         )
     temperatures = Temperatures()
     for levels in _levels(model, first, seed=0, on_progress=on_progress):
@@ -233,7 +234,7 @@ def risk_coverage(
 
 def _measure(
     model: Model,
-    ids: Tensor,
+    texts: Sequences,
     estimators: Estimators,
     temperatures: Sequence[float],
     *,
@@ -244,7 +245,7 @@ def _measure(
     measured: list[Scores] = []
     seen: list[list[tuple[Tensor, ...]]] = [[] for _ in RATES]
     wrong = []
-    for levels in _levels(model, ids, seed=seed, on_progress=on_progress):
+    for levels in _levels(model, texts, seed=seed, on_progress=on_progress):
         tempered, misses = [], []
         for number, (level, temperature) in enumerate(zip(levels, temperatures, strict=True)):
             after = level.tempered(temperature)
@@ -259,7 +260,7 @@ def _measure(
     rates = list(enumerate(RATES))
     return TextMeasures(
         scores={name: np.concatenate([text[name] for text in measured]) for name in estimators},
-        error=_error(model, ids, seed=seed),
+        error=_error(model, texts, seed=seed),
         wrong=np.concatenate(wrong),
         plain=tuple(_tokens(rate, *(joined[i][j] for j in (0, 2, 3))) for i, rate in rates),
         tempered=tuple(_tokens(rate, *(joined[i][j] for j in (1, 2, 4))) for i, rate in rates),
@@ -267,24 +268,24 @@ def _measure(
 
 
 def _levels(
-    model: Model, ids: Tensor, *, seed: int, on_progress: Callable[[int], None]
+    model: Model, texts: Sequences, *, seed: int, on_progress: Callable[[int], None]
 ) -> Iterator[Iterator[MaskLevel]]:
     """Readings of some texts after the other."""
-    for number, rows in enumerate(ids.split(32)):
-        valid = torch.ones_like(rows, dtype=torch.bool)
-        yield read(model, rows, valid, seed=seed * 100_003 + number)
+    for number, start in enumerate(range(0, len(texts), 32)):
+        rows = texts[start : start + 32]
+        yield read(model, rows, seed=seed * 100_003 + number)
         on_progress(len(rows))
 
 
 @torch.no_grad()
-def _error(model: Model, ids: Tensor, *, seed: int) -> NDArray[np.float64]:
+def _error(model: Model, texts: Sequences, *, seed: int) -> NDArray[np.float64]:
     """(N,) nats a token, by the NELBO."""
     generator = torch.Generator().manual_seed(seed + 1)
-    texts, total = Sequences(ids, torch.ones_like(ids, dtype=torch.bool)), torch.zeros(len(ids))
-    random, total = RowRandom.numbered(seed + 1, range(len(ids)), ids.shape[1]), total.double()
+    count, length = texts.ids.shape
+    random, total = RowRandom.numbered(seed + 1, range(count), length), torch.zeros(count).double()
     for _ in range(DRAWS):
-        total += nelbo(model, texts, draw_times(len(ids), generator), random).cpu()
-    nats: NDArray[np.float64] = (total / DRAWS / ids.shape[1]).numpy()
+        total += nelbo(model, texts, draw_times(count, generator), random).cpu()
+    nats: NDArray[np.float64] = (total / DRAWS / texts.sizes).numpy()
     return nats
 
 
@@ -299,12 +300,12 @@ def _tokens(
     return TokenPredictions(rate, sure, right, float(nats.mean()))
 
 
-def halves(rows: Tensor, most: int) -> tuple[Tensor, Tensor]:
+def halves(rows: Rows, most: int) -> tuple[Rows, Rows]:
     """As many rows of each half, evenly spread over it; apart, for neighbours are alike."""
     middle = len(rows) // 2
     return _spread(rows[:middle], most), _spread(rows[len(rows) - middle :], most)
 
 
-def _spread(rows: Tensor, count: int) -> Tensor:
+def _spread(rows: Rows, count: int) -> Rows:
     """So many rows, evenly spread."""
     return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).round().long()]

@@ -16,7 +16,7 @@ def settings(corpus):
         "dataset": {"type": "file", "path": str(corpus)},
         "tokenizer": {"type": "bytes"},
         "backbone": {"type": "transformer", "dim": 32, "layers": 1, "heads": 2},
-        "diffusion": {"length": 16},
+        "diffusion": {"length": 16, "packing": "stream"},
         "training": {"steps": 60, "batch_size": 16, "warmup_steps": 5},
     }
 

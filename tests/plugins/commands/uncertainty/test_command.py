@@ -118,4 +118,4 @@ def test_what_is_kept_goes_where_its_vectors_belong(aios, calibrated, folder, tm
 def test_too_little_text_is_said(aios, folder):
     output = aios("calibrate", folder / "run", "--windows", "5", code=2).stderr
 
-    assert "10 held-out texts of 16 tokens are too few; expected at least 66, of" in output
+    assert "10 held-out texts of at most 16 tokens are too few; expected at least 66, of" in output

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from aios_core.contracts import MaskLevel, Vocabulary
+from aios_core.contracts import MaskLevel, Sequences, Vocabulary
 from aios_core.diffusion.model import Model
 from aios_core.errors import InferenceError
 from aios_core.registry import Registry
@@ -23,6 +23,10 @@ from aios_plugins.noise.loglinear import LogLinear
 ESTIMATORS = estimators(Registry.discover())
 
 
+def whole(ids):
+    return Sequences(ids, torch.ones_like(ids, dtype=torch.bool))
+
+
 def level(probabilities, tokens, before=None, rate=0.5):
     probs = torch.tensor(probabilities)
     hidden = torch.tensor([[True] * len(tokens)])
@@ -34,8 +38,8 @@ def test_equal_texts_are_read_alike_wherever_they_stand(model):
     """In any row of any batch, padded or not."""
     ids = torch.tensor([[97, 98, 99, 100, 0, 0], [101] * 6, [97, 98, 99, 100, 0, 0]])
     valid = torch.tensor([[True] * 4 + [False] * 2, [True] * 6, [True] * 4 + [False] * 2])
-    together = list(read(model, ids, valid, seed=3))
-    alone = list(read(model, ids[:1, :4], valid[:1, :4], seed=3))
+    together = list(read(model, Sequences(ids, valid), seed=3))
+    alone = list(read(model, Sequences(ids[:1, :4], valid[:1, :4]), seed=3))
 
     for each, level in zip(alone, together, strict=True):
         assert torch.equal(level.hidden[0], level.hidden[2])
@@ -67,7 +71,7 @@ def test_means_are_of_what_counts_row_by_row():
 
 def test_what_is_hidden_less_is_hidden_more(model):
     ids = torch.randint(97, 120, (4, 16))
-    levels = list(read(model, ids, torch.ones_like(ids, dtype=torch.bool)))
+    levels = list(read(model, whole(ids)))
 
     assert list(RATES) == [level.rate for level in levels]
     for more, less in pairwise(levels):
@@ -82,13 +86,13 @@ def test_a_row_is_read_alone_as_in_a_batch_and_padding_is_nothing(model):
     ids = torch.randint(97, 120, (3, 16))
     valid = torch.ones_like(ids, dtype=torch.bool)
     valid[0, 9:] = False
-    together = scores(read(model, ids, valid, seed=4), ESTIMATORS)
-    alone = scores(read(model, ids[:1], valid[:1], seed=4), ESTIMATORS)
+    together = scores(read(model, Sequences(ids, valid), seed=4), ESTIMATORS)
+    alone = scores(read(model, Sequences(ids[:1], valid[:1]), seed=4), ESTIMATORS)
 
     for name in ESTIMATORS:
         assert np.allclose(together[name][0], alone[name][0], atol=1e-5), name
     changed = torch.where(valid, ids, 5)
-    again = scores(read(model, changed, valid, seed=4), ESTIMATORS)
+    again = scores(read(model, Sequences(changed, valid), seed=4), ESTIMATORS)
     assert all(np.allclose(together[name], again[name], atol=1e-5) for name in ESTIMATORS)
 
 
@@ -101,7 +105,7 @@ def test_a_network_hears_the_time_of_as_many_masks_as_it_sees(noise):
     reports = []
     timed.backbone.register_forward_pre_hook(lambda _, given: reports.append(given[1]))
     ids = torch.randint(0, 3, (4, 400), generator=torch.Generator().manual_seed(0))
-    for each in read(timed, ids, torch.ones_like(ids, dtype=torch.bool)):
+    for each in read(timed, whole(ids)):
         x = torch.where(each.hidden, vocabulary.mask_id, ids)
         share = timed.noise.mask_rate(reports[-1].double())
 
@@ -116,7 +120,7 @@ def test_something_is_said_of_what_counts_at_every_level(model):
     valid = torch.ones_like(ids, dtype=torch.bool)
     valid[::2, 9:] = False
     counted = torch.nn.functional.one_hot(torch.arange(16) % 9, 16).bool()
-    levels = list(read(model, ids, valid, counted=counted))
+    levels = list(read(model, Sequences(ids, valid), counted=counted))
 
     for level in levels:
         assert level.hidden[counted].all()
@@ -157,7 +161,7 @@ def test_a_third_party_s_estimator_measures_beside_ours(model, tmp_plugin, caplo
     ids = torch.randint(97, 120, (3, 16), generator=torch.Generator().manual_seed(2))
     valid = torch.ones_like(ids, dtype=torch.bool)
     ours, all_of_them = (
-        scores(read(model, ids, valid, seed=4), each) for each in (ESTIMATORS, offered)
+        scores(read(model, Sequences(ids, valid), seed=4), each) for each in (ESTIMATORS, offered)
     )
 
     assert {*ESTIMATORS, "surprise"} == set(offered)

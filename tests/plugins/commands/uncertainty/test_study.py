@@ -140,17 +140,17 @@ def test_confidence_falls_into_ten_bins():
 def test_what_is_measured_of_texts_is_of_each_of_them(model):
     """The share that is wrong, and the bound a token; more than fit into one batch."""
     ids = torch.randint(97, 120, (40, 16), generator=torch.Generator().manual_seed(0))
-    valid, read_texts = torch.ones_like(ids, dtype=torch.bool), []
+    texts, read_texts = Sequences(ids, torch.ones_like(ids, dtype=torch.bool)), []
     result = _measure(
-        model, ids, ESTIMATORS, (2.0,) * len(RATES), seed=3, on_progress=read_texts.append
+        model, texts, ESTIMATORS, (2.0,) * len(RATES), seed=3, on_progress=read_texts.append
     )
     misses = [
         torch.cat([
             level.mean(level.log_probs.argmax(-1) != level.tokens) for level in batch
         ]).view(len(RATES), -1).mean(0)
         for batch in (
-            list(read(model, ids[:32], valid[:32], seed=3 * 100_003)),
-            list(read(model, ids[32:], valid[32:], seed=3 * 100_003 + 1)),
+            list(read(model, texts[:32], seed=3 * 100_003)),
+            list(read(model, texts[32:], seed=3 * 100_003 + 1)),
         )
     ]  # fmt: skip
 
@@ -164,18 +164,19 @@ def test_what_is_measured_of_texts_is_of_each_of_them(model):
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         times = draw_times(400, generator)
-        texts = Sequences(ids.repeat(10, 1), valid.repeat(10, 1))
-        nats = nelbo(model, texts, times, RowRandom.numbered(0, range(400), 16)) / 16
+        again = Sequences(ids.repeat(10, 1), texts.valid.repeat(10, 1))
+        nats = nelbo(model, again, times, RowRandom.numbered(0, range(400), 16)) / 16
     assert pytest.approx(float(nats.mean()), rel=0.1) == result.error.mean()
 
 
 def test_no_two_batches_and_no_two_halves_are_hidden_alike(monkeypatch):
     """Every batch of 32 texts has a seed of its own, and each text is read once."""
     seen, counted = [], []
-    monkeypatch.setattr(study, "read", lambda _, rows, __, *, seed: seen.append((seed, rows)))
+    monkeypatch.setattr(study, "read", lambda _, rows, *, seed: seen.append((seed, rows.ids)))
     ids = torch.arange(70)[:, None]
+    texts = Sequences(ids, torch.ones_like(ids, dtype=torch.bool))
     for seed in (0, 1, 2):
-        list(study._levels(None, ids, seed=seed, on_progress=counted.append))
+        list(study._levels(None, texts, seed=seed, on_progress=counted.append))
     seeds = [seed for seed, _ in seen]
 
     assert [0, 1, 2, 100_003, 100_004, 100_005, 200_006, 200_007, 200_008] == seeds
@@ -193,7 +194,8 @@ def test_an_error_is_the_mean_bound_of_a_token_on_noise_of_its_own(monkeypatch):
         return torch.arange(3).double() * 8 * len(asked)
 
     monkeypatch.setattr(study, "nelbo", nelbo)
-    result = study._error(None, torch.zeros(3, 4, dtype=torch.long), seed=6)
+    ids = torch.zeros(3, 4, dtype=torch.long)
+    result = study._error(None, Sequences(ids, torch.ones_like(ids, dtype=torch.bool)), seed=6)
     draws = study.DRAWS
 
     assert [((3, 4), True)] * draws == [(tuple(each[0]), each[1]) for each in asked]
