@@ -62,6 +62,11 @@ _OPTIONS: Final = (
         type=whole(0, 2**31 - 1),
         help="Id of a token that is never drawn; may be repeated.",
     ),
+    click.option(
+        "--raw",
+        is_flag=True,
+        help="Continue prompts as they are, without the template of the run's data set.",
+    ),
     click.option("--ignore-eos", is_flag=True, help="Continue after an end-of-text token."),
     click.option(
         "--regex",

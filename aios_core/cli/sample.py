@@ -57,7 +57,8 @@ _KEYS: Final = {
 @click.option(
     "--prompt",
     metavar="TEXT",
-    help="Text that every sample starts with. Names of special tokens in it are plain text.",
+    help="Text that every sample starts with or, where the data has prompts or chats, what "
+    "is asked, put into the template of its data. Names of special tokens in it are plain text.",
 )
 @click.option(
     "--prompts",
@@ -181,8 +182,9 @@ def command(
         twin=mode == "ar" and (twin or True),
         memory=memory,
     )
+    raw = generation["raw"]
     for where, text in named:
-        _check_prompt(engine, where, text)
+        _check_prompt(engine, where, text, raw=raw)
     cued = bool(prompt or infill or named)
     recalls = not no_memory and cued and _remembers(engine, mode, generation)
     given = given_options({**generation, "memory_guided": recalls or memory is not None})
@@ -190,7 +192,7 @@ def command(
     given_texts = [text for _, text in named] or prompt or ""
     if stream:
         updates = engine.stream(given_texts, mode=mode, **options)
-        _print_stream(updates, prompt or "", as_json=as_json)
+        _print_stream(updates, _written(engine, prompt or "", raw=raw), as_json=as_json)
         return
     with Screen(engine.tokenizer) as screen:
         if watch:
@@ -218,13 +220,28 @@ def _check_infill(infill: str | None, *, whole: bool, mode: str | None) -> None:
         raise click.UsageError("only diffusion fills gaps; leave --mode ar")
 
 
-def _check_prompt(engine: ArrowEngine, where: str, text: str) -> None:
+def _written(engine: ArrowEngine, prompt: str, *, raw: bool) -> str:
+    """A prompt with what the template of the run's data says around it."""
+    ids = _asked(engine, prompt, raw=raw)
+    plain = ids == engine.tokenizer.encode(prompt).tolist()
+    return prompt if plain else engine.tokenizer.decode(ids)
+
+
+def _asked(engine: ArrowEngine, text: str, *, raw: bool) -> list[int]:
+    from aios_core.inference.prompts import asked
+
+    dataset = engine.models[engine.mode].resolved.config.dataset
+    (ids,) = asked(dataset, engine.tokenizer, text, raw=raw)
+    return ids
+
+
+def _check_prompt(engine: ArrowEngine, where: str, text: str, *, raw: bool) -> None:
     """See that there is room behind a text of a file.
 
     Raises:
         InferenceError: there is none.
     """
-    count = len(engine.tokenizer.encode(text))
+    count = len(_asked(engine, text, raw=raw))
     if count >= engine.sample_length:
         raise InferenceError(
             f"{where}: the text has {count} tokens and samples have {engine.sample_length}; "

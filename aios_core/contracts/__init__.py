@@ -51,7 +51,16 @@ from aios_core.contracts.randomness import Randomness
 from aios_core.contracts.reader import FileReader, TextSettings
 from aios_core.contracts.records import Id, Rows, store_schema
 from aios_core.contracts.report import AblationResults, Report
-from aios_core.contracts.rows import Completion, Role, Row, Segment, Task
+from aios_core.contracts.rows import (
+    Completion,
+    Control,
+    Role,
+    Row,
+    Segment,
+    Task,
+    TextContent,
+    content_of,
+)
 from aios_core.contracts.sampler import (
     AdaptiveSampler,
     Controls,
@@ -93,6 +102,7 @@ __all__ = [
     "Conditioner",
     "Constraint",
     "Continuous",
+    "Control",
     "Controls",
     "Corruption",
     "CueSource",
@@ -155,6 +165,7 @@ __all__ = [
     "Task",
     "TensorFormat",
     "TensorSource",
+    "TextContent",
     "TextSettings",
     "Texts",
     "TokenProcess",
@@ -168,6 +179,7 @@ __all__ = [
     "Vocabulary",
     "Weight",
     "Windows",
+    "content_of",
     "store_schema",
     "tokenizer_errors",
 ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Final, Literal, final
+from typing import Any, Final, Literal, final
 
 from aios_core.contracts.rows import Row
 
@@ -66,6 +66,19 @@ class Dataset:
         if type(self).rows is Dataset.rows:
             return map(Row.of, filter(None, self.documents()))
         return chain.from_iterable(map(self.rows, SPLITS))
+
+    def asked(self, prompt: str | Mapping[str, Any]) -> Row | None:
+        """What stands before the answer to a prompt, written as in the rows that were learned from.
+
+        None: prompts are continued as they are, which is right for rows that are one text.
+
+        Args:
+            prompt: what somebody asks, or what a row has of it, by column.
+
+        Raises:
+            DataError: the prompt is not what rows are made of.
+        """
+        return None
 
     def columns(self) -> int | None:
         """Characters of a line where rows are grids of characters, shown as such; None: texts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from attrs import Attribute, evolve, field, frozen, validators
 
@@ -11,6 +11,47 @@ ROLES: Final[tuple[Role, ...]] = ("given", "target", "absent")
 
 TEXT: Final = "text"
 """Name of the segment, and of the modality, of a row that is one text."""
+
+
+@frozen
+class Control:
+    """Text of a template: names of the tokenizer's special tokens in it are these tokens.
+
+    As in ``Control("<|im_end|>")``. It is for what a configuration or a model's own files say, and
+    never for what somebody wrote: that is a str, in which such names are text.
+    """
+
+    text: str = field(validator=validators.instance_of(str))
+
+
+TextContent: TypeAlias = str | tuple[str | Control, ...]
+"""Of a segment that is text: somebody's words, or several parts, each encoded apart."""
+
+
+def content_of(*parts: str | Control) -> TextContent:
+    """Parts as a content, without empty ones; a str where that is all there is.
+
+    Examples:
+        >>> content_of("", "words"), content_of(Control("<a>"), Control("<b>"), "words")
+        ('words', (Control(text='<a><b>'), 'words'))
+    """
+    kept: list[str | Control] = []
+    for part in parts:
+        if isinstance(part, Control) and kept and isinstance(before := kept[-1], Control):
+            kept[-1] = Control(before.text + part.text)
+        elif part not in ("", Control("")):
+            kept.append(part)
+    if not kept:
+        return ""
+    only = kept[0]
+    return only if len(kept) == 1 and isinstance(only, str) else tuple(kept)
+
+
+def is_content(value: object) -> bool:
+    """Whether a value is the content of a segment that is text."""
+    if isinstance(value, tuple):
+        return all(isinstance(part, str | Control) for part in value)
+    return isinstance(value, str)
 
 
 @frozen
@@ -23,12 +64,18 @@ class Segment:
     name: str = field(validator=validators.and_(validators.instance_of(str), validators.min_len(1)))
     """As in ``"prompt"``; mixtures of tasks choose by it."""
     content: Any
-    """What its modality keeps: a str where that is text."""
+    """What its modality keeps: where that is text, a str, or a tuple of str and `Control`."""
     role: Role = field(default="target", validator=validators.in_(ROLES))
     """``"given"`` is seen, never noised, and has no loss; ``"target"`` is learned and sampled;
     ``"absent"`` is not part of the sequence."""
     modality: str = field(default=TEXT, validator=validators.min_len(1))
     """What kind of data it is."""
+
+    @property
+    def text(self) -> str:
+        """All of a content that is text."""
+        parts = (self.content,) if isinstance(self.content, str) else self.content
+        return "".join(part.text if isinstance(part, Control) else part for part in parts)
 
 
 @frozen
@@ -49,6 +96,9 @@ class Row:
     segments: tuple[Segment, ...] = field(validator=validators.min_len(1))
     where: str = field(default="", eq=False, kw_only=True, validator=validators.instance_of(str))
     """Where it is from, as in ``"train.csv:12"``, for messages; nothing where that is not known."""
+    chat: bool = field(default=False, kw_only=True, validator=validators.instance_of(bool))
+    """Its segments are turns of a chat, named by who speaks, each with a str as its content; what
+    stands between them is written by the tokenizer's own template (`TrainedTokenizer.chat`)."""
 
     @classmethod
     def of(cls, text: str, *, where: str = "") -> Row:
@@ -60,12 +110,13 @@ class Row:
         """The text of a row that is nothing but one target text; None of any other."""
         first = self.segments[0]
         plain = len(self.segments) == 1 and first.modality == TEXT and first.role == "target"
-        return first.content if plain and first.name == TEXT else None
+        own = plain and first.name == TEXT and isinstance(first.content, str)
+        return first.content if own else None
 
     def joined(self, *roles: Role) -> str:
         """The texts of all segments of these roles, one behind the other, without a separator."""
         texts = (s for s in self.segments if s.role in roles and s.modality == TEXT)
-        return "".join(segment.content for segment in texts)
+        return "".join(segment.text for segment in texts)
 
 
 def _apart(task: Task, _attribute: Attribute[Any], names: tuple[str, ...]) -> None:
@@ -96,13 +147,14 @@ class Task:
         named = {*self.given, *self.absent}
         if not named <= targets or targets <= named:
             return None
-        return Row(
-            tuple(
+        return evolve(
+            row,
+            segments=tuple(
                 evolve(segment, role="given" if segment.name in self.given else "absent")
                 if segment.role == "target" and segment.name in named
                 else segment
                 for segment in row.segments
-            )
+            ),
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aios_core.contracts.padding import Padding
+from aios_core.contracts.rows import Control
 from aios_core.contracts.space import Vocabulary
 from aios_core.contracts.spelling import Spelling
 from aios_core.errors import TokenizerError
@@ -16,6 +17,8 @@ from aios_core.errors import TokenizerError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from aios_core.contracts.rows import Row, TextContent
 
 
 class ArrowArray(Protocol):
@@ -78,6 +81,53 @@ class TrainedTokenizer(ABC):
         Raises:
             TokenizerError: the text holds a lone surrogate, which is not a character.
         """
+
+    def encode_control(self, text: str) -> NDArray[np.int32]:
+        """Ids of a template's text, (n,) int32, in which names of special tokens are these tokens.
+
+        They are those of the tokenizer's files alone, and never those of `vocabulary`. Override it
+        where files have such tokens; here there are none.
+
+        Raises:
+            TokenizerError: as for `encode`.
+        """
+        return self.encode(text)
+
+    def encode_content(self, content: TextContent) -> NDArray[np.int32]:
+        """Ids of the content of a segment, (n,) int32, each of its parts apart.
+
+        Raises:
+            TokenizerError: as for `encode`.
+        """
+        if isinstance(content, str):
+            return self.encode(content)
+        import numpy as np
+
+        ids = (
+            self.encode_control(part.text) if isinstance(part, Control) else self.encode(part)
+            for part in content
+        )
+        return np.concatenate([np.empty(0, np.int32), *ids])
+
+    def chat(self, row: Row, *, asked: bool = False) -> Row:
+        """A row of turns, `Row.chat`, as the tokenizer's own template writes it.
+
+        What the template says is `Control` and given, but for the end of a turn that is a target,
+        which is learned; what turns say stays apart from it, a str. Override it where files have
+        such a template; here there is none.
+
+        Args:
+            row: of turns; none of an assistant's is empty.
+            asked: up to where the answer to the last turn begins, instead of all turns.
+
+        Raises:
+            TokenizerError: there is no template, or it cannot be used.
+            DataError: it refuses these turns, or changes what they say.
+        """
+        raise TokenizerError(
+            f"{type(self).__name__} has no chat template; expected a tokenizer with one, or texts "
+            "by role for the template of the data set"
+        )
 
     @abstractmethod
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
@@ -160,6 +210,10 @@ class TrainedTokenizer(ABC):
 
 class Tokenizer(ABC):
     """How to obtain a tokenizer: from texts, or from a folder that one was saved to."""
+
+    def files(self) -> tuple[Path, ...]:
+        """Files that what is trained depends on and that no field names, as those of a folder."""
+        return ()
 
     @abstractmethod
     def train(self, texts: Iterable[str]) -> TrainedTokenizer:

@@ -21,6 +21,7 @@ from aios_core.inference.progress import Progress
 from aios_core.inference.prompts import (
     Prompt,
     PromptRow,
+    asked,
     encoded,
     is_text,
     prompted,
@@ -68,7 +69,10 @@ class ArrowEngine:
         engine.diffuse("The gate", conditioned=True, guidance_scale=2).cues
 
     Prompts are a text, several texts, token ids, or several rows of them; answers have an entry
-    for each row. Names of special tokens in a text are text; who means the tokens gives ids.
+    for each row. Of a run that learned answers, a text is what is asked: it is put into the prompt
+    of the data set, or into a user's turn of its chats; other columns and other turns are given as
+    the data has them, ``{"question": "...", "context": "..."}``, ``{"messages": [...]}``.
+    Names of special tokens in a text are text; who means the tokens gives ids.
     Options are the fields of `Settings`. Everything that cannot be done is an `InferenceError`
     before any computation.
 
@@ -282,6 +286,7 @@ class ArrowEngine:
         settings = Settings.of(options)
         mode = self._mode("diffusion", settings)
         settings.reject(("max_new_tokens",), "the gaps say how long the text is")
+        settings.reject(("raw",), "texts with gaps stay what they are; leave it out")
         if gap < 1:
             raise InferenceError(f"gap is {gap}; expected 1 token or more")
         texts = [text] if isinstance(text, str) else text
@@ -291,10 +296,11 @@ class ArrowEngine:
 
     def likelihoods(
         self,
-        prompt: str | Sequence[int],
+        prompt: str | Mapping[str, Any] | Sequence[int],
         candidates: Sequence[str] | Sequence[Sequence[int]],
         *,
         mode: Mode | None = None,
+        raw: bool = False,
         draws: int = DRAWS,
         seed: int | None = None,
     ) -> Likelihoods:
@@ -306,9 +312,10 @@ class ArrowEngine:
         that differences are surer than the numbers themselves.
 
         Args:
-            prompt: text or token ids, also none.
+            prompt: see the class; also none.
             candidates: what may follow, texts or token ids, none of them empty.
             mode: whose likelihood; unset: that of the engine.
+            raw: as in `Settings`.
             draws: by diffusion, orders in which tokens are hidden, each of 8 calls of the network.
             seed: decides the draws; unset: that of the run.
 
@@ -316,7 +323,8 @@ class ArrowEngine:
             InferenceError: this cannot be done; the message says why.
         """
         mode = self._mode(mode, Settings())
-        (given,) = encoded(self.tokenizer, prompt) if len(prompt) else ([],)
+        dataset = self._config.dataset
+        (given,) = asked(dataset, self.tokenizer, prompt, raw=raw) if len(prompt) else ([],)
         questions = asked_behind(
             given, encoded(self.tokenizer, candidates), self.context, self._bos
         )
@@ -368,7 +376,7 @@ class ArrowEngine:
         """A row for each text that is wanted, prompts repeated side by side."""
         length = self.sample_length
         rows = []
-        for ids in encoded(self.tokenizer, prompt):
+        for ids in asked(self._config.dataset, self.tokenizer, prompt, raw=settings.raw):
             count = settings.max_new_tokens or length - len(ids)
             if count < 1:
                 raise InferenceError(

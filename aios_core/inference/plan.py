@@ -14,7 +14,7 @@ from aios_core.inference.causal import CausalRun
 from aios_core.inference.constraints import TextConstraint
 from aios_core.inference.masked import MaskedRun
 from aios_core.inference.prompt_guidance import guided_by_cues, guided_by_prompt
-from aios_core.inference.prompts import encoded
+from aios_core.inference.prompts import asked
 from aios_core.inference.settings import CONSTRAINTS
 from aios_core.inference.windows import WindowedRun, slide
 
@@ -127,7 +127,12 @@ def _guidance(
             "guidance requires a prompt, but a row is fully masked; expected prompts"
         )
     if settings.negative_prompt is not None:
-        (negative,) = encoded(trained.tokenizer, settings.negative_prompt)
+        (negative,) = asked(
+            trained.resolved.config.dataset,
+            trained.tokenizer,
+            settings.negative_prompt,
+            raw=settings.raw,
+        )
         if whole:
             raise InferenceError(
                 "negative_prompt: stands for a prompt, and texts with gaps have none"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import evolve, frozen
 from torch import Tensor
 
-from aios_core.errors import InferenceError, TokenizerError
+from aios_core.component import blamed
+from aios_core.errors import DataError, InferenceError, TokenizerError
 
 if TYPE_CHECKING:
-    from aios_core.contracts import TrainedTokenizer
+    from aios_core.contracts import Dataset, Row, TrainedTokenizer
 
-Prompt = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Any
-"""A text, texts, the token ids of one (also an array), or those of several."""
+Prompt = str | Mapping[str, Any] | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Any
+"""A text, or values by column as a row of the run's data set has them; several of either; the token
+ids of one (also an array), or those of several."""
 
 
 @frozen(eq=False)
@@ -69,6 +71,69 @@ def encoded(tokenizer: TrainedTokenizer, prompt: Prompt) -> list[list[int]]:
         return [tokenizer.vocabulary.check(row).tolist() for row in rows]
     except (TokenizerError, TypeError, ValueError) as error:
         raise InferenceError(f"prompt: expected text or token ids; {error}") from error
+
+
+def asked(
+    dataset: Dataset, tokenizer: TrainedTokenizer, prompt: Prompt, *, raw: bool = False
+) -> list[list[int]]:
+    """Token ids of what stands before the answer to each prompt.
+
+    Texts are written as the rows of the data set write theirs: names of special tokens in what its
+    template says are these tokens, and in a prompt they are text.
+
+    Args:
+        dataset: of the run.
+        tokenizer: of the run.
+        prompt: what is asked; an empty text asks nothing, and token ids stay what they are.
+        raw: texts stay what they are as well.
+
+    Raises:
+        InferenceError: it is not what rows are made of, or cannot be encoded.
+    """
+    prompts: Any = [prompt] if isinstance(prompt, str | Mapping) else prompt
+    if not (isinstance(prompts, Sequence) and prompts):
+        return encoded(tokenizer, prompt)
+    if not all(isinstance(entry, str | Mapping) for entry in prompts):
+        return encoded(tokenizer, prompt)
+    rows = [_asked(dataset, entry, raw=raw) for entry in prompts]
+    if not any(rows):
+        return encoded(tokenizer, prompts)
+    try:
+        return [
+            tokenizer.encode(entry).tolist() if row is None else _ids(row, tokenizer)
+            for entry, row in zip(prompts, rows, strict=True)
+        ]
+    except DataError as error:  # of a template, which says where it is
+        raise InferenceError(str(error)) from error
+    except TokenizerError as error:
+        raise InferenceError(f"prompt: {error}") from error
+
+
+def _asked(dataset: Dataset, prompt: str | Mapping[str, Any], *, raw: bool) -> Row | None:
+    """The row of a prompt; None: it stays what it is."""
+    if isinstance(prompt, str) and (raw or not prompt):
+        return None
+    if raw:
+        raise InferenceError("`prompt`: expected a text where `raw` is set, got values by column")
+    try:
+        with blamed(dataset, "asked"):
+            row = dataset.asked(prompt)
+    except DataError as error:
+        raise InferenceError(str(error)) from error
+    if row is None and not isinstance(prompt, str):
+        raise InferenceError(
+            "prompt: expected a text or token ids, got values by column, which rows of the run's "
+            "data set do not have"
+        )
+    return row
+
+
+def _ids(row: Row, tokenizer: TrainedTokenizer) -> list[int]:
+    """The token ids of a row that ends where an answer begins."""
+    if row.chat:
+        row = tokenizer.chat(row, asked=True)
+    given = (segment for segment in row.segments if segment.role != "absent")
+    return [int(i) for segment in given for i in tokenizer.encode_content(segment.content)]
 
 
 def prompted(ids: Sequence[int], count: int, mask_id: int) -> PromptRow:

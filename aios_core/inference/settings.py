@@ -62,6 +62,8 @@ class Settings:
     """More than 1 avoids tokens that the row holds already."""
     suppress_tokens: Sequence[int] | None = None
     """Token ids that are never drawn."""
+    raw: bool = field(default=False, validator=validators.instance_of(bool))
+    """Continue texts as they are, without the template that the run's data set has for prompts."""
     ignore_eos: bool = False
     """Go on behind the end of a text, for exactly ``max_new_tokens``."""
     seed: int | None = None

@@ -32,7 +32,7 @@ from aios_core.training.tokens import Tokens
 if TYPE_CHECKING:
     from aios_core.config import Resolved
     from aios_core.config.schema import Config
-    from aios_core.contracts import Split, TrainedTokenizer
+    from aios_core.contracts import Row, Split, TrainedTokenizer
     from aios_core.training.spool import Part
     from aios_core.training.token_rows import TokenRows
 
@@ -97,10 +97,11 @@ def prepare(resolved: Resolved, corpus: Corpus | None = None) -> Prepared:
 
 
 def tokenizer_files(resolved: Resolved) -> list[str]:
-    """SHA-256 of each file that the section of the tokenizer names: one may change in its place."""
+    """SHA-256 of each file that the tokenizer is made of: one may change in its place."""
     section = resolved.values["tokenizer"]
-    named = (section[key[1]] for key in resolved.paths if key[0] == "tokenizer" and len(key) == 2)
-    return [str(entry(Path(file))["sha256"]) for file in named if Path(file).is_file()]
+    named = [section[key[1]] for key in resolved.paths if key[0] == "tokenizer" and len(key) == 2]
+    files = [*map(Path, named), *resolved.config.tokenizer.files()]
+    return [str(entry(file)["sha256"]) for file in files if file.is_file()]
 
 
 def check_sampling(config: Config, tokenizer: TrainedTokenizer) -> None:
@@ -132,7 +133,7 @@ def tokens(corpus: Corpus, part: Part, tokenizer: TrainedTokenizer, framing: Fra
         folder = cache_folder() / "rows" / name
         _cached(folder, lambda to: token_rows.write(to, corpus.rows(part), tokenizer))
         rows = token_rows.read(folder, tokenizer.vocabulary)
-        exact = part == "train" or _is_exact(name, rows, tokenizer, lambda: corpus.texts(part))
+        exact = part == "train" or _is_exact(name, rows, tokenizer, lambda: corpus.rows(part))
     return Tokens(rows, content.num_bytes, name, framing, exact)
 
 
@@ -140,7 +141,7 @@ def _is_exact(
     name: str,
     rows: TokenRows,
     tokenizer: TrainedTokenizer,
-    texts: Callable[[], Iterator[str]],
+    source: Callable[[], Iterator[Row]],
 ) -> bool:
     """Whether tokens decode to the texts that they were made of, from the cache where it says so.
 
@@ -151,7 +152,10 @@ def _is_exact(
         ends = zip(rows.starts, rows.ends, strict=True)
         try:
             decoded = (tokenizer.decode(rows.ids[start : end - 1]) for start, end in ends)
-            same = all(text == back for text, back in zip_longest(texts(), decoded))
+            texts = (
+                token_rows.written(row, tokenizer).joined("given", "target") for row in source()
+            )
+            same = all(text == back for text, back in zip_longest(texts, decoded))
         except TokenizerError:  # for which it is too much, so nothing shows that it is the text
             same = False
         replace_text(folder / "exact.json", json.dumps(same))

@@ -9,14 +9,16 @@ import weakref
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from aios_core.contracts.dataset import SPLITS, Dataset, Split, border, cut
-from aios_core.contracts.rows import TEXT, Row, Segment
+from aios_core.contracts.rows import TEXT, Control, Row, Segment, is_content
 from aios_core.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from aios_core.contracts.rows import TextContent
 
 Part = Literal[Split, "whole"]
 PARTS: Final[tuple[Part, ...]] = (*SPLITS, "whole")
@@ -128,10 +130,10 @@ class Spool:
                     f"{where}: segment {segment.name!r} is of the modality {segment.modality!r}; "
                     f"expected {TEXT!r}"
                 )
-            if not isinstance(segment.content, str):
+            if not is_content(segment.content):
                 raise DataError(
-                    f"{where}: segment {segment.name!r}: expected a str, got "
-                    f"{type(segment.content).__name__}"
+                    f"{where}: segment {segment.name!r}: expected a str, or a tuple of str and "
+                    f"Control, got {type(segment.content).__name__}"
                 )
         if row.text is None and not row.joined("target"):
             roles = ", ".join(f"{s.name} ({s.role})" for s in row.segments)
@@ -146,7 +148,8 @@ class _Counter:
         self._digest, self._num_bytes = hashlib.sha256(), 0
 
     def add(self, row: Row) -> None:
-        size, data = _encoded(row)
+        # Wherever they are from, the same rows are the same.
+        size, data = _encoded(evolve(row, where="") if row.chat else row)
         # With its length, so that it counts where a row ends.
         self._digest.update(size.to_bytes(8, "little"))
         self._digest.update(data)
@@ -167,15 +170,31 @@ def _encoded(row: Row) -> tuple[int, bytes]:
     if (text := row.text) is not None:
         data = text.encode()
         return len(data), data
-    plain = [[s.name, s.role, s.modality, s.content] for s in row.segments]
+    plain: Any = [[s.name, s.role, s.modality, _plain(s.content)] for s in row.segments]
+    if row.chat:  # which may still be refused, with where it is from
+        plain = {"turns": plain, "where": row.where}
     data = json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
     return len(data) | _SEGMENTED, data
 
 
 def _decoded(data: bytes) -> Row:
-    return Row(
-        tuple(
-            Segment(name, content, role, modality)
-            for name, role, modality, content in json.loads(data)
-        )
+    plain = json.loads(data)
+    chat = isinstance(plain, dict)
+    segments = tuple(
+        Segment(name, _content(content), role, modality)
+        for name, role, modality, content in (plain["turns"] if chat else plain)
     )
+    return Row(segments, chat=chat, where=plain["where"] if chat else "")
+
+
+def _plain(content: TextContent) -> Any:
+    """A content as JSON has it."""
+    if isinstance(content, str):
+        return content
+    return [{"control": p.text} if isinstance(p, Control) else p for p in content]
+
+
+def _content(plain: Any) -> TextContent:
+    if isinstance(plain, str):
+        return plain
+    return tuple(Control(p["control"]) if isinstance(p, dict) else p for p in plain)

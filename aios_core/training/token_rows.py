@@ -104,11 +104,17 @@ def segment_starts(rows: TokenRows) -> NDArray[np.int64]:
     return starts
 
 
+def written(row: Row, tokenizer: TrainedTokenizer) -> Row:
+    """A row with what the tokenizer's own template adds to a chat."""
+    return tokenizer.chat(row) if row.chat else row
+
+
 def write(folder: Path, rows: Iterable[Row], tokenizer: TrainedTokenizer) -> None:
     """Keep rows as token ids in a folder.
 
     Raises:
         TokenizerError: the tokenizer cannot encode a text.
+        DataError: its template refuses a chat.
     """
     names: dict[str, int] = {}
     ends: list[int] = []
@@ -119,10 +125,10 @@ def write(folder: Path, rows: Iterable[Row], tokenizer: TrainedTokenizer) -> Non
     with (folder / _IDS).open("wb") as file:
         for row in rows:
             plain = plain and row.text is not None
-            for segment in row.segments:
+            for segment in written(row, tokenizer).segments:
                 if segment.role == "absent":
                     continue
-                ids = tokenizer.encode(segment.content).astype("<i4")
+                ids = tokenizer.encode_content(segment.content).astype("<i4")
                 file.write(ids.tobytes())
                 end += len(ids)
                 number = names.setdefault(segment.name, len(names))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from attrs import frozen
 
-from aios_core.contracts import Row, Segment
+from aios_core.contracts import Control, Role, Row, Segment, content_of
 from aios_core.contracts.reader import writable
 from aios_core.errors import DataError
 from aios_plugins.datasets._templates import Template
@@ -20,6 +20,10 @@ TEMPLATES: Final[Mapping[str, str]] = {
     ASSISTANT: "Assistant: {content}\n",
 }
 """Of the roles, unless a configuration has others."""
+
+ROLES: Final = ("system", "developer", "user", ASSISTANT, "tool")
+"""Those that templates of tokenizers are written for, which may put any name that is there between
+their special tokens: one that a row makes up would be a part of the template."""
 
 Learn = Literal["all", "last"]
 
@@ -35,17 +39,16 @@ class Turn(NamedTuple):
 class Chats:
     """How chats are written.
 
-    The answer begins where the content of an assistant's turn does, so that it is a prompt that
-    ends with the literal text before it which asks for an answer; what follows the content in the
+    The answer begins where the content of an assistant's turn does; what follows the content in the
     template is learned, as the end of the turn.
     """
 
-    templates: Mapping[str, Template]
-    """By role, with the slot ``content``."""
+    templates: Mapping[str, Template] | None
+    """By role, with the slot ``content``; None: the tokenizer's own template writes them."""
     learn: Learn = "all"
 
     def row(self, turns: list[Turn], where: str) -> Row:
-        """The row of a chat.
+        """The row of a chat, up to the last turn of the assistant.
 
         Args:
             turns: as `turns_of` gives them.
@@ -57,29 +60,63 @@ class Chats:
         last = max(i for i, turn in enumerate(turns) if turn.role == ASSISTANT)
         segments: list[Segment] = []
         for number, turn in enumerate(turns[: last + 1]):
-            if turn.role not in self.templates:
-                raise DataError(
-                    f"{where}: turn {number + 1} has the role {turn.role!r}, and the template has "
-                    f"{', '.join(self.templates)}; expected one of these, or a template for it"
-                )
-            before, behind = self.templates[turn.role].around("content")
-            if turn.role == ASSISTANT and (self.learn == "all" or number == last):
-                segments += [
-                    Segment(turn.role, before, "given"),
-                    Segment(turn.role, turn.content + behind, "target"),
-                ]
-            else:
-                segments.append(Segment(turn.role, before + turn.content + behind, "given"))
-        return Row(tuple(segment for segment in segments if segment.content), where=where)
+            answer = turn.role == ASSISTANT and (self.learn == "all" or number == last)
+            segments += self._segments(turn, "target" if answer else "given", number, where)
+        return self._row(segments, where)
+
+    def asked(self, turns: list[Turn], where: str) -> Row:
+        """What stands before the answer to the last turn.
+
+        Raises:
+            DataError: a role has no template, or there is nothing to answer.
+        """
+        if not turns or turns[-1].role == ASSISTANT:
+            got = "one of the assistant" if turns else "no turn"
+            raise DataError(f"{where}: expected a turn to answer as the last one, got {got}")
+        segments: list[Segment] = []
+        for number, turn in enumerate(turns):
+            segments += self._segments(turn, "given", number, where)
+        if self.templates is not None:
+            before, _ = self.templates[ASSISTANT].around("content")
+            segments.append(Segment(ASSISTANT, content_of(Control(before)), "given"))
+        return self._row(segments, where)
+
+    def _row(self, segments: list[Segment], where: str) -> Row:
+        if self.templates is None:
+            return Row(tuple(segments), where=where, chat=True)
+        kept = tuple(segment for segment in segments if segment.content)
+        if not kept:
+            raise DataError(f"{where}: expected a turn that says something, got empty ones")
+        return Row(kept, where=where)
+
+    def _segments(self, turn: Turn, role: Role, number: int, where: str) -> list[Segment]:
+        """Those of a turn."""
+        known: Collection[str] = ROLES if self.templates is None else self.templates
+        if turn.role not in known:
+            more = "" if self.templates is None else ", or a template for it"
+            raise DataError(
+                f"{where}: turn {number + 1} has the role {turn.role!r}, and the template has "
+                f"{', '.join(known)}; expected one of these{more}"
+            )
+        if self.templates is None:
+            return [Segment(turn.role, turn.content, role)]
+        before, behind = map(Control, self.templates[turn.role].around("content"))
+        if role == "given":
+            return [Segment(turn.role, content_of(before, turn.content, behind), role)]
+        answer = content_of(turn.content, behind)
+        return [Segment(turn.role, content_of(before), "given"), Segment(turn.role, answer, role)]
 
 
-def turns_of(values: Mapping[str, Any], column: str, where: str) -> list[Turn]:
+def turns_of(
+    values: Mapping[str, Any], column: str, where: str, *, answered: bool = True
+) -> list[Turn]:
     """The turns of a chat.
 
     Args:
         values: of a row.
         column: that holds its turns, a list of objects with ``role`` and ``content``.
         where: they are from.
+        answered: whether the assistant must have a turn.
 
     Raises:
         DataError: it holds something else, no turn of an assistant, an empty one, or a system's
@@ -95,7 +132,7 @@ def turns_of(values: Mapping[str, Any], column: str, where: str) -> list[Turn]:
             "with role and content"
         )
     turns = [_turn(message, f"{where}: turn {n}") for n, message in enumerate(values[column], 1)]
-    if not any(turn.role == ASSISTANT for turn in turns):
+    if answered and not any(turn.role == ASSISTANT for turn in turns):
         roles = ", ".join(turn.role for turn in turns) or "no turn"
         raise DataError(f"{where}: expected a turn of the {ASSISTANT}, got {roles}")
     for number, turn in enumerate(turns, 1):

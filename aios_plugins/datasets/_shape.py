@@ -9,9 +9,9 @@ from typing import Any, Literal
 import attrs
 from attrs import Attribute, field, frozen, validators
 
-from aios_core.contracts import Dataset, Row, Segment
+from aios_core.contracts import Dataset, Row, Segment, TextContent
 from aios_core.errors import DataError
-from aios_plugins.datasets._chat import ASSISTANT, TEMPLATES, Chats, turns_of
+from aios_plugins.datasets._chat import ASSISTANT, TEMPLATES, Chats, Turn, turns_of
 from aios_plugins.datasets._templates import Template, plain
 
 _name: Any = validators.optional(validators.min_len(1))
@@ -31,10 +31,11 @@ class Shaped(Dataset):
     messages: str | None = field(default=None, validator=_name)
     """Column of chats: lists of objects with ``role`` and ``content``. The turns of the assistant
     are learned, all others given."""
-    template: dict[str, str] | None = field(default=None)
-    """How the turns of a chat are written, by role, as in ``user = "User: {content}\\n"``; unset:
-    ``{content}`` and an empty line, ``User: {content}`` and ``Assistant: {content}``, each a
-    line."""
+    template: dict[str, str] | Literal["tokenizer"] | None = field(default=None)
+    """How the turns of a chat are written, by role, as in ``user = "User: {content}\\n"``; or
+    ``"tokenizer"``, by its own chat template; unset: ``{content}`` and an empty line,
+    ``User: {content}`` and ``Assistant: {content}``, each a line. Names of the tokenizer's special
+    tokens are these tokens in a template, and text in what a row says."""
     learn: Literal["all", "last"] = "all"
     """Of a chat: every turn of the assistant, or the last alone."""
 
@@ -74,11 +75,15 @@ class Shaped(Dataset):
             )
 
     @template.validator
-    def _of_roles(self, attribute: Attribute[Any], value: dict[str, str] | None) -> None:
+    def _of_roles(self, attribute: Attribute[Any], value: dict[str, str] | str | None) -> None:
         if value is None:
             return
         if self.messages is None:
             raise ValueError("is for chats; expected messages as well, or leave it out")
+        if isinstance(value, str):
+            if value != "tokenizer":
+                raise ValueError(f"expected texts by role, or 'tokenizer', got {value!r}")
+            return
         if ASSISTANT not in value:
             raise ValueError(f"expected one for the role {ASSISTANT}, got {', '.join(value)}")
         for role, text in value.items():
@@ -105,11 +110,41 @@ class Shaped(Dataset):
         if self._pair is None:
             return Row.of(plain({**values}, self.key, where), where=where)
         prompt, answer = (template.filled(values, where) for template in self._pair)
-        if not answer:
+        if not _says(answer):
             raise DataError(f"{where}: the answer is empty; expected text in {self.answer!r}")
         return Row(
             (Segment("prompt", prompt, "given"), Segment("answer", answer, "target")), where=where
         )
+
+    def asked(self, prompt: str | Mapping[str, Any]) -> Row | None:
+        """What stands before the answer to a prompt.
+
+        Args:
+            prompt: the only column of the prompt's template, or what a user says; or the columns
+                of a row, of which the answer's are not needed.
+
+        Raises:
+            DataError: the prompt has several columns and a text is given, or one is missing.
+        """
+        where = "prompt"
+        if self.messages is not None:
+            if isinstance(prompt, str):
+                return self._chats.asked([Turn("user", prompt)], where)
+            return self._chats.asked(turns_of(prompt, self.messages, where, answered=False), where)
+        if self._pair is None:
+            if isinstance(prompt, str):
+                return None
+            return Row((Segment("prompt", plain({**prompt}, self.key, where), "given"),))
+        template, _ = self._pair
+        if isinstance(prompt, str):
+            if len(set(template.slots)) > 1:
+                raise DataError(
+                    f"{where}: is made of the columns {', '.join(template.slots)}; expected a "
+                    "value for each of them, got a text"
+                )
+            prompt = dict.fromkeys(template.slots, prompt)
+        content = template.filled(prompt, where)
+        return Row((Segment("prompt", content, "given"),), where=where)
 
     @cached_property
     def _pair(self) -> tuple[Template, Template] | None:
@@ -119,8 +154,16 @@ class Shaped(Dataset):
 
     @cached_property
     def _chats(self) -> Chats:
-        texts = self.template or TEMPLATES
+        if isinstance(self.template, str):
+            return Chats(None, self.learn)
+        texts = TEMPLATES if self.template is None else self.template
         return Chats({role: Template.parse(text) for role, text in texts.items()}, self.learn)
+
+
+def _says(content: TextContent) -> bool:
+    """Whether there is more in a content than what its template says."""
+    parts = (content,) if isinstance(content, str) else content
+    return any(isinstance(part, str) and part for part in parts)
 
 
 def shape_fields() -> tuple[str, ...]:

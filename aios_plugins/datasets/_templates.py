@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from aios_core.contracts import Control, TextContent, content_of
 from aios_core.contracts.reader import writable
 from aios_core.errors import DataError
 
@@ -62,8 +63,8 @@ class Template:
         (before, _), *rest = self.parts
         return before, "".join(literal for literal, _ in rest)
 
-    def filled(self, values: Mapping[str, Any], where: str) -> str:
-        """The text for the values of a row.
+    def filled(self, values: Mapping[str, Any], where: str) -> TextContent:
+        """The text for the values of a row, which stay apart from what the template says.
 
         Args:
             values: by column: texts or numbers, which are written as JSON writes them.
@@ -72,10 +73,10 @@ class Template:
         Raises:
             DataError: a column is missing, or holds something else.
         """
-        return "".join(
-            literal if slot is None else literal + plain(values, slot, where)
-            for literal, slot in self.parts
-        )
+        parts: list[str | Control] = []
+        for literal, slot in self.parts:
+            parts += [Control(literal), "" if slot is None else plain(values, slot, where)]
+        return content_of(*parts)
 
 
 def plain(values: Mapping[str, Any], column: str, where: str) -> str:

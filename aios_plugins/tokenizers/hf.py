@@ -152,6 +152,19 @@ class TrainedHf(EngineTokenizer):
         with engine_errors(where=self.source):
             return self.engine.encode(text).view(np.int32)
 
+    def encode_control(self, text: str) -> NDArray[np.int32]:
+        """Likewise, with names of the file's special tokens read as these tokens."""
+        with engine_errors(where=self.source):
+            return self._naming.encode(text).view(np.int32)
+
+    @cached_property
+    def _naming(self) -> fast_tokenizer.Tokenizer:
+        """The same file, read so that names of special tokens are these tokens."""
+        if self.engine.parse_special:
+            return self.engine
+        own = self.backend == "engine"
+        return fast_tokenizer.Tokenizer(self.engine.to_json(), engine=own, parse_special=True)
+
     def encode_each(self, texts: Texts) -> list[NDArray[np.int32]]:
         """Ids of several texts, strings or an Arrow array of them, on several threads."""
         with engine_errors(where=self.source):

@@ -77,7 +77,14 @@ class TrainedTiktoken(TrainedTokenizer):
 
     def encode(self, text: str) -> NDArray[np.int32]:
         """Ids of a text; names of the encoding's special tokens are text, unless asked for."""
-        allowed: Any = "all" if self.parse_special else set()
+        return self._encode(text, special=self.parse_special)
+
+    def encode_control(self, text: str) -> NDArray[np.int32]:
+        """Likewise, with names of the encoding's special tokens read as these tokens."""
+        return self._encode(text, special=True)
+
+    def _encode(self, text: str, *, special: bool) -> NDArray[np.int32]:
+        allowed: Any = "all" if special else set()
         with tokenizer_errors():
             text.encode()
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from aios_core.contracts.dataset import SPLITS, Dataset
-from aios_core.contracts.rows import TEXT, Row
+from aios_core.contracts.rows import TEXT, Row, is_content
 from aios_core.testing.contracts.base import Contract
 
 
@@ -41,8 +41,8 @@ class DatasetContract(Contract["Dataset"]):
             for segment in row.segments:
                 if segment.modality == TEXT:
                     text = segment.content
-                    assert isinstance(text, str), f"a document is {type(text).__name__}"
-                    text.encode()
+                    assert is_content(text), f"a document is {type(text).__name__}"
+                    segment.text.encode()
 
     def test_order_is_fixed(self, instance: Dataset) -> None:
         """Caches, splits and exact resumption rest on the same rows each time."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
-from aios_core.contracts import Dataset, Row, Segment
+from aios_core.contracts import Control, Dataset, Row, Segment
 from aios_core.contracts.dataset import SPLITS
 from aios_core.errors import DataError
 from aios_core.training.spool import Spool
@@ -33,7 +34,7 @@ class Rows(Some):
     [
         (3, "row 2: expected a str or a Row, got int"),
         (Row.of("\ud800"), "row 2: cannot be UTF-8"),
-        (Row((Segment("p", 3),)), "row 2: segment 'p': expected a str, got int"),
+        (Row((Segment("p", 3),)), "row 2: segment 'p': expected a str, or .*, got int"),
         (Row((Segment("p", "a", "given"),)), r"row 2: expected a target that is not empty, got p"),
         (
             Row((Segment("p", "a", "given"), Segment("a", ""))),
@@ -52,15 +53,31 @@ def test_rows_are_read_back_as_they_were():
     rows = [
         Row((Segment("prompt", "2+2=", "given"), Segment("answer", "4"))),
         Row((Segment("a", "\0", "absent"), Segment("a", "ü"), Segment("b", "", "given"))),
+        Row((Segment("a", (Control("<a>"), "b", Control("c")), "given"), Segment("b", ("d", "e")))),
+        Row((Segment("user", "a", "given"), Segment("assistant", "b")), chat=True, where="x:1"),
         Row.of("plain"),
     ]
     spool = Spool(Rows(*rows), "name")
-    assert rows[:2] == list(spool.rows("train"))
-    assert rows[2:] == list(spool.rows("validation"))
+    assert rows[:-1] == list(spool.rows("train"))
+    assert rows[-1:] == list(spool.rows("validation"))
     assert rows == list(spool.rows("whole"))
-    assert ["2+2=4", "ü", "plain"] == list(spool.texts("whole"))
-    assert [3, 5, 8] == [spool.contents[part].num_bytes for part in (*SPLITS, "whole")]
+    assert ["", "", "", "x:1", ""] == [row.where for row in spool.rows("whole")]
+    assert ["2+2=4", "ü", "<a>bcde", "ab", "plain"] == list(spool.texts("whole"))
+    assert [6, 5, 11] == [spool.contents[part].num_bytes for part in (*SPLITS, "whole")]
     plain = Spool(Some("ab", "c"), "name").contents["whole"]
     assert plain == Spool(Rows(Row.of("ab"), Row.of("c")), "name").contents["whole"]
     other = Spool(Rows(Row((Segment("x", "ab"),)), Row.of("c")), "name").contents["whole"]
     assert plain != other, "the names of segments count"
+
+
+def test_what_rows_are_does_not_depend_on_where_they_are_from():
+    """But on what is a template's in them, and on who writes it."""
+
+    def digest(**changes):
+        chat = Row((Segment("user", "a", "given"), Segment("assistant", "b")), chat=True)
+        return Spool(Rows(attrs.evolve(chat, **changes), Row.of("c")), "n").contents["train"].sha256
+
+    template = (Segment("user", (Control("a"),), "given"), Segment("assistant", "b"))
+    assert digest(where="x") == digest(where="y")
+    several = [digest(), digest(chat=False), digest(chat=False, segments=template)]
+    assert 3 == len(set(several))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aios_core.contracts import Row, Segment
+from aios_core.contracts import Control, Row, Segment
 from aios_core.errors import DataError
 from aios_core.formats import reader_of
 from aios_core.testing.contracts.reader import ReaderContract
@@ -65,7 +65,12 @@ def test_every_kind_compressed_in_a_zip_and_in_a_folder(tmp_path, suffix, packin
         file.writestr(name, data)
         file.writestr("__MACOSX/b.csv", "no,row\n")
     expected = [
-        Row((Segment("prompt", f"Q: {q}\nA: ", "given"), Segment("answer", a)))
+        Row(
+            (
+                Segment("prompt", (Control("Q: "), q, Control("\nA: ")), "given"),
+                Segment("answer", a),
+            )
+        )
         for q, a in (("1+1", "2"), ("2,2", "4"))
     ]
     for path in (tmp_path / "folder" / "deep" / name, tmp_path / "folder", tmp_path / "z.zip"):
@@ -80,7 +85,7 @@ def test_names_of_columns_and_templates(tmp_path):
     path = lines(tmp_path, {"input": "a", "output": 7, "{x}": "b"})
     (row,) = File(path, prompt="input", answer="{output} {{end}}").all_rows()
 
-    assert ("a", "7 {end}") == tuple(segment.content for segment in row.segments)
+    assert ("a", ("7", Control(" {end}"))) == tuple(segment.content for segment in row.segments)
     assert "a.jsonl:1" in row.where
 
 
