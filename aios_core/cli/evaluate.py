@@ -59,10 +59,11 @@ def command(
 
     \b
     Examples:
-      aios evaluate runs/demo
-      aios evaluate runs/demo --set sampler.steps=8 --set sampling.num_samples=64
-      aios evaluate runs/demo --texts README.md
-      aios evaluate runs/demo --arm "cosine · ancestral · steps 16" --base
+      aios evaluate runs/text
+      aios evaluate runs/text --set sampler.steps=8 --set sampling.num_samples=64
+      aios evaluate runs/text --texts README.md
+      aios evaluate runs/text --arm "cosine · ancestral · steps 16" --base
+      aios evaluate runs/demo --other-rows --set dataset.clues=0.2
     """  # noqa: D301  # \b is for click
     from aios_core.experiment.evaluate import evaluate_run
     from aios_core.training.measured import OtherTextsError

@@ -62,8 +62,8 @@ def command(
 
     \b
     Examples:
-      aios run examples/demo.toml --output runs/first
-      aios run examples/demo.toml --set noise.type=cosine --output runs/cosine
+      aios run examples/text.toml --output runs/first
+      aios run examples/text.toml --set noise.type=cosine --output runs/cosine
       aios run runs/cosine/run.lock.toml --output runs/again
     """  # noqa: D301  # \b is for click
     from aios_core import logs

@@ -139,23 +139,23 @@ def command(
 
     \b
     Examples:
-      aios sample runs/demo --num 4
-      aios sample runs/demo --prompt "Return the" --steps 16 --temperature 0.8 --watch
-      aios sample runs/demo --prompts questions.txt --num 2 --json
-      aios sample runs/demo --infill "Return ___ if the file <mask:4> exists."
-      aios sample runs/demo --prompt "Return the" --mode ar --stream
-      aios sample runs/demo --regex "[a-z]+(, [a-z]+)*" --top-p 0.9 --json
-      aios sample runs/demo --json-schema examples/person.json --block-size 16
-      aios sample runs/demo --constraint "regex:[0-9]+" --length 8
-      aios sample runs/demo --arm "cosine · ancestral · steps 16" --seed 1
-      aios sample runs/demo --sampler threshold --block-size 16 --cache dual
-      aios sample runs/demo --prompt "Return the" --guidance-scale 2 --negative-prompt "Print"
+      aios sample runs/text --num 4
+      aios sample runs/text --prompt "Return the" --steps 16 --temperature 0.8 --watch
+      aios sample runs/text --prompts questions.txt --num 2 --json
+      aios sample runs/text --infill "Return ___ if the file <mask:4> exists."
+      aios sample runs/text --prompt "Return the" --mode ar --stream
+      aios sample runs/text --regex "[a-z]+(, [a-z]+)*" --top-p 0.9 --json
+      aios sample runs/text --json-schema examples/person.json --block-size 16
+      aios sample runs/text --constraint "regex:[0-9]+" --length 8
+      aios sample runs/text --arm "cosine · ancestral · steps 16" --seed 1
+      aios sample runs/text --sampler threshold --block-size 16 --cache dual
+      aios sample runs/text --prompt "Return the" --guidance-scale 2 --negative-prompt "Print"
 
     With memories, for a model that was trained with some:
 
     \b
       aios memory add examples/notes.jsonl --store runs/store
-      aios run examples/demo.toml --set 'conditioner={type="memory",k=4,store="runs/store"}' --output runs/mem
+      aios run examples/text.toml --set 'conditioner={type="memory",k=4,store="runs/store"}' --output runs/mem
       aios sample runs/mem --prompt "The gate" --memory runs/store --guidance-scale 2
     """  # noqa: D301, E501  # \b is for click
     check_overrides(overrides, _KEYS, _SECTIONS)

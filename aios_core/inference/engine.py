@@ -62,7 +62,7 @@ _LINES: Final = 10
 class ArrowEngine:
     """Trained models, ready to write: autoregressive, by diffusion, or both.
 
-        engine = ArrowEngine.load("runs/demo")
+        engine = ArrowEngine.load("runs/text")
         engine.generate("Return the", max_new_tokens=20, mode="ar").texts
         engine.diffuse("Return the", num_inference_steps=16, temperature=0.8).texts
         engine.infill("Return ___ if the file <mask:4> exists.").texts

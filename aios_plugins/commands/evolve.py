@@ -30,10 +30,10 @@ def command() -> None:
 
     \b
     Examples:
-      aios evolve run runs/demo --texts Cargo.lock
-      aios evolve status runs/demo
-      aios evolve history runs/demo
-      aios evolve rollback runs/demo
+      aios evolve run runs/text --texts Cargo.lock
+      aios evolve status runs/text
+      aios evolve history runs/text
+      aios evolve rollback runs/text
     """  # noqa: D301  # \b is for click
 
 
@@ -82,14 +82,14 @@ def evolve_run(
 
     \b
     Examples:
-      aios evolve run runs/demo --texts Cargo.lock --level l2-lora --set evolution.steps=300
-      aios evolve run runs/demo --texts Cargo.lock --rounds 2 --set seed=1 --json
+      aios evolve run runs/text --texts Cargo.lock --level l2-lora --set evolution.steps=300
+      aios evolve run runs/text --texts Cargo.lock --rounds 2 --set seed=1 --json
 
     The texts of a store:
 
     \b
       aios memory add Cargo.lock --store runs/lines
-      aios evolve run runs/demo --memories runs/lines --filter "text LIKE '%e%'" --set seed=2
+      aios evolve run runs/text --memories runs/lines --filter "text LIKE '%e%'" --set seed=2
     """  # noqa: D301  # \b is for click
     from aios_core.config import resolve
     from aios_core.training import checkpoint
@@ -142,7 +142,7 @@ def status(run: Path, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios evolve status runs/demo
+      aios evolve status runs/text
     """  # noqa: D301  # \b is for click
     from aios_plugins.evolution.journal import Journal
 
@@ -172,8 +172,8 @@ def history(run: Path, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios evolve history runs/demo
-      aios evolve history runs/demo --json
+      aios evolve history runs/text
+      aios evolve history runs/text --json
     """  # noqa: D301  # \b is for click
     from aios_plugins.evolution.journal import Journal
 
@@ -205,8 +205,8 @@ def rollback(run: Path, to: str | None, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios evolve rollback runs/demo
-      aios evolve rollback runs/demo base
+      aios evolve rollback runs/text
+      aios evolve rollback runs/text base
     """  # noqa: D301  # \b is for click
     _move(run, to, "rollback", as_json=as_json)
 
@@ -236,7 +236,7 @@ def use(run: Path, version: str, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios evolve use runs/demo HEAD
+      aios evolve use runs/text HEAD
     """  # noqa: D301  # \b is for click
     _move(run, version, "use", as_json=as_json)
 
@@ -249,7 +249,7 @@ def verify(run: Path, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios evolve verify runs/demo
+      aios evolve verify runs/text
     """  # noqa: D301  # \b is for click
     from aios_core.training import checkpoint
     from aios_plugins.evolution.rollback import faults

@@ -109,10 +109,10 @@ def command(
 
     \b
     Examples:
-      aios quantize runs/demo --bits 4
-      aios quantize runs/demo --bits 2 --quality calibrated --output runs/small.parquet
-      aios quantize runs/demo --bits-per-weight 4.5 --json
-      aios quantize runs/demo --quantizer rtn --bits 8 --set quantizer.symmetric=true
+      aios quantize runs/text --bits 4
+      aios quantize runs/text --bits 2 --quality calibrated --output runs/small.parquet
+      aios quantize runs/text --bits-per-weight 4.5 --json
+      aios quantize runs/text --quantizer rtn --bits 8 --set quantizer.symmetric=true
 
     A file of tensors:
 

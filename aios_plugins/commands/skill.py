@@ -32,9 +32,9 @@ def command() -> None:
 
     \b
     Examples:
-      aios evolve run runs/demo --texts Cargo.lock --level l2-lora --set seed=3
-      aios skill ls runs/demo
-      aios skill show runs/demo HEAD
+      aios evolve run runs/text --texts Cargo.lock --level l2-lora --set seed=3
+      aios skill ls runs/text
+      aios skill show runs/text HEAD
     """  # noqa: D301  # \b is for click
 
 
@@ -58,8 +58,8 @@ def ls(run: Path, context: str | None, place: str | None, *, as_json: bool) -> N
 
     \b
     Examples:
-      aios skill ls runs/demo
-      aios skill ls runs/demo --like "questions about numbers"
+      aios skill ls runs/text
+      aios skill ls runs/text --like "questions about numbers"
     """  # noqa: D301  # \b is for click
     from aios_plugins.evolution.journal import Journal
 
@@ -103,7 +103,7 @@ def show(run: Path, skill: str, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios skill show runs/demo HEAD
+      aios skill show runs/text HEAD
     """  # noqa: D301  # \b is for click
     from aios_plugins.evolution.card import read
     from aios_plugins.evolution.readme import readme
@@ -124,8 +124,8 @@ def import_(run: Path, folder: Path, name: str | None) -> None:
 
     \b
     Examples:
-      aios skill export runs/demo HEAD runs/a-skill
-      aios skill import runs/demo runs/a-skill
+      aios skill export runs/text HEAD runs/a-skill
+      aios skill import runs/text runs/a-skill
     """  # noqa: D301  # \b is for click
     from aios_core.training import checkpoint
     from aios_plugins.evolution.journal import Journal
@@ -155,7 +155,7 @@ def export(run: Path, skill: str, folder: Path) -> None:
 
     \b
     Examples:
-      aios skill export runs/demo HEAD runs/my-skill
+      aios skill export runs/text HEAD runs/my-skill
     """  # noqa: D301  # \b is for click
     from aios_plugins.evolution.journal import Journal
     from aios_plugins.evolution.skills import hand_out
@@ -176,7 +176,7 @@ def merge(run: Path, skills: tuple[str, ...], name: str) -> None:
 
     \b
     Examples:
-      aios skill merge runs/demo HEAD=0.5 --name half
+      aios skill merge runs/text HEAD=0.5 --name half
     """  # noqa: D301  # \b is for click
     from aios_core.training import checkpoint
     from aios_plugins.evolution import skills as cards
@@ -208,7 +208,7 @@ def revoke(run: Path, skill: str, reason: str) -> None:
 
     \b
     Examples:
-      aios skill revoke runs/demo HEAD --reason "learned from texts that we may not use"
+      aios skill revoke runs/text HEAD --reason "learned from texts that we may not use"
     """  # noqa: D301  # \b is for click
     from aios_plugins.evolution import skills
     from aios_plugins.evolution.journal import Journal
@@ -226,8 +226,8 @@ def delete(run: Path, skill: str) -> None:
 
     \b
     Examples:
-      aios skill merge runs/demo HEAD=0.25 --name quarter
-      aios skill delete runs/demo quarter
+      aios skill merge runs/text HEAD=0.25 --name quarter
+      aios skill delete runs/text quarter
     """  # noqa: D301  # \b is for click
     from aios_plugins.evolution import skills
     from aios_plugins.evolution.journal import Journal

@@ -18,7 +18,7 @@ def command(file, overrides):
 
     \b
     Examples:
-      aios first-text examples/demo.toml
+      aios first-text examples/text.toml
     """  # noqa: D301  # \b is for click
     from aios_core.config import load  # here, so that the help is quick
 

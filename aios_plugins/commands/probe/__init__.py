@@ -80,9 +80,9 @@ def command(
 
     \b
     Examples:
-      aios probe runs/demo
-      aios probe runs/demo --data --quantizer rtn --heatmap runs/probe.png
-      aios probe runs/demo --against runs/first --metric norm --metric alpha
+      aios probe runs/text
+      aios probe runs/text --data --quantizer rtn --heatmap runs/probe.png
+      aios probe runs/text --against runs/first --metric norm --metric alpha
     """  # noqa: D301  # \b is for click
     for option, file, suffixes in (
         ("--output", output, (".parquet",)),

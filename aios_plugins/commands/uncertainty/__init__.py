@@ -38,8 +38,8 @@ def command() -> None:
 
     \b
     Examples:
-      aios uncertainty calibrate runs/demo --against BENCHMARKS.md
-      aios uncertainty score runs/demo --text "Return the file."
+      aios uncertainty calibrate runs/text --against BENCHMARKS.md
+      aios uncertainty score runs/text --text "Return the file."
     """  # noqa: D301  # \b is for click
 
 
@@ -70,8 +70,8 @@ def calibrate(
 
     \b
     Examples:
-      aios uncertainty calibrate runs/demo
-      aios uncertainty calibrate runs/demo --against BENCHMARKS.md --json
+      aios uncertainty calibrate runs/text
+      aios uncertainty calibrate runs/text --against BENCHMARKS.md --json
     """  # noqa: D301  # \b is for click
     from aios_core.errors import require_extra
 
@@ -126,9 +126,9 @@ def score(
 
     \b
     Examples:
-      aios uncertainty score runs/demo --text "Return the file."
-      aios uncertainty score runs/demo examples/sentences.txt --json
-      aios uncertainty score runs/demo examples/sentences.txt --keep runs/unsure
+      aios uncertainty score runs/text --text "Return the file."
+      aios uncertainty score runs/text examples/sentences.txt --json
+      aios uncertainty score runs/text examples/sentences.txt --keep runs/unsure
     """  # noqa: D301  # \b is for click
     named = [(f"text {number}", value) for number, value in enumerate(text, 1)]
     named += [pair for file in files for pair in texts_of(file)]

@@ -25,8 +25,8 @@ def command(folder: Path, *, as_json: bool) -> None:
 
     \b
     Examples:
-      aios verify runs/demo
-      aios verify runs/demo --json
+      aios verify runs/text
+      aios verify runs/text --json
     """  # noqa: D301  # \b is for click
     from aios_plugins.commands.verify.run import verify_run
 

@@ -25,7 +25,7 @@ def command() -> None:
 
     \b
     Examples:
-      aios quantize runs/demo --bits 4 --output runs/int4.parquet
+      aios quantize runs/text --bits 4 --output runs/int4.parquet
       aios weights ls runs/int4.parquet
       aios weights verify runs/int4.parquet
       aios weights convert runs/int4.parquet runs/int4.safetensors --dequantize

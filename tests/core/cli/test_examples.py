@@ -1,6 +1,7 @@
-"""Every example in every help runs as it stands, in the order of the help, after a demo.
+"""Every example in every help runs as it stands, in the order of the help, after the examples.
 
-The demo and what is trained are made small by another examples/demo.toml; nothing else is changed.
+Those and what is trained are made small by another examples/text.toml and examples/demo.toml;
+nothing else is changed.
 """
 
 import os
@@ -57,33 +58,36 @@ def test_every_help_has_an_example_of_its_own(path, command):
 
 
 def small(text):
-    """The demo, for seconds instead of minutes."""
-    demo = tomllib.loads(text)
-    demo["dataset"] = {"type": "file", "path": "../corpus.txt"}
-    demo["tokenizer"]["vocab_size"] = 400
-    demo["backbone"] |= {"dim": 32, "layers": 1, "heads": 2}
-    demo["training"] |= {"steps": 60}
-    demo["sampling"] |= {"num_samples": 4}
-    demo["evaluation"] |= {"max_tokens": 4200}  # 70 windows, of which calibration asks for 66
-    demo["ablate"] |= {"sampler.steps": [4, 16], "seed": [0]}
-    demo["ablate"]["baseline"]["sampler.steps"] = 16
-    demo["evolution"] = {"base_tolerance": 10.0}  # whatever so small a network forgets
-    return tomli_w.dumps(demo)
+    """An example, for seconds instead of minutes."""
+    values = tomllib.loads(text)
+    values["backbone"] |= {"dim": 32, "layers": 1, "heads": 2}
+    values["training"] |= {"steps": 60}
+    values["sampling"] |= {"num_samples": 4}
+    values["evaluation"] |= {"max_tokens": 4200}  # 70 windows, of which calibration asks for 66
+    values["ablate"] |= {"sampler.steps": [4, 16], "seed": [0]}
+    values["ablate"]["baseline"]["sampler.steps"] = 16
+    values["evolution"] = {"base_tolerance": 10.0}  # whatever so small a network forgets
+    return values
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The folder of a user who has run the demo, and its network alone."""
+    """The folder of a user who has run the demo, the one with texts, and its network alone."""
     folder = tmp_path_factory.mktemp("user")
     shutil.copytree(ROOT / "examples", folder / "examples")
     for name in ("README.md", "BENCHMARKS.md", "Cargo.lock"):
         shutil.copy(ROOT / name, folder)
     texts = [(ROOT / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md")]
     (folder / "corpus.txt").write_text("\n\n".join(texts) * 5, "utf-8")
-    demo = folder / "examples" / "demo.toml"
-    demo.write_text(small(demo.read_text("utf-8")), "utf-8")
-    shell(folder, "aios ablate examples/demo.toml --output runs/demo")
-    shell(folder, "aios run examples/demo.toml --output runs/first")
+    demo, text = (folder / "examples" / f"{name}.toml" for name in ("demo", "text"))
+    demo.write_text(tomli_w.dumps(small(demo.read_text("utf-8"))), "utf-8")
+    values = small(text.read_text("utf-8"))
+    values["dataset"] = {"type": "file", "path": "../corpus.txt"}
+    values["tokenizer"]["vocab_size"] = 400
+    text.write_text(tomli_w.dumps(values), "utf-8")
+    for name in ("demo", "text"):
+        shell(folder, f"aios ablate examples/{name}.toml --output runs/{name}")
+    shell(folder, "aios run examples/text.toml --output runs/first")
     return folder
 
 
@@ -117,8 +121,8 @@ def test_every_example_runs_as_it_stands(folder, name):
         line for path, command in ALL if path[1:2] == (name,) for line in examples(command)
     )
     if name == "skill":  # what the examples of evolve left is of any level
-        shell(folder, "aios evolve rollback runs/demo base")
-        shell(folder, "aios evolve run runs/demo --texts Cargo.lock --level l2-lora")
+        shell(folder, "aios evolve rollback runs/text base")
+        shell(folder, "aios evolve run runs/text --texts Cargo.lock --level l2-lora")
     for line in shown:
         codes = next((c for start, c in ANSWERS.items() if start in line), (0,))
         shell(folder, line, codes)
