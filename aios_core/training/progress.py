@@ -107,8 +107,18 @@ def _clock(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def announce(config: Config, prepared: Prepared, parameters: int) -> None:
-    """Say before a training what it is: the network, the texts, the steps, and the twin."""
+def announce(
+    config: Config, prepared: Prepared, parameters: int, first: int, seconds: float
+) -> None:
+    """Say what a training is: the network, the texts, the steps and their time, and the twin.
+
+    Args:
+        config: its configuration.
+        prepared: its texts.
+        parameters: of the network.
+        first: steps that were done before.
+        seconds: that a step takes.
+    """
     training = config.training
     sequences = training.steps * training.batch_size * training.accumulate
     splits = [
@@ -122,7 +132,7 @@ def announce(config: Config, prepared: Prepared, parameters: int) -> None:
         else ""
     )
     log.info(
-        "%s (%s): %s parameters; %s; %d steps of %d x %d tokens are %.3g epochs%s",
+        "%s (%s): %s parameters; %s; %d steps of %d x %d tokens are %.3g epochs, in about %s%s%s",
         config.name,
         config.mode,
         f"{parameters:,}",
@@ -131,6 +141,8 @@ def announce(config: Config, prepared: Prepared, parameters: int) -> None:
         training.batch_size * training.accumulate,
         config.diffusion.length,
         prepared.train.framed(Framing.of(config)).epochs(config.seed, sequences),
+        _clock(seconds * (training.steps - first)),
+        f" from step {first + 1:,} on" if first else "",
         twin,
     )
     known = yardsticks(prepared.train.rows, prepared.held_out, prepared.tokenizer.vocabulary)

@@ -6,10 +6,11 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from aios_core.config import Resolved
 
 log = logging.getLogger(__name__)
+
+_TIMED: Final = 4
+"""Steps after which it is said how long a training takes."""
 
 
 def train(
@@ -111,8 +115,6 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
     write_lock(resolved, folder / LOCK, data=facts)
     with enough_memory(TrainingError, "the network with its optimizer", "use a smaller [backbone]"):
         learner = Learner(config, prepared)
-    if progress:
-        announce(config, prepared, learner.model.num_parameters())
     if before:
         with checkpoint.going_back(folder):
             learner.restore(before.folder, before.state)
@@ -125,9 +127,11 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
             )
     elif begins:
         learner.begin(begins)
-    return _Loop(resolved, folder, learner, state, before.folder if before else None).run(
-        progress=progress
-    )
+    said = partial(announce, config, prepared, learner.model.num_parameters(), state.step)
+    saved = before.folder if before else None
+    return _Loop(
+        resolved, folder, learner, state, saved, announced=said if progress else None
+    ).run()
 
 
 def _other_data(before: Before, resolved: Resolved, prepared: Prepared) -> str:
@@ -174,24 +178,28 @@ class _Loop:
         learner: Learner,
         state: checkpoint.State,
         saved: Path | None,
+        *,
+        announced: Callable[[float], None] | None,
     ) -> None:
         self._config, self._folder, self._learner = resolved.config, folder, learner
         self._state, self._saved = state, saved
         self._tracking = Trackings(
             resolved.config.trackers, folder, resolved.values, step=state.step
         )
-        self._since = time.monotonic()
+        self._announced, self._timed = announced, 0
+        self._since = self._first = time.monotonic()
         self._steps: list[Step] = []
 
-    def run(self, *, progress: bool) -> Path:
+    def run(self) -> Path:
         training, first = self._config.training, self._state.step
         label = f"{self._config.name} ({self._config.mode})"
-        bar = TrainingProgress(label, training.steps, first, shown=progress)
+        bar = TrainingProgress(label, training.steps, first, shown=self._announced is not None)
         try:
             with Interruption() as interruption, bar:
                 for done in range(first + 1, training.steps + 1):
                     self._steps.append(self._begin(done))
                     self._state = attrs.evolve(self._state, step=done)
+                    self._announce(stop=interruption.requested)
                     if self._finish(bar, stop=interruption.requested):
                         break
                 if interruption.requested:
@@ -217,6 +225,29 @@ class _Loop:
         kept = checkpoint.chosen(self._folder)
         assert kept is not None
         return kept
+
+    def _announce(self, *, stop: bool) -> None:
+        """Say what this training is, once its first steps have shown how long it takes.
+
+        The very first is slower than those behind it, so it is not counted if there are others.
+        """
+        if self._announced is None:
+            return
+        training, done, self._timed = self._config.training, self._state.step, self._timed + 1
+        every = (training.evaluate_every, training.log_every, training.checkpoint_every)
+        due = stop or done == training.steps or any(done % number == 0 for number in every)
+        if self._timed == 1:
+            self._check()
+            seconds, self._first = time.monotonic() - self._first, time.monotonic()
+        if self._timed < _TIMED and not due:
+            return
+        self._check()
+        now = time.monotonic()
+        if self._timed > 1:
+            seconds = (now - self._first) / (self._timed - 1)
+        self._announced(seconds)
+        self._announced = None
+        self._since += time.monotonic() - now  # the steps took none of it
 
     def _finish(self, bar: TrainingProgress, *, stop: bool) -> bool:
         """Measure, record and save what is due after a step; returns whether it was the last."""

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
-import re
 import resource
 import signal
 import subprocess
@@ -24,12 +22,11 @@ from aios_core.config.lock import lock_fault
 from aios_core.contracts.tracker import Tracker, Tracking
 from aios_core.errors import ModelLoadError, TrainingError
 from aios_core.testing.killing import every_instant
-from aios_core.training import progress, trainer
+from aios_core.training import trainer
 from aios_core.training.checkpoint import faults, latest, read_state, write_state
 from aios_core.training.data import prepare
 from aios_core.training.learner import Step
 from aios_core.training.trainer import train
-from aios_core.training.yardsticks import yardsticks
 
 
 def tensors(checkpoint: Path):
@@ -413,71 +410,3 @@ def test_what_is_recorded_of_several_steps(tiny, monkeypatch):
         "tokens_per_second": 4 * 2 * 16 * 3 / 2,
     }
     assert (loop._since, loop._steps) == (12.0, [])
-
-
-def test_what_is_left_is_told_by_the_steps_of_this_process(monkeypatch, caplog):
-    """One line as soon as there is something to go by, and one a tenth of the run.
-
-    The time of steps that another process did is not known.
-    """
-    caplog.set_level("INFO")
-    clock = iter([100.0, 102.0, 104.0, 106.0])
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    shown = progress.TrainingProgress("name", 20, 10, shown=True)
-    for done, values in (
-        (11, {}),
-        (11, {"loss": 9.0}),
-        (12, {}),
-        (12, {"loss": 2.5, "held_out_loss": 3.0, "grad_norm": 1.0}),
-        (13, {"loss": 2.25}),
-        (14, {"loss": 2.0}),
-    ):
-        shown.advance(done, values)
-
-    assert [record.getMessage() for record in caplog.records] == [
-        "name: step 11 of 20, loss 9.000; 0:00:02 passed, about 0:00:18 left",
-        "name: step 12 of 20, loss 2.500, held-out 3.000; 0:00:04 passed, about 0:00:16 left",
-        "name: step 14 of 20, loss 2.000; 0:00:06 passed, about 0:00:09 left",
-    ]
-
-
-def test_a_run_says_at_its_start_what_it_is_and_what_word_counts_reach(tiny, tmp_path, caplog):
-    """Fault D6, and 5 and 6 of `Everything else`: size, epochs, split, yardsticks, and the twin."""
-    caplog.set_level("INFO")
-    train(tiny("training.log_every=3", "training.accumulate=2"), tmp_path, prepared=prepare(tiny()))
-    said = [record.getMessage() for record in caplog.records if record.name == progress.__name__]
-    first, known, _, soon, _ = said
-    prepared = prepare(tiny())
-    trained, held_out = len(prepared.train.ids), len(prepared.held_out.ids)
-    reached = yardsticks(prepared.train.rows, prepared.held_out, prepared.tokenizer.vocabulary)
-
-    assert re.search(r"\(diffusion\): [0-9,]+ parameters; ", first)
-    assert (
-        f"{trained:,} tokens in 1 row to train on, {held_out:,} tokens in 1 row held out; " in first
-    )
-    (epochs,) = re.findall(r"; 6 steps of 8 x 16 tokens are ([0-9.]+) epochs; ", first)
-    assert float(epochs) == pytest.approx(6 * 8 * 16 / trained, rel=0.05)
-    assert "; then 6 steps of its autoregressive twin, which judges samples, in about as" in first
-    assert f"{math.log(259):.3f} nats a held-out token (uniform, perplexity 259)" in known
-    unigram = reached["unigram"]
-    assert f"reach {unigram:.3f} (unigram, perplexity {math.exp(unigram):.4g})" in known
-    assert "step 3 of 6" in soon
-    assert "passed, about 0:00:0" in soon
-
-
-def test_epochs_are_passes_over_rows_however_many_share_a_sequence(tiny, tmp_path):
-    """Those of short rows are far fewer than tokens would say."""
-    (tmp_path / "short.jsonl").write_text('{"text": "abc"}\n' * 50 + '{"text": "z"}\n' * 50)
-    over = f"dataset.path={tmp_path / 'short.jsonl'}"
-    split = prepare(tiny(over)).train
-    alone = split.framed(evolve(split.framing, packed=False))
-    count = 5 * len(split.rows)
-
-    assert alone.epochs(0, count) == 5
-    assert 5 < split.epochs(0, count) < 5 * 16 / 5
-    a_pass = split.batch(0, 0, round(count / split.epochs(0, count)))
-    assert int(a_pass.sizes.sum()) == pytest.approx(split.rows.learned, rel=0.2)
-    stream = tiny("diffusion.packing=stream", over)
-    assert prepare(stream).train.epochs(0, 30) == pytest.approx(
-        30 * 16 / split.rows.learned, rel=0.02
-    )
