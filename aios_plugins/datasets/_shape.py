@@ -28,6 +28,8 @@ class Shaped(Dataset):
     ``"Question: {question}\\nAnswer: "``; goes with ``answer``."""
     answer: str | None = field(default=None, validator=_name)
     """What is learned, behind the prompt; written in the same way."""
+    prompt_role: Literal["given", "target"] = field(default="given")
+    """``"target"``: prompts are learned too, so that ``[tasks]`` may turn them, or the answers."""
     messages: str | None = field(default=None, validator=_name)
     """Column of chats: lists of objects with ``role`` and ``content``. The turns of the assistant
     are learned, all others given."""
@@ -62,6 +64,11 @@ class Shaped(Dataset):
                 f"the prompt holds the column {min(both)!r} too, so the answer would be given; "
                 "expected another"
             )
+
+    @prompt_role.validator
+    def _of_prompts(self, attribute: Attribute[Any], value: str) -> None:
+        if value != "given" and self.prompt is None:
+            raise ValueError("is for prompts and answers; expected these as well, or leave it out")
 
     @messages.validator
     def _alone(self, attribute: Attribute[Any], value: str | None) -> None:
@@ -112,9 +119,8 @@ class Shaped(Dataset):
         prompt, answer = (template.filled(values, where) for template in self._pair)
         if not _says(answer):
             raise DataError(f"{where}: the answer is empty; expected text in {self.answer!r}")
-        return Row(
-            (Segment("prompt", prompt, "given"), Segment("answer", answer, "target")), where=where
-        )
+        segments = Segment("prompt", prompt, self.prompt_role), Segment("answer", answer)
+        return Row(segments, where=where)
 
     def asked(self, prompt: str | Mapping[str, Any]) -> Row | None:
         """What stands before the answer to a prompt.

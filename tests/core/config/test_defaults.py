@@ -111,6 +111,7 @@ COMPONENTS = {
     "dataset.file.key": ("text", ""),
     "dataset.file.prompt": (None, ""),
     "dataset.file.answer": (None, ""),
+    "dataset.file.prompt_role": ("given", ""),
     "dataset.file.messages": (None, ""),
     "dataset.file.template": (None, ""),
     "dataset.file.learn": ("all", ""),

@@ -173,6 +173,8 @@ def test_faulty_pairs(tmp_path, row, expected):
         ({"prompt": "{q}{a}", "answer": "a"}, "so the answer would be given"),
         ({"prompt": "q", "answer": "a", "messages": "m"}, "leave one out"),
         ({"template": {"assistant": "{content}"}}, "expected messages as well"),
+        ({"prompt_role": "target"}, "is for prompts and answers; expected these as well"),
+        ({"messages": "m", "prompt_role": "target"}, "is for prompts and answers"),
         ({"messages": "m", "template": {"user": "{content}"}}, "for the role assistant"),
         ({"messages": "m", "template": {"assistant": "a"}}, "expected {content} once"),
     ],
