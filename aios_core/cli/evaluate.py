@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -33,6 +33,12 @@ from aios_core.cli.network import chosen, network_argument
     is_flag=True,
     help="Measure on the held-out rows that --set of dataset gives, not on the run's own.",
 )
+@click.option(
+    "--split",
+    type=click.Choice(["validation", "test"]),
+    default="validation",
+    help="Of the data set, which rows to measure on.  [default: validation]",
+)
 @click.option("--base", is_flag=True, help="Measure the model as it was trained, without skills.")
 @json_option
 def command(
@@ -41,6 +47,7 @@ def command(
     texts: Path | None,
     *,
     other_rows: bool,
+    split: Literal["validation", "test"],
     base: bool,
     as_json: bool,
 ) -> None:
@@ -52,16 +59,18 @@ def command(
     Beside the nats per token stand what "uniform", every token as likely, and "unigram", the counts
     of the tokens in these texts, would reach: a network that learned something has less.
 
-    The held-out texts must be the same as when the run was trained. The texts of --texts are read
-    as dataset.type = 'file' reads them, with the tokenizer of the run. --other-rows takes any data
-    set that --set describes, a sudoku of fewer clues say; whether the network was trained on some
-    of its rows is not looked at.
+    The held-out texts must be the same as when the run was trained. --split test measures on the
+    test split, where the data set has one (dataset.test). The texts of --texts are read as
+    dataset.type = 'file' reads them, with the tokenizer of the run, and with its columns where it
+    has prompts and answers or chats. --other-rows takes any data set that --set describes, a sudoku
+    of fewer clues say. How many of the rows are also rows that the network was trained on is said.
 
     \b
     Examples:
       aios evaluate runs/text
       aios evaluate runs/text --set sampler.steps=8 --set sampling.num_samples=64
       aios evaluate runs/text --texts README.md
+      aios evaluate runs/text --split test --set dataset.test=test.txt
       aios evaluate runs/text --arm "cosine · ancestral · steps 16" --base
       aios evaluate runs/demo --other-rows --set dataset.clues=0.2
     """  # noqa: D301  # \b is for click
@@ -73,6 +82,8 @@ def command(
         raise click.UsageError("--texts and --other-rows each say what to measure on: use one")
     if other_rows and not any(override.startswith("dataset.") for override in overrides):
         raise click.UsageError("--other-rows needs a --set of dataset, as in dataset.seed=1")
+    if texts is not None and split != "validation":
+        raise click.UsageError("--texts measures on all of FILE: leave out --split")
     own, twin = chosen()
     try:
         results = evaluate_run(
@@ -81,6 +92,7 @@ def command(
             evolved=not base,
             texts=texts,
             other=other_rows,
+            split=split,
             twin=twin,
         )
     except OtherTextsError as error:
@@ -117,8 +129,10 @@ def print_evaluation(results: dict[str, Any]) -> None:
     if model["head"] is not None:
         click.echo(f"\nwith the skills up to {model['head'][:12]}; --base is without")
     texts = "held-out tokens" if model["texts"] is None else f"tokens of {model['texts']}"
+    known = model["trained_on"]
     click.echo(
         f"\n{model['tokens']} {texts}, {model['bytes']} bytes"
+        + (f", {known} of {model['rows']} rows trained on as well" if known else "")
         + (f", times from {model['time_epsilon']:g} on" if model["mode"] == "diffusion" else "")
     )
     if not model["exact"]:

@@ -227,15 +227,21 @@ def _components(resolved: Resolved, sections: Iterable[str]) -> Iterator[Compone
         if "kind" in meta:
             held = resolved.values[name]
             for row in held if meta["many"] else [held]:
-                yield from _with_parts(resolved.registry, meta["kind"], row)
+                yield from with_parts(resolved.registry, meta["kind"], row)
 
 
-def _with_parts(registry: Registry, kind: str, values: Mapping[str, Any]) -> Iterator[Component]:
-    """A component and those that it holds."""
+def with_parts(registry: Registry, kind: str, values: Mapping[str, Any]) -> Iterator[Component]:
+    """A component and those that it holds.
+
+    Args:
+        registry: where they are looked up.
+        kind: of the component.
+        values: its own, as a resolved configuration has them.
+    """
     component = registry.get(kind, values["type"])
     yield component
     for inner, row in parts(component.load(), values, registry):
-        yield from _with_parts(registry, inner, row)
+        yield from with_parts(registry, inner, row)
 
 
 def _of_code(resolved: Resolved, sections: Iterable[str], roots: tuple[str, ...]) -> dict[str, str]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
 from aios_core.contracts.rows import Row
 
-Split = Literal["train", "validation"]
+Split = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation")
+"""Those that every data set has."""
 
 HELD_OUT = 0.1
 """Fraction of the characters, at the end, that is never trained on."""
 
 
 class Dataset:
-    """Rows in a fixed order, in two splits.
+    """Rows in a fixed order, in two splits, or in three.
 
     Most people write `documents`, the short form: each text is a row that is one target, and the
     last tenth of the characters is the validation split. Who has prompts and answers, or a split of
@@ -48,6 +48,22 @@ class Dataset:
         at = border(sum(map(len, self.documents())))
         return map(Row.of, cut(self.documents(), at, split))
 
+    def splits(self) -> tuple[Split, ...]:
+        """Which there are: a test split only where somebody says which rows it has."""
+        return SPLITS
+
+    def parted(self) -> Iterator[tuple[Split, Row]]:
+        """Every row with its split, those of a split in the order that `rows` gives them.
+
+        Override it where a single reading gives the rows of several splits.
+
+        Raises:
+            DataError: as for `rows`.
+        """
+        for split in self.splits():
+            for row in self.rows(split):
+                yield split, row
+
     @final
     def texts(self, split: Split) -> Iterator[str]:
         """Of each row of a split all that is text in it, without what is absent.
@@ -63,9 +79,22 @@ class Dataset:
         Raises:
             DataError: as for `rows`.
         """
-        if type(self).rows is Dataset.rows:
+        if self.in_documents:
             return map(Row.of, filter(None, self.documents()))
-        return chain.from_iterable(map(self.rows, SPLITS))
+        return (row for _, row in self.parted())
+
+    @property
+    @final
+    def in_documents(self) -> bool:
+        """Whether it is written in the short form."""
+        return type(self).rows is Dataset.rows
+
+    def shape(self) -> tuple[str, ...]:
+        """Its keys that say what a row is, wherever the rows are.
+
+        The data set ``file`` has them too: other files are read with them, to be measured on.
+        """
+        return ()
 
     def asked(self, prompt: str | Mapping[str, Any]) -> Row | None:
         """What stands before the answer to a prompt, written as in the rows that were learned from.

@@ -79,6 +79,21 @@ class Segment:
 
 
 @frozen
+class Source:
+    """Rows of a data set that are drawn for training as often as one number says, together.
+
+    Passes over a data set draw each row once; where rows have sources, a pass draws as many, but
+    each source has its share of them, however many rows it has, and all its rows have the same part
+    in that.
+    """
+
+    name: str = field(validator=validators.instance_of(str))
+    """For messages; two sources differ in it."""
+    share: float = field(validator=[validators.gt(0), validators.le(1)])
+    """Of the rows that are drawn; those of all sources are 1 together."""
+
+
+@frozen
 class Row:
     """One example: segments in the order in which a network reads them.
 
@@ -99,6 +114,8 @@ class Row:
     chat: bool = field(default=False, kw_only=True, validator=validators.instance_of(bool))
     """Its segments are turns of a chat, named by who speaks, each with a str as its content; what
     stands between them is written by the tokenizer's own template (`TrainedTokenizer.chat`)."""
+    source: Source | None = field(default=None, kw_only=True)
+    """With which rows it is drawn, of a mixture; None, then of all rows: each is drawn alike."""
 
     @classmethod
     def of(cls, text: str, *, where: str = "") -> Row:
@@ -147,15 +164,13 @@ class Task:
         named = {*self.given, *self.absent}
         if not named <= targets or targets <= named:
             return None
-        return evolve(
-            row,
-            segments=tuple(
-                evolve(segment, role="given" if segment.name in self.given else "absent")
-                if segment.role == "target" and segment.name in named
-                else segment
-                for segment in row.segments
-            ),
+        segments = tuple(
+            evolve(segment, role="given" if segment.name in self.given else "absent")
+            if segment.role == "target" and segment.name in named
+            else segment
+            for segment in row.segments
         )
+        return evolve(row, segments=segments)
 
 
 @frozen

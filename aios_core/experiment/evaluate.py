@@ -32,13 +32,14 @@ from aios_core.training.held_out import is_over
 from aios_core.training.history import at, find
 from aios_core.training.layout import Framing
 from aios_core.training.measured import Measured, other_rows, others, own, own_corpus
+from aios_core.training.overlap import trained_on
 from aios_core.training.quantize import quantize
 from aios_core.training.yardsticks import yardsticks
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
     from aios_core.config.schema import Config
-    from aios_core.contracts import Metric, TrainedTokenizer
+    from aios_core.contracts import Metric, Split, TrainedTokenizer
     from aios_core.diffusion.model import Model
     from aios_core.registry import Registry
     from aios_core.training.checkpoint import Checkpoint
@@ -66,9 +67,13 @@ class Subject:
     head: str | None
     """The last of the skills it has."""
     other: str | None = None
-    """The texts that stand in for the run's own held-out ones; None: nothing does."""
-    corpus: Corpus | None = None
+    """The texts that stand in for the run's own validation split; None: nothing does."""
+    train: TokenRows | None = None
     """What the network learned from, where that is there."""
+    rows: int = 0
+    """Of the texts that it is measured on, all of them."""
+    trained_on: int | None = None
+    """Of these, how many it learned from; None: what it learned from is not there."""
 
     @classmethod
     def load(
@@ -110,6 +115,9 @@ class Subject:
             corpus = own_corpus(trained, resolved, measured.corpus)
             train = tokens(corpus, "train", trained.tokenizer, Framing.of(config))
         head = find(trained) if evolved else None
+        learned = _learned(trained, resolved, measured.corpus)
+        rows = measured.held_out.rows
+        known = None if learned is None else trained_on(learned, rows)
         held_out = measured.held_out.framed(Framing.of(config))
         if (name := config.evaluation.task) is not None:
             held_out = held_out.asked(name, config.tasks[name], trained.tokenizer)
@@ -117,8 +125,17 @@ class Subject:
             held_out = held_out.first(most, trained.tokenizer)
         model = at(trained, head).to(device.choose(config.training))
         quantize(model, config.quantizer, train, seed=config.seed)
-        there = measured.corpus or _corpus(trained, resolved)
-        return cls(config, model, trained.tokenizer, held_out, head, measured.other, there)
+        return cls(
+            config,
+            model,
+            trained.tokenizer,
+            held_out,
+            head,
+            measured.other,
+            learned,
+            len(rows),
+            known,
+        )
 
 
 def evaluate_model(subject: Subject) -> dict[str, Any]:
@@ -126,9 +143,11 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
 
     Returns:
         ``metrics`` (see `Values`), ``perplexity`` (of each of them that is in nats a token),
-        ``yardsticks`` (see `yardsticks`), ``head`` (the last of its skills), ``texts`` (the file
-        that it was measured on, None for the run's own held-out texts), ``tokens``, ``bytes``,
-        ``exact`` (whether the tokens decode to the texts; else nothing is given in bits a byte) and
+        ``yardsticks`` (see `yardsticks`), ``head`` (the last of its skills), ``texts`` (what it was
+        measured on, as a file or the test split; None for the run's own validation split),
+        ``rows`` (of these texts, before any task or limit), ``trained_on`` (how many of these rows
+        the network learned from; None where nobody knows), ``tokens``, ``bytes``, ``exact``
+        (whether the tokens decode to the texts; else nothing is given in bits a byte) and
         ``time_epsilon``.
     """
     rows, size = subject.config.evaluation.batch_size, Size.of(subject.model)
@@ -149,7 +168,9 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
             for name, metric in metrics.items()
             if metric["unit"] == "nats/token" and metric["value"] < _MOST_NATS
         },
-        "yardsticks": yardsticks(_learned(subject), subject.held_out, subject.tokenizer.vocabulary),
+        "yardsticks": yardsticks(subject.train, subject.held_out, subject.tokenizer.vocabulary),
+        "rows": subject.rows,
+        "trained_on": subject.trained_on,
         "tokens": len(subject.held_out.ids),
         "bytes": subject.held_out.num_bytes,
         "exact": subject.held_out.exact,
@@ -159,21 +180,16 @@ def evaluate_model(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _corpus(trained: Checkpoint, resolved: Resolved) -> Corpus | None:
-    """What a network learned from, if that lies here and is as it was."""
+def _learned(trained: Checkpoint, resolved: Resolved, corpus: Corpus | None) -> TokenRows | None:
+    """The rows that a network learned from, if they lie here and are as they were."""
     try:  # what is no file may take long to come, and none of it is measured
-        local = resolved.config.dataset.files() is not None
-        return own_corpus(trained, resolved) if local else None
+        if corpus is None and resolved.config.dataset.files() is not None:
+            corpus = own_corpus(trained, resolved)
     except DataError:
         return None
-
-
-def _learned(subject: Subject) -> TokenRows | None:
-    """The rows that a network learned from, if they are there."""
-    if subject.corpus is None:
+    if corpus is None:
         return None
-    framing = Framing.of(subject.config)
-    return tokens(subject.corpus, "train", subject.tokenizer, framing).rows
+    return tokens(corpus, "train", trained.tokenizer, Framing.of(resolved.config)).rows
 
 
 def evaluate_samples(subject: Subject, twin: Model | None) -> dict[str, Any]:
@@ -222,6 +238,7 @@ def evaluate_run(
     evolved: bool = True,
     texts: Path | None = None,
     other: bool = False,
+    split: Split = "validation",
     prepared: Prepared | None = None,
     twin: Path | None = None,
 ) -> dict[str, Any]:
@@ -236,8 +253,8 @@ def evaluate_run(
         evolved: with the skills that ``aios evolve`` has kept, or as it was trained.
         texts: a file to measure on instead of the run's own held-out texts; overrides of the data
             set say how it is read.
-        other: measure on the held-out rows that overrides of the data set give. Nobody looks
-            whether the network was trained on some of them.
+        other: measure on the held-out rows that overrides of the data set give.
+        split: of the run's own data set, or of the other.
         prepared: the run's data set, where it was read already.
         twin: folder of the twin; None: that of the ablation which trained the network, else
             ``folder/twin``.
@@ -259,11 +276,11 @@ def evaluate_run(
     if texts is not None:
         measured = others(trained, texts, reading)
     elif other:
-        measured = other_rows(trained, reading)
-    elif prepared is not None:
+        measured = other_rows(trained, reading, split)
+    elif prepared is not None and split == "validation":
         measured = Measured.of(prepared)
     else:
-        measured = own(trained, resolved)
+        measured = own(trained, resolved, split=split)
     judged = resolved.config.mode == "diffusion" and resolved.config.evaluation.twin
     place = trained.run_folder
     beside = twin or judge_of(place) or place / "twin"

@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aios_core.config.keys import canonical, code
-from aios_core.contracts.dataset import SPLITS, Split
+from aios_core.config.keys import canonical, code, with_parts
 from aios_core.errors import DataError
 from aios_core.files import cache_folder, replace_text
-from aios_core.training.spool import PARTS, Content, Contents, Part, Spool
+from aios_core.training.spool import Content, Contents, Part, Spool
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
-    from aios_core.contracts import Row
+    from aios_core.contracts import Row, Split
 
 _COARSE, _FINE = 2_000_000_000, 100_000_000
 """Nanoseconds within which a file may change twice and keep its time: where times are whole
@@ -26,19 +25,26 @@ seconds, and elsewhere."""
 
 
 class Corpus:
-    """The rows of a data set, in two splits.
+    """The rows of a data set, in its splits.
 
     Args:
         resolved: its section ``[dataset]`` counts.
         contents: what its parts hold, where the same command has read them already.
+        whole: take all rows as one part, ``"whole"``, and nothing of them is held out.
     """
 
-    def __init__(self, resolved: Resolved, contents: Contents | None = None) -> None:
+    def __init__(
+        self, resolved: Resolved, contents: Contents | None = None, *, whole: bool = False
+    ) -> None:
         values = resolved.values["dataset"]
-        own = resolved.registry.get("dataset", values["type"])
         self._dataset, self._name = resolved.config.dataset, f"dataset {values['type']!r}"
-        self._facts = {"values": values, "by": [own.distribution, own.version, code(own)]}
-        self._given = contents
+        own = with_parts(resolved.registry, "dataset", values)
+        self._facts = {
+            "values": values,
+            "by": [[each.distribution, each.version, code(each)] for each in own],
+        }
+        self._given, self._whole = contents, whole
+        self.parts: tuple[Part, ...] = ("whole",) if whole else self._dataset.splits()
 
     def __str__(self) -> str:
         """The files, or the data set by its name."""
@@ -62,34 +68,36 @@ class Corpus:
         self.__dict__.pop("_spool", None)
 
     @property
-    def contents(self) -> dict[Split, Content]:
-        """What each split holds, without reading where that is known.
+    def contents(self) -> Contents:
+        """What each part holds, without reading where that is known.
 
         Raises:
-            DataError: the texts cannot be read, or a split is empty.
+            DataError: the texts cannot be read, or a part is empty.
         """
-        contents = {split: self._contents[split] for split in SPLITS}
-        for split, content in contents.items():
+        for part, content in self._contents.items():
+            if part == "whole" and not content.num_bytes:
+                raise DataError(f"{self}: holds no text")
             if not content.num_bytes:
                 raise DataError(
-                    f"{self}: the {split} split of the data set is empty; expected a text of at "
-                    "least two tokens in both its first nine tenths and its last tenth"
+                    f"{self}: the {part} split of the data set is empty; expected a text of at "
+                    "least two tokens in each split"
                 )
-        return contents
+        return self._contents
 
-    @property
-    def whole(self) -> Content:
-        """What both splits hold together, without reading where that is known.
+    def check_has(self, split: Split) -> None:
+        """Refuse a split that there is not.
 
         Raises:
-            DataError: the texts cannot be read, or there is none.
+            DataError: the data set has no such one.
         """
-        if not self._contents["whole"].num_bytes:
-            raise DataError(f"{self}: holds no text")
-        return self._contents["whole"]
+        if split not in self.parts:
+            raise DataError(
+                f"{self}: has no {split} split, but {' and '.join(self.parts)}; dataset.{split} "
+                "says what is in it, where a data set has that key"
+            )
 
     def rows(self, part: Part) -> Iterator[Row]:
-        """Rows of one split, or of both as the ``"whole"``; none is empty.
+        """Rows of one part.
 
         Raises:
             DataError: they cannot be read, or are no longer what `contents` says.
@@ -109,7 +117,7 @@ class Corpus:
         if self._given is not None:
             return self._given
         before, began = self._stamp(), time.time_ns()
-        known = None if before is None else _known(before)
+        known = None if before is None else _known(before, self.parts)
         if known is not None:
             return known
         spooled = self._spool.contents
@@ -124,7 +132,7 @@ class Corpus:
 
     @cached_property
     def _spool(self) -> Spool:
-        return Spool(self._dataset, self._name)
+        return Spool(self._dataset, self._name, whole=self._whole)
 
     def _stamp(self) -> dict[str, Any] | None:
         """All that decides the documents, without reading any; None where that is not known."""
@@ -137,7 +145,7 @@ class Corpus:
             raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
         keys = ("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino", "st_dev")
         return {
-            "facts": self._facts,
+            "facts": {**self._facts, "parts": list(self.parts)},
             "files": [[path, *(getattr(stat, key) for key in keys)] for path, stat in stats],
         }
 
@@ -150,11 +158,11 @@ def _settled(stamp: dict[str, Any], began: int) -> bool:
     )
 
 
-def _known(stamp: dict[str, Any]) -> dict[str, Content] | None:
+def _known(stamp: dict[str, Any], parts: Iterable[Part]) -> Contents | None:
     """What was kept; None where there is nothing, or nothing sound."""
     try:
         kept = json.loads(_place(stamp).read_text(encoding="utf-8"))
-        contents: dict[str, Content] = {part: Content(*kept["contents"][part]) for part in PARTS}
+        contents = {part: Content(*kept["contents"][part]) for part in parts}
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return contents if kept.get("sha256") == _seal(contents) else None

@@ -90,8 +90,8 @@ def prepare(resolved: Resolved, corpus: Corpus | None = None) -> Prepared:
         tokenizer = config.tokenizer.load(folder)
     framing = Framing.of(config)
     train, held_out = (tokens(corpus, split, tokenizer, framing) for split in SPLITS)
-    train.check("training")
-    held_out.check("validation")
+    train.check("the training split")
+    held_out.check("the validation split")
     tasks.check(train.rows, config.tasks, "training")
     return Prepared(tokenizer, train, held_out, corpus)
 
@@ -116,7 +116,7 @@ def check_sampling(config: Config, tokenizer: TrainedTokenizer) -> None:
 
 
 def tokens(corpus: Corpus, part: Part, tokenizer: TrainedTokenizer, framing: Framing) -> Tokens:
-    """A split in tokens, or all rows as the ``"whole"``, from the cache where they are there.
+    """A part of a corpus in tokens, from the cache where they are there.
 
     Args:
         corpus: the rows.
@@ -127,7 +127,7 @@ def tokens(corpus: Corpus, part: Part, tokenizer: TrainedTokenizer, framing: Fra
     Raises:
         DataError: the rows cannot be read, or the cache cannot be written.
     """
-    content = corpus.whole if part == "whole" else corpus.contents[part]
+    content = corpus.contents[part]
     name = digest(content.sha256 + tokenizer.fingerprint)
     with _naming_cache():
         folder = cache_folder() / "rows" / name

@@ -26,6 +26,8 @@ _DRAWS: Final = 3
 """Keeps the draws of layouts apart from those of other things that follow from a seed."""
 _TASKS: Final = 4
 """Likewise those of tasks, so that rows come in the same order whatever is asked of them."""
+_SOURCES: Final = 5
+"""And those of sources."""
 
 
 @frozen
@@ -135,13 +137,14 @@ def passes(rows: TokenRows, framing: Framing) -> int:
 def drawn(rows: TokenRows, framing: Framing, seed: int, layout: int) -> Chunks:
     """A pass over all rows, or several over few, in random order.
 
-    Every position of every row is in one sequence a pass. A row that is longer than a sequence is
+    Every position of every row is in one sequence a pass, unless rows have sources: see
+    `_of_passes`. A row that is longer than a sequence is
     cut at random: its first chunk has any length, the others are whole sequences, and the last is
     what is left.
     """
     size, length, draws = lengths(rows), framing.length, Draws(seed, layout)
     times = passes(rows, framing)
-    row = np.tile(np.arange(len(size)), times)[draws.order(times * len(size))]
+    row = _of_passes(rows, times, Draws(seed, layout, _SOURCES))[draws.order(times * len(size))]
     size, task = size[row], np.full_like(row, -1)
     if framing.tasks:
         mixture = Mixture.of(rows, framing.tasks)
@@ -168,6 +171,27 @@ def drawn(rows: TokenRows, framing: Framing, seed: int, layout: int) -> Chunks:
     sequence = draws.order(int(sequence.max()) + 1)[sequence]
     order = np.lexsort((offset, sequence))
     return Chunks(row, start, stop, fill, sequence, offset, task)[order]
+
+
+def _of_passes(rows: TokenRows, passes: int, draws: Draws) -> NDArray[np.int64]:
+    """The rows of some passes, each once a pass, or, where they have sources, as shares say.
+
+    Then there are as many rows in all. A source gets its share of them to below one row, on average
+    its very share; each of its rows comes as often as any other, but for what is left of the
+    division, which goes to rows of its own that are chosen at random, each once more.
+    """
+    total = passes * len(rows)
+    if rows.source is None:
+        return np.tile(np.arange(len(rows)), passes)
+    edges = np.cumsum([source.share for source in rows.sources])
+    ends = np.floor(edges / edges[-1] * total + draws.uniform(1)).astype(np.int64)
+    ends[-1] = total
+    chosen = []
+    for number, count in enumerate(np.diff(np.minimum(ends, total), prepend=0).tolist()):
+        own = np.flatnonzero(rows.source == number)
+        whole, rest = divmod(count, len(own))
+        chosen += [np.tile(own, whole), own[draws.order(len(own))[:rest]]]
+    return np.concatenate(chosen)
 
 
 def _cut(

@@ -18,6 +18,7 @@ from aios_core.training.layout import Framing
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
+    from aios_core.contracts import Split
     from aios_core.training.checkpoint import Checkpoint
     from aios_core.training.data import Prepared
     from aios_core.training.spool import Part
@@ -34,7 +35,7 @@ class Measured:
 
     held_out: Tokens
     other: str | None = None
-    """What stands in for the run's own held-out texts, in words; None: nothing does."""
+    """What stands in for the run's own validation split, in words; None: nothing does."""
     corpus: Corpus | None = None
     """The run's own texts, where they were read for this; None: they were not."""
 
@@ -74,7 +75,10 @@ def own_corpus(
 
 
 def own(
-    trained: Checkpoint, resolved: Resolved | None = None, corpus: Corpus | None = None
+    trained: Checkpoint,
+    resolved: Resolved | None = None,
+    corpus: Corpus | None = None,
+    split: Split = "validation",
 ) -> Measured:
     """The held-out texts of a run.
 
@@ -82,12 +86,14 @@ def own(
         trained: its network.
         resolved: as for `own_corpus`.
         corpus: likewise.
+        split: which one.
 
     Raises:
-        DataError: as for `own_corpus`.
+        DataError: as for `own_corpus`, or there is no such split.
     """
     corpus = own_corpus(trained, resolved, corpus)
-    return Measured(_tokens(trained, corpus, "validation"), corpus=corpus)
+    other = None if split == "validation" else f"the {split} split"
+    return Measured(_tokens(trained, corpus, split), other, corpus)
 
 
 def others(trained: Checkpoint, file: Path, overrides: Sequence[str] = ()) -> Measured:
@@ -95,25 +101,28 @@ def others(trained: Checkpoint, file: Path, overrides: Sequence[str] = ()) -> Me
 
     Args:
         trained: the network, whose tokenizer encodes them.
-        file: as the data set ``file`` reads it, with the run's own settings where it has that one.
+        file: as the data set ``file`` reads it; a row is what the run's own data set says.
         overrides: of the data set, as in ``dataset.encoding=latin-1``.
 
     Raises:
         DataError: it cannot be read, or holds no text.
     """
     before = trained.state.values["dataset"]
-    kept = before if before.get("type") == "file" else {"type": "file"}
-    values = {**trained.state.values, "dataset": {**kept, "path": str(file)}}
+    shape = {key: before[key] for key in trained.resolved.config.dataset.shape() if key in before}
+    values = {**trained.state.values, "dataset": {"type": "file", **shape, "path": str(file)}}
     resolved = resolve(values, overrides=overrides, registry=trained.resolved.registry)
-    return Measured(_tokens(trained, Corpus(resolved), "whole"), str(file))
+    return Measured(_tokens(trained, Corpus(resolved, whole=True), "whole"), str(file))
 
 
-def other_rows(trained: Checkpoint, overrides: Sequence[str]) -> Measured:
+def other_rows(
+    trained: Checkpoint, overrides: Sequence[str], split: Split = "validation"
+) -> Measured:
     """The held-out rows of a data set that need not be that of the run.
 
     Args:
         trained: the network, whose tokenizer encodes them.
         overrides: of the run's data set, as in ``dataset.clues=0.2``, at least one.
+        split: which one.
 
     Raises:
         ConfigError: an override is wrong.
@@ -122,10 +131,15 @@ def other_rows(trained: Checkpoint, overrides: Sequence[str]) -> Measured:
     resolved = resolve(
         trained.state.values, overrides=overrides, registry=trained.resolved.registry
     )
-    corpus = Corpus(resolved)
-    return Measured(_tokens(trained, corpus, "validation"), f"rows with {', '.join(overrides)}")
+    where = "" if split == "validation" else f"the {split} split of "
+    other = f"{where}rows with {', '.join(overrides)}"
+    return Measured(_tokens(trained, Corpus(resolved), split), other)
 
 
 def _tokens(trained: Checkpoint, corpus: Corpus, part: Part) -> Tokens:
     """Rows in the sequences that the run learned from."""
-    return tokens(corpus, part, trained.tokenizer, Framing.of(trained.resolved.config))
+    if part != "whole":
+        corpus.check_has(part)
+    made = tokens(corpus, part, trained.tokenizer, Framing.of(trained.resolved.config))
+    made.check(str(corpus) if part == "whole" else f"the {part} split")
+    return made

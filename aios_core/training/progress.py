@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,6 +23,7 @@ from rich.progress import (
 
 from aios_core.terminal import Shown
 from aios_core.training.layout import Framing
+from aios_core.training.overlap import trained_on
 from aios_core.training.yardsticks import yardsticks
 
 if TYPE_CHECKING:
@@ -121,10 +123,15 @@ def announce(
     """
     training = config.training
     sequences = training.steps * training.batch_size * training.accumulate
-    splits = [
-        (len(split.rows), split.rows.learned, words)
-        for split, words in ((prepared.train, "to train on"), (prepared.held_out, "held out"))
-    ]
+    train, held_out = prepared.train.rows, prepared.held_out.rows
+    known = trained_on(train, held_out)
+    splits = (
+        f"{train.learned:,} tokens in {_rows(len(train))} to train on, {held_out.learned:,} tokens "
+        f"in {_rows(len(held_out))} held out, {known:,} of which are trained on as well"
+    )
+    for number, source in enumerate(train.sources):
+        own = int(np.count_nonzero(train.source == number))
+        splits += f"; {source.share:.3g} of the rows drawn are of the {own:,} of {source.name}"
     twin = (
         f"; then {training.steps} steps of its autoregressive twin, which judges samples, in about "
         "as much time (evaluation.twin = false goes without)"
@@ -136,7 +143,7 @@ def announce(
         config.name,
         config.mode,
         f"{parameters:,}",
-        ", ".join(f"{tokens:,} tokens in {_rows(rows)} {words}" for rows, tokens, words in splits),
+        splits,
         training.steps,
         training.batch_size * training.accumulate,
         config.diffusion.length,
@@ -145,15 +152,23 @@ def announce(
         f" from step {first + 1:,} on" if first else "",
         twin,
     )
-    known = yardsticks(prepared.train.rows, prepared.held_out, prepared.tokenizer.vocabulary)
+    if known:
+        log.warning(
+            "%s: %d of %s held out stand among those to train on, token by token, so that the "
+            "held-out loss is in part of what was learned; expected others to be held out",
+            config.name,
+            known,
+            _rows(len(held_out)),
+        )
+    reached = yardsticks(prepared.train.rows, prepared.held_out, prepared.tokenizer.vocabulary)
     log.info(
         "%s: who learns nothing reaches %.3f nats a held-out token (uniform, perplexity %.4g), and "
         "counts of tokens alone reach %.3f (unigram, perplexity %.4g); lower is better",
         config.name,
-        known["uniform"],
-        math.exp(known["uniform"]),
-        known["unigram"],
-        math.exp(known["unigram"]),
+        reached["uniform"],
+        math.exp(reached["uniform"]),
+        reached["unigram"],
+        math.exp(reached["unigram"]),
     )
     if config.mode == "diffusion":
         log.info(

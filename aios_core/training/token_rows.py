@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 from attrs import frozen
 
+from aios_core.contracts import Source
+from aios_core.errors import DataError
 from aios_core.files import replace_text
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from aios_core.contracts import Row, TrainedTokenizer, Vocabulary
 
 _IDS, _ENDS, _SEGMENTS, _NAMES = "ids.i32", "ends.i64", "segments.npy", "names.json"
+_SOURCE, _SOURCES = "source.i32", "sources.json"
 _SEGMENT: Final = np.dtype([("end", "<i8"), ("name", "<i4"), ("given", "?")])
 
 
@@ -38,6 +41,9 @@ class TokenRows:
     names: tuple[str, ...]
     """Of segments, by number."""
     vocabulary: Vocabulary
+    source: NDArray[np.int32] | None = None
+    """(R,) number of the source that each row is drawn with; None: each row is drawn alike."""
+    sources: tuple[Source, ...] = ()
 
     @classmethod
     def of(cls, texts: Iterable[NDArray[np.int32]], vocabulary: Vocabulary) -> Self:
@@ -83,7 +89,7 @@ class TokenRows:
         return learned
 
     def first(self, rows: int) -> TokenRows:
-        """The first rows."""
+        """The first rows, to be measured on: whatever source they are of."""
         end = int(self.ends[rows - 1])
         segments, of_row = self.segments, self.of_row
         if of_row is not None and segments is not None:
@@ -113,6 +119,7 @@ def write(folder: Path, rows: Iterable[Row], tokenizer: TrainedTokenizer) -> Non
     """Keep rows as token ids in a folder.
 
     Raises:
+        DataError: some rows have a source, and others have none.
         TokenizerError: the tokenizer cannot encode a text.
         DataError: its template refuses a chat.
     """
@@ -120,6 +127,8 @@ def write(folder: Path, rows: Iterable[Row], tokenizer: TrainedTokenizer) -> Non
     ends: list[int] = []
     segments: list[tuple[int, int, bool]] = []
     of_row: list[int] = []
+    sources: dict[Source | None, int] = {}
+    source: list[int] = []
     plain, end = True, 0
     eos = np.array(tokenizer.vocabulary.eos_id, "<i4").tobytes()
     with (folder / _IDS).open("wb") as file:
@@ -137,6 +146,16 @@ def write(folder: Path, rows: Iterable[Row], tokenizer: TrainedTokenizer) -> Non
             end += 1
             ends.append(end)
             of_row.append(len(segments))
+            source.append(sources.setdefault(row.source, len(sources)))
+    if None in sources and len(sources) > 1:
+        raise DataError(
+            f"{source.count(sources[None])} of {len(source)} rows have no source, and the others "
+            "have one; expected that all have one, or none"
+        )
+    if None not in sources:
+        np.array(source, "<i4").tofile(folder / _SOURCE)
+        pairs = [[each.name, each.share] for each in sources if each is not None]
+        replace_text(folder / _SOURCES, json.dumps(pairs))
     np.array(ends, "<i8").tofile(folder / _ENDS)
     if not plain:
         np.save(folder / _SEGMENTS, np.array(segments, _SEGMENT))
@@ -153,6 +172,10 @@ def read(folder: Path, vocabulary: Vocabulary, *, mapped: bool = True) -> TokenR
         segments, of_row = array(folder / _SEGMENTS), array(folder / f"rows-{_SEGMENTS}")
         names = json.loads((folder / _NAMES).read_text())
     load: Any = partial(np.memmap, mode="r") if mapped else np.fromfile
+    source, sources = None, list[Source]()
+    if (folder / _SOURCES).exists():
+        source = load(folder / _SOURCE, dtype="<i4")
+        sources = [Source(*pair) for pair in json.loads((folder / _SOURCES).read_text())]
     return TokenRows(
         load(folder / _IDS, dtype="<i4"),
         load(folder / _ENDS, dtype="<i8"),
@@ -160,4 +183,6 @@ def read(folder: Path, vocabulary: Vocabulary, *, mapped: bool = True) -> TokenR
         of_row,
         tuple(names),
         vocabulary,
+        source,
+        tuple(sources),
     )

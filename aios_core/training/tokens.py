@@ -194,8 +194,11 @@ class Tokens:
             )
         )
 
-    def check(self, split: str) -> None:
+    def check(self, what: str) -> None:
         """Hold rows against the length of sequences.
+
+        Args:
+            what: they are, in words.
 
         Raises:
             DataError: a row with a given part does not fit, or there is less than one sequence.
@@ -207,7 +210,12 @@ class Tokens:
                     "diffusion.packing = 'stream' cuts texts anywhere, and the rows of the data "
                     "set give parts that must be seen; expected 'documents'"
                 )
-            if len(self.ids) < length and split == "training":
+            if self.rows.source is not None:
+                raise DataError(
+                    "diffusion.packing = 'stream' cuts texts anywhere, so that rows of a mixture "
+                    "cannot be drawn by their weights; expected 'documents'"
+                )
+            if len(self.ids) < length and what == "the training split":
                 raise DataError(
                     f"the training split has {len(self.ids)} tokens, fewer than diffusion.length "
                     f"= {length}; expected a longer text or a smaller length"
@@ -218,7 +226,7 @@ class Tokens:
             if int(sizes.max(initial=0)) > length:
                 row = int(sizes.argmax())
                 raise DataError(
-                    f"row {row + 1} of the {split} split has {sizes[row]} tokens, its begin and "
+                    f"row {row + 1} of {what} has {sizes[row]} tokens, its begin and "
                     f"end token among them, and {int((sizes > length).sum())} rows are longer than "
                     f"diffusion.length = {length}: rows of several segments are not cut; expected "
                     "a larger diffusion.length, or shorter rows"

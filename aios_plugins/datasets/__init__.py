@@ -12,6 +12,7 @@ def aios_datasets() -> dict[str, str]:
         "countdown": "aios_plugins.datasets.countdown:Countdown",
         "file": "aios_plugins.datasets.file:File",
         "memories": "aios_plugins.datasets.memories:Memories",
+        "mixture": "aios_plugins.datasets.mixture:Mixture",
         "python-docs": "aios_plugins.datasets.python_docs:PythonDocs",
         "sudoku": "aios_plugins.datasets.sudoku:Sudoku",
     }

@@ -49,6 +49,12 @@ def tell_unread(paths: Paths, files: tuple[Path, ...], registry: Registry) -> No
         log.warning("read as texts, one document each, without a reader: %s", _kinds(texts))
 
 
+def stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a file."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
 def each(paths: Paths) -> tuple[Path, ...]:
     """Paths as several."""
     return (paths,) if isinstance(paths, Path) else paths

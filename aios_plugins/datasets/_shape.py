@@ -165,13 +165,12 @@ class Shaped(Dataset):
         texts = TEMPLATES if self.template is None else self.template
         return Chats({role: Template.parse(text) for role, text in texts.items()}, self.learn)
 
+    def shape(self) -> tuple[str, ...]:
+        """The columns, and what is made of them."""
+        return tuple(attribute.name for attribute in attrs.fields(Shaped))
+
 
 def _says(content: TextContent) -> bool:
     """Whether there is more in a content than what its template says."""
     parts = (content,) if isinstance(content, str) else content
     return any(isinstance(part, str) and part for part in parts)
-
-
-def shape_fields() -> tuple[str, ...]:
-    """Keys of a data set that say what a row is, and not where rows are."""
-    return tuple(attribute.name for attribute in attrs.fields(Shaped))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from filecmp import cmp
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from attrs import Attribute, field, frozen, validators
 
 from aios_core.contracts import Row, Split, TextSettings
-from aios_core.contracts.dataset import HELD_OUT
+from aios_core.contracts.dataset import HELD_OUT, SPLITS
 from aios_core.errors import DataError
 from aios_core.formats import reader_of
 from aios_core.registry import Registry
-from aios_plugins.datasets._paths import Paths, all_files, each, tell_unread
+from aios_plugins.datasets._paths import Paths, all_files, each, stamp, tell_unread
 from aios_plugins.datasets._shape import Shaped
-from aios_plugins.datasets._splits import Border, How
+from aios_plugins.datasets._splits import How, divided
 
 _paths: Any = validators.or_(validators.instance_of(Path), validators.min_len(1))
 
@@ -39,6 +40,11 @@ class File(Shaped):
         default=None, validator=validators.optional(_paths)
     )
     """Files whose rows are the validation split; unset: rows of ``path`` are held out."""
+    test: Path | tuple[Path, ...] | None = field(
+        default=None, validator=validators.optional(_paths), metadata={"affects": "nothing"}
+    )
+    """Files whose rows are the test split, on which ``aios evaluate --split test`` measures and
+    nothing else; unset: there is none."""
     split: How = "documents"
     """Without ``validation``, what is held out: ``documents``, whole ones chosen by ``split_seed``,
     equal ones together; or ``end``, the last characters of texts, or the last of other rows, as is
@@ -69,6 +75,14 @@ class File(Shaped):
     def _encodings(self) -> tuple[str, ...]:
         return (self.encoding,) if isinstance(self.encoding, str) else self.encoding
 
+    def splits(self) -> tuple[Split, ...]:
+        """The test split among them, where files are named for it."""
+        return SPLITS if self.test is None else (*SPLITS, "test")
+
+    def shape(self) -> tuple[str, ...]:
+        """Which columns, and how bytes are read."""
+        return (*super().shape(), "encoding", "max_bytes")
+
     def rows(self, split: Split) -> Iterator[Row]:
         """Rows of one split, file by file.
 
@@ -76,12 +90,23 @@ class File(Shaped):
             DataError: a file is missing, is not what its suffix says, or has a row without what
                 it should have.
         """
-        if self.validation is not None:
-            self._told_apart(self.validation)
-            return self._read(self.path if split == "train" else self.validation)
-        where = ", ".join(map(str, each(self.path)))
-        border = Border.of(self._read(self.path), self.split, self.share, self.split_seed, where)
-        return border.split(self._read(self.path), split)
+        self._tell_apart()
+        if (paths := self._own.get(split)) is not None:
+            return self._read(paths)
+        return (row for of, row in self._divided() if of == split)
+
+    def parted(self) -> Iterator[tuple[Split, Row]]:
+        """Every row with its split; no file is read twice.
+
+        Raises:
+            DataError: as for `rows`.
+        """
+        self._tell_apart()
+        if self.validation is None:
+            yield from self._divided()
+        for split, paths in self._own.items():
+            for row in self._read(paths):
+                yield split, row
 
     def all_rows(self) -> Iterator[Row]:
         """Every row, file by file; no text is cut.
@@ -89,9 +114,7 @@ class File(Shaped):
         Raises:
             DataError: as for `rows`.
         """
-        yield from self._read(self.path)
-        if self.validation is not None:
-            yield from self._read(self.validation)
+        return chain.from_iterable(map(self._read, self._paths))
 
     def documents(self) -> Iterator[str]:
         """The texts of all rows.
@@ -108,28 +131,47 @@ class File(Shaped):
             DataError: one is missing.
         """
         registry = Registry.discover(insist=False)
-        validation = () if self.validation is None else all_files(self.validation, registry)
-        return (*all_files(self.path, registry), *validation)
+        return tuple(file for paths in self._paths for file in all_files(paths, registry))
 
-    def _told_apart(self, validation: Paths) -> None:
-        """Refuse a validation file that is trained on, also as a copy or under another name.
+    @property
+    def _paths(self) -> tuple[Paths, ...]:
+        named = (self.path, self.validation, self.test)
+        return tuple(paths for paths in named if paths is not None)
+
+    @property
+    def _own(self) -> dict[Split, Paths]:
+        """Files that hold a split and nothing else."""
+        own: dict[Split, Paths] = {}
+        if self.validation is not None:
+            own = {"train": self.path, "validation": self.validation}
+        return own if self.test is None else own | {"test": self.test}
+
+    def _divided(self) -> Iterator[tuple[Split, Row]]:
+        """Rows of the path, some of them held out."""
+        where = ", ".join(map(str, each(self.path)))
+        return divided(self._read(self.path), self.split, self.share, self.split_seed, where)
+
+    def _tell_apart(self) -> None:
+        """Refuse a file of two splits, also as a copy or under another name.
 
         Raises:
             DataError: there is one.
         """
-        registry = Registry.discover(insist=False)
+        registry, seen = Registry.discover(insist=False), dict[int, list[tuple[str, Path]]]()
+        named = {"training": self.path, "validation": self.validation, "test": self.test}
         try:
-            sizes: dict[int, list[Path]] = {}
-            for path in all_files(self.path, registry):
-                sizes.setdefault(path.stat().st_size, []).append(path)
-            for held_out in all_files(validation, registry):
-                for path in sizes.get(held_out.stat().st_size, ()):
-                    if path.samefile(held_out) or cmp(path, held_out, shallow=False):
-                        raise DataError(
-                            f"{held_out}: the validation file holds what the training file {path} "
-                            "does; expected rows that are not trained on, or no validation, for "
-                            "which rows are held out then"
-                        )
+            for split, paths in named.items():
+                files = () if paths is None else all_files(paths, registry)
+                sized = [(path.stat().st_size, path) for path in files]
+                for size, path in sized:
+                    for other, known in seen.get(size, ()):
+                        if path.samefile(known) or cmp(path, known, shallow=False):
+                            raise DataError(
+                                f"{path}: the {split} file holds what the {other} file {known} "
+                                f"does; expected rows of its own, or no `dataset.{split}`"
+                            )
+                for size, path in sized:
+                    seen.setdefault(size, []).append((split, path))
         except OSError as error:
             raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
@@ -141,11 +183,16 @@ class File(Shaped):
         for path in files:
             reader = reader_of(path, registry)
             try:
+                before = stamp(path)
                 if self.in_columns:
                     for read in reader.records(path, settings):
                         yield self.row(read.values, reader.place(path, read))
                 else:
                     for where, text in reader.texts(path, settings):
                         yield Row.of(text, where=where)
+                if stamp(path) != before:
+                    raise DataError(
+                        f"{path}: was changed while it was being read; run the command again"
+                    )
             except OSError as error:
                 raise DataError(f"{path}: cannot be read: {error.strerror}") from error

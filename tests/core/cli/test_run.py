@@ -102,7 +102,7 @@ def test_what_will_be_trained_is_said_before_and_how_long_it_takes(project):
     """Everything else of section 2: a run's start reported nothing; old losses came again."""
     said = aios("run", "tiny.toml", "--set", "training.evaluate_every=3").stderr
 
-    assert "2,791 tokens in 1 row to train on, 311 tokens in 1 row held out" in said
+    assert "2,791 tokens in 1 row to train on, 311 tokens in 1 row held out, 0 of" in said
     assert "held-out losses on the way are of at most 64 windows, each under one draw" in said
     assert "6 steps of 4 x 16 tokens are 0.137 epochs, in about 0:00:0" in said
     assert "then 6 steps of its autoregressive twin" in said

@@ -53,7 +53,8 @@ def test_a_run_says_at_its_start_what_it_is_and_what_word_counts_reach(tiny, tmp
 
     assert re.search(r"\(diffusion\): [0-9,]+ parameters; ", first)
     assert (
-        f"{trained:,} tokens in 1 row to train on, {held_out:,} tokens in 1 row held out; " in first
+        f"{trained:,} tokens in 1 row to train on, {held_out:,} tokens in 1 row held out, "
+        "0 of which are trained on as well; " in first
     )
     (epochs,) = re.findall(r"; 6 steps of 8 x 16 tokens are ([0-9.]+) epochs, in about 0:", first)
     assert float(epochs) == pytest.approx(6 * 8 * 16 / trained, rel=0.05)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from aios_core.config import training_key, trial_key
 from aios_core.contracts import Vocabulary
 from aios_core.contracts.dataset import SPLITS
 from aios_core.errors import DataError, TokenizerError
@@ -117,9 +118,6 @@ def test_the_second_time_nothing_is_written(tiny, corpus):
     assert first.fingerprint == second.fingerprint
 
 
-READS = 4
-"""Of a file whose rows are read once: for each split, which rows are held out, and these rows."""
-
 _OPENED: list[str] | None = None
 
 
@@ -143,12 +141,12 @@ def test_a_corpus_is_read_once_and_not_again_while_it_is_as_it_was(tiny, corpus,
     """Part 4: its digest is kept beside size, time and inode."""
     os.utime(corpus, (1, 1))
     first = prepare(tiny())
-    assert READS == opened.count(str(corpus))
+    assert 1 == opened.count(str(corpus))
     assert first.fingerprint == prepare(tiny("tokenizer.type=bytes")).fingerprint
-    assert READS == opened.count(str(corpus))
+    assert 1 == opened.count(str(corpus))
 
     prepare(tiny("tokenizer.type=bpe", "tokenizer.vocab_size=270"))
-    assert 2 * READS == opened.count(str(corpus)), "another tokenizer reads it once more"
+    assert 2 == opened.count(str(corpus)), "another tokenizer reads it once more"
 
 
 @pytest.mark.parametrize("how", ["time is put back", "another file", "at once"])
@@ -186,7 +184,7 @@ def test_a_digest_is_that_of_a_data_set_as_it_is_now(tiny, corpus, opened, monke
 
         monkeypatch.setattr(Registry, "get", changed)
     assert before == prepare(tiny("tokenizer.type=bytes")).fingerprint
-    assert 2 * READS == opened.count(str(corpus))
+    assert 2 == opened.count(str(corpus))
 
 
 def test_a_damaged_digest_is_made_again(tiny, corpus):
@@ -197,10 +195,10 @@ def test_a_damaged_digest_is_made_again(tiny, corpus):
     for data in ("", "[]", kept.read_text().replace("a", "b")):
         kept.write_text(data)
         assert before == prepare(tiny()).fingerprint
-    whole = json.loads(kept.read_text())
+    whole, other = json.loads(kept.read_text()), "0" * 64
     for split, entry in (("train", 1), ("validation", 1), ("train", 0), ("validation", 0)):
         changed = json.loads(kept.read_text())
-        changed["contents"][split][entry] = [changed["contents"]["whole"][0], 7][entry]
+        changed["contents"][split][entry] = [other, 7][entry]
         kept.write_text(json.dumps(changed))
         result = prepare(tiny())
         sizes = [result.train.num_bytes, result.held_out.num_bytes]
@@ -370,9 +368,12 @@ def test_where_the_cache_is(monkeypatch):
 def test_tokenizers_share_no_tokens_of_a_text(tiny, corpus):
     """Neither of a split nor of a whole file: each reads the ids that it made itself."""
     pairs = [("tokenizer.type=bytes",), ("tokenizer.type=bpe", "tokenizer.vocab_size=270")]
-    results = [(Corpus(resolved := tiny(*words)), prepare(resolved).tokenizer) for words in pairs]
     text = corpus.read_text()
     for part, right in (("whole", text), ("train", None)):
+        results = [
+            (Corpus(resolved := tiny(*words), whole=part == "whole"), prepare(resolved).tokenizer)
+            for words in pairs
+        ]
         made = [tokens_of(*(on[0], part, on[1]), Framing(16, documents=False)) for on in results]
         texts = [on[1].decode(each.ids) for on, each in zip(results, made, strict=True)]
 
@@ -409,9 +410,8 @@ def test_splits_are_parted_at_nine_tenths_of_the_characters(tiny, corpus):
     assert {"train": text[:90], "validation": text[90:]} == {
         split: "".join(result.texts(split)) for split in SPLITS
     }
-    assert [135, 15, 150] == [
-        content.num_bytes for content in (*result.contents.values(), result.whole)
-    ]
+    assert [135, 15] == [content.num_bytes for content in result.contents.values()]
+    assert 150 == Corpus(tiny(), whole=True).contents["whole"].num_bytes
 
 
 @pytest.mark.parametrize("when", ["before", "while it is read", "just now"])
@@ -419,15 +419,40 @@ def test_a_digest_of_what_may_be_gone_is_not_kept(tiny, corpus, monkeypatch, whe
     """Only of a file that was as it is for a while, and is still after it was read."""
     os.utime(corpus, (1, 1) if when != "just now" else None)
 
-    def reading(dataset, name):
+    def reading(dataset, name, **how):
         if when == "while it is read":
             os.utime(corpus, (2, 2))
-        return Spool(dataset, name)
+        return Spool(dataset, name, **how)
 
     monkeypatch.setattr(corpora, "Spool", reading)
     prepare(tiny())
 
     assert (when == "before") == bool(list(cache_folder().glob("corpora/*.json")))
+
+
+def test_a_test_split_changes_nothing_that_is_trained(tiny, tmp_path, opened):
+    """And each of three files is read once."""
+    for name in ("train", "validation", "test"):
+        (tmp_path / f"{name}.txt").write_text(f"{name} of these words. " * 30)
+    files = [f"dataset.{key}={tmp_path / name}.txt" for key, name in
+             (("path", "train"), ("validation", "validation"), ("test", "test"))]  # fmt: skip
+    without, resolved = tiny(*files[:2]), tiny(*files)
+    before, corpus = prepare(without), Corpus(resolved)
+    opened.clear()
+    prepared = prepare(resolved, corpus)
+
+    data = before.fingerprint
+    assert data == prepared.fingerprint
+    assert training_key(without, data) == training_key(resolved, data)
+    assert trial_key(without, data) == trial_key(resolved, data)
+    assert ["train", "validation", "test"] == list(corpus.contents)
+    assert 3 == sum(name.endswith(("train.txt", "validation.txt", "test.txt")) for name in opened)
+    assert "test of these words. " * 30 == "".join(corpus.texts("test"))
+    with pytest.raises(DataError, match="has no test split, but train and validation; "):
+        before.corpus.check_has("test")
+    (tmp_path / "test.txt").write_text("")
+    with pytest.raises(DataError, match="the test split of the data set is empty"):
+        prepare(resolved)
 
 
 @pytest.fixture
@@ -466,10 +491,11 @@ def test_whether_tokens_decode_to_the_text_is_asked_once(tiny, corpus, lowercase
     assert first.held_out.exact is again.held_out.exact is False
     monkeypatch.undo()
     framing = first.train.framing
-    assert not tokens_of(first.corpus, "whole", first.tokenizer, framing).exact
+    whole = Corpus(tiny(*lowercase), whole=True)
+    assert not tokens_of(whole, "whole", first.tokenizer, framing).exact
     plain = prepare(tiny())
     assert plain.held_out.exact
-    assert tokens_of(plain.corpus, "whole", plain.tokenizer, framing).exact
+    assert tokens_of(whole, "whole", plain.tokenizer, framing).exact
 
 
 def test_texts_that_cannot_be_decoded_count_as_lost(tiny, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from aios_core.contracts import Control, Dataset, Row, Segment
+from aios_core.contracts import Control, Dataset, Row, Segment, Source
 from aios_core.contracts.dataset import SPLITS
 from aios_core.errors import DataError
 from aios_core.training.spool import Spool
@@ -60,13 +60,16 @@ def test_rows_are_read_back_as_they_were():
     spool = Spool(Rows(*rows), "name")
     assert rows[:-1] == list(spool.rows("train"))
     assert rows[-1:] == list(spool.rows("validation"))
-    assert rows == list(spool.rows("whole"))
-    assert ["", "", "", "x:1", ""] == [row.where for row in spool.rows("whole")]
-    assert ["2+2=4", "ü", "<a>bcde", "ab", "plain"] == list(spool.texts("whole"))
-    assert [6, 5, 11] == [spool.contents[part].num_bytes for part in (*SPLITS, "whole")]
-    plain = Spool(Some("ab", "c"), "name").contents["whole"]
-    assert plain == Spool(Rows(Row.of("ab"), Row.of("c")), "name").contents["whole"]
-    other = Spool(Rows(Row((Segment("x", "ab"),)), Row.of("c")), "name").contents["whole"]
+    assert [6, 5] == [spool.contents[part].num_bytes for part in SPLITS]
+    whole = Spool(Rows(*rows), "name", whole=True)
+    assert rows == list(whole.rows("whole"))
+    assert ["", "", "", "x:1", ""] == [row.where for row in whole.rows("whole")]
+    assert ["2+2=4", "ü", "<a>bcde", "ab", "plain"] == list(whole.texts("whole"))
+    assert 11 == whole.contents["whole"].num_bytes
+    plain = Spool(Some("ab", "c"), "name", whole=True).contents["whole"]
+    assert plain == Spool(Rows(Row.of("ab"), Row.of("c")), "name", whole=True).contents["whole"]
+    segmented = Rows(Row((Segment("x", "ab"),)), Row.of("c"))
+    other = Spool(segmented, "name", whole=True).contents["whole"]
     assert plain != other, "the names of segments count"
 
 
@@ -81,3 +84,18 @@ def test_what_rows_are_does_not_depend_on_where_they_are_from():
     assert digest(where="x") == digest(where="y")
     several = [digest(), digest(chat=False), digest(chat=False, segments=template)]
     assert 3 == len(set(several))
+
+
+def test_sources_are_kept_and_count():
+    """In the digest also: what is drawn how often decides what is learned."""
+    chat = (Segment("user", "a", "given"), Segment("assistant", "b"))
+    rows = [
+        Row((Segment("text", "ab"),), source=Source("x", 0.5)),
+        Row(chat, chat=True, where="y:2", source=Source("y", 0.5)),
+        Row.of("c"),
+    ]
+    spool = Spool(Rows(*rows), "name")
+    assert rows[:2] == list(spool.rows("train"))
+    assert ["", "y:2"] == [row.where for row in spool.rows("train")]
+    other = [attrs.evolve(rows[0], source=Source("x", 0.25)), *rows[1:]]
+    assert spool.contents["train"] != Spool(Rows(*other), "name").contents["train"]

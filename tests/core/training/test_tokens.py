@@ -187,12 +187,12 @@ SHORT = "the training split has 4 tokens, fewer than diffusion.length = 24; expe
 )
 def test_what_sequences_cannot_hold_is_refused(rows, framing, message):
     with pytest.raises(DataError, match=message):
-        tokens(rows, **framing).check("training")
+        tokens(rows, **framing).check("the training split")
 
 
 def test_what_sequences_can_hold_is_not():
     """A long text is cut; a short one is not too short to be measured on."""
-    tokens([answer(1000)], length=21).check("training")
-    tokens([Row.of("x" * 100), Row((Segment("answer", "x" * 100),))]).check("training")
-    tokens([Row.of("text")]).check("training")
-    tokens([Row.of("text")], documents=False).check("validation")
+    tokens([answer(1000)], length=21).check("the training split")
+    tokens([Row.of("x" * 100), Row((Segment("answer", "x" * 100),))]).check("the training split")
+    tokens([Row.of("text")]).check("the training split")
+    tokens([Row.of("text")], documents=False).check("the validation split")

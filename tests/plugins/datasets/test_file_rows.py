@@ -250,6 +250,34 @@ def test_a_validation_file(tmp_path):
     assert (train, other) == dataset.files()
 
 
+@pytest.mark.parametrize("divided", [True, False])
+def test_a_test_file(tmp_path, divided):
+    """Fault D6: no file of one's own to test on."""
+    train, other = lines(tmp_path, *PAIRS), lines(tmp_path, {"q": "3", "a": "4"}, name="b.jsonl")
+    last = lines(tmp_path, {"q": "5", "a": "6"}, {"q": "7", "a": "8"}, name="c.jsonl")
+    own = {} if divided else {"validation": other}
+    dataset = File(train, **own, test=last, prompt="q", answer="a")
+    read = {split: [] for split in dataset.splits()}
+    for split, row in dataset.parted():
+        read[split].append(row)
+
+    assert ["6", "8"] == [row.joined("target") for row in dataset.rows("test")]
+    assert read == {split: list(dataset.rows(split)) for split in ("train", "validation", "test")}
+    assert [1 if divided else 2, 1, 2] == [len(rows) for rows in read.values()]
+    assert last in dataset.files()
+    assert ["train", "validation"] == [*File(train).splits()]
+
+
+@pytest.mark.parametrize("of", ["training", "validation"])
+def test_a_test_file_that_is_of_another_split(tmp_path, of):
+    train, other = lines(tmp_path, *PAIRS), lines(tmp_path, {"q": "3", "a": "4"}, name="b.jsonl")
+    copy = tmp_path / "c.jsonl"
+    copy.write_bytes((train if of == "training" else other).read_bytes())
+    message = rf"c\.jsonl: the test file holds what the {of} file .* or no `dataset\.test`"
+    with pytest.raises(DataError, match=message):
+        list(File(train, validation=other, test=copy, prompt="q", answer="a").parted())
+
+
 @pytest.mark.parametrize("how", ["same", "copy", "link", "folder"])
 def test_a_validation_file_that_is_trained_on(tmp_path, how):
     train, other = lines(tmp_path, *PAIRS), tmp_path / "b.jsonl"
@@ -267,7 +295,8 @@ def test_a_validation_file_that_is_trained_on(tmp_path, how):
 
 def test_a_data_set_that_changes_while_it_is_read(tmp_path):
     path = lines(tmp_path, *({"text": f"{n}"} for n in range(20)))
-    rows = File(path).rows("train")
+    rows = File(path).all_rows()
+    next(rows)
     lines(tmp_path, *({"text": f"{n}"} for n in range(1, 21)))
     with pytest.raises(DataError, match=r"a\.jsonl: was changed while it was being read"):
         list(rows)
