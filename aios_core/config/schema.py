@@ -42,6 +42,7 @@ from aios_core.contracts import (
     Task,
     Tokenizer,
     Tracker,
+    Vocabulary,
 )
 from aios_core.contracts.soundness import fault
 from aios_core.kinds import Affects, Kind
@@ -388,7 +389,16 @@ def _bounded(self: Config, _attribute: Attribute[Any], value: NoiseScheduler) ->
         raise ValueError(f"{described(value)}: {problem}")
 
 
-def _serves(self: Config, _attribute: Attribute[Any], value: Sampler | Objective) -> None:
+def _of_tokens(_self: Config, attribute: Attribute[Any], value: Any) -> None:
+    if Vocabulary not in value.spaces:
+        raise ValueError(
+            f"{type(value).__name__} is for numbers, and the data are tokens; expected a "
+            f"{attribute.name} of tokens"
+        )
+
+
+def _serves(self: Config, attribute: Attribute[Any], value: Sampler | Objective) -> None:
+    _of_tokens(self, attribute, value)
     if self.mode == "diffusion" and value.absorbing_only and not self.corruption.absorbing:
         raise ValueError(
             f"{type(value).__name__} works with masks alone, and the corruption is "
@@ -414,6 +424,8 @@ def _apart(_self: Config, _attribute: Attribute[Any], value: tuple[Metric, ...])
 
 
 _AGREES: Final[Mapping[str, Any]] = {
+    "head": _of_tokens,
+    "corruption": _of_tokens,
     "noise": _bounded,
     "objective": _serves,
     "conditioner": _heard,

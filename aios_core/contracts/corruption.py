@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from aios_core.contracts.space import Space, Vocabulary
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from aios_core.contracts.process import Process
-    from aios_core.contracts.space import Space, Vocabulary
 
 
 class Corruption(ABC):
@@ -19,6 +20,9 @@ class Corruption(ABC):
     survive is this one's. Write `noise`; corrupting, reverse steps, priors and the bounds of the
     likelihood follow from it (`aios_core.diffusion.process`).
     """
+
+    spaces: ClassVar[tuple[type[Space], ...]] = (Vocabulary,)
+    """Kinds of spaces that it serves."""
 
     absorbing: ClassVar[bool] = False
     """Whether the noise is the mask and nothing else. Then what is not masked is clean, which most

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from aios_core.contracts.space import Space, Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from aios_core.contracts.space import Space
 
 
 class HeadModule(Protocol):
@@ -30,6 +30,9 @@ class HeadModule(Protocol):
 
 class ProjectionHead(ABC):
     """Projects a modality into the network and out of it."""
+
+    spaces: ClassVar[tuple[type[Space], ...]] = (Vocabulary,)
+    """Kinds of spaces that it serves."""
 
     @abstractmethod
     def build(self, dim: int, space: Space) -> nn.Module:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from attrs import frozen
 
 from aios_core.contracts import former
+from aios_core.contracts.space import Space, Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,6 +89,9 @@ class Objective(ABC):
     of. It is for training alone: evaluation measures the bound of the likelihood, whatever was
     minimised.
     """
+
+    spaces: ClassVar[tuple[type[Space], ...]] = (Vocabulary,)
+    """Kinds of spaces that it serves."""
 
     absorbing_only: ClassVar[bool] = False
     """Whether it needs noise to be masks alone; False: it serves every corruption."""

@@ -22,8 +22,8 @@ class Draws(Protocol):
         """(B, L) bool: positions that may change."""
         ...
 
-    def uniform(self) -> Tensor:
-        """(B, L) float64 uniforms in [0, 1)."""
+    def uniform(self, channels: int | None = None) -> Tensor:
+        """(B, L) float64 uniforms in [0, 1), or (B, L, C) for C of each position."""
         ...
 
     def categorical(

@@ -15,8 +15,12 @@ class Randomness(Protocol):
     no micro-batch and no machine. Two calls draw two different numbers.
     """
 
-    def uniform(self) -> Tensor:
-        """(B, L) float64 uniforms in [0, 1)."""
+    def uniform(self, channels: int | None = None) -> Tensor:
+        """(B, L) float64 uniforms in [0, 1).
+
+        Args:
+            channels: C, for so many of each position: (B, L, C).
+        """
         ...
 
     def categorical(

@@ -13,6 +13,7 @@ from attrs import evolve, field, fields, frozen, validators
 from aios_core.contracts import former
 from aios_core.contracts.denoising import states
 from aios_core.contracts.noise import Curve, NoiseScheduler, Spacing
+from aios_core.contracts.space import Space, Vocabulary
 from aios_core.tensor_cache import count, differences, highest, masks, others
 
 if TYPE_CHECKING:
@@ -118,9 +119,9 @@ class SamplingContext:
         start = torch.ones(len(x), dtype=torch.float64, device=x.device)
         return self.noise.inverse(1 - self.masked(x).sum(-1) / free * self.noise.mask_rate(start))
 
-    def uniform(self) -> Tensor:
-        """(B, L) float64 uniforms in [0, 1), each row from its own generator."""
-        return self.random.uniform()
+    def uniform(self, channels: int | None = None) -> Tensor:
+        """(B, L) or (B, L, C) float64 uniforms in [0, 1), each row from its own generator."""
+        return self.random.uniform() if channels is None else self.random.uniform(channels)
 
     def categorical(
         self, log_probs: Tensor, where: Tensor, bonus: tuple[Tensor, Tensor] | None = None
@@ -170,6 +171,9 @@ class Sampler(ABC):
 
     absorbing_only: ClassVar[bool] = True
     """Whether it needs noise to be masks alone; False: it serves every corruption."""
+
+    spaces: ClassVar[tuple[type[Space], ...]] = (Vocabulary,)
+    """Kinds of spaces that it serves."""
 
     def __init_subclass__(cls, **settings: Any) -> None:
         """See `former`."""

@@ -18,6 +18,7 @@ from aios_core.contracts import (
     Sampler,
     SamplingContext,
     Spacing,
+    Vocabulary,
 )
 from aios_core.diffusion.blocks import Blocks
 from aios_core.diffusion.entropies import entropies_at
@@ -122,6 +123,10 @@ class DiffusionCore:
             sampler = Blocks(sampler, block_size)
         if process is None and isinstance(model, Model):
             process = model.process
+        if Vocabulary not in sampler.spaces:
+            raise InferenceError(
+                f"{type(sampler).__name__} is for numbers; expected a sampler of tokens"
+            )
         if process is not None and not process.absorbing and sampler.absorbing_only:
             raise InferenceError(
                 f"{type(sampler).__name__} works with masks alone, and the model was trained under "

@@ -245,7 +245,7 @@ def process_of(corruption: Corruption, space: Space) -> Process:
     """
     with blamed(corruption, "process"):
         process = corruption.process(space)
-    if process is None and isinstance(space, Vocabulary):
+    if process is None and isinstance(space, Vocabulary) and Vocabulary in corruption.spaces:
         return DiscreteProcess(corruption, space)
     if process is None or process.space != space:
         raise PluginError(

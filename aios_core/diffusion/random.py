@@ -52,6 +52,11 @@ def splitmix64(state: Tensor) -> Tensor:
     return z ^ _shift(z, 31)
 
 
+def _unit(bits: Tensor) -> Tensor:
+    """The upper 53 bits as float64 in [0, 1)."""
+    return _shift(bits, 11).double() * 2.0**-53
+
+
 def row_seed(seed: int, row: int) -> int:
     """Seed of one row, equal for all samplers, so that trials of one seed are paired."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{row}".encode()).digest()[:7], "big")
@@ -121,8 +126,18 @@ class RowRandom:
         part._ahead = None  # noqa: SLF001
         return part
 
-    def uniform(self) -> Tensor:
-        """(B, L) float64 uniforms in [0, 1), multiples of 2^-53."""
+    def uniform(self, channels: int | None = None) -> Tensor:
+        """(B, L) float64 uniforms in [0, 1), multiples of 2^-53.
+
+        Args:
+            channels: C, for so many of each position: (B, L, C). It counts as one draw.
+        """
+        if channels is not None:
+            state = self._of_rows() + (self._positions + (self._draws << 32)) * _GOLDEN
+            self._draws += 1
+            channel = torch.arange(1, channels + 1, device=state.device) * _GOLDEN
+            # The state is mixed first, or a channel would be that of a neighbour.
+            return _unit(splitmix64(splitmix64(state)[..., None] + channel))
         rows, length = len(self._keys), len(self._positions)
         several = max(1, min(_AHEAD, _AHEAD_ENTRIES // (rows * length)))
         number = self._draws % several
@@ -130,14 +145,18 @@ class RowRandom:
         # By the first one that it holds: where nothing is drawn, `_draws` moves all the same.
         if self._ahead is None or self._first != first:
             ahead = torch.arange(several, device=self._keys.device)[:, None, None] << 32
-            keys = self._keys
-            for fork in self._forks:  # only now, for many a block is filled in without a draw
-                keys = splitmix64(keys ^ splitmix64(torch.full_like(keys, fork + 1) * _GOLDEN))
-            state = keys + (self._positions + (ahead + (first << 32))) * _GOLDEN
-            self._ahead = _shift(splitmix64(state), 11).double() * 2.0**-53
+            state = self._of_rows() + (self._positions + (ahead + (first << 32))) * _GOLDEN
+            self._ahead = _unit(splitmix64(state))
             self._first = first
         self._draws += 1
         return self._ahead[number]
+
+    def _of_rows(self) -> Tensor:
+        """Keys (B, 1); of forks only now, for many a block is filled in without a draw."""
+        keys = self._keys
+        for fork in self._forks:
+            keys = splitmix64(keys ^ splitmix64(torch.full_like(keys, fork + 1) * _GOLDEN))
+        return keys
 
     def invalid(self) -> Tensor | None:
         """() bool: whether a token was drawn from what is no distribution, since it was asked last.

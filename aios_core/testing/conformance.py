@@ -14,11 +14,13 @@ import attrs
 import pytest
 
 from aios_core.component import resolve
+from aios_core.contracts import Continuous, Vocabulary
 from aios_core.errors import PluginError
+from aios_core.registry import Registry
 
 if TYPE_CHECKING:
     from aios_core.kinds import Kind
-    from aios_core.registry import Component, Registry
+    from aios_core.registry import Component
 
 
 def contract_tests(registry: Registry, distribution: str | None = None) -> dict[str, type]:
@@ -75,5 +77,21 @@ def _contract_test(name: str, component: Component, kind: Kind) -> type:
     if (tests := suite(kind)) is None:
         values = {"key": component.key, "test_loads": staticmethod(component.load)}
         return type(name, (), values)
+    bases = [tests]
+    if numbers := getattr(tests, "numbers", None):
+        served = [tests] * (Vocabulary in cls.spaces)
+        bases = [*served, resolve(numbers)] if Continuous in cls.spaces else served
     values = {"key": component.key, "component": cls, "__doc__": component.source}
-    return type(name, (tests,), values)
+    return type(name, tuple(bases), values)
+
+
+def tokens(kind: str, registry: Registry | None = None) -> dict[str, type[Any]]:
+    """Classes of the components of a kind that serve tokens, by name.
+
+    Args:
+        kind: one whose components say which ``spaces`` they serve.
+        registry: unset: the installed ones.
+    """
+    registry = registry or Registry.discover()
+    loaded = {component.name: component.load() for component in registry.components(kind)}
+    return {name: cls for name, cls in loaded.items() if Vocabulary in cls.spaces}

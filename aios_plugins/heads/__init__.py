@@ -8,4 +8,7 @@ AIOS_API = 1
 @aios_core.hookimpl
 def aios_projection_heads() -> dict[str, str]:
     """Names and where they are defined."""
-    return {"text": "aios_plugins.heads.text:Text"}
+    return {
+        "linear": "aios_plugins.heads.linear:Linear",
+        "text": "aios_plugins.heads.text:Text",
+    }

@@ -14,6 +14,7 @@ def aios_noise_schedulers() -> dict[str, str]:
         "cosine-squared": "aios_plugins.noise.cosine_squared:CosineSquared",
         "cubic": "aios_plugins.noise.cubic:Cubic",
         "custom": "aios_plugins.noise.custom:Custom",
+        "flow": "aios_plugins.noise.flow:Flow",
         "geometric": "aios_plugins.noise.geometric:Geometric",
         "learned": "aios_plugins.noise.learned:Learned",
         "linear-sigma": "aios_plugins.noise.linear_sigma:LinearSigma",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from attrs import frozen
 
-from aios_core.contracts import SamplingContext, StepSampler
+from aios_core.contracts import Continuous, SamplingContext, StepSampler, Vocabulary
 from aios_core.diffusion.process import levels, lift
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class ReverseStep(StepSampler):
 
     exact: ClassVar[Literal["in the limit"]] = "in the limit"
     absorbing_only: ClassVar[bool] = False
+    spaces: ClassVar = (Vocabulary, Continuous)
 
     def step(
         self, x: Tensor, t: Tensor, s: Tensor, log_probs: Tensor, context: SamplingContext
@@ -31,7 +32,10 @@ class ReverseStep(StepSampler):
         if process is None or process.absorbing:
             return lift(x, t, s, log_probs, context)
         alpha, earlier = levels(t, s, context)
-        x0 = process.guess(x, log_probs, alpha, context)
+        if isinstance(process.space, Continuous):
+            x0 = log_probs  # what is sent is the mean of the clean numbers
+        else:
+            x0 = process.guess(x, log_probs, alpha, context)
         return self.towards(x, x0, (alpha, earlier), process, context)
 
     @abstractmethod
@@ -43,11 +47,11 @@ class ReverseStep(StepSampler):
         process: TokenProcess,
         context: SamplingContext,
     ) -> Tensor:
-        """The state (B, L) at s, under noise that is not masks alone.
+        """The state at s, under noise that is not masks alone.
 
         Args:
-            x: (B, L) int64, the state at t.
-            x0: (B, L) int64, clean tokens that were drawn for every position.
+            x: (B, L) int64, or (B, L, C) numbers: the state at t.
+            x0: likewise: clean tokens that were drawn for every position, or the clean mean.
             levels: () float64 each, the probabilities of a token to survive to t and to s.
             process: of the noise.
             context: for draws; positions that are fixed stay as they are.

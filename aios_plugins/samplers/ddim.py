@@ -1,4 +1,4 @@
-"""The implicit sampler of discrete states."""
+"""The implicit sampler."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from attrs import frozen
 
+from aios_core.contracts import Continuous
 from aios_core.diffusion.process import inverse
+from aios_plugins.samplers._numbers import Scales, implicit
 from aios_plugins.samplers._reverse import ReverseStep
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ class DDIM(ReverseStep):
     Each position stays as it is with the highest probability sigma that keeps every token's share
     on the schedule, else it becomes the clean token that was drawn for it: under uniform noise
     sigma = (1 - alpha(s)) / (1 - alpha(t)), and no fresh noise comes in, where ``ancestral`` lets
-    some in at every step. For masks the two are the same. Exact in the limit of many steps.
+    some in at every step. For masks the two are the same. Numbers keep the noise that they have, of
+    which there is less and less: no randomness is left but that of the start. Exact in the limit of
+    many steps.
     """
 
     def towards(
@@ -36,6 +40,9 @@ class DDIM(ReverseStep):
     ) -> Tensor:
         """What is there where it may stay; else the clean token, or what noise is left."""
         alpha, earlier = levels
+        if isinstance(process.space, Continuous):
+            start, end = (Scales(level.sqrt(), (1 - level).sqrt()) for level in levels)
+            return torch.where(context.free[..., None], implicit(x, x0, start, end), x)
         now, before = process.mass(alpha), process.mass(earlier)
         keep = torch.where(now > 0, before / now, 1).amin().clamp(max=1)
         fresh = (before - keep * now).clamp(min=0)  # of hybrid noise, whose kinds fade unevenly

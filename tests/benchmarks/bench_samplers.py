@@ -19,6 +19,7 @@ from aios_core.contracts import Sampler
 from aios_core.diffusion.blocks import Blocks
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 from aios_core.testing.oracle import NoisyOracle, Oracle
 
 STEPS = (1, 2, 5, 20, 200)
@@ -95,22 +96,21 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     record = Recorder("samplers")
-    for component in Registry.discover().components("sampler"):
-        if given.names and component.name not in given.names:
+    for name, cls in tokens("sampler").items():
+        if given.names and name not in given.names:
             continue
-        cls = component.load()
-        for settings in SETTINGS.get(component.name, [{}]):
+        for settings in SETTINGS.get(name, [{}]):
             steps = STEPS if "steps" in attrs.fields_dict(cls) else (None,)
             if cls.exact == "one at a time":  # five tokens: more steps than that change nothing
                 steps = [number for number in steps if number is None or number <= 20]
             for number in steps:
                 every = settings if number is None else {"steps": number, **settings}
-                measure(record, component.name, every, cls(**every), given.rows)
+                measure(record, name, every, cls(**every), given.rows)
                 if not cls.absorbing_only:
                     for corruption in ("uniform", "hybrid"):
                         measure(
                             record,
-                            component.name,
+                            name,
                             every,
                             cls(**every),
                             given.rows,

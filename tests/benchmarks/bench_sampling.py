@@ -36,6 +36,7 @@ from aios_core.diffusion import chunking
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
 from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 from aios_core.testing.counter import Counter
 from aios_core.testing.modules import stir
 from aios_plugins.backbones.transformer import TransformerModule
@@ -116,9 +117,8 @@ def ours(model, given, sampler, *, calls=None, **settings):
 
 def samplers(steps):
     """Every registered sampler, by name."""
-    for component in REGISTRY.components("sampler"):
-        cls = component.load()
-        yield component.name, cls(steps=steps) if "steps" in attrs.fields_dict(cls) else cls()
+    for name, cls in tokens("sampler", REGISTRY).items():
+        yield name, cls(steps=steps) if "steps" in attrs.fields_dict(cls) else cls()
 
 
 def overhead(record, model, given):

@@ -34,6 +34,9 @@ class Contract(Generic[Plugin]):
     varied: ClassVar[dict[str, dict[str, Any]]] = {}
     """Tests that must pass whatever the values of the fields, and what they are called with."""
 
+    numbers: ClassVar[str | None] = None
+    """``"module:Class"`` of the suite of components that serve numbers and no tokens."""
+
     drawn: ClassVar[int] = 4
     """How many components of drawn values `varied` is tried with, besides those of bounds."""
 

@@ -25,6 +25,8 @@ VOCABULARY = Vocabulary(size=7, mask_id=3, pad_id=4, bos_id=5, eos_id=6)
 class CorruptionContract(Contract["Corruption"]):
     """Subclass it and set ``component``: a corruption's class, or one that is built."""
 
+    numbers: ClassVar = "aios_core.testing.contracts.numbers:NumberCorruptionContract"
+
     varied: ClassVar = {
         "test_noise_is_a_distribution": {"shape": (3,)},
         "test_tells_whether_it_is_absorbing": {},

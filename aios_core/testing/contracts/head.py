@@ -22,6 +22,8 @@ DIM = 16
 class HeadContract(Contract["ProjectionHead"]):
     """Subclass it and set ``component``: a head's class, or one that is built."""
 
+    numbers: ClassVar = "aios_core.testing.contracts.numbers:NumberHeadContract"
+
     varied: ClassVar = {
         "test_shapes": {},
         "test_decodes_each_position_by_itself": {},

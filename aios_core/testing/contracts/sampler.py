@@ -94,6 +94,8 @@ class SamplerContract(Contract["Sampler"]):
     Override `with_steps` for a sampler whose number of steps is not the field ``steps``.
     """
 
+    numbers: ClassVar = "aios_core.testing.contracts.numbers:NumberSamplerContract"
+
     varied: ClassVar = {
         "test_fills_in_every_mask": {"steps": 3},
         "test_what_is_given_stays_whatever_is_said_of_it": {"steps": 8},

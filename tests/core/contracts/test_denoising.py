@@ -9,13 +9,14 @@ from attrs import frozen
 from aios_core.contracts import Question, Sampler
 from aios_core.contracts.denoising import rephrased, states, together
 from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 from aios_core.testing.contracts.sampler import context, run
 from aios_core.testing.oracle import Oracle
 from aios_plugins.samplers.ancestral import Ancestral
 from aios_plugins.samplers.confidence import Confidence
 from aios_plugins.samplers.first_hitting import FirstHitting
 
-NAMES = [component.name for component in Registry.discover().components("sampler")]
+NAMES = list(tokens("sampler"))
 
 
 def begun(sampler, x, seeds, oracle):

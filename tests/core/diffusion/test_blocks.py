@@ -9,7 +9,7 @@ import torch
 from aios_core.diffusion.blocks import Blocks
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.errors import InferenceError
-from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 from aios_core.testing.contracts.sampler import (
     ROWS,
     SamplerContract,
@@ -25,7 +25,7 @@ from aios_plugins.samplers.entropy_bounded import EntropyBounded
 from aios_plugins.samplers.first_hitting import FirstHitting
 from aios_plugins.samplers.remdm import Cap
 
-SAMPLERS = {c.name: c.load() for c in Registry.discover().components("sampler")}
+SAMPLERS = tokens("sampler")
 
 
 class BlocksContract(SamplerContract):

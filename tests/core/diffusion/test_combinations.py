@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aios_core.config import resolve
-from aios_core.contracts import Corruption
+from aios_core.contracts import Corruption, Vocabulary
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nll, training_loss
@@ -23,7 +23,8 @@ REGISTRY = Registry.discover()
 
 
 def names(kind):
-    return [component.name for component in REGISTRY.components(kind)]
+    loaded = {component.name: component.load() for component in REGISTRY.components(kind)}
+    return [n for n, cls in loaded.items() if Vocabulary in getattr(cls, "spaces", (Vocabulary,))]
 
 
 def train_one_step(model, objective):

@@ -8,13 +8,13 @@ from aios_core.contracts import Controls
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.logits import LogitsProcessor
 from aios_core.errors import InferenceError
-from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 from aios_core.testing.oracle import Oracle
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.ancestral import Ancestral
 from aios_plugins.samplers.confidence import Confidence
 
-SAMPLERS = {c.name: c.load() for c in Registry.discover().components("sampler")}
+SAMPLERS = tokens("sampler")
 
 
 def build(name, steps=6):

@@ -9,7 +9,7 @@ from aios_core.contracts import Controls, Vocabulary
 from aios_core.diffusion import chunking
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.model import Model
-from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 from aios_core.testing.modules import stir
 from aios_plugins.backbones.transformer import Transformer
 from aios_plugins.corruptions.absorbing import Absorbing
@@ -20,7 +20,7 @@ from aios_plugins.samplers.confidence import Confidence
 LENGTH, VOCAB, CALLS = 64, 2000, 3
 ANSWER = LENGTH * VOCAB * 4
 VOCABULARY = Vocabulary(size=VOCAB, mask_id=0, pad_id=1, bos_id=2, eos_id=3)
-SAMPLERS = {c.name: c.load() for c in Registry.discover().components("sampler")}
+SAMPLERS = tokens("sampler")
 
 
 def allocations(model, sampler, **settings):

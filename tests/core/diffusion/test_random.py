@@ -205,3 +205,24 @@ def test_a_bonus_in_a_run_of_its_own_follows_the_softmax():
         )  # fmt: skip
     assert [4] == draw(log_weights, [], 0, at[:1], (token[:1], 1e30 * gain[:1])).tolist()
     assert [int(log_weights[1].argmax())] == draw(log_weights, [], 0, at[:1]).tolist()
+
+
+def test_channels_are_numbers_of_their_own():
+    """M22: of (row, position, channel) alone; one draw, whatever their number."""
+    random = RowRandom(range(3), 5)
+    few, wide = RowRandom(range(3), 5).uniform(4), random.uniform(7)
+    assert ((3, 5, 7), torch.float64) == (tuple(wide.shape), wide.dtype)
+    assert torch.equal(few, wide[..., :4])
+    assert torch.equal(RowRandom([1], 5).uniform(7)[0], wide[1])
+    assert 3 * 5 * 7 == len(wide.unique())
+    assert torch.equal(wide[:, 2:4], RowRandom(range(3), 5).window(2, 4).uniform(7))
+    after = RowRandom(range(3), 5)
+    after.uniform()
+    assert torch.equal(after.uniform(), random.uniform())
+    assert not torch.equal(RowRandom(range(3), 5).fork(1).uniform(7), wide)
+
+
+def test_channels_are_spread_evenly_and_do_not_go_together():
+    numbers = RowRandom(range(200), 20).uniform(4).flatten(0, 1)
+    assert abs(float(numbers.mean()) - 0.5) < 0.01
+    assert (torch.corrcoef(numbers.T) - torch.eye(4)).abs().max() < 0.06

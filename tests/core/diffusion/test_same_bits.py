@@ -16,7 +16,7 @@ from aios_core.contracts import AdaptiveSampler, Condition, Objective, Sampler, 
 from aios_core.diffusion.block_causal import two_streams
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.objective import estimate
-from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.corruptions.hybrid import Hybrid
 from aios_plugins.corruptions.uniform import Uniform
@@ -27,12 +27,8 @@ from aios_plugins.samplers._remasking import shares
 from .conftest import streams, whole
 
 MASK, LENGTH = 3, 8
-SAMPLERS = {
-    component.name: component.load() for component in Registry.discover().components("sampler")
-}
-OBJECTIVES = {
-    component.name: component.load() for component in Registry.discover().components("objective")
-}
+SAMPLERS = tokens("sampler")
+OBJECTIVES = tokens("objective")
 
 
 @frozen

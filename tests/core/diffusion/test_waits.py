@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from aios_core.diffusion.core import DiffusionCore
-from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 from aios_core.testing.counter import Counter
 from aios_plugins.corruptions.absorbing import Absorbing
 from aios_plugins.corruptions.uniform import Uniform
 from aios_plugins.noise.loglinear import LogLinear
 from aios_plugins.samplers.threshold import Threshold
 
-SAMPLERS = {c.name: c.load() for c in Registry.discover().components("sampler")}
+SAMPLERS = tokens("sampler")
 MASK, LENGTH = 3, 12
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from aios_core.inference import ArrowEngine
-from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 
 BOS, MASK = 258, 256
-SAMPLERS = [component.name for component in Registry.discover().components("sampler")]
+SAMPLERS = list(tokens("sampler"))
 
 
 @pytest.fixture

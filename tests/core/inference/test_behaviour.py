@@ -10,10 +10,10 @@ import pytest
 
 from aios_core.errors import InferenceError
 from aios_core.inference import ArrowEngine
-from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 
 MASK = 256
-SAMPLERS = {c.name: c.load() for c in Registry.discover().components("sampler")}
+SAMPLERS = tokens("sampler")
 every_sampler = pytest.mark.parametrize(
     "sampler",
     [

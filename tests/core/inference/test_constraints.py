@@ -10,6 +10,7 @@ from aios_core.errors import InferenceError, PluginError
 from aios_core.inference import ArrowEngine
 from aios_core.inference.settings import CONSTRAINTS, Settings
 from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 
 PLUGIN = """
 import aios_core
@@ -83,12 +84,12 @@ def test_a_third_party_s_constraint_holds_in_both_modes(third_party, mode):
 
 def test_it_holds_by_every_sampler_and_in_gaps(third_party):
     registry = third_party.models["diffusion"].resolved.registry
-    for component in registry.components("sampler"):
-        few = {"num_inference_steps": 4} if "steps" in attrs.fields_dict(component.load()) else {}
+    for name, cls in tokens("sampler", registry).items():
+        few = {"num_inference_steps": 4} if "steps" in attrs.fields_dict(cls) else {}
         output = third_party.diffuse(
-            "a ", sampler=component.name, constraint="sums:4", max_new_tokens=5, **few
+            "a ", sampler=name, constraint="sums:4", max_new_tokens=5, **few
         )
-        assert is_right(output.completions[0]), component.name
+        assert is_right(output.completions[0]), name
     for text in third_party.infill(
         "<mask:1>+7=<mask:2>", constraint="sums:9", num_return_sequences=9
     ).texts:

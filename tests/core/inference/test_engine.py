@@ -14,6 +14,7 @@ from aios_core import allocation
 from aios_core.contracts import Sampler, Vocabulary
 from aios_core.errors import InferenceError, ModelLoadError, PluginError
 from aios_core.inference import ArrowEngine
+from aios_core.testing.conformance import tokens
 from aios_plugins.samplers.confidence import Confidence
 
 MASK = 256
@@ -198,12 +199,12 @@ def test_promises_are_kept_in_both_modes(engine, language, sampler):
 def test_every_sampler_keeps_promises(engine):
     """All that is registered, also those that take tokens back."""
     registry = engine.models["diffusion"].resolved.registry
-    for component in registry.components("sampler"):
-        few = {"num_inference_steps": 4} if "steps" in attrs.fields_dict(component.load()) else {}
+    for name, cls in tokens("sampler", registry).items():
+        few = {"num_inference_steps": 4} if "steps" in attrs.fields_dict(cls) else {}
         output = engine.diffuse(
-            "a ", sampler=component.name, regex="[0-9]{2,4}-(milk|x+)", max_new_tokens=10, **few
+            "a ", sampler=name, regex="[0-9]{2,4}-(milk|x+)", max_new_tokens=10, **few
         )
-        assert re.fullmatch("[0-9]{2,4}-(milk|x+)", output.completions[0]), component.name
+        assert re.fullmatch("[0-9]{2,4}-(milk|x+)", output.completions[0]), name
 
 
 def test_promises_hold_whatever_else_is_asked(engine):

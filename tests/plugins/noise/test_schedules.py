@@ -198,6 +198,7 @@ QUARTER = {
     "cosine-squared": 0.001 + 0.999 * math.cos(math.pi / 8) ** 2,
     "cubic": 0.75**2,
     "custom": 0.8,
+    "flow": 0.9,
     "geometric": math.exp(-(1e-4**0.75) * 20**0.25),
     "learned": 0.75,
     "linear-sigma": math.exp(-2.5),

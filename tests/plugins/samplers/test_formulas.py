@@ -9,7 +9,7 @@ import torch
 from attrs import evolve
 
 from aios_core.diffusion.core import MASKED, DiffusionCore
-from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 from aios_core.testing.contracts.sampler import Linear, context, walk
 from aios_core.testing.oracle import NoisyOracle, Oracle
 from aios_plugins.corruptions.hybrid import Hybrid
@@ -25,7 +25,7 @@ from aios_plugins.samplers.psi import Psi
 from aios_plugins.samplers.remdm import Cap, Conf, Loop, Rescale
 
 ORACLE = Oracle()
-SAMPLERS = {c.name: c.load() for c in Registry.discover().components("sampler")}
+SAMPLERS = tokens("sampler")
 RATES = {LogLinear(): lambda t: 0.999 * t, Cosine(): lambda t: math.sin(math.pi / 2 * t)}
 
 

@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios_core.registry import Registry
+from aios_core.testing.conformance import tokens
 from aios_core.testing.contracts.sampler import context, run, walk
 from aios_core.testing.oracle import Oracle
 from aios_core.testing.strategies import states
 
 ORACLE = Oracle()
-SAMPLERS = {c.name: c.load() for c in Registry.discover().components("sampler")}
+SAMPLERS = tokens("sampler")
 
 seeds = st.integers(0, 2**64 - 1)
 
