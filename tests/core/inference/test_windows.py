@@ -119,7 +119,11 @@ def test_windows_reach_the_end(size, length, prompt):
 
 
 def quarters(engine):
-    """Share of well-formed text in each quarter of texts eight times as long as those learned."""
+    """Share of well-formed text in each quarter of texts eight times as long as those learned.
+
+    A token a step: with fewer steps the first window is worse than those behind it, for it fills in
+    twice as many tokens with nothing to go by.
+    """
     output = engine.diffuse(max_new_tokens=240, num_return_sequences=16, seed=3, ignore_eos=True)
     shares = []
     for start in range(0, 240, 60):
@@ -142,15 +146,15 @@ def test_every_quarter_is_as_well_formed_as_the_first(tmp_path, monkeypatch):
     values = tiny_values(tmp_path / "corpus.jsonl") | {
         "backbone": {"type": "transformer", "dim": 64, "layers": 2, "heads": 2},
         "diffusion": {"length": 30},
-        "training": {"steps": 400, "batch_size": 32},
-        "sampler": {"type": "confidence", "steps": 15},
+        "training": {"steps": 400, "batch_size": 32, "learning_rate": 3e-3},
+        "sampler": {"type": "confidence", "steps": 30},
         "sampling": {"batch_size": 16},
     }
     train(resolve(values), tmp_path / "run", progress=False)
     engine = ArrowEngine.load(tmp_path / "run", context=240)
 
     first, *others = quarters(engine)
-    assert first > 0.2
+    assert first > 0.6
     assert min(others) >= 0.7 * first
     monkeypatch.setattr(plan, "slide", lambda *_: False)  # at once nothing is left of it
     assert max(quarters(engine)) < 0.2 * first
