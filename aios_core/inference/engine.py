@@ -308,15 +308,16 @@ class ArrowEngine:
 
             engine.likelihoods("The gate ", ["opens.", "sings."]).best
 
-        Exact by an autoregressive model; by diffusion estimated with the same draws for all, so
-        that differences are surer than the numbers themselves.
+        Exact by an autoregressive model; by diffusion, under any noise and in blocks, estimated
+        with the same draws for all, so that differences are surer than the numbers themselves.
 
         Args:
             prompt: see the class; also none.
             candidates: what may follow, texts or token ids, none of them empty.
             mode: whose likelihood; unset: that of the engine.
             raw: as in `Settings`.
-            draws: by diffusion, orders in which tokens are hidden, each of 8 calls of the network.
+            draws: by diffusion, orders in which tokens are hidden, or draws of other noise, each
+                of 8 calls of the network.
             seed: decides the draws; unset: that of the run.
 
         Raises:

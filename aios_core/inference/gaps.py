@@ -106,8 +106,15 @@ def likeliest(model: Model, begin: Sequence[int], seed: int) -> Choose:
         seed: of the draws.
     """
     mask_id = model.vocabulary.mask_id
+    asks = model.process.absorbing and not model.in_blocks
 
     def choose(before: Sequence[int], behind: Sequence[int], most: int) -> int:
+        if not asks:
+            raise InferenceError(
+                "the length of <mask:*> is chosen by what stands behind it while the gap itself is "
+                "unknown, which a network knows under masks, not in blocks, alone; expected a "
+                "number of tokens as in <mask:12>"
+            )
         known = (False,) * (len(begin) + len(before))
         asked = tuple(token != mask_id for token in behind)
         candidates = [

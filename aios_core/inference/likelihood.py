@@ -9,8 +9,10 @@ import torch
 from attrs import Attribute, field, frozen
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from aios_core.contracts import Condition
+from aios_core.contracts import Condition, Sequences
+from aios_core.diffusion.bounds import Bound, CountBound
 from aios_core.diffusion.chunking import entries_on
+from aios_core.diffusion.objective import estimate
 from aios_core.diffusion.random import RowRandom, row_seed
 from aios_core.diffusion.rounding import tile, up, widened
 from aios_core.errors import InferenceError
@@ -112,11 +114,12 @@ def log_likelihoods(
 ) -> Likelihoods:
     """Log p of what is asked for in each row, given what else is there.
 
-    The k-th token asked for is masked when that of the other rows is.
+    Under masks the k-th token asked for is masked when that of the other rows is; in blocks, and
+    under other noise, the draws of a position are the same in all rows.
 
     Args:
-        model: a diffusion model under masks, not in blocks; or an autoregressive one, which knows
-            it exactly, of what stands at the end of rows alone.
+        model: a diffusion model, in blocks or under other noise than masks if nothing is unknown;
+            or an autoregressive one, which knows it exactly, of what stands at the end of rows.
         questions: of any lengths.
         draws: D, of `STRATA` calls of the network each.
         seed: decides the draws.
@@ -130,10 +133,8 @@ def log_likelihoods(
         exact = [_exact(model, question) for question in questions]
         return Likelihoods(np.array(exact)[:, None])
     if not model.process.absorbing or model.in_blocks:
-        raise InferenceError(
-            "the likelihood of candidates is measured by hiding their tokens; expected a model "
-            "that was trained under masks, not in blocks, or an autoregressive one"
-        )
+        by_noise = [_by_noise(model, question, draws, seed) for question in questions]
+        return Likelihoods(torch.stack(by_noise).numpy())
     masked, device = model.vocabulary.mask_id, model.device
 
     def denoiser(valid: Tensor) -> Denoiser:
@@ -199,6 +200,35 @@ def bounds(
             total = total + own.masked_fill(~hidden, 0).sum(-1) * n / k
         estimates.append(total / STRATA)
     return torch.stack(estimates, 1)
+
+
+@torch.no_grad()
+def _by_noise(model: Model, question: Question, draws: int, seed: int) -> Tensor:
+    """(D,) float64 estimates of log p of some tokens of a row, as a network is trained.
+
+    Each is the mean of a bound over as many times as there are strata, all under one draw of noise:
+    in blocks that of exact counts of masks in each, given the blocks before.
+    """
+    if model.vocabulary.mask_id in question.ids:
+        raise InferenceError(
+            "a mask stands for a token that is not known, which networks that learn in blocks or "
+            "under other noise cannot leave so; expected rows without masks"
+        )
+    model.eval()
+    length, size = len(question.ids), model.block_size if model.in_blocks else 1
+    width = up(length, size)
+    fill = width - length
+    ids = torch.tensor([[*question.ids, *[model.vocabulary.pad_id] * fill]]).expand(STRATA, -1)
+    asked = torch.tensor([[*question.asked, *[False] * fill]]).expand(STRATA, -1)
+    rows = Sequences(ids, (torch.arange(width) < length).expand(STRATA, -1), asked)
+    bound = CountBound() if model.process.absorbing else Bound()
+    blocks, estimates = width // size if model.in_blocks else 1, []
+    for draw in range(draws):
+        random = RowRandom([row_seed(seed, draw)] * STRATA, width)
+        times = (torch.arange(STRATA) + random.uniform()[0, 0]) / STRATA
+        nats = estimate(model, rows, times[:, None].expand(-1, blocks), random, objective=bound)
+        estimates.append(-nats.double().mean().cpu())
+    return torch.stack(estimates)
 
 
 @torch.no_grad()

@@ -85,10 +85,16 @@ class Oracle:
         self.nfe += 1
         return self._conditionals[_index(x, self.vocab + 1)]
 
-    def model(self, noise: NoiseScheduler) -> Model:
-        """The oracle as a `Model`, to test objectives with: its logits are the conditionals."""
-        backbone, corruption = _OracleBackbone(self), self.process.corruption
-        return Model(_Numbers(), backbone, noise, corruption, self.vocabulary, length=self.length)
+    def model(self, noise: NoiseScheduler, block_size: int | None = None) -> Model:
+        """The oracle as a `Model`, to test objectives with: its logits are the conditionals.
+
+        Args:
+            noise: the schedule.
+            block_size: of blocks, each of which sees the clean text before it; None: no blocks.
+        """
+        backbone = _OracleBackbone(self) if block_size is None else _BlockOracleBackbone(self)
+        parts = _Numbers(), backbone, noise, self.process.corruption, self.vocabulary
+        return Model(*parts, length=self.length, block_size=block_size)
 
     def prior(self, rows: int) -> Tensor:
         """Masks alone, (rows, L) int64: what sampling starts from."""
@@ -279,6 +285,38 @@ class _OracleBackbone(Backbone):
 
     def build(self, *, causal: bool = False) -> nn.Module:
         return _OracleModule(self.oracle)
+
+
+class _BlockOracleBackbone(_OracleBackbone):
+    serves_masks = True
+
+    def build(self, *, causal: bool = False) -> nn.Module:
+        return _BlockOracleModule(self.oracle)
+
+
+class _BlockOracleModule(nn.Module):
+    """The oracle over noisy blocks, each of which sees the clean text before it and no later one.
+
+    It is asked for both texts side by side, and answers what the mask of the question lets it see.
+    """
+
+    def __init__(self, oracle: Oracle) -> None:
+        super().__init__()
+        self.oracle = oracle
+
+    def forward(self, h: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        assert condition.mask is not None
+        x, length = h[..., 0].long(), self.oracle.length
+        answers = torch.zeros_like(h)
+        for place in range(length):
+            noisy, clean = condition.mask[place].split(length)
+            if (noisy & clean).any():
+                raise AssertionError("a position sees another both clean and noisy")
+            state = torch.full((len(x), length), self.oracle.mask_id)
+            state = torch.where(noisy, x[:, :length], state)
+            state = torch.where(clean, x[:, length:], state)
+            answers[:, place] = self.oracle(state, t)[:, place]
+        return answers
 
 
 class _NumbersModule(nn.Module):

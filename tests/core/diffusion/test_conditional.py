@@ -5,16 +5,13 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
-from aios_core.contracts import Backbone, Sequences
+from aios_core.contracts import Sequences
 from aios_core.diffusion.block_causal import BlockDenoiser
 from aios_core.diffusion.core import DiffusionCore
-from aios_core.diffusion.model import Model
 from aios_core.diffusion.objective import nelbo, nll
 from aios_core.diffusion.times import draw_times
-from aios_core.testing.oracle import NoisyOracle, Oracle, _Numbers, ignorant
-from aios_plugins.corruptions.absorbing import Absorbing
+from aios_core.testing.oracle import NoisyOracle, Oracle, ignorant
 from aios_plugins.corruptions.hybrid import Hybrid
 from aios_plugins.corruptions.uniform import Uniform
 from aios_plugins.noise.cosine import Cosine
@@ -92,38 +89,8 @@ def test_so_it_does_under_other_noise(bound, corruption, targets):
     assert_mean(exact, draws, 0.02 * exact)
 
 
-class Blockwise(nn.Module):
-    """The oracle over noisy blocks, each of which sees the clean text before it and no later one.
-
-    It is asked for both texts side by side, and answers what the mask of the question lets it see.
-    """
-
-    def __init__(self, oracle):
-        super().__init__()
-        self.oracle = oracle
-
-    def forward(self, h, t, condition):
-        x, length = h[..., 0].long(), self.oracle.length
-        answers = torch.zeros_like(h)
-        for place in range(length):
-            noisy, clean = condition.mask[place].split(length)
-            assert not (noisy & clean).any()
-            state = torch.full((len(x), length), self.oracle.mask_id)
-            state = torch.where(noisy, x[:, :length], state)
-            state = torch.where(clean, x[:, length:], state)
-            answers[:, place] = self.oracle(state, t)[:, place]
-        return answers
-
-
 def in_blocks(oracle, size):
-    class Backbones(Backbone):
-        dim, time_conditioned, serves_masks = oracle.vocabulary.size, False, True
-
-        def build(self, *, causal=False):
-            return Blockwise(oracle)
-
-    parts = _Numbers(), Backbones(), LogLinear(eps=0.0), Absorbing(), oracle.vocabulary
-    return Model(*parts, length=oracle.length, block_size=size)
+    return oracle.model(LogLinear(eps=0.0), size)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

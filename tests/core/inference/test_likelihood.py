@@ -5,9 +5,14 @@ import math
 import pytest
 import torch
 
+from aios_core.config import resolve
 from aios_core.errors import InferenceError
+from aios_core.inference import ArrowEngine
 from aios_core.inference.likelihood import Likelihoods, Question, bounds, log_likelihoods
-from aios_core.testing.oracle import Oracle
+from aios_core.testing.fixtures import tiny_values
+from aios_core.testing.oracle import NoisyOracle, Oracle
+from aios_core.training.trainer import train
+from aios_plugins.corruptions.uniform import Uniform
 from aios_plugins.noise.cosine import Cosine
 from aios_plugins.noise.loglinear import LogLinear
 
@@ -117,3 +122,47 @@ def test_models_that_cannot_be_asked(engine):
         log_likelihoods(twin, [Question((1, 2, 3), (False, True, False))], draws=1, seed=0)
     with pytest.raises(ValueError, match=r"draws: expected \(candidates, draws\), got \(0, 3\)"):
         Likelihoods(torch.zeros(0, 3).numpy())
+
+
+ASKED = [False, False, True, True]
+
+
+@pytest.mark.parametrize("noise", ["uniform", "blocks of 1", "blocks of 2", "blocks of 4"])
+def test_the_mean_is_a_bound_however_a_network_is_trained(noise):
+    """That of a perfect network is the conditional likelihood itself, whatever the other rows."""
+    if noise == "uniform":
+        schedule = LogLinear(eps=0.0)
+        asked, oracle = ASKED[1:], NoisyOracle(Uniform(), schedule, length=3, given=[0])
+        model = oracle.model(schedule)
+    else:
+        asked, oracle = ASKED, Oracle(length=4)
+        model = oracle.model(LogLinear(eps=0.0), int(noise[-1]))
+    rows = [Question(tuple(text), tuple(asked)) for text in oracle.texts[[5, 17]].tolist()]
+    result = log_likelihoods(model, rows, draws=300, seed=3)
+    error = result.draws.std(1) / 300**0.5
+    exact = oracle.log_conditional(torch.tensor(asked))[[5, 17]].numpy()
+
+    assert (abs(result.draws.mean(1) - exact) <= 4 * error + 0.01 * abs(exact)).all()
+    (alone,) = log_likelihoods(model, rows[1:], draws=300, seed=3).draws
+    assert alone.tolist() == result.draws[1].tolist()
+
+
+@pytest.mark.parametrize("setting", ["corruption.type=uniform", "diffusion.block_size=8"])
+def test_candidates_through_the_engine_however_it_is_trained(tmp_path, monkeypatch, setting):
+    monkeypatch.setenv("AIOS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "corpus.txt").write_text("a bottle of milk, and another. " * 100)
+    training = ("training.steps=300", "training.batch_size=32", "training.learning_rate=3e-3")
+    values = tiny_values(tmp_path / "corpus.txt")
+    train(resolve(values, overrides=[setting, *training]), tmp_path / "run", progress=False)
+    engine = ArrowEngine.load(tmp_path / "run")
+    result = engine.likelihoods("a bottle ", ["of milk", "on silk"])
+
+    assert 0 == result.best
+    ((_, _), (gap, error)) = result.behind
+    assert gap > 3 * error > 0
+    with pytest.raises(InferenceError, match=r"expected a number of tokens as in <mask:12>"):
+        engine.infill("a <mask:*> milk")
+    bos_id, mask_id = engine.tokenizer.vocabulary.bos_id, engine.tokenizer.vocabulary.mask_id
+    row = Question((bos_id, mask_id, 97), (False, False, True))
+    with pytest.raises(InferenceError, match="expected rows without masks"):
+        log_likelihoods(engine.models["diffusion"].model, [row], draws=1, seed=0)
