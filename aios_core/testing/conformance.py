@@ -27,7 +27,8 @@ def contract_tests(registry: Registry, distribution: str | None = None) -> dict[
     """Test classes by name, as in ``Test_noise_cosine``.
 
     A component that cannot be loaded is a class whose only test fails; one that cannot be built
-    from defaults, or needs a server, is a class whose only test is skipped, for its author to
+    from defaults (a field has none, or says in its metadata under ``needs`` which of several is
+    required), or needs a server, is a class whose only test is skipped, for its author to
     subclass the suite.
 
     Args:
@@ -64,7 +65,9 @@ def _contract_test(name: str, component: Component, kind: Kind) -> type:
             pytest.fail(problem, pytrace=False)
 
         return type(name, (), {"key": component.key, "test_loads": staticmethod(test_loads)})
-    needs = [field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING]
+    fields = attrs.fields(cls)
+    needs = [field.name for field in fields if field.default is attrs.NOTHING]
+    needs += [field.metadata["needs"] for field in fields if "needs" in field.metadata]
     if not getattr(cls, "embedded", True):
         needs.append("a server")
     if needs:

@@ -11,6 +11,7 @@ def aios_datasets() -> dict[str, str]:
     return {
         "countdown": "aios_plugins.datasets.countdown:Countdown",
         "file": "aios_plugins.datasets.file:File",
+        "hf": "aios_plugins.datasets.hf:HuggingFace",
         "memories": "aios_plugins.datasets.memories:Memories",
         "mixture": "aios_plugins.datasets.mixture:Mixture",
         "python-docs": "aios_plugins.datasets.python_docs:PythonDocs",

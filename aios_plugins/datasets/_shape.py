@@ -102,6 +102,15 @@ class Shaped(Dataset):
         """Whether a row is more than one text."""
         return self.prompt is not None or self.messages is not None
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns that rows are made of, each once."""
+        if self.messages is not None:
+            return (self.messages,)
+        if self._pair is None:
+            return (self.key,)
+        return tuple(dict.fromkeys(slot for template in self._pair for slot in template.slots))
+
     def row(self, values: Mapping[str, Any], where: str) -> Row:
         """The row of some values.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,14 @@ class Mixture(Dataset):
             DataError: a part cannot be read.
         """
         return chain.from_iterable(part.all_rows() for part in self.parts)
+
+    def asked(self, prompt: str | Mapping[str, Any]) -> Row | None:
+        """What all parts say alike; None where they differ: prompts are continued as they are."""
+        try:
+            first, *others = [part.asked(prompt) for part in self.parts]
+        except DataError:
+            return None
+        return first if all(other == first for other in others) else None
 
     def columns(self) -> int | None:
         """Those of all parts, where they agree."""
