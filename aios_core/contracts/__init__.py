@@ -34,6 +34,7 @@ from aios_core.contracts.level import (
 )
 from aios_core.contracts.lr_schedule import LrSchedule
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
+from aios_core.contracts.modality import Codec, Modality, Shown
 from aios_core.contracts.model import (
     AnyNetwork,
     Denoiser,
@@ -97,6 +98,7 @@ __all__ = [
     "CachingModule",
     "Capability",
     "Checker",
+    "Codec",
     "Command",
     "Completion",
     "Condition",
@@ -128,6 +130,7 @@ __all__ = [
     "LrSchedule",
     "MaskLevel",
     "Metric",
+    "Modality",
     "Network",
     "NoiseScheduler",
     "Noisy",
@@ -152,6 +155,7 @@ __all__ = [
     "SamplingContext",
     "Segment",
     "Sequences",
+    "Shown",
     "Side",
     "Source",
     "Space",

@@ -34,9 +34,9 @@ class Noisy:
     """What the network is asked in a step of training."""
 
     x0: Tensor
-    """(B, L) int64 clean tokens."""
+    """(B, L) int64 clean tokens, or (B, L, C) numbers."""
     z: Tensor
-    """(B, L) int64 what became of them; as they are where nothing is to be learned."""
+    """Likewise: what became of them; as they are where nothing is to be learned."""
     times: Tensor
     """(B, N) float64 in [0, 1]: when the blocks of a row are that noisy; N is 1 but for a network
     that is trained block by block."""
@@ -148,5 +148,6 @@ class Objective(ABC):
 def corrupted(
     x0: Tensor, targets: Tensor, alpha: Tensor, random: Randomness, context: TrainingContext
 ) -> Tensor:
-    """The noisy state (B, L) at (B, N) survival probabilities; what is no target stays."""
-    return context.process.corrupt(x0, alpha, random).where(targets, x0)
+    """The noisy state at (B, N) survival probabilities; what is no target stays."""
+    noised = targets if x0.ndim == targets.ndim else targets[..., None]
+    return context.process.corrupt(x0, alpha, random).where(noised, x0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import torch
 from attrs import evolve
@@ -24,7 +24,14 @@ from aios_core.diffusion.chunking import chunks
 from aios_core.errors import PluginError
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Network, Objective, Prediction, Randomness, Sequences
+    from aios_core.contracts import (
+        Network,
+        Objective,
+        Prediction,
+        Process,
+        Randomness,
+        Sequences,
+    )
 
 Losses = Callable[[Tensor, Tensor], Tensor]
 """From states (N, D) and their clean tokens (N,) to nats (N,)."""
@@ -149,7 +156,8 @@ def estimate(
         noisy = objective.draw(x0, sequences.targets, times, random, context)
     _check(noisy, x0, objective)
     with blamed(objective, "score", within=model.made):
-        return objective.score(noisy, Answer(model, noisy, sequences), context)
+        answer = Answer(model, noisy, _states(model, noisy, sequences))
+        return objective.score(noisy, answer, context)
 
 
 def nelbo(model: Network, sequences: Sequences, times: Tensor, random: Randomness) -> Tensor:
@@ -168,7 +176,7 @@ def nelbo(model: Network, sequences: Sequences, times: Tensor, random: Randomnes
     """
     context, bound = TrainingContext(model.noise, model.process), Bound()
     noisy = bound.draw(sequences.ids, sequences.targets, times, random, context)
-    return bound.score(noisy, Answer(model, noisy, sequences), context)
+    return bound.score(noisy, Answer(model, noisy, _states(model, noisy, sequences)), context)
 
 
 def nll(model: Network, sequences: Sequences) -> Tensor:
@@ -217,19 +225,42 @@ def _former(
     return losses
 
 
+class Decoder(Protocol):
+    """What is needed of a network, or of one of its parts, to score its states."""
+
+    @property
+    def process(self) -> Process:
+        """The forward process of what is decoded."""
+        ...
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """A tensor on its device."""
+        ...
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Logits (..., V) of states (..., D)."""
+        ...
+
+    def log_probs(self, h: Tensor) -> Tensor:
+        """Log-probabilities (..., V) of states (..., D), or means (..., C) of clean numbers."""
+        ...
+
+    def losses(self, h: Tensor, targets: Tensor) -> Tensor:
+        """-log p in nats (N,) of tokens (N,) by states (N, D)."""
+        ...
+
+
 class Answer:
     """A `Prediction`: the states of a network for what it is asked, decoded a piece at a time.
 
     Args:
-        model: is called once.
-        noisy: what it is asked; on the CPU nothing waits for the model's device.
-        sequences: that it was made of, which say what may be seen from where.
+        model: decodes them.
+        noisy: what it was asked; on the CPU nothing waits for the model's device.
+        states: (B, L, D); those of blocks behind the clean text.
     """
 
-    def __init__(self, model: Network, noisy: Noisy, sequences: Sequences) -> None:
-        self.model, self.noisy = model, noisy
-        self.states = _states(model, noisy, sequences)
-        """(B, L, D); those of blocks behind the clean text."""
+    def __init__(self, model: Decoder, noisy: Noisy, states: Tensor) -> None:
+        self.model, self.noisy, self.states = model, noisy, states
 
     def place(self, tensor: Tensor) -> Tensor:
         """A tensor on the network's device."""
@@ -255,7 +286,7 @@ class Answer:
         def part(h: Tensor, z: Tensor, x0: Tensor, *levels: Tensor) -> Tensor:
             return loss(z, x0, model.log_probs(h), *levels)
 
-        parts = list(chunks(len(h), h.shape[1] * model.vocabulary.size, LOGITS_AT_ONCE))
+        parts = list(chunks(len(h), h.shape[1] * model.process.space.width, LOGITS_AT_ONCE))
         given = [[tensor[p] for tensor in (h, *rows)] for p in parts]
         if len(parts) <= 1:
             losses = [part(*chunk) for chunk in given]
@@ -293,13 +324,13 @@ def _states(model: Network, noisy: Noisy, sequences: Sequences) -> Tensor:
     return model.states(z, model.place(noisy.times.reshape(len(z))), condition)
 
 
-def _sum_where(model: Network, h: Tensor, x0: Tensor, where: Tensor, loss: Losses) -> Tensor:
+def _sum_where(model: Decoder, h: Tensor, x0: Tensor, where: Tensor, loss: Losses) -> Tensor:
     """A loss of x0 by the states h at the chosen positions, 0 elsewhere: (B, L)."""
     chosen = where.flatten().nonzero()[:, 0]
     targets = model.place(x0.flatten()[chosen])
     chosen = model.place(chosen)
     states = h.flatten(0, 1)[chosen]
-    parts = list(chunks(len(states), model.vocabulary.size, LOGITS_AT_ONCE))
+    parts = list(chunks(len(states), model.process.space.width, LOGITS_AT_ONCE))
     if len(parts) <= 1:
         losses = loss(states, targets)
     else:  # logits are made again for their gradient: some time for most of the memory

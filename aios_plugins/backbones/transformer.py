@@ -28,6 +28,22 @@ def angles(positions: int, width: int) -> Tensor:
     return torch.stack((turn.cos(), turn.sin()), 1)
 
 
+def turns(angles: Tensor, places: slice | Tensor) -> Tensor:
+    """(..., L, 2, width / 2) cosines and sines of places, (..., L, A) on A axes.
+
+    The axes take turns with the pairs of features, so that each has slow ones and fast ones; on one
+    axis it is what `angles` holds.
+    """
+    if isinstance(places, slice):
+        return angles[places]
+    axes = places.shape[-1]
+    if axes == 1:
+        return angles[places[..., 0]]
+    pair = torch.arange(angles.shape[-1], device=angles.device)
+    chosen = angles.permute(0, 2, 1)[places[..., pair % axes], pair]  # (..., L, width / 2, 2)
+    return chosen.transpose(-1, -2)
+
+
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn pairs of features by angles that grow with position (RoPE, arXiv 2104.09864).
 
@@ -205,7 +221,7 @@ class TransformerModule(nn.Module):
             mask = condition.mask
             mask = mask[:, None] if mask is not None and mask.ndim == 3 else mask
             # Rows may stand in places of their own; all heads of a row stand in the same.
-            places = places if condition.positions is None else condition.positions[:, None, :, 0]
+            places = places if condition.positions is None else condition.positions[:, None]
         if condition is not None and condition.valid is not None:
             # Padding sees itself, for attention to nothing at all is not a number.
             seen = condition.valid[:, None, None, :] | (key == query)
@@ -213,7 +229,7 @@ class TransformerModule(nn.Module):
             mask = mask & (key <= query) if self.causal else mask
         elif mask is None and self.causal and past and length > 1:
             mask = key <= query
-        cos, sin = self.angles[places].to(h.dtype).unbind(-2)
+        cos, sin = turns(self.angles, places).to(h.dtype).unbind(-2)
         view = View(
             rotary=(cos, sin),
             mask=mask,
@@ -256,6 +272,7 @@ class Transformer(Backbone):
     """Rotary positions, RMSNorm before each layer, SwiGLU; sees both sides, or the past alone."""
 
     serves_masks: ClassVar[bool] = True
+    axes: ClassVar[int] = 3
     recomputed: ClassVar[str] = "blocks"
 
     dim: int = field(default=128, validator=[validators.ge(2), validators.le(65_536)])

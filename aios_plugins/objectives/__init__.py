@@ -13,4 +13,5 @@ def aios_objectives() -> dict[str, str]:
         "exact-count": "aios_plugins.objectives.exact_count:ExactCount",
         "nelbo": "aios_plugins.objectives.nelbo:Nelbo",
         "score-entropy": "aios_plugins.objectives.score_entropy:ScoreEntropy",
+        "squared-error": "aios_plugins.objectives.squared_error:SquaredError",
     }

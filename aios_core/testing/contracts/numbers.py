@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from aios_core.contracts import Continuous, SamplingContext
+from aios_core.contracts import Continuous, SamplingContext, TrainingContext
 from aios_core.contracts.denoising import states
+from aios_core.diffusion.objective import Answer
 from aios_core.diffusion.process import process_of
 from aios_core.diffusion.random import RowRandom
 from aios_core.testing.contracts.base import Contract, expect
@@ -20,7 +21,7 @@ from aios_core.testing.modules import assert_learns, same_parameters, seeded, st
 from aios_core.testing.normal import Normal, NormalOracle, Straight
 
 if TYPE_CHECKING:
-    from aios_core.contracts import Corruption, ProjectionHead, Sampler, TokenProcess
+    from aios_core.contracts import Corruption, Objective, ProjectionHead, Sampler, TokenProcess
 
 SPACE = Continuous(channels=3)
 DIM, ROWS, LENGTH = 16, 2000, 2
@@ -158,6 +159,83 @@ class NumberHeadContract(Contract["ProjectionHead"]):
         """Torch's generator is the only source of the first weights."""
         first, again = (seeded(lambda: instance.build(DIM, SPACE)) for _ in range(2))
         assert same_parameters(first, again)
+
+
+class NumberObjectiveContract(Contract["Objective"]):
+    """Subclass it and set ``component``: the class of an objective of numbers, or one built."""
+
+    @classmethod
+    def try_out(cls, plugin: Objective) -> None:
+        """Losses are a tensor, one a row."""
+        losses = expect(_loss(plugin, 0.1), Tensor, "score")
+        assert (ROWS,) == tuple(losses.shape), f"losses of shape {tuple(losses.shape)}"
+
+    def test_the_truth_of_numbers_costs_nothing(self, instance: Objective) -> None:
+        """And everything else does, at every time; twice as far is dearer."""
+        assert not _loss(instance, 0.0).any()
+        near, far = _loss(instance, 0.1), _loss(instance, 0.2)
+        assert near.isfinite().all()
+        assert (near >= 0).all()
+        assert (near > 0).double().mean() > 0.99
+        assert far.mean() > near.mean()
+
+    def test_numbers_that_are_given_count_for_nothing(self, instance: Objective) -> None:
+        """Neither noised nor learned."""
+        targets = torch.tensor([True, False]).expand(ROWS, -1)
+        part, whole = _loss(instance, 0.1, targets), _loss(instance, 0.1)
+        assert (part <= whole).all()
+        assert abs(float(part.mean() / whole.mean()) - 0.5) < 0.2
+
+    def test_is_a_bound_of_numbers_where_it_says_so(self, instance: Objective) -> None:
+        """M17: with the exact mean it averages to what is known of a normal distribution."""
+        if not instance.bound:
+            return
+        oracle, eps = NormalOracle(Straight()), 1e-3
+        losses = _loss(instance, None, eps=eps)
+        level = oracle.noise.alpha(torch.tensor(eps, dtype=torch.float64))
+        left = 1 / (1 / oracle.deviation**2 + float(level / (1 - level)))
+        exact = LENGTH * SPACE.channels * 0.5 * math.log(oracle.deviation**2 / left)
+        error = float(losses.std()) / math.sqrt(ROWS)
+        assert float(losses.mean()) > 0.99 * exact - 4 * error, "below what the numbers tell"
+
+
+class _Said:
+    """What a network says that is off by so much, or the exact mean where that is unset."""
+
+    def __init__(self, off: float | None) -> None:
+        self.off, self.process = off, process_of(Normal(), SPACE)
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """Where it is."""
+        return tensor
+
+    def log_probs(self, h: Tensor) -> Tensor:
+        """The states themselves."""
+        return h
+
+    logits = log_probs
+
+    def losses(self, h: Tensor, targets: Tensor) -> Tensor:
+        """There are no tokens."""
+        raise AssertionError("an objective of numbers asks for the losses of tokens")
+
+
+def _loss(
+    objective: Objective, off: float | None, targets: Tensor | None = None, eps: float = 1e-4
+) -> Tensor:
+    generator = _seeded()
+    noise, decoder = Straight(), _Said(off)
+    x0 = NormalOracle.mean + NormalOracle.deviation * torch.randn(
+        ROWS, LENGTH, 3, generator=generator
+    )
+    times = eps + (1 - eps) * (torch.randperm(ROWS, generator=generator) + 0.5).double() / ROWS
+    if targets is None:
+        targets = torch.ones(ROWS, LENGTH, dtype=torch.bool)
+    context = TrainingContext(noise, cast("TokenProcess", decoder.process))
+    random = RowRandom.numbered(0, range(ROWS), LENGTH)
+    noisy = objective.draw(x0, targets, times[:, None], random, context)
+    said = x0 + off if off is not None else NormalOracle(noise)(noisy.z, noisy.times[:, 0])
+    return objective.score(noisy, Answer(decoder, noisy, said), context)
 
 
 def with_steps(sampler: Any, steps: int) -> Any:

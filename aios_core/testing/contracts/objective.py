@@ -30,6 +30,8 @@ _FORMER = "an objective of the former form knows nothing of given parts"
 class ObjectiveContract(Contract["Objective"]):
     """Subclass it and set ``component``: an objective's class, or one that is built."""
 
+    numbers: ClassVar = "aios_core.testing.contracts.numbers:NumberObjectiveContract"
+
     varied: ClassVar = {"test_padding_counts_for_nothing": {}, "test_seed_decides": {}}
 
     @classmethod

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aios_core.contracts import Noisy, Row, Segment, Sequences, Vocabulary
 from aios_core.contracts.rows import ROLES, Role
 from aios_core.diffusion.model import Model
-from aios_core.diffusion.objective import Answer, nll
+from aios_core.diffusion.objective import _states, nll
 from aios_core.testing.modules import stir
 from aios_core.training import layout, token_rows
 from aios_core.training.layout import Chunks, Framing
@@ -41,6 +41,8 @@ class Numbering:
     def encode(self, text: str) -> np.ndarray:
         self.made += len(text)
         return np.arange(self.made - len(text), self.made, dtype=np.int32)
+
+    encode_content = encode
 
 
 def written(rows: list[Row]) -> TokenRows:
@@ -264,7 +266,7 @@ def test_a_packed_row_has_the_log_probabilities_that_it_has_alone(block_size, si
 
     def log_probs(sequences: Sequences, z: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
         noisy = Noisy(sequences.ids, z, times, sequences.targets)
-        return model.log_probs(Answer(model, noisy, sequences).states)
+        return model.log_probs(_states(model, noisy, sequences))
 
     packed = log_probs(together, z, times)
     for s, first, own in alone(together):
