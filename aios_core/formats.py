@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -101,6 +102,17 @@ def hidden(path: PurePath) -> bool:
         path: relative to that folder.
     """
     return any(part.startswith((".", "__")) and part not in (".", "..") for part in path.parts)
+
+
+def kinds_of(paths: Iterable[PurePath]) -> str:
+    """How many files there are of each kind, in words, as in ``.csv (3), .html (1)``.
+
+    Args:
+        paths: of the files.
+    """
+    kinds = Counter(path.suffix or path.name for path in paths)
+    more = f" and {len(kinds) - 8} more kinds" if len(kinds) > 8 else ""
+    return ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(8)) + more
 
 
 def reader_named(name: str, registry: Registry | None = None) -> FileReader:

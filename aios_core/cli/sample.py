@@ -16,11 +16,10 @@ from aios_core.cli.generation import generation_options, given_options
 from aios_core.cli.network import chosen, network_argument
 from aios_core.cli.numbers import COUNT, SEED
 from aios_core.cli.watch import Screen, printable
-from aios_core.errors import DataError, InferenceError, StorageError
-from aios_core.formats import texts_of
+from aios_core.errors import InferenceError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from aios_core.inference import ArrowEngine, Output, Update
     from aios_core.inference.output import Mode
@@ -64,7 +63,8 @@ _KEYS: Final = {
     "--prompts",
     metavar="FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Several such texts: lines of a text file, or what JSON lines or Parquet have as `text`.",
+    help="Several such texts: lines of a text file, or rows of CSV, JSON lines, Parquet or what "
+    "else is read: the columns that prompts of the run's data are made of, or `text`.",
 )
 @click.option(
     "--infill",
@@ -167,10 +167,8 @@ def command(
     if stream:
         several = (num > 1 or prompts is not None) and not as_json
         _check_stream(several=several, other=infill is not None or watch)
-    named = [] if prompts is None else list(texts_of(prompts))
-    if prompts is not None and not named:
-        raise DataError(f"{prompts}: holds no text; expected a prompt a line")
     from aios_core.inference import ArrowEngine
+    from aios_core.inference.prompts import prompts_of
 
     if length is not None:
         overrides = (*overrides, f"sampling.length={length}")
@@ -182,7 +180,8 @@ def command(
         twin=mode == "ar" and (twin or True),
         memory=memory,
     )
-    raw = generation["raw"]
+    raw, dataset = generation["raw"], engine.models[engine.mode].resolved.config.dataset
+    named = [] if prompts is None else prompts_of(prompts, dataset, raw=raw)
     for where, text in named:
         _check_prompt(engine, where, text, raw=raw)
     cued = bool(prompt or infill or named)
@@ -227,7 +226,7 @@ def _written(engine: ArrowEngine, prompt: str, *, raw: bool) -> str:
     return prompt if plain else engine.tokenizer.decode(ids)
 
 
-def _asked(engine: ArrowEngine, text: str, *, raw: bool) -> list[int]:
+def _asked(engine: ArrowEngine, text: str | Mapping[str, Any], *, raw: bool) -> list[int]:
     from aios_core.inference.prompts import asked
 
     dataset = engine.models[engine.mode].resolved.config.dataset
@@ -235,7 +234,9 @@ def _asked(engine: ArrowEngine, text: str, *, raw: bool) -> list[int]:
     return ids
 
 
-def _check_prompt(engine: ArrowEngine, where: str, text: str, *, raw: bool) -> None:
+def _check_prompt(
+    engine: ArrowEngine, where: str, text: str | Mapping[str, Any], *, raw: bool
+) -> None:
     """See that there is room behind a text of a file.
 
     Raises:

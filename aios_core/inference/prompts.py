@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from attrs import evolve, frozen
 from torch import Tensor
 
 from aios_core.component import blamed
+from aios_core.contracts.reader import TextSettings, writable
 from aios_core.errors import DataError, InferenceError, TokenizerError
+from aios_core.formats import reader_of, texts_of
 
 if TYPE_CHECKING:
     from aios_core.contracts import Dataset, Row, TrainedTokenizer
@@ -107,6 +110,50 @@ def asked(
         raise InferenceError(str(error)) from error
     except TokenizerError as error:
         raise InferenceError(f"prompt: {error}") from error
+
+
+def prompts_of(
+    file: Path, dataset: Dataset, *, raw: bool = False
+) -> list[tuple[str, str | Mapping[str, Any]]]:
+    """What is asked in a file, each with where it is.
+
+    Args:
+        file: a text, whose lines are prompts, or rows: of each what the data set makes its prompts
+            of, by column, or else its ``text``.
+        dataset: of the run.
+        raw: texts are continued as they are, so only the ``text`` of a row is one.
+
+    Raises:
+        DataError: it cannot be read, holds nothing, or has a row that is no prompt.
+    """
+    reader, prompts = reader_of(file), list[tuple[str, str | Mapping[str, Any]]]()
+    if reader.plain:
+        prompts += texts_of(file)
+    else:
+        for row in reader.records(file, TextSettings()):
+            where = reader.place(file, row)
+            prompts.append((where, _of_row(row.values, where, dataset, raw=raw)))
+    if not prompts:
+        raise DataError(f"{file}: holds no text; expected a prompt a line")
+    return prompts
+
+
+def _of_row(
+    values: Mapping[str, Any], where: str, dataset: Dataset, *, raw: bool
+) -> str | Mapping[str, Any]:
+    """What a row of a file asks."""
+    fault, text = None, values.get("text")
+    if not raw:
+        try:
+            with blamed(dataset, "asked"):
+                row = dataset.asked(values)
+            if row is not None and row.joined("given"):
+                return values
+        except DataError as error:
+            fault = str(error).removeprefix("prompt: ")
+    if isinstance(text, str) and text and writable(text):
+        return text
+    raise DataError(f"{where}: {fault or 'expected a text under the key `text`'}")
 
 
 def _asked(dataset: Dataset, prompt: str | Mapping[str, Any], *, raw: bool) -> Row | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 from aios_core.errors import DataError
-from aios_core.formats import has_reader, hidden
+from aios_core.formats import has_reader, hidden, kinds_of
 from aios_core.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -43,10 +42,10 @@ def tell_unread(paths: Paths, files: tuple[Path, ...], registry: Registry) -> No
     for folder in (path for path in each(paths) if path.is_dir()):
         left = [path for path in _within(folder) if not has_reader(path, registry)]
         if left:
-            log.warning("%s: left out, without a reader: %s", folder, _kinds(left))
+            log.warning("%s: left out, without a reader: %s", folder, kinds_of(left))
     texts = [path for path in files if path.suffix and not has_reader(path, registry)]
     if texts:
-        log.warning("read as texts, one document each, without a reader: %s", _kinds(texts))
+        log.warning("read as texts, one document each, without a reader: %s", kinds_of(texts))
 
 
 def stamp(path: Path) -> tuple[int, ...]:
@@ -68,7 +67,7 @@ def _of(path: Path, registry: Registry) -> Iterator[Path]:
         every = list(_within(path))
         files = [file for file in every if has_reader(file, registry)]
         if not files:
-            there = f"; there are {_kinds(every)}" if every else ""
+            there = f"; there are {kinds_of(every)}" if every else ""
             raise DataError(f"{path}: holds no file that has a reader{there}")
         yield from files
     elif not glob.has_magic(pattern):
@@ -92,10 +91,3 @@ def _within(folder: Path) -> list[Path]:
     files = [Path(top) / name for top, _, names in os.walk(folder) for name in names]
     shown = [file for file in files if not hidden(file.relative_to(folder))]
     return sorted(file for file in shown if file.is_file())
-
-
-def _kinds(paths: list[Path]) -> str:
-    """Kinds of files, and how many there are of each."""
-    kinds = Counter(path.suffix or path.name for path in paths)
-    more = f" and {len(kinds) - 8} more kinds" if len(kinds) > 8 else ""
-    return ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(8)) + more

@@ -8,7 +8,6 @@ import logging
 import struct
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,7 @@ from attrs import frozen
 from aios_core.contracts import FileReader, TextSettings
 from aios_core.contracts.reader import FileRow, OnProgress, unseen
 from aios_core.errors import DataError
-from aios_core.formats import has_reader, hidden, reader_of
+from aios_core.formats import has_reader, hidden, kinds_of, reader_of
 from aios_core.registry import Registry
 from aios_plugins.readers._unpacking import Unpacked, copied, unpacked
 
@@ -98,9 +97,10 @@ def _members(
         ]
         read = [m for m in members if has_reader(Path(m.filename), registry) and not _is_zip(m)]
         if not read:
-            raise DataError(f"{path}: holds no file that has a reader{_others(members)}")
+            there = f"; there are {kinds_of(_names(members))}" if members else ""
+            raise DataError(f"{path}: holds no file that has a reader{there}")
         if left := [member for member in members if member not in read]:
-            log.warning("%s: left out, without a reader: %s", path, _suffixes(left))
+            log.warning("%s: left out, without a reader: %s", path, kinds_of(_names(left)))
         size = sum(member.file_size for member in read)
         if size > settings.max_bytes:
             raise DataError(
@@ -126,14 +126,8 @@ def _is_zip(member: zipfile.ZipInfo) -> bool:
     return member.filename.lower().endswith(".zip")  # which could hold itself
 
 
-def _others(members: list[zipfile.ZipInfo]) -> str:
-    return f"; there are {_suffixes(members)}" if members else ""
-
-
-def _suffixes(members: list[zipfile.ZipInfo]) -> str:
-    """Names of kinds, and how many files are of each."""
-    kinds = Counter(PurePosixPath(m.filename).suffix or m.filename for m in members)
-    return ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(8))
+def _names(members: list[zipfile.ZipInfo]) -> list[PurePosixPath]:
+    return [PurePosixPath(member.filename) for member in members]
 
 
 def _some(names: list[str]) -> str:
