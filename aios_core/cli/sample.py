@@ -141,7 +141,7 @@ def command(
     Examples:
       aios sample runs/text --num 4
       aios sample runs/text --prompt "Return the" --steps 16 --temperature 0.8 --watch
-      aios sample runs/text --prompts questions.txt --num 2 --json
+      aios sample runs/text --prompts examples/sentences.txt --json
       aios sample runs/text --infill "Return ___ if the file <mask:4> exists."
       aios sample runs/text --prompt "Return the" --mode ar --stream
       aios sample runs/text --regex "[a-z]+(, [a-z]+)*" --top-p 0.9 --json
