@@ -19,7 +19,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(STAMP)  ## train, ablate and report: writes runs/demo/report.html, about 5 minutes on 2 cores
+demo: $(STAMP)  ## train, ablate and report: writes runs/demo/report.html, less than 5 minutes on 2 cores
 	@$(BIN)/aios ablate examples/demo.toml --output runs/demo
 
 # Neighbours share what they trained or imported, so each worker begins with a half of the tests.
