@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,10 +91,20 @@ def prepare(resolved: Resolved, corpus: Corpus | None = None) -> Prepared:
         tokenizer = config.tokenizer.load(folder)
     framing = Framing.of(config)
     train, held_out = (tokens(corpus, split, tokenizer, framing) for split in SPLITS)
-    train.check("the training split")
-    held_out.check("the validation split")
+    for what, part in (("training", train), ("validation", held_out)):
+        part.check(f"the {what} split", partial(_place, config, part, tokenizer))
     tasks.check(train.rows, config.tasks, "training")
     return Prepared(tokenizer, train, held_out, corpus)
+
+
+def _place(config: Config, part: Tokens, tokenizer: TrainedTokenizer, number: int) -> str:
+    """Where a row is from, or the first that is equal: its tokens do not say it, so it is searched.
+
+    Nothing is said where the data set has no such row, as where it has changed.
+    """
+    text = part.row(number, tokenizer).joined("given", "target")
+    rows = config.dataset.all_rows()
+    return next((row.where for row in rows if row.joined("given", "target") == text), "")
 
 
 def tokenizer_files(resolved: Resolved) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -194,11 +195,12 @@ class Tokens:
             )
         )
 
-    def check(self, what: str) -> None:
+    def check(self, what: str, place: Callable[[int], str] = lambda _: "") -> None:
         """Hold rows against the length of sequences.
 
         Args:
             what: they are, in words.
+            place: where a row is from, by its number from 0; nothing where that is not known.
 
         Raises:
             DataError: a row with a given part does not fit, or there is less than one sequence.
@@ -225,8 +227,9 @@ class Tokens:
             sizes = np.where(several, layout.lengths(self.rows), 0)
             if int(sizes.max(initial=0)) > length:
                 row = int(sizes.argmax())
+                where = f"{of}: " if (of := place(row)) else ""
                 raise DataError(
-                    f"row {row + 1} of {what} has {sizes[row]} tokens, its begin and "
+                    f"{where}row {row + 1} of {what} has {sizes[row]} tokens, its begin and "
                     f"end token among them, and {int((sizes > length).sum())} rows are longer than "
                     f"diffusion.length = {length}: rows of several segments are not cut; expected "
                     "a larger diffusion.length, or shorter rows"

@@ -208,7 +208,12 @@ def decoded(data: bytes, encoding: str, where: str, settings: TextSettings) -> s
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        byte = f"byte {error.start} (0x{data[error.start]:02x})" if data else "it"
+        byte, before = "it", data[: error.start]
+        if data:
+            lines = 0 if encoding.startswith(("utf-16", "utf-32")) else before.count(b"\n")
+            where = f"{where}:{lines + 1}" if lines else where
+            place = error.start - (before.rfind(b"\n") + 1 if lines else 0)
+            byte = f"byte {place} (0x{data[error.start]:02x})"
         raise DataError(
             f"{where}: {byte} is not {encoding}: {error.reason}{settings.hint('encoding', _OTHER)}"
         ) from error

@@ -143,6 +143,7 @@ def test_invalid_utf8_names_file_and_byte(write):
 
     assert "a.txt: byte 3 (0xfc) is not utf-8" in message
     assert "dataset.encoding" in message
+    assert "b.txt:3: byte 1 (0xfc) is not utf-8" in problem(write("b.txt", b"abc\n\na\xfc\n"))
 
 
 def test_another_encoding(write):
