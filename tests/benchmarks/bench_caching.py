@@ -20,7 +20,7 @@ from record import Recorder
 from result import Value
 
 from aios_core.config import resolve, twin
-from aios_core.contracts import Estimate
+from aios_core.contracts import Estimate, Sequences
 from aios_core.diffusion.objective import nll
 from aios_core.inference import ArrowEngine
 from aios_core.training.data import prepare
@@ -36,7 +36,7 @@ def trained(folder, steps):
         {
             "tokenizer": {"type": "bytes"},
             "backbone": {"type": "transformer", "dim": 96, "layers": 3, "heads": 3},
-            "diffusion": {"length": 64},
+            "diffusion": {"length": 65},  # a begin token, and as many as a text has
             "training": {
                 "steps": steps,
                 "batch_size": 16,
@@ -57,7 +57,7 @@ def continuations(model, ids, prompt):
     rows = torch.tensor(ids)
     with torch.no_grad():
         whole, head = (
-            nll(model, each, torch.ones_like(each, dtype=torch.bool))
+            nll(model, Sequences(each, torch.ones_like(each, dtype=torch.bool)))
             for each in (rows, rows[:, :prompt])
         )
     return ((whole - head) / (rows.shape[1] - prompt)).tolist()
