@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
+from aios_core.contracts.row_file import RowFile
 from aios_core.contracts.rows import Row
 
 Split = Literal["train", "validation", "test"]
@@ -55,11 +56,21 @@ class Dataset:
     def parted(self) -> Iterator[tuple[Split, Row]]:
         """Every row with its split, those of a split in the order that `rows` gives them.
 
-        Override it where a single reading gives the rows of several splits.
+        Documents are read once here; override it where a single reading gives the rows of several
+        splits in another way.
 
         Raises:
             DataError: as for `rows`.
         """
+        if self.in_documents:
+            kept = RowFile()
+            for row in map(Row.of, self.documents()):
+                kept.write(row)
+            at = border(sum(len(row.text or "") for row in kept))
+            for split in SPLITS:
+                for text in cut((row.text or "" for row in kept), at, split):
+                    yield split, Row.of(text)
+            return
         for split in self.splits():
             for row in self.rows(split):
                 yield split, row

@@ -31,6 +31,21 @@ def test_the_last_tenth_of_the_characters_is_held_out(documents, train, validati
     assert validation == list(result.texts("validation"))
 
 
+def test_documents_are_read_once_for_both_splits():
+    class Once(Some):
+        def documents(self):
+            self.times = getattr(self, "times", 0) + 1
+            return iter(self.own)
+
+    dataset = Once("a" * 80, "", "b" * 15, "ü" * 5)
+    rows = list(dataset.parted())
+
+    assert 1 == dataset.times
+    assert {split: list(dataset.rows(split)) for split in ("train", "validation")} == {
+        split: [row for of, row in rows if of == split] for split in ("train", "validation")
+    }
+
+
 def test_any_border_loses_nothing():
     documents = ["abc", "", "d", "ef"]
     for at in range(7):
