@@ -14,6 +14,7 @@ from attrs import Attribute, field, frozen, validators
 from aios_core.contracts import Row, Split
 from aios_core.contracts.dataset import HELD_OUT, SPLITS
 from aios_core.errors import DataError, require_extra
+from aios_plugins.datasets._paths import stamp
 from aios_plugins.datasets._shape import Shaped
 from aios_plugins.datasets._splits import divided
 
@@ -136,7 +137,7 @@ class HuggingFace(Shaped):
 
     def _read(self, split: str) -> Iterator[Row]:
         where = self._where(split)
-        table = self._loaded(split)
+        before, table = self._stamps(), self._loaded(split)
         if absent := [name for name in self.needed if name not in table.column_names]:
             known = ", ".join(table.column_names)
             raise DataError(f"{where}: no column {absent[0]!r}; expected one of {known}")
@@ -145,6 +146,12 @@ class HuggingFace(Shaped):
                 yield self.row(values, f"{where}: row {number}")
         except (OSError, ValueError) as error:  # of Arrow
             raise DataError(f"{where}: cannot be read: {error}") from error
+        if before != self._stamps():
+            raise DataError(f"{where}: was changed while it was being read; run the command again")
+
+    def _stamps(self) -> list[tuple[int, ...]]:
+        """What changes with the files of a folder."""
+        return [stamp(path) for path in self.files() or ()]
 
     def _loaded(self, split: str) -> datasets.Dataset:
         """A split as a table, mapped from its files."""

@@ -96,12 +96,18 @@ def test_what_is_not_there_is_named(folder, several, tmp_path):
         ({"path": several, "split": "all"}, r"several\[all\]: no such split; .*train, dev, held"),
         ({"path": folder, "key": "m"}, r"own\[train\]: row 1: 'm' is list; expected text"),
         ({"path": tmp_path}, "holds no data set; expected a folder that save_to_disk"),
-        ({"path": tmp_path / "no"}, "holds no data set"),
+        ({"path": tmp_path / "no"}, "no such folder"),
     ):
         with pytest.raises(DataError, match=message):
             list(HuggingFace(**own).rows("train"))
-    with pytest.raises(DataError, match="no such folder"):
-        HuggingFace(path=tmp_path / "no").files()
+
+
+def test_a_folder_that_changes_while_it_is_read(folder):
+    rows = HuggingFace(path=folder, validation="dev").rows("train")
+    next(rows)
+    os.utime(folder / "state.json", (1, 1))
+    with pytest.raises(DataError, match=r"own\[train\]: was changed while it was being read"):
+        list(rows)
 
 
 @pytest.mark.parametrize("name", ["../other.arrow", "/etc/passwd", "..", 3, None])
