@@ -60,17 +60,17 @@ def command(
     of the tokens in these texts, would reach: a network that learned something has less.
 
     The held-out texts must be the same as when the run was trained. --split test measures on the
-    test split, where the data set has one (dataset.test). The texts of --texts are read as
-    dataset.type = 'file' reads them, with the tokenizer of the run, and with its columns where it
-    has prompts and answers or chats. --other-rows takes any data set that --set describes, a sudoku
-    of fewer clues say. How many of the rows are also rows that the network was trained on is said.
+    test split, where the data set has one (dataset.test, of the run or by --set). The texts of
+    --texts are read as dataset.type = 'file' reads them, with the tokenizer of the run, and with
+    its columns where it has prompts and answers or chats. --other-rows takes any data set that
+    --set describes, a sudoku of fewer clues say. How many of the rows are also rows that the
+    network was trained on is said.
 
     \b
     Examples:
       aios evaluate runs/text
       aios evaluate runs/text --set sampler.steps=8 --set sampling.num_samples=64
       aios evaluate runs/text --texts README.md
-      aios evaluate runs/text --split test --set dataset.test=test.txt
       aios evaluate runs/text --arm "cosine · ancestral · steps 16" --base
       aios evaluate runs/demo --other-rows --set dataset.clues=0.2
     """  # noqa: D301  # \b is for click
