@@ -15,10 +15,14 @@ from aios_core.contracts import Spelling, SpellingContext, Texts, Tokenizer, Voc
 from aios_core.errors import TokenizerError
 from aios_core.files import no_file
 from aios_plugins._native import fast_tokenizer
+from aios_plugins.tokenizers._chat import CONFIG, TEMPLATE, ChatTemplate, files_of
+from aios_plugins.tokenizers._chat import read as read_chat
 from aios_plugins.tokenizers._engine import FILE, EngineTokenizer, engine_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from aios_core.contracts import Row
 
 SPECIAL_TOKENS: Final = ("<mask>", "<pad>", "<bos>", "<eos>")
 
@@ -113,13 +117,15 @@ class TrainedHf(EngineTokenizer):
     """The file that it was read from."""
     source: Path | None = None
     """The file that the configuration names, of which `path` may be a copy, for messages."""
+    template: ChatTemplate | None = None
+    """How chats are written."""
 
     def __reduce__(self) -> tuple[object, ...]:
         """What `pickle` writes; a file of some megabytes is read again instead."""
         if self.path is None:
-            return TrainedHf, (self.engine, None, self.source)
+            return TrainedHf, (self.engine, None, self.source, self.template)
         own, special = self.backend == "engine", self.engine.parse_special
-        return _reopen, (self.path, own, special, self.fingerprint, self.source)
+        return _reopen, (self.path, (own, special), self.fingerprint, self.source, self.template)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -142,6 +148,8 @@ class TrainedHf(EngineTokenizer):
             text += "\nnothing is cut off or padded"
         if self.engine.special_tokens() and not self.engine.parse_special:
             text += "\nspecial tokens in a text are text"
+        if self.template is not None:
+            text += f"\nchats as in {self.template.identity}"
         return text
 
     def encode(self, text: str) -> NDArray[np.int32]:
@@ -164,6 +172,17 @@ class TrainedHf(EngineTokenizer):
             return self.engine
         own = self.backend == "engine"
         return fast_tokenizer.Tokenizer(self.engine.to_json(), engine=own, parse_special=True)
+
+    def chat(self, row: Row, *, asked: bool = False) -> Row:
+        """A row of turns as the template of the folder writes it."""
+        if self.template is None:
+            raise TokenizerError(
+                f"{self.source or self.path}: has no chat template; expected the folder of a "
+                f"tokenizer as tokenizer.file, with {TEMPLATE} or {CONFIG} in it, or texts by "
+                "role for dataset.template"
+            )
+        names = self.engine.special_tokens().keys() | self.engine.added_tokens().keys()
+        return self.template.row(row, tuple(sorted(names)), asked=asked)
 
     def encode_each(self, texts: Texts) -> list[NDArray[np.int32]]:
         """Ids of several texts, strings or an Arrow array of them, on several threads."""
@@ -218,20 +237,27 @@ class TrainedHf(EngineTokenizer):
         )
 
     def save(self, folder: Path) -> None:
-        """Write the file as it was read."""
+        """Write the file as it was read, and the chat template if there is one."""
         path = folder / FILE
         try:
             path.write_text(self.engine.to_json(), encoding="utf-8")
+            if self.template is not None:
+                self.template.save(folder)
         except OSError as error:
             raise TokenizerError(f"{path}: {error.strerror}") from error
 
 
 def _reopen(
-    path: Path, engine: bool, parse_special: bool, fingerprint: str, source: Path | None = None
+    path: Path,
+    how: tuple[bool, bool],
+    fingerprint: str,
+    source: Path | None,
+    template: ChatTemplate | None,
 ) -> TrainedHf:
     """A tokenizer that was pickled by its path."""
+    engine, parse_special = how
     again = read(path, engine=engine, strict=engine, parse_special=parse_special)
-    tokenizer = TrainedHf(again, path, source)
+    tokenizer = TrainedHf(again, path, source, template)
     if tokenizer.fingerprint != fingerprint:
         raise TokenizerError(f"{path}: not the file that was pickled; expected the one that was")
     return tokenizer
@@ -246,7 +272,9 @@ class Hf(Tokenizer):
     """
 
     file: Path
-    """The file; what it says is all there is to it, so there is nothing to train."""
+    """The file; what it says is all there is to it, so there is nothing to train. Or the folder of
+    a published tokenizer that holds it: then with the chat template that ``chat_template.jinja`` or
+    ``tokenizer_config.json`` has beside it, for chats whose ``template`` is ``"tokenizer"``."""
     engine: bool = False
     """Whether our own engine works where it gives the same ids; else the `tokenizers` crate, of
     which nothing but endless searches for a pattern is cut short."""
@@ -259,15 +287,21 @@ class Hf(Tokenizer):
 
     def train(self, texts: Iterable[str]) -> TrainedHf:
         """Read the file; the texts are not looked at."""
-        return self._read(self.file)
+        if not self.file.is_dir():
+            return self._read(self.file, None)
+        return self._read(self.file / FILE, read_chat(self.file))
+
+    def files(self) -> tuple[Path, ...]:
+        """Those of a folder."""
+        return (self.file / FILE, *files_of(self.file)) if self.file.is_dir() else ()
 
     def load(self, folder: Path) -> TrainedHf:
         """Read what `TrainedHf.save` wrote."""
-        return self._read(folder / FILE)
+        return self._read(folder / FILE, read_chat(folder))
 
-    def _read(self, path: Path) -> TrainedHf:
+    def _read(self, path: Path, template: ChatTemplate | None) -> TrainedHf:
         path = path.absolute()  # a process that unpickles it may be elsewhere
         tokenizer = read(
             path, engine=self.engine, strict=self.strict, parse_special=self.parse_special
         )
-        return TrainedHf(tokenizer, path, self.file)
+        return TrainedHf(tokenizer, path, self.file, template)

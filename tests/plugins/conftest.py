@@ -7,12 +7,6 @@ import pytest
 from aios_plugins.tokenizers.bpe import Bpe
 from aios_plugins.tokenizers.hf import Hf
 
-CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + "
-    "message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory):
