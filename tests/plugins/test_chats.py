@@ -177,3 +177,12 @@ def test_rows_of_a_chat_are_turns(tmp_path):
         File(path, messages="m", template="own")
     with pytest.raises(ValueError, match="is for chats; expected messages as well"):
         File(path, template="tokenizer")
+
+
+def test_chats_in_a_mixture_are_written_by_the_template_too(project, aios):
+    project(CHATS)
+    part = '{type="file",path="a.jsonl",messages="messages",template="tokenizer"}'
+    mixture = f'dataset={{type="mixture",parts=[{part},{part}],weights=[2.0,1.0]}}'
+    aios("run", "tiny.toml", "--set", mixture, "--set", "training.steps=1")
+    start = "<|im_start|>user\nhello 7<|im_end|>\n<|im_start|>assistant\n"
+    assert aios("sample", "runs/tiny", "--prompt", "hello 7").startswith(start)
