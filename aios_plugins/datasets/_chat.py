@@ -143,6 +143,10 @@ def turns_of(
     return turns
 
 
+_UNREAD: Final = ("tool_calls", "function_call", "reasoning_content", "thinking")
+"""Of a message, what is a part of what it says, beside its content."""
+
+
 def _turn(message: Any, where: str) -> Turn:
     if not isinstance(message, dict):
         raise DataError(
@@ -153,6 +157,11 @@ def _turn(message: Any, where: str) -> Turn:
         raise DataError(
             f"{where}: expected an object with role and content, got {got} "
             f"{', '.join(sorted(message))}"
+        )
+    if unread := [key for key in _UNREAD if message.get(key)]:
+        raise DataError(
+            f"{where}: {unread[0]!r} is not read, and without it the turn says something else; "
+            "expected role and content alone"
         )
     role, content = message.get("role"), message.get("content")
     if isinstance(content, list):  # of parts, as OpenAI's are

@@ -20,7 +20,7 @@ from aios_core.contracts import Capability, Id, StorageBackend, VectorStore
 from aios_core.contracts.primitives import id_taken, scored_rows
 from aios_core.contracts.records import check_schema, score
 from aios_core.errors import MissingExtraError, StorageError
-from aios_core.filters import Expression, In, Value, renamed, sql
+from aios_core.filters import And, Expression, In, IsNull, Not, Or, Value, renamed, sql
 from aios_core.filters.sql import literal
 from aios_core.memory.bm25 import Bm25
 from aios_core.redaction import redacted
@@ -292,7 +292,7 @@ class _LanceStore(VectorStore):
         return stats["total_bytes"], {"version": self._table.version, **stats["fragment_stats"]}
 
     def _sql(self, where: Expression) -> str:
-        return sql(renamed(where, self._names), value=_value)
+        return sql(_known(renamed(where, self._names)), value=_value)
 
     def _kept(self, columns: Sequence[str]) -> list[str]:
         return [self._names[name] for name in columns]
@@ -318,3 +318,22 @@ class _LanceStore(VectorStore):
 
         column = pa.array(np.asarray(scores, np.float32))
         return self._fit(rows, columns).append_column("_score", column)
+
+
+def _known(where: Expression, *, opposite: bool = False) -> Expression:
+    """A filter, or its opposite, that is true of the same rows, with NOT before single tests alone.
+
+    LanceDB takes ``x NOT IN (1) OR x NOT IN (2)`` for always true, also where x is missing, which
+    makes it unknown. So the opposite of a list asks for a value as well; what was unknown is false
+    then, which makes no difference where no NOT stands before it.
+    """
+    match where:
+        case Not(part):
+            return _known(part, opposite=not opposite)
+        case And(parts) | Or(parts):
+            kind = Or if isinstance(where, And) == opposite else And
+            return kind(tuple(_known(part, opposite=opposite) for part in parts))
+        case In(name) if opposite:
+            return And((Not(IsNull(name)), Not(where)))
+        case _:
+            return Not(where) if opposite else where

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import pytest
+
 from aios_core.testing.contracts.base import Contract
 
 if TYPE_CHECKING:
@@ -16,6 +18,11 @@ _CONFIG = {"name": "run", "seed": 0, "training": {"steps": 3}}
 
 class TrackerContract(Contract["Tracker"]):
     """Subclass it and set ``component``: a tracker's class, or one that is built."""
+
+    @pytest.fixture(autouse=True)
+    def offline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A tracker of a service talks to nobody, as that of Weights & Biases where this is set."""
+        monkeypatch.setenv("WANDB_MODE", "offline")
 
     varied: ClassVar = {"test_records_a_run": {}, "test_may_end_without_a_record": {}}
 

@@ -132,6 +132,10 @@ def test_templates_of_a_chat(tmp_path):
         ([turn("system", "a"), turn("system", "b"), turn("assistant", "c")], "once, and first"),
         ([{"role": "user", "from": "gpt", "content": "a"}], "turn 1: expected an object with role"),
         ([turn("tool", "a"), turn("assistant", "b")], "turn 1 has the role 'tool'"),
+        (
+            [turn("user", "a"), turn("assistant", "b") | {"tool_calls": [{"id": "1"}]}],
+            "turn 2: 'tool_calls' is not read",
+        ),
         ([turn("user", 7)], "expected a text under 'content', got int"),
         ([{"role": "user"}], "no such key among ['role']"),
         (["a"], "turn 1: expected an object with role and content, got str"),
