@@ -3,6 +3,7 @@
     make bench AREA=training                                          # small, on the CPU
     make bench AREA=training ARGS='--device cuda --compile --layers 12 --dim 768 --heads 12 \\
         --length 1024 --vocab 50304 --batch 32 --steps 10 --reference path/to/mdlm'
+    make bench AREA=training ARGS='--batch 64 --lengths 128 1024 8192 --rows 1000 1000000'
 
 A step is all of one: draw, forward, backward, clip, AdamW, moving average. The two take turns,
 a group of steps each. Floating-point operations a token, forward and backward:
@@ -49,13 +50,14 @@ class Contestant:
     """Bytes that it holds between steps."""
 
 
-def ours(given: argparse.Namespace, packing: str, row: int) -> Learner:
-    """A learner over random tokens, in rows of so many."""
+def ours(given: argparse.Namespace, packing: str, row: int, rows: int | None = None) -> Learner:
+    """A learner over random tokens: rows of so many, a million tokens or so many rows."""
     vocabulary = Vocabulary(
         size=given.vocab, mask_id=given.vocab - 1, pad_id=given.vocab - 2,
         bos_id=given.vocab - 3, eos_id=given.vocab - 4,
     )  # fmt: skip
-    ids = np.random.default_rng(0).integers(0, given.vocab - 4, 1 << 20, dtype=np.int32)
+    count = rows * row if rows else 1 << 20
+    ids = np.random.default_rng(0).integers(0, given.vocab - 4, count, dtype=np.int32)
     config = resolve(
         {
             "backbone": {
@@ -69,8 +71,8 @@ def ours(given: argparse.Namespace, packing: str, row: int) -> Learner:
             },
         }
     ).config  # fmt: skip
-    rows = TokenRows.of((ids[i : i + row] for i in range(0, len(ids), row)), vocabulary)
-    tokens = Tokens(rows, ids.nbytes, "", Framing.of(config))
+    parts = TokenRows.of((ids[i : i + row] for i in range(0, len(ids), row)), vocabulary)
+    tokens = Tokens(parts, ids.nbytes, "", Framing.of(config))
     made = SimpleNamespace(vocabulary=vocabulary)
     prepared: Any = Prepared(made, tokens, tokens, None)  # type: ignore[arg-type]
     return Learner(config, prepared)
@@ -198,6 +200,51 @@ def measure(given: argparse.Namespace, contestants: list[Contestant]) -> None:
         )
 
 
+def curve(given: argparse.Namespace) -> None:
+    """Seconds of a step of the same tokens by their length, and by the rows of the data set."""
+    device, tokens = torch.device(given.device), given.batch * given.length
+    record = Recorder("training", given.device)
+    network = f"{given.layers} x {given.dim}, V {given.vocab:,}, {tokens:,} tokens a step"
+    for length in given.lengths:
+        shape = argparse.Namespace(
+            **{**vars(given), "length": length, "batch": max(1, tokens // length)}
+        )
+        learner = ours(shape, "documents", 1 << 16)
+        record(
+            f"{network} in sequences of {length:,}",
+            1e3 * step_time(learner, given, device),
+            unit="ms/step",
+            how=f"median of {given.groups} groups of {given.steps} steps",
+        )
+    for rows in given.rows:
+        began = time.perf_counter()
+        learner = ours(given, "documents", given.length // 2, rows)
+        learner.step(0)
+        synchronise(device)
+        first = time.perf_counter() - began
+        record(
+            f"{network}, {rows:,} rows of {given.length // 2}",
+            1e3 * step_time(learner, given, device),
+            unit="ms/step",
+            how=f"median of {given.groups} groups of {given.steps} steps",
+            seconds_to_the_first_step=first,
+        )
+
+
+def step_time(learner: Learner, given: argparse.Namespace, device: torch.device) -> float:
+    """Seconds of a step, at the median of groups, after one to warm up."""
+    times, number = [], 1
+    for _ in range(given.groups + 1):
+        synchronise(device)
+        began = time.perf_counter()
+        for _ in range(given.steps):
+            learner.step(number)
+            number += 1
+        synchronise(device)
+        times.append((time.perf_counter() - began) / given.steps)
+    return statistics.median(times[1:])
+
+
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(
@@ -212,7 +259,12 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="run both through torch.compile")
     parser.add_argument("--peak", type=float, default=790.0, help="TFLOP/s of the card")
     parser.add_argument("--reference", type=Path, help="a checkout of kuleshov-group/mdlm")
+    parser.add_argument("--lengths", type=int, nargs="*", default=[], help="a curve by length")
+    parser.add_argument("--rows", type=int, nargs="*", default=[], help="a curve by rows")
     given = parser.parse_args()
+    if given.lengths or given.rows:
+        curve(given)
+        return
     device = torch.device(given.device)
     held = torch.cuda.memory_allocated if device.type == "cuda" else lambda: 0
     # With the loglinear schedule and times over all of [0, 1], half of the tokens are masked.
