@@ -188,8 +188,8 @@ def _check_folder(folder: Path) -> None:
         files = _json(each, "state.json").get("_data_files")
         if files is None:
             raise DataError(
-                f"{each}: holds no data set; expected a folder that save_to_disk of `datasets` "
-                "wrote, with state.json in it"
+                f"{each}: holds no data set; expected a folder that save_to_disk of the package "
+                "datasets wrote, with state.json in it"
             )
         _within(each, [file.get("filename") if isinstance(file, dict) else None for file in files])
 

@@ -137,12 +137,39 @@ def _values(path: Path, name: str, column: pa.Array) -> Sequence[Any]:
                 column = column.cast(pa.timestamp(column.type.unit, tz="UTC"))
             if column.type.unit == "ns":
                 return _nanoseconds(column)
-        values: list[Any] = column.to_pylist()
+        coarse = _coarse(column.type)
+        values: list[Any] = (column if coarse == column.type else column.cast(coarse)).to_pylist()
     except (ValueError, OverflowError) as error:  # a date that Python has not
         raise DataError(
             f"{path}: column {name!r}, {column.type}, cannot be read: {error}"
         ) from None
     return values
+
+
+def _coarse(kind: pa.DataType) -> pa.DataType:
+    """A type with microseconds for nanoseconds, which Python has not.
+
+    Arrow itself refuses what that would lose; where pandas is installed, it would give objects of
+    pandas instead, and times of the day without their last digits.
+    """
+    made = kind
+    if pa.types.is_time64(kind):
+        made = pa.time64("us")
+    elif pa.types.is_duration(kind) and kind.unit == "ns":
+        made = pa.duration("us")
+    elif pa.types.is_timestamp(kind) and kind.unit == "ns":
+        made = pa.timestamp("us", tz=kind.tz)
+    elif pa.types.is_struct(kind):
+        made = pa.struct([field.with_type(_coarse(field.type)) for field in kind.fields])
+    elif pa.types.is_map(kind):
+        made = pa.map_(_coarse(kind.key_type), _coarse(kind.item_type))
+    elif pa.types.is_fixed_size_list(kind):
+        made = pa.list_(_coarse(kind.value_type), kind.list_size)
+    elif pa.types.is_large_list(kind):
+        made = pa.large_list(_coarse(kind.value_type))
+    elif pa.types.is_list(kind):
+        made = pa.list_(_coarse(kind.value_type))
+    return made
 
 
 def _vectors(column: pa.Array) -> list[Any] | None:

@@ -196,8 +196,8 @@ def test_numbers_and_tokens_are_sampled_side_by_side():
 def test_a_backbone_is_given_no_more_axes_than_it_knows(small_model):
     model = small_model()
     x = torch.zeros(1, 4, dtype=torch.int64)
-    places = torch.zeros(1, 4, 2, dtype=torch.int64)
-    with pytest.raises(PluginError, match=r"(?i)transformer.* knows positions on 1 axes; got 2"):
+    places = torch.zeros(1, 4, 4, dtype=torch.int64)
+    with pytest.raises(PluginError, match=r"(?i)transformer.* knows positions on 3 axes; got 4"):
         model(x, None, Condition(positions=places))
 
 

@@ -266,6 +266,8 @@ def test_what_no_column_holds_is_named(place, tmp_path, name, table, message):
         pa.array([253402300800], pa.timestamp("s")),
         pa.array([1], pa.time64("ns")),
         pa.array([[1]], pa.list_(pa.timestamp("ns"))),
+        pa.array([{"t": [1]}], pa.struct({"t": pa.large_list(pa.time64("ns"))})),
+        pa.array([1], pa.duration("ns")),
         pa.array([2**40], pa.duration("s")),
     ],
 )
