@@ -56,7 +56,8 @@ def entry_points() -> tuple[list[tuple[Source, str]], list[Failure]]:
             except Exception as error:  # noqa: BLE001  # the parser lets all kinds of them out
                 reason = f"its entry_points.txt cannot be read: {describe(error)}"
                 failures.append(Failure(*_origin(distribution), "-", reason))
-    plugins = [(Source(*_origin(point.dist), point.name), point.value) for point in points]
+    known = cache(_origin)  # a distribution has many, and its metadata holds its whole README
+    plugins = [(Source(*known(point.dist), point.name), point.value) for point in points]
     return sorted(plugins, key=lambda plugin: (*_order(plugin[0]), plugin[1])), failures
 
 
