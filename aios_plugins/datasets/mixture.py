@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,18 @@ from aios_core.contracts import Dataset, Row, Source, Split
 from aios_core.contracts.dataset import SPLITS
 from aios_core.errors import DataError
 
+log = logging.getLogger(__name__)
+
 _MOST = 1e6
+
+
+@cache
+def _say_so() -> None:
+    """Once a process, for a file may hold thousands of prompts."""
+    log.warning(
+        "dataset: the parts of the mixture write prompts in different ways; prompts are continued "
+        "as they are"
+    )
 
 
 @frozen
@@ -88,7 +101,10 @@ class Mixture(Dataset):
             first, *others = [part.asked(prompt) for part in self.parts]
         except DataError:
             return None
-        return first if all(other == first for other in others) else None
+        if all(other == first for other in others):
+            return first
+        _say_so()
+        return None
 
     def columns(self) -> int | None:
         """Those of all parts, where they agree."""

@@ -18,7 +18,7 @@ from aios_core.training.data import prepare
 from aios_core.training.layout import Framing
 from aios_core.training.token_rows import TokenRows
 from aios_plugins.datasets.file import File
-from aios_plugins.datasets.mixture import Mixture
+from aios_plugins.datasets.mixture import Mixture, _say_so
 
 VOCABULARY = Vocabulary(size=14, mask_id=10, pad_id=11, bos_id=12, eos_id=13)
 
@@ -191,3 +191,15 @@ def test_a_part_without_rows_to_train_on(tmp_path):
     part.own = file(tmp_path, "a", 12)
     with pytest.raises(DataError, match=r"dataset\.parts\[1\]: has no row to train on"):
         list(Mixture((file(tmp_path, "b", 12), part), (1.0, 1.0)).parted())
+
+
+def test_parts_that_write_prompts_differently_say_so(tmp_path, caplog):
+    path = tmp_path / "a.csv"
+    path.write_text("q,a\n1,2\n")
+    same, other = (File(path, prompt=prompt, answer="a") for prompt in ("Q: {q} A: ", "{q}="))
+    assert Mixture((same, same)).asked("1") == same.asked("1")
+    assert not caplog.messages
+    _say_so.cache_clear()
+    for _ in range(2):
+        assert Mixture((same, other)).asked("1") is None
+    assert ["write prompts in different ways" in each for each in caplog.messages] == [True]
