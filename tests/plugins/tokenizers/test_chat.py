@@ -211,7 +211,7 @@ def wrapped(said):
         (wrapped("turn.content + (messages|map(attribute='content')|join|length)|string"),
          "writes in another way what turn 1"),
         (wrapped("turn.content")
-         + "{{ '!' if 'you' in messages[0].content and 'b' in messages[1].content[:1] }}",
+         + "{{ '!' if 'you' in messages[0].content and messages[1].content == 'b' }}",
          "writes what turns say in another way"),
         (wrapped("(turn.content if loop.last else '')"), "what turn 1 of 2 says once"),
         (wrapped("turn.content + turn.tools"), "has no attribute 'tools'"),
