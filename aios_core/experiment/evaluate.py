@@ -24,7 +24,15 @@ from aios_core.config.keys import training_settings
 from aios_core.contracts import Estimate, Evidence, Samples, Sequences
 from aios_core.errors import ConfigError, DataError, InferenceError, ModelLoadError, PluginError
 from aios_core.experiment.arms import judge as judge_of
-from aios_core.experiment.sampling import KEPT_TEXTS, Sampled, ended, sample, stops, texts_of
+from aios_core.experiment.sampling import (
+    KEPT_TEXTS,
+    Sampled,
+    answers,
+    ended,
+    sample,
+    stops,
+    texts_of,
+)
 from aios_core.quantization.linear import Size
 from aios_core.training import checkpoint, device
 from aios_core.training.data import check_sampling, tokens
@@ -196,7 +204,7 @@ def evaluate_samples(subject: Subject, twin: Model | None) -> dict[str, Any]:
     """Sample from a network and measure what came.
 
     Args:
-        subject: a diffusion model.
+        subject: a diffusion model, or an autoregressive one of rows that have given parts.
         twin: the autoregressive twin, on any device.
 
     Returns:
@@ -242,7 +250,10 @@ def evaluate_run(
     prepared: Prepared | None = None,
     twin: Path | None = None,
 ) -> dict[str, Any]:
-    """Measure a run: its network, and, unless it is autoregressive, its samples.
+    """Measure a run: its network and its samples.
+
+    An autoregressive network fills in rows that have given parts, from left to right; elsewhere
+    nothing is sampled from it.
 
     Nothing is written.
 
@@ -287,7 +298,7 @@ def evaluate_run(
     of_twin = _twin(trained, resolved, beside) if judged else None
     subject = Subject.of(trained, resolved, evolved=evolved, measured=measured)
     results: dict[str, Any] = {"model": evaluate_model(subject)}
-    if resolved.config.mode == "diffusion":
+    if resolved.config.mode == "diffusion" or subject.held_out.rows.has_given:
         judge = None
         if of_twin is not None:
             judge = Subject.of(of_twin, twin_of(resolved), measured=measured)
@@ -421,6 +432,8 @@ def _lookup(metric: Metric, table: Literal["units", "better"], name: str) -> str
 def _held_out_texts(subject: Subject) -> Samples:
     """Real texts that look like samples: whole sequences, spread evenly over the split."""
     sampling, held_out = subject.config.sampling, subject.held_out
+    if held_out.rows.has_given:
+        return answers(subject.config, subject.tokenizer, held_out)
     length = sampling.length or subject.config.diffusion.length
     everything = held_out.sequences(length)
     full = everything.valid.all(-1)

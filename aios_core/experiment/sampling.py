@@ -14,10 +14,13 @@ from aios_core.contracts import Completion, Samples, Sequences
 from aios_core.diffusion.core import DiffusionCore
 from aios_core.diffusion.random import row_seed
 from aios_core.experiment.film import Film
+from aios_core.experiment.left_to_right import filled_in
 from aios_core.training.tokens import spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
     from aios_core.config.schema import Config
     from aios_core.contracts import TrainedTokenizer
@@ -43,11 +46,62 @@ def sample(config: Config, model: Model, tokenizer: TrainedTokenizer, held_out: 
 
     Args:
         config: of the run.
-        model: a diffusion model.
+        model: a diffusion model; or an autoregressive one, where the rows have given parts.
         tokenizer: of the run.
         held_out: rows whose given parts samples are made from, where they have any; each of them
             is taken, spread evenly, before one is taken again.
     """
+    sampling = config.sampling
+    numbers, asked = _asked(config, tokenizer, held_out)
+    columns = config.dataset.columns()
+    film = Film(tokenizer, asked, of_rows=held_out.rows.has_given, columns=columns)
+    parts: list[Tensor] = []
+    calls: list[int] = []
+    began = time.perf_counter()
+    for start in range(0, sampling.num_samples, sampling.batch_size):
+        part = asked[start : start + sampling.batch_size]
+        seeds = [row_seed(config.seed, row) for row in range(start, start + len(part))]
+        if model.mode == "ar":
+            made, nfe = filled_in(config, model, part, seeds)
+        else:
+            made, nfe = _denoised(config, model, part, seeds, film if start == 0 else None)
+        parts.append(made)
+        calls.append(nfe)
+    seconds = time.perf_counter() - began
+    ids = torch.cat(parts).cpu()
+    sequences = ended(attrs.evolve(asked, ids=ids), tokenizer.vocabulary.eos_id)
+    if not held_out.framing.documents:
+        sequences = Sequences(ids, asked.valid)
+    samples = _samples(sequences, numbers, tokenizer, held_out)
+    mean = sum(calls) / len(calls)
+    samples = attrs.evolve(samples, nfe=mean, seconds=seconds, dtype="float64")
+    return Sampled(samples, film.finish() if model.mode == "diffusion" else {})
+
+
+def answers(config: Config, tokenizer: TrainedTokenizer, held_out: Tokens) -> Samples:
+    """What the held-out rows that samples are made from have in the places of the targets."""
+    numbers, asked = _asked(config, tokenizer, held_out)
+    rows = min(len(asked), len(held_out.rows))
+    return _samples(asked[:rows], numbers[:rows], tokenizer, held_out)
+
+
+def _samples(
+    sequences: Sequences, numbers: Sequence[int], tokenizer: TrainedTokenizer, held_out: Tokens
+) -> Samples:
+    """Sequences with their texts; and each beside its row, by number, where there are rows."""
+    texts, completions = texts_of(sequences, tokenizer, held_out.framing), []
+    for number, text, ids, targets in zip(
+        numbers, texts, sequences.ids, sequences.targets, strict=False
+    ):
+        answer = tokenizer.decode(ids[targets].numpy())
+        completions.append(Completion(held_out.row(number, tokenizer), text, answer))
+    return Samples(sequences, texts, 0, 0.0, "none", tuple(completions))
+
+
+def _denoised(
+    config: Config, model: Model, asked: Sequences, seeds: Sequence[int], film: Film | None
+) -> tuple[Tensor, int]:
+    """Rows whose targets a sampler filled in, and the calls of the network."""
     sampling, mask_id = config.sampling, model.vocabulary.mask_id
     core = DiffusionCore(
         model,
@@ -60,40 +114,15 @@ def sample(config: Config, model: Model, tokenizer: TrainedTokenizer, held_out: 
         block_size=sampling.block_size,
         cache=sampling.cache,
     )
-    numbers, asked = _asked(config, tokenizer, held_out)
-    columns = config.dataset.columns()
-    film = Film(tokenizer, asked, of_rows=held_out.rows.has_given, columns=columns)
-    generations = []
-    began = time.perf_counter()
-    for start in range(0, sampling.num_samples, sampling.batch_size):
-        part = asked[start : start + sampling.batch_size]
-        x = part.ids.masked_fill(part.targets, mask_id).to(model.device)
-        seeds = [row_seed(config.seed, row) for row in range(start, start + len(part))]
-        callback = film.record if start == 0 else None
-        generations.append(
-            core.sample(
-                x, ~part.targets.to(x.device), seeds=seeds, callback=callback, scored=start == 0
-            )
-        )
-    seconds = time.perf_counter() - began
-    ids = torch.cat([generation.ids for generation in generations]).cpu()
-    sequences = ended(attrs.evolve(asked, ids=ids), tokenizer.vocabulary.eos_id)
-    if not held_out.framing.documents:
-        sequences = Sequences(ids, asked.valid)
-    texts = texts_of(sequences, tokenizer, held_out.framing)
-    completions = []
-    for number, text, row in zip(numbers, texts, range(len(ids)), strict=False):
-        answer = tokenizer.decode(ids[row][sequences.targets[row]].numpy())
-        completions.append(Completion(held_out.row(number, tokenizer), text, answer))
-    samples = Samples(
-        sequences,
-        texts,
-        nfe=sum(generation.nfe for generation in generations) / len(generations),
-        seconds=seconds,
-        dtype="float64",
-        completions=tuple(completions),
+    x = asked.ids.masked_fill(asked.targets, mask_id).to(model.device)
+    generation = core.sample(
+        x,
+        ~asked.targets.to(x.device),
+        seeds=seeds,
+        callback=film.record if film else None,
+        scored=film is not None,
     )
-    return Sampled(samples, film.finish())
+    return generation.ids, generation.nfe
 
 
 def _asked(

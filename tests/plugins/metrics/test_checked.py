@@ -27,11 +27,11 @@ def answered(*pairs):
     """Evidence of a prompt, with a reference and an answer each."""
     made = tuple(
         Completion(
-            Row((Segment("prompt", "1+1=", "given"), Segment("answer", reference))),
-            f"1+1={answer}",
+            Row((Segment("prompt", f"{number}+1=", "given"), Segment("answer", reference))),
+            f"{number}+1={answer}",
             answer,
         )
-        for reference, answer in pairs
+        for number, (reference, answer) in enumerate(pairs)
     )
     return evidence(*(completion.text for completion in made), completions=made)
 
@@ -42,7 +42,21 @@ def test_solved_is_the_share_of_samples_that_are_right():
     )["solved"]
 
     assert 0.5 == result.value
-    assert pytest.approx((1 / 12) ** 0.5) == result.stderr, "over the samples"
+    assert pytest.approx((1 / 12) ** 0.5) == result.stderr, "over the rows"
+
+
+def test_rows_that_are_tried_again_count_once():
+    once = answered(("2", "2"), ("2", "?"), ("2", "?"))
+    again = answered(("2", "2"), ("2", "3"), ("2", "?"))
+    both = evidence(*("",) * 6, completions=once.samples.completions + again.samples.completions)
+
+    result = Checked(checker=Regex("[0-9]")).measure(both)
+
+    assert 0.5 == result["solved"].value
+    assert pytest.approx(2 / 3) == result["solved_any"].value
+    assert pytest.approx(1 / 3) == result["solved_any"].stderr, "of three rows, and not six samples"
+    uneven = evidence(*("",) * 4, completions=both.samples.completions[:4])
+    assert "solved_any" not in Checked(checker=Regex("[0-9]")).measure(uneven)
 
 
 def test_where_nothing_was_given_the_whole_sample_counts():
