@@ -66,7 +66,9 @@ class Kind:
         """Where a configuration holds it: ``[noise]``, ``[[metrics]]``; None: nowhere."""
         if self.default is None:
             return None
-        return f"{self.name}s" if self.many else self.name
+        if not self.many:
+            return self.name
+        return f"{self.name[:-1]}ies" if self.name.endswith("y") else f"{self.name}s"
 
 
 def _of_core(name: str, **values: Any) -> Kind:

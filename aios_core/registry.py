@@ -11,15 +11,50 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final
+
+import attrs
 
 from aios_core import discovery
 from aios_core.component import Component, Failure, Source, canonical
 from aios_core.errors import PluginError
 from aios_core.kinds import KINDS, RESERVED, Kind
 
-__all__ = ["Component", "Failure", "Registry"]
+__all__ = ["PART", "Component", "Failure", "Registry", "part"]
 
 logger = logging.getLogger(__name__)
+
+PART: Final = "part"
+"""In the metadata of a field made by `part`: the name of its default."""
+
+
+def part(kind: str, name: str, **values: Any) -> Any:
+    """A field of a component that holds another component, by default that of a registry name.
+
+    So a default plugin holds others and imports none. In a configuration the table of the field may
+    be left out, and is then written out like every default.
+
+    Args:
+        kind: of the component that is held.
+        name: of the default.
+        values: of its fields, where they are not the defaults.
+
+    Examples:
+        >>> @attrs.frozen
+        ... class Heartbeat:
+        ...     noise: NoiseScheduler = part("noise", "cosine")
+    """
+    return attrs.field(
+        factory=lambda: _discovered().get(kind, name).load()(**values),
+        metadata={PART: {"type": name, **values}},
+    )
+
+
+@cache
+def _discovered() -> Registry:
+    """What is installed, for whoever makes a component by hand and names no part of it."""
+    return Registry.discover(insist=False)
 
 
 class Registry:

@@ -16,6 +16,7 @@ from aios_core.config.requirements import unmet
 from aios_core.config.schema import Config, config_of
 from aios_core.config.types import WRONG, convert, describe, fields, hints, kind_of, show
 from aios_core.errors import ConfigError, PluginError, refusal
+from aios_core.registry import PART
 
 if TYPE_CHECKING:
     from aios_core.config.lines import KeyPath
@@ -152,8 +153,9 @@ class Reader:
         given = {}
         for name, attribute in fields(cls).items():
             hint = hints(cls)[attribute.name]
-            if name in table.value:
-                given[name] = convert(table.value[name], hint, (*key, name), self)
+            node = _with_default(attribute, table)
+            if node is not None:
+                given[name] = convert(node, hint, (*key, name), self)
             elif attribute.default is NOTHING:
                 given[name] = WRONG
                 self.tell(table, (*key, name), f"is missing; expected {describe(hint)}")
@@ -282,6 +284,19 @@ class Reader:
             self.paths.append(key)
             return str(value)
         return value
+
+
+def _with_default(attribute: Attribute[Any], table: Node) -> Node | None:
+    """What a table says of a field; of a component that has a default, this where it says none."""
+    node = table.get(attribute.alias or attribute.name)
+    if PART not in attribute.metadata:
+        return node
+    default = tree(attribute.metadata[PART], table.source)
+    if node is None:
+        return default
+    if isinstance(node.value, dict) and "type" not in node.value:
+        return Node({"type": default.value["type"], **node.value}, node.source)
+    return node
 
 
 def _default(attribute: Attribute[Any], probe: Any) -> Any:

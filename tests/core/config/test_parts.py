@@ -2,6 +2,7 @@
 
 import types
 from pathlib import Path
+from typing import ClassVar
 
 import jsonschema
 import pytest
@@ -14,7 +15,7 @@ from aios_core.config import keys, resolve
 from aios_core.config.json_schema import json_schema
 from aios_core.config.keys import training_key
 from aios_core.errors import ConfigError
-from aios_core.registry import Registry
+from aios_core.registry import Registry, part
 
 
 @frozen
@@ -40,12 +41,27 @@ class Several(contracts.Dataset):
             yield from dataset.documents()
 
 
+@frozen
+class Spread(contracts.Metric):
+    """Holds a schedule, which has a default."""
+
+    of: ClassVar = "samples"
+    units: ClassVar = {"spread": "nats"}
+    better: ClassVar = {"spread": "lower"}
+
+    noise: contracts.NoiseScheduler = part("noise", "polynomial", exponent=3.0)
+
+    def measure(self, evidence):
+        return {}
+
+
 @pytest.fixture
 def registry():
     registry = Registry.discover()
     plugin = types.SimpleNamespace(
         AIOS_API=1,
         aios_datasets=aios_core.hookimpl(aios_datasets),
+        aios_metrics=aios_core.hookimpl(aios_metrics),
     )
     registry.add(plugin, distribution="nested", version="1", name="nested")
     return registry
@@ -53,6 +69,37 @@ def registry():
 
 def aios_datasets():
     return {"listed": Listed, "several": Several}
+
+
+def aios_metrics():
+    return {"spread": Spread}
+
+
+def spread(registry, **values):
+    return resolve({"metrics": [{"type": "spread", **values}]}, registry=registry)
+
+
+def test_a_component_that_another_one_holds_may_have_a_default(registry):
+    resolved = spread(registry)
+
+    assert {"type": "polynomial", "exponent": 3.0} == resolved.values["metrics"][0]["noise"]
+    assert 3.0 == resolved.config.metrics[0].noise.exponent
+    assert Spread() == resolved.config.metrics[0], "as one made by hand"
+    again = resolve(resolved.values, registry=registry)
+    assert resolved.values == again.values
+    assert "noise.polynomial" in [component.key for component in resolved.components]
+    jsonschema.validate(resolved.values, json_schema(registry))
+
+
+def test_its_table_may_name_a_type_or_keys_of_the_default_alone(registry):
+    assert {"type": "cosine"} == spread(registry, noise={"type": "cosine"}).values["metrics"][0][
+        "noise"
+    ]
+    assert 2.0 == spread(registry, noise={"exponent": 2.0}).config.metrics[0].noise.exponent
+    with pytest.raises(
+        ConfigError, match=r"metrics\[0\].noise.exponnt: unknown key; did you mean 'exponent'"
+    ):
+        spread(registry, noise={"exponnt": 2.0})
 
 
 def several(*parts, **more):
