@@ -31,7 +31,8 @@ class StorePrimitives(ABC):
 
     To write where the method here is too little or too slow: `remove_where`, `count_rows`,
     `compact_storage`, `flush_storage`, `measure_storage`, `verify_storage`, `close_storage`,
-    `pin_rows`; for forked processes `abandon_storage`, `reopen_storage`.
+    `pin_rows`, `hold_rows`, `refresh_rows`; for forked processes `abandon_storage`,
+    `reopen_storage`.
 
     To use, from this module: `id_taken` and `scored_rows`.
 
@@ -148,6 +149,16 @@ class StorePrimitives(ABC):
         """
         return nullcontext(self)
 
+    def hold_rows(self) -> AbstractContextManager[object]:
+        """Nobody changes rows between what is read and what is written inside.
+
+        As it is, for stores that one call uses at a time, and one process writes.
+        """
+        return nullcontext()
+
+    def refresh_rows(self) -> None:
+        """See what others have written; nothing, for stores that always do."""
+
     def abandon_storage(self) -> None:
         """Keep off what a process that was just forked shares with its parent: locks, sockets.
 
@@ -192,10 +203,39 @@ def scored_rows(
     return rows.select(columns).append_column("_score", pa.array(scores, pa.float32()))
 
 
-def fuse(*rankings: Sequence[Id]) -> list[tuple[Id, float]]:
-    """Ids by the sum of 1 / (60 + rank), best first; ties as the first ranking has them."""
+def fuse(*rankings: Sequence[Id], weights: Sequence[float] | None = None) -> list[tuple[Id, float]]:
+    """Ids by the sum of weight / (60 + rank), best first; ties as the first ranking has them.
+
+    Args:
+        rankings: ids, the best first.
+        weights: of each ranking; unset: 1. What has weight 0 is left out.
+    """
     scores: defaultdict[Id, float] = defaultdict(float)
-    for ranking in rankings:
-        for rank, row_id in enumerate(ranking, 1):
-            scores[row_id] += 1 / (60 + rank)
+    for ranking, weight in zip(rankings, weights or [1.0] * len(rankings), strict=True):
+        for rank, row_id in enumerate(ranking if weight else (), 1):
+            scores[row_id] += weight / (60 + rank)
     return sorted(scores.items(), key=lambda item: -item[1])
+
+
+def sorted_ids(
+    parts: Iterator[pa.RecordBatch | pa.Table], order: str, descending: bool
+) -> list[Id]:
+    """Ids in the order of a column, see `VectorStore.select`.
+
+    Args:
+        parts: rows with their ids and that column.
+        order: the column.
+        descending: the largest first.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    tables = [pa.table({name: part.column(name) for name in (order, "id")}) for part in parts]
+    if not tables:
+        return []
+    rows = pa.concat_tables(tables)
+    keys = [(order, "descending" if descending else "ascending")]
+    keys += [("id", "ascending")] if order != "id" else []
+    places = pc.sort_indices(rows, sort_keys=keys)  # nulls at the end
+    ids: list[Id] = rows.column("id").take(places).to_pylist()
+    return ids

@@ -154,6 +154,24 @@ def conform(rows: Rows, schema: pa.Schema, metric: Metric) -> pa.Table:
     for name in given:
         if name not in schema.names:
             raise missing_column(name, schema.names)
+    return fitted(given, count, schema, metric)
+
+
+def fitted(given: Mapping[str, Any], count: int, schema: pa.Schema, metric: Metric) -> pa.Table:
+    """Columns of a store as `conform` makes them, each of which is an Arrow column or a list.
+
+    Args:
+        given: by name, all of them in the schema.
+        count: how many rows.
+        schema: of the store.
+        metric: of the store.
+
+    Raises:
+        RowError: as `conform`.
+        StorageError: as `conform`.
+    """
+    import pyarrow as pa
+
     try:
         columns = [_column(given.get(part.name), part, count) for part in schema]
         table = pa.table(columns, schema=schema).combine_chunks()

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from aios_core.contracts.exact import BadValueError, from_values, shown
+from aios_core.contracts.asking import ids_of, of_score, weights_of, whole
+from aios_core.contracts.exact import shown
 from aios_core.contracts.maker import Maker, described
-from aios_core.contracts.primitives import StorePrimitives, fuse, scored_rows
+from aios_core.contracts.partial import Changes, check_values
+from aios_core.contracts.primitives import StorePrimitives, fuse, scored_rows, sorted_ids
 from aios_core.contracts.records import (
     Id,
     Rows,
-    check_rows,
     conform,
     missing_column,
     query_vector,
     query_vectors,
+    vectors_of,
 )
 from aios_core.contracts.shadowing import check_attribute, check_class
 from aios_core.contracts.sharing import SharedStore, turn
 from aios_core.contracts.storage import Capability, Stats
+from aios_core.contracts.verifying import read_back
 from aios_core.errors import StorageError
 from aios_core.files import new_folder
 from aios_core.filters import Expression, compares_texts, parse
@@ -72,6 +74,42 @@ class VectorStore(SharedStore):
         return self.__put(rows, replace=True)
 
     @turn(write=True)
+    def update(self, rows: Rows) -> int:
+        """Change some columns of rows that are there; returns how many.
+
+        What is not given stays, column by column and row by row; None takes a value away.
+
+        Args:
+            rows: of each its id and what changes.
+
+        Raises:
+            StorageError: an id is not there, a row does not fit, or the other values of a row are
+                not what they were; nothing has changed.
+        """
+        with self.hold_rows():
+            return Changes.of(rows, self.schema).write(self)
+
+    @turn(write=True)
+    def update_where(self, values: Mapping[str, Any], filter: str) -> int:
+        """Give the rows that a filter chooses the same values; returns how many there are.
+
+        They are changed in one commit, so that all of them are in memory meanwhile.
+
+        Args:
+            values: by column; the others stay as they are, None takes a value away.
+            filter: as in `search`.
+
+        Raises:
+            StorageError: a value does not fit, or an id is among the values; nothing has changed.
+        """
+        check_values(values, self.schema)
+        where = self.__where(filter)
+        with self.hold_rows():
+            parts = self.scan_rows(["id"], where)
+            ids = [row_id for part in parts for row_id in part.column("id").to_pylist()]
+            return Changes.of([{"id": id_, **values} for id_ in ids], self.schema).write(self)
+
+    @turn(write=True)
     def delete(self, ids: Iterable[Id] | None = None, *, filter: str | None = None) -> int:
         """Delete rows by id or by filter; returns how many there were."""
         if (ids is None) == (filter is None):
@@ -80,7 +118,7 @@ class VectorStore(SharedStore):
             where = self.__where(filter)
             assert where is not None
             return self.remove_where(where)
-        rows = self.__ids(ids)
+        rows = ids_of(ids, self.schema)
         return self.remove_rows(rows) if rows else 0
 
     @turn()
@@ -91,7 +129,42 @@ class VectorStore(SharedStore):
             ids: of the store's type.
             columns: which, and in which order; unset: all, the vector included.
         """
-        return self.fetch_rows(self.__ids(ids), self.__columns(columns, vector=True))
+        return self.fetch_rows(ids_of(ids, self.schema), self.__columns(columns, vector=True))
+
+    @turn()
+    def select(
+        self,
+        *,
+        filter: str | None = None,
+        order: str = "id",
+        descending: bool = False,
+        limit: int | None = None,
+        offset: int = 0,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Rows in the order of a column: a page of them, or all.
+
+        Texts are ordered by code point, false before true; rows without a value come last either
+        way, and those that are equal in the order of their ids.
+
+        Args:
+            filter: only rows that it chooses.
+            order: a column other than the vector.
+            descending: the largest first.
+            limit: at most so many rows; unset: all.
+            offset: so many rows of that order are passed over.
+            columns: which, and in which order; unset: all but the vector.
+
+        Raises:
+            StorageError: there is no such column, or a number is no count.
+        """
+        if order not in self.filter_columns:
+            raise missing_column(order, self.filter_columns)
+        first = whole("offset", offset, 0)
+        last = None if limit is None else first + whole("limit", limit, 1)
+        asked, where = self.__columns(columns, vector=False), self.__where(filter)
+        ids = sorted_ids(self.scan_rows([*{"id": 0, order: 0}], where), order, descending)
+        return self.fetch_rows(ids[first:last], asked)
 
     @turn()
     def search(
@@ -102,6 +175,7 @@ class VectorStore(SharedStore):
         filter: str | None = None,
         exact: bool | None = None,
         columns: Sequence[str] | None = None,
+        min_score: float | None = None,
     ) -> pa.Table:
         """The nearest rows, best first: min(k, rows that match), but for approximate search.
 
@@ -112,13 +186,14 @@ class VectorStore(SharedStore):
             exact: True looks at every row, False takes the approximate way; unset: the backend
                 decides.
             columns: which, and in which order, before ``_score``; unset: all but the vector.
+            min_score: only rows of at least this score.
 
         Raises:
             StorageError: the query does not fit, or the backend cannot search approximately.
         """
         query = query_vector(vector, self.dim, self.metric)
         (table,) = self.__search(query, k, filter, exact, columns)
-        return table
+        return of_score(table, min_score)
 
     @turn()
     def search_batch(
@@ -129,10 +204,45 @@ class VectorStore(SharedStore):
         filter: str | None = None,
         exact: bool | None = None,
         columns: Sequence[str] | None = None,
+        min_score: float | None = None,
     ) -> list[pa.Table]:
         """As `search`, for each of (Q, D) vectors; nothing for none."""
         queries = query_vectors(vectors, self.dim, self.metric)
-        return self.__search(queries, k, filter, exact, columns)
+        tables = self.__search(queries, k, filter, exact, columns)
+        return [of_score(table, min_score) for table in tables]
+
+    @turn()
+    def search_like(
+        self,
+        row_id: Id,
+        k: int = 10,
+        *,
+        filter: str | None = None,
+        exact: bool | None = None,
+        columns: Sequence[str] | None = None,
+        min_score: float | None = None,
+    ) -> pa.Table:
+        """As `search`, by the vector of a row that is there; the row itself is not among them.
+
+        Raises:
+            StorageError: as `search`, or there is no such row.
+        """
+        (own,) = ids_of([row_id], self.schema)
+        own_row = self.fetch_rows([own], ["vector"])
+        if not own_row.num_rows:
+            raise StorageError(f"id {own!r} is not in {self.uri}; expected that of a row")
+        asked = self.__columns(columns, vector=False)
+        most, needed = self.__most(k), [*dict.fromkeys([*asked, "id"])]
+        table = self.search(
+            vectors_of(own_row)[0],
+            most + 1,
+            filter=filter,
+            exact=exact,
+            columns=needed,
+            min_score=min_score,
+        )
+        others = [row for row, its in enumerate(table["id"].to_pylist()) if its != own]
+        return table.take(others[:most]).select([*asked, "_score"])
 
     @turn()
     def search_text(
@@ -142,8 +252,12 @@ class VectorStore(SharedStore):
         *,
         filter: str | None = None,
         columns: Sequence[str] | None = None,
+        min_score: float | None = None,
     ) -> pa.Table:
         """Rows whose text shares words with a query, best first by BM25; at most k.
+
+        Those of less than ``min_score`` are left out. Unlike those of vectors, such scores have
+        no upper bound, and change with the rows that there are.
 
         Raises:
             StorageError: the store has no texts, or the backend cannot search them.
@@ -154,7 +268,8 @@ class VectorStore(SharedStore):
         if not isinstance(text, str):
             raise StorageError(f"expected a text to search for, got {shown(text)}")
         asked = self.__columns(columns, vector=False)
-        return self.match_text(text, self.__most(k), self.__where(filter), asked)
+        table = self.match_text(text, self.__most(k), self.__where(filter), asked)
+        return of_score(table, min_score)
 
     @turn()
     def search_hybrid(
@@ -166,17 +281,29 @@ class VectorStore(SharedStore):
         filter: str | None = None,
         exact: bool | None = None,
         columns: Sequence[str] | None = None,
+        weights: tuple[float, float] = (1.0, 1.0),
     ) -> pa.Table:
         """Near by vector or by text, fused by reciprocal rank, whose scale both share.
 
-        ``_score`` is the sum of 1 / (60 + rank) over the best max(4k, 50) of each (Cormack,
-        Clarke and Buettcher, SIGIR 2009).
+        ``_score`` is the sum of weight / (60 + rank) over the best max(4k, 50) of each (Cormack,
+        Clarke and Buettcher, SIGIR 2009, where all weights are 1).
+
+        Args:
+            vector: as in `search`, as are the others.
+            text: as in `search_text`.
+            k: how many.
+            filter: only rows that it chooses.
+            exact: how vectors are searched.
+            columns: which, before ``_score``.
+            weights: of the vectors and of the texts, 0 to 1000 each, and not both 0. With 0 for
+                one of them, the rows are those of the other alone.
         """
         k = self.__most(k)
         deep = max(4 * k, 50)
         near = self.search(vector, deep, filter=filter, exact=exact, columns=["id"])
         alike = self.search_text(text, deep, filter=filter, columns=["id"])
-        scores = fuse(near.column("id").to_pylist(), alike.column("id").to_pylist())
+        rankings = (near.column("id").to_pylist(), alike.column("id").to_pylist())
+        scores = fuse(*rankings, weights=weights_of(weights))
         return scored_rows(self, scores[:k], self.__columns(columns, vector=False))
 
     @turn()
@@ -214,6 +341,14 @@ class VectorStore(SharedStore):
     def compact(self) -> None:
         """Give back the room of deleted rows, and bring indexes up to date."""
         self.compact_storage()
+
+    @turn()
+    def refresh(self) -> None:
+        """See what others have written since the store was opened, or last refreshed.
+
+        Many stores see it anyway. Where a call fails, the rows are those of before.
+        """
+        self.refresh_rows()
 
     @turn()
     def flush(self) -> None:
@@ -273,27 +408,8 @@ class VectorStore(SharedStore):
         Raises:
             StorageError: at the first thing that is wrong.
         """
-        import pyarrow as pa
-
         self.verify_storage()
-        seen: set[Id] = set()
-        with self.pin_rows() as version:
-            for batch in version.scan_rows(self.schema.names, None):
-                part = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-                if part.schema != self.schema:
-                    raise StorageError(
-                        f"{self.uri}: expected rows with columns {_metadata_of(self.schema)}, got "
-                        f"{_metadata_of(part.schema)}"
-                    )
-                check_rows(part, self.metric)
-                ids = part.column("id").to_pylist()
-                if twice := seen.intersection(ids):
-                    raise StorageError(f"{self.uri}: id {min(twice, key=str)!r} is there twice")
-                seen.update(ids)
-            counted = version.count_rows(None)
-        if len(seen) != counted:
-            raise StorageError(f"{self.uri}: {len(seen)} rows can be read, {counted} are counted")
-        return len(seen)
+        return read_back(self)
 
     def __enter__(self) -> Self:
         return self
@@ -348,12 +464,7 @@ class VectorStore(SharedStore):
 
     def __most(self, k: int) -> int:
         """How many rows can be found: libraries count in 32 bits, or take memory for each."""
-        try:
-            most = operator.index(k)
-        except TypeError:
-            most = 0
-        if most < 1 or isinstance(k, bool):
-            raise StorageError(f"k is {shown(k)}; expected a whole number from 1 on")
+        most = whole("k", k, 1)
         return most if most <= 10_000 else max(1, min(most, self.count_rows(None)))
 
     def __columns(self, columns: Sequence[str] | None, *, vector: bool) -> list[str]:
@@ -366,17 +477,6 @@ class VectorStore(SharedStore):
                 raise missing_column(name, self.schema.names)
         return list(dict.fromkeys(columns))
 
-    def __ids(self, ids: Iterable[Id]) -> list[Id]:
-        if isinstance(ids, str | bytes | Mapping) or not isinstance(ids, Iterable):
-            raise StorageError(f"expected a list of ids, got {shown(ids)}")
-        try:
-            requested = from_values(list(ids), self.schema.field("id").type)
-        except BadValueError as error:
-            raise StorageError(f"id at index {error.row}: {error.what}") from None
-        if requested.null_count:
-            raise StorageError(f"expected a list of ids, got {shown(ids)} with a missing one")
-        return list(dict.fromkeys(requested.to_pylist()))
-
 
 _INSTEAD: Final[Mapping[Capability, str]] = {
     "approximate": "an exact search",
@@ -385,7 +485,3 @@ _INSTEAD: Final[Mapping[Capability, str]] = {
     "snapshot": "an export of the rows to a file",
 }
 """What every backend can do instead."""
-
-
-def _metadata_of(schema: pa.Schema) -> str:
-    return ", ".join(f"{column.name}: {column.type}" for column in schema)

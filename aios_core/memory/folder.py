@@ -130,6 +130,14 @@ class Folder:
         finally:
             self._tidy()
 
+    def newer(self) -> bool:
+        """Whether the manifest on disk is another one than the one that was read.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        return self._read() != self.manifest
+
     @property
     def size(self) -> int:
         """Bytes on disk."""

@@ -296,6 +296,13 @@ class IndexedStore(VectorStore):
             copy.compact_storage()
             self.fill(copy._rows, copy._index)  # noqa: SLF001
 
+    def refresh_rows(self) -> None:
+        """Read the files again, where another process has written newer ones."""
+        if self.read_only and self._folder.newer():
+            with self._maker.open(self.uri, read_only=True) as latest:
+                self._folder.manifest = latest._folder.manifest  # noqa: SLF001 - of its own class
+                self.fill(latest._rows, latest._index, latest._alive, saved=True)  # noqa: SLF001
+
     def measure_storage(self) -> tuple[int, dict[str, Any]]:
         """Bytes of the files, their generation, and the dead rows in memory."""
         dead = len(self._alive) - len(self._place)

@@ -135,6 +135,36 @@ class StoreMachine(RuleBasedStateMachine):
             self.rows |= {row["id"]: row for row in rows}
         return ids[0] if ids else "nothing"
 
+    @rule(rows=st.lists(strategies.memories(st.sampled_from("abcdefgh")), max_size=3), which=ids)
+    def update(self, rows: list[dict[str, Any]], which: str) -> None:
+        """Some columns of rows; of those that are not there, none is changed."""
+        kept = ("id", "year", "text") if which in self.rows else ("id", "vector", "lang")
+        given = [{name: row[name] for name in kept if name in row} for row in rows]
+        ids = [row["id"] for row in rows]
+        if any(len(row) < 2 for row in given):
+            return
+        if len(set(ids)) < len(ids) or not self.rows.keys() >= set(ids):
+            with pytest.raises(StorageError):
+                self.store.update(given)
+        else:
+            assert len(given) == self.store.update(given)
+            for row in given:
+                self.rows[row["id"]] |= row
+
+    @rule(data=st.data(), year=st.none() | st.integers(-9, 9))
+    def update_where(self, data: st.DataObject, year: int | None) -> None:
+        """By filter, all to the same."""
+        where = data.draw(strategies.filters(texts=self.texts))
+        chosen = [row_id for row_id, row in self.rows.items() if truth(where, row)]
+        assert len(chosen) == self.store.update_where({"year": year}, sql(where))
+        for row_id in chosen:
+            self.rows[row_id]["year"] = year
+
+    @rule()
+    def refresh(self) -> None:
+        """Nothing else is there."""
+        self.store.refresh()
+
     @rule(first=ids, other=ids)
     def delete(self, first: str, other: str) -> None:
         """Some that are there, and some that are not."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -103,6 +104,7 @@ class _ArrowStore(VectorStore):
         super().__init__(*common, read_only=read_only)
         self._store: arrow_storage.Store = store
         self._view: arrow_storage.Snapshot | None = None
+        self._writing = threading.RLock()  # the crate writes one call at a time, too
 
     def _rows(self) -> arrow_storage.Snapshot:
         return self._store.snapshot() if self._view is None else self._view
@@ -117,15 +119,15 @@ class _ArrowStore(VectorStore):
         yield version
 
     def write_rows(self, rows: pa.Table, *, replace: bool) -> None:
-        with _translated(self.uri):
+        with self._writing, _translated(self.uri):
             (self._store.upsert if replace else self._store.add)(rows)
 
     def remove_rows(self, ids: Sequence[Id]) -> int:
-        with _translated(self.uri):
+        with self._writing, _translated(self.uri):
             return self._store.delete(ids)  # type: ignore[arg-type]
 
     def remove_where(self, where: Expression) -> int:
-        with _translated(self.uri):
+        with self._writing, _translated(self.uri):
             return self._store.delete_where(sql(where))
 
     def fetch_rows(self, ids: Sequence[Id], columns: Sequence[str]) -> pa.Table:
@@ -193,8 +195,15 @@ class _ArrowStore(VectorStore):
             self._store.save_snapshot(uri)
 
     def restore_snapshot(self, uri: str) -> None:
-        with _translated(uri):
+        with self._writing, _translated(uri):
             self._store.restore_snapshot(uri)
+
+    def hold_rows(self) -> AbstractContextManager[object]:
+        return self._writing
+
+    def refresh_rows(self) -> None:
+        with _translated(self.uri):
+            self._store.refresh()
 
     def measure_storage(self) -> tuple[int, dict[str, Any]]:
         with _translated(self.uri):

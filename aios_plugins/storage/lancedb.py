@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -277,6 +277,9 @@ class _LanceStore(VectorStore):
         yield _LanceStore(
             self.backend, self.uri, self.schema, self.metric, table, self._names, read_only=True
         )
+
+    def hold_rows(self) -> AbstractContextManager[object]:
+        return self._writing
 
     def reopen_storage(self) -> None:
         _check_process(self.uri)

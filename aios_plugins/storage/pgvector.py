@@ -274,6 +274,12 @@ class _PgStore(VectorStore):
                 yield connection
 
     @contextmanager
+    def hold_rows(self) -> Iterator[None]:
+        with _translated(self.uri), self._connection.transaction():
+            self._connection.execute(f"LOCK TABLE {self._name} IN SHARE ROW EXCLUSIVE MODE", ())
+            yield
+
+    @contextmanager
     def pin_rows(self) -> Iterator[_PgStore]:
         from psycopg import IsolationLevel
 

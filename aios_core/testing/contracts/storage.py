@@ -17,6 +17,7 @@ from aios_core.contracts.maker import Maker
 from aios_core.contracts.records import store_schema
 from aios_core.errors import MissingExtraError, StorageError
 from aios_core.files import manifest
+from aios_core.testing.changing import ChangingContract
 from aios_core.testing.contracts.base import Contract
 from aios_core.testing.filtering import FilteringContract
 from aios_core.testing.keeping import KeepingContract
@@ -46,6 +47,7 @@ _BAD: dict[str, tuple[Any, str]] = {
 
 
 class StorageContract(
+    ChangingContract,
     FilteringContract,
     KeepingContract,
     NamingContract,

@@ -12,8 +12,11 @@ from attrs import frozen
 
 from aios_core.contracts import Command
 from aios_plugins.commands.memory.care import compact, restore, snapshot, stats, verify
+from aios_plugins.commands.memory.listing import count, get, list_rows
 from aios_plugins.commands.memory.moving import export, migrate
-from aios_plugins.commands.memory.rows import add, delete, search
+from aios_plugins.commands.memory.rows import add, delete
+from aios_plugins.commands.memory.searching import search
+from aios_plugins.commands.memory.updating import update
 
 
 @click.group()
@@ -35,6 +38,10 @@ def command() -> None:
 for _subcommand in (
     add,
     search,
+    get,
+    list_rows,
+    count,
+    update,
     delete,
     stats,
     verify,

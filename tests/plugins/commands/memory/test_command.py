@@ -226,3 +226,80 @@ def test_snapshots_refuse_what_is_there_and_what_is_none(store, tmp_path):
     assert str(tmp_path / "mine") in taken.stderr
     assert "nowhere" in absent.stderr
     assert 3 == output_of("stats", "--store", store)["rows"]
+
+
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_rows_are_got_listed_counted_and_updated(kind, notes, tmp_path):
+    place = ("--store", f"{kind}:{tmp_path / 'store'}")
+    output_of("add", notes, *place)
+
+    assert ["evolve", "cat"] == [row["id"] for row in output_of("get", "evolve", "cat", *place)]
+    assert [{"year": 2020}] == output_of("get", "cat", "--column", "year", *place)
+    late = ("--order", "year", "--descending")
+    assert ["evolve", "gate", "cat"] == [row["id"] for row in output_of("list", *late, *place)]
+    page = output_of("list", *late, "--limit", 1, "--offset", 1, "--column", "id", *place)
+    assert [{"id": "gate"}] == page
+    assert {"rows": 2} == output_of("count", "--filter", "year > 2020", *place)
+    done = output_of("update", "cat", "gate", "--value", "year=1999", "--clear", "ok", *place)
+    assert {"updated": 2, "rows": 3} == done
+    assert 2 == output_of("count", "--filter", "year = 1999", *place)["rows"]
+    some = ("--filter", "year = 1999", "--value", "ok=false")
+    assert 2 == output_of("update", *some, *place)["updated"]
+    assert [False] == [row["ok"] for row in output_of("get", "gate", "--column", "ok", *place)]
+
+
+def test_a_new_text_has_a_new_vector(store):
+    output_of("update", "cat", "--value", "text=zebras cross the road", "--store", store)
+    (best,) = output_of("search", "zebras cross the road", "-k", 1, "--store", store)
+
+    assert ("cat", pytest.approx(1, abs=1e-5)) == (best["id"], best["score"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["get", "nobody"], "expected ids of rows, got 'nobody'"),
+        (["list", "--order", "yaer"], "did you mean 'year'"),
+        (["update", "cat"], "expected --value NAME=VALUE or --clear NAME"),
+        (["update", "--value", "year=1"], "expected either IDs or --filter"),
+        (["update", "cat", "--value", "year=x"], "column 'year': expected a whole number"),
+        (["update", "cat", "--value", "ok=yes"], "expected true or false, got 'yes'"),
+        (["update", "cat", "--value", "yaer=1"], "did you mean 'year'"),
+        (["update", "cat", "--value", "vector=1"], "other than 'id' and 'vector'"),
+        (["update", "cat", "--value", "year=1", "--clear", "year"], "is given twice"),
+        (["update", "nobody", "--value", "year=1"], "id 'nobody'"),
+        (["search", "--like", "nobody"], "'nobody' is not in"),
+        (["search", "x", "--like", "cat"], "leave the other ways"),
+        (["search", "x", "--weights", "1", "2"], "--weights is of --by hybrid"),
+        (["search", "x", "--by", "hybrid", "--weights", "0", "0"], "expected two weights"),
+        (["search", "x", "--by", "hybrid", "--min-score", "1"], "leave --min-score"),
+    ],
+)
+def test_what_cannot_be_asked_or_changed_is_an_error(store, words, message):
+    result = run(*words, "--store", store)
+
+    assert 2 == result.exit_code
+    assert message in result.stderr
+
+
+def test_searches_by_a_row_a_score_weights_and_several_texts(store):
+    place = ("--store", store)
+    like = output_of("search", "--like", "gate", *place)
+    assert {"cat", "evolve"} == {row["id"] for row in like}
+    least = like[0]["score"]
+    assert like[:1] == output_of("search", "--like", "gate", "--min-score", least, *place)
+    words = ("search", "cat", "--by", "hybrid", "--weights", 0, 1, *place)
+    assert ["cat"] == [row["id"] for row in output_of(*words)]
+    for by in ("vector", "text", "hybrid"):
+        both = output_of("search", "cat mat", "evolution", "-k", 1, "--by", by, *place)
+        assert ["cat mat", "evolution"] == [answer["query"] for answer in both]
+        assert ["cat", "evolve"] == [answer["rows"][0]["id"] for answer in both]
+    assert "evolution:" in run("search", "cat", "evolution", *place).stdout
+
+
+def test_people_read_lists(store):
+    lines = run("list", "--store", store).stdout.splitlines()
+
+    assert ["id", "text"] == lines[0].split()[:2]
+    assert ["cat", "evolve", "gate"] == [line.split()[0] for line in lines[1:]]
+    assert "rows: 3" in run("count", "--store", store).stdout
