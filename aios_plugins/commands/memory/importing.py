@@ -17,6 +17,7 @@ from aios_core.contracts.maker import described as whose
 from aios_core.contracts.records import Metric, conform
 from aios_core.errors import AIOSError, DataError, InferenceError, RowError, StorageError
 from aios_core.memory.opening import UnknownMakerError, embedder, is_set, open_store
+from aios_plugins.commands.memory.leaving import Left
 from aios_plugins.commands.memory.reading import RowFile
 from aios_plugins.commands.memory.surveying import batches, check_new, survey
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from aios_core.memory.embedding import Embedder
     from aios_core.memory.place import Place
     from aios_core.registry import Registry
+    from aios_plugins.commands.memory.columns import Columns
     from aios_plugins.commands.memory.reading import Nan
     from aios_plugins.commands.memory.surveying import Survey
 
@@ -47,6 +49,8 @@ class Import:
     skipped: int = 0
     rows: int = 0
     """In the store, at the end."""
+    dropped: int = 0
+    """That left the file."""
 
 
 def import_file(
@@ -56,6 +60,8 @@ def import_file(
     existing: Existing = "refuse",
     metric: Metric | None = None,
     nan: Nan = "refuse",
+    columns: Columns | None = None,
+    drop_missing: bool = False,
     config: Path | None = None,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
@@ -75,6 +81,10 @@ def import_file(
         existing: what becomes of rows whose id is there already.
         metric: of the store; unset: of an exported file, that of its store, else cosine.
         nan: what NaN in a column other than the vector is.
+        columns: which columns of the file become which of the store; unset: as they are named.
+        drop_missing: whether rows go that were added from the same ``source`` and are not in the
+            file any more; such a file has to have that column, as texts have, and ``existing`` is
+            not ``refuse``.
         config: a TOML file whose ``[embedding]`` counts.
         overrides: ``key=value`` each, on top of it.
         registry: where providers and readers are looked up; None discovers the installed ones.
@@ -86,7 +96,10 @@ def import_file(
         StorageError: a row does not fit, is there already, or has a vector of another maker. Says
             which, and how many were added before, which stay.
     """
-    file = RowFile.of(path, registry)
+    if drop_missing and existing == "refuse":
+        raise StorageError("rows that left a file: expected `existing` = skip or replace with it")
+    file = RowFile.of(path, registry, columns)
+    file.check_columns()
     settings: dict[str, Any] = {"config": config, "overrides": overrides, "registry": registry}
     if place.backend.exists(place.uri):
         store = open_store(place)
@@ -96,7 +109,8 @@ def import_file(
         _tell_mixed(surveyed, file)
         store, schema = None, _schema(surveyed, file, settings)
         metric_, made = metric or surveyed.metric or "cosine", True
-    filling = _Filling(file, place, existing, schema, metric_, settings, store, made)
+    left = Left(place.uri) if drop_missing else None
+    filling = _Filling(file, place, existing, schema, metric_, settings, store, made, left)
     try:
         filling.check(metric, nan)
         filling.run(nan, batch_size, on_progress)
@@ -105,8 +119,8 @@ def import_file(
         raise
     filling.close()
     if file.nested:
-        columns = ", ".join(f"{key!r} ({file.at(row)})" for key, row in file.nested.items())
-        log.info("columns whose lists and objects are kept as JSON text: %s", columns)
+        nested = ", ".join(f"{key!r} ({file.at(row)})" for key, row in file.nested.items())
+        log.info("columns whose lists and objects are kept as JSON text: %s", nested)
     return filling.done
 
 
@@ -149,7 +163,10 @@ def _schema(surveyed: Survey, file: RowFile, settings: dict[str, Any]) -> pa.Sch
             "expected the same, or leave it"
         )
     maker = surveyed.maker or set_to
-    schema = surveyed.schema(0 if provider is None else provider.dim)
+    try:
+        schema = surveyed.schema(0 if provider is None else provider.dim)
+    except StorageError as error:
+        raise StorageError(f"{file}: {error}; `rename` and `drop` change that") from error
     return schema if maker is None else maker.write(schema)
 
 
@@ -177,6 +194,8 @@ class _Filling:
     """None until the first rows are known to fit."""
     made: bool
     """Whether the store is made by this import."""
+    left: Left | None
+    """What knows the rows that left the file, where they shall go."""
     done: Import = field(factory=Import, init=False)
     _set: Maker | None = field(default=None, init=False)
     """What ``[embedding]`` says of vectors that do not say it."""
@@ -206,7 +225,10 @@ class _Filling:
         except KeyboardInterrupt:
             log.warning("%s: stopped%s", self.file, self._so_far())
             raise
-        self.done.rows = self._ready().count()
+        store = self._ready()
+        if self.left is not None:
+            self.done.dropped = self.left.drop(store)
+        self.done.rows = store.count()
 
     def close(self) -> None:
         """Let go of the store."""
@@ -242,6 +264,8 @@ class _Filling:
 
     def _take(self, batch: list[FileRow], maker: Maker | None) -> None:
         unique = self._unique(batch)
+        if self.left is not None:
+            self.left.keep(unique)
         known: set[Any] = set()
         if self.existing != "refuse" and self.store is not None:
             stored = self.store.get(list(unique), columns=["id"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from pathlib import Path
@@ -16,6 +17,7 @@ from aios_core.contracts.reader import FileRow, OnProgress, unseen
 from aios_core.errors import DataError
 from aios_core.files import no_file
 from aios_core.formats import reader_of
+from aios_plugins.commands.memory.columns import Columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,21 +38,38 @@ class RowFile:
 
     path: Path
     reader: FileReader
+    columns: Columns = field(factory=Columns)
     nested: dict[str, int] = field(factory=dict, init=False, eq=False)
     """Columns of lists and objects, which become JSON text, to the first row read that has one."""
 
     @classmethod
-    def of(cls, path: Path, registry: Registry | None = None) -> RowFile:
+    def of(
+        cls, path: Path, registry: Registry | None = None, columns: Columns | None = None
+    ) -> RowFile:
         """A file, with the reader of its suffix, or that of text.
 
         Args:
             path: the file.
             registry: where readers are looked up; None discovers the installed ones.
+            columns: what becomes of its columns; unset: they stay.
 
         Raises:
             PluginError: the reader cannot be used.
         """
-        return cls(path, reader_of(path, registry))
+        return cls(path, reader_of(path, registry), columns or Columns())
+
+    def check_columns(self) -> None:
+        """Whether the columns are there that are asked for.
+
+        Raises:
+            DataError: no row has one of them, or the file cannot be read.
+        """
+        self._check_file()
+        try:
+            self.columns.check(read.values for read in self.reader.rows(self.path))
+        except DataError as error:
+            text = str(error)
+            raise DataError(text if str(self) in text else f"{self}: {text}") from error
 
     def __str__(self) -> str:
         return str(self.path)
@@ -64,7 +83,7 @@ class RowFile:
 
         Values of metadata are texts, numbers, truth values or None. A row without an id gets a hash
         of its content, so that the same content is the same row; of equal ones only the first
-        counts.
+        counts. Paragraphs of a text are the same rows wherever they stand in it, and each counts.
 
         Args:
             on_progress: called with the fraction of the file, in thousandths, that has been read
@@ -74,16 +93,15 @@ class RowFile:
         Raises:
             DataError: it cannot be read, with file and line.
         """
-        wrong = no_file(self.path)
-        if wrong or not self.path.is_file():  # a pipe cannot be read twice
-            wrong = wrong or "is no regular file"
-            raise DataError(f"{self.path}: {wrong}; expected a file of rows or text")
+        self._check_file()
+        repeated: Counter[str] = Counter()
         seen: set[str] = set()
         try:
             for read in self.reader.rows(self.path, on_progress):
                 number, row = read.number, read.values
                 try:
-                    checked = _checked(row, nan)
+                    row = self.columns.applied(row)
+                    checked = _checked(row, nan, self.columns)
                 except DataError as error:
                     place = self.reader.place(self.path, read)
                     raise DataError(f"{place}: {error}") from error.__cause__
@@ -91,17 +109,24 @@ class RowFile:
                     if isinstance(checked[key], str) and isinstance(row[key], _NESTED):
                         self.nested.setdefault(key, number)
                 if checked.get("id") is None:
-                    checked["id"] = _digest(checked)
+                    checked["id"] = _identity(checked, repeated)
                     if checked["id"] in seen:
                         continue
                     seen.add(checked["id"])
-                its = None if checked.get("vector") is None else read.maker
+                own = checked.get("vector") is not None and self.columns.vector is None
+                its = read.maker if own else None
                 yield FileRow(number, checked, its, read.where)
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read: {error.strerror or error}") from error
 
+    def _check_file(self) -> None:
+        wrong = no_file(self.path)
+        if wrong or not self.path.is_file():  # a pipe cannot be read twice
+            wrong = wrong or "is no regular file"
+            raise DataError(f"{self.path}: {wrong}; expected a file of rows or text")
 
-def _checked(row: dict[str, Any], nan: Nan) -> dict[str, Any]:
+
+def _checked(row: dict[str, Any], nan: Nan, names: Columns) -> dict[str, Any]:
     """A row of plain values; what is neither text, number nor truth becomes JSON.
 
     Raises:
@@ -111,8 +136,15 @@ def _checked(row: dict[str, Any], nan: Nan) -> dict[str, Any]:
     if not isinstance(text, str) and (text is not None or vector is None):
         if "text" not in row:
             columns = ", ".join(map(repr, sorted(row))) or "nothing"
-            raise DataError(f"expected a text under 'text', or a 'vector'; got {columns}")
-        raise DataError(f"expected a text under 'text', got {_json(text)}")
+            hint = "" if names.text else "; `text` names the column of texts"
+            raise DataError(
+                f"expected a text under {names.known_as('text')!r}, or a "
+                f"{names.known_as('vector')!r}; got {columns}{hint}"
+            )
+        raise DataError(f"expected a text under {names.known_as('text')!r}, got {_json(text)}")
+    if isinstance(row_id, float) and row_id.is_integer() and abs(row_id) <= 2**53:
+        row_id = int(row_id)  # as pandas has whole numbers where one is missing
+        row = {**row, "id": row_id}
     if row_id is not None and (not isinstance(row_id, int | str) or isinstance(row_id, bool)):
         raise DataError(f"expected a text or a whole number under 'id', got {_json(row_id)}")
     if isinstance(row_id, int) and not -(2**63) <= row_id < 2**63:
@@ -156,8 +188,10 @@ def _plain(key: str, value: Any, nan: Nan) -> Any:
         return json.dumps(_finite(key, value, nan), ensure_ascii=False, allow_nan=False)
     except TypeError:  # of the other values of Parquet
         kind = type(value).__name__
+        way = f"`types` = {key}=float64 or {key}=string" if kind == "Decimal" else "`drop`"
         raise ValueError(
-            f"expected texts, numbers, times, or what JSON has under {key!r}, got a {kind}"
+            f"expected texts, numbers, times, or what JSON has under {key!r}, got a {kind}; {way} "
+            "changes that"
         ) from None
 
 
@@ -179,6 +213,20 @@ def _json(value: Any) -> str:
     """A value as the file says it, not too long for a message."""
     text = json.dumps(value, ensure_ascii=True, default=str)
     return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _identity(row: dict[str, Any], repeated: Counter[str]) -> str:
+    """The id of a row without one: a hash of its content.
+
+    A paragraph keeps its id when lines before it come or go: where it is one of several that are
+    equal, it is the first, the second and so on.
+    """
+    if row.keys() - {"id"} != {"text", "source", "line"}:
+        return _digest(row)
+    digest = _digest({"text": row["text"], "source": row["source"]})
+    repeated[digest] += 1
+    number = repeated[digest]
+    return digest if number == 1 else _digest({"of": digest, "number": number})
 
 
 def _digest(row: dict[str, Any]) -> str:

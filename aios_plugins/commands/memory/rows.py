@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,31 @@ from aios_plugins.commands.memory.place import Where, filter_option, store_optio
     show_default=True,
     help="NaN in a column. refuse: an error; missing: no value, as pandas means it.",
 )
+@click.option("--text", metavar="NAME", help="The column of texts.  [default: text]")
+@click.option("--id", "id_", metavar="NAME", help="The column of ids.  [default: id]")
+@click.option("--vector", metavar="NAME", help="The column of vectors.  [default: vector]")
+@click.option(
+    "--rename", metavar="OLD=NEW", multiple=True, help="Give a column a name; may be repeated."
+)
+@click.option("--drop", metavar="NAME", multiple=True, help="Leave a column out; may be repeated.")
+@click.option(
+    "--type",
+    "types",
+    metavar="NAME=TYPE",
+    multiple=True,
+    help="Convert a column to string, int64, float64 or bool; may be repeated.",
+)
+@click.option(
+    "--drop-missing",
+    is_flag=True,
+    help="Delete rows of the same `source` that are not in FILE any more; with --existing skip or "
+    "replace.",
+)
+@click.option(
+    "--format",
+    metavar="SUFFIX",
+    help="What standard input is: a suffix such as csv.  [default: jsonl]",
+)
 def add(
     *,
     file: Path,
@@ -43,12 +69,21 @@ def add(
     existing: Any,
     metric: Any,
     nan: Any,
+    text: str | None,
+    id_: str | None,
+    vector: str | None,
+    rename: tuple[str, ...],
+    drop: tuple[str, ...],
+    types: tuple[str, ...],
+    drop_missing: bool,
+    format: str | None,
     as_json: bool,
 ) -> None:
     """Add the rows of FILE, and create the store if there is none.
 
-    FILE is JSON lines (.jsonl) or Parquet with `text` or `vector`, and with `id` and any metadata;
-    or plain text, which gives a row for each paragraph. Texts without a vector are embedded by the
+    FILE is JSON, JSON lines, CSV, TSV, Parquet or Arrow with `text` or `vector`, and with `id` and
+    any metadata, also compressed or in a zip; or plain text, which gives a row for each paragraph;
+    or - for standard input. Texts without a vector are embedded by the
     embedding of the store, or by [embedding] for a new store. If the vectors in FILE do not record
     which embedding made them, set [embedding] to say so. If no row can be added, no store is
     created.
@@ -56,23 +91,43 @@ def add(
     \b
     Examples:
       aios memory add examples/notes.jsonl --store runs/notes --existing skip
-      aios memory add README.md --store runs/book
+      aios memory add README.md --store runs/book --existing skip --drop-missing
+      aios memory add - --store runs/piped --rename kind=topic < examples/notes.jsonl
       aios memory add examples/notes.jsonl --store lancedb:runs/wide --set embedding.dim=768
     """  # noqa: D301  # \b is for click
+    from aios_plugins.commands.memory.columns import Columns
     from aios_plugins.commands.memory.importing import import_file
+    from aios_plugins.commands.memory.piping import pairs, piped
 
-    with progress(f"adding {file.name}", 1000) as on_progress:
+    if format is not None and str(file) != "-":
+        raise click.UsageError("--format is of standard input; expected it with FILE -")
+    columns = Columns(
+        text=text,
+        id=id_,
+        vector=vector,
+        rename=pairs("--rename OLD=NEW", rename),
+        drop=frozenset(drop),
+        types=pairs("--type NAME=TYPE", types),
+    )
+    with (
+        piped(format or "jsonl") if str(file) == "-" else nullcontext(file) as path,
+        progress(f"adding {file.name}", 1000) as on_progress,
+    ):
         done = import_file(
             where.place(),
-            file,
+            path,
             existing=existing,
             metric=metric,
             nan=nan,
+            columns=columns,
+            drop_missing=drop_missing,
             config=where.config,
             overrides=where.overrides,
             on_progress=on_progress,
         )
     facts = {"added": done.added, "replaced": done.replaced, "skipped": done.skipped}
+    if drop_missing:
+        facts["dropped"] = done.dropped
     print_facts({**facts, "rows": done.rows}, as_json=as_json)
 
 

@@ -104,7 +104,7 @@ def search(
         else:
             vectors = [read_vector(file)] if file else _embedded(where, store, queries)
             if by == "vector":
-                tables = store.search_batch(vectors, k, min_score=min_score, **options)
+                tables = [store.search(v, k, min_score=min_score, **options) for v in vectors]
             else:
                 both = zip(vectors, queries, strict=True)
                 options["weights"] = weights or (1.0, 1.0)

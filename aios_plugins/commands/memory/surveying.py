@@ -230,7 +230,7 @@ class _Columns:
 def _exported(file: RowFile) -> tuple[pa.Schema | None, Metric | None]:
     """Schema and metric of the store that `export_file` wrote to a file, if it did."""
     schema = file.reader.schema(file.path)
-    if schema is None:
+    if schema is None or file.columns.asked():
         return None, None
     metric: Any = (schema.metadata or {}).get(METRIC, b"").decode(errors="replace")
     if metric not in ("cosine", "dot", "l2"):

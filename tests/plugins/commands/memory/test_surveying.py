@@ -185,7 +185,7 @@ def test_ids_have_64_bits_and_are_no_truth_values(tmp_path):
     for each in (2**63 - 1, -(2**63)):
         (row,) = RowFile.of(lines(path, {"id": each, "text": "x"})).rows()
         assert each == row.values["id"]
-    for each in (2**63, -(2**63) - 1, True, 1.0, ["a"]):
+    for each in (2**63, -(2**63) - 1, True, 1.5, 2.0**60, ["a"]):
         with pytest.raises(DataError, match=r"a\.jsonl:1: expected a .* under 'id', got"):
             list(RowFile.of(lines(path, {"id": each, "text": "x"})).rows())
 
