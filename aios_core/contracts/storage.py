@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from aios_core.contracts.store import VectorStore
 
 Capability: TypeAlias = Literal["approximate", "text", "text filters", "snapshot"]
-"""What not every backend can do: search faster than exactly, search texts by BM25, filter texts by
-LIKE and by order, write a copy of a store that can be restored."""
+"""What not every backend can do: search faster than exactly; search texts by BM25 over the words of
+`aios_core.memory.words`, with the scores of `aios_core.memory.bm25`; filter texts by LIKE and by
+order; write a copy of a store that can be restored."""
 
 
 @frozen

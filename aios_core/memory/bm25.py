@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from aios_core.memory.words import words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,11 +17,6 @@ K1: Final = 1.2
 """How soon a word that is repeated counts no more; Lucene's value."""
 B: Final = 0.75
 """How much long texts are held back; Lucene's value."""
-
-
-def words(text: str) -> list[str]:
-    """Runs of letters and digits, in lower case."""
-    return re.findall(r"\w+", text.casefold())
 
 
 class Bm25:
@@ -49,7 +45,7 @@ class Bm25:
         in the variant of Lucene that is never negative). 0 for a text without any of the words.
         """
         scores = np.zeros(len(self._lengths))
-        for word in set(words(query)):
+        for word in set(words(query, query=True)):
             if postings := self._postings.get(word):
                 rows, counts = (np.array(column) for column in zip(*postings, strict=True))
                 n = len(rows)

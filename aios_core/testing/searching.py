@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from aios_core.contracts.records import store_schema
 from aios_core.filters import parse, sql
+from aios_core.memory.bm25 import Bm25
 from aios_core.testing import strategies
 from aios_core.testing.stores import check_search, schema, truth
 
@@ -33,6 +34,25 @@ ROWS: Final[list[dict[str, Any]]] = [
 ]
 BY_ID: Final = {row["id"]: row for row in ROWS}
 GOOD: Final[dict[str, Any]] = {"id": "new", "vector": [1.0, 2.0, 3.0, 4.0]}
+
+
+LANGUAGES: Final = (
+    ("我昨天在北京看见一只黑色的猫", ("北京", "猫", "黑色")),
+    ("東京の夜はとても静かでした", ("東京", "静か", "夜")),
+    ("แมวนอนอยู่บนเก้าอี้", ("แมว", "เก้าอี้")),
+    ("हिन्दी में एक छोटी कविता", ("हिन्दी", "कविता")),
+    ("\u0130stanbul'da yağmur yağıyor", ("istanbul", "İSTANBUL", "YAĞMUR")),  # noqa: RUF001
+    ("die breite Straße am Fluß", ("STRASSE", "strasse", "STRAẞE", "fluss")),
+    ("서울에서 비가 내린다", ("서울", "비가")),
+    ("un cafe\u0301 pre\u0300s de la gare", ("café", "CAFÉ", "gare")),
+    ("Съешь ещё этих мягких булок", ("МЯГКИХ", "еще\u0308")),
+    ("ο Σίσυφος και ο βράχος", ("ΣΊΣΥΦΟΣ", "σίσυφος")),  # noqa: RUF001
+    ("קפה שחור בלי סוכר", ("שחור",)),
+    ("شربت القهوة في الصباح", ("القهوة",)),
+    ("សៀវភៅ\u200bថ្មី", ("សៀវភៅ",)),
+    ("the quick brown fox", ("QUICK", "fox")),
+)
+"""Texts, each with queries that find it."""
 
 
 class SearchContract:
@@ -167,6 +187,29 @@ class SearchContract:
             for query in ("red", "blue sea", "red red house red"):
                 assert scores(right, query) == pytest.approx(scores(store, query), rel=1e-5)
             assert scores(store, "red") == pytest.approx(scores(store, "red RED red"), rel=1e-5)
+
+    def test_texts_of_all_languages_are_found(
+        self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str]
+    ) -> None:
+        """Fault V16: whatever the script, the case and the composition, with the same scores."""
+        if "text" not in instance.capabilities:
+            pytest.skip("it does not declare text")
+        texts = [text for text, _ in LANGUAGES]
+        reference = Bm25(texts)
+        with instance.create(new_uri(), schema()) as store:
+            store.add([{**GOOD, "id": str(n), "text": text} for n, text in enumerate(texts)])
+            for n, (text, queries) in enumerate(LANGUAGES):
+                for query in (*queries, text):
+                    table = store.search_text(query, 99)
+                    assert str(n) == table["id"][0].as_py(), (text, query)
+                    scores = reference.scores(query)
+                    right = {str(row): score for row, score in enumerate(scores) if score > 0}
+                    assert right == pytest.approx(
+                        dict(
+                            zip(table["id"].to_pylist(), table["_score"].to_pylist(), strict=True)
+                        ),
+                        rel=1e-5,
+                    )
 
     def test_approximate_search_finds_what_is_near(
         self, instance: StorageBackend, filled: Any, new_uri: Callable[[], str]

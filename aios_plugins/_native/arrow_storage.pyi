@@ -13,6 +13,8 @@ __all__ = ["ArrowStorageError", "Snapshot", "Store"]
 # Of all that this module is compiled from: SHA-256 in hexadecimal, the same on every machine.
 __source_digest__: Final[str]
 
+def words(text: str, *, query: bool = False) -> list[str]: ...
+
 class ArrowStorageError(Exception):
     # "arrow", "closed", "corrupt", "duplicate_id", "filter", "forked", "io", "locked", "newer",
     # "no_column", "not_a_store", "not_empty", "not_finite", "null", "read_only", "removed",

@@ -29,6 +29,7 @@ mod state;
 mod store;
 mod text;
 mod verify;
+mod words;
 
 pub use compaction::Compaction;
 pub use error::{Error, Result};
@@ -43,3 +44,4 @@ pub use state::Part;
 pub use store::{Durability, Store};
 pub use vector_search::Metric;
 pub use verify::Report;
+pub use words::words;

@@ -2,6 +2,7 @@
 
 use crate::found::Found;
 use crate::search::Query;
+use crate::words::words;
 use crate::{Error, Part, Result, Snapshot, schema};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -16,13 +17,6 @@ use vector_search::Neighbor;
 /// values of Lucene.
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
-
-/// Runs of letters, digits and underscores, in lower case.
-fn words(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-}
 
 /// The words of the rows of one column of a part.
 pub(crate) struct Words {
@@ -40,7 +34,7 @@ impl Words {
         let mut lengths = Vec::with_capacity(texts.len());
         for (row, text) in (0..).zip(texts) {
             let mut length = 0;
-            for word in words(text.unwrap_or_default()) {
+            for word in words(text.unwrap_or_default(), false) {
                 length += 1;
                 let list = match postings.get_mut(word.as_str()) {
                     Some(list) => list,
@@ -100,7 +94,7 @@ impl Snapshot {
             let all = words.lengths.iter().map(|&length| u64::from(length)).sum::<u64>();
             Totals { rows: sum.rows + part.live(), words: sum.words + all - gone.sum::<u64>() }
         });
-        let wanted: BTreeSet<String> = words(text).collect();
+        let wanted: BTreeSet<String> = words(text, true).into_iter().collect();
         let weights: Vec<(String, f64)> = wanted
             .into_iter()
             .map(|word| {

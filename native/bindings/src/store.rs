@@ -28,6 +28,13 @@ pub(crate) mod arrow_storage {
     #[pymodule_export]
     use crate::snapshot::Snapshot;
 
+    /// The words of a text, as texts are searched by; `query`: of what is searched for.
+    #[pyfunction]
+    #[pyo3(signature = (text, *, query = false))]
+    fn words(text: &str, query: bool) -> Vec<String> {
+        engine::words(text, query)
+    }
+
     /// An exception of a kind that a program can tell.
     pub(crate) fn raise(kind: &str, message: String) -> PyErr {
         let error = ArrowStorageError::new_err(message);

@@ -17,7 +17,7 @@ from aios_core.contracts.records import (
     store_schema,
 )
 from aios_core.errors import RowError, StorageError
-from aios_core.memory.bm25 import K1, B, Bm25, words
+from aios_core.memory.bm25 import K1, B, Bm25
 
 SCHEMA = store_schema(2, {"year": "int64", "price": "float64"})
 
@@ -129,11 +129,6 @@ def test_queries_have_length_1_only_where_they_were_far_from_it():
     assert [[3e-20, 4e-20]] == pytest.approx(query_vectors([[3e-20, 4e-20]], 2, "dot"))
     with pytest.raises(StorageError, match=r"query 1: .*length"):
         query_vectors([[1.0, 2.0], [1e20, 0.0]], 2, "l2")
-
-
-def test_words_are_runs_of_letters_and_digits_whatever_their_case():
-    """Also where one letter becomes two."""
-    assert ["strasse", "strasse", "x9_", "é", "香蕉"] == words("Straße, STRASSE; x9_ É 香蕉!")
 
 
 def test_bm25_has_the_constants_of_lucene():
