@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from attrs import Attribute, field, frozen, validators
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from aios_core.contracts import Backbone, Condition
+from aios_core.diffusion.norm import RMSNorm
 from aios_core.diffusion.rounding import filled, tile
 
 TIME_FEATURES = 64
@@ -18,13 +20,15 @@ POSITIONS = 1024
 """Positions whose angles are known from the start; those of more are made when they come."""
 
 
-def angles(positions: int, width: int) -> Tensor:
+def angles(positions: int, width: int, theta: float | None = None) -> Tensor:
     """(positions, 2, width / 2) cosines and sines of the turns of each position.
 
     Kept rather than computed in each call, for compilers would compute them in each layer.
     """
     exponent = torch.arange(0, width, 2) / width
-    turn = torch.arange(positions)[:, None] * 10_000**-exponent
+    # Published networks were trained with the reciprocal of the power, which is rounded twice.
+    slowing = 10_000**-exponent if theta is None else 1 / theta**exponent
+    turn = torch.arange(positions)[:, None] * slowing
     return torch.stack((turn.cos(), turn.sin()), 1)
 
 
@@ -48,12 +52,17 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn pairs of features by angles that grow with position (RoPE, arXiv 2104.09864).
 
     Args:
-        x: (B, H, L, D / H).
-        cos: (L, D / H / 2) cosines of the angles.
+        x: (B, H, L, W); features behind the first R stay as they are.
+        cos: (L, R / 2) cosines of the angles.
         sin: their sines.
     """
-    a, b = x.chunk(2, -1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
+    turned = 2 * cos.shape[-1]
+    a, b = x[..., :turned].chunk(2, -1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin, *_behind(x, turned)), -1)
+
+
+def _behind(x: Tensor, turned: int) -> tuple[Tensor, ...]:
+    return () if turned == x.shape[-1] else (x[..., turned:],)
 
 
 class KeyValueCache:
@@ -70,7 +79,7 @@ class KeyValueCache:
         self._layers: list[Tensor | None] = [None] * layers
 
     def extend(self, layer: int, new: Tensor) -> Tensor:
-        """Add keys and values (2, B, H, L, D / H) and give all, (2, B, H, P + L + S, D / H)."""
+        """Add keys and values (2, B, G, L, W) and give all, (2, B, G, P + L + S, W)."""
         start, end = self.length, self.length + new.shape[-2]
         last = end + self.behind
         assert last <= self.capacity, f"{last} positions do not fit into a cache of {self.capacity}"
@@ -90,7 +99,7 @@ class View(NamedTuple):
     """What every layer needs to know of the positions."""
 
     rotary: tuple[Tensor, Tensor]
-    """Cosines and sines, (L, D / H / 2) each; (B, 1, L, D / H / 2) where rows stand apart."""
+    """Cosines and sines, (L, R / 2) each; (B, 1, L, R / 2) where rows stand apart."""
     mask: Tensor | None
     """Broadcasts to (B, 1, L, P + L + S) bool, True where a query sees a key."""
     causal: bool
@@ -106,20 +115,31 @@ class Attention(nn.Module):
 
     def __init__(self, config: Transformer) -> None:
         super().__init__()
-        self.heads, self.dropout = config.heads, config.dropout
-        self.qkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
-        self.out = nn.Linear(config.dim, config.dim, bias=False)
+        self.dropout, self.width = config.dropout, config.head_width
+        self.split = config.heads, config.key_heads, config.key_heads
+        self.qkv = nn.Linear(config.dim, sum(self.split) * self.width, bias=config.qkv_bias)
+        self.out = nn.Linear(config.heads * self.width, config.dim, bias=False)
+        self.norms = (
+            nn.ModuleList(config.norm(self.width) for _ in range(2)) if config.qk_norm else None
+        )
+        self.full_precision = config.full_precision_rotation
+
+    def _rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        return rotate(x.float(), cos, sin).to(x) if self.full_precision else rotate(x, cos, sin)
 
     def forward(self, h: Tensor, view: View, layer: int) -> Tensor:
         """(B, L, D) to (B, L, D), or to those of the part."""
-        q, k, v = self.qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        heads = self.qkv(h).unflatten(-1, (-1, self.width)).transpose(1, 2)
+        q, k, v = heads.split(self.split, 1)
+        if self.norms is not None:
+            q, k = self.norms[0](q), self.norms[1](k)
         turns, mask = view.rotary, view.mask
-        k = rotate(k, *turns)
+        k = self._rotate(k, *turns)
         if view.part is not None:
             q, (cos, sin) = q[:, :, view.part], turns
             turns = cos[..., view.part, :], sin[..., view.part, :]
             mask = mask if mask is None or mask.shape[-2] == 1 else mask[..., view.part, :]
-        q = rotate(q, *turns)
+        q = self._rotate(q, *turns)
         if view.cache is not None:
             k, v = view.cache.extend(layer, torch.stack((k, v)))
         h = F.scaled_dot_product_attention(
@@ -129,6 +149,7 @@ class Attention(nn.Module):
             attn_mask=mask,
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=view.causal,
+            enable_gqa=q.shape[1] != k.shape[1],
         )
         out: Tensor = self.out(h.transpose(1, 2).flatten(2))
         return out
@@ -154,7 +175,7 @@ class Block(nn.Module):
 
     def __init__(self, config: Transformer, *, timed: bool) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(nn.RMSNorm(config.dim) for _ in range(2))
+        self.norms = nn.ModuleList(config.norm(config.dim) for _ in range(2))
         self.attention = Attention(config)
         self.feed_forward = SwiGLU(config.dim, round(config.expansion * config.dim))
         self.dropout = nn.Dropout(config.dropout)
@@ -186,9 +207,10 @@ class TransformerModule(nn.Module):
     def __init__(self, config: Transformer, *, causal: bool) -> None:
         super().__init__()
         timed = config.time_conditioned and not causal  # an autoregressive network has no time
-        self.causal, self.head_dim = causal, config.dim // config.heads
+        self.causal, self.turned, self.theta = causal, config.turned, config.theta
+        self.full_precision = config.full_precision_rotation
         self.angles: Tensor
-        self.register_buffer("angles", angles(POSITIONS, self.head_dim), persistent=False)
+        self.register_buffer("angles", self._angles(POSITIONS), persistent=False)
         self.blocks = nn.ModuleList(Block(config, timed=timed) for _ in range(config.layers))
         self.time = (
             nn.Sequential(
@@ -205,6 +227,20 @@ class TransformerModule(nn.Module):
                 residual = name.endswith("out.weight")
                 nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * config.layers * residual or 1))
 
+    def _angles(self, positions: int) -> Tensor:
+        return angles(positions, self.turned, self.theta)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What `.to()` does; the angles keep their precision, for bfloat16 is off by 2e-3."""
+        before = self.angles
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        after = self.angles
+        if before.is_meta and not after.is_meta:
+            self.angles = self._angles(len(before)).to(after.device)  # `to_empty` left them unset
+        elif after.dtype != torch.float32:
+            self.angles = before.to(after.device)
+        return self
+
     def forward(self, h: Tensor, t: Tensor | None, condition: Condition | None) -> Tensor:
         """(B, L, D) states at times t (B,) or (B, L) to (B, L, D), or to the part asked for."""
         cache = None if condition is None else condition.cache
@@ -212,7 +248,7 @@ class TransformerModule(nn.Module):
         past, behind = (0, 0) if cache is None else (cache.length, cache.behind)
         length = h.shape[1]
         if past + length > len(self.angles):
-            self.angles = angles(2 * (past + length), self.head_dim).to(h.device)
+            self.angles = self._angles(2 * (past + length)).to(h.device)
         key = torch.arange(past + length + behind, device=h.device)
         query = key[past : past + length, None]
         places: slice | Tensor = slice(past, past + length)
@@ -229,7 +265,8 @@ class TransformerModule(nn.Module):
             mask = mask & (key <= query) if self.causal else mask
         elif mask is None and self.causal and past and length > 1:
             mask = key <= query
-        cos, sin = turns(self.angles, places).to(h.dtype).unbind(-2)
+        kind = torch.float32 if self.full_precision else h.dtype
+        cos, sin = turns(self.angles, places).to(kind).unbind(-2)
         view = View(
             rotary=(cos, sin),
             mask=mask,
@@ -276,11 +313,47 @@ class Transformer(Backbone):
     recomputed: ClassVar[str] = "blocks"
 
     dim: int = field(default=128, validator=[validators.ge(2), validators.le(65_536)])
-    """D, the width; a multiple of twice the heads."""
+    """D, the width; a multiple of twice the heads, where these have no width of their own."""
     layers: int = field(default=4, validator=[validators.ge(1), validators.le(1024)])
     """Blocks of attention and feed-forward network."""
     heads: int = field(default=4, validator=[validators.ge(1), validators.le(1024)])
-    """Attention heads."""
+    """H, attention heads."""
+    kv_heads: int | None = field(
+        default=None,
+        validator=validators.optional(validators.and_(validators.ge(1), validators.le(1024))),
+    )
+    """G, heads of keys and values, each of which serves H / G of queries (arXiv 2305.13245); unset:
+    as many as of queries."""
+    head_dim: int | None = field(
+        default=None,
+        validator=validators.optional(validators.and_(validators.ge(2), validators.le(65_536))),
+    )
+    """W, width of a head, even; unset: D / H."""
+    qkv_bias: bool = False
+    """Add a bias to queries, keys and values, as Qwen2 does."""
+    qk_norm: bool = False
+    """Normalise queries and keys of each head before they are rotated, as Qwen3 does."""
+    theta: float | None = field(
+        default=None,
+        validator=validators.optional(validators.and_(validators.ge(1), validators.le(1e12))),
+    )
+    """Base of the rotation, which turns the slowest pair of features once in about so many
+    positions; unset: 10,000, rounded as in the networks that were trained without it."""
+    rotary_dim: int | None = field(
+        default=None,
+        validator=validators.optional(validators.and_(validators.ge(2), validators.le(65_536))),
+    )
+    """R, features of a head that are rotated, the first of them; unset: all."""
+    full_precision_rotation: bool = False
+    """Rotate in float32 whatever the type of the states, as LLaDA does."""
+    eps: float | None = field(
+        default=None,
+        validator=validators.optional(validators.and_(validators.gt(0), validators.le(1))),
+    )
+    """Added to the mean square in norms; unset: the machine epsilon of the states."""
+    norm_rounds_first: bool = False
+    """Round what is normalised to the type of the states before it is multiplied by the weight, as
+    Llama and its kin do; in float32 it makes no difference."""
     expansion: float = field(default=3.0, validator=[validators.gt(0), validators.le(64)])
     """Hidden width of the feed-forward network over D; 8/3 has the size of an ungated one of 4."""
     dropout: float = field(default=0.0, validator=[validators.ge(0), validators.lt(1)])
@@ -290,13 +363,47 @@ class Transformer(Backbone):
     """Tell the network the time, by scaling and shifting what each layer reads. A masked state
     shows its time by its masks, so this rarely helps, and it forbids reusing a prediction."""
 
-    @heads.validator
-    def _pairs(self, attribute: Attribute[Any], value: int) -> None:
-        if self.dim % (2 * value):
+    @kv_heads.validator
+    def _groups(self, attribute: Attribute[Any], value: int | None) -> None:
+        if value is not None and self.heads % value:
+            raise ValueError(f"expected a divisor of heads = {self.heads}, got {value}")
+
+    @head_dim.validator
+    def _pairs(self, attribute: Attribute[Any], value: int | None) -> None:
+        if value is not None:
+            if value % 2:
+                raise ValueError(f"rotary positions need an even width a head, got {value}")
+        elif self.dim % (2 * self.heads):
             raise ValueError(
                 f"rotary positions need an even width a head: dim = {self.dim} is not a multiple "
-                f"of 2 * heads = {2 * value}"
+                f"of 2 * heads = {2 * self.heads}"
             )
+
+    @rotary_dim.validator
+    def _turns(self, attribute: Attribute[Any], value: int | None) -> None:
+        if value is not None and (value % 2 or value > self.head_width):
+            raise ValueError(
+                f"expected an even number of features of {self.head_width}, got {value}"
+            )
+
+    @property
+    def key_heads(self) -> int:
+        """G, heads of keys and values."""
+        return self.kv_heads or self.heads
+
+    @property
+    def head_width(self) -> int:
+        """W, width of a head."""
+        return self.head_dim or self.dim // self.heads
+
+    @property
+    def turned(self) -> int:
+        """R, features of a head that are rotated."""
+        return self.rotary_dim or self.head_width
+
+    def norm(self, dim: int) -> RMSNorm:
+        """A norm over so many features."""
+        return RMSNorm(dim, self.eps, rounds_first=self.norm_rounds_first)
 
     @property
     def injections(self) -> int:
