@@ -30,6 +30,7 @@ from aios_core.contracts import (
     Executor,
     LrSchedule,
     Metric,
+    Modality,
     NoiseScheduler,
     Objective,
     Optimizer,
@@ -156,6 +157,31 @@ class TrainingConfig:
         default=None, validator=validators.optional(_count), metadata=_ON_THE_WAY
     )
     """Stop after so many measurements in a row without a lower held-out loss; unset: never."""
+
+
+_share: Any = [validators.ge(0), validators.le(1e6)]
+
+
+@frozen
+class RolesConfig:
+    """What is asked of rows of several modalities, how often: shares of the rows that are drawn.
+
+    What a network is to be asked it must have seen: a share of 0 makes `aios sample` refuse it.
+    """
+
+    target: float = field(default=0.5, validator=_share)
+    """One segment is made, given some or all of the others; the rest is absent."""
+    alone: float = field(default=0.1, validator=_share)
+    """One segment is made, and nothing else is there; guidance asks this too."""
+    joint: float = field(default=0.2, validator=_share)
+    """All segments are made, each at a time of its own."""
+    one_clock: float = field(default=0.2, validator=_share)
+    """All segments are made, at one time."""
+
+    @one_clock.validator
+    def _some(self, attribute: Attribute[Any], value: float) -> None:
+        if not self.target + self.alone + self.joint + value > 0:
+            raise ValueError("expected a share above 0 of at least one role")
 
 
 @frozen
@@ -299,6 +325,7 @@ class Config:
         lr_schedule: LrSchedule
         sampler: Sampler
         quantizer: Quantizer
+        modalities: tuple[Modality, ...]
         metrics: tuple[Metric, ...]
         levels: tuple[EvolutionLevel, ...]
         policy: EvolutionPolicy
@@ -312,6 +339,7 @@ class Config:
         metadata={"kind": "dataset", "default": (), "affects": "evaluation", "many": True}
     )
     """Data sets that evolution adapts to."""
+    roles: RolesConfig = section(RolesConfig, "training")
     tasks: dict[str, Task] = field(factory=dict, metadata={"affects": "training"})
     """What is asked of the rows trained on, by name: of each row, whenever it is drawn, one of the
     tasks that it serves is drawn, as often as weights say; a row that serves none is as it is. One

@@ -110,12 +110,27 @@ class Joint(nn.Module):
         with blamed(backbone, "build"):
             self.backbone = backbone.build()
         # Which kind a position is of, for an even start between the states of a text and a picture.
-        self.kinds = nn.Parameter(torch.randn(len(self.parts), backbone.dim) * 0.02)
+        self.kinds = nn.Embedding(len(self.parts), backbone.dim)
+        nn.init.normal_(self.kinds.weight, std=0.02)
         first, places = 0, {}
         for name, part in self.named_parts():
             places[name] = _places(part.grid, first, axes)
             first += part.grid[0] if len(part.grid) == 1 else 1
         self._places = places
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.kinds.weight.device
+
+    def num_parameters(self) -> int:
+        """Numbers that it learns."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def trunk_share(self) -> float:
+        """The share of its parameters that all modalities have in common."""
+        trunk = sum(parameter.numel() for parameter in self.backbone.parameters())
+        return trunk / self.num_parameters()
 
     def named_parts(self) -> Iterable[tuple[str, Part]]:
         """Each part with the name of its modality."""
@@ -141,10 +156,10 @@ class Joint(nn.Module):
         """
         names = [name for name in self.parts if name in states]
         hidden, clock, seen, places = [], [], [], []
-        for name, kind in zip(self.parts, self.kinds, strict=True):
+        for name, kind in zip(self.parts, self.kinds.weight, strict=True):
             if name in states:
                 part, x = self.part(name), states[name]
-                hidden.append(part.head.encode(part.place(x)) + kind.to(self.kinds.dtype))
+                hidden.append(part.head.encode(part.place(x)) + kind)
                 clock.append(_times(part.place(times[name]), part.length))
                 places.append(self._places[name])
                 if present is not None:

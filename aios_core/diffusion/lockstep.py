@@ -93,7 +93,7 @@ class Lockstep:
         """
         stages = [list(targets)] if order is None else [list(stage) for stage in order]
         self._check(given, targets, stages, len(seeds))
-        device = self.model.kinds.device
+        device = self.model.device
         clean = {name: state.to(device) for name, state in given.items()}
         calls = 0
         self.model.eval()

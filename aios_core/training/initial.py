@@ -22,11 +22,10 @@ from aios_core.training.digest import tensor_digest, text_digest
 if TYPE_CHECKING:
     import logging
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from aios_core.config import Resolved
     from aios_core.contracts import TensorSource, TrainedTokenizer
-    from aios_core.diffusion.model import Model
 
 _NAMED = 8
 """Parts of a network that a message names of each sort."""
@@ -65,7 +64,7 @@ class Initial:
                 "the folder tokenizer of its run)"
             )
 
-    def fill(self, model: Model, log: logging.Logger) -> None:
+    def fill(self, model: nn.Module, log: logging.Logger) -> None:
         """Give a network the weights that fit it, by name and shape, and say which do not.
 
         Args:

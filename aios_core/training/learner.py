@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor, nn
 
 from aios_core.component import blamed
@@ -47,6 +48,9 @@ class Step:
     learning_rate: float
     grad_norm: Tensor
     """Before clipping."""
+    values: Mapping[str, Tensor] = field(factory=dict)
+    """More to record, by name: of several modalities the loss of each, and its share of the
+    gradient, where that was measured."""
 
     def check(self) -> None:
         """Wait for the step.
@@ -90,6 +94,16 @@ class Learner:
             self._stepper = config.optimizer.build(
                 weights_of(self.model), weight_decay=config.training.weight_decay
             )
+
+    @property
+    def tokens(self) -> int:
+        """L, of a training sequence."""
+        return self._config.diffusion.length
+
+    @property
+    def row(self) -> tuple[str, str]:
+        """A row in words, and what makes it smaller."""
+        return f"diffusion.length = {self.tokens} tokens", "a shorter diffusion.length"
 
     def step(self, step: int) -> Step:
         """Do one step; on CUDA it is only begun, and the host goes on to the next.
@@ -207,7 +221,7 @@ def learning_rate(config: Config, step: int) -> float:
         )
 
 
-def weights_of(model: Model) -> tuple[Weight, ...]:
+def weights_of(model: nn.Module) -> tuple[Weight, ...]:
     """The parameters of a network, each once, as optimizers see them."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
 
@@ -216,7 +230,7 @@ def weights_of(model: Model) -> tuple[Weight, ...]:
             return "embedding"
         if parameter.ndim < 2:
             return "vector"
-        return "head" if name.startswith(("head.", "noise.")) else "matrix"
+        return "head" if name.startswith(("head.", "noise.", "parts.")) else "matrix"
 
     return tuple(
         Weight(name, tensor, role(name, tensor)) for name, tensor in model.named_parameters()

@@ -18,19 +18,20 @@ from aios_core.allocation import enough_memory
 from aios_core.config import training_key, write_lock
 from aios_core.config.lock import LOCK, lock_fault
 from aios_core.errors import TrainingError
-from aios_core.files import manifest, new_folder, remove_folder, sweep
-from aios_core.training import checkpoint, cues, initial
-from aios_core.training.corpus import Corpus
+from aios_core.files import sweep
+from aios_core.training import checkpoint
 from aios_core.training.data import Prepared, prepare
 from aios_core.training.going_on import Before, carried, check_same
 from aios_core.training.held_out import is_over
 from aios_core.training.interrupt import Interruption
-from aios_core.training.learner import Learner, Step
-from aios_core.training.progress import TrainingProgress, announce
+from aios_core.training.material import Material, Texts
+from aios_core.training.progress import TrainingProgress
 from aios_core.training.tracking import Trackings
 
 if TYPE_CHECKING:
     from aios_core.config import Resolved
+    from aios_core.training.learner import Step
+    from aios_core.training.material import Learning
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,11 @@ _TIMED: Final = 4
 
 
 def train(
-    resolved: Resolved, folder: Path, *, prepared: Prepared | None = None, progress: bool = True
+    resolved: Resolved,
+    folder: Path,
+    *,
+    prepared: Prepared | Material | None = None,
+    progress: bool = True,
 ) -> Path:
     """Train a network, going on from the newest checkpoint in the folder.
 
@@ -76,16 +81,16 @@ def train(
         raise TrainingError(f"{folder}: cannot be written: {error}") from error
 
 
-def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progress: bool) -> Path:
+def _train(
+    resolved: Resolved, folder: Path, prepared: Prepared | Material | None, *, progress: bool
+) -> Path:
     config, before = resolved.config, check_same(resolved, folder)
-    prepared = prepared or prepare(resolved)
-    begins = initial.opened(resolved)
-    if begins:
-        begins.check(resolved, prepared.tokenizer)
-    data = initial.data_of(prepared.trained_on(config), begins)
+    texts = prepare(resolved) if prepared is None else prepared
+    material = Texts(resolved, texts) if isinstance(texts, Prepared) else texts
+    begins, data = material.begins, material.data
     if before and before.state.data != data:
         raise TrainingError(
-            f"{folder}: {_other_data(before, resolved, prepared)}; expected them as they were, "
+            f"{folder}: {_other_data(before, resolved, material)}; expected them as they were, "
             "another folder, or `fresh` to throw that run away"
         )
     past = carried(before, resolved, folder) if before else None
@@ -96,25 +101,19 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
         past=past.past if past else [],
         values=resolved.values,
         training_key=training_key(resolved, data),
-        tokenizer=prepared.tokenizer.fingerprint,
+        tokenizer=material.maker,
         data=data,
-        texts=prepared.fingerprint,
-        embedding=cues.source(config, prepared.tokenizer).maker,
+        texts=material.fingerprint,
+        embedding=material.embedding,
     )
     if not before:
-        _keep_tokenizer(prepared, folder / "tokenizer")
-    facts = {
-        "fingerprint": data,
-        "texts": prepared.fingerprint,
-        "train_tokens": len(prepared.train.ids),
-        "held_out_tokens": len(prepared.held_out.ids),
-        "tokenizer": manifest(folder / "tokenizer"),
-    } | ({"past": state.past} if state.past else {})
+        material.keep(folder)
+    facts = material.facts(folder) | ({"past": state.past} if state.past else {})
     if before and is_over(before.state, config.training):
         return _kept(resolved, folder, before, state, facts)
     write_lock(resolved, folder / LOCK, data=facts)
     with enough_memory(TrainingError, "the network with its optimizer", "use a smaller [backbone]"):
-        learner = Learner(config, prepared)
+        learner = material.learner()
     if before:
         with checkpoint.going_back(folder):
             learner.restore(before.folder, before.state)
@@ -127,25 +126,26 @@ def _train(resolved: Resolved, folder: Path, prepared: Prepared | None, *, progr
             )
     elif begins:
         learner.begin(begins)
-    said = partial(announce, config, prepared, learner.model.num_parameters(), state.step)
+    parameters = sum(parameter.numel() for parameter in learner.model.parameters())
+    said = partial(material.announce, parameters, state.step)
     saved = before.folder if before else None
     return _Loop(
         resolved, folder, learner, state, saved, announced=said if progress else None
     ).run()
 
 
-def _other_data(before: Before, resolved: Resolved, prepared: Prepared) -> str:
+def _other_data(before: Before, resolved: Resolved, material: Material) -> str:
     """In words, what a run was trained on that is not there now."""
     then, now = (
         values["training"].get("init_from", "unset")
         for values in (before.state.values, resolved.values)
     )
-    if {then, now} != {"unset"} and before.state.texts in {"", prepared.fingerprint}:
+    if {then, now} != {"unset"} and before.state.texts in {"", material.fingerprint}:
         return (
             "began with other weights than there are now in training.init_from, or has other "
             f"memories (training.init_from: {then} there, {now} here)"
         )
-    return f"was trained on other texts, or memories, than there are now in {Corpus(resolved)}"
+    return f"was trained on other texts, or memories, than there are now in {material}"
 
 
 def _kept(
@@ -175,7 +175,7 @@ class _Loop:
         self,
         resolved: Resolved,
         folder: Path,
-        learner: Learner,
+        learner: Learning,
         state: checkpoint.State,
         saved: Path | None,
         *,
@@ -283,12 +283,12 @@ class _Loop:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Say of a fault what there is to go on from."""
-        config, rows = self._config, self._config.training.batch_size
-        work = f"a step of training.batch_size = {rows} x diffusion.length = "
-        work += f"{config.diffusion.length} tokens"
-        remedy = "use a smaller training.batch_size and a larger training.accumulate, or a shorter "
+        rows = self._config.training.batch_size
+        row, shorter = self._learner.row
+        work = f"a step of training.batch_size = {rows} x {row}"
+        remedy = "use a smaller training.batch_size and a larger training.accumulate, or "
         try:
-            with enough_memory(TrainingError, work, f"{remedy}diffusion.length"):
+            with enough_memory(TrainingError, work, remedy + shorter):
                 yield
         except TrainingError as error:
             kept = f"{self._saved} is kept" if self._saved else "no checkpoint was written yet"
@@ -309,22 +309,18 @@ class _Loop:
     def _means(self) -> dict[str, float]:
         """Of the steps since the last record."""
         training, steps, now = self._config.training, self._steps, time.monotonic()
-        tokens = training.batch_size * training.accumulate * self._config.diffusion.length
+        tokens = training.batch_size * training.accumulate * self._learner.tokens
         values = {
             "loss": sum(step.loss.item() for step in steps) / len(steps),
             "learning_rate": steps[-1].learning_rate,
             "grad_norm": sum(step.grad_norm.item() for step in steps) / len(steps),
             "tokens_per_second": tokens * len(steps) / (now - self._since),
         }
+        for name in dict.fromkeys(name for step in steps for name in step.values):
+            own = [step.values[name].item() for step in steps if name in step.values]
+            values[name] = sum(own) / len(own)
         self._since, self._steps = now, []
         return values
-
-
-def _keep_tokenizer(prepared: Prepared, folder: Path) -> None:
-    if folder.exists():  # of a run that ended before its first checkpoint
-        remove_folder(folder)
-    with new_folder(folder) as temporary:
-        prepared.tokenizer.save(temporary)
 
 
 @contextmanager

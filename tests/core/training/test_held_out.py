@@ -144,7 +144,9 @@ def test_a_loss_is_better_when_it_is_lower(tiny, keep, kept):
     results = []
     for step, loss in enumerate((2.0, 2.0, 2.5, 1.5), 1):
         loop._state = evolve(loop._state, step=step)
-        loop._learner = SimpleNamespace(held_out_loss=lambda loss=loss: loss)
+        loop._learner = SimpleNamespace(
+            held_out_loss=lambda loss=loss: loss, row=("a row", "a shorter one")
+        )
         results.append((*loop._measure(), loop._state.best_step, loop._state.best_loss))
 
     assert [

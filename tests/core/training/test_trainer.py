@@ -398,6 +398,7 @@ def test_what_is_recorded_of_several_steps(tiny, monkeypatch):
     config = tiny("training.accumulate=2").config
     loop = object.__new__(trainer._Loop)
     loop._config, loop._since = config, 10.0
+    loop._learner = SimpleNamespace(tokens=config.diffusion.length)
     low, high = (torch.tensor(number) for number in (1.0, 4.0))
     loop._steps = [Step(1, low, 0.1, high), Step(2, high, 0.2, low), Step(3, high, 0.3, high)]
     monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: 12.0))
