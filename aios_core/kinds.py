@@ -186,6 +186,20 @@ _ROWS: Final = (
         """,
     ),
     _of_core(
+        "modality",
+        hook="aios_modalities",
+        contract="aios_core.contracts.modality:Modality",
+        default=(),
+        affects="training",
+        promise="""
+        Modalities, subclasses of `aios_core.contracts.Modality`.
+
+        The same items give the same codec; what it encodes is finite and of its space and grid,
+        what it decodes from any such state is an item, and a codec that is read back is the one
+        that was kept.
+        """,
+    ),
+    _of_core(
         "optimizer",
         hook="aios_optimizers",
         contract="aios_core.contracts.optimizer:Optimizer",
@@ -428,7 +442,7 @@ _ROWS: Final = (
 
 RESERVED: Final = frozenset(
     {"ablate", "diffusion", "evaluation", "evidence", "evolution", "extends", "lock", "logging"}
-    | {"memory", "mode", "name", "plugins", "sampling", "seed", "tasks", "training"}
+    | {"memory", "mode", "name", "plugins", "roles", "sampling", "seed", "tasks", "training"}
 )
 """Keys of a configuration that belong to no kind."""
 

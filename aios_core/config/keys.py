@@ -83,6 +83,12 @@ version to its second number, where code that it covers uses them; others hand o
 _NOISELESS: Final = ("times", "time_epsilon", "mask_rates", "block_size")
 """Of the section diffusion: what an autoregressive network, which sees no noise, does not use."""
 
+_OF_TEXT: Final = ("tokenizer", "noise", "corruption", "objective", "head", "conditioner")
+"""Sections that a network of several modalities does not use."""
+
+_OF_SEGMENTS: Final = ("modalities", "roles")
+"""Sections that a network of texts alone does not use."""
+
 _OF_NOISE: Final = ("noise", "corruption", "objective", "conditioner")
 """Sections that such a network does not use."""
 
@@ -294,6 +300,8 @@ def _sections(
         if name not in resolved.values or (own or affects[0]) not in affects:
             continue
         if mode == "ar" and name in _OF_NOISE:
+            continue
+        if name in (_OF_TEXT if resolved.config.modalities else _OF_SEGMENTS):
             continue
         whole = resolved.values[name]
         place = name, id(whole), affects, mode, data is None

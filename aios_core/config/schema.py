@@ -174,9 +174,9 @@ class RolesConfig:
     alone: float = field(default=0.1, validator=_share)
     """One segment is made, and nothing else is there; guidance asks this too."""
     joint: float = field(default=0.2, validator=_share)
-    """All segments are made, each at a time of its own."""
+    """Several segments are made, each at a time of its own; in half of these rows all are."""
     one_clock: float = field(default=0.2, validator=_share)
-    """All segments are made, at one time."""
+    """Likewise, at one time."""
 
     @one_clock.validator
     def _some(self, attribute: Attribute[Any], value: float) -> None:
@@ -339,7 +339,8 @@ class Config:
         metadata={"kind": "dataset", "default": (), "affects": "evaluation", "many": True}
     )
     """Data sets that evolution adapts to."""
-    roles: RolesConfig = section(RolesConfig, "training")
+    roles: RolesConfig | None = field(default=None, metadata={"affects": "training"})
+    """What is asked of rows of several modalities; unset: as its defaults say."""
     tasks: dict[str, Task] = field(factory=dict, metadata={"affects": "training"})
     """What is asked of the rows trained on, by name: of each row, whenever it is drawn, one of the
     tasks that it serves is drawn, as often as weights say; a row that serves none is as it is. One
@@ -451,7 +452,30 @@ def _apart(_self: Config, _attribute: Attribute[Any], value: tuple[Metric, ...])
                 )
 
 
+def _together(self: Config, _attribute: Attribute[Any], value: tuple[Modality, ...]) -> None:
+    """What is refused before any data are read."""
+    names = [modality.name for modality in value]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two are named {twice[0]!r}; expected a `name` of its own for each")
+    if not value:
+        return
+    if self.mode == "ar":
+        raise ValueError("an autoregressive network is one of texts; expected mode = 'diffusion'")
+    for number, modality in enumerate(value):
+        noise = modality.noise
+        if problem := fault(noise, self.diffusion.time_epsilon):
+            raise ValueError(f"entry {number}: {described(noise)}: {problem}")
+        spaces = {frozenset(part.spaces) for part in (modality.head, modality.corruption)}
+        spaces.add(frozenset(modality.objective.spaces))
+        if not frozenset.intersection(*spaces):
+            raise ValueError(
+                f"entry {number}: its head, corruption and objective are not all for tokens, or all "
+                "for numbers; expected components of one space"
+            )
+
+
 _AGREES: Final[Mapping[str, Any]] = {
+    "modalities": _together,
     "head": _of_tokens,
     "corruption": _of_tokens,
     "noise": _bounded,

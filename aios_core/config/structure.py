@@ -115,6 +115,8 @@ class Reader:
 
     def _keep(self, key: str, read: Section, made: Any) -> None:
         """Take a section that has no fault into what was met, and into the memo."""
+        if read.made is NOTHING and made is None:  # a section that is unset
+            return
         if read.values is NOTHING:
             values = self._plain(made, (key,))
             paths = tuple(path for path in self.paths if path[0] == key)

@@ -34,7 +34,7 @@ from aios_core.contracts.level import (
 )
 from aios_core.contracts.lr_schedule import LrSchedule
 from aios_core.contracts.metric import Estimate, Evidence, Metric, Samples
-from aios_core.contracts.modality import Codec, Modality, Shown
+from aios_core.contracts.modality import Codec, Modality, Shown, Sound
 from aios_core.contracts.model import (
     AnyNetwork,
     Denoiser,
@@ -156,6 +156,7 @@ __all__ = [
     "Segment",
     "Sequences",
     "Shown",
+    "Sound",
     "Side",
     "Source",
     "Space",

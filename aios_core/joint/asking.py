@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from attrs import frozen
 
+from aios_core.config.schema import RolesConfig
 from aios_core.diffusion.joint_loss import Segments
 from aios_core.diffusion.random import RowRandom
 from aios_core.diffusion.times import draw_times
@@ -93,15 +93,10 @@ class Asking:
         have, fixed = group[: len(self._names)], group[len(self._names) :]
         present = {name for name, there in zip(self._names, have, strict=True) if there}
         given = {name for name, there in zip(self._names, fixed, strict=True) if there}
-        asked = patterns(present, self._config.roles, self._config.tasks)
+        asked = patterns(present, self._config.roles or RolesConfig(), self._config.tasks)
         kept = {pattern: p for pattern, p in asked.items() if not pattern.made & given}
         total = sum(kept.values())
         return {pattern: p / total for pattern, p in kept.items()}
-
-    @cached_property
-    def trained(self) -> frozenset[Pattern]:
-        """All that is asked of some row."""
-        return frozenset(pattern for asked in self._asked for pattern in asked)
 
     def batch(self, step: int, count: int) -> Drawn:
         """The rows of a step of training: each epoch has every row once, in an order of its own."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from aios_core.config.schema import RolesConfig
 from aios_core.errors import InferenceError
 
 if TYPE_CHECKING:
-    from aios_core.config.schema import RolesConfig
+    from aios_core.config.schema import Config
     from aios_core.contracts import Task
+    from aios_core.joint.rows import Groups
 
 
 @frozen
@@ -58,6 +60,16 @@ def patterns(
     return {pattern: weight / total for pattern, weight in weights.items() if weight}
 
 
+def patterns_of(config: Config, groups: Groups) -> frozenset[Pattern]:
+    """All that is asked of rows with some segments; what the data set gives is never made."""
+    return frozenset(
+        pattern
+        for present, given in groups
+        for pattern in patterns(present, config.roles or RolesConfig(), config.tasks)
+        if not pattern.made & set(given)
+    )
+
+
 def _by_roles(names: Sequence[str], roles: RolesConfig) -> Iterable[tuple[Pattern, float]]:
     """Each pattern of each role; a role that a row cannot have has none."""
     whole = frozenset(names)
@@ -68,8 +80,12 @@ def _by_roles(names: Sequence[str], roles: RolesConfig) -> Iterable[tuple[Patter
             yield Pattern(given, made), roles.target / len(names) / len(subsets)
         yield Pattern(frozenset(), made), roles.alone / len(names)
     if len(names) > 1:
-        yield Pattern(frozenset(), whole), roles.joint
-        yield Pattern(frozenset(), whole, one_clock=True), roles.one_clock
+        # Guidance of several segments asks for them without what is given: so half are of fewer.
+        fewer = [frozenset(s) for n in range(2, len(names)) for s in combinations(names, n)]
+        for made in (whole, *fewer):
+            share = 1.0 if not fewer else 0.5 if made == whole else 0.5 / len(fewer)
+            yield Pattern(frozenset(), made), roles.joint * share
+            yield Pattern(frozenset(), made, one_clock=True), roles.one_clock * share
 
 
 @frozen

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +72,11 @@ def _wide(state: NDArray[Any]) -> NDArray[Any]:
     return state.astype(np.int64) if state.dtype.kind in "iu" else state
 
 
-@frozen(eq=False)
+Groups = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+"""Names of segments that some rows have, and of those that the data set gives."""
+
+
+@frozen(eq=False, slots=False)
 class JointRows:
     """All that training and evaluation need of a data set of several modalities."""
 
@@ -81,20 +87,42 @@ class JointRows:
 
     @property
     def maker(self) -> str:
-        """Hex digest of the codecs, by which states are what they are."""
-        return _digest(self.codecs[name].fingerprint for name in sorted(self.codecs))
+        """Hex digest of the codecs, by which states are what they are, and of `groups`."""
+        return maker_of(self.codecs, self.groups)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Which segments rows to train on have, and which of these the data set gives."""
+        names = sorted(self.codecs)
+        columns = [self.train.present[name] for name in names]
+        columns += [self.train.given[name] for name in names]
+        return tuple(
+            (_named(names, row[: len(names)]), _named(names, row[len(names) :]))
+            for row in np.unique(np.stack(columns, -1), axis=0)
+        )
 
     @property
     def fingerprint(self) -> str:
         """Hex digest of both splits and the codecs."""
-        return _digest((self.train.fingerprint, self.held_out.fingerprint, self.maker))
+        return digest((self.train.fingerprint, self.held_out.fingerprint, self.maker))
 
     def rows(self, split: Split) -> Iterator[Row]:
         """The rows of a split as the data set has them."""
         return self.dataset.rows(split)
 
 
-def _digest(parts: Iterator[str] | tuple[str, ...]) -> str:
+def _named(names: Sequence[str], marks: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(name for name, mark in zip(names, marks, strict=True) if mark)
+
+
+def maker_of(codecs: Mapping[str, Codec], groups: Groups) -> str:
+    """Hex digest of codecs, and of the segments that rows have."""
+    own = [f"{name} {codecs[name].fingerprint}" for name in sorted(codecs)]
+    return digest([*own, json.dumps(groups)])
+
+
+def digest(parts: Iterable[str]) -> str:
+    """Hex SHA-256 of several digests, in their order."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -111,26 +139,27 @@ def prepare(resolved: Resolved, codecs: Mapping[str, Codec] | None = None) -> Jo
     """
     config = resolved.config
     modalities = {modality.name: modality for modality in config.modalities}
+    # Items are smaller than their states, and a data set may take long to make them.
+    splits: dict[str, list[Row]] = {
+        split: list(config.dataset.rows(split)) for split in ("train", "validation")
+    }
     if codecs is None:
         codecs = {}
         for name, modality in modalities.items():
             with blamed(modality, "fit"):
-                codecs[name] = modality.fit(_items(config.dataset, name, modalities))
-    parts = {
-        split: _encoded(config.dataset, split, codecs, modalities)
-        for split in ("train", "validation")
-    }
+                codecs[name] = modality.fit(_items(splits["train"], name, modalities))
+    parts = {split: _encoded(rows, split, codecs, modalities) for split, rows in splits.items()}
     return JointRows(codecs, parts["train"], parts["validation"], config.dataset)
 
 
-def _items(dataset: Dataset, name: str, modalities: Mapping[str, Modality]) -> Iterator[Any]:
+def _items(rows: Iterable[Row], name: str, modalities: Mapping[str, Modality]) -> Iterator[Any]:
     """What the rows to train on have of a modality, one after the other."""
     some = False
-    for row in dataset.rows("train"):
-        for segment in _segments(row, modalities).values():
-            if segment.name == name:
-                some = True
-                yield segment.content
+    for row in rows:
+        segment = _segments(row, modalities).get(name)
+        if segment is not None:
+            some = True
+            yield segment.content
     if not some:
         raise DataError(
             f"modalities: no row of the training split has a segment {name!r}; expected the names "
@@ -161,14 +190,14 @@ def _segments(row: Row, modalities: Mapping[str, Modality]) -> dict[str, Any]:
 
 
 def _encoded(
-    dataset: Dataset, split: Split, codecs: Mapping[str, Codec], modalities: Mapping[str, Modality]
+    rows: Iterable[Row], split: str, codecs: Mapping[str, Codec], modalities: Mapping[str, Modality]
 ) -> Columns:
     """All rows of a split; what a row lacks is absent, and counted."""
     states: dict[str, list[Any]] = {name: [] for name in codecs}
     present: dict[str, list[bool]] = {name: [] for name in codecs}
     given: dict[str, list[bool]] = {name: [] for name in codecs}
     lacking = Counter[str]()
-    for row in dataset.rows(split):
+    for row in rows:
         named = _segments(row, modalities)
         for name, codec in codecs.items():
             segment = named.get(name)

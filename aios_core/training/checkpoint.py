@@ -279,6 +279,40 @@ def load(folder: Path, *, registry: Registry | None = None) -> Checkpoint:
         ConfigError: its configuration names a component that is not installed.
         PluginError: it has learned a schedule under which no bound can be measured.
     """
+    step, state, resolved = opened(folder, registry=registry)
+    if resolved.config.modalities:
+        names = ", ".join(modality.name for modality in resolved.config.modalities)
+        raise ModelLoadError(
+            f"{folder}: is a network of several modalities ({names}), which this does not serve; "
+            "expected a run of texts. `aios sample` and `aios evaluate` serve both"
+        )
+    place = step.absolute().parent.parent / "tokenizer"
+    try:
+        tokenizer = resolved.config.tokenizer.load(place)
+    except TokenizerError as error:
+        raise ModelLoadError(f"{place}: {error}") from error
+    if tokenizer.fingerprint != state.tokenizer:
+        raise ModelLoadError(
+            f"{place}: is not the tokenizer that {step} was trained with: its fingerprint is "
+            f"{tokenizer.fingerprint[:12]}, expected {state.tokenizer[:12]}"
+        )
+    model = Model.build(resolved.config, tokenizer.vocabulary)
+    with going_back(None if step == folder else folder):
+        read_tensors(step, state, "ema", into=named_tensors(model))
+    return Checkpoint(model.eval(), tokenizer, resolved, state, step)
+
+
+def opened(folder: Path, *, registry: Registry | None = None) -> tuple[Path, State, Resolved]:
+    """The checkpoint that a folder stands for, what it says, and its configuration.
+
+    Args:
+        folder: as for `load`.
+        registry: likewise.
+
+    Raises:
+        ModelLoadError: there is none, or it is damaged.
+        ConfigError: its configuration names a component that is not installed.
+    """
     single = (folder / "state.json").exists()
     run = folder.absolute().parent.parent if single else folder
     lock = run / LOCK
@@ -294,17 +328,4 @@ def load(folder: Path, *, registry: Registry | None = None) -> Checkpoint:
             raise ModelLoadError(f"{folder}: holds no checkpoint; expected the folder of a run")
         state = read_state(step)
     resolved = resolve(state.values, registry=registry)
-    place = step.absolute().parent.parent / "tokenizer"
-    try:
-        tokenizer = resolved.config.tokenizer.load(place)
-    except TokenizerError as error:
-        raise ModelLoadError(f"{place}: {error}") from error
-    if tokenizer.fingerprint != state.tokenizer:
-        raise ModelLoadError(
-            f"{place}: is not the tokenizer that {step} was trained with: its fingerprint is "
-            f"{tokenizer.fingerprint[:12]}, expected {state.tokenizer[:12]}"
-        )
-    model = Model.build(resolved.config, tokenizer.vocabulary)
-    with going_back(back):
-        read_tensors(step, state, "ema", into=named_tensors(model))
-    return Checkpoint(model.eval(), tokenizer, resolved, state, step)
+    return step, state, resolved

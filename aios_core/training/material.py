@@ -85,8 +85,8 @@ class Material(Protocol):
         ...
 
     @property
-    def embedding(self) -> Any:
-        """Who made the vectors of the memories trained with; None: there are none."""
+    def embedding(self) -> str:
+        """Who made the vectors of the memories trained with; empty: there are none."""
         ...
 
     def keep(self, folder: Path) -> None:
@@ -141,7 +141,7 @@ class Texts:
         return self.prepared.fingerprint
 
     @property
-    def embedding(self) -> Any:
+    def embedding(self) -> str:
         """Of the memories."""
         return cues.source(self.resolved.config, self.prepared.tokenizer).maker
 

@@ -10,6 +10,7 @@ def aios_datasets() -> dict[str, str]:
     """Names and where they are defined."""
     return {
         "countdown": "aios_plugins.datasets.countdown:Countdown",
+        "digits": "aios_plugins.datasets.digits:Digits",
         "file": "aios_plugins.datasets.file:File",
         "hf": "aios_plugins.datasets.hf:HuggingFace",
         "memories": "aios_plugins.datasets.memories:Memories",

@@ -10,5 +10,6 @@ def aios_projection_heads() -> dict[str, str]:
     """Names and where they are defined."""
     return {
         "linear": "aios_plugins.heads.linear:Linear",
+        "patches": "aios_plugins.heads.patches:Patches",
         "text": "aios_plugins.heads.text:Text",
     }

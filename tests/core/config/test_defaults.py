@@ -22,6 +22,7 @@ CONFIG = {
     "name": ("run", "", "nothing"),
     "seed": (0, "[0, 2**63 - 1]", "training"),
     "mode": ("diffusion", "", "training"),
+    "roles": (None, "", "training"),
     "tasks": ({}, "", "training"),
     "diffusion.length": (128, "[1, 2**20]", "training"),
     "diffusion.packing": ("documents", "", "training"),
@@ -428,7 +429,7 @@ def test_numbers_are_taken_to_their_bounds_and_no_further(name):
 
 def test_what_a_key_makes_void_is_what_was_promised():
     """Of what is trained: training and evaluation; of what is measured: evaluation alone."""
-    given: dict = {"tasks": {"fill": {}}}
+    given: dict = {"roles": {}, "tasks": {"fill": {}}}
     for name in UNSET:
         section, _, key = name.partition(".")
         value = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from attrs import evolve
 
-from aios_core.training import progress, trainer
+from aios_core.training import material, progress, trainer
 from aios_core.training.data import prepare
 from aios_core.training.learner import Step
 from aios_core.training.trainer import train
@@ -90,8 +90,8 @@ def test_what_a_training_takes_is_said_by_its_first_steps(
 
     said = []
     monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    monkeypatch.setattr(trainer, "announce", lambda *_: said.append((begun[:], _[-2:])))
-    monkeypatch.setattr(trainer.Learner, "step", step)
+    monkeypatch.setattr(material, "announce", lambda *_: said.append((begun[:], _[-2:])))
+    monkeypatch.setattr(material.Learner, "step", step)
     every = (f"training.{what}_every=10" for what in ("evaluate", "checkpoint"))
     setting = tiny("training.steps=39", f"training.log_every={log_every}", *every)
     with pytest.raises(KeyboardInterrupt):
