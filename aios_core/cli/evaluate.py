@@ -74,7 +74,9 @@ def command(
       aios evaluate runs/text --arm "cosine · ancestral · steps 16" --base
       aios evaluate runs/demo --other-rows --set dataset.clues=0.2
     """  # noqa: D301  # \b is for click
+    from aios_core.cli.joint import print_joint
     from aios_core.experiment.evaluate import evaluate_run
+    from aios_core.experiment.joint import evaluate_joint, is_joint
     from aios_core.training.measured import OtherTextsError
 
     check_overrides(overrides, {"dataset.path": "texts"})
@@ -85,6 +87,18 @@ def command(
     if texts is not None and split != "validation":
         raise click.UsageError("--texts measures on all of FILE: leave out --split")
     own, twin = chosen()
+    if is_joint(folder):
+        if base or texts is not None or other_rows or split != "validation":
+            raise click.UsageError(
+                f"{folder}: is a run of several modalities, which is measured on its own held-out "
+                "rows; leave out --base, --texts, --other-rows and --split"
+            )
+        joint = evaluate_joint(folder, overrides=(*own, *overrides))
+        if as_json:
+            print_json(joint)
+        else:
+            print_joint(joint)
+        return
     try:
         results = evaluate_run(
             folder,

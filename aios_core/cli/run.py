@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -18,9 +18,14 @@ from aios_core.cli.common import (
 from aios_core.cli.evaluate import print_evaluation
 from aios_core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from aios_core.config import Resolved
+
 _OURS: Final = (
     "checkpoints",
     "evolution",
+    "modalities",
+    "samples",
     "tokenizer",
     "twin",
     "evaluation.json",
@@ -85,6 +90,9 @@ def command(
     if fresh:
         check_apart(resolved, folder)
         _clear(folder)
+    if resolved.config.modalities:
+        _run_joint(resolved, folder, as_json=as_json)
+        return
     prepared = ready(resolved, folder, data=data)
     with logs.to_file(folder / "run.log"):
         saved, results = run(resolved, folder, prepared, progress=not as_json)
@@ -96,6 +104,25 @@ def command(
         )
         return
     print_evaluation(results)
+    click.echo(f"\n{folder}")
+
+
+def _run_joint(resolved: Resolved, folder: Path, *, as_json: bool) -> None:
+    """Train a network of several modalities."""
+    from aios_core import logs
+    from aios_core.cli.joint import print_joint
+    from aios_core.experiment.joint import run_joint
+    from aios_core.joint.material import Media
+    from aios_core.training.going_on import check_same
+
+    check_same(resolved, folder)
+    media = Media.of(resolved)
+    with logs.to_file(folder / "run.log"):
+        saved, results = run_joint(resolved, folder, media, progress=not as_json)
+    if as_json:
+        print_json({"folder": str(folder), "checkpoint": str(saved), **results})
+        return
+    print_joint(results)
     click.echo(f"\n{folder}")
 
 

@@ -11,6 +11,7 @@ import attrs
 import click
 from click.core import ParameterSource
 
+from aios_core.cli import joint
 from aios_core.cli.common import check_overrides, json_option, print_json, set_option
 from aios_core.cli.generation import generation_options, given_options
 from aios_core.cli.network import chosen, network_argument
@@ -105,6 +106,7 @@ _KEYS: Final = {
     "[default: the store of the run, if it was trained with one and a prompt is given]",
 )
 @click.option("--no-memory", is_flag=True, help="Do not use the memories of the run.")
+@joint.options
 @generation_options
 @click.option("--watch", is_flag=True, help="Show the first sample while it is generated.")
 @click.option(
@@ -151,6 +153,13 @@ def command(
       aios sample runs/text --sampler threshold --block-size 16 --cache dual
       aios sample runs/text --prompt "Return the" --guidance-scale 2 --negative-prompt "Print"
 
+    Of a run of several modalities, any of them from any others:
+
+    \b
+      aios sample runs/digits --text seven --to image,audio -o out/
+      aios sample runs/digits --image out/image-0.png --to text
+      aios sample runs/digits --to text,image,audio --order text -n 4 -o out/
+
     With memories, for a model that was trained with some:
 
     \b
@@ -159,6 +168,8 @@ def command(
       aios sample runs/mem --prompt "The gate" --memory runs/store --guidance-scale 2
     """  # noqa: D301, E501  # \b is for click
     check_overrides(overrides, _KEYS, _SECTIONS)
+    if joint.served(click.get_current_context(), folder, generation):
+        return
     if prompt is not None and prompts is not None:
         raise click.UsageError("--prompts has the texts that samples start with; leave --prompt")
     starts = prompt is not None or prompts is not None

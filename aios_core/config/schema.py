@@ -236,6 +236,8 @@ class EvaluationConfig:
     """Sequences a forward pass."""
     max_tokens: int | None = field(default=None, validator=validators.optional(_count))
     """Measure on the first so many held-out tokens; unset: on all."""
+    guidance_scale: float = field(default=1.0, validator=[validators.ge(-1e6), validators.le(1e6)])
+    """By which samples of several modalities follow what they are given; 1 is without guidance."""
     task: str | None = None
     """Measure on held-out rows as one of ``[tasks]`` turns them, those that serve it; unset: on all
     rows as they are."""
@@ -469,8 +471,8 @@ def _together(self: Config, _attribute: Attribute[Any], value: tuple[Modality, .
         spaces.add(frozenset(modality.objective.spaces))
         if not frozenset.intersection(*spaces):
             raise ValueError(
-                f"entry {number}: its head, corruption and objective are not all for tokens, or all "
-                "for numbers; expected components of one space"
+                f"entry {number}: its head, corruption and objective are not all for tokens, or "
+                "all for numbers; expected components of one space"
             )
 
 

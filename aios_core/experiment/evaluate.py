@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from aios_core.config.schema import Config
     from aios_core.contracts import Metric, Split, TrainedTokenizer
     from aios_core.diffusion.model import Model
+    from aios_core.joint.trained import TrainedJoint
     from aios_core.registry import Registry
     from aios_core.training.checkpoint import Checkpoint
     from aios_core.training.corpus import Corpus
@@ -282,7 +283,7 @@ def evaluate_run(
         if other or texts is not None
         else []
     )
-    resolved = _overridden(trained, [override for override in overrides if override not in reading])
+    resolved = overridden(trained, [override for override in overrides if override not in reading])
     check_sampling(resolved.config, trained.tokenizer)
     if texts is not None:
         measured = others(trained, texts, reading)
@@ -349,7 +350,12 @@ def machine(where: torch.device) -> str:
     return f"{platform.system()} {name}, device {where.type}"
 
 
-def _overridden(trained: Checkpoint, overrides: Sequence[str]) -> Resolved:
+def overridden(trained: Checkpoint | TrainedJoint, overrides: Sequence[str]) -> Resolved:
+    """The configuration of a run with other settings of its evaluation.
+
+    Raises:
+        ConfigError: an override is wrong, or would need another training.
+    """
     resolved = trained.resolved
     if not overrides:
         return resolved

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from attrs import evolve, field, fields, frozen
+from attrs import evolve, frozen
 from torch import Tensor
 
+from aios_core.config import resolve
 from aios_core.contracts import Sampler, Vocabulary
-from aios_core.diffusion.lockstep import Guidance, Lockstep, Target
+from aios_core.diffusion.lockstep import Guidance, Lockstep, Made, Target
 from aios_core.diffusion.random import row_seed
 from aios_core.errors import DataError, InferenceError
 from aios_core.joint.patterns import Trained, patterns_of
@@ -33,7 +34,8 @@ class JointOutput:
     """By the name of the segment: texts, uint8 pictures (H, W, C), `Sound`s, one a row."""
     shown: dict[str, list[Shown]]
     """The same as files: UTF-8, PNG, WAV."""
-    seeds: list[int]
+    seed: int
+    """Of all rows; row i follows from it and i."""
     nfe: int
     """Calls of the network, each for all rows: those of the longest segment of each stage."""
     seconds: float
@@ -51,22 +53,41 @@ class JointEngine:
     trained: TrainedJoint
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str | None = None) -> JointEngine:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        overrides: Sequence[str] = (),
+        device: str | None = None,
+    ) -> JointEngine:
         """Read a run of several modalities.
 
         Args:
             folder: of the run.
+            overrides: ``key=value`` each, of its settings of sampling.
             device: a torch device; None: that of the run's configuration.
 
         Raises:
             ModelLoadError: there is none, or it is damaged.
         """
         trained = load(Path(folder))
+        if overrides:
+            changed = resolve(trained.resolved.values, overrides=overrides)
+            trained = evolve(trained, resolved=changed)
         training = trained.resolved.config.training
         if device is not None:
             training = evolve(training, device=device)
         trained.model.to(devices.choose(training))
         return cls(trained)
+
+    def sampler(self, name: str) -> Sampler:
+        """A sampler by its registry name, with its defaults.
+
+        Raises:
+            PluginError: there is none.
+        """
+        made: Sampler = self.trained.resolved.registry.get("sampler", name).load()()
+        return made
 
     @cached_property
     def known(self) -> Trained:
@@ -119,7 +140,7 @@ class JointEngine:
                 name, or one for all that is given.
             guidance_interval: times between which guidance applies.
             temperature: of tokens; unset: as configured.
-            order: names of ``to`` in stages, each seeing what is made before it; unset: all at once.
+            order: names of ``to`` in stages, each seeing what was made before; unset: all at once.
             mask: (H, W) bool, what of a given picture is to be painted anew.
             sampler: instead of the run's.
 
@@ -153,17 +174,79 @@ class JointEngine:
         made = Lockstep(self.trained.model, guidance).sample(
             states, targets, seeds=seeds, order=order
         )
+        return self._output(made, to, given=given, mask=mask, began=began, seed=seed)
+
+    def _output(
+        self,
+        made: Made,
+        to: Sequence[str],
+        *,
+        given: Mapping[str, Any],
+        mask: Any,
+        began: float,
+        seed: int,
+    ) -> JointOutput:
         items = {
             name: [
                 self._kept(name, self._codec(name).decode(row), given, mask)
-                for row in made.states[name].float().cpu().numpy()
+                for row in made.states[name].cpu().numpy()
             ]
             for name in to
         }
         shown = {
             name: [self._codec(name).show(item) for item in each] for name, each in items.items()
         }
-        return JointOutput(items, shown, seeds, made.nfe, time.perf_counter() - began)
+        return JointOutput(items, shown, seed, made.nfe, time.perf_counter() - began)
+
+    @torch.no_grad()
+    def batch(
+        self,
+        given: Mapping[str, Sequence[Any]],
+        *,
+        to: Sequence[str],
+        first: int,
+        count: int,
+        guidance_scale: float = 1.0,
+        order: Sequence[Sequence[str]] | None = None,
+    ) -> JointOutput:
+        """Segments of rows that differ in what is given, by the run's settings.
+
+        Args:
+            given: items by name, one a row.
+            to: names of what is made.
+            first: number of the first row, which decides its draws.
+            count: B, rows.
+            guidance_scale: of all that is given.
+            order: as for `generate`.
+
+        Raises:
+            InferenceError, DataError: as for `generate`.
+        """
+        began, config = time.perf_counter(), self.trained.resolved.config
+        scales = self._scales(guidance_scale, given)
+        self.known.check(given, [list(to)] if order is None else order, scales)
+        sampling = config.sampling
+        targets = {
+            name: Target(
+                self._sampler(name, None, None),
+                temperature=sampling.temperature,
+                spacing=sampling.spacing,
+            )
+            for name in to
+        }
+        states = {
+            name: torch.cat([self._state(name, item) for item in each])
+            for name, each in given.items()
+        }
+        made = Lockstep(
+            self.trained.model, {name: Guidance(scale) for name, scale in scales.items()}
+        ).sample(
+            states,
+            targets,
+            seeds=[row_seed(config.seed, row) for row in range(first, first + count)],
+            order=order,
+        )
+        return self._output(made, to, given={}, mask=None, began=began, seed=config.seed)
 
     def _codec(self, name: str) -> Codec:
         return self.trained.codecs[name]
@@ -211,7 +294,7 @@ class JointEngine:
         if space not in sampler.spaces and given is None:
             registry = self.trained.resolved.registry
             sampler = registry.get("sampler", str(registry.kinds["sampler"].default)).load()()
-        if steps is not None and any(each.name == "steps" for each in fields(type(sampler))):
+        if steps is not None and hasattr(sampler, "steps"):
             sampler = evolve(sampler, steps=steps)  # type: ignore[misc]
         return sampler
 

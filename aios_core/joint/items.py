@@ -96,8 +96,8 @@ def _sound(path: Path) -> Sound:
                     "16 bits"
                 )
             data = file.readframes(file.getnframes())
-            samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32) / 32768
-            return Sound(samples, file.getframerate())
+            samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2") / np.float32(32768)
+            return Sound(samples.astype(np.float32), file.getframerate())
     except (wave.Error, EOFError) as error:
         raise DataError(f"{path}: is no WAV: {error!s:.100}") from error
 

@@ -40,7 +40,6 @@ class JointLearner:
     def __init__(self, config: Config, rows: JointRows) -> None:
         self._config, self._device = config, devices.choose(config.training)
         self._modalities = {modality.name: modality for modality in config.modalities}
-        self._objectives = {name: each.objective for name, each in self._modalities.items()}
         self._asking = Asking(config, rows.train)
         self._held_out = Asking(config, rows.held_out)
         self.model = built(config, rows.codecs).to(self._device)
@@ -93,7 +92,7 @@ class JointLearner:
             torch.manual_seed(dropout)
             for start in range(0, rows, training.batch_size):
                 part = drawn.part(start, start + training.batch_size)
-                losses = self._losses(part)
+                losses = parts_of(self._config, self.model, part)
                 if recorded and start == 0:
                     shares = self._shares(losses)
                 loss = sum(losses.values(), torch.zeros((), device=self._device))
@@ -109,15 +108,6 @@ class JointLearner:
         self.average.update(step)
         return done
 
-    def _losses(self, part: Drawn) -> dict[str, Tensor]:
-        """The weighted part of each modality, whose sum is the loss."""
-        with devices.autocast(self._config.training, self._device):
-            losses = joint_losses(self.model, self._objectives, part.rows, part.times, part.random)
-            return {
-                name: mean_loss(self.model.part(name), each) * self._modalities[name].weight
-                for name, each in losses.items()
-            }
-
     def _shares(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Share of each modality in the squared norms of the gradients of the trunk (M19).
 
@@ -126,8 +116,8 @@ class JointLearner:
         trunk = list(self.model.backbone.parameters())
         squares = {}
         for name, loss in losses.items():
-            found = torch.autograd.grad(loss, trunk, retain_graph=True, allow_unused=True)
-            norms = [each.float().square().sum() for each in found if each is not None]
+            gradients = torch.autograd.grad(loss, trunk, retain_graph=True, allow_unused=True)
+            norms = [each.float().square().sum() for each in gradients if each is not None]
             squares[name] = torch.stack(norms).sum() if norms else loss.detach() * 0
         total = torch.stack(list(squares.values())).sum().clamp(min=1e-30)
         return {f"gradient.{name}": square / total for name, square in squares.items()}
@@ -141,19 +131,11 @@ class JointLearner:
         with blamed(self._config.optimizer, "step"):
             self._stepper.step(done.learning_rate, skip=skip)
 
-    @torch.no_grad()
     def held_out_loss(self) -> float:
         """What training minimises, of held-out rows under the averaged weights and fixed draws."""
-        training = self._config.training
         with self.average.swapped():
-            self.model.eval()
-            drawn = self._held_out.spread(training.evaluate_windows)
-            total, size = 0.0, training.batch_size
-            for start in range(0, len(drawn), size):
-                part = drawn.part(start, min(start + size, len(drawn)))
-                total += sum(each.item() for each in self._losses(part).values()) * len(part)
-            self.model.train()
-        return total / len(drawn)
+            losses = measured(self._config, self._held_out, self.model)
+        return sum(losses.values())
 
     def parts(self) -> dict[Part, dict[str, Tensor]]:
         """Everything that a checkpoint keeps; the tensors are the live ones."""
@@ -177,3 +159,35 @@ def built(config: Config, codecs: Mapping[str, object]) -> Joint:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return Joint(config.backbone, named)  # type: ignore[arg-type]
+
+
+def parts_of(config: Config, model: Joint, drawn: Drawn) -> dict[str, Tensor]:
+    """The weighted part of each modality, whose sum is the loss."""
+    objectives = {modality.name: modality.objective for modality in config.modalities}
+    with devices.autocast(config.training, model.device):
+        losses = joint_losses(model, objectives, drawn.rows, drawn.times, drawn.random)
+        return {
+            modality.name: mean_loss(model.part(modality.name), losses[modality.name])
+            * modality.weight
+            for modality in config.modalities
+        }
+
+
+@torch.no_grad()
+def measured(config: Config, asking: Asking, model: Joint) -> dict[str, float]:
+    """The parts of the loss on ``training.evaluate_windows`` rows, by the same draws each time."""
+    was = model.training
+    model.eval()
+    drawn, size = asking.spread(config.training.evaluate_windows), config.training.batch_size
+    totals: dict[str, float] = {}
+    for start in range(0, len(drawn), size):
+        part = drawn.part(start, min(start + size, len(drawn)))
+        for name, loss in parts_of(config, model, part).items():
+            totals[name] = totals.get(name, 0.0) + loss.item() * len(part) / len(drawn)
+    model.train(was)
+    return totals
+
+
+def held_out_losses(config: Config, rows: JointRows, model: Joint) -> dict[str, float]:
+    """The parts of the loss on held-out rows, by name."""
+    return measured(config, Asking(config, rows.held_out), model)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 class Learning(Protocol):
     """A network while it learns, as the loop of a training sees it."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """The network, with the weights as the optimiser sees them."""
+        ...
 
     @property
     def tokens(self) -> int:

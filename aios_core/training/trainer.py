@@ -86,7 +86,7 @@ def _train(
 ) -> Path:
     config, before = resolved.config, check_same(resolved, folder)
     texts = prepare(resolved) if prepared is None else prepared
-    material = Texts(resolved, texts) if isinstance(texts, Prepared) else texts
+    material: Material = Texts(resolved, texts) if isinstance(texts, Prepared) else texts
     begins, data = material.begins, material.data
     if before and before.state.data != data:
         raise TrainingError(

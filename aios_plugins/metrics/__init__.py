@@ -13,6 +13,7 @@ def aios_metrics() -> dict[str, str]:
         "distinct": "aios_plugins.metrics.distinct:Distinct",
         "entropy": "aios_plugins.metrics.entropy:Entropy",
         "exact-match": "aios_plugins.metrics.exact_match:ExactMatch",
+        "judged": "aios_plugins.metrics.judged:Judged",
         "information": "aios_plugins.metrics.information:Information",
         "evolution": "aios_plugins.metrics.evolution:Evolution",
         "likelihood": "aios_plugins.metrics.likelihood:Likelihood",

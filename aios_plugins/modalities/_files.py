@@ -92,8 +92,5 @@ def check_all(codec: Codec, items: Iterable[Any], what: str) -> None:
     Raises:
         DataError: one is refused, or there is none.
     """
-    number = 0
-    for number, item in enumerate(items, 1):
-        codec.encode(item)
-    if not number:
-        spread([], what)
+    if not [codec.encode(item) for item in items]:
+        raise DataError(f"no {what} to fit a codec to; expected at least one")

@@ -35,17 +35,18 @@ def bands(rate: int, window: int, count: int) -> NDArray[np.float64]:
     empty = weights.sum(-1) == 0
     nearest = np.abs(frequencies - edges[1:-1, None]).argmin(-1)
     weights[empty, nearest[empty]] = 1.0
-    return weights
+    return np.asarray(weights, np.float64)
 
 
 @cache
 def _inverse(rate: int, window: int, count: int) -> NDArray[np.float64]:
-    return np.linalg.pinv(bands(rate, window, count))
+    return np.asarray(np.linalg.pinv(bands(rate, window, count)), np.float64)
 
 
 @cache
 def _hann(window: int) -> NDArray[np.float64]:
-    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    made: NDArray[np.float64] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    return made
 
 
 def _frames(samples: NDArray[np.floating], window: int, hop: int) -> NDArray[np.complex128]:
@@ -65,9 +66,8 @@ def _samples(spectra: NDArray[np.complex128], window: int, hop: int) -> NDArray[
         total[place] += frame
         weight[place] += hann * hann
     kept = slice(window // 2, window // 2 + length)
-    return total[kept] / weight[kept].clip(
-        0.1
-    )  # the last samples are in the end of one window alone
+    # The last samples are in the end of one window alone.
+    return np.asarray(total[kept] / weight[kept].clip(0.1), np.float64)
 
 
 def log_mel(

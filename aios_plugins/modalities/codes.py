@@ -89,7 +89,7 @@ class Codes(Modality):
     size: int = field(default=1024, validator=[validators.ge(2), validators.le(2**20)])
     """Entries of the codebook; those of a residual quantizer have one size at all levels."""
     grid: tuple[int, ...] = field(default=(16,))
-    """Codes along each axis: (75,) of a line, (16, 16) of a picture, (75, 8) of frames and levels."""
+    """Codes along each axis: [75] of a line, [75, 8] of frames and levels of a quantizer."""
     weight: float = field(default=0.1, validator=[validators.gt(0), validators.le(1e6)])
     """Of its part of the loss."""
     head: ProjectionHead = part("head", "text")

@@ -54,7 +54,7 @@ class Levels(Codec):
         """
         x = samples_of(item, self.rate, self.samples, cut=self.cut).astype(np.float64).clip(-1, 1)
         y = np.sign(x) * np.log1p(_MU * np.abs(x)) / np.log1p(_MU)
-        return np.floor((y + 1) / 2 * 256).clip(0, 255).astype(np.int32)
+        return np.asarray(np.floor((y + 1) / 2 * 256).clip(0, 255), np.int32)
 
     def known(self, item: Any) -> NDArray[np.bool_]:
         """Those of the samples."""

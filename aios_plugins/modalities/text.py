@@ -29,7 +29,7 @@ Unit = Literal["character", "word"]
 
 @frozen
 class Spelled(Codec):
-    """Texts by a list of symbols; what is behind a shorter one is an end, as often as there is room."""
+    """Texts by a list of symbols; behind a shorter one all positions are ends."""
 
     symbols: tuple[str, ...]
     """Characters or words; their places are their ids."""

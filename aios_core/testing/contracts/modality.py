@@ -39,12 +39,13 @@ class ModalityContract(Contract["Modality"]):
     @classmethod
     def try_out(cls, plugin: Modality) -> None:
         """What it fits is a codec of the class that it names."""
-        codec = expect(plugin.fit(_items(plugin)), Codec, "fit")
+        codec = plugin.fit(_items(plugin))
+        assert isinstance(codec, Codec), "fit gives no Codec"
         assert type(codec) is plugin.codec, (
             f"fit gives a {type(codec).__name__}, and codec says {plugin.codec.__name__}; expected "
             "one class"
         )
-        expect(codec.space, Space, "space")
+        assert isinstance(codec.space, Space), "space is no Space"
 
     def test_states_are_of_the_space_and_the_grid(self, instance: Modality) -> None:
         """(L,) int32 tokens below the vocabulary's size, none a mask, or finite (L, C) float32."""
@@ -67,8 +68,8 @@ class ModalityContract(Contract["Modality"]):
         """To `error` where a suite says one, and to the last token where states are tokens."""
         codec = fitted(instance)
         for item in _items(instance):
-            state = codec.encode(item)
-            again = codec.encode(codec.decode(state))
+            state: NDArray[Any] = codec.encode(item)
+            again: NDArray[Any] = codec.encode(codec.decode(state))
             if isinstance(codec.space, Vocabulary):
                 assert np.array_equal(state, again)
             elif self.error is not None:

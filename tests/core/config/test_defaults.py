@@ -66,6 +66,7 @@ CONFIG = {
     "evaluation.draws": (4, "[1, 2**20]", "evaluation"),
     "evaluation.batch_size": (64, "[1, 2**20]", "evaluation"),
     "evaluation.max_tokens": (None, "[1, 10**9]", "evaluation"),
+    "evaluation.guidance_scale": (1.0, "[-1e6, 1e6]", "evaluation"),
     "evaluation.task": (None, "", "evaluation"),
     "evolution.level": (None, "", "evaluation"),
     "evolution.share": (0.1, "(0.0, 1.0]", "evaluation"),

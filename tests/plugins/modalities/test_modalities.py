@@ -109,7 +109,7 @@ def test_a_sound_of_another_rate_or_length_is_refused():
     with pytest.raises(DataError, match="has 16000 samples a second; expected 8000"):
         codec.encode(Sound(np.zeros(8, np.float32), 16000))
     with pytest.raises(
-        DataError, match='is 0.625 s long; expected at most 0.512 s, or long = "cut"'
+        DataError, match=r'is 0\.625 s long; expected at most 0\.512 s, or long = "cut"'
     ):
         codec.encode(Sound(np.zeros(5000, np.float32), 8000))
     with pytest.raises(DataError, match="no finite numbers"):
