@@ -27,6 +27,8 @@ WORDS: Final = (
 FILE: Final = Path(__file__).with_name("digits.npz")
 _SHA256: Final = "62e9acef83b4e9ec11f6c19698f65476953147eeb36be8500c0c6f9c5bf7dd0a"
 _RATE: Final = 8000
+_LONGEST: Final = 4096
+"""Samples of a varied take."""
 
 
 @frozen
@@ -35,7 +37,7 @@ class Digits(Dataset):
 
     Pictures are the 1,797 of the UCI optical digits (E. Alpaydin and C. Kaynak, CC BY 4.0), grey,
     8 x 8, or 16 x 16 by linear interpolation; the last tenth is held out. Speech was made with
-    flite: ten words by four voices in two manners, 8 kHz, at most 0.45 s; of each word one take of
+    flite: ten words by four voices in two manners, 8 kHz, at most 0.51 s; of each word one take of
     eight is held out, and those to train on are varied in speed, loudness and place. A picture
     stands with another take of its word in each row. Segments are named ``text``, ``image`` and
     ``audio``.
@@ -111,11 +113,12 @@ def _sound(
         return Sound(_samples(data, held_out), _RATE)
     others = takes[takes != held_out]
     samples = _samples(data, int(others[random.integers(len(others))]))
-    speed, gain = random.uniform(0.92, 1.1), random.uniform(0.7, 1.1)
+    speed, gain = random.uniform(0.8, 1.25), random.uniform(0.6, 1.2)
     places = np.arange(int(len(samples) / speed)) * speed
     varied = np.interp(places, np.arange(len(samples)), samples) * gain
     quiet = np.zeros(int(random.integers(0, 160)))
-    made = np.concatenate((quiet, varied)) + random.normal(size=len(quiet) + len(varied)) * 1e-3
+    made = np.concatenate((quiet, varied))[:_LONGEST]
+    made += random.normal(size=len(made)) * random.uniform(0, 4e-3)
     return Sound(made.clip(-1, 1).astype(np.float32), _RATE)
 
 
