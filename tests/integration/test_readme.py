@@ -54,7 +54,9 @@ def test_commands_run_as_they_stand(tmp_path):
     }
     run = [line for line in commands() if not line.startswith("make ")]
     assert len(run) > 15
-    for line in run:
+    for command in run:
+        # Five minutes of training show nothing here that some steps do not.
+        line = command.replace("digits.toml", "digits.toml --set training.steps=30")
         done = subprocess.run(
             line,
             shell=True,
