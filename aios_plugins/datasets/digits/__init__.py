@@ -27,6 +27,8 @@ WORDS: Final = (
 FILE: Final = Path(__file__).with_name("digits.npz")
 _SHA256: Final = "62e9acef83b4e9ec11f6c19698f65476953147eeb36be8500c0c6f9c5bf7dd0a"
 _RATE: Final = 8000
+_REPEATS: Final = 4
+"""Rows of each picture to train on, each with another sound."""
 _LONGEST: Final = 4096
 """Samples of a varied take."""
 
@@ -45,8 +47,6 @@ class Digits(Dataset):
 
     size: Literal[8, 16] = field(default=16, validator=validators.in_((8, 16)))
     """Height and width of a picture."""
-    repeats: int = field(default=4, validator=[validators.ge(1), validators.le(1000)])
-    """Rows of each picture to train on, each with another sound."""
     seed: int = field(default=0, validator=[validators.ge(0), validators.le(2**32 - 1)])
     """Decides which sound a picture stands with, and how that is varied."""
 
@@ -61,7 +61,7 @@ class Digits(Dataset):
         border = len(pixels) - len(pixels) // 10
         own = range(border) if split == "train" else range(border, len(pixels))
         random = np.random.default_rng([self.seed, split == "train"])
-        for repeat in range(self.repeats if split == "train" else 1):
+        for repeat in range(_REPEATS if split == "train" else 1):
             for number in own:
                 digit = int(classes[number])
                 sound = _sound(data, digit, random, train=split == "train")

@@ -142,6 +142,6 @@ def test_a_run_is_measured_in_every_direction(tiny, tmp_path):
     assert (tmp_path / "samples/to-text+image+audio/audio-0.wav").is_file()
     again = evaluate_joint(tmp_path, registry=resolved.registry)
     assert again["samples"]["metrics"] == results["samples"]["metrics"]
+    other = Media.of(tiny("dataset.count=50"))
     with pytest.raises(DataError, match="was trained on other rows than there are now"):
-        other = Media.of(tiny("dataset.count=50"))
         evaluate_joint(tmp_path, registry=resolved.registry, media=other)

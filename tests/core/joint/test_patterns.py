@@ -53,7 +53,7 @@ def test_what_was_never_trained_is_refused_by_name():
 
     with pytest.raises(InferenceError, match="image alone was never trained; expected a share"):
         trained.check([], [["image"]], [])
-    with pytest.raises(InferenceError, match="image alone .*, which guidance by text asks"):
+    with pytest.raises(InferenceError, match=r"image alone .*, which guidance by text asks"):
         trained.check(["text"], [["image"]], ["text"])
     with pytest.raises(InferenceError, match="audio and image from text was never trained"):
         trained.check(["text"], [["image", "audio"]], [])

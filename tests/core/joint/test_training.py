@@ -109,7 +109,7 @@ def test_what_was_trained_is_read_back(tiny, tmp_path):
 
     assert media.rows.codecs == back.codecs
     assert (6, media.fingerprint) == (back.state.step, back.state.texts)
-    with pytest.raises(ModelLoadError, match="is a network of several modalities .text, image"):
+    with pytest.raises(ModelLoadError, match=r"is a network of several modalities .text, image"):
         checkpoint.load(tmp_path, registry=resolved.registry)
 
 
@@ -120,7 +120,7 @@ def test_another_codec_is_refused(tiny, tmp_path, file):
     path = tmp_path / "modalities" / file
     path.write_text(path.read_text().replace("4", "5").replace("audio", "image"))
 
-    with pytest.raises(ModelLoadError, match="other codecs|cannot be read|is damaged"):
+    with pytest.raises(ModelLoadError, match=r"other codecs|cannot be read|is damaged"):
         load(tmp_path, registry=resolved.registry)
     path.write_bytes(b"{")
     with pytest.raises(ModelLoadError, match=path.name):
