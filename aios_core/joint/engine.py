@@ -45,9 +45,7 @@ class JointOutput:
 class JointEngine:
     """A network of several modalities, ready to be asked.
 
-    Examples:
-        >>> engine = JointEngine.load("runs/digits")  # doctest: +SKIP
-        >>> picture = engine.diffuse("seven", modality="image")[0]  # doctest: +SKIP
+    As in ``JointEngine.load("runs/digits").diffuse("seven", modality="image")``.
     """
 
     trained: TrainedJoint

@@ -16,13 +16,13 @@ from aios_core import kinds
 from aios_core.config import keys, resolve
 from aios_core.config.schema import config_class
 from aios_core.config.types import fields, hints
-from aios_core.registry import Registry
+from aios_core.registry import PART, Registry
 
 CONFIG = {
     "name": ("run", "", "nothing"),
     "seed": (0, "[0, 2**63 - 1]", "training"),
     "mode": ("diffusion", "", "training"),
-    "roles": (None, "", "training"),
+    "roles": (None, "", "nothing"),  # without modalities
     "tasks": ({}, "", "training"),
     "diffusion.length": (128, "[1, 2**20]", "training"),
     "diffusion.packing": ("documents", "", "training"),
@@ -307,6 +307,58 @@ COMPONENTS = {
     "tokenizer.tiktoken.encoding": (..., ""),
     "tokenizer.tiktoken.parse_special": (False, ""),
     "tracker.wandb.project": ("ai-os-diffusion", ""),
+    "dataset.digits.size": (16, ""),
+    "dataset.digits.seed": (0, "[0, 2**32 - 1]"),
+    "head.patches.bottleneck": (64, "[1, 2**16]"),
+    "metric.judged.label": ("text", ""),
+    "metric.judged.passes": (4, "[1, 1000]"),
+    "modality.codes.name": ("codes", ""),
+    "modality.codes.size": (1024, "[2, 2**20]"),
+    "modality.codes.grid": ((16,), ""),
+    "modality.codes.weight": (0.1, "(0.0, 1e6]"),
+    "modality.codes.head": ({"type": "text"}, ""),
+    "modality.codes.corruption": ({"type": "absorbing"}, ""),
+    "modality.codes.noise": ({"type": "loglinear"}, ""),
+    "modality.codes.objective": ({"type": "nelbo"}, ""),
+    "modality.mel.name": ("audio", ""),
+    "modality.mel.rate": (8000, "[100, 10**6]"),
+    "modality.mel.frames": (32, "[1, 2**16]"),
+    "modality.mel.bands": (32, "[1, 1024]"),
+    "modality.mel.window": (256, "[4, 2**16]"),
+    "modality.mel.hop": (128, "[1, 2**16]"),
+    "modality.mel.group": (1, "[1, 2**16]"),
+    "modality.mel.long": ("refuse", ""),
+    "modality.mel.weight": (1.0, "(0.0, 1e6]"),
+    "modality.mel.head": ({"type": "linear"}, ""),
+    "modality.mel.corruption": ({"type": "gaussian"}, ""),
+    "modality.mel.noise": ({"type": "flow"}, ""),
+    "modality.mel.objective": ({"type": "squared-error"}, ""),
+    "modality.mulaw.name": ("audio", ""),
+    "modality.mulaw.rate": (8000, "[100, 10**6]"),
+    "modality.mulaw.samples": (1024, "[1, 2**20]"),
+    "modality.mulaw.long": ("refuse", ""),
+    "modality.mulaw.weight": (0.1, "(0.0, 1e6]"),
+    "modality.mulaw.head": ({"type": "text"}, ""),
+    "modality.mulaw.corruption": ({"type": "absorbing"}, ""),
+    "modality.mulaw.noise": ({"type": "loglinear"}, ""),
+    "modality.mulaw.objective": ({"type": "nelbo"}, ""),
+    "modality.pixels.name": ("image", ""),
+    "modality.pixels.size": ((28, 28), ""),
+    "modality.pixels.channels": (1, ""),
+    "modality.pixels.patch": (4, "[1, 256]"),
+    "modality.pixels.weight": (1.0, "(0.0, 1e6]"),
+    "modality.pixels.head": ({"type": "patches"}, ""),
+    "modality.pixels.corruption": ({"type": "gaussian"}, ""),
+    "modality.pixels.noise": ({"type": "flow"}, ""),
+    "modality.pixels.objective": ({"type": "squared-error"}, ""),
+    "modality.text.name": ("text", ""),
+    "modality.text.unit": ("character", ""),
+    "modality.text.length": (None, "[1, 2**16]"),
+    "modality.text.weight": (0.1, "(0.0, 1e6]"),
+    "modality.text.head": ({"type": "text"}, ""),
+    "modality.text.corruption": ({"type": "absorbing"}, ""),
+    "modality.text.noise": ({"type": "loglinear"}, ""),
+    "modality.text.objective": ({"type": "nelbo"}, ""),
 }
 """The same of every component of ours; `...`: it must be said."""
 
@@ -319,6 +371,7 @@ KINDS = {
     "head": ("text", "training"),
     "backbone": ("transformer", "training"),
     "conditioner": ("none", "training"),
+    "modalities": ([], "nothing"),  # while there are none
     "optimizer": ("adamw", "training"),
     "lr_schedule": ("cosine", "training"),
     "sampler": ("ancestral", "evaluation"),
@@ -353,6 +406,9 @@ BESIDE = {
     "diffusion.block_size": {"length": 2**20},
     "backbone.transformer.heads": {"dim": 2**16},
     "dataset.sudoku.box_columns": {"box_rows": 1},
+    "modality.mel.group": {"frames": 2**16},
+    "modality.mel.hop": {"window": 2**17},
+    "modality.pixels.patch": {"size": (256, 256)},
     "noise.cubic.end": {"start": 1.0},
     "sampler.remdm-loop.t_off": {"t_on": 1.0},
 }
@@ -391,6 +447,8 @@ PROMISED = {**CONFIG, **COMPONENTS}
 
 def default(attribute):
     value = attribute.default
+    if PART in attribute.metadata:
+        return attribute.metadata[PART]
     if isinstance(value, attrs.Factory):
         return value.factory()
     return ... if value is attrs.NOTHING else value

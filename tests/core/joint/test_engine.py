@@ -53,14 +53,15 @@ def test_calls_are_those_of_the_longest_segment_and_never_the_sum(engine):
 
 def test_a_row_depends_on_its_seed_and_not_on_its_batch_mates(engine):
     """M22."""
-    many = engine.generate({"text": "low"}, to=["image"], num_return_sequences=3, seed=5)
-    alone = engine.generate({"text": "low"}, to=["image"], num_return_sequences=1, seed=5)
+    asked = {"text": "low"}
+    many = engine.generate(asked, to=["image"], num_return_sequences=3, seed=5)
+    alone = engine.generate(asked, to=["image"], num_return_sequences=1, seed=5)
 
     assert np.abs(many.items["image"][0].astype(int) - alone.items["image"][0]).max() <= 1
-    again = engine.generate({"text": "low"}, to=["image"], num_return_sequences=3, seed=5)
+    again = engine.generate(asked, to=["image"], num_return_sequences=3, seed=5)
     for first, second in zip(many.items["image"], again.items["image"], strict=True):
         assert np.array_equal(first, second)
-    other = engine.generate({"text": "low"}, to=["image"], num_return_sequences=3, seed=6)
+    other = engine.generate(asked, to=["image"], num_return_sequences=3, seed=6)
     assert not np.array_equal(many.items["image"][0], other.items["image"][0])
 
 
@@ -94,10 +95,10 @@ def test_a_sound_goes_on_from_what_is_given(engine):
 def test_guidance_of_one_changes_nothing_and_more_asks_twice(engine):
     """M7."""
     plain = engine.generate({"text": "low"}, to=["image"], seed=1)
-    one = engine.generate({"text": "low"}, to=["image"], seed=1, guidance_scale={"text": 1.0})
+    same = engine.generate({"text": "low"}, to=["image"], seed=1, guidance_scale={"text": 1.0})
     more = engine.generate({"text": "low"}, to=["image"], seed=1, guidance_scale=3.0)
 
-    assert np.array_equal(plain.items["image"][0], one.items["image"][0])
+    assert np.array_equal(plain.items["image"][0], same.items["image"][0])
     assert not np.array_equal(plain.items["image"][0], more.items["image"][0])
 
 

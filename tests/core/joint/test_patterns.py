@@ -63,11 +63,11 @@ def test_a_segment_with_a_time_of_its_own_stands_for_one_that_is_given():
     own = Trained(frozenset({Pattern(frozenset(), frozenset(NAMES))}))
     own.check(["text"], [["image", "audio"]], [])
     own.check([], [NAMES], [])
-    one = Trained(frozenset({Pattern(frozenset(), frozenset(NAMES), one_clock=True)}))
-    one.check([], [NAMES], [])
+    clock = Trained(frozenset({Pattern(frozenset(), frozenset(NAMES), one_clock=True)}))
+    clock.check([], [NAMES], [])
 
     with pytest.raises(InferenceError, match="audio and image from text was never trained"):
-        one.check(["text"], [["image", "audio"]], [])
+        clock.check(["text"], [["image", "audio"]], [])
     with pytest.raises(InferenceError, match="image from text was never trained"):
         own.check(["text"], [["image"]], [])
 
