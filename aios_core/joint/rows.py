@@ -146,20 +146,30 @@ def prepare(resolved: Resolved, codecs: Mapping[str, Codec] | None = None) -> Jo
     if codecs is None:
         codecs = {}
         for name, modality in modalities.items():
-            with blamed(modality, "fit"):
-                codecs[name] = modality.fit(_items(splits["train"], name, modalities))
+            at = [""]
+            try:
+                with blamed(modality, "fit"):
+                    codecs[name] = modality.fit(_items(splits["train"], name, modalities, at))
+            except DataError as error:
+                if not at[0]:  # it is about no row, or names it
+                    raise
+                raise DataError(f"{at[0]}: segment {name!r}: {error}") from error
     parts = {split: _encoded(rows, split, codecs, modalities) for split, rows in splits.items()}
     return JointRows(codecs, parts["train"], parts["validation"], config.dataset)
 
 
-def _items(rows: Iterable[Row], name: str, modalities: Mapping[str, Modality]) -> Iterator[Any]:
-    """What the rows to train on have of a modality, one after the other."""
+def _items(
+    rows: Iterable[Row], name: str, modalities: Mapping[str, Modality], at: list[str]
+) -> Iterator[Any]:
+    """What the rows to train on have of a modality, one after the other; `at` is where from."""
     some = False
     for row in rows:
         segment = _segments(row, modalities).get(name)
         if segment is not None:
             some = True
+            at[0] = row.where
             yield segment.content
+            at[0] = ""
     if not some:
         raise DataError(
             f"modalities: no row of the training split has a segment {name!r}; expected the names "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,12 +42,12 @@ def content(path: Path, where: str) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+            if size > MOST_BYTES:
+                raise DataError(f"{where}: is larger than {MOST_BYTES} bytes")
+            return file.read(size)
     except OSError as error:
         raise DataError(f"{where}: cannot be read: {error.strerror}") from error
-    if len(data) > MOST_BYTES:
-        raise DataError(f"{where}: is larger than {MOST_BYTES} bytes")
-    return data
 
 
 def picture(
