@@ -96,23 +96,20 @@ def problem(path, **fields) -> str:
 
 class TestMedia(DatasetContract):
     @pytest.fixture
-    def instance(self, many):
-        return Media(many)
-
-
-class TestMediaOfFewRows(DatasetContract):
-    @pytest.fixture
     def instance(self, table):
-        return Media(
-            table([{"image": f"{n}.png"} for n in range(3)], {f"{n}.png": png(n) for n in range(3)})
-        )
+        """Few rows of little, for they are read many times, at all rates."""
+        rows = [{"image": f"{n}.png"} for n in range(8)] + [{"audio": f"{n}.wav"} for n in range(4)]
+        files = {f"{n}.png": png(n) for n in range(8)}
+        sounds = {f"{n}.wav": wav(n, samples=samples_of(n, 4)) for n in range(4)}
+        return Media(table(rows, files | sounds))
 
 
 class TestMediaOfTwoTables(DatasetContract):
     @pytest.fixture
-    def instance(self, many, table):
-        other = table([{"text": "n", "image": "more.png"}], {"more.png": png(99)}, "held.jsonl")
-        return Media(many, other)
+    def instance(self, table):
+        files = {f"{n}.png": png(n) for n in range(2)}
+        other = table([{"text": "n", "image": "1.png"}], files, "held.jsonl")
+        return Media(table([{"text": "n", "image": "0.png"}]), other)
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet"])
