@@ -55,7 +55,8 @@ class Rendered(Dataset):
     speech: Program | None = field(default=None)
     """The program that speaks; unset: there is no speech."""
     voices: tuple[str, ...] = field(
-        default=(), validator=validators.deep_iterable(validators.matches_re(r"[\w-]+(\+[\w-]+)?"))
+        default=(),
+        validator=validators.deep_iterable(validators.matches_re(r"\w[\w-]*(\+\w[\w-]*)?")),
     )
     """Of the program, as ``slt`` of flite or ``en-us+f3`` of espeak-ng; goes with ``speech``."""
     rate: int = field(default=8000, validator=[validators.ge(1000), validators.le(192_000)])
@@ -73,7 +74,7 @@ class Rendered(Dataset):
     @words.validator
     def _each_once(self, attribute: Attribute[Any], value: tuple[str, ...] | None) -> None:
         if value is not None and (not value or len(set(value)) < len(value)):
-            raise ValueError(f"expected some, each once, got {list(value)}")
+            raise ValueError(f"words: expected some, each once, got {list(value)}")
 
     @speech.validator
     def _something(self, attribute: Attribute[Any], value: str | None) -> None:
@@ -83,9 +84,11 @@ class Rendered(Dataset):
     @voices.validator
     def _with_speech(self, attribute: Attribute[Any], value: tuple[str, ...]) -> None:
         if bool(value) != (self.speech is not None):
-            raise ValueError(f"goes with speech, got {list(value)} with speech = {self.speech!r}")
+            raise ValueError(
+                f"voices and speech go together, got {list(value)} and {self.speech!r}"
+            )
         if len(set(value)) < len(value):
-            raise ValueError(f"expected each voice once, got {list(value)}")
+            raise ValueError(f"voices: expected each once, got {list(value)}")
 
     def rows(self, split: Split) -> Iterator[Row]:
         """Texts with pictures and speech.
