@@ -170,7 +170,8 @@ class RolesConfig:
     """
 
     target: float = field(default=0.5, validator=_share)
-    """One segment is made, given some or all of the others; the rest is absent."""
+    """One segment is made, given some or all of the others, and the rest is absent; in a quarter of
+    these rows several are made, given one."""
     alone: float = field(default=0.1, validator=_share)
     """One segment is made, and nothing else is there; guidance asks this too."""
     joint: float = field(default=0.2, validator=_share)

@@ -73,12 +73,17 @@ def patterns_of(config: Config, groups: Groups) -> frozenset[Pattern]:
 def _by_roles(names: Sequence[str], roles: RolesConfig) -> Iterable[tuple[Pattern, float]]:
     """Each pattern of each role; a role that a row cannot have has none."""
     whole = frozenset(names)
+    several = []
     for name in names:
         made, others = frozenset({name}), sorted(whole - {name})
         subsets = [frozenset(s) for n in range(len(others)) for s in combinations(others, n + 1)]
+        share = roles.target * (1 if len(names) < 3 else 0.75)  # noqa: PLR2004
         for given in subsets:
-            yield Pattern(given, made), roles.target / len(names) / len(subsets)
+            yield Pattern(given, made), share / len(names) / len(subsets)
+        several += [Pattern(frozenset({name}), rest) for rest in subsets if len(rest) > 1]
         yield Pattern(frozenset(), made), roles.alone / len(names)
+    for pattern in several:
+        yield pattern, roles.target * 0.25 / len(several)
     if len(names) > 1:
         # Guidance of several segments asks for them without what is given: so half are of fewer.
         fewer = [frozenset(s) for n in range(2, len(names)) for s in combinations(names, n)]
