@@ -104,6 +104,8 @@ class _Parts:
             default: the component that is meant where no type is named.
         """
         offered = self.registry.components(kind)
+        if not offered:  # of nothing there is no table
+            return {"not": {}}
         return {"anyOf": [_component(component, default, self) for component in offered]}
 
     def inside(self, hint: Any) -> Schema | None:

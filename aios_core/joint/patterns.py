@@ -77,7 +77,7 @@ def _by_roles(names: Sequence[str], roles: RolesConfig) -> Iterable[tuple[Patter
     for name in names:
         made, others = frozenset({name}), sorted(whole - {name})
         subsets = [frozenset(s) for n in range(len(others)) for s in combinations(others, n + 1)]
-        share = roles.target * (1 if len(names) < 3 else 0.75)  # noqa: PLR2004
+        share = roles.target * (1 if len(names) < 3 else 0.75)
         for given in subsets:
             yield Pattern(given, made), share / len(names) / len(subsets)
         several += [Pattern(frozenset({name}), rest) for rest in subsets if len(rest) > 1]

@@ -16,10 +16,12 @@ BELOW_CONTRACTS = {"contracts", "filters", "files", "allocation", "errors", "ten
 KNOTS = {
     ("contracts.checks", "contracts.records"): "checks of rows, and the names of what they check",
     (
+        "contracts.partial",
         "contracts.primitives",
         "contracts.sharing",
         "contracts.storage",
         "contracts.store",
+        "contracts.verifying",
     ): "a store knows the back end that opened it, which says what class opens",
     (
         "config.keys",

@@ -1,7 +1,5 @@
 """A modality: how its items become numbers, and the hook that offers it."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import numpy as np
@@ -17,12 +15,12 @@ AIOS_API = 1
 
 @frozen
 class Beats(contracts.Codec):
-    """A heartbeat as (32, 8) numbers of about unit variance."""
+    """A heartbeat of 256 samples as (32, 8) numbers of about unit variance."""
 
     mean: float
     deviation: float
-    space = contracts.Continuous(8)
-    grid = (32,)
+    space: ClassVar = contracts.Continuous(8)
+    grid: ClassVar = (32,)
 
     def encode(self, item):
         """An item as a state."""
@@ -41,7 +39,7 @@ class Beats(contracts.Codec):
 
 @frozen
 class Heartbeat(contracts.Modality):
-    """256 samples of a heartbeat."""
+    """Heartbeats, by Gaussian diffusion."""
 
     codec: ClassVar = Beats
     name: str = "heartbeat"
@@ -57,8 +55,10 @@ class Heartbeat(contracts.Modality):
 
     def fit(self, items):
         """Mean and deviation of some heartbeats."""
-        whole = np.stack(list(items))
-        return Beats(float(whole.mean()), float(whole.std()))
+        whole = [np.asarray(item) for item in items]
+        if not whole:
+            raise DataError("no heartbeat to fit a codec to; expected at least one")
+        return Beats(float(np.mean(whole)), float(np.std(whole)))
 
 
 @aios_core.hookimpl

@@ -83,6 +83,9 @@ class Word(Modality):
     objective: Objective = field(factory=Nelbo)
     weight: float = 1.0
 
+    def example(self, number):
+        return np.zeros(2, np.int32)
+
     def fit(self, items):
         return Fixed(WORDS, (2,))
 
@@ -94,6 +97,9 @@ class Picture(Modality):
     noise: NoiseScheduler = field(factory=Flow)
     objective: Objective = field(factory=SquaredError)
     weight: float = 1.0
+
+    def example(self, number):
+        return np.zeros((4, 3), np.float32)
 
     def fit(self, items):
         return Fixed(Continuous(3), (2, 2))

@@ -260,6 +260,9 @@ OTHERS = {
     "checker.strict": ("any_text_has_a_verdict", "invalid literal for int"),
     "checker.graded": ("any_text_has_a_verdict", "check gives 0.0; expected True or False"),
     "checker.jealous": ("the_same_sample_has_the_same_verdict", "first == "),
+    "modality.loud": ("numbers_have_about_unit_variance", "float"),
+    "modality.forgetting": ("what_is_read_back_is_what_was_kept", "tobytes|fingerprint|Error"),
+    "modality.trusting": ("what_is_no_item_is_refused", "AttributeError|has no attribute"),
     "constraint.latin": (
         "strange_patterns_are_taken_or_refused",
         r"accepts a text that begins with b'\\x80'; expected UTF-8",

@@ -5,7 +5,7 @@ Schedules and samplers are broken there, in many more ways.
 
 import aios_core
 from aios_core.kinds import KINDS
-from broken_plugins import evolution, files, networks, runs, texts  # noqa: F401  # each offers what is in it
+from broken_plugins import evolution, files, media, networks, runs, texts  # noqa: F401  # each offers what is in it
 from broken_plugins.offers import OFFERS
 
 AIOS_API = 1
