@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["ArrowStorageError", "Snapshot", "Store"]
+__all__ = ["ArrowStorageError", "Snapshot", "Store", "words"]
 
 # Of all that this module is compiled from: SHA-256 in hexadecimal, the same on every machine.
 __source_digest__: Final[str]
