@@ -120,7 +120,7 @@ def test_a_folder_may_go_where_the_example_of_its_kind_stands_in(without, tmp_pa
     corpus.write_text("".join(f"{n} bottles of milk, and {n + 1} of tea.\n" for n in range(60)))
     values = {"dataset": {"type": "file", "path": str(corpus)}, **TINY}
     values |= {name: {**values.get(name, {}), **each} for name, each in NAMED.items()}
-    if kind.section is not None:
+    if kind.default:  # of modalities a configuration of texts has none
         stand_in = {"type": example.name}
         values[kind.section] = [stand_in] if kind.many else stand_in
     (tmp_path / "tiny.toml").write_text(tomli_w.dumps(values))
